@@ -1,0 +1,39 @@
+# `make demo` and `make test` each start from a fresh clone: Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv/bin
+
+.PHONY: install install-test demo test lint gpu-test gpu-bench clean
+
+install: .venv/installed
+install-test: .venv/installed-test
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(VENV)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-test: .venv/installed requirements-test.txt
+	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch $@
+
+demo: install
+	$(VENV)/python scripts/demo.py
+
+test: install-test
+	$(VENV)/python -m pytest
+
+lint: install-test
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+# These two use the Python at hand and install nothing: torch with CUDA, Transformers and PEFT.
+gpu-test:
+	PYTHONPATH=. $(PYTHON) -m pytest -m cuda tests
+
+gpu-bench:
+	PYTHONPATH=. $(PYTHON) scripts/benchmark.py --device cuda
+
+clean:
+	rm -rf .venv runs build *.egg-info

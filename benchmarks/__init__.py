@@ -1,0 +1,1 @@
+"""This project beside others, measured side by side in one run."""

@@ -1,0 +1,1 @@
+"""Conversations with tools and their rendering to text and tokens; knows nothing of torch."""

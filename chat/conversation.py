@@ -1,0 +1,165 @@
+"""The canonical conversation: tools, messages and tool calls, in OpenAI's shape.
+
+One conversation is one JSON object a line:
+`{"id", "source", "sha256", "tools": [{"type": "function", "function": {...}}], "messages": [...]}`
+where an assistant's `tool_calls` hold their arguments as objects, never as strings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function the assistant may call; `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One call; `arguments` keep the value and key order they came with."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn; only an assistant has `tool_calls`, only a tool's result has `tool_call_id`."""
+
+    role: Role
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str | None = None
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Tools, messages, and where they came from (`sha256` is that of the raw row)."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    id: str = ""
+    source: str = ""
+    sha256: str = ""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON object of this conversation."""
+        provenance = {"id": self.id, "source": self.source, "sha256": self.sha256}
+        return {
+            **{key: value for key, value in provenance.items() if value},
+            "tools": [_tool_record(tool) for tool in self.tools],
+            "messages": [_message_record(message) for message in self.messages],
+        }
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> "Conversation":
+        """Read the JSON object of a conversation; ValueError names what is wrong and where."""
+        if not isinstance(record, Mapping):
+            raise ValueError(f"a conversation must be an object, found {_kind(record)}")
+        messages = _list(record, "messages", "messages")
+        tools = _list(record, "tools", "tools") if record.get("tools") is not None else []
+        return Conversation(
+            messages=tuple(_read_message(m, f"messages[{i}]") for i, m in enumerate(messages)),
+            tools=tuple(_read_tool(t, f"tools[{i}]") for i, t in enumerate(tools)),
+            id=str(record.get("id", "")),
+            source=str(record.get("source", "")),
+            sha256=str(record.get("sha256", "")),
+        )
+
+
+def _tool_record(tool: Tool) -> dict[str, Any]:
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
+    return {"type": "function", "function": function}
+
+
+def _message_record(message: Message) -> dict[str, Any]:
+    record: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        record["tool_calls"] = [_call_record(call) for call in message.tool_calls]
+    for key in ("name", "tool_call_id"):
+        if getattr(message, key) is not None:
+            record[key] = getattr(message, key)
+    return record
+
+
+def _call_record(call: ToolCall) -> dict[str, Any]:
+    record: dict[str, Any] = {"id": call.id} if call.id is not None else {}
+    function = {"name": call.name, "arguments": dict(call.arguments)}
+    return {**record, "type": "function", "function": function}
+
+
+def _read_tool(record: Any, where: str) -> Tool:
+    function = _object(record, where).get("function", record)
+    function = _object(function, f"{where}.function")
+    parameters = function.get("parameters") or {}
+    return Tool(
+        name=_text(function, "name", where),
+        description=_text(function, "description", where, default=""),
+        parameters=_object(parameters, f"{where}.parameters"),
+    )
+
+
+def _read_message(record: Any, where: str) -> Message:
+    record = _object(record, where)
+    role = record.get("role")
+    if role not in ROLES:
+        raise ValueError(f"{where}.role is {role!r}, wanted one of {', '.join(ROLES)}")
+    calls = _list(record, "tool_calls", where) if record.get("tool_calls") is not None else []
+    if calls and role != "assistant":
+        raise ValueError(f"{where} has tool_calls but role {role!r}; only an assistant calls tools")
+    return Message(
+        role=role,
+        content=_text(record, "content", where, default=""),
+        tool_calls=tuple(_read_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls)),
+        name=record.get("name"),
+        tool_call_id=record.get("tool_call_id"),
+    )
+
+
+def _read_call(record: Any, where: str) -> ToolCall:
+    function = _object(_object(record, where).get("function", record), f"{where}.function")
+    return ToolCall(
+        name=_text(function, "name", where),
+        arguments=_object(function.get("arguments"), f"{where}.arguments"),
+        id=record.get("id"),
+    )
+
+
+def _list(record: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    value = record.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{where}: {key} must be a list, found {_kind(value)}")
+    return value
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where} must be an object, found {_kind(value)}")
+    return value
+
+
+def _text(record: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
+    value = record.get(key)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise ValueError(f"{where}.{key} must be a string, found {_kind(value)}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else type(value).__name__

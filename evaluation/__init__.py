@@ -1,0 +1,1 @@
+"""Whether the calls are right."""

@@ -1,0 +1,1 @@
+"""The Llama transformer with Meta's names, its weights, LoRA and generation."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: one loop, its backends, loss, optimizer, checkpoints and reports."""
