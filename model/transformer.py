@@ -1,0 +1,137 @@
+"""The Llama transformer, with Meta's weight names, on a flat sequence of packed documents.
+
+Shapes: T tokens, D width, H heads, K key/value heads, E head_dim, F hidden width, V vocabulary.
+There is no batch dimension: documents of any length lie side by side in one sequence, and the
+`context` decides what each token may look at (`Documents` in training, `KVCache` in generation).
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+from model.rope import rotate, rotation
+
+
+class LayerContext(Protocol):
+    """What one layer's tokens may look at."""
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q [T, H, E], k and v [T, K, E] to [T, H, E]."""
+
+
+class Context(Protocol):
+    """What the tokens of a forward pass may look at, layer by layer."""
+
+    def layer(self, index: int) -> LayerContext:
+        """Return the context of layer `index`."""
+
+
+class Transformer(nn.Module):
+    """Tokens to logits; parameters are named as in Meta's checkpoints."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.output = Output(config.dim, config.vocab_size)
+        if config.tied_embeddings:
+            self.output.weight = self.tok_embeddings.weight
+
+    def forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        context: Context,
+        rows: Tensor | None = None,
+        head: Callable[[Tensor, Tensor], Tensor] = F.linear,
+    ) -> Tensor:
+        """Return the logits [N, V] at `rows` [N] of `tokens` [T]; at all of them when None.
+
+        `positions` [T] count from 0 in each document. `head(hidden [N, D], weight [V, D])`
+        replaces the projection to the vocabulary, so that a loss need not hold all logits.
+        """
+        x = self.tok_embeddings(tokens)
+        turns = rotation(self.config, positions)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, turns, context.layer(index))
+        x = self.norm(x if rows is None else x[rows])
+        return self.output(x, head)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each on a normalised input and added to the stream [T, D]."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
+        self.attention = Attention(config)
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
+        self.feed_forward = FeedForward(config.dim, config.hidden_dim)
+
+    def forward(self, x: Tensor, rotation: Tensor, context: LayerContext) -> Tensor:
+        """x [T, D] and rotation [T, E/2] to [T, D]."""
+        x = x + self.attention(self.attention_norm(x), rotation, context)
+        return x + self.feed_forward(self.ffn_norm(x))
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+        self.wq = nn.Linear(config.dim, queries, bias=False)
+        self.wk = nn.Linear(config.dim, keys, bias=False)
+        self.wv = nn.Linear(config.dim, keys, bias=False)
+        self.wo = nn.Linear(queries, config.dim, bias=False)
+
+    def forward(self, x: Tensor, rotation: Tensor, context: LayerContext) -> Tensor:
+        """x [T, D] to [T, D]."""
+        q, k, v = (w(x).unflatten(-1, (-1, self.head_dim)) for w in (self.wq, self.wk, self.wv))
+        attended = context.attend(rotate(q, rotation), rotate(k, rotation), v)
+        return self.wo(attended.flatten(-2))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: w1 is the gate, w3 the value, w2 the way back."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(dim, hidden_dim, bias=False)
+        self.w2 = nn.Linear(hidden_dim, dim, bias=False)
+        self.w3 = nn.Linear(dim, hidden_dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [T, D] to [T, D]."""
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+
+class RMSNorm(nn.Module):
+    """Scale to unit root mean square (torch computes it in float32), then by a weight [D]."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., D] to the same shape and dtype."""
+        return F.rms_norm(x, x.shape[-1:], self.weight.type_as(x), self.eps)
+
+
+class Output(nn.Linear):
+    """The projection to the vocabulary, applied by whatever `head` the caller passes."""
+
+    def __init__(self, dim: int, vocab_size: int) -> None:
+        super().__init__(dim, vocab_size, bias=False)
+
+    def forward(self, x: Tensor, head: Callable[[Tensor, Tensor], Tensor] = F.linear) -> Tensor:
+        """x [N, D] to head(x, weight): logits [N, V] unless the head reduces them."""
+        return head(x, self.weight)
