@@ -1,0 +1,212 @@
+"""Which conversations make up a step, and how they are packed into flat sequences.
+
+Everything is a pure function of the dataset, the settings and the step's number, so a resumed
+run, or one with another number of devices, trains on the same conversations at the same step.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Conversations(Protocol):
+    """What batches need of a dataset; `data.tokenized.TokenizedDataset` is one."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each conversation, int64."""
+
+    def __len__(self) -> int: ...
+
+    def tokens(self, index: int) -> np.ndarray:
+        """Return the token ids of one conversation."""
+
+    def trained(self, index: int) -> np.ndarray:
+        """Return which of its tokens are to be predicted."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Conversations packed end to end, T tokens of which N are to be predicted.
+
+    `tokens` and `positions` [T] int64; positions begin anew in each conversation; conversation i
+    is offsets[i] : offsets[i + 1]. The hidden state at rows[n] predicts targets[n], both int64.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    offsets: tuple[int, ...]
+    rows: Tensor
+    targets: Tensor
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """Return the same batch with its tensors on `device`."""
+        moved = [
+            tensor.to(device, non_blocking=True)
+            for tensor in (self.tokens, self.positions, self.rows, self.targets)
+        ]
+        return Batch(moved[0], moved[1], self.offsets, moved[2], moved[3])
+
+
+def make_batch(dataset: Conversations, indices: Sequence[int]) -> Batch:
+    """Pack the conversations `indices` in this order; with none, one token without a target."""
+    if not indices:
+        return _padding()
+    pieces = [dataset.tokens(index) for index in indices]
+    lengths = [len(piece) for piece in pieces]
+    offsets = np.cumsum([0, *lengths])
+    tokens = np.concatenate(pieces).astype(np.int64)
+    trained = np.concatenate([dataset.trained(index) for index in indices])
+    # A conversation's first token would be predicted from its neighbour's last one.
+    trained[offsets[:-1]] = False
+    predicted = np.flatnonzero(trained)
+    return Batch(
+        tokens=torch.from_numpy(tokens),
+        positions=torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])),
+        offsets=tuple(offsets.tolist()),
+        rows=torch.from_numpy(predicted - 1),
+        targets=torch.from_numpy(tokens[predicted]),
+    )
+
+
+class Batches:
+    """The micro-batches of every training step, as seen by one rank.
+
+    A step trains on `batch_size` conversations over all ranks; an epoch's last step on what is
+    left. Raises ValueError when a conversation is longer than `micro_batch_tokens`.
+    """
+
+    def __init__(
+        self,
+        dataset: Conversations,
+        batch_size: int,
+        micro_batch_tokens: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, wanted 1 or more")
+        _check(dataset, micro_batch_tokens, rank, world_size)
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.micro_batch_tokens = micro_batch_tokens
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.steps_per_epoch = -(-len(dataset) // batch_size)
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+
+    def step(self, number: int) -> list[Batch]:
+        """Return this rank's micro-batches of step `number`, counted from 0 over all epochs.
+
+        Every rank gets the same number of them; a rank with less work gets batches of one token.
+        """
+        return [make_batch(self.dataset, indices) for indices in self.indices(number)]
+
+    def indices(self, number: int) -> list[list[int]]:
+        """Return the conversations of each of this rank's micro-batches of step `number`."""
+        group = self.conversations(number)
+        return _share(group, self.dataset, self.micro_batch_tokens, self.rank, self.world_size)
+
+    def conversations(self, number: int) -> list[int]:
+        """Return all conversations of step `number`, whichever rank takes them."""
+        epoch, step = divmod(number, self.steps_per_epoch)
+        order = self._epoch_order(epoch)
+        return order[step * self.batch_size : (step + 1) * self.batch_size].tolist()
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if self._order[0] != epoch:
+            self._order = (epoch, epoch_order(len(self.dataset), self.seed, epoch))
+        return self._order[1]
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Return a permutation of range(count) that is the same on every machine and numpy."""
+    # numpy keeps the raw stream of a bit generator for ever, but not what shuffle makes of it.
+    generator = np.random.Philox(key=np.array([seed % 2**64, epoch], dtype=np.uint64))
+    return np.argsort(generator.random_raw(count), kind="stable")
+
+
+def whole_split(
+    dataset: Conversations,
+    micro_batch_tokens: int,
+    rank: int = 0,
+    world_size: int = 1,
+    limit: int | None = None,
+) -> list[list[int]]:
+    """Return this rank's micro-batches, as indices for `make_batch`, of every conversation.
+
+    With a `limit`, of that many conversations, evenly spaced. Every rank gets equally many
+    lists; some may be empty. Raises ValueError when a conversation does not fit.
+    """
+    _check(dataset, micro_batch_tokens, rank, world_size)
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    chosen = (np.arange(count) * len(dataset) // max(count, 1)).tolist()
+    return _share(chosen, dataset, micro_batch_tokens, rank, world_size)
+
+
+def _share(
+    group: list[int], dataset: Conversations, capacity: int, rank: int, world_size: int
+) -> list[list[int]]:
+    """Deal a group to all ranks and return what `rank` packs, padded to the busiest rank's."""
+    lengths = {index: int(dataset.lengths[index]) for index in group}
+    packed = [_pack(share, lengths, capacity) for share in _deal(group, lengths, world_size)]
+    most = max(1, *(len(bins) for bins in packed))
+    return packed[rank] + [[] for _ in range(most - len(packed[rank]))]
+
+
+def _deal(group: list[int], lengths: dict[int, int], world_size: int) -> list[list[int]]:
+    """Give each conversation, longest first, to the rank with the fewest tokens so far."""
+    shares: list[list[int]] = [[] for _ in range(world_size)]
+    loads = [(0, rank) for rank in range(world_size)]
+    for index in sorted(group, key=lambda index: (-lengths[index], index)):
+        load, rank = loads.pop(0)
+        shares[rank].append(index)
+        insort(loads, (load + lengths[index], rank))
+    return shares
+
+
+def _pack(share: list[int], lengths: dict[int, int], capacity: int) -> list[list[int]]:
+    """Best-fit decreasing: each conversation goes where the least room is left over.
+
+    `share` must come longest first.
+    """
+    bins: list[list[int]] = []
+    rooms: list[tuple[int, int]] = []  # (free tokens, bin), sorted
+    for index in share:
+        length = lengths[index]
+        place = bisect_left(rooms, (length, -1))
+        if place < len(rooms):
+            room, chosen = rooms.pop(place)
+        else:
+            room, chosen = capacity, len(bins)
+            bins.append([])
+        bins[chosen].append(index)
+        insort(rooms, (room - length, chosen))
+    return bins
+
+
+def _check(dataset: Conversations, micro_batch_tokens: int, rank: int, world_size: int) -> None:
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank {rank} does not exist among {world_size} devices")
+    longest = int(dataset.lengths.max(initial=0))
+    if longest > micro_batch_tokens:
+        index = int(dataset.lengths.argmax())
+        count = int((dataset.lengths > micro_batch_tokens).sum())
+        raise ValueError(
+            f"{count} conversations are longer than micro_batch_tokens = {micro_batch_tokens}; the "
+            f"longest is number {index} with {longest} tokens: set micro_batch_tokens to {longest} "
+            "or more, or build the dataset with a smaller --max-seq-len and --skip-overlong"
+        )
+
+
+def _padding() -> Batch:
+    none = torch.empty(0, dtype=torch.int64)
+    zero = torch.zeros(1, dtype=torch.int64)
+    return Batch(tokens=zero, positions=zero, offsets=(0, 1), rows=none, targets=none)

@@ -1,0 +1,261 @@
+"""A tokenised dataset on disk: memory-mapped tokens, masks and offsets of each split.
+
+    dataset.json              chat format, tokenizer, counts, fingerprints, provenance
+    train.tokens.bin          uint32, all conversations end to end
+    train.trained.bin         one byte a token, 1 where the token is to be predicted
+    train.offsets.bin         int64, one more than there are conversations
+    train.origins.jsonl       id, source and sha256 of each conversation
+    train.origins.offsets.bin int64, where each of those lines begins
+    validation.*              likewise
+
+Fingerprint of a split: sha256 over the sha256s of its tokens, mask and offsets.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.atomic import new_directory
+
+KIND = "tokenized dataset"
+FORMAT_VERSION = 1
+DESCRIPTION = "dataset.json"
+SPLITS = ("train", "validation")
+_FILES = {
+    "tokens": "tokens.bin",
+    "trained": "trained.bin",
+    "offsets": "offsets.bin",
+    "origins": "origins.jsonl",
+    "origin_offsets": "origins.offsets.bin",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a conversation came from: its id, its source and the sha256 of its raw row."""
+
+    id: str = ""
+    source: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation: trained[j] says that token j is to be predicted from those before it."""
+
+    tokens: Sequence[int] | np.ndarray
+    trained: Sequence[bool] | np.ndarray
+    split: str = "train"
+    origin: Origin = Origin()
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What turned text into token ids; `vocab_size` counts the special tokens too."""
+
+    chat_format: str
+    tokenizer_sha256: str
+    vocab_size: int
+    special_tokens: Mapping[str, int]
+
+
+def write_dataset(
+    directory: Path | str,
+    samples: Iterable[Sample],
+    encoding: Encoding,
+    notes: Callable[[], Mapping[str, Any]] = dict,
+) -> dict[str, Any]:
+    """Write `samples`, one at a time, as a dataset and return its description.
+
+    `notes` is asked once, after the last sample, for what else dataset.json shall say.
+    Raises ValueError when a split would be empty or a sample cannot be trained on.
+    """
+    with new_directory(directory, KIND) as partial, ExitStack() as files:
+        writers = {split: _SplitWriter(partial, split, encoding, files) for split in SPLITS}
+        for sample in samples:
+            writers[sample.split].add(sample)
+        splits = {split: writers[split].finish() for split in SPLITS}
+        for split, counts in splits.items():
+            if counts["conversations"] == 0:
+                raise ValueError(f"the {split} split would be empty; change --val-ratio")
+        description = {
+            "format_version": FORMAT_VERSION,
+            **asdict(encoding),
+            "splits": splits,
+            **notes(),
+        }
+        text = json.dumps(description, indent=2, ensure_ascii=False)
+        (partial / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+    return description
+
+
+class _SplitWriter:
+    """Appends samples to the files of one split and keeps their counts and hashes."""
+
+    def __init__(self, directory: Path, split: str, encoding: Encoding, files: ExitStack) -> None:
+        self.encoding = encoding
+        self.streams = {
+            part: files.enter_context((directory / f"{split}.{name}").open("wb"))
+            for part, name in _FILES.items()
+        }
+        self.hashes = {part: hashlib.sha256() for part in ("tokens", "trained", "offsets")}
+        self.conversations = self.tokens = self.trained_tokens = self.longest = 0
+        self.origin_bytes = 0
+        self._write("offsets", _int64(0))
+        self._write("origin_offsets", _int64(0))
+
+    def add(self, sample: Sample) -> None:
+        tokens = np.asarray(sample.tokens, dtype=np.int64)
+        trained = np.asarray(sample.trained, dtype=np.bool_)
+        self._check(tokens, trained, sample.origin)
+        self._write("tokens", tokens.astype("<u4").tobytes())
+        self._write("trained", trained.tobytes())
+        self.conversations += 1
+        self.tokens += len(tokens)
+        self.trained_tokens += int(trained.sum())
+        self.longest = max(self.longest, len(tokens))
+        self._write("offsets", _int64(self.tokens))
+        line = json.dumps(asdict(sample.origin), ensure_ascii=False).encode() + b"\n"
+        self.origin_bytes += len(line)
+        self._write("origins", line)
+        self._write("origin_offsets", _int64(self.origin_bytes))
+
+    def finish(self) -> dict[str, Any]:
+        """Close the files and return what dataset.json says of this split."""
+        for stream in self.streams.values():
+            stream.close()
+        parts = b"".join(part.digest() for part in self.hashes.values())
+        return {
+            "conversations": self.conversations,
+            "tokens": self.tokens,
+            "trained_tokens": self.trained_tokens,
+            "longest": self.longest,
+            "fingerprint": hashlib.sha256(parts).hexdigest(),
+        }
+
+    def _write(self, part: str, data: bytes) -> None:
+        self.streams[part].write(data)
+        if part in self.hashes:
+            self.hashes[part].update(data)
+
+    def _check(self, tokens: np.ndarray, trained: np.ndarray, origin: Origin) -> None:
+        name = f"conversation {origin.id!r}"
+        if len(tokens) != len(trained):
+            raise ValueError(f"{name} has {len(tokens)} tokens but a mask of {len(trained)}")
+        if not trained.any():
+            raise ValueError(f"{name} has no token to train on; leave it out")
+        if trained[0]:
+            raise ValueError(f"{name} trains its first token, which nothing comes before")
+        if tokens.min() < 0 or tokens.max() >= self.encoding.vocab_size:
+            raise ValueError(
+                f"{name} holds token {int(tokens.max())}, and the tokenizer has "
+                f"{self.encoding.vocab_size}"
+            )
+
+
+class TokenizedDataset:
+    """One split of a dataset, memory-mapped: nothing is read before it is asked for."""
+
+    def __init__(self, directory: Path, split: str, description: Mapping[str, Any]) -> None:
+        self.directory = directory
+        self.split = split
+        self.description = description
+        self.chat_format: str = description["chat_format"]
+        self.tokenizer_sha256: str = description["tokenizer_sha256"]
+        self.vocab_size: int = description["vocab_size"]
+        self.special_tokens: Mapping[str, int] = description["special_tokens"]
+        counts = description["splits"][split]
+        self.fingerprint: str = counts["fingerprint"]
+        self.total_tokens: int = counts["tokens"]
+        self.trained_tokens: int = counts["trained_tokens"]
+        self.longest: int = counts["longest"]
+        conversations = counts["conversations"]
+        self._tokens = self._map("tokens", "<u4", self.total_tokens)
+        self._trained = self._map("trained", "?", self.total_tokens)
+        self._offsets = self._map("offsets", "<i8", conversations + 1)
+        self._origin_offsets = self._map("origin_offsets", "<i8", conversations + 1)
+        self.lengths: np.ndarray = np.diff(self._offsets)
+
+    @staticmethod
+    def open(directory: Path | str, split: str) -> "TokenizedDataset":
+        """Open one split, "train" or "validation"; ValueError when files are short or foreign."""
+        directory = Path(directory)
+        if split not in SPLITS:
+            raise ValueError(f"no split {split!r} in a dataset; there are {', '.join(SPLITS)}")
+        return TokenizedDataset(directory, split, read_description(directory))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def tokens(self, index: int) -> np.ndarray:
+        """Return the token ids of one conversation, uint32."""
+        return self._tokens[self._span(index)]
+
+    def trained(self, index: int) -> np.ndarray:
+        """Return which tokens of one conversation are to be predicted, bool."""
+        return self._trained[self._span(index)]
+
+    def origin(self, index: int) -> Origin:
+        """Return where one conversation came from."""
+        self._span(index)
+        start, end = int(self._origin_offsets[index]), int(self._origin_offsets[index + 1])
+        with self._file("origins").open("rb") as stream:
+            stream.seek(start)
+            return Origin(**json.loads(stream.read(end - start)))
+
+    def _span(self, index: int) -> slice:
+        if not 0 <= index < len(self):
+            raise IndexError(f"no conversation {index}: the {self.split} split has {len(self)}")
+        return slice(int(self._offsets[index]), int(self._offsets[index + 1]))
+
+    def _file(self, part: str) -> Path:
+        return self.directory / f"{self.split}.{_FILES[part]}"
+
+    def _map(self, part: str, kind: str, count: int) -> np.ndarray:
+        file, wanted = self._file(part), count * np.dtype(kind).itemsize
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing; {_rebuild(self.directory)}")
+        found = file.stat().st_size
+        if found != wanted:
+            raise ValueError(
+                f"{file} has {found} bytes and dataset.json wants {wanted}: it was cut short or "
+                f"changed; {_rebuild(self.directory)}"
+            )
+        return np.memmap(file, dtype=kind, mode="r", shape=(count,))
+
+
+def read_description(directory: Path | str) -> dict[str, Any]:
+    """Return what dataset.json says; one line when `directory` is not a dataset."""
+    file = Path(directory) / DESCRIPTION
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{directory} is not a dataset (it has no {DESCRIPTION}); {_rebuild(directory)}"
+        )
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        version = description["format_version"]
+        counts = [description["splits"][split]["conversations"] for split in SPLITS]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} cannot be read ({error!r}); {_rebuild(directory)}") from error
+    if version != FORMAT_VERSION or not all(counts):
+        raise ValueError(
+            f"{file} is of format {version!r}, wanted {FORMAT_VERSION}; {_rebuild(directory)}"
+        )
+    return description
+
+
+def _rebuild(directory: Path | str) -> str:
+    return (
+        "make it with: python scripts/build_dataset.py --source-file F --tokenizer-file F "
+        f"--save-dir {directory}"
+    )
+
+
+def _int64(number: int) -> bytes:
+    return np.int64(number).astype("<i8").tobytes()

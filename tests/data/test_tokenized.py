@@ -1,0 +1,141 @@
+"""The dataset on disk: what is written comes back, what is damaged is named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.batches import Batches
+from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
+
+ENCODING = Encoding("llama3", "ab" * 32, 500, {"<|eot_id|>": 499})
+
+
+def samples(count: int = 6) -> list[Sample]:
+    """Conversations of rising length, every third one for validation."""
+    return [
+        Sample(
+            tokens=[(7 * number + j) % 500 for j in range(number + 3)],
+            trained=[j % 2 == 1 for j in range(number + 3)],
+            split="validation" if number % 3 == 0 else "train",
+            origin=Origin(f"row-{number}", "glaive é", f"{number:064x}"),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    write_dataset(tmp_path / "dataset", samples(), ENCODING, lambda: {"provenance": {"rows": 6}})
+    return tmp_path / "dataset"
+
+
+def test_each_sample_comes_back_as_it_was_written(written: Path) -> None:
+    for split in ("train", "validation"):
+        dataset = TokenizedDataset.open(written, split)
+        wanted = [sample for sample in samples() if sample.split == split]
+        assert len(dataset) == len(wanted)
+        assert dataset.lengths.tolist() == [len(sample.tokens) for sample in wanted]
+        for index, sample in enumerate(wanted):
+            assert dataset.tokens(index).tolist() == sample.tokens
+            assert dataset.trained(index).tolist() == sample.trained
+            assert dataset.origin(index) == sample.origin
+        assert dataset.tokens(0).dtype == np.uint32 and dataset.trained(0).dtype == np.bool_
+
+
+def test_the_description_counts_and_keeps_what_made_the_tokens(written: Path) -> None:
+    description = json.loads((written / "dataset.json").read_text())
+    train = TokenizedDataset.open(written, "train")
+    assert (train.chat_format, train.vocab_size, train.tokenizer_sha256) == (
+        "llama3",
+        500,
+        "ab" * 32,
+    )
+    assert description["special_tokens"] == {"<|eot_id|>": 499}
+    assert description["provenance"] == {"rows": 6}
+    assert description["splits"]["train"]["tokens"] == 4 + 5 + 7 + 8 == train.total_tokens
+    assert description["splits"]["train"]["trained_tokens"] == 2 + 2 + 3 + 4
+    assert description["splits"]["train"]["longest"] == 8 == train.longest
+
+
+def test_the_fingerprint_follows_the_contents_of_its_split_only(tmp_path: Path) -> None:
+    def fingerprints(rows: list[Sample]) -> tuple[str, str]:
+        splits = write_dataset(tmp_path / "d", rows, ENCODING)["splits"]
+        return splits["train"]["fingerprint"], splits["validation"]["fingerprint"]
+
+    train, validation = fingerprints(samples())
+    assert (train, validation) == fingerprints(samples()) and train != validation
+    other = [*samples()[:-1], Sample([1, 2], [False, True], "train")]
+    assert fingerprints(other)[0] != train and fingerprints(other)[1] == validation
+    masked = [Sample(s.tokens, [*s.trained[:-1], not s.trained[-1]], s.split) for s in samples()]
+    assert fingerprints(masked)[0] != train
+
+
+def test_a_written_dataset_can_be_batched(written: Path) -> None:
+    batches = Batches(TokenizedDataset.open(written, "train"), 4, 24, seed=0)
+    assert sum(len(batch.targets) for batch in batches.step(0)) == 11
+
+
+@pytest.mark.parametrize("file", ["tokens.bin", "trained.bin", "offsets.bin"])
+def test_a_file_cut_short_is_named_with_both_sizes(written: Path, file: str) -> None:
+    path = written / f"train.{file}"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match=rf"train\.{file} has \d+ bytes and .* wants \d+.*build_d"):
+        TokenizedDataset.open(written, "train")
+
+
+def test_a_missing_file_is_named(written: Path) -> None:
+    (written / "train.trained.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"train\.trained\.bin is missing"):
+        TokenizedDataset.open(written, "train")
+
+
+def test_a_directory_that_is_no_dataset_says_which_command_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"is not a dataset.*scripts/build_dataset\.py"):
+        TokenizedDataset.open(tmp_path, "train")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": 9}'])
+def test_a_description_that_cannot_be_read_is_one_line(written: Path, text: str) -> None:
+    (written / "dataset.json").write_text(text)
+    with pytest.raises(ValueError, match=r"dataset\.json cannot be read"):
+        TokenizedDataset.open(written, "train")
+
+
+def test_another_format_version_is_refused(written: Path) -> None:
+    description = json.loads((written / "dataset.json").read_text())
+    (written / "dataset.json").write_text(json.dumps({**description, "format_version": 2}))
+    with pytest.raises(ValueError, match="is of format 2, wanted 1"):
+        TokenizedDataset.open(written, "train")
+
+
+def test_a_split_of_another_name_is_refused(written: Path) -> None:
+    with pytest.raises(ValueError, match=r"no split 'test'.*train, validation"):
+        TokenizedDataset.open(written, "test")
+    with pytest.raises(IndexError, match="the train split has 4"):
+        TokenizedDataset.open(written, "train").tokens(4)
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        (Sample([1, 2], [False]), "2 tokens but a mask of 1"),
+        (Sample([1, 2], [False, False]), "no token to train on"),
+        (Sample([1, 2], [True, True]), "trains its first token"),
+        (Sample([1, 500], [False, True]), "holds token 500, and the tokenizer has 500"),
+    ],
+)
+def test_a_sample_that_cannot_be_trained_on_leaves_nothing_behind(
+    tmp_path: Path, sample: Sample, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        write_dataset(tmp_path / "dataset", [*samples(), sample], ENCODING)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_split_is_refused(tmp_path: Path) -> None:
+    only_train = [sample for sample in samples() if sample.split == "train"]
+    with pytest.raises(ValueError, match="the validation split would be empty"):
+        write_dataset(tmp_path / "dataset", only_train, ENCODING)
+    assert list(tmp_path.iterdir()) == []
