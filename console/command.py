@@ -81,9 +81,7 @@ def _check_flags(command: Callable[..., None], arguments: list[str]) -> None:
     unknown = sorted(
         flag for flag in given if flag not in named and flag.removeprefix("no") not in named
     )
-    if takes_more:
-        unknown = [flag for flag in unknown if "." not in flag]
-    if unknown:
+    if unknown and not takes_more:
         close = difflib.get_close_matches(unknown[0], named, n=1)
         hint = f"; did you mean {_flag(close[0])}?" if close else ""
         raise UsageError(f"unknown flag {_flag(unknown[0])}{hint}")

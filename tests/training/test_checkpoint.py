@@ -1,0 +1,133 @@
+"""Checkpoints: whole, self-sufficient, few, resumable."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from storage.manifest import damaged_files
+from training.backends import NativeBackend
+from training.config import Config
+
+Settings = Callable[..., Config]
+Train = Callable[..., NativeBackend]
+
+
+def names(config: Config) -> list[str]:
+    return sorted(path.name for path in config.run_dir.iterdir())
+
+
+def rows(config: Config) -> list[dict[str, float]]:
+    """The logged figures that do not depend on the clock."""
+    kept = ("kind", "step", "loss", "gradient_norm", "learning_rate", "token_accuracy")
+    lines = (config.log_dir / "metrics.jsonl").read_text().splitlines()
+    return [{key: row[key] for key in kept if key in row} for row in map(json.loads, lines)]
+
+
+def test_the_last_ones_the_best_and_the_final_are_kept(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings()
+    train_run(config)
+    assert names(config) == ["best", "final", "step-000004", "step-000006"]
+
+
+def test_a_checkpoint_is_self_sufficient_and_matches_its_manifest(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings()
+    train_run(config)
+    weights = {"adapter.safetensors", "lora.json"}
+    common = {"params.json", "tokenizer.model", "config.json", "progress.json", "manifest.json"}
+    for name in names(config):
+        files = {path.name for path in (config.run_dir / name).iterdir()}
+        state = {"state.safetensors"} if name.startswith("step") else set()
+        assert files == weights | common | state
+        assert damaged_files(config.run_dir / name) == []
+
+
+def test_best_follows_the_metric_named(settings: Settings, train_run: Train) -> None:
+    config = settings(validation__every=1, schedule__learning_rate=0.3, schedule__kind="constant")
+    train_run(config)
+    validation = [row for row in rows(config) if row["kind"] == "validation"]
+    progress = json.loads((config.run_dir / "best" / "progress.json").read_text())
+    best = min(validation, key=lambda row: row["loss"])
+    assert (progress["step"], progress["best"]) == (best["step"], pytest.approx(best["loss"]))
+
+
+@pytest.mark.parametrize("lora", [{"rank": 4, "alpha": 8, "dropout": 0.2}, None])
+def test_resuming_continues_bit_for_bit(
+    settings: Settings, train_run: Train, lora: dict[str, float] | None
+) -> None:
+    whole = settings(name="whole", lora=lora)
+    half = settings(name="half", lora=lora, training__max_steps=4)
+    rest = settings(name="half", lora=lora)
+    # The schedule must not depend on where the first half stopped.
+    for config in (whole, half, rest):
+        object.__setattr__(config.schedule, "total_steps", 6)
+    wanted = train_run(whole).trainable_state()
+    train_run(half)
+    found = train_run(rest, resume=True).trainable_state()
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    train_rows = [row for row in rows(whole) if row["kind"] == "train"]
+    assert [row for row in rows(rest) if row["kind"] == "train"] == train_rows
+
+
+def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used(
+    settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = settings()
+    wanted = train_run(config).trainable_state()
+    newest = config.run_dir / "step-000006" / "state.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    found = train_run(config, resume=True).trainable_state()
+    assert "step-000006 is damaged (state.safetensors has" in capsys.readouterr().out
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_nothing_to_resume_is_said(settings: Settings, train_run: Train) -> None:
+    with pytest.raises(FileNotFoundError, match="no whole checkpoint to resume"):
+        train_run(settings(), resume=True)
+
+
+def test_a_second_run_of_the_same_name_is_refused(settings: Settings, train_run: Train) -> None:
+    train_run(settings())
+    with pytest.raises(FileExistsError, match=r"already holds a run \(newest step-000006\)"):
+        train_run(settings())
+
+
+def test_resuming_with_other_mathematics_is_refused(settings: Settings, train_run: Train) -> None:
+    train_run(settings())
+    with pytest.raises(ValueError, match=r"was trained with lora = .*\"rank\": 4"):
+        train_run(settings(lora__rank=8), resume=True)
+
+
+def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings(training__epochs=40, training__max_steps=60, checkpoint__every=1000)
+    file = Path(config.run_dir).parent / "run.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(config.model_dump(mode="json")))
+    command = [sys.executable, "finetune.py", "--config-file", str(file)]
+    log = config.log_dir / "metrics.jsonl"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and (not log.is_file() or log.read_text().count("\n") < 5):
+        pass
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    saved = sorted(path.name for path in config.run_dir.glob("step-*"))
+    assert len(saved) == 1 and "final" not in names(config)
+    found = train_run(config, resume=True).trainable_state()
+    wanted = train_run(
+        settings(**{"name": "whole", "training__epochs": 40, "training__max_steps": 60})
+    ).trainable_state()
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert load_file(config.run_dir / "final" / "adapter.safetensors").keys() == wanted.keys()

@@ -1,0 +1,82 @@
+"""Settings: defaults, file, flags, and one-line errors."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training.config import Config, read_config
+
+MINIMAL = {"model": {"checkpoint_dir": "base"}, "data": {"dataset_dir": "data"}}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(MINIMAL))
+    return path
+
+
+def test_flags_lie_over_the_file_and_the_file_over_the_defaults(file: Path) -> None:
+    file.write_text(json.dumps({**MINIMAL, "training": {"epochs": 3, "batch_size": 7}}))
+    config = read_config(file, {"training.batch_size": 9, "name": "other"})
+    assert (config.training.epochs, config.training.batch_size) == (3, 9)
+    assert (config.name, config.training.micro_batch_tokens) == ("other", 8192)
+
+
+def test_null_lora_means_full_training_and_a_flag_can_bring_it_back(file: Path) -> None:
+    file.write_text(json.dumps({**MINIMAL, "lora": None}))
+    assert read_config(file).lora is None
+    assert read_config(file, {"lora.rank": 2}).lora.rank == 2
+
+
+def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) -> None:
+    config = read_config(file, {"lora.targets": ["wq", "wv"]})
+    saved = tmp_path / "config.json"
+    saved.write_text(json.dumps(config.model_dump(mode="json")))
+    assert read_config(saved) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"training.batchsize": 3}, r"unknown key 'training.batchsize'; did you mean 'batch_size'"),
+        ({"lora.rnk": 3}, r"unknown key 'lora.rnk'; did you mean 'rank'"),
+        ({"trainin.epochs": 3}, r"unknown key 'trainin'; did you mean 'training'"),
+        ({"training.epochs": 0}, r"training.epochs is 0: .*greater than or equal to 1"),
+        ({"model.dtype": "float16"}, r"model.dtype is 'float16': .*'bfloat16' or 'float32'"),
+        ({"seed.x": 1}, r"--seed.x: 'seed' is a value, not a section"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_known(
+    file: Path, overrides: dict[str, object], message: str
+) -> None:
+    if "seed.x" in overrides:
+        file.write_text(json.dumps({**MINIMAL, "seed": 1}))
+    with pytest.raises(ValueError, match=message):
+        read_config(file, overrides)
+
+
+def test_a_missing_key_is_named(file: Path) -> None:
+    file.write_text(json.dumps({"data": {"dataset_dir": "data"}}))
+    with pytest.raises(ValueError, match="missing key 'model'"):
+        read_config(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("{'a': 1}", "is not JSON"), ("[1]", "must hold an object")]
+)
+def test_a_file_that_is_no_configuration_is_refused(file: Path, content: str, message: str) -> None:
+    file.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_config(file)
+
+
+def test_a_missing_file_names_where_to_start(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"start from configs/finetune.json"):
+        read_config(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("*finetune*.json")))
+def test_shipped_configurations_are_valid(path: Path) -> None:
+    assert isinstance(read_config(path), Config)

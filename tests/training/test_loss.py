@@ -1,0 +1,86 @@
+"""The chunked loss against its definition in three lines."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training import loss as loss_module
+from training.loss import loss_and_hits, summed_cross_entropy
+
+
+def definition(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """The summed cross entropy of the float32 logits."""
+    return F.cross_entropy(F.linear(hidden.float(), weight.float()), targets, reduction="sum")
+
+
+def case(rows: int, vocabulary: int, dtype: torch.dtype, train_weight: bool) -> list[Tensor]:
+    torch.manual_seed(rows)
+    hidden = torch.randn(rows, 32).to(dtype).requires_grad_()
+    weight = (torch.randn(vocabulary, 32) / 4).to(dtype).requires_grad_(train_weight)
+    return [hidden, weight, torch.randint(0, vocabulary, (rows,))]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 33])
+@pytest.mark.parametrize("chunk_rows", [1, 5, 64])
+@pytest.mark.parametrize("train_weight", [False, True])
+def test_loss_and_gradients_equal_the_definition_whatever_the_chunks(
+    rows: int, chunk_rows: int, train_weight: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_module, "CHUNK_BYTES", {"cpu": 4 * 300 * chunk_rows})
+    ours, theirs = (case(rows, 300, torch.float32, train_weight) for _ in range(2))
+    found, wanted = summed_cross_entropy(*ours), definition(*theirs)
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-5)
+    (found * 0.25).backward()
+    (wanted * 0.25).backward()
+    torch.testing.assert_close(ours[0].grad, theirs[0].grad, rtol=1e-5, atol=1e-6)
+    if train_weight:
+        torch.testing.assert_close(ours[1].grad, theirs[1].grad, rtol=1e-5, atol=1e-6)
+
+
+def test_bfloat16_rows_give_a_float32_loss_close_to_the_definition() -> None:
+    ours, theirs = (case(64, 1000, torch.bfloat16, False) for _ in range(2))
+    found, wanted = summed_cross_entropy(*ours), definition(*theirs)
+    assert found.dtype == torch.float32
+    assert abs(found - wanted) / 64 < 2e-3
+    found.backward()
+    wanted.backward()
+    difference = (ours[0].grad - theirs[0].grad).float().norm() / theirs[0].grad.float().norm()
+    assert difference < 1e-2
+
+
+def test_a_batch_without_trained_tokens_has_no_loss_and_a_zero_gradient() -> None:
+    hidden, weight, _ = case(3, 50, torch.float32, False)
+    none = torch.empty(0, dtype=torch.int64)
+    total = summed_cross_entropy(hidden[:0], weight, none)
+    total.backward()
+    assert total.item() == 0
+    assert hidden.grad is not None and not hidden.grad.any()
+
+
+def test_hits_count_the_positions_whose_likeliest_token_is_right() -> None:
+    hidden, weight, _ = case(40, 60, torch.float32, False)
+    likeliest = F.linear(hidden, weight).argmax(-1)
+    targets = torch.where(torch.arange(40) < 25, likeliest, (likeliest + 1) % 60)
+    with torch.no_grad():
+        total, hits = loss_and_hits(hidden, weight, targets)
+    assert hits == 25
+    torch.testing.assert_close(total, definition(hidden, weight, targets), rtol=1e-5, atol=1e-4)
+
+
+def test_memory_does_not_hold_all_logits() -> None:
+    """Peak live bytes of the loss grow with the chunk, not with rows x vocabulary."""
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    def peak(rows: int) -> int:
+        hidden, weight, targets = case(rows, 32_000, torch.float32, False)
+        tracker = MemTracker()
+        with tracker:
+            partial(summed_cross_entropy, targets=targets)(hidden, weight).backward()
+        snapshot = tracker.get_tracker_snapshot("peak")
+        return max(device["Total"] for device in snapshot.values())
+
+    few, many = peak(512), peak(2048)
+    assert many - few < 2 * 1536 * 32 * 4 + 2**20, "grew by more than the rows' own gradients"

@@ -1,0 +1,126 @@
+"""How gradients are reduced, stepped and stored: the only difference between one and many devices.
+
+The loop calls a backend and knows nothing else of devices. A backend's `step` clips, updates and
+clears; its `save` and `load` hold what only training needs (master weights, moments, RNG).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from model.transformer import Transformer
+from training.optim import make_optimizer
+
+if TYPE_CHECKING:
+    from training.config import OptimizerSection
+
+STATE_FILE = "state.safetensors"
+
+
+class Backend(Protocol):
+    """What the loop asks of whoever holds the model."""
+
+    model: Transformer
+    rank: int
+    world_size: int
+    device: torch.device
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of `values` over all ranks, on every rank."""
+
+    def backward(self, loss: Tensor, last: bool) -> None:
+        """Add the gradient of one micro-batch; `last` says that a step follows."""
+
+    def step(self, learning_rate: float) -> float:
+        """Clip, update, clear the gradients; return their norm before clipping."""
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """Return the trained parameters by name, gathered, on rank 0 (empty elsewhere)."""
+
+    def save(self, directory: Path) -> None:
+        """Write what a resumed run needs and a trained model does not."""
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote."""
+
+
+class NativeBackend:
+    """One device, plain PyTorch: trained parameters are their own float32 masters."""
+
+    rank = 0
+    world_size = 1
+
+    def __init__(
+        self,
+        model: Transformer,
+        settings: "OptimizerSection",
+        device: torch.device,
+        compute_dtype: torch.dtype,
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.clip_norm = settings.clip_norm
+        self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.optimizer = make_optimizer(self.parameters.values(), settings)
+        if all(p.dtype == torch.float32 for p in model.parameters()) and (
+            compute_dtype != torch.float32
+        ):
+            # Full fine-tuning: float32 masters, lower precision only inside the matmuls.
+            model.forward = torch.autocast(device.type, compute_dtype)(model.forward)  # type: ignore[method-assign]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return `values`: there is one rank."""
+        return values
+
+    def backward(self, loss: Tensor, last: bool) -> None:
+        """Add the gradient of one micro-batch."""
+        loss.backward()
+
+    def step(self, learning_rate: float) -> float:
+        """Clip, update, clear the gradients; return their norm before clipping."""
+        limit = float("inf") if self.clip_norm is None else self.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), limit)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm.item()
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """Return the trained parameters by name."""
+        return {name: parameter.detach() for name, parameter in self.parameters.items()}
+
+    def save(self, directory: Path) -> None:
+        """Write master weights, optimizer moments and random states to `state.safetensors`."""
+        tensors = {f"master/{name}": p.detach() for name, p in self.parameters.items()}
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value)
+        tensors["rng/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["rng/cuda"] = torch.cuda.get_rng_state(self.device)
+        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, directory / STATE_FILE)
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote; the names must be those of this run's parameters."""
+        tensors = load_file(directory / STATE_FILE)
+        saved = {key.removeprefix("master/") for key in tensors if key.startswith("master/")}
+        if saved != set(self.parameters):
+            raise ValueError(
+                f"{directory / STATE_FILE} holds {len(saved)} trained tensors, this run trains "
+                f"{len(self.parameters)}; resume with the configuration it was started with"
+            )
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"master/{name}"])
+        for key, value in tensors.items():
+            if key.startswith("optimizer/"):
+                _, slot, name = key.split("/", 2)
+                # fused AdamW counts its steps on the parameter's device
+                self.optimizer.state[self.parameters[name]][slot] = value.to(self.device)
+        torch.set_rng_state(tensors["rng/cpu"])
+        if self.device.type == "cuda" and "rng/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)

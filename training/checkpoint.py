@@ -1,0 +1,135 @@
+"""The checkpoints of a run: whole or absent, each with everything needed to use or resume it.
+
+checkpoints/NAME/step-000200/   adapter.safetensors  lora.json      (or consolidated.safetensors)
+                 best/          params.json          tokenizer.model
+                 final/         config.json          progress.json  manifest.json
+                                state.safetensors    (steps only: masters, moments, RNG)
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from safetensors.torch import save_file
+from torch import Tensor
+
+from model.config import PARAMS_FILE
+from model.lora import ADAPTER_FILE, LoraConfig
+from storage.atomic import new_directory
+from storage.manifest import damaged_files
+from training.backends import Backend
+
+KIND = "checkpoint"
+CONFIG_FILE = "config.json"
+PROGRESS_FILE = "progress.json"
+
+
+@dataclass
+class Progress:
+    """How far a run is: steps taken and the best validation figure so far."""
+
+    step: int = 0
+    best: float | None = None
+
+
+class Checkpoints:
+    """The directory of one run's checkpoints."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        base_dir: Path,
+        config: Mapping[str, Any],
+        lora: LoraConfig | None,
+        keep_last: int,
+    ) -> None:
+        self.run_dir = run_dir
+        self.base_dir = base_dir
+        self.config = config
+        self.lora = lora
+        self.keep_last = keep_last
+
+    def refuse_existing_run(self) -> None:
+        """Raise FileExistsError when a run of this name is already there."""
+        if steps := self.steps():
+            raise FileExistsError(
+                f"{self.run_dir} already holds a run (newest {steps[-1].name}); add --resume to "
+                "continue it, choose another --name, or remove it"
+            )
+
+    def steps(self) -> list[Path]:
+        """Return the step checkpoints, oldest first."""
+        return sorted(self.run_dir.glob("step-*"), key=lambda path: path.name)
+
+    def save_step(self, progress: Progress, backend: Backend) -> Path:
+        """Write `step-N` with the training state, then remove the ones too old to keep."""
+        path = self.run_dir / f"step-{progress.step:06d}"
+        self._write(path, progress, backend, with_state=True)
+        for old in self.steps()[: -self.keep_last]:
+            shutil.rmtree(old)
+        return path
+
+    def save_weights(self, name: str, progress: Progress, backend: Backend) -> Path:
+        """Write `best` or `final`: the trained weights without the training state."""
+        path = self.run_dir / name
+        self._write(path, progress, backend, with_state=False)
+        return path
+
+    def resume(self, backend: Backend, warn: Callable[[str], None]) -> Progress:
+        """Load the newest whole checkpoint; a damaged one is reported and passed over."""
+        for path in reversed(self.steps()):
+            problems = _problems(path)
+            if problems:
+                warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
+                continue
+            self._refuse_other_settings(path)
+            backend.load(path)
+            return Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
+        raise FileNotFoundError(
+            f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
+        )
+
+    def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
+        with new_directory(path, KIND) as partial:
+            state = backend.trainable_state()
+            if self.lora is None:
+                save_file(_contiguous(state), partial / WEIGHTS_FILE)
+            else:
+                save_file(_contiguous(state), partial / ADAPTER_FILE)
+                self.lora.write(partial)
+            for name in (PARAMS_FILE, TOKENIZER_FILE):
+                shutil.copyfile(self.base_dir / name, partial / name)
+            _write_json(partial / CONFIG_FILE, self.config)
+            _write_json(partial / PROGRESS_FILE, asdict(progress))
+            if with_state:
+                backend.save(partial)
+
+    def _refuse_other_settings(self, path: Path) -> None:
+        """Resuming with other mathematics would be another run under the same name."""
+        saved = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+        for section in ("seed", "model", "data", "lora", "optimizer", "schedule"):
+            now = json.loads(json.dumps(self.config[section]))
+            if saved.get(section) != now:
+                raise ValueError(
+                    f"{path} was trained with {section} = {json.dumps(saved.get(section))}, this "
+                    f"run has {json.dumps(now)}; resume with the same settings or use another name"
+                )
+
+
+def _problems(path: Path) -> list[str]:
+    try:
+        return damaged_files(path)
+    except (ValueError, OSError) as error:
+        return [str(error)]
+
+
+def _contiguous(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous().cpu() for name, tensor in state.items()}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

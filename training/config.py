@@ -1,0 +1,183 @@
+"""The settings of a run: defaults here, then a JSON file, then `--section.key=value` flags.
+
+Unknown keys are refused with the nearest known name; the resolved settings are saved with every
+checkpoint as `config.json`, which is itself a valid configuration file.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.lora import ALL_LINEARS, LoraConfig
+
+
+class Section(BaseModel):
+    """Settings that refuse unknown keys and never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelSection(Section):
+    """Which weights to start from, and where and how they compute."""
+
+    checkpoint_dir: str
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class DataSection(Section):
+    """The directory that scripts/build_dataset.py wrote."""
+
+    dataset_dir: str
+
+
+class LoraSection(Section):
+    """The adapter; null in the file trains all weights instead."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(16.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(ALL_LINEARS, min_length=1)
+
+    def adapter(self) -> LoraConfig:
+        """Return the model's own description of this adapter."""
+        return LoraConfig(self.rank, self.alpha, self.dropout, self.targets)
+
+
+class TrainingSection(Section):
+    """How long, and how much at once: `batch_size` conversations a step, over all devices."""
+
+    epochs: int = Field(2, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    batch_size: int = Field(32, ge=1)
+    micro_batch_tokens: int = Field(8192, ge=2)
+    activation_checkpointing: Literal["none", "full"] = "none"
+
+
+class OptimizerSection(Section):
+    """The optimizer's constants; the learning rate is the schedule's."""
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(1.0, gt=0)
+
+
+class ScheduleSection(Section):
+    """The learning rate by step: linear warm-up, then down to the minimum at `total_steps`."""
+
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
+    learning_rate: float = Field(3e-4, gt=0)
+    min_learning_rate: float = Field(0.0, ge=0)
+    warmup_steps: int = Field(0, ge=0)
+    total_steps: int | None = Field(None, ge=1)
+
+
+class ValidationSection(Section):
+    """How often, and on how many conversations of the validation split (null: all)."""
+
+    every: int | None = Field(200, ge=1)
+    max_conversations: int | None = Field(200, ge=1)
+    best_metric: Literal["loss", "token_accuracy"] = "loss"
+
+
+class CheckpointSection(Section):
+    """Where and how often to save; `keep_last` older ones stay beside `best` and `final`."""
+
+    output_dir: str = "./checkpoints"
+    every: int = Field(200, ge=1)
+    keep_last: int = Field(3, ge=1)
+
+
+class LoggingSection(Section):
+    """Where TensorBoard events and metrics.jsonl go, and how often a line is printed."""
+
+    output_dir: str = "./logs"
+    every: int = Field(10, ge=1)
+
+
+class Config(Section):
+    """All settings of a run; `name` is its folder under the checkpoint and log directories."""
+
+    name: str = Field("llama3_fc", pattern=r"^[\w.-]+$")
+    seed: int = Field(3, ge=0)
+    model: ModelSection
+    data: DataSection
+    lora: LoraSection | None = Field(default_factory=LoraSection)
+    training: TrainingSection = Field(default_factory=TrainingSection)
+    optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
+    schedule: ScheduleSection = Field(default_factory=ScheduleSection)
+    validation: ValidationSection = Field(default_factory=ValidationSection)
+    checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
+    logging: LoggingSection = Field(default_factory=LoggingSection)
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of this run's checkpoints."""
+        return Path(self.checkpoint.output_dir).expanduser() / self.name
+
+    @property
+    def log_dir(self) -> Path:
+        """The folder of this run's TensorBoard events and metrics.jsonl."""
+        return Path(self.logging.output_dir).expanduser() / self.name
+
+
+def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a configuration file and lay `section.key` overrides over it.
+
+    Raises FileNotFoundError or ValueError with the key, what was found and what is known.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; start from configs/finetune.json")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold an object, found {type(values).__name__}")
+    for key, value in (overrides or {}).items():
+        _lay_over(values, key, value)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {_first_problem(error)}") from None
+
+
+def _lay_over(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set values["section"]["key"] for the flag `--section.key=value`."""
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if inner is None:
+            inner = values[section] = {}
+        if not isinstance(inner, dict):
+            raise ValueError(f"--{key}: {section!r} is a value, not a section")
+        values = inner
+    values[last] = value
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {where!r}{_nearest(problem['loc'])}{more}"
+    if problem["type"] == "missing":
+        return f"missing key {where!r}{more}"
+    return f"{where} is {problem['input']!r}: {problem['msg']}{more}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    section: Any = Config
+    for part in location[:-1]:
+        field = section.model_fields[str(part)]
+        section = LoraSection if part == "lora" else field.annotation
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

@@ -1,0 +1,52 @@
+"""How much arithmetic a step needs, and how much this machine does: their ratio is the report's.
+
+Counted: matrix products only, two operations for a multiply-add. Recomputation under activation
+checkpointing is not counted, so that it shows as the cost it is.
+"""
+
+import time
+from collections.abc import Iterable
+from itertools import pairwise
+
+import torch
+
+from data.batches import Batch
+from model.transformer import Transformer
+
+
+def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
+    """Return the operations of forward and backward over the batches of one step.
+
+    A frozen weight costs 4 per parameter and token (forward, and the gradient of its input), a
+    trained one 6; the vocabulary projection counts at trained positions only; causal attention
+    over a document of n tokens costs 7 n^2 d in all (2 forward halves, 2.5 times that backward).
+    """
+    config = model.config
+    frozen = trained = 0
+    for name, parameter in model.named_parameters():
+        if name.startswith("layers.") and parameter.ndim == 2:
+            if parameter.requires_grad:
+                trained += parameter.numel()
+            else:
+                frozen += parameter.numel()
+    head = config.vocab_size * config.dim
+    head *= 6 if model.get_parameter("output.weight").requires_grad else 4
+    attention = 7 * config.n_layers * config.n_heads * config.head_dim
+    total = 0.0
+    for batch in batches:
+        total += len(batch.tokens) * (4 * frozen + 6 * trained) + len(batch.targets) * head
+        total += attention * sum((b - a) ** 2 for a, b in pairwise(batch.offsets))
+    return total
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
+    """Return the operations per second this device reaches in a large matrix product."""
+    size = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    b = torch.randn(size, size, device=device, dtype=dtype)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        (a @ b)[0, 0].item()  # reading one element waits for the device
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best

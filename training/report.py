@@ -1,0 +1,147 @@
+"""What a run tells its user: a progress bar, printed lines, TensorBoard and metrics.jsonl.
+
+All four carry the same numbers. `metrics.jsonl` has one object a line: `{"kind": "train"|
+"validation", "step", ...}`; resuming cuts off the lines after the step it resumes from.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from data.batches import Batch
+from storage.atomic import new_file
+from training.backends import Backend
+from training.flops import matmul_rate, step_flops
+
+if TYPE_CHECKING:
+    from training.config import Config
+
+METRICS_FILE = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """The figures of one optimizer step, over all ranks."""
+
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    trained_tokens: int
+    tokens: int
+    batches: list[Batch]
+
+
+class Report:
+    """Reports a run of `total_steps`; use as a context manager."""
+
+    def __init__(
+        self, config: "Config", backend: Backend, total_steps: int, start_step: int
+    ) -> None:
+        self.console = Console(highlight=False)
+        self.log_dir = log_dir = config.log_dir
+        self.total_steps = total_steps
+        self.print_every = config.logging.every
+        self.model, self.device = backend.model, backend.device
+        self.peak = matmul_rate(self.device, getattr(torch, config.model.dtype))
+        self.clock = time.perf_counter()
+        log_dir.mkdir(parents=True, exist_ok=True)
+        self._cut_metrics(start_step)
+        self.metrics = (log_dir / METRICS_FILE).open("a", encoding="utf-8")
+        self.writer = SummaryWriter(str(log_dir), purge_step=start_step + 1)
+        self.progress = Progress(
+            TextColumn("[bold]training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.progress.add_task(
+            "training", total=total_steps, completed=start_step, figures=""
+        )
+
+    def __enter__(self) -> "Report":
+        self.progress.start()
+        self.clock = time.perf_counter()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.progress.stop()
+        self.metrics.close()
+        self.writer.close()
+
+    def step(self, number: int, step: StepMetrics) -> None:
+        """Report step `number`, counted from 1."""
+        now = time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        flops = step_flops(self.model, step.batches)
+        figures = {
+            "loss": step.loss,
+            "gradient_norm": step.gradient_norm,
+            "learning_rate": step.learning_rate,
+            "tokens": step.tokens,
+            "trained_tokens": step.trained_tokens,
+            "tokens_per_second": step.tokens / seconds,
+            "share_of_matmul_peak": flops / seconds / self.peak,
+            "memory_gib": _memory_gib(self.device),
+        }
+        self._write("train", number, figures)
+        line = (
+            f"loss {step.loss:.4f}  {figures['tokens_per_second']:,.0f} tokens/s  "
+            f"{figures['share_of_matmul_peak']:.0%} of peak  {figures['memory_gib']:.2f} GiB"
+        )
+        self.progress.update(self.task, completed=number, figures=line)
+        if number % self.print_every == 0 or number == self.total_steps:
+            self.console.print(f"step {number}/{self.total_steps}  {line}")
+
+    def validation(self, number: int, figures: Mapping[str, float]) -> None:
+        """Report validation figures after step `number`."""
+        self._write("validation", number, figures)
+        text = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
+        self.console.print(f"[bold]validation[/bold] after step {number}: {text}")
+        self.clock = time.perf_counter()
+
+    def warn(self, message: str) -> None:
+        """Print a line the user should see."""
+        self.console.print(f"[yellow]warning:[/yellow] {message}")
+
+    def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
+        record: dict[str, Any] = {"kind": kind, "step": number, **figures}
+        self.metrics.write(json.dumps(record) + "\n")
+        self.metrics.flush()
+        for name, value in figures.items():
+            self.writer.add_scalar(f"{kind}/{name}", value, number)
+
+    def _cut_metrics(self, start_step: int) -> None:
+        """Keep only the lines up to the step a run resumes from."""
+        path = self.log_dir / METRICS_FILE
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            with new_file(path) as partial:
+                kept = (line for line in lines if _step_of(line) <= start_step)
+                partial.write_text("".join(kept), encoding="utf-8")
+
+
+def _step_of(line: str) -> float:
+    """Return the step a metrics line speaks of; a torn last line counts as never kept."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def _memory_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    units = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / units

@@ -1,0 +1,140 @@
+"""What both entry scripts do before and around training, so that each fits on a screen."""
+
+import random
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from model.directory import TOKENIZER_FILE, load_model, resolve_directory
+from torch.utils.checkpoint import checkpoint
+
+from data.batches import Batches, make_batch, whole_split
+from data.tokenized import TokenizedDataset
+from model.lora import add_lora
+from model.transformer import Transformer
+from storage.manifest import sha256_of_file
+from training.backends import Backend
+from training.checkpoint import Checkpoints, Progress
+from training.config import Config
+from training.loop import Run, fit
+from training.optim import learning_rate
+from training.report import Report
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every random generator a run draws from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device a configuration names; `auto` is CUDA where there is one."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "model.device is 'cuda', and torch sees no CUDA device; use 'auto' or 'cpu'"
+        )
+    chosen = "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+    return torch.device(chosen)
+
+
+class Splits(NamedTuple):
+    """The two halves of a dataset."""
+
+    train: TokenizedDataset
+    validation: TokenizedDataset
+
+
+def open_splits(config: Config) -> Splits:
+    """Open the train and validation splits; refuse what this model must not train on."""
+    base = resolve_directory(config.model.checkpoint_dir)
+    train, validation = (
+        TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
+        for split in ("train", "validation")
+    )
+    tokenizer = sha256_of_file(base / TOKENIZER_FILE)
+    if train.tokenizer_sha256 != tokenizer:
+        raise ValueError(
+            f"{config.data.dataset_dir} was built with another tokenizer (sha256 "
+            f"{train.tokenizer_sha256[:12]}) than the model's ({tokenizer[:12]}); rebuild it: "
+            f"python scripts/build_dataset.py --tokenizer-file {base / TOKENIZER_FILE}"
+        )
+    if train.fingerprint == validation.fingerprint:
+        raise ValueError(
+            f"{config.data.dataset_dir}: train and validation hold the same conversations; "
+            "rebuild the dataset with scripts/build_dataset.py"
+        )
+    return Splits(train, validation)
+
+
+def build_model(config: Config, device: torch.device, dtype: torch.dtype) -> Transformer:
+    """Load the base strictly, then wrap the adapter around it; the rest is frozen.
+
+    Without an adapter everything is trained and held in float32, the masters.
+    """
+    held = dtype if config.lora else torch.float32
+    model = load_model(config.model.checkpoint_dir, device=device, dtype=held)
+    if config.lora:
+        add_lora(model, config.lora.adapter())
+    if config.training.activation_checkpointing == "full":
+        checkpoint_blocks(model)
+    return model.train()
+
+
+def checkpoint_blocks(model: Transformer) -> None:
+    """Keep only each block's input for the backward pass and compute the rest again there."""
+    for block in model.layers:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
+
+
+def open_checkpoints(config: Config, resume: bool) -> Checkpoints:
+    """Return the run's checkpoint directory; a new run refuses one that already holds a run."""
+    checkpoints = Checkpoints(
+        config.run_dir,
+        resolve_directory(config.model.checkpoint_dir),
+        config.model_dump(mode="json"),
+        config.lora.adapter() if config.lora else None,
+        config.checkpoint.keep_last,
+    )
+    if not resume:
+        checkpoints.refuse_existing_run()
+    return checkpoints
+
+
+def train(
+    config: Config, splits: Splits, checkpoints: Checkpoints, backend: Backend, resume: bool
+) -> None:
+    """Run training to its end, from the start or from the newest checkpoint."""
+    batches = Batches(
+        splits.train,
+        config.training.batch_size,
+        config.training.micro_batch_tokens,
+        config.seed,
+        backend.rank,
+        backend.world_size,
+    )
+    total_steps = config.training.epochs * batches.steps_per_epoch
+    if config.training.max_steps is not None:
+        total_steps = min(total_steps, config.training.max_steps)
+    held_out = whole_split(
+        splits.validation,
+        config.training.micro_batch_tokens,
+        backend.rank,
+        backend.world_size,
+        config.validation.max_conversations,
+    )
+    progress = checkpoints.resume(backend, warn=print) if resume else Progress()
+    report = Report(config, backend, total_steps, progress.step)
+    run = Run(
+        config=config,
+        batches=batches,
+        validation=lambda: map(partial(make_batch, splits.validation), held_out),
+        rate=partial(learning_rate, total_steps=total_steps, schedule=config.schedule),
+        total_steps=total_steps,
+        checkpoints=checkpoints,
+        report=report,
+    )
+    with report:
+        fit(run, backend, progress)
