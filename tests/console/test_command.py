@@ -1,0 +1,99 @@
+"""What a command does with its flags, its errors and its exit code, in real processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = '''
+from console.command import print_next, run
+
+
+def main(source_file: str, limit: int = 3, remove_no_fc: bool = False, note: str | None = None):
+    """Copy rows from a file.
+
+    Args:
+        source_file: The file to read.
+        limit: How many rows.
+        remove_no_fc: Leave out rows without a call.
+        note: Any text.
+    """
+    if source_file == "none.json":
+        raise FileNotFoundError("none.json is missing; make it")
+    if source_file == "bug":
+        raise KeyError("inner")
+    print(repr((source_file, limit, remove_no_fc, note)))
+    print_next("python next.py --flag [x]")
+
+
+if __name__ == "__main__":
+    run(main)
+'''
+
+
+def command(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    script = tmp_path / "copy_rows.py"
+    script.write_text(SCRIPT)
+    return subprocess.run(
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("flag", ["--source-file", "--source_file"])
+def test_hyphens_and_underscores_are_the_same(tmp_path: Path, flag: str) -> None:
+    result = command(tmp_path, flag, "a.json", "--remove-no-fc", "--limit=5")
+    assert result.returncode == 0, result.stderr
+    assert "('a.json', 5, True, None)" in result.stdout
+    assert "python next.py --flag [x]" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["123", "a,b", "[1]", "1e5", "True", "{x}"])
+def test_a_text_stays_the_text_that_was_typed(tmp_path: Path, text: str) -> None:
+    result = command(tmp_path, f"--source-file={text}", f"--note={text}")
+    assert repr((text, 3, False, text)) in result.stdout
+
+
+def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    result = command(tmp_path, "--source-file", "none.json")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: none.json is missing; make it\n"
+
+
+def test_a_bug_is_one_line_that_names_debug(tmp_path: Path) -> None:
+    result = command(tmp_path, "--source-file", "bug")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: KeyError: 'inner' (run again with --debug for the traceback)\n"
+    )
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = command(tmp_path, "--source-file", "none.json", "--debug")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr and "error: none.json is missing" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sorce-file", "a"], "unknown flag --sorce-file; did you mean --source-file?"),
+        ([], "missing --source-file"),
+        (["--source-file", "a", "--verbose"], "unknown flag --verbose"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_before_any_work(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = command(tmp_path, *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: {message}; see: python ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_has_a_sentence_for_every_flag(tmp_path: Path) -> None:
+    result = command(tmp_path, "--help")
+    assert result.returncode == 0
+    text = result.stdout + result.stderr
+    for sentence in ("Copy rows from a file.", "How many rows.", "Leave out rows without a call."):
+        assert sentence in text

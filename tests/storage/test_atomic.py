@@ -1,0 +1,106 @@
+"""Files and directories appear whole or not at all."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from storage.atomic import new_directory, new_file
+from storage.manifest import damaged_files, read_manifest
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file.txt"
+    with new_file(target) as partial:
+        partial.write_text("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_failed_file_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), new_file(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_directory_appears_with_a_manifest_of_its_files(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "out", "thing") as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "a.txt").write_text("a")
+        assert not (tmp_path / "out").exists()
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest["kind"] == "thing"
+    assert manifest["files"]["inner/a.txt"]["bytes"] == 1
+    assert damaged_files(tmp_path / "out") == []
+
+
+def test_a_failed_directory_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), new_directory(tmp_path / "out", "thing") as partial:
+        (partial / "a.txt").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rerun_replaces_its_own_directory_as_a_whole(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        with new_directory(tmp_path / "out", "thing") as partial:
+            (partial / name).write_text(name)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "second",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with new_directory(tmp_path / "out", "thing") as partial:
+        (partial / "a").write_text("a")
+    assert (tmp_path / "out" / "a").exists()
+
+
+def test_a_directory_of_someone_else_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    with (
+        pytest.raises(FileExistsError, match="was not written by this command"),
+        new_directory(tmp_path / "out", "thing"),
+    ):
+        pass
+    assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_directory_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "out", "model"):
+        pass
+    with (
+        pytest.raises(FileExistsError, match="holds 'model', and this command writes 'dataset'"),
+        new_directory(tmp_path / "out", "dataset"),
+    ):
+        pass
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "out", "thing") as partial:
+        for name in ("changed", "cut", "gone"):
+            (partial / name).write_text("content")
+    (tmp_path / "out" / "changed").write_text("CONTENT")
+    (tmp_path / "out" / "cut").write_text("cont")
+    (tmp_path / "out" / "gone").unlink()
+    assert damaged_files(tmp_path / "out") == [
+        "changed has another sha256 than when it was written",
+        "cut has 4 bytes, wanted 7",
+        "gone is missing",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", json.dumps({"files": {}})])
+def test_a_foreign_manifest_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ValueError, match="is not a manifest"):
+        read_manifest(tmp_path)

@@ -1,0 +1,130 @@
+"""The house's rules, read from the syntax trees: who may import whom, and what nobody does."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = {"chat", "console", "data", "evaluation", "model", "scripts", "storage", "training"}
+ENTRY_POINTS = {"finetune", "ds_finetune", "chat_completion"}
+
+# What of ours each room may import; a room always may import itself.
+MAY_IMPORT = {
+    "storage": set(),
+    "console": set(),
+    "chat": set(),
+    "data": {"chat", "storage", "console"},
+    "model": {"storage", "console"},
+    "training": {"model", "data", "storage", "console"},
+    "evaluation": {"chat", "data", "model", "storage", "console"},
+    "benchmarks": ROOMS - {"scripts", "evaluation"},
+    "scripts": ROOMS - {"scripts"} | {"benchmarks"},
+    "": ROOMS - {"scripts"},
+}
+# Which rooms alone may import a library; a room that is not named may not.
+LIBRARIES = {
+    "torch": {"data", "model", "training", "evaluation", "scripts", "benchmarks", ""},
+    "deepspeed": {"training", "scripts"},
+    "fire": {"console"},
+    "bitsandbytes": {"model", "training"},
+}
+# These run where only torch, numpy and rich are installed beside them.
+LEAN = [
+    "model",
+    "data/batches.py",
+    "data/tokenized.py",
+    "training/loop.py",
+    "training/loss.py",
+    "training/backends.py",
+    "training/optim.py",
+    "training/checkpoint.py",
+    "training/report.py",
+    "training/flops.py",
+    "storage",
+    "benchmarks",
+]
+NOT_LEAN = {"pydantic", "jsonschema", "fire"}
+
+
+def sources() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [Path(line) for line in listed.stdout.splitlines() if not line.startswith("tests/")]
+
+
+def imports(path: Path, top_level_only: bool = False) -> set[str]:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    nodes = list(tree.body) if top_level_only else list(ast.walk(tree))
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def room(path: Path) -> str:
+    return path.parts[0] if len(path.parts) > 1 else ""
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_a_room_imports_only_what_it_may(path: Path) -> None:
+    ours = imports(path) & (ROOMS | {"benchmarks"}) - {room(path)}
+    if room(path) == "scripts":
+        assert "scripts" not in imports(path), "scripts do not import one another"
+    assert ours <= MAY_IMPORT[room(path)], f"{path} imports {ours - MAY_IMPORT[room(path)]}"
+    assert not imports(path) & ENTRY_POINTS, "nobody imports an entry point"
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
+    for library, rooms in LIBRARIES.items():
+        if library in imports(path):
+            assert room(path) in rooms, f"{path} imports {library}"
+
+
+@pytest.mark.parametrize("place", LEAN)
+def test_what_runs_on_a_bare_gpu_image_imports_no_extra_library(place: str) -> None:
+    for path in sources():
+        if str(path) == place or room(path) == place:
+            assert not imports(path, top_level_only=True) & NOT_LEAN, path
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_nothing_is_unpickled_and_no_path_is_patched(path: Path) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert not imports(path) & {"pickle", "dill", "shelve", "marshal"}
+    assert "sys.path" not in text
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+            if name == "load" and ast.unparse(node.func) == "torch.load":
+                assert ast.unparse(keywords["weights_only"]) == "True", path
+            if name == "load_state_dict":
+                assert "strict" not in keywords, path
+            assert ast.unparse(node.func) not in {"eval", "exec"}, path
+
+
+def test_every_package_is_installed() -> None:
+    """A package missing from pyproject.toml works from the root and fails everywhere else."""
+    import tomllib
+
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = {str(path.parent).replace("/", ".") for path in sources() if len(path.parts) > 1}
+    assert packages == set(declared["packages"])
+    modules = {path.stem for path in sources() if len(path.parts) == 1}
+    assert modules == set(declared["py-modules"])
+
+
+def test_no_python_file_is_long_enough_to_want_a_second_look() -> None:
+    long = {str(p): n for p in sources() if (n := (ROOT / p).read_text().count("\n")) > 300}
+    assert not long
