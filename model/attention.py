@@ -4,8 +4,8 @@ Shapes: T tokens, H heads, K key/value heads, E head_dim.
 """
 
 import inspect
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import pairwise
 
 import torch
@@ -66,14 +66,16 @@ def attend_causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    offsets, longest = documents.offsets_tensor, documents.longest
     # torch 2.12 added the flag; the kernel of 2.11 takes fewer key/value heads without it.
-    flags = {"enable_gqa": True} if _varlen_has_gqa_flag() and q.shape[1] != k.shape[1] else {}
-    return varlen_attn(q, k, v, offsets, offsets, longest, longest, window_size=(-1, 0), **flags)
+    attention: Callable[..., Tensor] = varlen_attn  # type: ignore[assignment]
+    if _has_gqa_flag():
+        attention = partial(attention, enable_gqa=True)
+    offsets, longest = documents.offsets_tensor, documents.longest
+    return attention(q, k, v, offsets, offsets, longest, longest, window_size=(-1, 0))
 
 
 @cache
-def _varlen_has_gqa_flag() -> bool:
+def _has_gqa_flag() -> bool:
     from torch.nn.attention.varlen import varlen_attn
 
     return "enable_gqa" in inspect.signature(varlen_attn).parameters

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from safetensors.torch import save_file
 from torch import Tensor
 
 from model.config import PARAMS_FILE
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from model.lora import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory
 from storage.manifest import damaged_files
@@ -26,6 +26,16 @@ from training.backends import Backend
 KIND = "checkpoint"
 CONFIG_FILE = "config.json"
 PROGRESS_FILE = "progress.json"
+FIXED_SETTINGS = (
+    ("seed",),
+    ("model", "checkpoint_dir"),
+    ("model", "dtype"),
+    ("data",),
+    ("lora",),
+    ("training", "batch_size"),
+    ("optimizer",),
+    ("schedule",),
+)
 
 
 @dataclass
@@ -111,13 +121,20 @@ class Checkpoints:
     def _refuse_other_settings(self, path: Path) -> None:
         """Resuming with other mathematics would be another run under the same name."""
         saved = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
-        for section in ("seed", "model", "data", "lora", "optimizer", "schedule"):
-            now = json.loads(json.dumps(self.config[section]))
-            if saved.get(section) != now:
+        for keys in FIXED_SETTINGS:
+            before, now = _setting(saved, keys), _setting(self.config, keys)
+            if before != now:
                 raise ValueError(
-                    f"{path} was trained with {section} = {json.dumps(saved.get(section))}, this "
-                    f"run has {json.dumps(now)}; resume with the same settings or use another name"
+                    f"{path} was trained with {'.'.join(keys)} = {json.dumps(before)}, this run "
+                    f"has {json.dumps(now)}; resume with the same settings or use another name"
                 )
+
+
+def _setting(config: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    value: Any = config
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _problems(path: Path) -> list[str]:

@@ -42,8 +42,8 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
 def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
     """Return the operations per second this device reaches in a large matrix product."""
     size = 8192 if device.type == "cuda" else 1024
-    a = torch.randn(size, size, device=device, dtype=dtype)
-    b = torch.randn(size, size, device=device, dtype=dtype)
+    own = torch.Generator(device)  # a run's own random stream must not notice the measurement
+    a, b = (torch.randn(size, size, device=device, generator=own).to(dtype) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()

@@ -41,22 +41,26 @@ class Run:
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
-    """Train from `progress` to the end, or to a SIGTERM, which saves and returns."""
-    every, stopping = run.config, _StopOnSignal()
+    """Train from `progress` to the end; SIGTERM saves and raises InterruptedError."""
+    config, signals, stopping = run.config, _Signals(), False
     while progress.step < run.total_steps and not stopping:
-        metrics, stopping.seen = train_step(run, backend, progress.step, stopping.seen)
+        metrics, stopping = train_step(run, backend, progress.step, signals.terminate)
         progress.step += 1
         run.report.step(progress.step, metrics)
         last = progress.step == run.total_steps
-        if last or _due(progress.step, every.validation.every):
+        if last or _due(progress.step, config.validation.every):
             figures = validate(run, backend)
             run.report.validation(progress.step, figures)
-            if _improves(figures, every.validation.best_metric, progress):
+            if _improves(figures, config.validation.best_metric, progress):
                 run.checkpoints.save_weights("best", progress, backend)
-        if last or stopping or _due(progress.step, every.checkpoint.every):
+        if last or stopping or _due(progress.step, config.checkpoint.every):
             run.checkpoints.save_step(progress, backend)
-    if progress.step == run.total_steps:
-        run.checkpoints.save_weights("final", progress, backend)
+    if progress.step < run.total_steps:
+        raise InterruptedError(
+            f"stopped by SIGTERM and saved after step {progress.step} of {run.total_steps}; "
+            "run the same command with --resume to continue"
+        )
+    run.checkpoints.save_weights("final", progress, backend)
 
 
 def train_step(
@@ -124,15 +128,12 @@ def _improves(figures: dict[str, float], metric: str, progress: Progress) -> boo
     return True
 
 
-class _StopOnSignal:
-    """True once SIGTERM arrived; the step under way is finished first."""
+class _Signals:
+    """Remembers that SIGTERM arrived; the step under way is finished first."""
 
     def __init__(self) -> None:
-        self.seen = False
+        self.terminate = False
         signal.signal(signal.SIGTERM, self._notice)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
-
-    def __bool__(self) -> bool:
-        return self.seen
+        self.terminate = True

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from model.directory import TOKENIZER_FILE, load_model, resolve_directory
 from torch.utils.checkpoint import checkpoint
 
 from data.batches import Batches, make_batch, whole_split
 from data.tokenized import TokenizedDataset
+from model.directory import TOKENIZER_FILE, load_model, resolve_directory
 from model.lora import add_lora
 from model.transformer import Transformer
 from storage.manifest import sha256_of_file

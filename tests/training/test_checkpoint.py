@@ -112,22 +112,26 @@ def test_resuming_with_other_mathematics_is_refused(settings: Settings, train_ru
 def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
     settings: Settings, train_run: Train
 ) -> None:
-    config = settings(training__epochs=40, training__max_steps=60, checkpoint__every=1000)
+    long = {"training__epochs": 100, "training__max_steps": 400, "checkpoint__every": 1000}
+    config = settings(**long)
     file = Path(config.run_dir).parent / "run.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(config.model_dump(mode="json")))
     command = [sys.executable, "finetune.py", "--config-file", str(file)]
     log = config.log_dir / "metrics.jsonl"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while process.poll() is None and (not log.is_file() or log.read_text().count("\n") < 5):
         pass
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.startswith("error: stopped by SIGTERM and saved after step")
+    assert errors.count("\n") == 1
     saved = sorted(path.name for path in config.run_dir.glob("step-*"))
     assert len(saved) == 1 and "final" not in names(config)
     found = train_run(config, resume=True).trainable_state()
-    wanted = train_run(
-        settings(**{"name": "whole", "training__epochs": 40, "training__max_steps": 60})
-    ).trainable_state()
+    wanted = train_run(settings(name="whole", **long)).trainable_state()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
     assert load_file(config.run_dir / "final" / "adapter.safetensors").keys() == wanted.keys()

