@@ -29,6 +29,16 @@ class LoraConfig:
     dropout: float = 0.0
     targets: tuple[str, ...] = ALL_LINEARS
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
+            raise ValueError(f"lora rank is {self.rank!r}, wanted a positive whole number")
+        if not isinstance(self.alpha, int | float) or not 0 < self.alpha < float("inf"):
+            raise ValueError(f"lora alpha is {self.alpha!r}, wanted a positive number")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise ValueError(f"lora dropout is {self.dropout!r}, wanted 0 or more and below 1")
+        if isinstance(self.targets, str) or not self.targets:
+            raise ValueError(f"lora targets are {self.targets!r}, wanted a list of layer names")
+
     @property
     def scale(self) -> float:
         """The factor on the adapter's output: alpha / rank."""
@@ -39,14 +49,18 @@ class LoraConfig:
         """Read the `lora.json` of a checkpoint directory."""
         path = Path(directory) / LORA_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing; a LoRA checkpoint of finetune.py has it")
+            raise FileNotFoundError(
+                f"{path} is missing; every LoRA checkpoint of finetune.py holds one"
+            )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            known = {field.name for field in fields(LoraConfig)}
-            if unknown := sorted(set(values) - known):
-                raise ValueError(f"unknown keys {unknown}, wanted {sorted(known)}")
+            known = [field.name for field in fields(LoraConfig)]
+            if not isinstance(values, dict) or set(values) != set(known):
+                raise ValueError(f"found {list(values)}, wanted the keys {known}")
+            if not isinstance(values["targets"], list):
+                raise ValueError(f"targets are {values['targets']!r}, wanted a list of names")
             return LoraConfig(**{**values, "targets": tuple(values["targets"])})
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is not a LoRA configuration: {error}") from None
 
     def write(self, directory: Path | str) -> None:
@@ -68,8 +82,9 @@ class LoraLinear(nn.Module):
         self.base = base
         self.scale = config.scale
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-        self.lora_a = nn.Parameter(torch.empty(config.rank, inputs, device=weight.device))
-        self.lora_b = nn.Parameter(torch.zeros(outputs, config.rank, device=weight.device))
+        like = torch.empty(0, dtype=torch.float32, device=weight.device)
+        self.lora_a = nn.Parameter(like.new_empty(config.rank, inputs))
+        self.lora_b = nn.Parameter(like.new_zeros(outputs, config.rank))
         nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,14 +152,15 @@ def load_adapter(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         tensor.copy_(state[name])
 
 
-def merge(weight: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-    """Return weight + scale * b a in the weight's dtype, added in float32 and rounded once.
+def merge(
+    weight: Tensor, a: Tensor, b: Tensor, scale: float, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Return weight + scale * b a, added in float32 and rounded once to `dtype` (the weight's).
 
-    weight [O, I], a [R, I], b [O, R]. The adapter is first rounded to the weight's dtype where
-    that is how the layer computes; here it is not, so a merge is at least as exact.
+    weight [O, I], a [R, I], b [O, R].
     """
     delta = (b.float() @ a.float()).mul_(scale)
-    return delta.add_(weight).to(weight.dtype)
+    return delta.add_(weight).to(dtype or weight.dtype)
 
 
 def adapter_of(state: Mapping[str, Any], linear: str) -> tuple[Any, Any] | None:

@@ -1,0 +1,182 @@
+"""Generate token by token with a key/value cache, many prompts of different length at once.
+
+Shapes: N rows, V vocabulary.
+"""
+
+import random
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.kv_cache import KVCache
+from model.transformer import Transformer
+
+# A nucleus rarely holds more tokens than this; sorting all of a large vocabulary is 20x slower.
+CANDIDATES = 1024
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen and when a row ends.
+
+    `max_length` bounds prompt and completion together; `batch_size` is how many rows run at once
+    (all when None). Temperature 0 takes the likeliest token; otherwise one is drawn from the
+    smallest set of likeliest tokens whose probabilities reach `top_p`. The draws of a row depend
+    on `seed` and its index alone, never on the rows beside it.
+    """
+
+    stop_ids: Collection[int]
+    max_new_tokens: int
+    max_length: int | None = None
+    batch_size: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {self.max_new_tokens}, wanted at least 1")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}, wanted at least 1")
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature is {self.temperature}, wanted 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}, wanted more than 0 and at most 1")
+
+    def room(self, row: int, prompt: Sequence[int]) -> int:
+        """Return how many tokens may follow a prompt; ValueError when it leaves no room."""
+        if not prompt:
+            raise ValueError(f"prompt {row} is empty; it needs at least one token")
+        if self.max_length is None:
+            return self.max_new_tokens
+        if len(prompt) >= self.max_length:
+            raise ValueError(
+                f"prompt {row} has {len(prompt)} tokens and max_length is {self.max_length}; "
+                "shorten it or raise the limit"
+            )
+        return min(self.max_new_tokens, self.max_length - len(prompt))
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What followed a prompt; `stop` is the stop token that ended it, None when a limit did."""
+
+    tokens: list[int]
+    stop: int | None
+
+
+def generate(model: Transformer, prompts: Sequence[list[int]], **options: Any) -> list[list[int]]:
+    """Return the tokens after each prompt, without the stop token; options as in `Decoding`."""
+    return [completion.tokens for completion in complete(model, prompts, Decoding(**options))]
+
+
+def complete(
+    model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
+) -> list[Completion]:
+    """Return the completion of each prompt."""
+    produced: list[list[int]] = [[] for _ in prompts]
+    for row, token in stream(model, prompts, decoding):
+        produced[row].append(token)
+    return [
+        Completion(tokens[:-1], tokens[-1])
+        if tokens[-1] in decoding.stop_ids
+        else Completion(tokens, None)
+        for tokens in produced
+    ]
+
+
+@dataclass
+class _Row:
+    """A prompt under way: what the model has yet to read, and how much may still follow."""
+
+    index: int
+    unread: list[int]
+    room: int
+    draws: random.Random
+
+
+@torch.inference_mode()
+def stream(
+    model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
+) -> Iterator[tuple[int, int]]:
+    """Yield (index of the prompt, token) as tokens are produced, stop tokens included.
+
+    A finished row leaves the batch at once and the next prompt takes its place.
+    """
+    rows = [
+        _Row(i, prompt, decoding.room(i, prompt), random.Random(f"{decoding.seed}/{i}"))
+        for i, prompt in enumerate(prompts)
+    ]
+    was_training = model.training
+    model.eval()
+    try:
+        yield from _run(model, rows, decoding)
+    finally:
+        model.train(was_training)
+
+
+def _run(model: Transformer, rows: list[_Row], decoding: Decoding) -> Iterator[tuple[int, int]]:
+    weight = model.tok_embeddings.weight
+    batch_size = min(len(rows), decoding.batch_size or len(rows))
+    longest = max((len(row.unread) + row.room for row in rows), default=0)
+    cache = KVCache(model.config, batch_size, longest, weight.device, weight.dtype)
+    waiting, active = deque(rows), list[_Row]()
+    while waiting or active:
+        while waiting and len(active) < batch_size:
+            active.append(waiting.popleft())
+        chosen = choose(
+            _next_logits(model, cache, [row.unread for row in active]),
+            decoding.temperature,
+            decoding.top_p,
+            [row.draws.random() for row in active],
+        )
+        for row, token in zip(active, chosen.tolist(), strict=True):
+            row.unread, row.room = [token], row.room - 1
+            yield row.index, token
+        finished = [
+            i for i, row in enumerate(active) if row.room == 0 or row.unread[0] in decoding.stop_ids
+        ]
+        active = [active[i] for i in cache.drop(finished)]
+
+
+def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]) -> Tensor:
+    """Let every row read its tokens; return the logits [N, V] after each row's last one."""
+    device = cache.keys.device
+    counts = [len(tokens) for tokens in unread]
+    positions = cache.plan(counts)
+    tokens = torch.tensor([token for row in unread for token in row], device=device)
+    last = torch.tensor(list(accumulate(counts)), device=device) - 1
+    return model(tokens, positions, cache, rows=last)
+
+
+def choose(logits: Tensor, temperature: float, top_p: float, draws: Sequence[float]) -> Tensor:
+    """Return one token for each row of logits [N, V], as int64 [N].
+
+    Temperature 0 is the likeliest. Otherwise draws[n] in [0, 1) picks from the nucleus of row n:
+    the likeliest tokens, up to and with the one at which their probability reaches `top_p`.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    probabilities = (logits.float() / temperature).softmax(-1)
+    draw = torch.tensor(draws, device=logits.device, dtype=torch.float64)[:, None]
+    likeliest = probabilities.topk(min(CANDIDATES, logits.shape[-1]))
+    chosen = _draw_from_nucleus(*likeliest, top_p, draw)
+    # Rows are judged one by one, so that no row's ties are ordered by what its neighbours need.
+    if len(wide := (likeliest.values.sum(-1) < top_p).nonzero()[:, 0]):
+        everything = probabilities[wide].sort(dim=-1, descending=True, stable=True)
+        chosen[wide] = _draw_from_nucleus(*everything, top_p, draw[wide])
+    return chosen
+
+
+def _draw_from_nucleus(probabilities: Tensor, order: Tensor, top_p: float, draw: Tensor) -> Tensor:
+    """Pick by draw [N, 1] among tokens `order` [N, C], given from the likeliest down."""
+    cumulative = probabilities.double().cumsum(-1)
+    nucleus = (cumulative - probabilities < top_p).sum(-1, keepdim=True)
+    mass = cumulative.gather(-1, nucleus - 1)
+    rank = torch.searchsorted(cumulative, draw * mass, right=True)
+    return order.gather(-1, rank.minimum(nucleus - 1))[:, 0]

@@ -1,0 +1,192 @@
+"""Keys and values of the tokens seen so far, so that generation computes each token once.
+
+Shapes: T tokens of a forward pass, N rows, C new tokens of a row, S positions attended to,
+H heads, K key/value heads, E head_dim.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.attention import Documents, attend
+from model.config import ModelConfig
+
+# Attended lengths are rounded up to this, so that shapes repeat and kernels find them aligned.
+SPAN = 64
+
+
+class KVCache:
+    """The context of generation: up to `batch_size` rows, each up to `max_length` positions.
+
+    Announce each forward pass with `plan`, pass the cache as the model's context, and `drop` rows
+    that are finished. Memory in bytes: 2 * n_layers * batch_size * max_length * n_kv_heads *
+    head_dim * bytes of the dtype (Llama 3 8B in bfloat16: 128 KiB a position).
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        batch_size: int,
+        max_length: int,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        shape = (config.n_layers, batch_size, config.n_kv_heads, max_length, config.head_dim)
+        # Zeros and not garbage: a masked position still takes part as 0 times its value.
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.lengths: list[int] = []
+        self._pass: _Pass | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """How many rows there is room for."""
+        return self.keys.shape[1]
+
+    @property
+    def max_length(self) -> int:
+        """How many positions a row has room for."""
+        return self.keys.shape[3]
+
+    def plan(self, counts: Sequence[int]) -> Tensor:
+        """Make room for counts[i] >= 1 more tokens of row i; return their positions [T].
+
+        Counts beyond the present rows start new ones. The tokens of the next forward pass lie
+        row after row. Raises ValueError when the rows or the positions do not fit.
+        """
+        self._check(counts)
+        starts = self.lengths + [0] * (len(counts) - len(self.lengths))
+        self._pass = _plan_pass(starts, counts, len(self.lengths), self.keys)
+        self.lengths = [start + count for start, count in zip(starts, counts, strict=True)]
+        return self._pass.positions
+
+    def drop(self, finished: Sequence[int]) -> list[int]:
+        """Forget rows and close the gaps; return the former index of every row that is left.
+
+        Only as many rows move as gaps open, the last ones into the first gaps.
+        """
+        left = [row for row in range(len(self.lengths)) if row not in set(finished)]
+        order = list(range(len(left)))
+        gaps = [row for row in order if row in set(finished)]
+        for gap, row in zip(gaps, [row for row in left if row >= len(left)], strict=True):
+            order[gap] = row
+            used = slice(self.lengths[row])
+            for stored in (self.keys, self.values):
+                stored[:, gap, :, used] = stored[:, row, :, used]
+        self.lengths = [self.lengths[row] for row in order]
+        return order
+
+    def layer(self, index: int) -> "LayerCache":
+        """Return the context of layer `index` for the planned forward pass."""
+        assert self._pass is not None, "plan() comes before the forward pass"
+        return LayerCache(self.keys[index], self.values[index], self._pass)
+
+    def _check(self, counts: Sequence[int]) -> None:
+        if not len(self.lengths) <= len(counts) <= self.batch_size or min(counts, default=0) < 1:
+            raise ValueError(
+                f"a pass over {len(self.lengths)} cached rows was planned with counts "
+                f"{list(counts)}; wanted one count of at least 1 for each row, and at most "
+                f"{self.batch_size} rows"
+            )
+        for row, count in enumerate(counts):
+            start = self.lengths[row] if row < len(self.lengths) else 0
+            if start + count > self.max_length:
+                raise ValueError(
+                    f"row {row} would hold {start + count} positions, the cache has "
+                    f"{self.max_length}; make it with a larger max_length"
+                )
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """One layer's keys and values [rows, K, positions, E], and the pass that is under way."""
+
+    keys: Tensor
+    values: Tensor
+    current: "_Pass"
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Store k and v [T, K, E]; attend q [T, H, E] to its own row so far, to [T, H, E]."""
+        current = self.current
+        self.keys[current.rows, :, current.positions] = k
+        self.values[current.rows, :, current.positions] = v
+        cut = current.continued
+        outputs = []
+        if cut:
+            outputs.append(self._attend_continued(q[:cut]))
+        if current.documents is not None:
+            outputs.append(attend(q[cut:], k[cut:], v[cut:], current.documents))
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def _attend_continued(self, q: Tensor) -> Tensor:
+        """Attend the tokens of rows that held some before, all rows in one call."""
+        current, heads, kv_heads = self.current, q.shape[1], self.keys.shape[1]
+        rows, _, longest, span = current.mask.shape
+        if len(q) == rows * longest:
+            padded = q.view(rows, longest, heads, -1)
+        else:
+            padded = q.new_zeros(rows, longest, *q.shape[1:])
+            padded[current.rows[: len(q)], current.slots] = q
+        # The queries that share a key head become queries of that head: nothing is repeated.
+        grouped = padded.unflatten(2, (kv_heads, -1)).permute(0, 2, 3, 1, 4)
+        groups = grouped.shape[2]
+        mask = current.mask if longest == 1 else current.mask.repeat(1, 1, groups, 1)
+        output = F.scaled_dot_product_attention(
+            grouped.flatten(2, 3),
+            self.keys[:rows, :, :span],
+            self.values[:rows, :, :span],
+            attn_mask=mask,
+        )
+        output = output.unflatten(2, (groups, longest)).permute(0, 3, 1, 2, 4).flatten(2, 3)
+        if len(q) == rows * longest:
+            return output.flatten(0, 1)
+        return output[current.rows[: len(q)], current.slots]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Where the tokens of one forward pass belong.
+
+    rows and positions [T]: where each token's key and value go. The first `continued` tokens are
+    of rows that held some before: token t is number slots[t] of its row's new ones, and
+    mask [N, 1, C, S] says what each may look at. `documents` are the rows that begin here.
+    """
+
+    rows: Tensor
+    positions: Tensor
+    continued: int
+    slots: Tensor
+    mask: Tensor
+    documents: Documents | None
+
+
+def _plan_pass(starts: Sequence[int], counts: Sequence[int], present: int, like: Tensor) -> _Pass:
+    device, max_length = like.device, like.shape[3]
+    row_of = [row for row, count in enumerate(counts) for _ in range(count)]
+    slots = [slot for count in counts for slot in range(count)]
+    rows = torch.tensor(row_of, device=device)
+    slots_tensor = torch.tensor(slots, device=device)
+    starts_tensor = torch.tensor(starts, device=device)
+    continued = sum(counts[:present])
+    new = counts[present:]
+    return _Pass(
+        rows=rows,
+        positions=starts_tensor[rows] + slots_tensor,
+        continued=continued,
+        slots=slots_tensor[:continued],
+        mask=_mask(starts_tensor[:present], counts[:present], starts, max_length),
+        documents=Documents([0, *accumulate(new)], device) if new else None,
+    )
+
+
+def _mask(first: Tensor, counts: Sequence[int], starts: Sequence[int], max_length: int) -> Tensor:
+    """Return what each new token of the present rows may look at: bool [N, 1, C, S]."""
+    longest = max(counts, default=0)
+    reach = max((start + count for start, count in zip(starts, counts, strict=False)), default=0)
+    span = min(max_length, SPAN * -(-reach // SPAN))
+    last = first[:, None] + torch.arange(longest, device=first.device)
+    return (torch.arange(span, device=first.device) <= last[:, :, None])[:, None]
