@@ -80,24 +80,23 @@ class ModelConfig:
                     dim, params.get("multiple_of", 256), params.get("ffn_dim_multiplier")
                 ),
                 vocab_size=params["vocab_size"],
-                norm_eps=params.get("norm_eps", 1e-5),
-                rope_theta=float(params.get("rope_theta", 500000.0)),
+                norm_eps=float(params.get("norm_eps") or 1e-5),
+                rope_theta=float(params.get("rope_theta") or 500000.0),
                 rope_scaling=_rope_scaling(params, tied),
                 tied_embeddings=tied,
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ZeroDivisionError) as error:
             raise ValueError(f"{origin}: {error}") from None
 
     @staticmethod
-    def read(directory: Path | str) -> "ModelConfig":
-        """Read the `params.json` of a directory."""
-        path = Path(directory) / PARAMS_FILE
-        return ModelConfig.from_params(read_params(directory), str(path))
+    def read(path: Path | str) -> "ModelConfig":
+        """Read a `params.json`, named itself or by its directory."""
+        return ModelConfig.from_params(read_params(path), str(_params_file(path)))
 
 
-def read_params(directory: Path | str) -> dict[str, Any]:
-    """Return the JSON object of a directory's `params.json`."""
-    path = Path(directory) / PARAMS_FILE
+def read_params(path: Path | str) -> dict[str, Any]:
+    """Return the JSON object of a `params.json`, named itself or by its directory."""
+    path = _params_file(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing; a model directory needs it beside its weights "
@@ -110,6 +109,11 @@ def read_params(directory: Path | str) -> dict[str, Any]:
     if not isinstance(params, dict):
         raise ValueError(f"{path} must hold an object, found {type(params).__name__}")
     return params
+
+
+def _params_file(path: Path | str) -> Path:
+    path = Path(path).expanduser()
+    return path / PARAMS_FILE if path.is_dir() or not path.suffix else path
 
 
 def hidden_dim_by_rule(dim: int, multiple_of: int, ffn_dim_multiplier: float | None) -> int:

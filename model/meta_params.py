@@ -1,0 +1,91 @@
+"""What Meta's `params.json` leaves open, filled in, and written back the way Meta writes it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from model.config import ModelConfig, hidden_dim_by_rule
+
+# Llama 1 and 2 came with a SentencePiece tokenizer and no `rope_theta`; their code fixed it here.
+SENTENCEPIECE_ROPE_THETA = 10000.0
+_MOST_DECIMALS = 17
+
+
+def native_params(
+    params: Mapping[str, Any], vocab_size: int, *, tied: bool, sentencepiece: bool
+) -> dict[str, Any]:
+    """Return Meta's keys as they are, plus every size and constant that `ModelConfig` reads.
+
+    Only what Meta leaves open is filled in: an absent or null key, a `vocab_size` of -1.
+    """
+    filled = {key: value for key, value in params.items() if value is not None}
+    filled |= {"vocab_size": vocab_size, "tied_embeddings": tied}
+    if sentencepiece:
+        filled.setdefault("rope_theta", SENTENCEPIECE_ROPE_THETA)
+    config = ModelConfig.from_params(filled)
+    for key in ("n_kv_heads", "head_dim", "hidden_dim", "norm_eps", "rope_theta"):
+        filled.setdefault(key, getattr(config, key))
+    if config.rope_scaling:
+        filled.setdefault("rope_scaling_factor", config.rope_scaling.factor)
+    return filled
+
+
+def meta_params(params: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
+    """Return the `params.json` of an export: Meta's keys only, all given, no nulls.
+
+    Raises ValueError when Meta's keys cannot say what the model is.
+    """
+    if config.head_dim * config.n_heads != config.dim:
+        raise ValueError(
+            f"head_dim is {config.head_dim}, and Meta's format takes dim / n_heads = {config.dim} "
+            f"/ {config.n_heads}; this model cannot be written as Meta weights"
+        )
+    keys = ("dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size")
+    exported: dict[str, Any] = {key: getattr(config, key) for key in keys}
+    exported |= feed_forward_rule(params, config.dim, config.hidden_dim)
+    exported |= {"norm_eps": config.norm_eps, "rope_theta": config.rope_theta}
+    if config.rope_scaling:
+        exported["use_scaled_rope"] = True
+    _refuse_another_model(exported, config)
+    return exported
+
+
+def feed_forward_rule(params: Mapping[str, Any], dim: int, hidden_dim: int) -> dict[str, Any]:
+    """Return the `multiple_of` and `ffn_dim_multiplier` from which Meta's rule gives `hidden_dim`.
+
+    The pair in `params` is kept when it is there and right; otherwise one is solved for.
+    """
+    multiple = params.get("multiple_of")
+    multiplier = params.get("ffn_dim_multiplier")
+    if multiple and hidden_dim_by_rule(dim, multiple, multiplier) == hidden_dim:
+        return _pair(multiple, multiplier)
+    multiple = math.gcd(hidden_dim, 256)
+    if hidden_dim_by_rule(dim, multiple, None) == hidden_dim:
+        return _pair(multiple, None)
+    least = (hidden_dim - multiple + 1) / int(8 * dim / 3)
+    for decimals in range(1, _MOST_DECIMALS + 1):
+        multiplier = math.ceil(least * 10**decimals) / 10**decimals
+        if hidden_dim_by_rule(dim, multiple, multiplier) == hidden_dim:
+            return _pair(multiple, multiplier)
+    raise ValueError(
+        f"hidden_dim is {hidden_dim}, and no multiple_of and ffn_dim_multiplier give it for dim "
+        f"{dim}; this model cannot be written as Meta weights"
+    )
+
+
+def _pair(multiple: int, multiplier: float | None) -> dict[str, Any]:
+    optional = {} if multiplier is None else {"ffn_dim_multiplier": multiplier}
+    return {"multiple_of": multiple, **optional}
+
+
+def _refuse_another_model(exported: Mapping[str, Any], config: ModelConfig) -> None:
+    """Read the export as a reader would: it must be the same model (rope factors are implied)."""
+    tied = {"tied_embeddings": config.tied_embeddings}
+    wanted, found = asdict(config), asdict(ModelConfig.from_params({**exported, **tied}))
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise ValueError(
+                f"{key} is {value}, and from Meta's params.json a reader takes {found[key]}; "
+                "this model cannot be written as Meta weights"
+            )

@@ -1,0 +1,41 @@
+"""Convert a native model directory to Meta's shards, for TensorRT-LLM and other readers of them.
+
+    python scripts/convert_to_meta_weights.py --config-file D/params.json \\
+        --ckpt-file D/consolidated.safetensors --num-shards 1 --output-dir D
+
+Undoes `convert_from_meta_weights.py`: the shards of a round trip hold the same bits.
+"""
+
+from rich.filesize import decimal
+
+from console.command import print_next, run
+from model.conversion import convert_to_meta
+
+
+def main(
+    config_file: str, ckpt_file: str, output_dir: str, num_shards: int = 1, dtype: str | None = None
+) -> None:
+    """Write a native model as Meta's shards and read the result back.
+
+    Args:
+        config_file: The model's params.json, or the directory that holds it.
+        ckpt_file: The model's consolidated.safetensors (or .pth), or the directory that holds it.
+        output_dir: The directory to write; an earlier export there is replaced.
+        num_shards: Into how many shards the tensors are cut: 1, 2, 4 or 8.
+        dtype: bfloat16, float16 or float32 to change the stored numbers; kept when not given.
+    """
+    done = convert_to_meta(config_file, ckpt_file, num_shards, output_dir, dtype)
+    print(
+        f"{done.shards} shard{'s' * (done.shards > 1)} in {done.directory}: "
+        f"{done.tensors} tensors each, {decimal(done.bytes)}, {', '.join(done.dtypes)}; "
+        "read back and compared with the model bit for bit"
+    )
+    print_next(
+        "python convert_checkpoint.py "
+        f"--meta_ckpt_dir {done.directory} --output_dir ./tensorrt_llm --dtype {done.dtypes[0]}"
+        "  (in TensorRT-LLM's examples for Llama)"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
