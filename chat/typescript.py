@@ -1,0 +1,177 @@
+"""JSON Schema written as TypeScript-like types; no keyword is lost: type, mark or comment."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chat.conversation import Tool
+
+_IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_KIND_OF_LITERAL = {str: "string", bool: "boolean", int: "integer", float: "number"}
+
+
+@dataclass(frozen=True)
+class _Type:
+    """The text of a type, the comments that go above it, and the keywords both account for."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+    said: frozenset[str] = field(default_factory=frozenset)
+
+
+def describe_function(tool: Tool) -> str:
+    """Write one tool as a function type, its description and those of its fields as comments."""
+    parameters = _type({"type": "object", **tool.parameters})
+    argument = "" if parameters.text in ("{}", "object") else f"_: {parameters.text}"
+    name = json.dumps(tool.name) if _UNPRINTABLE.search(tool.name) else tool.name
+    comments = _comments([tool.description, *parameters.notes])
+    return "\n".join([*comments, f"type {name} = ({argument}) => any;"])
+
+
+def _comments(notes: Iterable[str]) -> list[str]:
+    lines = [line for note in notes if note.strip() for line in note.strip().split("\n")]
+    return [f"// {line}".rstrip() for line in lines]
+
+
+def _type(schema: Any) -> _Type:
+    """Write a schema's type; what the type cannot say stands in the notes."""
+    if not isinstance(schema, Mapping):
+        return _Type("any", () if schema is True else (f"schema: {_json(schema)}",))
+    parts = [part for part in _parts(schema) if part is not None]
+    said = frozenset({"description"}).union(*(part.said for part in parts))
+    text = parts[0].text if len(parts) == 1 else " & ".join(_operand(part.text) for part in parts)
+    text = text or "any"
+    if schema.get("nullable") is True:
+        text, said = f"{text} | null", said | {"nullable"}
+    inner = (note for part in parts for note in part.notes)
+    return _Type(text, (*_own_notes(schema, said), *inner), said)
+
+
+def _own_notes(schema: Mapping[str, Any], said: frozenset[str]) -> list[str]:
+    description = schema.get("description", "")
+    notes = [description if isinstance(description, str) else f"description: {_json(description)}"]
+    rest = [f"{key}: {_json(value)}" for key, value in schema.items() if key not in said]
+    return [note for note in [*notes, "; ".join(rest)] if note.strip()]
+
+
+def _parts(schema: Mapping[str, Any]) -> list[_Type | None]:
+    """List the types that all hold at once: the plain one and those of anyOf, oneOf, allOf."""
+    unions = [
+        _union([_type(option) for option in schema[key]], key)
+        for key in ("anyOf", "oneOf")
+        if _is_filled_list(schema.get(key))
+    ]
+    plain = _literals(schema) or _plain(schema)
+    options = schema["allOf"] if _is_filled_list(schema.get("allOf")) else []
+    every = [_labelled(_type(option), f"part {i}") for i, option in enumerate(options, 1)]
+    return [plain, *unions, *(_Type(t.text, t.notes, frozenset({"allOf"})) for t in every)]
+
+
+def _literals(schema: Mapping[str, Any]) -> _Type | None:
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
+        values, key = schema["enum"], "enum"
+    elif "const" in schema:
+        values, key = [schema["const"]], "const"
+    else:
+        return None
+    kinds = {_KIND_OF_LITERAL.get(type(value)) for value in values if value is not None}
+    declared = schema.get("type")
+    implied = kinds == {declared} or declared is None
+    return _Type(" | ".join(map(_json, values)), (), frozenset({key, "type"} if implied else {key}))
+
+
+def _plain(schema: Mapping[str, Any]) -> _Type | None:
+    """Write the type that `type` names, or that the other keywords imply; None for neither."""
+    kind = schema.get("type")
+    if isinstance(kind, list) and kind and all(isinstance(each, str) for each in kind):
+        return _union([_of_kind(each, schema) for each in kind])
+    if isinstance(kind, str) and kind:
+        return _of_kind(kind, schema)
+    if "properties" in schema:
+        return _of_kind("object", schema)
+    if "items" in schema or "prefixItems" in schema:
+        return _of_kind("array", schema)
+    return None
+
+
+def _of_kind(kind: str, schema: Mapping[str, Any]) -> _Type:
+    if kind == "object":
+        return _object(schema)
+    if kind == "array":
+        return _array(schema)
+    return _Type(kind, (), frozenset({"type"}))
+
+
+def _object(schema: Mapping[str, Any]) -> _Type:
+    properties, extra = schema.get("properties"), schema.get("additionalProperties")
+    said, lines = {"type"}, []
+    required = schema.get("required")
+    names = required if isinstance(required, list) else []
+    if isinstance(properties, Mapping):
+        said.add("properties")
+        for name, value in properties.items():
+            lines += _field(name, "" if name in names else "?", _type(value))
+        if isinstance(required, list) and set(map(_json, names)) <= set(map(_json, properties)):
+            said.add("required")
+    if isinstance(extra, Mapping):
+        said.add("additionalProperties")
+        lines += _field("[key: string]", "", _type(extra), quoted=False)
+    if not lines:
+        return _Type("object" if properties is None else "{}", (), frozenset(said))
+    return _Type("\n".join(["{", *lines, "}"]), (), frozenset(said))
+
+
+def _field(name: str, mark: str, value: _Type, quoted: bool = True) -> list[str]:
+    if quoted and not _IDENTIFIER.fullmatch(name):
+        name = _json(name)
+    return [*_comments(value.notes), f"{name}{mark}: {value.text},"]
+
+
+def _array(schema: Mapping[str, Any]) -> _Type:
+    items, first, said = schema.get("items"), schema.get("prefixItems"), {"type"}
+    if not _is_filled_list(first) and _is_filled_list(items):
+        first, items = items, None
+        said.add("items")
+    if isinstance(items, Mapping) or items is True:
+        said.add("items")
+    each = _labelled(_type(items if "items" in said and items is not None else True), "items")
+    if not _is_filled_list(first):
+        return _Type(f"{_operand(each.text)}[]", each.notes, frozenset(said))
+    if "items" not in said or schema.get("prefixItems") is first:
+        said.add("prefixItems")
+    members = [_labelled(_type(item), f"item {i}") for i, item in enumerate(first, 1)]
+    texts = [member.text for member in members]
+    if isinstance(items, Mapping):
+        texts.append(f"...{_operand(each.text)}[]")
+        members.append(each)
+    notes = tuple(note for member in members for note in member.notes)
+    return _Type(f"[{', '.join(texts)}]", notes, frozenset(said))
+
+
+def _union(options: Sequence[_Type], key: str | None = None) -> _Type:
+    labelled = [_labelled(option, f"option {i}") for i, option in enumerate(options, 1)]
+    notes = tuple(note for option in labelled for note in option.notes)
+    said = frozenset({key}) if key else frozenset().union(*(option.said for option in options))
+    return _Type(" | ".join(dict.fromkeys(option.text for option in options)), notes, said)
+
+
+def _labelled(value: _Type, label: str) -> _Type:
+    return _Type(value.text, tuple(f"{label}: {note}" for note in value.notes), value.said)
+
+
+def _operand(text: str) -> str:
+    """Put parentheses around a union or intersection that becomes part of a larger type."""
+    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
+    plain = text.startswith("{") and text.endswith("}")
+    return f"({text})" if not plain and re.search(r" [|&] ", outside) else text
+
+
+def _is_filled_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
