@@ -1,0 +1,47 @@
+"""What can happen to a row on its way to a conversation: kept, repaired with changes, rejected."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chat.conversation import Conversation
+
+EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class Change:
+    """One repair: `pointer` (RFC 6901) says where, `before` and `after` are JSON values."""
+
+    rule: str
+    pointer: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A conversation as read, with the repairs that reading it took."""
+
+    conversation: Conversation
+    changes: tuple[Change, ...] = ()
+
+
+class Rejected(Exception):
+    """A row that cannot be used: the rule that says so, where in the row, why, and an excerpt."""
+
+    def __init__(self, rule: str, pointer: str, reason: str, excerpt: str = "") -> None:
+        super().__init__(rule, pointer, reason, excerpt)
+        self.rule = rule
+        self.pointer = pointer
+        self.reason = reason
+        self.excerpt = shorten(excerpt)
+
+
+def shorten(text: str) -> str:
+    """Return `text` cut to an excerpt's length, with a mark where it was cut."""
+    return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
+
+
+def pointer(*steps: str | int) -> str:
+    """Return the JSON pointer of nested keys and indices."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -1,0 +1,205 @@
+"""Read a file of rows, a JSON list or JSON Lines, one row at a time in constant memory."""
+
+import codecs
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+CHUNK = 1 << 20
+_DECODER = json.JSONDecoder()
+# How near the end of what was read an error may lie and still mean "read on".
+_CUT_TOKEN = 16
+_BINARY = {b"PAR1": "a Parquet file", b"\x1f\x8b": "gzip-compressed", b"PK\x03\x04": "a zip file"}
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """One row: its place counted from 0, its value, the sha256 of its text as it stood.
+
+    `place` is for messages ("line 3"), `position` how many bytes of the file have been read.
+    `problem` says why the row is not JSON; its value is then None and `text` an excerpt.
+    """
+
+    index: int
+    value: Any
+    sha256: str
+    place: str
+    position: int = 0
+    problem: str | None = None
+    text: str = ""
+
+
+def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow]:
+    """Yield the rows of a JSON list or of JSON Lines, whatever the file is called.
+
+    A row that is not JSON raises ValueError with its line and column; with `skip_malformed` such
+    lines of JSON Lines are yielded with their `problem` (a list cannot be read past one).
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory; name a JSON or JSON Lines file in it")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; name a JSON or JSON Lines file")
+    with path.open("rb") as stream:
+        first = _first_character(stream, path)
+        stream.seek(0)
+        if first == b"[":
+            yield from _ListReader(stream, path).rows()
+        else:
+            yield from _read_lines(stream, path, skip_malformed)
+
+
+def _first_character(stream: BinaryIO, path: Path) -> bytes:
+    """Return the first byte that is not white space; ValueError for an empty or binary file."""
+    head = stream.read(1 << 13)
+    for magic, kind in _BINARY.items():
+        if head.startswith(magic):
+            raise ValueError(f"{path} is {kind}; wanted JSON or JSON Lines text")
+    if b"\0" in head:
+        raise ValueError(f"{path} is a binary file; wanted JSON or JSON Lines in UTF-8")
+    while head:
+        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if text:
+            return text[:1]
+        head = stream.read(1 << 13)
+    raise ValueError(f"{path} is empty; wanted a JSON list or one JSON object a line")
+
+
+def _read_lines(stream: BinaryIO, path: Path, skip_malformed: bool) -> Iterator[RawRow]:
+    index = position = 0
+    for number, line in enumerate(stream, start=1):
+        position += len(line)
+        raw = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if not raw:
+            continue
+        digest, place = hashlib.sha256(raw).hexdigest(), f"line {number}"
+        try:
+            yield RawRow(index, json.loads(raw), digest, place, position)
+        except (ValueError, RecursionError) as error:
+            problem = f"not JSON, {place}{_reason(error)}"
+            if not skip_malformed:
+                raise ValueError(
+                    f"{path}: row {index} is {problem}; correct the line, or leave such lines out "
+                    "with --skip-malformed of scripts/clean_dataset.py"
+                ) from error
+            text = raw[:1000].decode("utf-8", errors="replace")
+            yield RawRow(index, None, digest, place, position, problem, text)
+        index += 1
+
+
+class _ListReader:
+    """A window that moves over the text of a JSON list; it holds one row and a chunk at most."""
+
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        self.path = path
+        self.stream = stream
+        self.decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self.window = ""
+        self.at = 0
+        self.line = 1
+        self.line_known_at = 0
+        self.line_start = 0  # relative to the window, so negative where the line began before it
+        self.ended = False
+
+    def rows(self) -> Iterator[RawRow]:
+        """Yield the rows; ValueError names the row, line and column of what is not JSON."""
+        self._take_mark("[", "before the list")
+        index = 0
+        while self._peek() != "]" or index > 0:
+            start_line = self._line(self.at)
+            value, raw = self._value(index)
+            digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
+            yield RawRow(index, value, digest, f"line {start_line}", self.stream.tell())
+            if self._peek() == "]":
+                break
+            self._take_mark(",", f"after row {index}")
+            index += 1
+        self._take_mark("]", "in the list")
+        if self._peek():
+            raise self._error(self.at, "after the list", "wanted nothing more")
+
+    def _value(self, index: int) -> tuple[Any, str]:
+        """Decode the value at the window's place, reading on while it is cut off."""
+        self._peek()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self.window, self.at)
+            except json.JSONDecodeError as error:
+                if self.ended or not self._may_be_cut(error):
+                    raise self._error(error.pos, f"in row {index}", error.msg) from error
+                self._read_more()
+                continue
+            except (ValueError, RecursionError) as error:
+                raise self._error(self.at, f"in row {index}", str(error)) from error
+            # A number that ends where the window ends may go on.
+            if end < len(self.window) or self.ended:
+                break
+            self._read_more()
+        raw = self.window[self.at : end]
+        self.at = end
+        return value, raw
+
+    def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
+        unterminated = error.msg.startswith("Unterminated string")
+        return unterminated or error.pos > len(self.window) - _CUT_TOKEN
+
+    def _peek(self) -> str:
+        """Return the next character that is not white space, or "" at the end of the file."""
+        while True:
+            while self.at < len(self.window) and self.window[self.at] in " \t\r\n":
+                self.at += 1
+            if self.at < len(self.window):
+                return self.window[self.at]
+            if not self._read_more():
+                return ""
+
+    def _take_mark(self, mark: str, where: str) -> None:
+        if self._peek() != mark:
+            raise self._error(self.at, where, f"wanted {mark!r}")
+        self.at += 1
+
+    def _read_more(self) -> bool:
+        """Append a chunk as long as what is held, dropping what was read; False at the end."""
+        if self.ended:
+            return False
+        rest = self.window[self.at :]
+        try:
+            raw = self.stream.read(max(CHUNK, len(rest)))
+            chunk = self.decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{self.path} is not UTF-8 text ({error.reason} near byte {self.stream.tell()})"
+            ) from error
+        self._line(self.at)
+        self.line_start -= self.at
+        self.window, self.at, self.line_known_at, self.ended = rest + chunk, 0, 0, not raw
+        return bool(raw)
+
+    def _line(self, position: int) -> int:
+        """Return the line of a place no earlier than the one asked for before."""
+        newest = self.window.rfind("\n", self.line_known_at, position)
+        if newest >= 0:
+            self.line += self.window.count("\n", self.line_known_at, position)
+            self.line_start = newest + 1
+        self.line_known_at = position
+        return self.line
+
+    def _error(self, position: int, where: str, reason: str) -> ValueError:
+        line, column = self._line(position), position - self.line_start + 1
+        found = self.window[position : position + 40] or "the end of the file"
+        return ValueError(
+            f"{self.path}: not JSON {where}, line {line}, column {column}: "
+            f"{reason.removesuffix(' starting at')}, found {found!r}"
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        found = error.doc[error.pos : error.pos + 40] or "the end of the line"
+        return f", column {error.pos + 1}: {error.msg}, found {found!r}"
+    if isinstance(error, UnicodeDecodeError):
+        return f": not UTF-8 ({error.reason} at byte {error.start})"
+    return f": {error}"

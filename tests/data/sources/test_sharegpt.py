@@ -1,0 +1,109 @@
+"""ShareGPT tool conversations, and how layouts are told apart."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chat.conversation import Message, Tool, ToolCall
+from data.outcomes import Draft, Rejected
+from data.sources import SOURCES, detect_format, find_source
+
+TOOLS = [{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}]
+
+
+def read(turns: list[Any], tools: Any = "[]", **row: Any) -> Draft:
+    return SOURCES["sharegpt"].read({"conversations": turns, "tools": tools, **row})
+
+
+def turn(speaker: Any, value: Any) -> dict[str, Any]:
+    return {"from": speaker, "value": value}
+
+
+def test_turns_become_messages_and_calls_keep_their_arguments() -> None:
+    draft = read(
+        [
+            turn("human", " a "),
+            turn("function_call", '{"name": "f", "arguments": {"z": 1, "a": [2.0]}}'),
+            turn("observation", "{}"),
+            turn("gpt", "b"),
+        ],
+        json.dumps(TOOLS),
+        system="Be brief.",
+    )
+    assert draft.conversation.messages == (
+        Message("system", "Be brief."),
+        Message("user", " a "),
+        Message("assistant", tool_calls=(ToolCall("f", {"z": 1, "a": [2.0]}),)),
+        Message("tool", "{}"),
+        Message("assistant", "b"),
+    )
+    assert draft.conversation.tools == (Tool("f", "d", TOOLS[0]["parameters"]),)
+    assert draft.changes == ()
+
+
+@pytest.mark.parametrize(
+    "tools", [TOOLS, json.dumps(TOOLS), [{"type": "function", "function": TOOLS[0]}]]
+)
+def test_tools_may_be_text_a_list_or_wrapped(tools: Any) -> None:
+    assert [tool.name for tool in read([], tools).conversation.tools] == ["f"]
+
+
+@pytest.mark.parametrize("tools", ["[]", "", None, []])
+def test_no_tools_are_no_tools(tools: Any) -> None:
+    assert read([], tools).conversation.tools == ()
+
+
+def test_several_calls_in_a_turn_and_mended_ones_are_read() -> None:
+    value = '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": "\\"{}\\""}]'
+    draft = read([turn("function_call", value)])
+    assert [call.name for call in draft.conversation.messages[0].tool_calls] == ["f", "g"]
+    (change,) = draft.changes
+    assert (change.rule, change.pointer) == ("call-syntax", "/conversations/0/value")
+    assert change.before == value and change.after[1] == {"name": "g", "arguments": {}}
+
+
+@pytest.mark.parametrize(
+    ("turns", "tools", "rule", "where"),
+    [
+        ([turn("function_call", "{")], "[]", "unreadable-call", "/conversations/0/value"),
+        ([turn("human", "a"), turn("robot", "b")], "[]", "wrong-layout", "/conversations/1/from"),
+        ([turn("human", None)], "[]", "wrong-layout", "/conversations/0"),
+        (["a"], "[]", "wrong-layout", "/conversations/0"),
+        ([], "[", "unreadable-tools", "/tools"),
+        ([], '{"name": "f"}', "unreadable-tools", "/tools"),
+        ([], '[{"name": "f"}, 5]', "unreadable-tools", "/tools/1"),
+        ([], '[{"name": "f", "description": 5}]', "unreadable-tools", "/tools/0"),
+    ],
+)
+def test_what_cannot_be_read_is_rejected_by_a_rule_that_says_where(
+    turns: list[Any], tools: Any, rule: str, where: str
+) -> None:
+    with pytest.raises(Rejected) as raised:
+        read(turns, tools)
+    assert (raised.value.rule, raised.value.pointer) == (rule, where)
+
+
+def test_layouts_are_told_apart_by_what_a_row_holds() -> None:
+    assert detect_format({"system": "", "chat": ""}) == "glaive"
+    assert detect_format({"conversations": [], "tools": "[]"}) == "sharegpt"
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"query": 1, "answers": 2}, "'query', 'answers'"),
+        ({}, r"\(none\)"),
+        ([1], "list"),
+        (5, "int"),
+    ],
+)
+def test_an_unknown_layout_names_what_was_found_and_what_is_known(row: Any, found: str) -> None:
+    with pytest.raises(ValueError, match=f"found .*{found}.*wanted glaive: .*sharegpt: "):
+        detect_format(row)
+
+
+def test_a_misspelt_format_names_the_nearest_one() -> None:
+    assert find_source("glaive") is SOURCES["glaive"]
+    with pytest.raises(ValueError, match=r"no format 'sharegtp'; did you mean sharegpt\?"):
+        find_source("sharegtp")
