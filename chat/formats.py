@@ -6,8 +6,9 @@ brings (contents, tools, arguments) is ordinary text whatever it holds.
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from chat.conversation import Conversation, Message
 from chat.tokenizer import Tokenizer
@@ -34,6 +35,7 @@ class ChatFormat:
     turns: The surroundings of each role's text.
     stop_tokens: The special tokens at which an assistant's turn ends.
     tool_syntax: A name in chat/tool_syntax.py: how tools are announced and calls are written.
+    tools_in: The role whose first message announces the tools; a system message is made for it.
     default_system: The system text of a conversation that has none; empty for no system turn.
     strip: Whether white space around a message is dropped.
     """
@@ -45,6 +47,7 @@ class ChatFormat:
     turns: Mapping[str, Turn]
     stop_tokens: tuple[str, ...]
     tool_syntax: str
+    tools_in: Literal["system", "user"] = "system"
     default_system: str = ""
     strip: bool = True
 
@@ -155,23 +158,31 @@ def parse_reply(text: str, format: ChatFormat) -> Reply:
 
 
 def unreadable_turns(conversation: Conversation, format: ChatFormat) -> list[str]:
-    """Name each assistant turn that would not be read back as it is, with the reason."""
-    found = []
-    for i, message in enumerate(conversation.messages):
-        if message.role != "assistant":
-            continue
+    """Name each assistant turn that this format cannot write and read back, with the reason."""
+    assistants = (
+        (i, each) for i, each in enumerate(conversation.messages) if each.role == "assistant"
+    )
+    reasons = ((i, _unreadable(message, format)) for i, message in assistants)
+    return [f"messages[{i}]: {reason}" for i, reason in reasons if reason]
+
+
+def _unreadable(message: Message, format: ChatFormat) -> str | None:
+    try:
         reply = parse_reply(_text(message, format), format)
-        wanted = [(call.name, dict(call.arguments)) for call in message.tool_calls]
-        if reply.problem:
-            found.append(f"messages[{i}]: {reply.problem}")
-        elif [(call.name, dict(call.arguments)) for call in reply.tool_calls] != wanted:
-            found.append(f"messages[{i}]: its text would be read as other calls than it makes")
-    return found
+    except ValueError as error:
+        return str(error)
+    if reply.problem:
+        return reply.problem
+    made, read = (
+        [(call.name, dict(call.arguments)) for call in calls]
+        for calls in (message.tool_calls, reply.tool_calls)
+    )
+    return None if made == read else "its text would be read as other calls than it makes"
 
 
 def _segments(conversation: Conversation, format: ChatFormat) -> Iterator[Segment]:
     yield from _own_text(format, format.begin, False, "")
-    for message in _with_system(conversation, format):
+    for message in _with_tools(conversation, _with_system(conversation, format), format):
         role, turn = message.role, format.turns[message.role]
         trained = role == "assistant"
         yield from _own_text(format, turn.opening, False, role)
@@ -180,18 +191,31 @@ def _segments(conversation: Conversation, format: ChatFormat) -> Iterator[Segmen
         yield from _own_text(format, turn.gap, False, role)
 
 
-def _with_system(conversation: Conversation, format: ChatFormat) -> Sequence[Message]:
-    """Announce the tools in the first system message, which is made where there is none."""
+def _with_system(conversation: Conversation, format: ChatFormat) -> tuple[Message, ...]:
+    """Put a system message first where the format has a default or needs one for the tools."""
     messages = conversation.messages
-    system = Message("system", format.default_system)
-    if messages and messages[0].role == "system":
-        system, messages = messages[0], messages[1:]
-    if conversation.tools:
-        tools = format.syntax.describe(conversation.tools)
-        content = system.content.strip()
-        system = replace(system, content=f"{content}\n\n{tools}" if content else tools)
-    has_system = system.content or len(messages) < len(conversation.messages)
-    return (system, *messages) if has_system else messages
+    needed = format.default_system or (conversation.tools and format.tools_in == "system")
+    if not needed or (messages and messages[0].role == "system"):
+        return messages
+    return (Message("system", format.default_system), *messages)
+
+
+def _with_tools(
+    conversation: Conversation, messages: tuple[Message, ...], format: ChatFormat
+) -> tuple[Message, ...]:
+    """Announce the tools at the end of a system text, or before the text of the first user."""
+    place = next((i for i, each in enumerate(messages) if each.role == format.tools_in), None)
+    if not conversation.tools:
+        return messages
+    if place is None:
+        raise ValueError(
+            f"chat format {format.name} announces tools in the first {format.tools_in} message, "
+            "and the conversation has none"
+        )
+    tools, content = format.syntax.describe(conversation.tools), messages[place].content
+    texts = [content.strip(), tools] if format.tools_in == "system" else [tools, content]
+    announced = replace(messages[place], content="\n\n".join(text for text in texts if text))
+    return (*messages[:place], announced, *messages[place + 1 :])
 
 
 def _text(message: Message, format: ChatFormat) -> str:

@@ -29,6 +29,8 @@ MOST_CHARACTERS = 400_000
 LONGEST_RUN = 25_000
 
 SPECIAL_COUNT = 256
+# Far above every vocabulary (Llama 3's has 2.2 MB), far below weights given by mistake.
+LARGEST_FILE = 100_000_000
 
 
 def _llama_specials(named: Mapping[int, str]) -> tuple[str, ...]:
@@ -39,6 +41,8 @@ def _llama_specials(named: Mapping[int, str]) -> tuple[str, ...]:
     )
 
 
+# Named places of the two tables, as Meta's reference code has them. Of 3.1's, Hugging Face's files
+# call step_id and image reserved tokens and number the reserved ones after them otherwise.
 _LLAMA3 = {
     0: "begin_of_text",
     1: "end_of_text",
@@ -46,8 +50,15 @@ _LLAMA3 = {
     7: "end_header_id",
     9: "eot_id",
 }
-_LLAMA3_1 = {**_LLAMA3, 4: "finetune_right_pad_id", 5: "step_id", 8: "eom_id", 10: "python_tag"}
-# Places in the table are ids counted from the end of the ranks (128,000 in Llama 3's own file).
+_LLAMA3_1 = {
+    **_LLAMA3,
+    4: "finetune_right_pad_id",
+    5: "step_id",
+    8: "eom_id",
+    10: "python_tag",
+    11: "image",
+}
+# An id is the place in the table plus the number of ranks (128,000 in Llama 3's own file).
 SPECIAL_TABLES: dict[str, tuple[str, ...]] = {
     "llama3": _llama_specials(_LLAMA3),
     "llama3_1": _llama_specials(_LLAMA3_1),
@@ -84,11 +95,8 @@ def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
         known = ", ".join(SPECIAL_TABLES)
         raise ValueError(f"unknown table of special tokens {specials!r}, wanted one of {known}")
     file = _tokenizer_file(Path(path))
-    content = file.read_bytes()
+    content = _read_unless_foreign(file)
     sha256 = hashlib.sha256(content).hexdigest()
-    foreign = _foreign_kind(content)
-    if foreign:
-        raise ValueError(f"{file} {foreign}; wanted {_WANTED}")
     if _looks_like_ranks(content):
         return _load_tiktoken(file, content, sha256, SPECIAL_TABLES[specials])
     return _load_sentencepiece(file, content, sha256)
@@ -104,18 +112,30 @@ def _tokenizer_file(path: Path) -> Path:
     return file
 
 
+def _read_unless_foreign(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        head = stream.read(512)
+        size = file.stat().st_size
+        foreign = _foreign_kind(head)
+        if not foreign and size > LARGEST_FILE:
+            foreign = f"has {size:,} bytes, more than any tokenizer"
+        if foreign:
+            raise ValueError(f"{file} {foreign}; wanted {_WANTED}")
+        return head + stream.read()
+
+
 def _foreign_kind(content: bytes) -> str:
     """Say in a few words what a file that is surely no tokenizer is; empty when it may be one."""
-    start = content[:512].lstrip()
+    start = content.lstrip()
     if not start:
-        return "is empty"
+        return "is empty or blank"
     if start.startswith(b"version https://git-lfs"):
         return "is a git-lfs pointer and not the file itself (fetch it with: git lfs pull)"
     if start.startswith((b"{", b"[")):
         return "is JSON (a Hugging Face tokenizer.json?)"
     if start.startswith(b"<"):
         return "is HTML or XML (a web page saved in place of the file?)"
-    if start.startswith((b"PK\x03\x04", b"\x80")):
+    if re.match(rb"PK\x03\x04|\x80[\x02-\x05]", start):
         return "is a pickle or zip archive (PyTorch weights?)"
     if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < 2**32:
         return "is a safetensors file (weights)"
@@ -201,7 +221,7 @@ class TiktokenTokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of ids, U+FFFD where they hold no whole character."""
         _check_ids(self, tokens)
-        return self.encoding.decode(list(tokens), errors="replace")
+        return self.encoding.decode([int(token) for token in tokens], errors="replace")
 
 
 def _short_pieces(text: str) -> Iterator[str]:
@@ -274,8 +294,8 @@ class SentencePieceTokenizer:
         run: list[int] = []
         for token in tokens:
             if token in special:
-                parts += [self.processor.decode(run), self.processor.id_to_piece(token)]
+                parts += [self.processor.decode(run), self.processor.id_to_piece(int(token))]
                 run = []
             else:
-                run.append(token)
+                run.append(int(token))
         return "".join([*parts, self.processor.decode(run)])

@@ -10,7 +10,15 @@ from chat.conversation import Tool
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
-_KIND_OF_LITERAL = {str: "string", bool: "boolean", int: "integer", float: "number"}
+_KINDS_OF_LITERAL = {
+    type(None): {"null"},
+    bool: {"boolean"},
+    int: {"integer", "number"},
+    float: {"number"},
+    str: {"string"},
+    list: {"array"},
+    dict: {"object"},
+}
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,9 @@ def _literals(schema: Mapping[str, Any]) -> _Type | None:
         values, key = [schema["const"]], "const"
     else:
         return None
-    kinds = {_KIND_OF_LITERAL.get(type(value)) for value in values if value is not None}
     declared = schema.get("type")
-    implied = kinds == {declared} or declared is None
+    names = declared if isinstance(declared, list) else [declared]
+    implied = all(not _KINDS_OF_LITERAL[type(value)].isdisjoint(names) for value in values)
     return _Type(" | ".join(map(_json, values)), (), frozenset({key, "type"} if implied else {key}))
 
 
@@ -131,24 +139,23 @@ def _field(name: str, mark: str, value: _Type, quoted: bool = True) -> list[str]
 
 
 def _array(schema: Mapping[str, Any]) -> _Type:
-    items, first, said = schema.get("items"), schema.get("prefixItems"), {"type"}
-    if not _is_filled_list(first) and _is_filled_list(items):
-        first, items = items, None
-        said.add("items")
-    if isinstance(items, Mapping) or items is True:
-        said.add("items")
-    each = _labelled(_type(items if "items" in said and items is not None else True), "items")
+    """Write an array, or a tuple where the first members have schemas of their own."""
+    older = _is_filled_list(schema.get("items"))
+    first_key, rest_key = ("items", "additionalItems") if older else ("prefixItems", "items")
+    first, rest = schema.get(first_key), schema.get(rest_key)
+    said = {"type"}
+    if rest is True or isinstance(rest, Mapping):
+        said.add(rest_key)
+    every = _labelled(_type(rest if rest_key in said else True), "items")
     if not _is_filled_list(first):
-        return _Type(f"{_operand(each.text)}[]", each.notes, frozenset(said))
-    if "items" not in said or schema.get("prefixItems") is first:
-        said.add("prefixItems")
-    members = [_labelled(_type(item), f"item {i}") for i, item in enumerate(first, 1)]
+        return _Type(f"{_operand(every.text)}[]", every.notes, frozenset(said))
+    members = [_labelled(_type(item), f"item {i}") for i, item in enumerate(first or [], 1)]
     texts = [member.text for member in members]
-    if isinstance(items, Mapping):
-        texts.append(f"...{_operand(each.text)}[]")
-        members.append(each)
+    if rest_key in said:
+        texts.append(f"...{_operand(every.text)}[]")
+        members.append(every)
     notes = tuple(note for member in members for note in member.notes)
-    return _Type(f"[{', '.join(texts)}]", notes, frozenset(said))
+    return _Type(f"[{', '.join(texts)}]", notes, frozenset({*said, first_key}))
 
 
 def _union(options: Sequence[_Type], key: str | None = None) -> _Type:
