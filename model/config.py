@@ -5,6 +5,7 @@ keeps those keys and adds the explicit ones, so that nothing after this file der
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +46,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("dim", "n_layers", "n_heads", "n_kv_heads", "head_dim", "hidden_dim"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is {value!r}, wanted a positive whole number")
-        if self.vocab_size < 1:
+            _refuse_unless_whole(name, getattr(self, name))
+        if self.vocab_size == -1:
             raise ValueError(
-                f"vocab_size is {self.vocab_size}; Meta's loaders fill -1 in from the tokenizer, "
-                "and scripts/convert_from_meta_weights.py from the embedding's shape"
+                "vocab_size is -1; Meta's loaders fill it in from the tokenizer, and python "
+                "scripts/convert_from_meta_weights.py from the embedding's shape"
             )
+        _refuse_unless_whole("vocab_size", self.vocab_size)
         if self.n_heads % self.n_kv_heads:
             raise ValueError(
                 f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.n_kv_heads}"
@@ -66,26 +66,9 @@ class ModelConfig:
         for key in ("dim", "n_layers", "n_heads", "vocab_size"):
             if key not in params:
                 raise ValueError(f"{origin} has no {key!r}; found {', '.join(sorted(params))}")
-        dim, n_heads = params["dim"], params["n_heads"]
-        tied = bool(params.get("tied_embeddings", False))
         try:
-            return ModelConfig(
-                dim=dim,
-                n_layers=params["n_layers"],
-                n_heads=n_heads,
-                n_kv_heads=params.get("n_kv_heads") or n_heads,
-                head_dim=params.get("head_dim") or dim // n_heads,
-                hidden_dim=params.get("hidden_dim")
-                or hidden_dim_by_rule(
-                    dim, params.get("multiple_of", 256), params.get("ffn_dim_multiplier")
-                ),
-                vocab_size=params["vocab_size"],
-                norm_eps=float(params.get("norm_eps") or 1e-5),
-                rope_theta=float(params.get("rope_theta") or 500000.0),
-                rope_scaling=_rope_scaling(params, tied),
-                tied_embeddings=tied,
-            )
-        except (TypeError, ValueError, ZeroDivisionError) as error:
+            return _config(params)
+        except ValueError as error:
             raise ValueError(f"{origin}: {error}") from None
 
     @staticmethod
@@ -127,8 +110,52 @@ def hidden_dim_by_rule(dim: int, multiple_of: int, ffn_dim_multiplier: float | N
     return multiple_of * -(-hidden // multiple_of)
 
 
+def _config(params: Mapping[str, Any]) -> ModelConfig:
+    dim, n_heads = _whole(params, "dim"), _whole(params, "n_heads")
+    if params.get("head_dim") is None and dim % n_heads:
+        raise ValueError(f"dim {dim} is not a multiple of n_heads {n_heads}")
+    by_rule = hidden_dim_by_rule(
+        dim, _whole(params, "multiple_of", 256), _number(params, "ffn_dim_multiplier", None)
+    )
+    tied = bool(params.get("tied_embeddings", False))
+    return ModelConfig(
+        dim=dim,
+        n_layers=_whole(params, "n_layers"),
+        n_heads=n_heads,
+        n_kv_heads=_whole(params, "n_kv_heads", n_heads),
+        head_dim=_whole(params, "head_dim", dim // n_heads),
+        hidden_dim=_whole(params, "hidden_dim", by_rule),
+        vocab_size=params["vocab_size"],
+        norm_eps=_number(params, "norm_eps", 1e-5),
+        rope_theta=_number(params, "rope_theta", 500000.0),
+        rope_scaling=_rope_scaling(params, tied),
+        tied_embeddings=tied,
+    )
+
+
 def _rope_scaling(params: Mapping[str, Any], tied: bool) -> RopeScaling | None:
     """Meta's files say only `use_scaled_rope`; the factor of 3.2 (tied) differs, see DECISIONS."""
     if not params.get("use_scaled_rope", False):
         return None
-    return RopeScaling(factor=float(params.get("rope_scaling_factor", 32 if tied else 8)))
+    return RopeScaling(factor=_number(params, "rope_scaling_factor", 32.0 if tied else 8.0))
+
+
+def _whole(params: Mapping[str, Any], key: str, default: int | None = None) -> int:
+    """Return a positive whole number; Meta writes null where the default is meant."""
+    value = default if params.get(key) is None else params[key]
+    _refuse_unless_whole(key, value)
+    return value
+
+
+def _refuse_unless_whole(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} is {value!r}, wanted a positive whole number")
+
+
+def _number(params: Mapping[str, Any], key: str, default: float | None) -> Any:
+    value = params.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ValueError(f"{key} is {value!r}, wanted a positive number")
+    return float(value)

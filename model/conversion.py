@@ -62,7 +62,7 @@ def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
             whole = ((name, model.whole(name)) for name in layout)
             write_safetensors(partial / WEIGHTS_FILE, layout, whole, advance)
         with byte_bar("checking", total) as advance:
-            _check_native(partial / WEIGHTS_FILE, model, advance)
+            check_native(partial / WEIGHTS_FILE, model, advance)
     dtypes = _dtypes(layout)
     return Conversion(target, model.config, shards, len(layout), total, dtypes, model.left_out)
 
@@ -91,7 +91,7 @@ def convert_to_meta(
                 write_pth(partial / shard_file(index), export.layout, parts, advance)
         with byte_bar("checking", total) as advance:
             for index in range(num_shards):
-                _check_shard(partial / shard_file(index), export, index, advance)
+                check_shard(partial / shard_file(index), export, index, advance)
     dtypes = _dtypes(export.layout)
     return Conversion(target, export.config, num_shards, len(export.layout), total, dtypes)
 
@@ -113,7 +113,8 @@ def _write_beside(partial: Path, params: dict[str, Any], tokenizer: Path) -> Non
     shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
 
 
-def _check_native(file: Path, model: MetaModel, advance: Callable[[int], object]) -> None:
+def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = int) -> None:
+    """Raise OSError unless a native weights file holds every bit of the shards."""
     written = open_weights(file)
     _check_names(file, written, model.layout())
     for name, tensor in written.items():
@@ -123,9 +124,10 @@ def _check_native(file: Path, model: MetaModel, advance: Callable[[int], object]
         advance(tensor.nbytes)
 
 
-def _check_shard(
-    file: Path, export: MetaExport, index: int, advance: Callable[[int], object]
+def check_shard(
+    file: Path, export: MetaExport, index: int, advance: Callable[[int], object] = int
 ) -> None:
+    """Raise OSError unless a shard file holds every bit of its part of the model."""
     written = open_weights(file)
     _check_names(file, written, export.layout)
     for name, tensor in written.items():

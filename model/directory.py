@@ -203,11 +203,11 @@ def _open_pth(file: Path) -> dict[str, Tensor]:
     except (RuntimeError, EOFError) as error:
         raise ValueError(_damaged(file, "a checkpoint of torch.save", error)) from None
     if not isinstance(tensors, dict):
-        raise ValueError(f"{file} holds a {type(tensors).__name__}, wanted named tensors")
+        raise ValueError(f"{file} holds type {type(tensors).__name__}, wanted named tensors")
     for name, tensor in tensors.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise ValueError(
-                f"{file} holds a {type(tensor).__name__} under {name!r}, wanted a flat dictionary "
+                f"{file}: {name!r} is of type {type(tensor).__name__}, wanted a flat dictionary "
                 "of tensors"
             )
     return tensors

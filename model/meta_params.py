@@ -63,9 +63,10 @@ def feed_forward_rule(params: Mapping[str, Any], dim: int, hidden_dim: int) -> d
     multiple = math.gcd(hidden_dim, 256)
     if hidden_dim_by_rule(dim, multiple, None) == hidden_dim:
         return _pair(multiple, None)
-    least = (hidden_dim - multiple + 1) / int(8 * dim / 3)
+    # The rule cuts a fraction off before it rounds up, so the largest multiplier ends in a half.
+    largest = (hidden_dim + 0.5) / int(8 * dim / 3)
     for decimals in range(1, _MOST_DECIMALS + 1):
-        multiplier = math.ceil(least * 10**decimals) / 10**decimals
+        multiplier = math.floor(largest * 10**decimals) / 10**decimals
         if hidden_dim_by_rule(dim, multiple, multiplier) == hidden_dim:
             return _pair(multiple, multiplier)
     raise ValueError(

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.weights import EMBEDDING, OUTPUT, shard, weights
+from model.meta_params import feed_forward_rule
+from model.weights import EMBEDDING, shard, weights
 
 # Sizes that eight shards divide, and that Meta's rule gives: 256 * ceil(int(8 * 128 / 3) / 256).
 WIDE = ModelConfig(
@@ -34,10 +35,10 @@ def meta_state(config: ModelConfig, state: Mapping[str, Tensor]) -> dict[str, Te
 
 
 def params_of(config: ModelConfig, **changes: Any) -> dict[str, Any]:
-    """Return the params.json that Meta would write for a model (multiple_of gives its size)."""
+    """Return the params.json that Meta would write for a model."""
     keys = ("dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "norm_eps", "rope_theta")
     params = {key: getattr(config, key) for key in keys}
-    params["multiple_of"] = config.hidden_dim
+    params |= feed_forward_rule({}, config.dim, config.hidden_dim)
     if config.rope_scaling:
         params["use_scaled_rope"] = True
     return {**params, **changes}

@@ -1,0 +1,140 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import TINY
+
+from model.config import ModelConfig, RopeScaling, hidden_dim_by_rule, read_params
+
+# The params.json that Meta ships with Llama 3 8B.
+LLAMA3_8B = {
+    "dim": 4096,
+    "n_layers": 32,
+    "n_heads": 32,
+    "n_kv_heads": 8,
+    "vocab_size": 128256,
+    "multiple_of": 1024,
+    "ffn_dim_multiplier": 1.3,
+    "norm_eps": 1e-05,
+    "rope_theta": 500000.0,
+}
+
+
+def test_meta_params_of_llama3_8b_give_its_explicit_sizes() -> None:
+    assert ModelConfig.from_params(LLAMA3_8B) == ModelConfig(
+        dim=4096,
+        n_layers=32,
+        n_heads=32,
+        n_kv_heads=8,
+        head_dim=128,
+        hidden_dim=14336,
+        vocab_size=128256,
+        norm_eps=1e-5,
+        rope_theta=500000.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "dim", "multiple_of", "multiplier", "hidden_dim"),
+    [
+        ("Llama 2 7B", 4096, 256, None, 11008),
+        ("Llama 2 13B", 5120, 256, None, 13824),
+        ("Llama 2 70B", 8192, 4096, 1.3, 28672),
+        ("Llama 3 8B", 4096, 1024, 1.3, 14336),
+        ("Llama 3 70B", 8192, 4096, 1.3, 28672),
+        ("Llama 3.1 405B", 16384, 4096, 1.2, 53248),
+        ("Llama 3.2 1B", 2048, 256, 1.5, 8192),
+        ("Llama 3.2 3B", 3072, 256, 1.0, 8192),
+    ],
+)
+def test_metas_rule_gives_the_published_hidden_size(
+    model: str, dim: int, multiple_of: int, multiplier: float | None, hidden_dim: int
+) -> None:
+    assert hidden_dim_by_rule(dim, multiple_of, multiplier) == hidden_dim
+
+
+def test_explicit_sizes_win_over_the_rule() -> None:
+    config = ModelConfig.from_params({**LLAMA3_8B, "head_dim": 64, "hidden_dim": 1000})
+    assert (config.head_dim, config.hidden_dim) == (64, 1000)
+
+
+def test_nulls_mean_the_default_as_meta_writes_them() -> None:
+    config = ModelConfig.from_params({**LLAMA3_8B, "n_kv_heads": None, "ffn_dim_multiplier": None})
+    assert (config.n_kv_heads, config.hidden_dim) == (32, 11264)
+
+
+@pytest.mark.parametrize(
+    ("keys", "factor"),
+    [
+        ({}, None),
+        ({"use_scaled_rope": False}, None),
+        ({"use_scaled_rope": True}, 8.0),
+        ({"use_scaled_rope": True, "tied_embeddings": True}, 32.0),
+        ({"use_scaled_rope": True, "rope_scaling_factor": 16}, 16.0),
+        ({"use_scaled_rope": True, "rope_scaling_factor": 16, "tied_embeddings": True}, 16.0),
+    ],
+)
+def test_the_rope_factor_is_8_and_with_tied_embeddings_32_unless_given(
+    keys: dict[str, Any], factor: float | None
+) -> None:
+    scaling = ModelConfig.from_params({**LLAMA3_8B, **keys}).rope_scaling
+    assert scaling == (None if factor is None else RopeScaling(factor=factor))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vocab_size": -1}, r"params\.json: vocab_size is -1; .*convert_from_meta_weights\.py"),
+        ({"vocab_size": "many"}, "vocab_size is 'many', wanted a positive whole number"),
+        ({"dim": 0}, "dim is 0, wanted a positive whole number"),
+        ({"dim": 4096.0}, "dim is 4096.0, wanted a positive whole number"),
+        ({"n_layers": None}, "n_layers is None, wanted a positive whole number"),
+        ({"n_heads": 0}, "n_heads is 0, wanted"),
+        ({"n_heads": 3}, "dim 4096 is not a multiple of n_heads 3"),
+        ({"n_kv_heads": 5}, "n_heads 32 is not a multiple of n_kv_heads 5"),
+        ({"head_dim": 7}, "head_dim is 7; rotary pairs need an even number"),
+        ({"multiple_of": 0}, "multiple_of is 0, wanted a positive whole number"),
+        ({"ffn_dim_multiplier": "1.3"}, "ffn_dim_multiplier is '1.3', wanted a positive number"),
+        ({"norm_eps": -1e-5}, "norm_eps is -1e-05, wanted a positive number"),
+        ({"rope_theta": True}, "rope_theta is True, wanted a positive number"),
+        (
+            {"use_scaled_rope": True, "rope_scaling_factor": "8"},
+            "rope_scaling_factor is '8', wanted a positive number",
+        ),
+    ],
+)
+def test_an_impossible_value_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelConfig.from_params({**LLAMA3_8B, **changes})
+
+
+def test_a_missing_key_is_named_with_the_keys_that_are_there() -> None:
+    with pytest.raises(ValueError, match=r"params\.json has no 'n_layers'; found dim, n_heads"):
+        ModelConfig.from_params({"dim": 64, "n_heads": 4, "vocab_size": 5})
+
+
+def test_a_config_made_by_hand_is_checked_too() -> None:
+    with pytest.raises(ValueError, match="hidden_dim is -1"):
+        replace(TINY, hidden_dim=-1)
+
+
+def test_params_are_read_by_file_or_by_directory(tmp_path: Path) -> None:
+    (tmp_path / "params.json").write_text(json.dumps(LLAMA3_8B))
+    assert read_params(tmp_path) == read_params(tmp_path / "params.json") == LLAMA3_8B
+    assert ModelConfig.read(tmp_path) == ModelConfig.from_params(LLAMA3_8B)
+
+
+def test_missing_params_name_the_command_that_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"params\.json is missing.*convert_from_meta"):
+        read_params(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is not JSON"), ("[1]", "must hold an object, found list")]
+)
+def test_params_that_are_no_object_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "params.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_params(tmp_path)
