@@ -9,7 +9,7 @@ from chat.conversation import Conversation, Message, Role, Tool
 from data.outcomes import Change, Draft, Rejected
 from data.sources.call_text import ReadCall, read_call
 from data.sources.declarations import RULE as UNREADABLE_TOOLS
-from data.sources.declarations import read_tool
+from data.sources.declarations import read_declaration
 from data.sources.layout import Source
 
 WITH_TOOLS = (
@@ -70,12 +70,12 @@ def _read_system(system: str) -> tuple[str, tuple[Tool, ...]]:
     first = _FIRST_OBJECT.search(body.removeprefix(WITH_TOOLS))
     if body.startswith(WITH_TOOLS):
         rest = body.removeprefix(WITH_TOOLS).strip()
-        return "", tuple(read_tool(function, "/system") for function in _objects(rest))
+        return "", tuple(read_declaration(function, "/system") for function in _objects(rest))
     if first is not None:
         try:
             functions = _objects(body[first.start() :])
             return body[: first.start()].strip(), tuple(
-                read_tool(function, "/system") for function in functions
+                read_declaration(function, "/system") for function in functions
             )
         except Rejected:
             pass

@@ -3,7 +3,7 @@
 import codecs
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,6 +50,20 @@ def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow
             yield from _ListReader(stream, path).rows()
         else:
             yield from _read_lines(stream, path, skip_malformed)
+
+
+def counted(rows: Iterable[RawRow], advance: Callable[[int], None]) -> Iterator[RawRow]:
+    """Pass rows on, telling `advance` how many more bytes of the file have been read."""
+    position = 0
+    for row in rows:
+        advance(row.position - position)
+        position = row.position
+        yield row
+
+
+def size_of(path: Path) -> int:
+    """Return a file's size in bytes, 0 where there is none (reading it says so)."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _first_character(stream: BinaryIO, path: Path) -> bytes:

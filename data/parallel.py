@@ -1,0 +1,69 @@
+"""Apply a function to a long stream on all cores, in order and in constant memory."""
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import chain, islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Starting processes takes a second or two: what is done sooner stays in this one.
+FEW = 2000
+CHUNK = 250
+
+
+def in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    few: int = FEW,
+    workers: int | None = None,
+) -> Iterator[Result]:
+    """Yield function(item) for every item in order; past `few` of them, from other processes.
+
+    `function` and the items must be picklable. `workers` defaults to the cores at hand.
+    """
+    items = iter(items)
+    yield from map(function, islice(items, few))
+    more = list(islice(items, 1))
+    workers = workers or _cores()
+    if workers == 1 or not more:
+        yield from map(function, chain(more, items))
+        return
+    # Fresh processes: forking one that has threads (a progress bar's, torch's) can hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
+    try:
+        pending: deque[Future[list[Result]]] = deque()
+        for chunk in _chunks(chain(more, items)):
+            pending.append(pool.submit(_apply, function, chunk))
+            if len(pending) > 2 * workers:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+    return [function(item) for item in items]
+
+
+def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
+    while chunk := list(islice(items, CHUNK)):
+        yield chunk
+
+
+def _cores() -> int:
+    # What this process may use, which in a container is less than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is answered by the parent alone, which then stops its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

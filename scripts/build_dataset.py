@@ -1,0 +1,55 @@
+"""Tokenise cleaned conversations into a dataset with a train and a validation split.
+
+    python scripts/build_dataset.py --source-file F --tokenizer-file F --save-dir D
+
+Every assistant turn is trained. No conversation is ever cut.
+"""
+
+from rich.console import Console
+from rich.table import Table
+
+from console.command import print_next, run
+from data.building import Settings, build_dataset
+
+
+def main(
+    source_file: str,
+    tokenizer_file: str,
+    save_dir: str,
+    val_ratio: float = 0.15,
+    chat_format: str = "llama3",
+    max_seq_len: int = 8192,
+    skip_overlong: bool = False,
+) -> None:
+    """Turn conversations into tokens and training masks, split by a hash of their content.
+
+    Args:
+        source_file: The conversations that scripts/clean_dataset.py wrote.
+        tokenizer_file: The model's tokenizer.model, or the directory that holds it.
+        save_dir: The dataset directory to write; an earlier dataset there is replaced.
+        val_ratio: The share of conversations that validate, more than 0 and less than 1.
+        chat_format: How conversations are written for the model, for example llama3.
+        max_seq_len: The most tokens a conversation may have.
+        skip_overlong: Leave out longer conversations, and those without anything to train,
+            and list them in dataset.json, instead of stopping.
+    """
+    settings = Settings(val_ratio, chat_format, max_seq_len, skip_overlong)
+    description = build_dataset(source_file, tokenizer_file, save_dir, settings)
+    table = Table()
+    for column in ("split", "conversations", "tokens", "trained", "longest"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for split, counts in description["splits"].items():
+        share = counts["trained_tokens"] / counts["tokens"]
+        numbers = [f"{counts[key]:,}" for key in ("conversations", "tokens")]
+        table.add_row(split, *numbers, f"{share:.1%}", f"{counts['longest']:,}")
+    console = Console(highlight=False)
+    console.print(table)
+    for reason, left_out in description["rejected"].items():
+        if left_out:
+            console.print(f"Left out as {reason}: {len(left_out)}, listed in dataset.json")
+    console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
+    print_next(f"python finetune.py --data.dataset_dir={save_dir}")
+
+
+if __name__ == "__main__":
+    run(main)

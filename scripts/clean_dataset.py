@@ -1,0 +1,52 @@
+"""Clean a tool-call dataset into canonical conversations, with an audit of every row.
+
+    python scripts/clean_dataset.py --source-file F --save-file F --remove-no-fc
+
+Reads raw Glaive v2 and ShareGPT tool conversations, as a JSON list or as JSON Lines.
+"""
+
+from rich.console import Console
+
+from console.command import print_next, run
+from data.cleaning import Settings, clean_file
+
+
+def main(
+    source_file: str,
+    save_file: str,
+    remove_no_fc: bool = False,
+    format: str = "auto",
+    report_file: str | None = None,
+    balance: bool = False,
+    seed: int = 3,
+    skip_malformed: bool = False,
+) -> None:
+    """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
+
+    Args:
+        source_file: The raw dataset, a JSON list or JSON Lines.
+        save_file: The cleaned conversations to write, JSON Lines whatever the name.
+        remove_no_fc: Reject conversations in which no function is declared.
+        format: The layout of the rows, glaive or sharegpt; auto looks at the first row.
+        report_file: The audit to write, JSON; by default beside save_file as NAME.report.json.
+        balance: Cut conversations as the original project did, so that more of them end in a
+            question or a call and none in thanks or an apology. Every assistant turn is trained
+            wherever it stands, so this only takes turns away.
+        seed: Decides which conversations --balance cuts, and where.
+        skip_malformed: Reject lines of JSON Lines that are not JSON instead of stopping there.
+    """
+    settings = Settings(remove_no_fc, balance, seed, skip_malformed)
+    audit, report = clean_file(source_file, save_file, report_file, format, settings)
+    console = Console(highlight=False)
+    console.print(audit.summary())
+    if audit.kept < audit.input:
+        console.print(audit.table())
+    console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
+    print_next(
+        f"python scripts/build_dataset.py --source-file {save_file} "
+        "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
