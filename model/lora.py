@@ -137,10 +137,17 @@ def adapter_state(model: nn.Module) -> dict[str, Tensor]:
 def load_adapter(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy an adapter into a model that `add_lora` prepared; every name must be on both sides."""
     own = adapter_state(model)
+    check_adapter(own, state)
+    for name, tensor in own.items():
+        tensor.copy_(state[name])
+
+
+def check_adapter(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless `state` has exactly the tensors of a model's `own` adapter."""
     missing, left_over = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or left_over:
         raise ValueError(
-            f"the adapter does not fit: {len(missing)} tensors missing (first {missing[:1]}), "
+            f"{len(missing)} tensors of the adapter are missing (first {missing[:1]}) and "
             f"{len(left_over)} left over (first {left_over[:1]}); is lora.json the one it was "
             "trained with?"
         )
@@ -149,17 +156,17 @@ def load_adapter(model: nn.Module, state: Mapping[str, Tensor]) -> None:
             raise ValueError(
                 f"{name} has shape {list(state[name].shape)}, wanted {list(tensor.shape)}"
             )
-        tensor.copy_(state[name])
 
 
 def merge(
     weight: Tensor, a: Tensor, b: Tensor, scale: float, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Return weight + scale * b a, added in float32 and rounded once to `dtype` (the weight's).
+    """Return weight + scale * b a, added in float32 or wider and rounded once.
 
-    weight [O, I], a [R, I], b [O, R].
+    weight [O, I], a [R, I], b [O, R]; `dtype` None keeps the weight's.
     """
-    delta = (b.float() @ a.float()).mul_(scale)
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    delta = (b.to(wide) @ a.to(wide)).mul_(scale)
     return delta.add_(weight).to(dtype or weight.dtype)
 
 

@@ -1,0 +1,87 @@
+"""Read a trained adapter from where a user has it, and see that it belongs to a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.config import PARAMS_FILE, ModelConfig
+from model.directory import WEIGHTS_FILE, open_weights
+from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora, check_adapter
+from model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A trained adapter: its file, the directory of its settings, and its tensors by name.
+
+    `params` is None where no `params.json` lies beside `lora.json`.
+    """
+
+    file: Path
+    directory: Path
+    lora: LoraConfig
+    params: ModelConfig | None
+    state: Mapping[str, Tensor]
+
+    def check(self, config: ModelConfig, origin: str) -> None:
+        """Raise ValueError unless every tensor has its place in a model of `origin`."""
+        if self.params is not None and self.params != config:
+            raise ValueError(_other_model(self.file, self.params, config, origin))
+        with torch.device("meta"):
+            model = Transformer(config)
+            add_lora(model, self.lora)
+        try:
+            check_adapter(adapter_state(model), self.state)
+        except ValueError as error:
+            raise ValueError(f"{self.file} does not fit {origin}: {error}") from None
+
+
+def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adapter:
+    """Read a LoRA checkpoint: a directory with adapter.safetensors, or a .safetensors, .pth or .pt.
+
+    `lora.json` lies in `config_dir`, by default beside the tensors. Raises FileNotFoundError or
+    ValueError that says what is missing or wrong.
+    """
+    file = _adapter_file(Path(path).expanduser())
+    directory = file.parent if config_dir is None else Path(config_dir).expanduser()
+    lora = LoraConfig.read(directory)
+    params = ModelConfig.read(directory) if (directory / PARAMS_FILE).is_file() else None
+    state = open_weights(file)
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(
+                f"{file}: {name} holds NaN or infinite values, so the training diverged; take an "
+                "earlier checkpoint, or train again with a lower learning rate"
+            )
+    return Adapter(file, directory, lora, params, state)
+
+
+def _adapter_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"{path} does not exist; wanted a LoRA checkpoint such as checkpoints/NAME/final"
+        )
+    if (path / ADAPTER_FILE).is_file():
+        return path / ADAPTER_FILE
+    if (path / WEIGHTS_FILE).is_file():
+        raise ValueError(f"{path} holds whole weights ({WEIGHTS_FILE}), wanted a LoRA adapter")
+    inside = [name for name in ("final", "best") if (path / name / ADAPTER_FILE).is_file()]
+    hint = f"; did you mean {path / inside[0]}?" if inside else ""
+    raise FileNotFoundError(f"{path} has no {ADAPTER_FILE}{hint}")
+
+
+def _other_model(file: Path, trained: ModelConfig, found: ModelConfig, origin: str) -> str:
+    name = next(
+        field.name
+        for field in fields(ModelConfig)
+        if getattr(trained, field.name) != getattr(found, field.name)
+    )
+    return (
+        f"{file} was trained on another model: its {name} is {getattr(trained, name)}, and "
+        f"{origin} has {getattr(found, name)}; name the base it was trained on"
+    )
