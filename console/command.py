@@ -5,7 +5,9 @@ Exit codes: 0 the work is whole, 1 it is not, 2 the command line is wrong, 130 i
 
 import difflib
 import inspect
+import re
 import sys
+import textwrap
 import traceback
 import types
 import typing
@@ -23,8 +25,10 @@ def run(command: Callable[..., None]) -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        if not HELP_FLAGS & set(arguments):
-            _check_flags(command, arguments)
+        if HELP_FLAGS & set(arguments):
+            print(help_text(command, f"python {sys.argv[0]}"))
+            return
+        _check_flags(command, arguments)
         _call(command, arguments)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
@@ -46,6 +50,41 @@ def print_next(*commands: str) -> None:
     console.print("\n[bold]Next:[/bold]")
     for command in commands:
         console.print(f"  {command}", soft_wrap=True, markup=False)
+
+
+def help_text(command: Callable[..., None], invocation: str) -> str:
+    """Return the help of a command: what it does, and each flag with its sentence and default."""
+    about, _, rest = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
+    sentences = {}
+    for entry in re.split(r"\n(?=    \S)", "\n" + rest)[1:]:
+        name, _, sentence = entry.partition(":")
+        sentences[name.strip().lstrip("*")] = " ".join(sentence.split())
+    flags = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            flags.append(("--section.key=value", sentences.get(name, "")))
+            continue
+        value = "" if parameter.default is False else f" {name.split('_')[-1].upper()}"
+        ending = _default_note(parameter.default)
+        flags.append((_flag(name) + value, sentences.get(name, "") + ending))
+    flags.append(("--debug", "Show the traceback of an error."))
+    width = max(len(flag) for flag, _ in flags)
+    lines = [
+        textwrap.fill(
+            sentence,
+            100,
+            initial_indent=f"  {flag:<{width}}  ",
+            subsequent_indent=" " * (width + 4),
+        )
+        for flag, sentence in flags
+    ]
+    return "\n".join([f"usage: {invocation} [flags]", "", about, "", *lines])
+
+
+def _default_note(default: Any) -> str:
+    if default is inspect.Parameter.empty:
+        return " Required."
+    return "" if default is None or default is False else f" Default: {default}."
 
 
 def _call(command: Callable[..., None], arguments: list[str]) -> None:

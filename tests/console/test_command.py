@@ -91,9 +91,15 @@ def test_a_wrong_command_line_is_refused_before_any_work(
     assert result.stderr.count("\n") == 1
 
 
-def test_help_has_a_sentence_for_every_flag(tmp_path: Path) -> None:
+def test_help_has_a_sentence_and_the_default_of_every_flag(tmp_path: Path) -> None:
     result = command(tmp_path, "--help")
-    assert result.returncode == 0
-    text = result.stdout + result.stderr
-    for sentence in ("Copy rows from a file.", "How many rows.", "Leave out rows without a call."):
-        assert sentence in text
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    assert lines[2] == "Copy rows from a file."
+    assert lines[4:] == [
+        "--source-file FILE  The file to read. Required.",
+        "--limit LIMIT       How many rows. Default: 3.",
+        "--remove-no-fc      Leave out rows without a call.",
+        "--note NOTE         Any text.",
+        "--debug             Show the traceback of an error.",
+    ]

@@ -1,0 +1,60 @@
+"""Run commands one after the other, each printed as it is typed, and stop at the first failure."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One Python command, without `python`, and how to say what came out in the directory given."""
+
+    title: str
+    command: str
+    outcome: Callable[[Path], str]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one stage took and what came out."""
+
+    title: str
+    command: str
+    seconds: float
+    outcome: str
+
+
+def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[Done]:
+    """Run each command in `root` with this Python; leave with the exit code of one that fails."""
+    console = Console(highlight=False)
+    for number, stage in enumerate(stages, 1):
+        console.print()
+        console.rule(f"{number} of {len(stages)}: {stage.title}")
+        console.print(f"$ python {stage.command}\n", style="bold", markup=False, soft_wrap=True)
+        start = time.perf_counter()
+        code = subprocess.run([sys.executable, *shlex.split(stage.command)], cwd=root).returncode
+        if code:
+            print(f"error: python {stage.command} ended with exit code {code}", file=sys.stderr)
+            raise SystemExit(code if code > 0 else 128 - code)
+        seconds = time.perf_counter() - start
+        yield Done(stage.title, f"python {stage.command}", seconds, stage.outcome(output))
+
+
+def closing_table(done: Sequence[Done]) -> Table:
+    """Return a table of the stages: seconds and what came out."""
+    table = Table()
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("what came out")
+    for stage in done:
+        table.add_row(stage.title, f"{stage.seconds:.1f}", stage.outcome)
+    table.add_section()
+    table.add_row("all", f"{sum(stage.seconds for stage in done):.1f}", "")
+    return table
