@@ -142,7 +142,7 @@ def _rope_scaling(params: Mapping[str, Any], tied: bool) -> RopeScaling | None:
 
 def _whole(params: Mapping[str, Any], key: str, default: int | None = None) -> int:
     """Return a positive whole number; Meta writes null where the default is meant."""
-    value = default if params.get(key) is None else params[key]
+    value: Any = default if params.get(key) is None else params[key]
     _refuse_unless_whole(key, value)
     return value
 
