@@ -140,8 +140,7 @@ class TestLlama3:
     def test_ids_equal_those_of_another_implementation(
         self, llama3: Tokenizer, oracle: HuggingFaceTokenizer, text: str
     ) -> None:
-        for name in llama3.special_tokens:
-            text = text.replace(name, "")
+        text = text.replace("|", "")  # so that it holds no special token, which the other reads
         assert llama3.encode(text) == oracle.encode(text, add_special_tokens=False).ids
 
     @BRIEF

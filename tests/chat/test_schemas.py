@@ -1,0 +1,200 @@
+"""Tools from the dialects at hand, and calls checked against the schema of their tool."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.conversation import Tool
+from chat.schemas import ArgumentProblem, normalise_parameters, read_tool, validate_arguments
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+class TestReadTool:
+    @pytest.mark.parametrize(
+        "record",
+        [
+            {"name": "f", "description": "d", "parameters": CITY},
+            {"type": "function", "function": {"name": "f", "description": "d", "parameters": CITY}},
+        ],
+        ids=["bare", "wrapped"],
+    )
+    def test_wrapped_and_bare_tools_are_the_same(self, record: dict[str, Any]) -> None:
+        assert read_tool(record) == Tool("f", "d", CITY)
+
+    @pytest.mark.parametrize("parameters", [{}, None, {"type": "object"}, {"properties": {}}])
+    def test_a_tool_without_parameters_has_an_empty_object(self, parameters: Any) -> None:
+        tool = read_tool({"name": "f", "description": None, "parameters": parameters})
+        assert tool == Tool("f", "", {"type": "object", "properties": {}})
+        assert read_tool({"name": "f"}) == tool
+
+    @pytest.mark.parametrize(
+        ("record", "problem"),
+        [
+            ("f", "a tool must be an object, found f"),
+            ({}, "a tool's name must be text, found None"),
+            ({"name": " "}, "a tool's name must be text"),
+            ({"name": "f", "description": 3}, "the description of f must be text, found 3"),
+            ({"name": "f", "parameters": []}, r"tool f: parameters must be an object, found \[\]"),
+            (
+                {"name": "f", "parameters": {"a": "str"}},
+                "tool f: .* no known dialect .*json_schema",
+            ),
+        ],
+    )
+    def test_what_is_no_tool_is_told(self, record: Any, problem: str) -> None:
+        with pytest.raises(ValueError, match=problem):
+            read_tool(record)
+
+
+class TestNormalise:
+    def test_bare_properties_are_wrapped(self) -> None:
+        assert normalise_parameters({"a": {"type": "string"}, "type": {"type": "integer"}}) == {
+            "type": "object",
+            "properties": {"a": {"type": "string"}, "type": {"type": "integer"}},
+        }
+
+    def test_required_becomes_a_list_at_every_depth(self) -> None:
+        parameters = {
+            "type": "object",
+            "required": None,
+            "properties": {
+                "a": {"type": "string", "required": True},
+                "b": {"type": "string", "required": False},
+                "c": {
+                    "type": "array",
+                    "items": {"type": "object", "properties": {"d": {"required": True}}},
+                },
+                "required": {"type": "boolean"},
+            },
+        }
+        before = json.dumps(parameters)
+        assert normalise_parameters(parameters) == {
+            "type": "object",
+            "properties": {
+                "a": {"type": "string"},
+                "b": {"type": "string"},
+                "c": {
+                    "type": "array",
+                    "items": {"type": "object", "properties": {"d": {}}, "required": ["d"]},
+                },
+                "required": {"type": "boolean"},
+            },
+            "required": ["a"],
+        }
+        assert json.dumps(parameters) == before, "the raw row stays as it was"
+
+    def test_a_mark_on_a_property_adds_to_the_list_that_is_there(self) -> None:
+        properties = {"a": {}, "b": {"required": True}, "c": {"required": True}}
+        schema = normalise_parameters({"properties": properties, "required": ["c", "a"]})
+        assert schema["required"] == ["c", "a", "b"]
+
+    def test_other_keywords_stay(self) -> None:
+        schema = {**CITY, "additionalProperties": False, "$defs": {"a": {}}}
+        assert normalise_parameters(schema) == schema
+
+    def test_a_normalised_schema_stays_as_it_is(self, shared: Path) -> None:
+        rows = json.loads(
+            (shared / "glaive_toolcall_sharegpt" / "glaive_toolcall_en_demo.part.json").read_text()
+        )
+        tools = [read_tool(tool) for row in rows for tool in json.loads(row["tools"] or "[]")]
+        assert len(tools) > 100
+        for tool in tools:
+            assert normalise_parameters(tool.parameters) == tool.parameters
+            assert "schema" not in {each.rule for each in validate_arguments(tool, {})}
+
+
+TRIP = Tool(
+    "trip",
+    "",
+    {
+        "type": "object",
+        "properties": {
+            "to": {"type": "string", "enum": ["Rome", "Oslo"]},
+            "days": {"type": "integer", "minimum": 1},
+            "stops": {"type": "array", "items": {"type": "object", "required": ["a/b~c"]}},
+        },
+        "required": ["to"],
+    },
+)
+
+
+class TestValidate:
+    def test_fitting_arguments_have_no_problem(self) -> None:
+        assert validate_arguments(TRIP, {"to": "Rome", "days": 2, "stops": [{"a/b~c": 1}]}) == []
+
+    def test_every_problem_has_its_place_and_rule(self) -> None:
+        arguments = {"to": "Bonn", "days": "2", "stops": [{"a/b~c": 1}, {}], "a/b~c": 1}
+        found = [(each.pointer, each.rule) for each in validate_arguments(TRIP, arguments)]
+        assert found == [
+            ("/a~1b~0c", "undeclared"),
+            ("/days", "type"),
+            ("/stops/1", "required"),
+            ("/to", "enum"),
+        ]
+        assert validate_arguments(TRIP, {})[0] == ArgumentProblem(
+            "", "required", "'to' is a required property"
+        )
+
+    def test_messages_are_one_short_line(self) -> None:
+        for each in validate_arguments(TRIP, {"to": "x\n" * 5000, "y" * 500: 1}):
+            assert "\n" not in each.message and len(each.message) <= 300
+
+    @pytest.mark.parametrize("value", [True, 2.5, "2", None])
+    def test_an_integer_is_no_boolean_fraction_or_text(self, value: Any) -> None:
+        assert [each.rule for each in validate_arguments(TRIP, {"to": "Rome", "days": value})] == [
+            "type"
+        ]
+
+    def test_a_tool_without_parameters_takes_none(self) -> None:
+        tool = read_tool({"name": "land"})
+        assert validate_arguments(tool, {}) == []
+        assert [each.rule for each in validate_arguments(tool, {"x": 1})] == ["undeclared"]
+
+    @pytest.mark.parametrize(
+        "schema",
+        [
+            {"additionalProperties": True},
+            {"additionalProperties": {"type": "integer"}},
+            {"patternProperties": {"^x": {}}},
+            {"anyOf": [{"properties": {"x": {}}}]},
+        ],
+    )
+    def test_a_schema_that_speaks_of_other_arguments_allows_them(
+        self, schema: dict[str, Any]
+    ) -> None:
+        assert validate_arguments(Tool("f", "", {**CITY, **schema}), {"city": "Bonn", "x": 1}) == []
+
+    def test_a_reference_inside_the_schema_is_followed(self) -> None:
+        schema = {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"type": "null"}}}
+        assert [each.rule for each in validate_arguments(Tool("f", "", schema), {"a": 1})] == [
+            "type"
+        ]
+
+    @pytest.mark.parametrize(
+        ("schema", "message"),
+        [
+            ({"type": "str"}, "wrong at /properties/a/type: 'str' is not valid"),
+            ({"pattern": "("}, "wrong at /properties/a/pattern"),
+            ({"$ref": "https://schemas.invalid/a.json"}, "cannot be used: Unresolvable"),
+            ({"$ref": "#/nowhere"}, "cannot be used: .*nowhere"),
+            ({"$ref": "#/properties/a"}, "cannot be used: .*recursion"),
+        ],
+        ids=["type", "pattern", "remote", "nowhere", "endless"],
+    )
+    def test_a_schema_that_cannot_be_used_is_a_problem_of_the_schema(
+        self, schema: dict[str, Any], message: str
+    ) -> None:
+        tool = Tool("f", "", {"type": "object", "properties": {"a": schema}})
+        (problem,) = validate_arguments(tool, {"a": "x"})
+        assert (problem.pointer, problem.rule) == ("", "schema")
+        assert re.search(message, problem.message), problem.message
+
+    def test_a_reference_to_another_place_is_not_fetched(self, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere.json"
+        elsewhere.write_text("{}")
+        tool = Tool("f", "", {"properties": {"a": {"$ref": elsewhere.as_uri()}}})
+        assert [each.rule for each in validate_arguments(tool, {"a": 1})] == ["schema"]
