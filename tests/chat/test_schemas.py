@@ -193,6 +193,7 @@ class TestValidate:
         assert (problem.pointer, problem.rule) == ("", "schema")
         assert re.search(message, problem.message), problem.message
 
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what fetching it would raise
     def test_a_reference_to_another_place_is_not_fetched(self, tmp_path: Path) -> None:
         elsewhere = tmp_path / "elsewhere.json"
         elsewhere.write_text("{}")
