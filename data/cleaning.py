@@ -52,6 +52,9 @@ def clean_file(
     source, output = Path(source_file), Path(save_file)
     report = Path(report_file) if report_file else output.with_suffix(".report.json")
     _refuse_same_file({"source": source, "save": output, "report": report})
+    for flag, file in (("save", output), ("report", report)):
+        if file.is_dir():
+            raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
     rows, layout = _with_layout(read_rows(source, settings.skip_malformed), source, format)
     about = {
         "source": {"file": source.name, "sha256": sha256_of_file(source), "format": layout},

@@ -20,15 +20,16 @@ CHUNK = 250
 def in_order(
     function: Callable[[Item], Result],
     items: Iterable[Item],
-    few: int = FEW,
+    few: int | None = None,
     workers: int | None = None,
 ) -> Iterator[Result]:
-    """Yield function(item) for every item in order; past `few` of them, from other processes.
+    """Yield function(item) for every item in order; past a `few` of them, from other processes.
 
-    `function` and the items must be picklable. `workers` defaults to the cores at hand.
+    `function` and the items must be picklable. `few` defaults to FEW, `workers` to the cores at
+    hand.
     """
     items = iter(items)
-    yield from map(function, islice(items, few))
+    yield from map(function, islice(items, FEW if few is None else few))
     more = list(islice(items, 1))
     workers = workers or _cores()
     if workers == 1 or not more:

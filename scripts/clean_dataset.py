@@ -28,7 +28,7 @@ def main(
         save_file: The cleaned conversations to write, JSON Lines whatever the name.
         remove_no_fc: Reject conversations in which no function is declared.
         format: The layout of the rows, glaive or sharegpt; auto looks at the first row.
-        report_file: The audit to write, JSON; by default beside save_file as NAME.report.json.
+        report_file: The audit to write, JSON; by default NAME.report.json beside --save-file.
         balance: Cut conversations as the original project did, so that more of them end in a
             question or a call and none in thanks or an apology. Every assistant turn is trained
             wherever it stands, so this only takes turns away.

@@ -45,7 +45,7 @@ def _read_turn(turn: Any, where: str) -> tuple[Message, bool]:
         excerpt = json.dumps(turn, ensure_ascii=False)
         raise Rejected("wrong-layout", where, "a turn must be an object with a value", excerpt)
     speaker, text = turn.get("from"), turn["value"]
-    if speaker not in ROLES:
+    if not isinstance(speaker, str) or speaker not in ROLES:
         reason = f"from is {speaker!r}, wanted one of {', '.join(ROLES)}"
         raise Rejected("wrong-layout", where + "/from", reason, text)
     if speaker != "function_call":

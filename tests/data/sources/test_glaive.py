@@ -89,7 +89,7 @@ def test_several_functions_in_one_system_text_are_all_read_and_keep_their_schema
     assert [tool.name for tool in tools] == ["now", "send_mail", "bare"]
     assert tools[0].parameters == NOW["parameters"]
     assert tools[1].parameters == MAIL["parameters"] and tools[1].description == "Send a mail"
-    assert tools[2].parameters == {}
+    assert tools[2].parameters == {"type": "object", "properties": {}}
 
 
 def test_without_functions_there_is_neither_a_tool_nor_a_system_message() -> None:

@@ -74,6 +74,13 @@ def test_several_calls_in_a_turn_and_mended_ones_are_read() -> None:
         ([], '{"name": "f"}', "unreadable-tools", "/tools"),
         ([], '[{"name": "f"}, 5]', "unreadable-tools", "/tools/1"),
         ([], '[{"name": "f", "description": 5}]', "unreadable-tools", "/tools/0"),
+        (
+            [],
+            '[{"name": "f", "parameters": {"type": "object", "properties": 1.5}}]',
+            "unreadable-tools",
+            "/tools/0",
+        ),
+        ([turn([], "a")], "[]", "wrong-layout", "/conversations/0/from"),
     ],
 )
 def test_what_cannot_be_read_is_rejected_by_a_rule_that_says_where(

@@ -1,0 +1,211 @@
+"""Building: tokens that decode to the conversation, one split by content, nothing ever cut."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.formats import find_format, render
+from chat.tokenizer import load_tokenizer
+from data import parallel
+from data.building import Settings, build_dataset
+from data.conversations import write_conversations
+from data.tokenized import SPLITS, TokenizedDataset
+
+ADD = Tool("add", "Add", {"type": "object", "properties": {"a": {"type": "number"}}})
+
+
+@pytest.fixture(scope="module")
+def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vocabulary of the 256 bytes alone, in Llama 3's file format."""
+    file = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
+    lines = [f"{base64.b64encode(bytes([i])).decode()} {i}\n" for i in range(256)]
+    file.write_text("".join(lines))
+    return file
+
+
+def conversation(number: int, words: int = 3) -> Conversation:
+    return Conversation(
+        messages=(
+            Message("user", f"add {number} <|eot_id|>"),
+            Message("assistant", "One moment.", (ToolCall("add", {"a": number}),)),
+            Message("tool", str(number)),
+            Message("assistant", "is " * words),
+        ),
+        tools=(ADD,),
+        id=f"row-{number}",
+        source="made.json" if number % 2 else "up.json",
+        sha256=f"{number:064x}",
+    )
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    write_conversations(tmp_path / "rows.json", [conversation(number) for number in range(40)])
+    return tmp_path / "rows.json"
+
+
+def build(source: Path, tokenizer_file: Path, **settings: Any) -> dict[str, Any]:
+    return build_dataset(source, tokenizer_file, source.parent / "d", Settings(**settings))
+
+
+def names_in(directory: Path) -> set[str]:
+    return {file.name for file in directory.iterdir()}
+
+
+def test_every_conversation_is_in_one_split_and_decodes_to_its_rendered_text(
+    source: Path, tokenizer_file: Path
+) -> None:
+    build(source, tokenizer_file, val_ratio=0.3)
+    tokenizer = load_tokenizer(tokenizer_file)
+    found = []
+    for split in SPLITS:
+        dataset = TokenizedDataset.open(source.parent / "d", split)
+        for index in range(len(dataset)):
+            origin = dataset.origin(index)
+            number = int(origin.id.removeprefix("row-"))
+            found.append(number)
+            segments = render(conversation(number), find_format("llama3"))
+            assert tokenizer.decode(dataset.tokens(index).tolist()) == "".join(
+                segment.text for segment in segments
+            )
+            trained = dataset.tokens(index)[dataset.trained(index)]
+            assert tokenizer.decode(trained.tolist()) == "".join(
+                segment.text for segment in segments if segment.trained
+            )
+            assert origin.sha256 == f"{number:064x}"
+    assert sorted(found) == list(range(40))
+
+
+def test_the_description_says_what_the_dataset_was_made_of(
+    source: Path, tokenizer_file: Path
+) -> None:
+    description = build(source, tokenizer_file, val_ratio=0.3)
+    assert description == json.loads((source.parent / "d" / "dataset.json").read_text())
+    assert description["chat_format"] == "llama3" and description["vocab_size"] == 512
+    assert description["tokenizer_sha256"] == load_tokenizer(tokenizer_file).sha256
+    provenance = description["provenance"]
+    assert provenance["conversations"] == 40
+    assert provenance["sources"] == {"made.json": 20, "up.json": 20}
+    assert provenance["file"] == "rows.json" and len(provenance["sha256"]) == 64
+    assert sum(description["splits"][split]["conversations"] for split in SPLITS) == 40
+
+
+def test_copies_of_a_conversation_fall_into_one_split_wherever_they_stand(
+    source: Path, tokenizer_file: Path
+) -> None:
+    rows = [conversation(number) for number in range(40)]
+    write_conversations(source, rows[::-1] + rows)
+    build(source, tokenizer_file, val_ratio=0.3)
+    ids = []
+    for split in SPLITS:
+        dataset = TokenizedDataset.open(source.parent / "d", split)
+        ids.append({dataset.origin(i).id for i in range(len(dataset))})
+    assert not ids[0] & ids[1] and len(ids[0] | ids[1]) == 40
+
+
+def test_the_dataset_is_the_same_from_one_process_and_from_several(
+    source: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(source, tokenizer_file, val_ratio=0.3)
+    alone = {file.name: file.read_bytes() for file in (source.parent / "d").iterdir()}
+    monkeypatch.setattr(parallel, "FEW", 5)
+    build(source, tokenizer_file, val_ratio=0.3)
+    assert {file.name: file.read_bytes() for file in (source.parent / "d").iterdir()} == alone
+
+
+def test_conversations_that_are_too_long_stop_the_build_with_their_number_and_the_longest(
+    source: Path, tokenizer_file: Path
+) -> None:
+    rows = [conversation(number) for number in range(38)]
+    rows += [conversation(38, 900), conversation(39, 1000)]
+    write_conversations(source, rows)
+    with pytest.raises(
+        ValueError,
+        match=r"2 of 40 .* longer than --max-seq-len 2000, the longest, row-39, has \d{4} tokens; "
+        r".*--skip-overlong",
+    ):
+        build(source, tokenizer_file, val_ratio=0.3, max_seq_len=2000)
+    assert names_in(source.parent) == {"rows.json"}
+
+
+def test_conversations_that_are_too_long_are_left_out_whole_and_listed_on_request(
+    source: Path, tokenizer_file: Path
+) -> None:
+    write_conversations(source, [conversation(n, 3 if n < 39 else 900) for n in range(40)])
+    settings = {"val_ratio": 0.3, "max_seq_len": 2000, "skip_overlong": True}
+    description = build(source, tokenizer_file, **settings)
+    (left_out,) = description["rejected"]["overlong"]
+    assert left_out["id"] == "row-39" and left_out["tokens"] > 2000
+    assert sum(description["splits"][split]["conversations"] for split in SPLITS) == 39
+
+
+def test_a_conversation_with_nothing_to_train_stops_the_build_or_is_left_out(
+    source: Path, tokenizer_file: Path
+) -> None:
+    rows = [conversation(number) for number in range(39)]
+    write_conversations(source, [*rows, Conversation((Message("user", "hello"),), id="mute")])
+    with pytest.raises(ValueError, match=r"1 of 40 .* no assistant turn to train on.*is mute;"):
+        build(source, tokenizer_file, val_ratio=0.3)
+    description = build(source, tokenizer_file, val_ratio=0.3, skip_overlong=True)
+    assert description["rejected"]["untrained"] == ["mute"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", "is empty"),
+        ("[]", "holds 0 conversations that can be trained on"),
+        ('{"messages": [}', "row 0 is not JSON, line 1, column 15"),
+        ('{"system": "", "chat": ""}', r"row 0 \(line 1\) is no conversation.*clean_dataset\.py"),
+        (
+            '{"messages": [{"role": "assistant", "content": "\\ud800"}]}',
+            r"row 0 \(line 1\): .*surr",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line_and_nothing_is_written(
+    tmp_path: Path, tokenizer_file: Path, rows: str, message: str
+) -> None:
+    (tmp_path / "rows.json").write_text(rows)
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path / "rows.json", tokenizer_file)
+    assert names_in(tmp_path) == {"rows.json"}
+
+
+def test_an_empty_split_names_a_ratio_that_works(source: Path, tokenizer_file: Path) -> None:
+    write_conversations(source, [conversation(number) for number in range(3)])
+    for ratio, split in ((0.0001, "validation"), (0.9999, "train")):
+        with pytest.raises(
+            ValueError, match=f"the {split} split of 3.*use --val-ratio 0."
+        ) as raised:
+            build(source, tokenizer_file, val_ratio=ratio)
+    named = float(str(raised.value).rpartition(" ")[2])
+    assert build(source, tokenizer_file, val_ratio=named)["splits"]["train"]["conversations"] >= 1
+
+
+def test_a_single_conversation_cannot_be_split(source: Path, tokenizer_file: Path) -> None:
+    write_conversations(source, [conversation(1), conversation(1)])
+    with pytest.raises(ValueError, match=r"holds 2 conversations .* need two that differ"):
+        build(source, tokenizer_file)
+
+
+def test_settings_that_make_no_sense_are_refused(source: Path, tokenizer_file: Path) -> None:
+    for ratio in (0, 1, "many"):
+        with pytest.raises(ValueError, match=r"--val-ratio is .*, wanted more than 0 and less"):
+            Settings(val_ratio=ratio)
+    with pytest.raises(ValueError, match="--max-seq-len is 1, wanted a number from 2 up"):
+        Settings(max_seq_len=1)
+    with pytest.raises(ValueError, match="unknown chat format 'lama3'; did you mean llama3"):
+        build(source, tokenizer_file, chat_format="lama3")
+
+
+def test_a_directory_of_something_else_is_left_alone(source: Path, tokenizer_file: Path) -> None:
+    (source.parent / "d").mkdir()
+    (source.parent / "d" / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="was not written by this command"):
+        build(source, tokenizer_file)
+    assert names_in(source.parent / "d") == {"thesis.txt"}

@@ -1,0 +1,65 @@
+"""Canonical JSON Lines: what is written is read back, and content decides what is the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from data.conversations import content_sha256, fraction, read_conversations, write_conversations
+
+FULL = Conversation(
+    messages=(
+        Message("system", "Be brief.\u2028"),
+        Message("user", "é 🎉 <|eot_id|>"),
+        Message("assistant", "", (ToolCall("f", {"z": 1, "a": [1.0, None]}, id="1"),)),
+        Message("tool", "", name="f", tool_call_id="1"),
+    ),
+    tools=(Tool("f", "d", {"type": "object", "properties": {}}),),
+    id="x-1",
+    source="x",
+    sha256="ab",
+)
+
+
+def test_conversations_come_back_as_they_were_written(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    assert write_conversations(file, [FULL, FULL]) == 2
+    assert list(read_conversations(file)) == [FULL, FULL]
+    assert file.read_text(encoding="utf-8").count("\n") == 2
+    assert '"z": 1, "a": [1.0, null]' in file.read_text(encoding="utf-8")
+
+
+def test_a_plain_list_of_messages_and_tools_gets_an_origin(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps([{"messages": [{"role": "user", "content": "a"}]}] * 2, indent=1))
+    found = list(read_conversations(file))
+    assert [(c.id, c.source) for c in found] == [("rows-0", "rows.json"), ("rows-1", "rows.json")]
+    assert len(found[0].sha256) == 64
+
+
+def test_a_row_that_is_no_conversation_is_named_with_its_line_and_the_remedy(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text('{"messages": []}\n\n{"messages": [{"role": "robot"}]}\n')
+    with pytest.raises(ValueError, match=r"row 1 \(line 3\).*messages\[0\].role is 'robot'.*clean"):
+        list(read_conversations(file))
+
+
+def test_content_is_the_same_wherever_it_came_from_and_however_its_keys_are_ordered() -> None:
+    other = Conversation.from_record({**FULL.to_record(), "id": "y-2", "source": "y"})
+    assert content_sha256(other) == content_sha256(FULL)
+    turned = FULL.messages[2].tool_calls[0].arguments
+    call = ToolCall("f", dict(reversed(turned.items())), id="1")
+    messages = (*FULL.messages[:2], Message("assistant", "", (call,)), *FULL.messages[3:])
+    assert content_sha256(Conversation(messages, FULL.tools)) == content_sha256(FULL)
+    assert content_sha256(Conversation(FULL.messages)) != content_sha256(FULL)
+    assert content_sha256(Conversation(FULL.messages[:2], FULL.tools)) != content_sha256(FULL)
+
+
+def test_fractions_are_spread_evenly_and_stay_the_same() -> None:
+    found = [fraction(str(number)) for number in range(2000)]
+    assert all(0 <= each < 1 for each in found)
+    assert sum(each < 0.15 for each in found) == pytest.approx(300, abs=50)
+    assert fraction("a") == 0xCA978112CA1BB / 16**13  # how the sha256 of "a" begins

@@ -1,0 +1,67 @@
+"""scripts/build_dataset.py as a user types it, on real rows and with the real tokenizer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.cleaning import clean_file
+from data.tokenized import TokenizedDataset
+
+ROOT = Path(__file__).parents[2]
+EN = "glaive_toolcall_sharegpt/glaive_toolcall_en_demo.part.json"
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    script = [sys.executable, str(ROOT / "scripts" / "build_dataset.py"), *map(str, arguments)]
+    return subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=60)
+
+
+@pytest.fixture
+def cleaned(shared: Path, tmp_path: Path) -> Path:
+    clean_file(shared / EN, tmp_path / "cleaned.json")
+    return tmp_path / "cleaned.json"
+
+
+def test_real_rows_become_a_dataset_and_the_next_command_trains_on_it(
+    shared: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    flags = ("--source-file", cleaned, "--save-dir", tmp_path / "dataset")
+    done = command(*flags, "--tokenizer-file", shared / "tokenizers/llama3/tokenizer.model")
+    assert (done.returncode, done.stderr) == (0, "")
+    train = TokenizedDataset.open(tmp_path / "dataset", "train")
+    validation = TokenizedDataset.open(tmp_path / "dataset", "validation")
+    assert len(train) + len(validation) == 143 and 10 <= len(validation) <= 35
+    assert train.vocab_size == 128256 and train.fingerprint != validation.fingerprint
+    assert train.tokens(0)[0] == train.special_tokens["<|begin_of_text|>"] == 128000
+    for index in range(len(train)):
+        assert train.tokens(index)[-1] == 128009 and train.trained(index)[-1]
+    for text in (f"{train.total_tokens:,}", f"{len(validation)}", "trained", "finetune.py"):
+        assert text in done.stdout
+
+
+def test_what_is_too_long_is_one_line_with_exit_code_1_and_nothing_is_written(
+    shared: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    flags = ("--source-file", cleaned, "--save-dir", tmp_path / "dataset", "--max-seq-len=900")
+    done = command(*flags, "--tokenizer-file", shared / "tokenizers/llama3/tokenizer.model")
+    assert done.returncode == 1 and done.stdout == ""
+    assert "conversations are longer than --max-seq-len 900, the longest, sharegpt-" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "dataset").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_missing_tokenizer_is_one_line(cleaned: Path, tmp_path: Path) -> None:
+    flags = ("--source-file", cleaned, "--save-dir", tmp_path / "dataset")
+    done = command(*flags, "--tokenizer-file", tmp_path / "nowhere.model")
+    assert done.returncode == 1
+    assert "nowhere.model" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_every_flag_has_a_sentence_of_help() -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    for words in ("--val-ratio", "--skip-overlong", "a conversation may have"):
+        assert words in done.stdout + done.stderr
