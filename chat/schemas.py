@@ -69,9 +69,10 @@ def _is_json_schema(parameters: Mapping[str, Any]) -> bool:
 
 def _from_json_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Add what is left out, and lift `required: true` of a property into the object's list."""
-    schema = {**parameters, "type": "object"}
-    schema["properties"] = dict(schema.get("properties") or {})
-    return _with_required_lists(schema)
+    properties = parameters.get("properties") or {}
+    if not isinstance(properties, Mapping):
+        raise ValueError(f"properties must be an object, found {_excerpt(properties)}")
+    return _with_required_lists({**parameters, "type": "object", "properties": properties})
 
 
 def _is_bare_properties(parameters: Mapping[str, Any]) -> bool:
