@@ -4,6 +4,7 @@ Tensors are read through the file's mapping, so that opening a checkpoint costs 
 written one after the other, so that writing it costs at most the one tensor at hand.
 """
 
+import errno
 import json
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -200,7 +201,10 @@ def _open_pth(file: Path) -> dict[str, Tensor]:
             f"{file} holds more than plain tensors and was not opened (a pickle can run code); "
             "wanted a dictionary of tensors as torch.save writes it"
         ) from None
-    except (RuntimeError, EOFError) as error:
+    except (RuntimeError, EOFError, OSError) as error:
+        # torch seeks before the start of a file whose last bytes are gone: "Invalid argument".
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise ValueError(_damaged(file, "a checkpoint of torch.save", error)) from None
     if not isinstance(tensors, dict):
         raise ValueError(f"{file} holds type {type(tensors).__name__}, wanted named tensors")

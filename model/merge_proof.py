@@ -34,12 +34,13 @@ from model.transformer import Block
 from model.weights import EMBEDDING, OUTPUT
 
 # Of each merged weight, so many columns are compared; random ones, the same in every run.
-COLUMNS = 128
+COLUMNS = 64
 # Rows of the vocabulary that are projected to at once, and positions compared at once.
 _VOCABULARY_ROWS = 16384
 _POSITIONS = 16
 _SEED = 0
 _TINY = torch.finfo(torch.float32).tiny
+_EXPONENT = 0x7F800000
 
 Weights = Mapping[str, Tensor]
 
@@ -235,10 +236,10 @@ def weight_error(linear: LoraLinear, merged: Tensor, columns: Tensor) -> float:
 def spacing(values: Tensor) -> Tensor:
     """Return the distance of each value to the next larger one of its dtype, as float32."""
     limits = torch.finfo(values.dtype)
-    smallest = limits.smallest_normal * limits.eps
-    exponent = torch.frexp(values.float()).exponent - 1
-    step = torch.full(values.shape, limits.eps, dtype=torch.float32)
-    return torch.ldexp(step, exponent).masked_fill_(values == 0, 0).clamp_(min=smallest)
+    bits = values.to(torch.float32, copy=True).view(torch.int32)
+    # The exponent's bits alone are the power of two at or below the value.
+    power = bits.bitwise_and_(_EXPONENT).view(torch.float32)
+    return power.mul_(limits.eps).clamp_(min=limits.smallest_normal * limits.eps)
 
 
 def difference(first: Tensor, second: Tensor) -> Difference:

@@ -1,0 +1,64 @@
+"""Native model directories and LoRA checkpoints made on the spot."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from meta_directories import write_tiktoken_file
+from safetensors.torch import save_file
+from tiny_models import random_model
+from torch import Tensor
+
+from model.config import ModelConfig
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
+from model.transformer import Transformer
+
+
+def write_native(
+    path: Path, config: ModelConfig, dtype: torch.dtype = torch.float32, seed: int = 0
+) -> Path:
+    """Write a random model as a native directory; return `path`."""
+    path.mkdir(parents=True)
+    model = random_model(config, seed).to(dtype)
+    names = dict(model.named_parameters())
+    save_file({name: parameter.detach() for name, parameter in names.items()}, path / WEIGHTS_FILE)
+    write_params(path, config)
+    write_tiktoken_file(path / TOKENIZER_FILE, config.vocab_size)
+    return path
+
+
+def write_params(path: Path, config: ModelConfig) -> None:
+    """Write the params.json of a native directory."""
+    params = {**asdict(config), "use_scaled_rope": config.rope_scaling is not None}
+    if config.rope_scaling is not None:
+        params["rope_scaling_factor"] = config.rope_scaling.factor
+    del params["rope_scaling"]
+    (path / "params.json").write_text(json.dumps(params))
+
+
+def random_adapter(config: ModelConfig, lora: LoraConfig, size: float) -> dict[str, Tensor]:
+    """Return an adapter with A as a new one has it and B of this size, like a trained one."""
+    model: Transformer = random_model(config)
+    add_lora(model, lora)
+    generator = torch.Generator().manual_seed(7)
+    return {
+        name: tensor.clone()
+        if name.endswith("lora_a")
+        else torch.randn(tensor.shape, generator=generator) * size
+        for name, tensor in adapter_state(model).items()
+    }
+
+
+def write_adapter(
+    path: Path, config: ModelConfig, lora: LoraConfig, size: float = 0.02
+) -> dict[str, Tensor]:
+    """Write a LoRA checkpoint as finetune.py leaves it; return its tensors."""
+    path.mkdir(parents=True)
+    state = random_adapter(config, lora, size)
+    save_file(state, path / ADAPTER_FILE)
+    lora.write(path)
+    write_params(path, config)
+    write_tiktoken_file(path / TOKENIZER_FILE, config.vocab_size)
+    return state
