@@ -29,7 +29,7 @@ class ChatFormat:
     """How conversations are written for one kind of model.
 
     name: What users call the format.
-    special_table: The table of chat/tokenizer.py that gives a tiktoken file its special tokens.
+    special_table: The table of chat/special_tokens.py that completes a tiktoken file.
     special_tokens: The special tokens that this row's own strings hold.
     begin: What stands before the first turn.
     turns: The surroundings of each role's text.

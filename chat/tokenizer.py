@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from chat.special_tokens import SPECIAL_TABLES
+
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
     from tiktoken import Encoding
@@ -28,41 +30,8 @@ LLAMA3_PATTERN = (
 MOST_CHARACTERS = 400_000
 LONGEST_RUN = 25_000
 
-SPECIAL_COUNT = 256
 # Far above every vocabulary (Llama 3's has 2.2 MB), far below weights given by mistake.
 LARGEST_FILE = 100_000_000
-
-
-def _llama_specials(named: Mapping[int, str]) -> tuple[str, ...]:
-    """Return the 256 special tokens: the named ones at their places, numbered ones between."""
-    free = iter(f"<|reserved_special_token_{i}|>" for i in range(SPECIAL_COUNT))
-    return tuple(
-        f"<|{named[place]}|>" if place in named else next(free) for place in range(SPECIAL_COUNT)
-    )
-
-
-# Named places of the two tables, as Meta's reference code has them. Of 3.1's, Hugging Face's files
-# call step_id and image reserved tokens and number the reserved ones after them otherwise.
-_LLAMA3 = {
-    0: "begin_of_text",
-    1: "end_of_text",
-    6: "start_header_id",
-    7: "end_header_id",
-    9: "eot_id",
-}
-_LLAMA3_1 = {
-    **_LLAMA3,
-    4: "finetune_right_pad_id",
-    5: "step_id",
-    8: "eom_id",
-    10: "python_tag",
-    11: "image",
-}
-# An id is the place in the table plus the number of ranks (128,000 in Llama 3's own file).
-SPECIAL_TABLES: dict[str, tuple[str, ...]] = {
-    "llama3": _llama_specials(_LLAMA3),
-    "llama3_1": _llama_specials(_LLAMA3_1),
-}
 
 
 class Tokenizer(Protocol):

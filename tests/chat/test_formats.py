@@ -23,7 +23,8 @@ from chat.formats import (
     tokenize,
     unreadable_turns,
 )
-from chat.tokenizer import SPECIAL_TABLES, TiktokenTokenizer, Tokenizer, load_tokenizer
+from chat.special_tokens import SPECIAL_TABLES
+from chat.tokenizer import TiktokenTokenizer, Tokenizer, load_tokenizer
 
 # Rows of other kinds than llama3: text without special tokens around the roles, white space after
 # the trained stop token, tools in the user's turn, a system text of the format's own.

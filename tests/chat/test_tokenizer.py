@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
+from chat.special_tokens import SPECIAL_TABLES
 from chat.tokenizer import (
     LONGEST_RUN,
     MOST_CHARACTERS,
-    SPECIAL_TABLES,
     TiktokenTokenizer,
     Tokenizer,
     _short_pieces,
@@ -149,26 +149,6 @@ class TestLlama3:
         tokens = llama3.encode(text)
         assert llama3.decode(tokens) == text
         assert all(token < 128_000 for token in tokens)
-
-    def test_the_two_tables_differ_where_meta_renamed_tokens(self) -> None:
-        first, second = SPECIAL_TABLES["llama3"], SPECIAL_TABLES["llama3_1"]
-        assert len(set(first)) == len(set(second)) == 256
-        assert first[:11] == (
-            "<|begin_of_text|>", "<|end_of_text|>",
-            "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
-            "<|reserved_special_token_2|>", "<|reserved_special_token_3|>",
-            "<|start_header_id|>", "<|end_header_id|>",
-            "<|reserved_special_token_4|>", "<|eot_id|>", "<|reserved_special_token_5|>",
-        )  # fmt: skip
-        assert second[:12] == (
-            "<|begin_of_text|>", "<|end_of_text|>",
-            "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
-            "<|finetune_right_pad_id|>", "<|step_id|>",
-            "<|start_header_id|>", "<|end_header_id|>",
-            "<|eom_id|>", "<|eot_id|>", "<|python_tag|>", "<|image|>",
-        )  # fmt: skip
-        assert first[255] == "<|reserved_special_token_250|>"
-        assert second[255] == "<|reserved_special_token_245|>"
 
     def test_the_table_is_chosen_by_name(self, ranks_file: Path) -> None:
         assert "<|eom_id|>" not in load_tokenizer(ranks_file).special_tokens
