@@ -96,7 +96,7 @@ def read_params(path: Path | str) -> dict[str, Any]:
 
 def _params_file(path: Path | str) -> Path:
     path = Path(path).expanduser()
-    return path / PARAMS_FILE if path.is_dir() or not path.suffix else path
+    return path if path.is_file() or path.suffix == ".json" else path / PARAMS_FILE
 
 
 def hidden_dim_by_rule(dim: int, multiple_of: int, ffn_dim_multiplier: float | None) -> int:

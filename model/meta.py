@@ -6,6 +6,7 @@ Reading opens all shards mapped and accounts for everything in them before anyth
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +86,19 @@ def read_meta(path: Path | str) -> MetaModel:
     shards = tuple({n: x for n, x in tensors.items() if n != LEFT_OUT} for tensors in opened)
     left_out = sum(map(len, opened)) - sum(map(len, shards))
     _check_agreement(files, shards)
-    params = read_params(path)
-    origin, vocab_size = str(path / PARAMS_FILE), _vocab_size(path, params, shards)
-    sentencepiece = is_sentencepiece(tokenizer)
-    untied = native_params(params, vocab_size, tied=False, sentencepiece=sentencepiece)
-    axes = _account(path, ModelConfig.from_params(untied, origin), files, shards)
-    check_tokenizer(tokenizer, vocab_size)
-    tied = _tied(shards, axes)
-    params = native_params(params, vocab_size, tied=tied, sentencepiece=sentencepiece)
-    config = ModelConfig.from_params(params, origin)
+    given = read_params(path)
+    complete = partial(
+        native_params,
+        given,
+        _vocab_size(path, given, shards),
+        sentencepiece=is_sentencepiece(tokenizer),
+        origin=str(path / PARAMS_FILE),
+    )
+    untied = ModelConfig.from_params(complete(tied=False))
+    axes = _account(path, untied, files, shards)
+    check_tokenizer(tokenizer, untied.vocab_size)
+    params = complete(tied=_tied(shards, axes))
+    config = ModelConfig.from_params(params)
     return MetaModel(params, config, tokenizer, shards, axes, left_out)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from model.config import ModelConfig, hidden_dim_by_rule
+from model.config import PARAMS_FILE, ModelConfig, hidden_dim_by_rule
 
 # Llama 1 and 2 came with a SentencePiece tokenizer and no `rope_theta`; their code fixed it here.
 SENTENCEPIECE_ROPE_THETA = 10000.0
@@ -13,17 +13,23 @@ _MOST_DECIMALS = 17
 
 
 def native_params(
-    params: Mapping[str, Any], vocab_size: int, *, tied: bool, sentencepiece: bool
+    params: Mapping[str, Any],
+    vocab_size: int,
+    *,
+    tied: bool,
+    sentencepiece: bool,
+    origin: str = PARAMS_FILE,
 ) -> dict[str, Any]:
     """Return Meta's keys as they are, plus every size and constant that `ModelConfig` reads.
 
     Only what Meta leaves open is filled in: an absent or null key, a `vocab_size` of -1.
+    Raises ValueError, beginning with `origin`, for a value that no model can have.
     """
     filled = {key: value for key, value in params.items() if value is not None}
     filled |= {"vocab_size": vocab_size, "tied_embeddings": tied}
     if sentencepiece:
         filled.setdefault("rope_theta", SENTENCEPIECE_ROPE_THETA)
-    config = ModelConfig.from_params(filled)
+    config = ModelConfig.from_params(filled, origin)
     for key in ("n_kv_heads", "head_dim", "hidden_dim", "norm_eps", "rope_theta"):
         filled.setdefault(key, getattr(config, key))
     if config.rope_scaling:

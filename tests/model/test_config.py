@@ -126,9 +126,10 @@ def test_params_are_read_by_file_or_by_directory(tmp_path: Path) -> None:
     assert ModelConfig.read(tmp_path) == ModelConfig.from_params(LLAMA3_8B)
 
 
-def test_missing_params_name_the_command_that_makes_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [".", "params.json", "Llama-3.1-8B"])
+def test_missing_params_name_the_command_that_makes_them(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError, match=r"params\.json is missing.*convert_from_meta"):
-        read_params(tmp_path)
+        read_params(tmp_path / name)
 
 
 @pytest.mark.parametrize(

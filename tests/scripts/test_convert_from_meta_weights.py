@@ -250,6 +250,11 @@ def params_that_are_not_json(meta: Path) -> None:
     (meta / "params.json").write_text("{'dim': 64}")
 
 
+def params_that_are_impossible(meta: Path) -> None:
+    params = json.loads((meta / "params.json").read_text())
+    (meta / "params.json").write_text(json.dumps({**params, "n_heads": 0}))
+
+
 def foreign_tokenizer(meta: Path) -> None:
     write_tiktoken_file(meta / "tokenizer.model", 400)
 
@@ -316,6 +321,7 @@ BAD_INPUT: list[tuple[Callable[[Path], None], list[str]]] = [
         ["1 of the wrong shape (layers.0.attention.wo.weight is [64, 62], wanted [64, 64])"],
     ),
     (params_of_another_model, ["9 missing (layers.2.attention_norm.weight", "and 6 more"]),
+    (params_that_are_impossible, ["/meta/params.json: n_heads is 0, wanted a positive whole"]),
     (params_that_are_not_json, ["/meta/params.json is not JSON"]),
     (
         foreign_tokenizer,
