@@ -102,18 +102,18 @@ class Report:
         )
         self.progress.update(self.task, completed=number, figures=line)
         if number % self.print_every == 0 or number == self.total_steps:
-            self.console.print(f"step {number}/{self.total_steps}  {line}")
+            self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
 
     def validation(self, number: int, figures: Mapping[str, float]) -> None:
         """Report validation figures after step `number`."""
         self._write("validation", number, figures)
         text = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-        self.console.print(f"[bold]validation[/bold] after step {number}: {text}")
+        self.console.print(f"[bold]validation[/bold] after step {number}: {text}", soft_wrap=True)
         self.clock = time.perf_counter()
 
     def warn(self, message: str) -> None:
         """Print a line the user should see."""
-        self.console.print(f"[yellow]warning:[/yellow] {message}")
+        self.console.print(f"[yellow]warning:[/yellow] {message}", soft_wrap=True)
 
     def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
         record: dict[str, Any] = {"kind": kind, "step": number, **figures}
