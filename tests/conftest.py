@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_models import TINY, random_model
 
 from model.transformer import Transformer
+
+# Models this small lose more to the threads' meeting than they win; commands inherit the setting.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
