@@ -9,7 +9,14 @@ from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
 from model.directory import WEIGHTS_FILE, open_weights
-from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora, check_adapter
+from model.lora import (
+    ADAPTER_FILE,
+    LoraConfig,
+    adapter_state,
+    add_lora,
+    check_adapter,
+    load_adapter,
+)
 from model.transformer import Transformer
 
 
@@ -37,6 +44,11 @@ class Adapter:
             check_adapter(adapter_state(model), self.state)
         except ValueError as error:
             raise ValueError(f"{self.file} does not fit {origin}: {error}") from None
+
+    def attach(self, model: Transformer) -> None:
+        """Put the adapter into a model, unmerged; `check` comes first."""
+        add_lora(model, self.lora)
+        load_adapter(model, self.state)
 
 
 def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adapter:

@@ -72,22 +72,29 @@ class Completion:
 
 def generate(model: Transformer, prompts: Sequence[list[int]], **options: Any) -> list[list[int]]:
     """Return the tokens after each prompt, without the stop token; options as in `Decoding`."""
-    return [completion.tokens for completion in complete(model, prompts, Decoding(**options))]
+    replies = dict(complete(model, prompts, Decoding(**options)))
+    return [replies[row].tokens for row in range(len(prompts))]
 
 
 def complete(
     model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
-) -> list[Completion]:
-    """Return the completion of each prompt."""
+) -> Iterator[tuple[int, Completion]]:
+    """Yield (index of the prompt, its completion) as rows end, the shortest first."""
     produced: list[list[int]] = [[] for _ in prompts]
-    for row, token in stream(model, prompts, decoding):
+    for row, token, ended in _produce(model, prompts, decoding):
         produced[row].append(token)
-    return [
-        Completion(tokens[:-1], tokens[-1])
-        if tokens[-1] in decoding.stop_ids
-        else Completion(tokens, None)
-        for tokens in produced
-    ]
+        if ended:
+            tokens = produced[row]
+            stop = tokens.pop() if token in decoding.stop_ids else None
+            yield row, Completion(tokens, stop)
+
+
+def stream(
+    model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
+) -> Iterator[tuple[int, int]]:
+    """Yield (index of the prompt, token) as tokens are produced, stop tokens included."""
+    for row, token, _ in _produce(model, prompts, decoding):
+        yield row, token
 
 
 @dataclass
@@ -101,13 +108,10 @@ class _Row:
 
 
 @torch.inference_mode()
-def stream(
+def _produce(
     model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
-) -> Iterator[tuple[int, int]]:
-    """Yield (index of the prompt, token) as tokens are produced, stop tokens included.
-
-    A finished row leaves the batch at once and the next prompt takes its place.
-    """
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield (index of the prompt, token, whether the row ends with it)."""
     rows = [
         _Row(i, prompt, decoding.room(i, prompt), random.Random(f"{decoding.seed}/{i}"))
         for i, prompt in enumerate(prompts)
@@ -120,7 +124,10 @@ def stream(
         model.train(was_training)
 
 
-def _run(model: Transformer, rows: list[_Row], decoding: Decoding) -> Iterator[tuple[int, int]]:
+def _run(
+    model: Transformer, rows: list[_Row], decoding: Decoding
+) -> Iterator[tuple[int, int, bool]]:
+    """Run the rows; a finished one leaves the batch at once and the next takes its place."""
     weight = model.tok_embeddings.weight
     batch_size = min(len(rows), decoding.batch_size or len(rows))
     longest = max((len(row.unread) + row.room for row in rows), default=0)
@@ -135,13 +142,13 @@ def _run(model: Transformer, rows: list[_Row], decoding: Decoding) -> Iterator[t
             decoding.top_p,
             [row.draws.random() for row in active],
         )
-        for row, token in zip(active, chosen.tolist(), strict=True):
+        finished = []
+        for place, (row, token) in enumerate(zip(active, chosen.tolist(), strict=True)):
             row.unread, row.room = [token], row.room - 1
-            yield row.index, token
-        finished = [
-            i for i, row in enumerate(active) if row.room == 0 or row.unread[0] in decoding.stop_ids
-        ]
-        active = [active[i] for i in cache.drop(finished)]
+            ended = row.room == 0 or token in decoding.stop_ids
+            yield row.index, token, ended
+            finished += [place] * ended
+        active = [active[place] for place in cache.drop(finished)]
 
 
 def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]) -> Tensor:

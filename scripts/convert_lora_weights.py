@@ -14,7 +14,7 @@ from rich.table import Table
 from chat.tokenizer import load_tokenizer
 from console.command import print_next, run
 from model.adapter import read_adapter
-from model.merge import MERGE_FILE, merge_checkpoint, open_base
+from model.merge import MERGE_FILE, Base, merge_checkpoint, open_base
 from model.merge_proof import Proof
 from model.tokenizer_file import check_tokenizer
 
@@ -47,8 +47,7 @@ def main(
         raise ValueError("name the LoRA checkpoint with --lora-ckpt-path")
     adapter = read_adapter(lora, config_dir)
     base = open_base(base_ckpt_path, adapter)
-    probes = base.tokenizer and _probes(base.tokenizer, base.config.vocab_size)
-    done = merge_checkpoint(base, adapter, output_dir, dtype, probes)
+    done = merge_checkpoint(base, adapter, output_dir, dtype, _probes(base))
     print(
         f"{done.directory}: {decimal(done.bytes)}, {', '.join(done.dtypes)}; "
         f"{done.linears} layers with the adapter merged in"
@@ -62,9 +61,13 @@ def main(
     )
 
 
-def _probes(tokenizer: Path, vocab_size: int) -> list[list[int]]:
-    check_tokenizer(tokenizer, vocab_size)
-    return [load_tokenizer(tokenizer).encode(text) for text in PROBES]
+def _probes(base: Base) -> list[list[int]] | None:
+    """Tokenise the probe prompts where the base has a tokenizer."""
+    if base.tokenizer is None:
+        return None
+    check_tokenizer(base.tokenizer, base.config.vocab_size)
+    tokenizer = load_tokenizer(base.tokenizer)
+    return [tokenizer.encode(text) for text in PROBES]
 
 
 def _print_proof(proof: Proof, directory: Path) -> None:

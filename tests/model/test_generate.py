@@ -51,11 +51,21 @@ def test_a_row_ends_at_its_stop_token_which_is_known_but_not_part_of_the_reply()
     model = sharp_model()
     free = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)
     stop = free[1][4]
-    decoding = Decoding(stop_ids={stop}, max_new_tokens=12)
-    for completion, tokens in zip(complete(model, PROMPTS, decoding), free, strict=True):
+    ends = dict(complete(model, PROMPTS, Decoding(stop_ids={stop}, max_new_tokens=12)))
+    for row, tokens in enumerate(free):
+        completion = ends[row]
         cut = tokens.index(stop) if stop in tokens else None
         assert completion.tokens == tokens[:cut]
         assert completion.stop == (None if cut is None else stop)
+
+
+def test_completions_arrive_as_rows_end() -> None:
+    model = sharp_model()
+    stop = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)[1][4]
+    decoding = Decoding(stop_ids={stop}, max_new_tokens=12, batch_size=2)
+    lengths = {row: len(each.tokens) for row, each in complete(model, PROMPTS, decoding)}
+    assert set(lengths) == set(range(len(PROMPTS)))
+    assert next(iter(lengths)) == 1
 
 
 def test_finished_rows_no_longer_cost_anything() -> None:

@@ -1,0 +1,58 @@
+"""Read the dialogs that a chat script answers: a JSON list of {tools, messages}."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chat.conversation import Conversation
+
+
+def read_dialogs(file: Path | str) -> list[Conversation]:
+    """Return the conversations of a file, each of which waits for an assistant's turn.
+
+    A call's arguments may be objects or, as OpenAI's clients send them, JSON text of objects.
+    Raises FileNotFoundError, or ValueError that names the dialog and what is wrong with it.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; wanted a JSON list of dialogs")
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(records, list) or not records:
+        raise ValueError(f"{path} must hold a list of {{tools, messages}} with at least one in it")
+    return [_read(record, f"{path}, dialog {i}") for i, record in enumerate(records, start=1)]
+
+
+def _read(record: Any, where: str) -> Conversation:
+    try:
+        conversation = Conversation.from_record(_with_argument_objects(record))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    last = conversation.messages[-1].role if conversation.messages else "nothing"
+    if last not in ("user", "tool"):
+        raise ValueError(
+            f"{where} ends with {last}; wanted a user's or a tool's message that can be answered"
+        )
+    return conversation
+
+
+def _with_argument_objects(value: Any) -> Any:
+    """Replace arguments that are JSON text by what the text holds, wherever they stand."""
+    if isinstance(value, list):
+        return [_with_argument_objects(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    function = value.get("function")
+    if isinstance(function, Mapping) and isinstance(function.get("arguments"), str):
+        try:
+            arguments = json.loads(function["arguments"])
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"the arguments of {function.get('name')} are no JSON: {error}"
+            ) from None
+        return {**value, "function": {**function, "arguments": arguments}}
+    messages = ("messages", "tool_calls")
+    return {k: _with_argument_objects(v) if k in messages else v for k, v in value.items()}

@@ -1,0 +1,63 @@
+"""Let a model answer conversations: prompts in, parsed replies out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from chat.conversation import Conversation
+from chat.formats import ChatFormat, parse_reply, render_prompt, stop_ids, tokenize
+from chat.tokenizer import Tokenizer
+from chat.tool_syntax import Reply
+from model.generate import Decoding, complete
+from model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said; `whole` is false when a limit cut it off before a stop token."""
+
+    text: str
+    reply: Reply
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A model with the tokenizer and the chat format it was trained with."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    format: ChatFormat
+
+    def answers(
+        self, conversations: Sequence[Conversation], decoding: Decoding
+    ) -> Iterator[tuple[int, Answer]]:
+        """Yield (index, answer) in the conversations' order, each as soon as it is its turn.
+
+        The decoding's stop ids are replaced by those of the chat format. Raises ValueError for
+        the first prompt that leaves no room within `max_length`.
+        """
+        prompts = [self.prompt(conversation) for conversation in conversations]
+        _refuse_long(prompts, decoding.max_length)
+        stops = stop_ids(self.format, self.tokenizer)
+        ready: dict[int, Answer] = {}
+        turn = 0
+        for row, completion in complete(self.model, prompts, replace(decoding, stop_ids=stops)):
+            text = self.tokenizer.decode(completion.tokens)
+            whole = completion.stop is not None
+            ready[row] = Answer(text, parse_reply(text, self.format), whole)
+            while turn in ready:
+                yield turn, ready.pop(turn)
+                turn += 1
+
+    def prompt(self, conversation: Conversation) -> list[int]:
+        """Return the tokens up to where the assistant speaks."""
+        return tokenize(render_prompt(conversation, self.format), self.tokenizer).ids
+
+
+def _refuse_long(prompts: Sequence[list[int]], max_length: int | None) -> None:
+    for number, prompt in enumerate(prompts, start=1):
+        if max_length is not None and len(prompt) >= max_length:
+            raise ValueError(
+                f"dialog {number} is a prompt of {len(prompt):,} tokens, and prompt and reply may "
+                f"have {max_length:,} together; raise --max_seq_len or shorten the dialog"
+            )

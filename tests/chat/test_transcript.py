@@ -1,0 +1,25 @@
+"""Conversations as lines for people to read."""
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.transcript import conversation_lines
+
+
+def test_a_conversation_shows_tools_speakers_calls_and_results() -> None:
+    conversation = Conversation(
+        tools=(Tool("weather"), Tool("news")),
+        messages=(
+            Message("system", "Be brief."),
+            Message("user", "Rain in Kraków?"),
+            Message("assistant", "", (ToolCall("weather", {"city": "Kraków"}),)),
+            Message("tool", "wet", name="weather"),
+            Message("assistant", ""),
+        ),
+    )
+    assert list(conversation_lines(conversation)) == [
+        "Tools: weather, news",
+        "System: Be brief.",
+        "User: Rain in Kraków?",
+        '  calls weather {"city": "Kraków"}',
+        "Tool weather: wet",
+        "Assistant: ",
+    ]

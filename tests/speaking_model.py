@@ -1,0 +1,60 @@
+"""A tiny model that has learned a few conversations by heart, and the files it comes with."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from native_directories import write_params
+from safetensors.torch import save_file
+from tiny_models import TINY, random_model
+
+from chat.conversation import Conversation
+from chat.formats import FORMATS, render, tokenize
+from chat.tokenizer import Tokenizer, load_tokenizer
+from model.attention import Documents
+from model.config import ModelConfig
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from model.transformer import Transformer
+
+TOKENIZER = Path(__file__).parents[1] / "demo" / "base" / TOKENIZER_FILE
+
+
+def learn_by_heart(conversations: Sequence[Conversation], steps: int = 60) -> Transformer:
+    """Train a tiny model on whole conversations until it can recite them."""
+    tokenizer = load_tokenizer(TOKENIZER)
+    model = random_model(ModelConfig(**{**TINY.__dict__, "vocab_size": tokenizer.vocab_size}))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    documents = [_training_tokens(each, tokenizer) for each in conversations]
+    for _ in range(steps):
+        loss = torch.stack([_loss(model, *document) for document in documents]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.05, "the model did not learn the conversations"
+    return model
+
+
+def write_speaking_model(path: Path, conversations: Sequence[Conversation]) -> Path:
+    """Write such a model as a native directory; return `path`."""
+    path.mkdir(parents=True)
+    model = learn_by_heart(conversations)
+    state = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    save_file(state, path / WEIGHTS_FILE)
+    write_params(path, model.config)
+    shutil.copyfile(TOKENIZER, path / TOKENIZER_FILE)
+    return path
+
+
+def _training_tokens(
+    conversation: Conversation, tokenizer: Tokenizer
+) -> tuple[torch.Tensor, torch.Tensor]:
+    tokens = tokenize(render(conversation, FORMATS["llama3"]), tokenizer)
+    return torch.tensor(tokens.ids), torch.tensor(tokens.trained)
+
+
+def _loss(model: Transformer, ids: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
+    rows = trained[1:].nonzero()[:, 0]
+    documents = Documents([0, len(ids)])
+    logits = model(ids, torch.arange(len(ids)), documents, rows=rows)
+    return torch.nn.functional.cross_entropy(logits, ids[rows + 1])
