@@ -15,7 +15,6 @@ from model.adapter import Adapter
 from model.config import PARAMS_FILE, ModelConfig, read_params
 from model.conversion import require_space
 from model.directory import (
-    KIND,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     dtype_name,
@@ -30,6 +29,8 @@ from model.weights import DTYPES, account, bitwise_equal, drop_tied_copy, expect
 from storage.atomic import new_directory, refuse_foreign_directory
 from storage.manifest import sha256_of_file
 
+# Another kind than a conversion's, so that no merge replaces the base it was made from.
+KIND = "merged model"
 MERGE_FILE = "merge.json"
 _PROBE_SEED = 0
 

@@ -47,6 +47,15 @@ def test_greedy_generation_is_the_same_cached_uncached_batched_and_single(shape:
     assert len({token for tokens in batched for token in tokens}) > 20
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_greedy_generation_on_a_gpu_is_that_of_the_cpu() -> None:
+    model = sharp_model()
+    options = {"stop_ids": (), "max_new_tokens": 24}
+    expected = generate(model, PROMPTS, **options)
+    assert generate(model.cuda(), PROMPTS, batch_size=3, **options) == expected
+
+
 def test_a_row_ends_at_its_stop_token_which_is_known_but_not_part_of_the_reply() -> None:
     model = sharp_model()
     free = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)

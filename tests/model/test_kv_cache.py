@@ -133,3 +133,25 @@ def test_counts_must_cover_the_rows_and_fit_the_batch(counts: list[int]) -> None
     cache.plan([1, 1])
     with pytest.raises(ValueError, match="wanted one count of at least 1 for each row"):
         cache.plan(counts)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 5e-2)], ids=str
+)
+def test_the_cache_on_a_gpu_agrees_with_whole_rows_on_the_cpu(
+    tiny_model: Transformer, dtype: torch.dtype, tolerance: float
+) -> None:
+    rows = [random_tokens(length, length) for length in (70, 33, 12)]
+    expected = [whole_logits(tiny_model, row) for row in rows]
+    model = tiny_model.to("cuda", dtype)
+    cache = KVCache(TINY, 3, 70, "cuda", dtype)
+    for cut, end in ((None, -4), (-4, -3), (-3, None)):
+        pieces = [row[cut:end] for row in rows]
+        positions = cache.plan([len(piece) for piece in pieces])
+        with torch.no_grad():
+            tokens = torch.tensor(list(chain.from_iterable(pieces)), device="cuda")
+            logits = model(tokens, positions, cache).float().cpu()
+        wanted = torch.cat([each[cut:end] for each in expected])
+        torch.testing.assert_close(logits, wanted, atol=tolerance, rtol=0)

@@ -18,7 +18,7 @@ from model.config import ModelConfig
 from model.directory import load_model, open_weights
 from model.lora import LoraConfig, add_lora, load_adapter
 from model.merge import MERGE_FILE, Merged, merge_checkpoint, open_base
-from storage.manifest import damaged_files, read_manifest
+from storage.manifest import damaged_files, read_manifest, write_manifest
 
 LORA = LoraConfig(rank=4, alpha=8.0, targets=("wq", "wv", "w2"))
 
@@ -90,7 +90,7 @@ def test_the_directory_is_a_native_model_with_the_proof_in_it(workspace: Path) -
         "params.json",
         "tokenizer.model",
     ]
-    assert read_manifest(done.directory)["kind"] == "native model"
+    assert read_manifest(done.directory)["kind"] == "merged model"
     assert damaged_files(done.directory) == []
     assert ModelConfig.read(done.directory) == TINY
     record = json.loads((done.directory / MERGE_FILE).read_text())
@@ -156,7 +156,8 @@ def test_a_merge_that_does_not_read_back_is_refused(
 def test_the_base_is_never_written_over(workspace: Path) -> None:
     adapter = read_adapter(workspace / "lora")
     before = (workspace / "base" / "consolidated.safetensors").read_bytes()
-    with pytest.raises(FileExistsError, match="was not written by this command"):
+    write_manifest(workspace / "base", "native model")
+    with pytest.raises(FileExistsError, match="holds 'native model', and this command writes"):
         merge_checkpoint(open_base(workspace / "base", adapter), adapter, workspace / "base")
     assert (workspace / "base" / "consolidated.safetensors").read_bytes() == before
 

@@ -70,6 +70,34 @@ def test_a_merge_into_another_dtype_is_proven(stored: str, written: str) -> None
     assert proof_of(base, merged, adapter).problem is None
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1e-4, 1e-2, 1.0])
+def test_a_merge_summed_in_another_way_is_proven(size: float, dtype: torch.dtype) -> None:
+    base = base_of(TINY, dtype)
+    adapter = adapter_with(random_adapter(TINY, LORA, size))
+    exact = dict(base)
+    for name, weight in base.items():
+        if pair := adapter_of(adapter.state, name.removesuffix(".weight")):
+            a, b = (matrix.double() for matrix in pair)
+            exact[name] = (weight.double() + LORA.scale * b @ a).to(dtype)
+    assert proof_of(base, exact, adapter).weight_error <= 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_single_weight_that_is_some_rounding_steps_off_is_refused(dtype: torch.dtype) -> None:
+    base = base_of(TINY, dtype)
+    adapter = adapter_with(random_adapter(TINY, LORA, 1e-2))
+    merged = right(base, adapter)
+    name = "layers.1.feed_forward.w1.weight"
+    steps = {torch.bfloat16: 2, torch.float32: 100}[dtype]
+    merged[name] = merged[name].clone()
+    place = merged[name].abs().argmax()
+    merged[name].view(-1)[place] += steps * spacing(merged[name]).view(-1)[place].to(dtype)
+    proof = proof_of(base, merged, adapter)
+    assert 1 < proof.weight_error < 20
+    assert f"{proof.worst_weight}.weight" == name
+
+
 def wrong_scale(factor: float) -> Callable[..., State]:
     def build(base: State, adapter: Adapter) -> State:
         alpha = adapter.lora.alpha * factor
