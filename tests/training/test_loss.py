@@ -24,12 +24,12 @@ def case(rows: int, vocabulary: int, dtype: torch.dtype, train_weight: bool) -> 
 
 
 @pytest.mark.parametrize("rows", [1, 7, 33])
-@pytest.mark.parametrize("chunk_rows", [1, 5, 64])
+@pytest.mark.parametrize("block", [(1, 7), (5, 64), (64, 299), (64, 1024)])
 @pytest.mark.parametrize("train_weight", [False, True])
-def test_loss_and_gradients_equal_the_definition_whatever_the_chunks(
-    rows: int, chunk_rows: int, train_weight: bool, monkeypatch: pytest.MonkeyPatch
+def test_loss_and_gradients_equal_the_definition_whatever_the_blocks(
+    rows: int, block: tuple[int, int], train_weight: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_module, "CHUNK_BYTES", {"cpu": 4 * 300 * chunk_rows})
+    monkeypatch.setattr(loss_module, "BLOCK", {"cpu": block})
     ours, theirs = (case(rows, 300, torch.float32, train_weight) for _ in range(2))
     found, wanted = summed_cross_entropy(*ours), definition(*theirs)
     torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-5)
@@ -49,6 +49,25 @@ def test_bfloat16_rows_give_a_float32_loss_close_to_the_definition() -> None:
     wanted.backward()
     difference = (ours[0].grad - theirs[0].grad).float().norm() / theirs[0].grad.float().norm()
     assert difference < 1e-2
+
+
+def test_logits_far_apart_neither_overflow_nor_lose_the_likeliest() -> None:
+    """The maximum rises from part to part by more than a float32 exponential can hold."""
+    hidden = torch.ones(1, 1, requires_grad=True)
+    weight = torch.linspace(-2000, 2000, 5000)[:, None]
+    total = summed_cross_entropy(hidden, weight, torch.tensor([4999]))
+    total.backward()
+    expected = definition(hidden.detach(), weight, torch.tensor([4999]))
+    torch.testing.assert_close(total, expected, rtol=1e-4, atol=1e-4)
+    assert hidden.grad is not None and hidden.grad.isfinite().all()
+
+
+def test_a_row_that_is_certain_has_no_loss_in_bfloat16() -> None:
+    hidden = torch.full((4, 32), 3.0).bfloat16()
+    weight = torch.randn(500, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
+    weight[7] = 1.37
+    total = summed_cross_entropy(hidden, weight, torch.full((4,), 7))
+    assert total.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_a_batch_without_trained_tokens_has_no_loss_and_a_zero_gradient() -> None:
