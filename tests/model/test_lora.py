@@ -134,7 +134,7 @@ def test_an_adapter_saved_from_one_model_gives_another_the_same_logits() -> None
     ("other", "problem"),
     [
         ({"rank": 8}, r"lora_a has shape \[8, 64\], wanted \[4, 64\]"),
-        ({"targets": ("wq",)}, r"12 tensors of the adapter are missing \(first \['layers.0.attention.wk.lora_a'\]\)"),
+        ({"targets": ("wq",)}, r"12 tensors of the adapter are missing .*wk\.lora_a'"),
         ({"targets": ALL_LINEARS}, "0 tensors of the adapter are missing .* and 12 left over"),
     ],
 )
