@@ -46,7 +46,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "ffn_dim_multiplier": 1.3,
     },
 }
-_OUTPUT_SCALE = 0.1
+_OUTPUT_SCALE = 0.15
 
 
 def write_random_meta(

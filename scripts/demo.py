@@ -1,0 +1,240 @@
+"""Run the whole journey on bundled files, each command as a user would type it.
+
+    make demo
+
+From random weights in Meta's format over cleaning, building, fine-tuning, merging and chatting
+back to Meta's format, on the CPU and offline. Everything it writes lies under runs/demo.
+"""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from console.command import print_next, run
+from console.journey import Done, Stage, closing_table, run_journey
+from storage.atomic import new_file, refuse_foreign_directory
+from storage.manifest import sha256_of_file, write_manifest
+
+ROOT = Path(__file__).resolve().parents[1]
+KIND = "demo"
+OUTPUT_DIR = "runs/demo"
+SUMMARY_FILE = "summary.json"
+HONESTY = """\
+What this shows: the commands fit together, every conversion is exact, and the adapter learns.
+What it does not show: a model that calls tools. The base is noise and the sample is small, so it
+has learnt what a call looks like and parts of the training rows by heart; that is why the training
+loss falls further than the validation loss. For the real thing run the same commands on Llama 3."""
+WITH_YOUR_OWN_WEIGHTS = (
+    "python scripts/convert_from_meta_weights.py --llama3-dir "
+    "~/models/Llama3/Meta-Llama-3-8B-Instruct --output-dir ~/models/Llama3/Llama-3-8B-Instruct",
+    "python scripts/clean_dataset.py --source-file YOUR_ROWS.json "
+    "--save-file ./datasets/cleaned.json --remove-no-fc",
+)
+
+
+def main(output_dir: str = OUTPUT_DIR) -> None:
+    """Run every command of the journey and stop at the first that fails, with its exit code.
+
+    Args:
+        output_dir: The directory to write to; an earlier demo there is removed first.
+    """
+    # Commands run in the project's root and print paths as they are typed there.
+    shown = Path(os.path.relpath(output_dir, ROOT))
+    output = ROOT / shown
+    start_anew(output)
+    done = [*run_journey(journey(shown), output, ROOT)]
+    write_summary(output, done)
+    console = Console(highlight=False)
+    console.rule("what came out")
+    console.print(closing_table(done))
+    text = f"\n{HONESTY}\n\nSeconds, losses and sizes: {shown / SUMMARY_FILE}"
+    console.print(text, soft_wrap=True, markup=False)
+    print_next(*WITH_YOUR_OWN_WEIGHTS)
+
+
+def journey(output: Path) -> list[Stage]:
+    """Return the stages in order, writing to `output`."""
+    meta, base, cleaned = output / "meta", output / "base", output / "cleaned.json"
+    dataset, final, merged = (
+        output / "dataset",
+        output / "checkpoints/demo/final",
+        output / "merged",
+    )
+    exported, returned = output / "exported", output / "returned"
+    return [
+        Stage(
+            "a random Llama in two shards, as Meta ships one",
+            f"scripts/make_random_model.py --output-dir {meta} --num-shards 2",
+            lambda root: f"noise, {_size(root / 'meta')}",
+        ),
+        Stage(
+            "Meta's shards to a native directory",
+            f"scripts/convert_from_meta_weights.py --llama3-dir {meta} --output-dir {base}",
+            lambda root: f"{_size(root / 'base')}, every bit compared",
+        ),
+        Stage(
+            "what the base says: noise",
+            f"chat_completion.py --ckpt_dir {base} --tokenizer_path {base}/tokenizer.model "
+            "--dialogs demo/dialogs.json --temperature 0 --max_gen_len 32",
+            lambda root: "read its replies above",
+        ),
+        Stage(
+            "clean the raw rows",
+            f"scripts/clean_dataset.py --source-file demo/glaive-sample.json --save-file {cleaned} "
+            "--remove-no-fc",
+            _cleaned,
+        ),
+        Stage(
+            "tokens and training mask",
+            f"scripts/build_dataset.py --source-file {cleaned} "
+            f"--tokenizer-file {base}/tokenizer.model --save-dir {dataset}",
+            _built,
+        ),
+        Stage("fine-tune with LoRA", _finetune(output), _trained),
+        Stage(
+            "merge the adapter, with proof",
+            f"scripts/convert_lora_weights.py --config-dir {final} --base-ckpt-path {base} "
+            f"--lora-ckpt-path {final} --output-dir {merged}",
+            _merged,
+        ),
+        Stage(
+            "chat with tools",
+            f"chat_completion.py --ckpt_dir {merged} --tokenizer_path {merged}/tokenizer.model "
+            "--dialogs demo/dialogs.json --temperature 0 --max_gen_len 96",
+            lambda root: "read its replies above",
+        ),
+        Stage(
+            "back to Meta's format",
+            f"scripts/convert_to_meta_weights.py --config-file {merged}/params.json "
+            f"--ckpt-file {merged}/consolidated.safetensors --num-shards 2 --output-dir {exported}",
+            lambda root: f"2 shards, {_size(root / 'exported')}",
+        ),
+        Stage(
+            "read the export as if it were Meta's",
+            f"scripts/convert_from_meta_weights.py --llama3-dir {exported} --output-dir {returned}",
+            _returned,
+        ),
+    ]
+
+
+def start_anew(output: Path) -> None:
+    """Remove an earlier demo; refuse a directory that is not one."""
+    refuse_foreign_directory(output, KIND)
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    # The manifest marks the directory as the demo's own, also if the demo stops half-way.
+    write_manifest(output, KIND)
+
+
+def write_summary(output: Path, done: Sequence[Done]) -> None:
+    """Write what was measured to `summary.json`, and the manifest of the whole directory."""
+    summary = {
+        "seconds": round(sum(stage.seconds for stage in done), 1),
+        "stages": [{**asdict(stage), "seconds": round(stage.seconds, 2)} for stage in done],
+        "losses": losses(output),
+        "bytes": {
+            path.name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            for path in sorted(output.iterdir())
+            if path.is_dir()
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+    }
+    with new_file(output / SUMMARY_FILE) as partial:
+        partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_manifest(output, KIND)
+
+
+def losses(output: Path) -> dict[str, dict[str, float]]:
+    """Return the first and last training loss, and the first and lowest validation loss.
+
+    The first training loss is the base's own; validation comes first after some steps.
+    """
+    lines = (output / "logs/demo/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    trained = [record["loss"] for record in records if record["kind"] == "train"]
+    held_out = {r["step"]: r["loss"] for r in records if r["kind"] == "validation"}
+    first = min(held_out)
+    return {
+        "train": {"first": trained[0], "last": trained[-1]},
+        "validation": {
+            "first_step": first,
+            "first": held_out[first],
+            "lowest": min(held_out.values()),
+        },
+    }
+
+
+def _finetune(output: Path) -> str:
+    command = "finetune.py --config-file configs/demo.json"
+    if output == Path(OUTPUT_DIR):
+        return command
+    return (
+        f"{command} --model.checkpoint_dir={output}/base --data.dataset_dir={output}/dataset "
+        f"--checkpoint.output_dir={output}/checkpoints --logging.output_dir={output}/logs"
+    )
+
+
+def _cleaned(root: Path) -> str:
+    report = _read(root / "cleaned.report.json")
+    counts = ", ".join(f"{report[key]} {key}" for key in ("kept", "repaired", "rejected"))
+    return f"{report['input']} rows: {counts}"
+
+
+def _built(root: Path) -> str:
+    splits = _read(root / "dataset/dataset.json")["splits"]
+    return ", ".join(
+        f"{name} {counts['conversations']} ({counts['tokens']:,} tokens)"
+        for name, counts in splits.items()
+    )
+
+
+def _trained(root: Path) -> str:
+    figures = losses(root)
+    train, held_out = figures["train"], figures["validation"]
+    return (
+        f"training loss {train['first']:.2f} to {train['last']:.2f}, "
+        f"validation loss {held_out['first']:.2f} after step {held_out['first_step']} to "
+        f"{held_out['lowest']:.2f}"
+    )
+
+
+def _merged(root: Path) -> str:
+    proof = _read(root / "merged/merge.json")["proof"]
+    return (
+        f"logits differ from base + adapter by {proof['merge']['mean']:.1e} on average, "
+        f"{proof['mean_limit']:.1e} allowed"
+    )
+
+
+def _returned(root: Path) -> str:
+    merged, returned = (
+        sha256_of_file(root / name / "consolidated.safetensors") for name in ("merged", "returned")
+    )
+    if merged != returned:
+        raise ValueError(
+            f"{root / 'returned'} does not hold the bits of {root / 'merged'}; the export lost some"
+        )
+    return "the same bits as the merged model"
+
+
+def _size(directory: Path) -> str:
+    return f"{sum(file.stat().st_size for file in directory.iterdir()) / 1e6:.1f} MB"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    run(main)

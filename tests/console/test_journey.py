@@ -1,0 +1,59 @@
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from console.journey import Done, Stage, closing_table, run_journey
+
+
+def stage(code: str, title: str = "a stage") -> Stage:
+    return Stage(title, f"-c '{code}'", lambda output: f"{len(list(output.iterdir()))} files")
+
+
+def test_each_command_is_printed_before_it_runs_and_its_outcome_read_afterwards(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    writes = stage(f'print("runs"); open("{tmp_path}/a", "w")', "first")
+    done = list(run_journey([writes, stage("pass", "second")], tmp_path, tmp_path))
+    assert [(each.title, each.outcome) for each in done] == [
+        ("first", "1 files"),
+        ("second", "1 files"),
+    ]
+    printed = capfd.readouterr().out
+    assert printed.index("1 of 2: first") < printed.index("$ python -c") < printed.index("\nruns")
+    assert done[0].command == f"python {writes.command}"
+
+
+def test_the_first_failure_ends_it_with_the_commands_own_exit_code(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    never = stage(f'open("{tmp_path}/never", "w")')
+    with pytest.raises(SystemExit) as left:
+        list(run_journey([stage("raise SystemExit(3)"), never], tmp_path, tmp_path))
+    assert left.value.code == 3
+    assert "raise SystemExit(3)' ended with exit code 3" in capfd.readouterr().err
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_killed_command_gives_the_code_that_a_shell_gives(tmp_path: Path):
+    killed = stage("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(SystemExit) as left:
+        list(run_journey([killed], tmp_path, tmp_path))
+    assert left.value.code == 128 + 9
+
+
+def test_commands_run_with_this_python_in_the_root(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    shown = stage("import os, sys; print(sys.executable, os.getcwd())")
+    list(run_journey([shown], tmp_path, tmp_path))
+    assert f"{sys.executable} {tmp_path.resolve()}\n" in capfd.readouterr().out
+
+
+def test_the_closing_table_adds_the_seconds_up(capsys: pytest.CaptureFixture[str]):
+    table = closing_table([Done("a", "", 1.3, "this"), Done("b", "", 2.5, "that")])
+    Console(width=80).print(table)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["│", "a", "│", "1.3", "│", "this", "│"] in rows
+    assert ["│", "all", "│", "3.8", "│", "│"] in rows

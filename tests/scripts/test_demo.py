@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+from command_lines import problem_of
+
+from chat.dialogs import read_dialogs
+from scripts.demo import ROOT, WITH_YOUR_OWN_WEIGHTS, journey, losses, start_anew
+from storage.manifest import read_manifest
+from training.config import read_config
+
+
+def test_every_command_of_the_journey_is_one_that_a_user_can_type():
+    for output in (Path("runs/demo"), Path("../elsewhere")):
+        for stage in journey(output):
+            assert problem_of(f"python {stage.command}") == ""
+    for command in WITH_YOUR_OWN_WEIGHTS:
+        assert problem_of(command) == ""
+
+
+def test_everything_goes_under_runs_demo_without_a_flag():
+    config = read_config(ROOT / "configs/demo.json")
+    for path in (config.model.checkpoint_dir, config.data.dataset_dir, config.run_dir):
+        assert Path(path).is_relative_to("runs/demo")
+    assert config.log_dir.is_relative_to("runs/demo")
+    assert (config.model.device, config.model.dtype) == ("cpu", "float32")
+    finetune = next(s.command for s in journey(Path("runs/demo")) if "finetune" in s.command)
+    assert finetune == "finetune.py --config-file configs/demo.json"
+
+
+def test_an_earlier_demo_is_removed_also_one_that_stopped_half_way(tmp_path: Path):
+    output = tmp_path / "demo"
+    start_anew(output)
+    (output / "left-over").write_text("half")
+    start_anew(output)
+    assert [file.name for file in output.iterdir()] == ["manifest.json"]
+    assert read_manifest(output)["kind"] == "demo"
+
+
+def test_a_directory_of_someone_else_is_refused_and_kept(tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="was not written by this command"):
+        start_anew(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_losses_are_those_of_the_run(tmp_path: Path):
+    lines = [
+        {"kind": "train", "step": 1, "loss": 9.0},
+        {"kind": "validation", "step": 1, "loss": 8.0},
+        {"kind": "train", "step": 2, "loss": 3.0},
+        {"kind": "validation", "step": 2, "loss": 4.0},
+        {"kind": "train", "step": 3, "loss": 2.0},
+        {"kind": "validation", "step": 3, "loss": 5.0},
+    ]
+    file = tmp_path / "logs/demo/metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert losses(tmp_path) == {
+        "train": {"first": 9.0, "last": 2.0},
+        "validation": {"first_step": 1, "first": 8.0, "lowest": 4.0},
+    }
+
+
+def test_the_dialogs_can_be_answered_and_one_stands_in_the_sample():
+    dialogs = read_dialogs(ROOT / "demo/dialogs.json")
+    sample = (ROOT / "demo/glaive-sample.json").read_text(encoding="utf-8")
+    seen = [dialog.messages[-1].content in sample for dialog in dialogs]
+    assert all(dialog.tools for dialog in dialogs)
+    assert seen == [True, True, False]
