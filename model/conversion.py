@@ -57,7 +57,7 @@ def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
     total = layout_bytes(layout)
     require_space(target, total)
     with new_directory(target, NATIVE_KIND) as partial:
-        _write_beside(partial, model.params, model.tokenizer)
+        write_beside(partial, model.params, model.tokenizer)
         with byte_bar("writing", total) as advance:
             whole = ((name, model.whole(name)) for name in layout)
             write_safetensors(partial / WEIGHTS_FILE, layout, whole, advance)
@@ -84,7 +84,7 @@ def convert_to_meta(
     total = num_shards * layout_bytes(export.layout)
     require_space(target, total)
     with new_directory(target, META_KIND) as partial:
-        _write_beside(partial, export.params, export.tokenizer)
+        write_beside(partial, export.params, export.tokenizer)
         with byte_bar("writing", total) as advance:
             for index in range(num_shards):
                 parts = ((name, export.part(name, index)) for name in export.layout)
@@ -107,10 +107,12 @@ def require_space(target: Path, bytes_wanted: int) -> None:
         )
 
 
-def _write_beside(partial: Path, params: dict[str, Any], tokenizer: Path) -> None:
+def write_beside(partial: Path, params: dict[str, Any], tokenizer: Path | None) -> None:
+    """Write `params.json` and copy the tokenizer beside the weights of a new directory."""
     text = json.dumps(params, indent=2, ensure_ascii=False)
     (partial / PARAMS_FILE).write_text(text + "\n", encoding="utf-8")
-    shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
 
 
 def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = int) -> None:
@@ -120,7 +122,7 @@ def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] 
     for name, tensor in written.items():
         parts, axis = model.parts(name), model.axes[name]
         for index, part in enumerate(parts):
-            _check_bits(file, name, shard(tensor, axis, index, len(parts)), part)
+            check_bits(file, name, shard(tensor, axis, index, len(parts)), part)
         advance(tensor.nbytes)
 
 
@@ -131,7 +133,7 @@ def check_shard(
     written = open_weights(file)
     _check_names(file, written, export.layout)
     for name, tensor in written.items():
-        _check_bits(file, name, tensor, export.part(name, index))
+        check_bits(file, name, tensor, export.part(name, index))
         advance(tensor.nbytes)
 
 
@@ -140,7 +142,8 @@ def _check_names(file: Path, written: dict[str, Tensor], layout: Layout) -> None
         raise OSError(f"{file} does not read back with the tensors that were written to it")
 
 
-def _check_bits(file: Path, name: str, written: Tensor, wanted: Tensor) -> None:
+def check_bits(file: Path, name: str, written: Tensor, wanted: Tensor) -> None:
+    """Raise OSError unless a tensor read back holds the bits it was written from."""
     if not bitwise_equal(written, wanted):
         raise OSError(
             f"{file}: {name} does not read back as it was written; the disk or the memory of this "

@@ -1,7 +1,6 @@
 """Merge a LoRA adapter into its base: streamed, read back, proven, written whole or not at all."""
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from console.progress import byte_bar
 from model.adapter import Adapter
 from model.config import PARAMS_FILE, ModelConfig, read_params
-from model.conversion import require_space
+from model.conversion import check_bits, require_space, write_beside
 from model.directory import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
@@ -25,7 +24,7 @@ from model.directory import (
 )
 from model.lora import adapter_of, merge
 from model.merge_proof import Proof, prove
-from model.weights import DTYPES, account, bitwise_equal, drop_tied_copy, expected_shapes, shapes
+from model.weights import DTYPES, account, drop_tied_copy, expected_shapes, shapes
 from storage.atomic import new_directory, refuse_foreign_directory
 from storage.manifest import sha256_of_file
 
@@ -99,14 +98,14 @@ def merge_checkpoint(
     total = layout_bytes(layout)
     require_space(target, total)
     with new_directory(target, KIND) as partial:
-        _write_beside(partial, base)
+        write_beside(partial, read_params(base.directory), base.tokenizer)
         file = partial / WEIGHTS_FILE
         with byte_bar("merging", total) as advance:
             write_safetensors(file, layout, merged_tensors(base.tensors, adapter, dtype), advance)
         written = open_weights(file)
         with byte_bar("checking", total) as advance:
             for name, tensor in merged_tensors(base.tensors, adapter, dtype):
-                _check_bits(file, name, written[name], tensor)
+                check_bits(file, name, written[name], tensor)
                 advance(written[name].nbytes)
         proof = _prove(base, adapter, written, probes)
         if proof.problem:
@@ -150,13 +149,6 @@ def _prove(
         return prove(base.config, base.tensors, written, adapter, probes, advance)
 
 
-def _write_beside(partial: Path, base: Base) -> None:
-    text = json.dumps(read_params(base.directory), indent=2, ensure_ascii=False)
-    (partial / PARAMS_FILE).write_text(text + "\n", encoding="utf-8")
-    if base.tokenizer is not None:
-        shutil.copyfile(base.tokenizer, partial / TOKENIZER_FILE)
-
-
 def _write_record(partial: Path, base: Base, adapter: Adapter, proof: Proof) -> None:
     record: dict[str, Any] = {
         "base": str(base.file),
@@ -167,14 +159,6 @@ def _write_record(partial: Path, base: Base, adapter: Adapter, proof: Proof) -> 
     }
     text = json.dumps(record, indent=2, ensure_ascii=False)
     (partial / MERGE_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def _check_bits(file: Path, name: str, written: Tensor, wanted: Tensor) -> None:
-    if not bitwise_equal(written, wanted):
-        raise OSError(
-            f"{file.name}: {name} does not read back as it was written; the disk or the memory of "
-            "this machine is faulty, or the base changed meanwhile"
-        )
 
 
 def _dtype(name: str | None) -> torch.dtype | None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def test_resuming_with_other_mathematics_is_refused(settings: Settings, train_ru
 def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
     settings: Settings, train_run: Train
 ) -> None:
-    long = {"training__epochs": 100, "training__max_steps": 400, "checkpoint__every": 1000}
+    long = {"training__epochs": 40, "training__max_steps": 200, "checkpoint__every": 1000}
     config = settings(**long)
     file = Path(config.run_dir).parent / "run.json"
     file.parent.mkdir(parents=True)
@@ -123,7 +124,7 @@ def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     while process.poll() is None and (not log.is_file() or log.read_text().count("\n") < 5):
-        pass
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
