@@ -60,10 +60,11 @@ class Transformer(nn.Module):
         """
         x = self.tok_embeddings(tokens)
         turns = rotation(self.config, positions)
-        for index, layer in enumerate(self.layers):
+        *layers, last = self.layers
+        for index, layer in enumerate(layers):
             x = layer(x, turns, context.layer(index))
-        x = self.norm(x if rows is None else x[rows])
-        return self.output(x, head)
+        x = last(x, turns, context.layer(len(layers)), rows)
+        return self.output(self.norm(x), head)
 
 
 class Block(nn.Module):
@@ -76,9 +77,12 @@ class Block(nn.Module):
         self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
         self.feed_forward = FeedForward(config.dim, config.hidden_dim)
 
-    def forward(self, x: Tensor, rotation: Tensor, context: LayerContext) -> Tensor:
-        """x [T, D] and rotation [T, E/2] to [T, D]."""
-        x = x + self.attention(self.attention_norm(x), rotation, context)
+    def forward(
+        self, x: Tensor, rotation: Tensor, context: LayerContext, rows: Tensor | None = None
+    ) -> Tensor:
+        """x [T, D] and rotation [T, E/2] to [T, D], or to [N, D] at `rows` [N]."""
+        attended = self.attention(self.attention_norm(x), rotation, context, rows)
+        x = _at(rows, x) + attended
         return x + self.feed_forward(self.ffn_norm(x))
 
 
@@ -94,11 +98,13 @@ class Attention(nn.Module):
         self.wv = nn.Linear(config.dim, keys, bias=False)
         self.wo = nn.Linear(queries, config.dim, bias=False)
 
-    def forward(self, x: Tensor, rotation: Tensor, context: LayerContext) -> Tensor:
-        """x [T, D] to [T, D]."""
+    def forward(
+        self, x: Tensor, rotation: Tensor, context: LayerContext, rows: Tensor | None = None
+    ) -> Tensor:
+        """x [T, D] to [T, D], or to [N, D] at `rows` [N]."""
         q, k, v = (w(x).unflatten(-1, (-1, self.head_dim)) for w in (self.wq, self.wk, self.wv))
         attended = context.attend(rotate(q, rotation), rotate(k, rotation), v)
-        return self.wo(attended.flatten(-2))
+        return self.wo(_at(rows, attended.flatten(-2)))
 
 
 class FeedForward(nn.Module):
@@ -137,3 +143,8 @@ class Output(nn.Linear):
     def forward(self, x: Tensor, head: Callable[[Tensor, Tensor], Tensor] = F.linear) -> Tensor:
         """x [N, D] to head(x, weight): logits [N, V] unless the head reduces them."""
         return head(x, self.weight)
+
+
+def _at(rows: Tensor | None, x: Tensor) -> Tensor:
+    """Return x [T, D] at `rows` [N]: after its attention, the last layer needs no other tokens."""
+    return x if rows is None else x.index_select(0, rows)

@@ -18,23 +18,27 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
     """Return the operations of forward and backward over the batches of one step.
 
     A frozen weight costs 4 per parameter and token (forward, and the gradient of its input), a
-    trained one 6; the vocabulary projection counts at trained positions only; causal attention
-    over a document of n tokens costs 7 n^2 d in all (2 forward halves, 2.5 times that backward).
+    trained one 6; the vocabulary projection and what follows the last layer's attention count at
+    trained positions only; causal attention over a document of n tokens costs 7 n^2 d in all (2
+    forward halves, 2.5 times that backward).
     """
     config = model.config
-    frozen = trained = 0
+    everywhere = at_trained = 0
+    last_layer = f"layers.{config.n_layers - 1}."
     for name, parameter in model.named_parameters():
-        if name.startswith("layers.") and parameter.ndim == 2:
-            if parameter.requires_grad:
-                trained += parameter.numel()
-            else:
-                frozen += parameter.numel()
-    head = config.vocab_size * config.dim
-    head *= 6 if model.get_parameter("output.weight").requires_grad else 4
+        if not name.startswith("layers.") or parameter.ndim != 2:
+            continue
+        cost = (6 if parameter.requires_grad else 4) * parameter.numel()
+        if name.startswith(last_layer) and not {"wq", "wk", "wv"} & set(name.split(".")):
+            at_trained += cost
+        else:
+            everywhere += cost
+    head = 6 if model.get_parameter("output.weight").requires_grad else 4
+    at_trained += head * config.vocab_size * config.dim
     attention = 7 * config.n_layers * config.n_heads * config.head_dim
     total = 0.0
     for batch in batches:
-        total += len(batch.tokens) * (4 * frozen + 6 * trained) + len(batch.targets) * head
+        total += len(batch.tokens) * everywhere + len(batch.targets) * at_trained
         total += attention * sum((b - a) ** 2 for a, b in pairwise(batch.offsets))
     return total
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from model import attention
 from model.attention import Documents, attend
 
 
@@ -34,6 +35,22 @@ def test_every_token_sees_the_tokens_before_it_in_its_document_and_no_others(
     offsets = [sum(lengths[:i]) for i in range(len(lengths) + 1)]
     torch.testing.assert_close(
         Documents(offsets).attend(q, k, v), by_definition(q, k, v, lengths), atol=1e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kept", [1024, 100])
+def test_blocks_of_queries_and_recomputed_probabilities_change_no_output_and_no_gradient(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "LONG_DOCUMENT", kept)
+    lengths = [attention.BLOCK, 1, 2 * attention.BLOCK + 1, 40]
+    offsets = [sum(lengths[:i]) for i in range(len(lengths) + 1)]
+    heads = [x.double().requires_grad_() for x in random_heads(sum(lengths), 4, 2)]
+    found, wanted = attend(*heads, Documents(offsets)), by_definition(*heads, lengths)
+    torch.testing.assert_close(found, wanted)
+    weights = torch.randn(found.shape, dtype=torch.float64)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, heads, weights), torch.autograd.grad(wanted, heads, weights)
     )
 
 

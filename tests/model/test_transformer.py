@@ -166,6 +166,17 @@ def test_rows_and_head_give_the_logits_of_chosen_tokens_only() -> None:
     assert seen == [((2, TINY.dim), (TINY.vocab_size, TINY.dim))]
 
 
+def test_asking_for_some_rows_gives_the_gradients_of_those_rows_logits() -> None:
+    """The last layer skips the other tokens after its attention; they still serve as keys."""
+    model, tokens, rows = random_model(TINY), random_tokens(12), torch.tensor([3, 11])
+    gradients = []
+    for chosen in (rows, None):
+        logits = model(tokens, torch.arange(12), Documents([0, 5, 12]), rows=chosen)
+        loss = (logits if chosen is not None else logits[rows]).square().sum()
+        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("shape", LLAMA3_SHAPES)
 def test_parameters_have_metas_names_in_the_order_of_the_table(shape: str) -> None:
     config = LLAMA3_SHAPES[shape]
