@@ -28,9 +28,10 @@ OUTPUT_DIR = "runs/demo"
 SUMMARY_FILE = "summary.json"
 HONESTY = """\
 What this shows: the commands fit together, every conversion is exact, and the adapter learns.
-What it does not show: a model that calls tools. The base is noise and the sample is small, so it
-has learnt what a call looks like and parts of the training rows by heart; that is why the training
-loss falls further than the validation loss. For the real thing run the same commands on Llama 3."""
+What it does not show: a model that calls tools. The base is noise and the training rows are few, so
+it learns them by heart: the training loss falls far below the validation loss. The first dialog of
+the chat is such a row; the others are not, and what it calls there is not to be trusted.
+For the real thing run the same commands on Llama 3."""
 WITH_YOUR_OWN_WEIGHTS = (
     "python scripts/convert_from_meta_weights.py --llama3-dir "
     "~/models/Llama3/Meta-Llama-3-8B-Instruct --output-dir ~/models/Llama3/Llama-3-8B-Instruct",

@@ -1,10 +1,13 @@
 """Judge a printed or documented command line without running it."""
 
+import ast
 import importlib
 import inspect
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
+from training.checkpoint import CONFIG_FILE
 from training.config import read_config
 
 ROOT = Path(__file__).parents[1]
@@ -22,22 +25,41 @@ def problem_of(line: str) -> str:
     parameters = inspect.signature(command).parameters
     flags = _flags(arguments)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    settings = {name: value for name, value in flags.items() if open_ended and "." in name}
+    settings = {n: _value(v) for n, v in flags.items() if open_ended and n not in parameters}
     for name in flags.keys() - settings.keys():
-        if name not in parameters or parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+        if name not in parameters:
             return f"{script} has no flag --{name}"
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in flags and not open_ended:
             return f"{script} wants --{name}"
-    if open_ended:
-        default = parameters["config_file"].default
-        read_config(ROOT / flags.get("config_file", default), settings)
+    return _problem_of_settings(flags, settings, parameters) if open_ended else ""
+
+
+def _problem_of_settings(
+    flags: dict[str, str], settings: dict[str, object], parameters: Mapping[str, inspect.Parameter]
+) -> str:
+    file = ROOT / flags.get("config_file", parameters["config_file"].default)
+    if file.name == CONFIG_FILE and not file.exists():
+        # The configuration that a run leaves behind has the keys of the one it was started with.
+        file = ROOT / parameters["config_file"].default
+    try:
+        read_config(file, settings)
+    except (ValueError, FileNotFoundError) as error:
+        return str(error)
     return ""
 
 
 def next_commands(printed: str) -> list[str]:
     """Return the commands that a command printed under `Next:`."""
     return [line.strip() for line in printed.partition("\nNext:\n")[2].splitlines() if line.strip()]
+
+
+def _value(text: str) -> object:
+    """Read a value as fire does: a Python literal, or else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _flags(arguments: list[str]) -> dict[str, str]:

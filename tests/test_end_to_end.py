@@ -141,6 +141,16 @@ def test_the_merged_model_answers_every_dialog(ran: list[Ran]):
     assert base.out.split("> Assistant:")[1] != merged.out.split("> Assistant:")[1]
 
 
+def test_the_first_dialog_is_a_training_row_and_the_others_are_not(folder: Path):
+    train = (folder / "dataset/train.origins.jsonl").read_text(encoding="utf-8").splitlines()
+    identifiers = {json.loads(line)["id"] for line in train}
+    rows = map(json.loads, (folder / "cleaned.json").read_text(encoding="utf-8").splitlines())
+    trained = [(row["tools"], row["messages"][0]) for row in rows if row["id"] in identifiers]
+    dialogs = json.loads((ROOT / "demo/dialogs.json").read_text(encoding="utf-8"))
+    known = [(dialog["tools"], dialog["messages"][0]) in trained for dialog in dialogs]
+    assert known == [True, False, False]
+
+
 def test_forty_rows_can_be_learnt_by_heart(folder: Path, tmp_path: Path):
     write_forty_rows(folder, tmp_path / "forty")
     ended = run(

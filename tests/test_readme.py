@@ -1,0 +1,138 @@
+"""What the README says can be typed, exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_lines import ROOT, problem_of
+
+DOCUMENTS = ("README.md", "docs/recipes.md", "demo/NOTICE.md")
+# Paths that commands make, and what stands for a name of the reader's own.
+MADE = ("checkpoints/", "logs/", "runs/", "datasets/", "./", "~", "/", "../", "step-", "best/")
+MADE += ("final/", "sources/")
+OWN = ("NAME", "D")
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def documented_commands() -> list[str]:
+    """Every command line in a block of shell, or between backticks, without its comment."""
+    found = []
+    for document in DOCUMENTS:
+        text = text_of(document)
+        for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
+            found += block.splitlines()
+        found += re.findall(
+            r"`((?:python3?|make) [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S)
+        )
+    lines = (line.partition("  #")[0].strip() for line in found)
+    return sorted({line for line in lines if line and not line.startswith("#")})
+
+
+COMMANDS = documented_commands()
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("python scripts/no_such.py", "there is no scripts/no_such.py"),
+        ("python scripts/make_random_model.py --output-dir D --seeds 3", "has no flag --seeds"),
+        ("python scripts/make_random_model.py --num-shards 2", "wants --output_dir"),
+        ("python finetune.py --lora.rnk=3", "unknown key 'lora.rnk'"),
+        ("python finetune.py --lora.rank=few", "lora.rank is 'few'"),
+    ],
+)
+def test_a_wrong_command_would_be_noticed(line: str, problem: str):
+    assert problem in problem_of(line)
+
+
+def test_the_readme_is_read_as_it_is_meant():
+    assert "make demo" in COMMANDS
+    assert "python finetune.py" in COMMANDS
+    assert len(COMMANDS) > 15
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("python")])
+def test_a_documented_python_command_has_its_script_and_flags(line: str):
+    assert problem_of(line) == ""
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if not line.startswith("python")])
+def test_any_other_documented_command_is_there(line: str):
+    words = [word for word in line.split() if "=" not in word]
+    if words[0] == "make":
+        targets = re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE)
+        assert set(words[1:]) <= set(targets)
+    elif words[0] == "tensorboard":
+        assert (Path(sys.executable).parent / "tensorboard").is_file()
+    else:
+        assert line == "source .venv/bin/activate"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/recipes.md"])
+def test_files_named_in_a_document_exist(document: str):
+    text = re.sub(r"```.*?```", "", text_of(document), flags=re.S)
+    named = re.findall(r"`([\w./-]+(?:/|\.(?:py|md|json|txt|toml)))`", text)
+    folder = (ROOT / document).parent
+    missing = [
+        name
+        for name in named
+        if "/" in name or name.endswith((".py", ".md", ".toml"))
+        if not name.startswith(MADE) and not any(part in Path(name).stem for part in OWN)
+        if not (ROOT / name).exists() and not (folder / name).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_to_a_file_and_a_heading(document: str):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", text_of(document)):
+        assert (ROOT / document).parent.joinpath(target).is_file(), target
+    for target, heading in re.findall(r"\]\(([^)]+)#([\w-]+)\)", text_of(document)):
+        headings = re.findall(r"^#+ (.+)$", text_of(target), re.MULTILINE)
+        assert heading in [h.lower().replace(" ", "-") for h in headings]
+
+
+def test_the_base_projects_commands_stand_there_as_it_printed_them():
+    """Its README printed these; their flags stay usable. (`python3` there is `python` here.)"""
+    for part in (
+        "scripts/convert_from_meta_weights.py --llama3-dir "
+        "~/models/Llama3/Meta-Llama-3-8B-Instruct --output-dir ~/models/Llama3/Llama-3-8B-Instruct",
+        "scripts/clean_dataset.py --source-file "
+        "~/datasets/function_calling/glaive-function-calling-v2.json --save-file "
+        "./datasets/cleaned-glaive-function-calling-v2.json --remove-no-fc",
+        "scripts/build_dataset.py --source-file ./datasets/cleaned-glaive-function-calling-v2.json "
+        "--tokenizer-file ~/models/Llama3/Llama-3-8B-Instruct/tokenizer.model --save-dir "
+        "./datasets/glaive-function-calling-v2",
+        "chat_completion.py --ckpt_dir ./checkpoints/finetuned_merged/ --tokenizer_path "
+        "~/models/Llama3/Llama-3-8B-Instruct/tokenizer.model",
+        "scripts/convert_to_meta_weights.py --config-file "
+        "./checkpoints/finetuned_merged/params.json --ckpt-file "
+        "./checkpoints/finetuned_merged/consolidated.pth --num-shards 1 --output-dir "
+        "~/models/Llama3/FineTuned-FC-Llama-3-8B-Instruct",
+    ):
+        assert f"python {part}" in COMMANDS
+
+
+@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / "scripts").glob("[!_]*.py")))
+def test_help_explains_every_flag(script: str):
+    shown = subprocess.run(
+        [sys.executable, f"scripts/{script}", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    flags = re.split(r"\n  (?=--)", shown.stdout.rstrip())[1:]
+    assert flags
+    for flag in flags:
+        assert re.search(r"^--\S+(?: [A-Z]+)?  +\w.*\.$", flag, re.DOTALL), flag
+
+
+def test_every_measured_figure_names_its_command():
+    table = re.search(r"## Measured\n\n(.*?)\n\n", text_of("README.md"), re.DOTALL)
+    rows = [line for line in table[1].splitlines() if line.startswith("|")][2:]
+    assert rows
+    for row in rows:
+        assert re.search(r"\| (?:`(?:python|make) [^`]+`|the same) \|$", row), row
