@@ -19,6 +19,7 @@ from torch import Tensor
 from model.config import PARAMS_FILE
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from model.lora import ADAPTER_FILE, LoraConfig
+from model.weights import DTYPES
 from storage.atomic import new_directory
 from storage.manifest import damaged_files
 from training.backends import Backend
@@ -107,9 +108,10 @@ class Checkpoints:
         with new_directory(path, KIND) as partial:
             state = backend.trainable_state()
             if self.lora is None:
-                save_file(_contiguous(state), partial / WEIGHTS_FILE)
+                # The masters are float32; a model is written in the dtype it was asked for.
+                save_file(_stored(state, self.config["model"]["dtype"]), partial / WEIGHTS_FILE)
             else:
-                save_file(_contiguous(state), partial / ADAPTER_FILE)
+                save_file(_stored(state, "float32"), partial / ADAPTER_FILE)
                 self.lora.write(partial)
             for name in (PARAMS_FILE, TOKENIZER_FILE):
                 shutil.copyfile(self.base_dir / name, partial / name)
@@ -144,8 +146,8 @@ def _problems(path: Path) -> list[str]:
         return [str(error)]
 
 
-def _contiguous(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.contiguous().cpu() for name, tensor in state.items()}
+def _stored(state: Mapping[str, Tensor], dtype: str) -> dict[str, Tensor]:
+    return {name: tensor.to("cpu", DTYPES[dtype]).contiguous() for name, tensor in state.items()}
 
 
 def _write_json(path: Path, value: Any) -> None:

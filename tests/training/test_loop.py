@@ -131,6 +131,18 @@ def test_full_training_moves_every_weight_and_writes_a_model(
     assert all(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_full_training_in_bfloat16_writes_bfloat16_from_float32_masters(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings(lora=None, schedule__learning_rate=1e-5, model__dtype="bfloat16")
+    backend = train_run(config)
+    written = load_file(config.run_dir / "final" / "consolidated.safetensors")
+    for name, master in backend.trainable_state().items():
+        assert master.dtype == torch.float32
+        assert torch.equal(written[name], master.bfloat16()), name
+    assert any((master != master.bfloat16()).any() for master in backend.parameters.values())
+
+
 def test_bfloat16_base_trains_float32_adapters_to_nearly_the_same_losses(
     settings: Settings, train_run: Train
 ) -> None:
