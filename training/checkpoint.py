@@ -7,9 +7,10 @@ checkpoints/NAME/step-000200/   adapter.safetensors  lora.json      (or consolid
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,26 @@ FIXED_SETTINGS = (
     ("seed",),
     ("model", "checkpoint_dir"),
     ("model", "dtype"),
-    ("data",),
     ("lora",),
     ("training", "batch_size"),
     ("optimizer",),
     ("schedule",),
+    ("validation", "best_metric"),
 )
+WEIGHTS_ONLY = ("best", "final")
+_STEP = re.compile(r"step-(\d+)")
 
 
 @dataclass
 class Progress:
-    """How far a run is: steps taken and the best validation figure so far."""
+    """How far a run is: steps taken, the best validation figure so far, and on which data.
+
+    `data` are the fingerprints of both splits: a directory may be rebuilt under the same name.
+    """
 
     step: int = 0
     best: float | None = None
+    data: list[str] = field(default_factory=list)
 
 
 class Checkpoints:
@@ -71,10 +78,16 @@ class Checkpoints:
                 f"{self.run_dir} already holds a run (newest {steps[-1].name}); add --resume to "
                 "continue it, choose another --name, or remove it"
             )
+        for path in (self.run_dir / name for name in WEIGHTS_ONLY):
+            if path.exists():
+                raise FileExistsError(
+                    f"{path} is left from an earlier run; choose another --name, or remove it"
+                )
 
     def steps(self) -> list[Path]:
-        """Return the step checkpoints, oldest first."""
-        return sorted(self.run_dir.glob("step-*"), key=lambda path: path.name)
+        """Return the step checkpoints, oldest first; what a user renamed is none."""
+        found = ((_STEP.fullmatch(path.name), path) for path in self.run_dir.glob("step-*"))
+        return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
     def save_step(self, progress: Progress, backend: Backend) -> Path:
         """Write `step-N` with the training state, then remove the ones too old to keep."""
@@ -90,16 +103,25 @@ class Checkpoints:
         self._write(path, progress, backend, with_state=False)
         return path
 
-    def resume(self, backend: Backend, warn: Callable[[str], None]) -> Progress:
-        """Load the newest whole checkpoint; a damaged one is reported and passed over."""
+    def resume(self, backend: Backend, data: list[str], warn: Callable[[str], None]) -> Progress:
+        """Load the newest whole checkpoint; damaged ones are reported and renamed.
+
+        `data` are the fingerprints of the splits this run trains and validates on.
+        """
+        damaged: list[Path] = []
         for path in reversed(self.steps()):
             problems = _problems(path)
             if problems:
                 warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
+                damaged.append(path)
                 continue
             self._refuse_other_settings(path)
+            progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
+            _refuse_other_data(path, progress.data, data)
             backend.load(path)
-            return Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
+            if backend.rank == 0:
+                _set_aside(damaged)
+            return progress
         raise FileNotFoundError(
             f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
         )
@@ -130,6 +152,27 @@ class Checkpoints:
                     f"{path} was trained with {'.'.join(keys)} = {json.dumps(before)}, this run "
                     f"has {json.dumps(now)}; resume with the same settings or use another name"
                 )
+
+
+def _refuse_other_data(path: Path, before: list[str], now: list[str]) -> None:
+    if before != now:
+        raise ValueError(
+            f"{path} was trained on a dataset with the fingerprints {_short(before)}, the one "
+            f"given has {_short(now)}; name the same dataset with --data.dataset_dir, or use "
+            "another --name"
+        )
+
+
+def _short(fingerprints: list[str]) -> str:
+    return " and ".join(each[:12] for each in fingerprints)
+
+
+def _set_aside(damaged: list[Path]) -> None:
+    """Rename damaged checkpoints, so that none counts as one of the last to keep."""
+    for path in damaged:
+        target = path.with_name(f"{path.name}.damaged")
+        shutil.rmtree(target, ignore_errors=True)
+        path.rename(target)
 
 
 def _setting(config: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

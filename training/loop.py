@@ -7,11 +7,12 @@ depend on how the group was split.
 
 import math
 import signal
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -42,19 +43,20 @@ class Run:
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
     """Train from `progress` to the end; SIGTERM saves and raises InterruptedError."""
-    config, signals, stopping = run.config, _Signals(), False
-    while progress.step < run.total_steps and not stopping:
-        metrics, stopping = train_step(run, backend, progress.step, signals.terminate)
-        progress.step += 1
-        run.report.step(progress.step, metrics)
-        last = progress.step == run.total_steps
-        if last or _due(progress.step, config.validation.every):
-            figures = validate(run, backend)
-            run.report.validation(progress.step, figures)
-            if _improves(figures, config.validation.best_metric, progress):
-                run.checkpoints.save_weights("best", progress, backend)
-        if last or stopping or _due(progress.step, config.checkpoint.every):
-            run.checkpoints.save_step(progress, backend)
+    config, stopping = run.config, False
+    with _sigterm_noticed() as terminated:
+        while progress.step < run.total_steps and not stopping:
+            metrics, stopping = train_step(run, backend, progress.step, terminated)
+            progress.step += 1
+            run.report.step(progress.step, metrics)
+            last = progress.step == run.total_steps
+            if last or _due(progress.step, config.validation.every):
+                figures = validate(run, backend)
+                run.report.validation(progress.step, figures)
+                if _improves(figures, config.validation.best_metric, progress):
+                    run.checkpoints.save_weights("best", progress, backend)
+            if last or stopping or _due(progress.step, config.checkpoint.every):
+                run.checkpoints.save_step(progress, backend)
     if progress.step < run.total_steps:
         raise InterruptedError(
             f"stopped by SIGTERM and saved after step {progress.step} of {run.total_steps}; "
@@ -64,12 +66,16 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
 
 
 def train_step(
-    run: Run, backend: Backend, number: int, stop: bool = False
+    run: Run, backend: Backend, number: int, stop: Callable[[], bool] = bool
 ) -> tuple[StepMetrics, bool]:
-    """Take optimizer step `number`; return its figures, and whether any rank was asked to stop."""
+    """Take optimizer step `number`, counted from 0; return its figures, and whether to stop.
+
+    `stop` is asked on every rank when the step is done; one yes stops all.
+    """
+    start = time.perf_counter()
     batches = run.batches.step(number)
-    own = [sum(len(b.targets) for b in batches), sum(len(b.tokens) for b in batches), int(stop)]
-    trained, tokens, stops = backend.sum(torch.tensor(own, device=backend.device)).tolist()
+    own = [sum(len(b.targets) for b in batches), sum(len(b.tokens) for b in batches)]
+    trained, tokens = backend.sum(torch.tensor(own, device=backend.device)).tolist()
     total = torch.zeros((), device=backend.device)
     for batch in batches:
         loss = batch_loss(backend, batch, summed_cross_entropy) / trained
@@ -77,13 +83,14 @@ def train_step(
         total += loss.detach()
     rate = run.rate(number)
     norm = backend.step(rate)
-    loss = backend.sum(total).item()
+    loss, stops = backend.sum(torch.stack([total, total.new_tensor(stop())])).tolist()
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise ValueError(
             f"step {number + 1}: loss {loss}, gradient norm {norm}; the weights are no longer "
             "usable. Resume from the last checkpoint with a lower schedule.learning_rate"
         )
-    return StepMetrics(loss, norm, rate, trained, tokens, batches), stops > 0
+    seconds = time.perf_counter() - start
+    return StepMetrics(loss, norm, rate, trained, tokens, seconds, batches), stops > 0
 
 
 @torch.no_grad()
@@ -120,20 +127,25 @@ def _due(step: int, every: int | None) -> bool:
 
 
 def _improves(figures: dict[str, float], metric: str, progress: Progress) -> bool:
-    """Remember and report a new best figure; a lower loss is better, a higher accuracy."""
+    """Remember a new best figure: a lower loss, a higher accuracy, and never NaN."""
     sign = -1 if metric == "loss" else 1
-    if progress.best is not None and sign * figures[metric] <= sign * progress.best:
+    before = -math.inf if progress.best is None else sign * progress.best
+    if not sign * figures[metric] > before:
         return False
     progress.best = figures[metric]
     return True
 
 
-class _Signals:
-    """Remembers that SIGTERM arrived; the step under way is finished first."""
+@contextmanager
+def _sigterm_noticed() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether SIGTERM arrived; the step under way is finished first."""
+    arrived: list[int] = []
 
-    def __init__(self) -> None:
-        self.terminate = False
-        signal.signal(signal.SIGTERM, self._notice)
+    def notice(number: int, frame: Any) -> None:
+        arrived.append(number)
 
-    def _notice(self, number: int, frame: FrameType | None) -> None:
-        self.terminate = True
+    before = signal.signal(signal.SIGTERM, notice)
+    try:
+        yield lambda: bool(arrived)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -7,7 +7,6 @@ All four carry the same numbers. `metrics.jsonl` has one object a line: `{"kind"
 import json
 import resource
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
 from data.batches import Batch
 from storage.atomic import new_file
@@ -30,13 +28,14 @@ METRICS_FILE = "metrics.jsonl"
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """The figures of one optimizer step, over all ranks."""
+    """The figures of one optimizer step over all ranks; `seconds` and `batches` are this rank's."""
 
     loss: float
     gradient_norm: float
     learning_rate: float
     trained_tokens: int
     tokens: int
+    seconds: float
     batches: list[Batch]
 
 
@@ -46,13 +45,15 @@ class Report:
     def __init__(
         self, config: "Config", backend: Backend, total_steps: int, start_step: int
     ) -> None:
+        # Not at the top: a training step is also measured where TensorBoard is not installed.
+        from torch.utils.tensorboard import SummaryWriter
+
         self.console = Console(highlight=False)
         self.log_dir = log_dir = config.log_dir
         self.total_steps = total_steps
         self.print_every = config.logging.every
         self.model, self.device = backend.model, backend.device
         self.peak = matmul_rate(self.device, getattr(torch, config.model.dtype))
-        self.clock = time.perf_counter()
         log_dir.mkdir(parents=True, exist_ok=True)
         self._cut_metrics(start_step)
         self.metrics = (log_dir / METRICS_FILE).open("a", encoding="utf-8")
@@ -72,7 +73,6 @@ class Report:
 
     def __enter__(self) -> "Report":
         self.progress.start()
-        self.clock = time.perf_counter()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -82,8 +82,6 @@ class Report:
 
     def step(self, number: int, step: StepMetrics) -> None:
         """Report step `number`, counted from 1."""
-        now = time.perf_counter()
-        seconds, self.clock = now - self.clock, now
         flops = step_flops(self.model, step.batches)
         figures = {
             "loss": step.loss,
@@ -91,8 +89,8 @@ class Report:
             "learning_rate": step.learning_rate,
             "tokens": step.tokens,
             "trained_tokens": step.trained_tokens,
-            "tokens_per_second": step.tokens / seconds,
-            "share_of_matmul_peak": flops / seconds / self.peak,
+            "tokens_per_second": step.tokens / step.seconds,
+            "share_of_matmul_peak": flops / step.seconds / self.peak,
             "memory_gib": _memory_gib(self.device),
         }
         self._write("train", number, figures)
@@ -109,11 +107,6 @@ class Report:
         self._write("validation", number, figures)
         text = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
         self.console.print(f"[bold]validation[/bold] after step {number}: {text}", soft_wrap=True)
-        self.clock = time.perf_counter()
-
-    def warn(self, message: str) -> None:
-        """Print a line the user should see."""
-        self.console.print(f"[yellow]warning:[/yellow] {message}", soft_wrap=True)
 
     def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
         record: dict[str, Any] = {"kind": kind, "step": number, **figures}
@@ -130,6 +123,11 @@ class Report:
             with new_file(path) as partial:
                 kept = (line for line in lines if _step_of(line) <= start_step)
                 partial.write_text("".join(kept), encoding="utf-8")
+
+
+def warn(message: str) -> None:
+    """Print a line the user should see."""
+    Console(highlight=False).print(f"warning: {message}", soft_wrap=True, markup=False)
 
 
 def _step_of(line: str) -> float:

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from data.batches import Batches, make_batch, whole_split
 from data.tokenized import TokenizedDataset
+from model.config import ModelConfig
 from model.directory import TOKENIZER_FILE, load_model, resolve_directory
 from model.lora import add_lora
 from model.transformer import Transformer
@@ -20,7 +21,7 @@ from training.checkpoint import Checkpoints, Progress
 from training.config import Config
 from training.loop import Run, fit
 from training.optim import learning_rate
-from training.report import Report
+from training.report import Report, warn
 
 
 def seed_everything(seed: int) -> None:
@@ -46,6 +47,11 @@ class Splits(NamedTuple):
     train: TokenizedDataset
     validation: TokenizedDataset
 
+    @property
+    def fingerprints(self) -> list[str]:
+        """The sha256 of each split's contents."""
+        return [self.train.fingerprint, self.validation.fingerprint]
+
 
 def open_splits(config: Config) -> Splits:
     """Open the train and validation splits; refuse what this model must not train on."""
@@ -54,12 +60,21 @@ def open_splits(config: Config) -> Splits:
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
         for split in ("train", "validation")
     )
-    tokenizer = sha256_of_file(base / TOKENIZER_FILE)
+    file = base / TOKENIZER_FILE
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing; copy the model's tokenizer there")
+    tokenizer = sha256_of_file(file)
     if train.tokenizer_sha256 != tokenizer:
         raise ValueError(
             f"{config.data.dataset_dir} was built with another tokenizer (sha256 "
             f"{train.tokenizer_sha256[:12]}) than the model's ({tokenizer[:12]}); rebuild it: "
-            f"python scripts/build_dataset.py --tokenizer-file {base / TOKENIZER_FILE}"
+            f"python scripts/build_dataset.py --tokenizer-file {file}"
+        )
+    rows = ModelConfig.read(base).vocab_size
+    if train.vocab_size > rows:
+        raise ValueError(
+            f"{config.data.dataset_dir} has tokens up to {train.vocab_size - 1:,}, and the model's "
+            f"embedding {rows:,} rows; take weights and tokenizer from the same model"
         )
     if train.fingerprint == validation.fingerprint:
         raise ValueError(
@@ -125,7 +140,9 @@ def train(
         backend.world_size,
         config.validation.max_conversations,
     )
-    progress = checkpoints.resume(backend, warn=print) if resume else Progress()
+    progress = Progress(data=splits.fingerprints)
+    if resume:
+        progress = checkpoints.resume(backend, splits.fingerprints, warn)
     report = Report(config, backend, total_steps, progress.step)
     run = Run(
         config=config,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
 from storage.manifest import damaged_files
 from training.backends import NativeBackend
 from training.config import Config
+from training.setup import build_model, open_checkpoints, open_splits, train
 
 Settings = Callable[..., Config]
 Train = Callable[..., NativeBackend]
@@ -93,6 +96,40 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used(
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
 
+def test_a_damaged_checkpoint_neither_stops_the_run_nor_counts_as_one_of_the_last(
+    settings: Settings, train_run: Train
+) -> None:
+    longer = {"training__epochs": 2, "checkpoint__keep_last": 1, "training__max_steps": 8}
+    config = settings(training__epochs=2)
+    train_run(config)
+    manifest = config.run_dir / "step-000006" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:20])
+    train_run(settings(**longer), resume=True)
+    assert names(config) == ["best", "final", "step-000006.damaged", "step-000008"]
+    assert damaged_files(config.run_dir / "step-000008") == []
+
+
+def test_what_a_user_renamed_is_neither_resumed_from_nor_removed(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings(training__epochs=2, training__max_steps=4)
+    train_run(config)
+    (config.run_dir / "step-000002").rename(config.run_dir / "step-000009-mine")
+    train_run(settings(training__epochs=2, training__max_steps=8), resume=True)
+    assert names(config) == ["best", "final", "step-000006", "step-000008", "step-000009-mine"]
+
+
+def test_weights_left_from_an_earlier_run_are_not_overwritten(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings()
+    train_run(config)
+    for path in config.run_dir.glob("step-*"):
+        shutil.rmtree(path)
+    with pytest.raises(FileExistsError, match=r"best is left from an earlier run; choose another"):
+        train_run(config)
+
+
 def test_nothing_to_resume_is_said(settings: Settings, train_run: Train) -> None:
     with pytest.raises(FileNotFoundError, match="no whole checkpoint to resume"):
         train_run(settings(), resume=True)
@@ -104,10 +141,38 @@ def test_a_second_run_of_the_same_name_is_refused(settings: Settings, train_run:
         train_run(settings())
 
 
-def test_resuming_with_other_mathematics_is_refused(settings: Settings, train_run: Train) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lora__rank": 8}, r"was trained with lora = .*\"rank\": 4"),
+        ({"validation__best_metric": "token_accuracy"}, r"validation.best_metric = \"loss\""),
+    ],
+)
+def test_resuming_with_other_mathematics_is_refused(
+    settings: Settings, train_run: Train, change: dict[str, object], message: str
+) -> None:
     train_run(settings())
-    with pytest.raises(ValueError, match=r"was trained with lora = .*\"rank\": 4"):
-        train_run(settings(lora__rank=8), resume=True)
+    with pytest.raises(ValueError, match=message):
+        train_run(settings(**change), resume=True)
+
+
+def test_resuming_on_a_dataset_rebuilt_under_the_same_name_is_refused(
+    settings: Settings, train_run: Train, tmp_path: Path
+) -> None:
+    config = settings(training__max_steps=4)
+    train_run(config)
+    Path(config.data.dataset_dir).rename(tmp_path / "moved")
+    moved = settings(data__dataset_dir=str(tmp_path / "moved"))
+    train_run(moved, resume=True)
+    rows = TokenizedDataset.open(tmp_path / "moved", "train")
+    samples = [
+        Sample(rows.tokens(i), rows.trained(i), split)
+        for split in ("train", "validation")
+        for i in range(len(rows) - (split == "validation"))
+    ]
+    write_dataset(config.data.dataset_dir, samples, Encoding("", rows.tokenizer_sha256, 384, {}))
+    with pytest.raises(ValueError, match=r"was trained on a dataset with the fingerprints"):
+        train_run(config, resume=True)
 
 
 def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
@@ -136,3 +201,26 @@ def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
     wanted = train_run(settings(name="whole", **long)).trainable_state()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
     assert load_file(config.run_dir / "final" / "adapter.safetensors").keys() == wanted.keys()
+
+
+class TerminatedInItsThirdStep(NativeBackend):
+    """Gets SIGTERM while a step is under way, as from a scheduler."""
+
+    steps = 0
+
+    def step(self, learning_rate: float) -> float:
+        self.steps += 1
+        if self.steps == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().step(learning_rate)
+
+
+def test_sigterm_ends_the_run_with_the_step_it_came_in(settings: Settings) -> None:
+    config, device = settings(), torch.device("cpu")
+    model = build_model(config, device, torch.float32)
+    backend = TerminatedInItsThirdStep(model, config.optimizer, device, torch.float32)
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(InterruptedError, match="saved after step 3 of 6"):
+        train(config, open_splits(config), open_checkpoints(config, False), backend, False)
+    assert "step-000003" in names(config)
+    assert signal.getsignal(signal.SIGTERM) == handler

@@ -1,0 +1,71 @@
+"""What a run is refused for before anything long begins, and how the command says it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from commands import run_command
+
+import finetune
+from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
+from storage.manifest import sha256_of_file
+from training.config import Config
+from training.setup import find_device, open_splits
+
+Settings = Callable[..., Config]
+
+
+def test_a_dataset_built_with_another_tokenizer_ends_the_command_in_one_line(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = settings()
+    (Path(config.model.checkpoint_dir) / "tokenizer.model").write_bytes(b"of another model")
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(config.model_dump(mode="json")))
+    ended = run_command(finetune.main, ["--config-file", file], monkeypatch, capsys)
+    assert (ended.code, ended.error.count("\n")) == (1, 1)
+    assert "was built with another tokenizer" in ended.error
+    assert "rebuild it: python scripts/build_dataset.py" in ended.error
+    assert not config.run_dir.exists() and not config.log_dir.exists()
+
+
+def test_a_model_without_its_tokenizer_is_refused(settings: Settings) -> None:
+    config = settings()
+    (Path(config.model.checkpoint_dir) / "tokenizer.model").unlink()
+    with pytest.raises(FileNotFoundError, match=r"tokenizer.model is missing; copy the model's"):
+        open_splits(config)
+
+
+def test_validating_on_the_training_data_is_refused(settings: Settings) -> None:
+    config = settings()
+    base = Path(config.model.checkpoint_dir)
+    same = [Sample([1, 2, 3], [False, True, True], split) for split in ("train", "validation")]
+    encoding = Encoding("llama3", sha256_of_file(base / "tokenizer.model"), 384, {})
+    write_dataset(config.data.dataset_dir, same, encoding)
+    with pytest.raises(ValueError, match="train and validation hold the same conversations"):
+        open_splits(config)
+
+
+def test_token_ids_beyond_the_models_embedding_are_refused(settings: Settings) -> None:
+    config = settings()
+    rows = TokenizedDataset.open(config.data.dataset_dir, "validation")
+    samples = [
+        Sample(rows.tokens(i), rows.trained(i), split)
+        for split, i in (("train", 0), ("validation", 1))
+    ]
+    larger = Encoding("llama3", rows.tokenizer_sha256, 385, {})
+    write_dataset(config.data.dataset_dir, samples, larger)
+    with pytest.raises(ValueError, match="has tokens up to 384, and the model's embedding 384"):
+        open_splits(config)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_said() -> None:
+    assert find_device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="torch sees no CUDA device; use 'auto' or 'cpu'"):
+        find_device("cuda")
