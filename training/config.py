@@ -8,9 +8,9 @@ import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.lora import ALL_LINEARS, LoraConfig
 
@@ -77,6 +77,12 @@ class ScheduleSection(Section):
     warmup_steps: int = Field(0, ge=0)
     total_steps: int | None = Field(None, ge=1)
 
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError("min_learning_rate must not be above learning_rate")
+        return self
+
 
 class ValidationSection(Section):
     """How often, and on how many conversations of the validation split (null: all)."""
@@ -104,7 +110,7 @@ class LoggingSection(Section):
 class Config(Section):
     """All settings of a run; `name` is its folder under the checkpoint and log directories."""
 
-    name: str = Field("llama3_fc", pattern=r"^[\w.-]+$")
+    name: str = Field("llama3_fc", pattern=r"^\w[\w.-]*$")
     seed: int = Field(3, ge=0)
     model: ModelSection
     data: DataSection
@@ -144,7 +150,8 @@ def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     for key, value in (overrides or {}).items():
         _lay_over(values, key, value)
     try:
-        return Config.model_validate(values)
+        # As JSON, because strict settings take lists for tuples from nothing else.
+        return Config.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         raise ValueError(f"{path}: {_first_problem(error)}") from None
 

@@ -7,6 +7,7 @@ import pytest
 
 from training.config import Config, read_config
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 MINIMAL = {"model": {"checkpoint_dir": "base"}, "data": {"dataset_dir": "data"}}
 
 
@@ -45,6 +46,10 @@ def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) 
         ({"trainin.epochs": 3}, r"unknown key 'trainin'; did you mean 'training'"),
         ({"training.epochs": 0}, r"training.epochs is 0: .*greater than or equal to 1"),
         ({"model.dtype": "float16"}, r"model.dtype is 'float16': .*'bfloat16' or 'float32'"),
+        ({"training.epochs": True}, r"training.epochs is True: .*valid integer"),
+        ({"lora.rank": "16"}, r"lora.rank is '16': .*valid integer"),
+        ({"name": ".."}, r"name is '..': .*match pattern"),
+        ({"schedule.min_learning_rate": 1.0}, r"min_learning_rate must not be above learning_rate"),
         ({"seed.x": 1}, r"--seed.x: 'seed' is a value, not a section"),
     ],
 )
@@ -77,6 +82,6 @@ def test_a_missing_file_names_where_to_start(tmp_path: Path) -> None:
         read_config(tmp_path / "none.json")
 
 
-@pytest.mark.parametrize("path", sorted(Path("configs").glob("*finetune*.json")))
+@pytest.mark.parametrize("path", [CONFIGS / "finetune.json", CONFIGS / "demo.json"])
 def test_shipped_configurations_are_valid(path: Path) -> None:
     assert isinstance(read_config(path), Config)
