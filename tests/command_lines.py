@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from training.checkpoint import CONFIG_FILE
-from training.config import read_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,6 +37,9 @@ def problem_of(line: str) -> str:
 def _problem_of_settings(
     flags: dict[str, str], settings: dict[str, object], parameters: Mapping[str, inspect.Parameter]
 ) -> str:
+    # Not at the top: a bare GPU image has no pydantic, and its tests are collected too.
+    from training.config import read_config
+
     file = ROOT / flags.get("config_file", parameters["config_file"].default)
     if file.name == CONFIG_FILE and not file.exists():
         # The configuration that a run leaves behind has the keys of the one it was started with.

@@ -7,7 +7,6 @@ from command_lines import problem_of
 from chat.dialogs import read_dialogs
 from scripts.demo import ROOT, WITH_YOUR_OWN_WEIGHTS, journey, losses, start_anew
 from storage.manifest import read_manifest
-from training.config import read_config
 
 
 def test_every_command_of_the_journey_is_one_that_a_user_can_type():
@@ -19,6 +18,8 @@ def test_every_command_of_the_journey_is_one_that_a_user_can_type():
 
 
 def test_everything_goes_under_runs_demo_without_a_flag():
+    from training.config import read_config  # a bare GPU image has no pydantic
+
     config = read_config(ROOT / "configs/demo.json")
     for path in (config.model.checkpoint_dir, config.data.dataset_dir, config.run_dir):
         assert Path(path).is_relative_to("runs/demo")
