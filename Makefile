@@ -9,7 +9,6 @@ install-test: .venv/installed-test
 
 .venv/installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is wanted, found " + sys.version.split()[0] + "; name another: make install PYTHON=python3.12")'
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(VENV)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
 	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements.txt
