@@ -25,7 +25,7 @@ def main(
         num_shards: Into how many files the weights are cut: 1, 2, 4 or 8, where the sizes divide.
         size: tiny (1.0 million weights), 1b or 8b (the shapes of Llama 3.2 1B and Llama 3 8B).
         tokenizer_file: The tokenizer to copy beside the weights; it gives the vocabulary's size.
-        dtype: bfloat16, float16 or float32.
+        dtype: The kind of numbers to store, bfloat16, float16 or float32.
         seed: Another number gives other weights.
     """
     config = write_random_meta(output_dir, size, num_shards, tokenizer_file, dtype, seed)

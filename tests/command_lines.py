@@ -4,9 +4,11 @@ import ast
 import importlib
 import inspect
 import shlex
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from console.command import UsageError
 from training.checkpoint import CONFIG_FILE
 
 ROOT = Path(__file__).parents[1]
@@ -20,8 +22,10 @@ def problem_of(line: str) -> str:
     script, arguments = words[1], words[2:]
     if not (ROOT / script).is_file():
         return f"there is no {script}"
-    command = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
-    parameters = inspect.signature(command).parameters
+    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+    parameters = inspect.signature(module.main).parameters
+    if not parameters:
+        return _problem_of_parsing(module.arguments, words[1:])
     flags = _flags(arguments)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     settings = {n: _value(v) for n, v in flags.items() if open_ended and n not in parameters}
@@ -32,6 +36,18 @@ def problem_of(line: str) -> str:
         if parameter.default is parameter.empty and name not in flags and not open_ended:
             return f"{script} wants --{name}"
     return _problem_of_settings(flags, settings, parameters) if open_ended else ""
+
+
+def _problem_of_parsing(parse: Callable[[], object], words: list[str]) -> str:
+    """Judge the flags of a command that reads them with argparse."""
+    before, sys.argv = sys.argv, words
+    try:
+        parse()
+    except UsageError as error:
+        return str(error)
+    finally:
+        sys.argv = before
+    return ""
 
 
 def _problem_of_settings(
