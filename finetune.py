@@ -27,7 +27,6 @@ def main(
         find_device,
         open_checkpoints,
         open_splits,
-        seed_everything,
         train,
     )
 
@@ -35,7 +34,7 @@ def main(
     device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
     splits = open_splits(config)
     checkpoints = open_checkpoints(config, resume)
-    seed_everything(config.seed)
+    torch.manual_seed(config.seed)
     model = build_model(config, device, dtype)
     backend = NativeBackend(model, config.optimizer, device, dtype)
     train(config, splits, checkpoints, backend, resume)

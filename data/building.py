@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chat.conversation import Conversation
-from chat.formats import find_format, render, stop_ids, tokenize
+from chat.formats import find_format, render, stop_ids, tokenize, unreadable_turns
 from chat.tokenizer import Tokenizer, load_tokenizer
 from console.progress import byte_bar
 from data.conversations import content_sha256, fraction, read_conversation
@@ -83,6 +83,8 @@ def _encode(row: RawRow, source: Path, tokenizer_file: Path, settings: Settings)
     conversation = read_conversation(row, source)
     format = find_format(settings.chat_format)
     try:
+        if unreadable := unreadable_turns(conversation, format):
+            raise ValueError(f"{unreadable[0]}; reword that turn or leave the row out")
         tokens = tokenize(
             render(conversation, format), _tokenizer(tokenizer_file, format.special_table)
         )

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 LORA_FILE = "lora.json"
 ADAPTER_FILE = "adapter.safetensors"
 ALL_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
-QUERY_AND_VALUE = ("wq", "wv")
 
 
 @dataclass(frozen=True)

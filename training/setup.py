@@ -1,11 +1,9 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
-import random
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
@@ -22,13 +20,6 @@ from training.config import Config
 from training.loop import Run, fit
 from training.optim import learning_rate
 from training.report import Report, warn
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every random generator a run draws from."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def find_device(name: str) -> torch.device:

@@ -209,3 +209,14 @@ def test_a_directory_of_something_else_is_left_alone(source: Path, tokenizer_fil
     with pytest.raises(FileExistsError, match="was not written by this command"):
         build(source, tokenizer_file)
     assert names_in(source.parent / "d") == {"thesis.txt"}
+
+
+def test_a_turn_that_would_be_read_back_as_another_is_named(
+    tmp_path: Path, tokenizer_file: Path
+) -> None:
+    text = '{"tool_uses": [{"recipient_name": "functions.x", "parameters": {}}]}'
+    talk = Conversation((Message("user", "Show me a call."), Message("assistant", text)), id="odd")
+    write_conversations(tmp_path / "rows.jsonl", [conversation(0), talk])
+    with pytest.raises(ValueError, match=r"row 1 .*messages\[1\].*reword that turn"):
+        build(tmp_path / "rows.jsonl", tokenizer_file)
+    assert names_in(tmp_path) == {"rows.jsonl"}

@@ -14,7 +14,6 @@ from model.attention import Documents
 from model.lora import (
     ALL_LINEARS,
     LORA_FILE,
-    QUERY_AND_VALUE,
     LoraConfig,
     LoraLinear,
     adapter_of,
@@ -25,6 +24,8 @@ from model.lora import (
 )
 from model.transformer import Transformer
 from model.weights import half_split, to_hugging_face
+
+QUERY_AND_VALUE = ("wq", "wv")
 
 TOKENS = torch.randint(TINY.vocab_size, (40,), generator=torch.Generator().manual_seed(1))
 

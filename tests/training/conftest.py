@@ -88,12 +88,12 @@ def settings(tmp_path: Path) -> Callable[..., "Config"]:
 @pytest.fixture
 def train_run() -> Callable[..., NativeBackend]:
     """Return a function that does what finetune.py does and hands back the backend."""
-    from training.setup import build_model, open_checkpoints, open_splits, seed_everything, train
+    from training.setup import build_model, open_checkpoints, open_splits, train
 
     def do(config: "Config", resume: bool = False) -> NativeBackend:
         device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
         splits, checkpoints = open_splits(config), open_checkpoints(config, resume)
-        seed_everything(config.seed)
+        torch.manual_seed(config.seed)
         model = build_model(config, device, dtype)
         backend = NativeBackend(model, config.optimizer, device, dtype)
         train(config, splits, checkpoints, backend, resume)

@@ -188,7 +188,9 @@ def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
+    deadline = time.monotonic() + 60
     while process.poll() is None and (not log.is_file() or log.read_text().count("\n") < 5):
+        assert time.monotonic() < deadline, "five steps took more than a minute"
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
