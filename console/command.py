@@ -11,7 +11,8 @@ import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,26 @@ HELP_FLAGS = {"-h", "--help"}
 
 def run(command: Callable[..., None]) -> None:
     """Run `command` with the flags in sys.argv and leave with its exit code."""
-    debug = "--debug" in sys.argv[1:]
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    try:
+    with one_line_errors():
+        arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
         if HELP_FLAGS & set(arguments):
             print(help_text(command, f"python {sys.argv[0]}"))
             return
         _check_flags(command, arguments)
         _call(command, arguments)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn an exception into one line and an exit code; --debug shows the traceback too."""
+    try:
+        yield
     except KeyboardInterrupt:
         _leave("interrupted", 130)
     except UsageError as error:
         _leave(f"{error}; see: python {sys.argv[0]} --help", 2)
     except Exception as error:
-        if debug:
+        if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         _leave(_one_line(error), 1)
 

@@ -1,0 +1,67 @@
+"""The model shapes that are compared, and how much work one optimizer step is."""
+
+from dataclasses import dataclass
+
+from model.config import ModelConfig, RopeScaling
+
+
+@dataclass(frozen=True)
+class Size:
+    """A shape, the conversations of a step, and the most tokens this project packs at once.
+
+    The other side pads four of the same conversations at a time, in the same order.
+    """
+
+    model: ModelConfig
+    batch_size: int
+    micro_batch_tokens: int
+
+
+TINY = ModelConfig(
+    dim=128, n_layers=4, n_heads=4, n_kv_heads=2, head_dim=32, hidden_dim=352, vocab_size=2304
+)
+MID = ModelConfig(
+    dim=768, n_layers=8, n_heads=12, n_kv_heads=4, head_dim=64, hidden_dim=2048, vocab_size=128256
+)
+LLAMA_3_2_1B = ModelConfig(
+    dim=2048,
+    n_layers=16,
+    n_heads=32,
+    n_kv_heads=8,
+    head_dim=64,
+    hidden_dim=8192,
+    vocab_size=128256,
+    rope_scaling=RopeScaling(factor=32.0),
+    tied_embeddings=True,
+)
+LLAMA_3_2_3B = ModelConfig(
+    dim=3072,
+    n_layers=28,
+    n_heads=24,
+    n_kv_heads=8,
+    head_dim=128,
+    hidden_dim=8192,
+    vocab_size=128256,
+    rope_scaling=RopeScaling(factor=32.0),
+    tied_embeddings=True,
+)
+LLAMA_3_8B = ModelConfig(
+    dim=4096,
+    n_layers=32,
+    n_heads=32,
+    n_kv_heads=8,
+    head_dim=128,
+    hidden_dim=14336,
+    vocab_size=128256,
+)
+
+SIZES = {
+    "tiny": Size(TINY, batch_size=8, micro_batch_tokens=2048),
+    "mid": Size(MID, batch_size=8, micro_batch_tokens=2048),
+    "1b": Size(LLAMA_3_2_1B, batch_size=32, micro_batch_tokens=16384),
+    "3b": Size(LLAMA_3_2_3B, batch_size=32, micro_batch_tokens=16384),
+    "8b": Size(LLAMA_3_8B, batch_size=32, micro_batch_tokens=8192),
+}
+# How the other side is used; see benchmarks/peer.py.
+PEERS = ("padded", "best")
+DEFAULT_SIZES = {"cpu": ["mid"], "cuda": ["1b", "8b"]}

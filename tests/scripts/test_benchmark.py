@@ -1,0 +1,68 @@
+"""scripts/benchmark.py as a command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+# Blocks what the GPU image lacks, then runs the script.
+BARE = """
+import runpy, sys
+for name in "fire pydantic jsonschema tensorboard tiktoken sentencepiece jinja2".split():
+    sys.modules[name] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run(*arguments: object, bare: bool = False) -> subprocess.CompletedProcess[str]:
+    start = ["-c", BARE] if bare else []
+    return subprocess.run(
+        [sys.executable, *start, "scripts/benchmark.py", *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_a_comparison_runs_with_little_installed_and_writes_its_figures(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    flags = ["--device", "cpu", "--size", "tiny", "--threads", 1, "--repetitions", 2]
+    ended = run(*flags, "--json", file, bare=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    assert "tiny: in float32 losses" in ended.stdout
+    found = json.loads(file.read_text())["comparisons"][0]
+    assert len(found["ours"]["tokens_per_second"]) == len(found["speed_ratios"]) == 2
+    assert found["parity"]["gradient_difference"] < 1e-4
+    assert found["ours"]["peak_bytes_over_base"] > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--size", "small"], 2, "error: unknown --size 'small'; there are tiny, mid, 1b, 3b, 8b"),
+        (["--sizes", "tiny"], 2, "error: unrecognized arguments: --sizes tiny"),
+        (["--device", "tpu"], 2, "error: argument --device: invalid choice: 'tpu'"),
+        pytest.param(
+            ["--device", "cuda"],
+            1,
+            "error: --device is cuda, and torch sees no CUDA device; use --device cpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
+        ),
+    ],
+)
+def test_errors_are_one_line_with_the_right_exit_code(
+    flags: list[str], code: int, message: str
+) -> None:
+    ended = run(*flags)
+    assert ended.returncode == code
+    assert ended.stderr.startswith(message)
+    assert ended.stderr.count("\n") == 1
