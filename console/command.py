@@ -5,6 +5,7 @@ Exit codes: 0 the work is whole, 1 it is not, 2 the command line is wrong, 130 i
 
 import difflib
 import inspect
+import os
 import re
 import sys
 import textwrap
@@ -100,11 +101,17 @@ def _call(command: Callable[..., None], arguments: list[str]) -> None:
     from fire.decorators import SetParseFns
 
     # fire reads values as Python literals; a path or a name must stay the text that was typed.
-    texts = {name: str for name, kind in typing.get_type_hints(command).items() if _is_text(kind)}
+    hints = typing.get_type_hints(command)
+    texts = {name: _as_typed for name, kind in hints.items() if _is_text(kind)}
     try:
         fire.Fire(SetParseFns(**texts)(command), command=arguments, name=Path(sys.argv[0]).name)
     except FireExit as left:
         sys.exit(left.code)
+
+
+def _as_typed(text: str) -> str:
+    """Return a text flag; the shell leaves the `~` of --flag=~/file as it is, so it is read here."""
+    return os.path.expanduser(text)
 
 
 def _is_text(kind: Any) -> bool:

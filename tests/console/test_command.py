@@ -54,6 +54,11 @@ def test_a_text_stays_the_text_that_was_typed(tmp_path: Path, text: str) -> None
     assert repr((text, 3, False, text)) in result.stdout
 
 
+def test_a_home_directory_is_found_behind_an_equals_sign_too(tmp_path: Path) -> None:
+    result = command(tmp_path, "--source-file=~/rows.json")
+    assert repr((str(Path.home() / "rows.json"), 3, False, None)) in result.stdout
+
+
 def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     result = command(tmp_path, "--source-file", "none.json")
     assert (result.returncode, result.stdout) == (1, "")
