@@ -110,7 +110,7 @@ def _call(command: Callable[..., None], arguments: list[str]) -> None:
 
 
 def _as_typed(text: str) -> str:
-    """Return a text flag; the shell leaves the `~` of --flag=~/file as it is, so it is read here."""
+    """Return a text flag; a shell leaves the `~` of --flag=~/file for us to read."""
     return os.path.expanduser(text)
 
 
