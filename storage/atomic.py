@@ -1,30 +1,41 @@
-"""Write a file or a directory whole or not at all: build beside the target, then rename."""
+"""Write a file or a directory whole or not at all: build beside the target, then rename.
 
+What is being built is locked, so that what a killed process left can be told apart and removed.
+"""
+
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.manifest import MANIFEST, read_manifest, write_manifest
+
+_PARTIAL = ".partial"
 
 
 @contextmanager
 def new_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block ends without an exception."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
+    _prepare(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
     partial = Path(name)
     try:
-        yield partial
-        partial.chmod(0o644)
-        _flush_to_disk(partial)
-        partial.replace(path)
+        # Some network file systems know no locks; there, nothing left behind is removed either.
+        with suppress(OSError):
+            _lock(handle)
+        with _named(path):
+            yield partial
+            partial.chmod(0o644)
+            _flush_to_disk(partial)
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextmanager
@@ -36,18 +47,23 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_foreign_directory(path, kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    _prepare(path)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
+    handle = os.open(partial, os.O_RDONLY)
     try:
-        yield partial
-        write_manifest(partial, kind)
-        for file in sorted(partial.rglob("*")):
-            if file.is_file():
-                _flush_to_disk(file)
-        partial.chmod(0o755)
-        _replace_directory(partial, path)
+        with suppress(OSError):
+            _lock(handle)
+        with _named(path):
+            yield partial
+            write_manifest(partial, kind)
+            for file in sorted(partial.rglob("*")):
+                if file.is_file():
+                    _flush_to_disk(file)
+            partial.chmod(0o755)
+            _replace_directory(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        os.close(handle)
 
 
 def refuse_foreign_directory(path: Path | str, kind: str) -> None:
@@ -69,6 +85,41 @@ def refuse_foreign_directory(path: Path | str, kind: str) -> None:
             f"{path} exists and was not written by this command (it has no {MANIFEST} of kind "
             f"{kind!r}); name another directory or remove that one"
         )
+
+
+def _prepare(path: Path) -> None:
+    """Make the directory that `path` goes to, and remove what a killed process left there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise FileExistsError(
+            f"{path} cannot be written: a file stands where a directory is wanted"
+        ) from None
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
+        with suppress(OSError):
+            handle = os.open(partial, os.O_RDONLY)
+            try:
+                # Refused while the process that builds it lives.
+                _lock(handle)
+                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+            finally:
+                os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Lock an open file or directory until it is closed; OSError where another process has it."""
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an error that names no file, such as a full disk's, name what was to be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.strerror is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def _replace_directory(partial: Path, path: Path) -> None:

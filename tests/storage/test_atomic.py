@@ -1,6 +1,10 @@
 """Files and directories appear whole or not at all."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +85,58 @@ def test_a_directory_of_another_kind_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(FileExistsError, match="holds 'model', and this command writes 'dataset'"),
         new_directory(tmp_path / "out", "dataset"),
+    ):
+        pass
+
+
+BUILD = """
+import sys
+from storage.atomic import new_directory, new_file
+path, what = sys.argv[1:]
+with new_file(path) if what == "file" else new_directory(path, "thing"):
+    print("building", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_builds_is_not(
+    tmp_path: Path, what: str
+) -> None:
+    def build() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", BUILD, str(tmp_path / "out"), what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None and process.stdout.readline() == "building\n"
+        return process
+
+    with build() as killed:
+        os.kill(killed.pid, signal.SIGKILL)
+    assert len(list(tmp_path.iterdir())) == 1
+    with build() as first, build() as second:
+        assert len(list(tmp_path.iterdir())) == 2
+        first.communicate("")
+        second.communicate("")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_names_what_was_to_be_written(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*out'"),
+        new_file(tmp_path / "out"),
+    ):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_file_in_the_place_of_a_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with (
+        pytest.raises(FileExistsError, match="notes/out cannot be written: a file stands where"),
+        new_directory(tmp_path / "notes" / "out", "thing"),
     ):
         pass
 
