@@ -16,7 +16,8 @@ def read_dialogs(file: Path | str) -> list[Conversation]:
     """
     path = Path(file).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; wanted a JSON list of dialogs")
+        found = "is a directory" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{path} {found}; wanted a JSON list of dialogs")
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:

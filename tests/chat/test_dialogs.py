@@ -75,3 +75,8 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, problem: str) -
     with pytest.raises(ValueError, match=problem) as caught:
         read_dialogs(file)
     assert "\n" not in str(caught.value)
+
+
+def test_a_directory_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is a directory; wanted a JSON list of dialogs"):
+        read_dialogs(tmp_path)
