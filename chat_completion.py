@@ -13,7 +13,7 @@ from chat.dialogs import read_dialogs
 from chat.formats import find_format
 from chat.tokenizer import load_tokenizer
 from chat.transcript import call_lines, conversation_lines
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from evaluation.replies import Answer, Speaker
 from model.adapter import read_adapter
 from model.config import ModelConfig
@@ -98,13 +98,13 @@ def _answer_lines(answer: Answer) -> Iterator[str]:
 def _say_what_is_next(directory: Path, lora_ckpt_path: str | None) -> None:
     if lora_ckpt_path is not None:
         print_next(
-            f"python scripts/convert_lora_weights.py --base-ckpt-path {directory} "
-            f"--lora-ckpt-path {lora_ckpt_path} --output-dir D"
+            f"python scripts/convert_lora_weights.py --base-ckpt-path {typed(directory)} "
+            f"--lora-ckpt-path {typed(lora_ckpt_path)} --output-dir D"
         )
     else:
         print_next(
-            f"python scripts/convert_to_meta_weights.py --config-file {directory} "
-            f"--ckpt-file {directory} --num-shards 1 --output-dir D"
+            f"python scripts/convert_to_meta_weights.py --config-file {typed(directory)} "
+            f"--ckpt-file {typed(directory)} --num-shards 1 --output-dir D"
         )
 
 

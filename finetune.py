@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from console.command import print_next, run
+from console.command import print_next, run, typed
 
 if TYPE_CHECKING:
     from training.config import Config
@@ -43,19 +43,20 @@ def main(
 
 def _say_what_is_next(config: "Config") -> None:
     final = config.run_dir / "final"
-    watch = f"tensorboard --logdir {config.logging.output_dir}"
+    watch = f"tensorboard --logdir {typed(config.logging.output_dir)}"
     if config.lora is None:
         print_next(
             watch,
-            f"python chat_completion.py --ckpt_dir {final} "
-            f"--tokenizer_path {final}/tokenizer.model",
+            f"python chat_completion.py --ckpt_dir {typed(final)} "
+            f"--tokenizer_path {typed(final / 'tokenizer.model')}",
         )
     else:
         print_next(
             watch,
-            f"python scripts/convert_lora_weights.py --config-dir {final} "
-            f"--base-ckpt-path {config.model.checkpoint_dir} --lora-ckpt-path {final} "
-            f"--output-dir {config.run_dir}/merged",
+            f"python scripts/convert_lora_weights.py --config-dir {typed(final)} "
+            f"--base-ckpt-path {typed(config.model.checkpoint_dir)} "
+            f"--lora-ckpt-path {typed(final)} "
+            f"--output-dir {typed(config.run_dir / 'merged')}",
         )
 
 

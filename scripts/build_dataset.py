@@ -5,10 +5,12 @@
 Every assistant turn is trained. No conversation is ever cut.
 """
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from data.building import Settings, build_dataset
 
 
@@ -48,7 +50,11 @@ def main(
         if left_out:
             console.print(f"Left out as {reason}: {len(left_out)}, listed in dataset.json")
     console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
-    print_next(f"python finetune.py --data.dataset_dir={save_dir}")
+    command = f"python finetune.py --data.dataset_dir={typed(save_dir)}"
+    model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
+    if (model / "params.json").is_file():
+        command += f" --model.checkpoint_dir={typed(model)}"
+    print_next(command)
 
 
 if __name__ == "__main__":

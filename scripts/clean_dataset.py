@@ -7,7 +7,7 @@ Reads raw Glaive v2 and ShareGPT tool conversations, as a JSON list or as JSON L
 
 from rich.console import Console
 
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from data.cleaning import Settings, clean_file
 
 
@@ -43,7 +43,7 @@ def main(
         console.print(audit.table())
     console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
     print_next(
-        f"python scripts/build_dataset.py --source-file {save_file} "
+        f"python scripts/build_dataset.py --source-file {typed(save_file)} "
         "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME"
     )
 

@@ -9,8 +9,9 @@ little more memory than its largest tensor.
 
 from rich.filesize import decimal
 
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from model.conversion import convert_from_meta
+from model.directory import TOKENIZER_FILE
 
 
 def main(llama3_dir: str, output_dir: str) -> None:
@@ -31,8 +32,8 @@ def main(llama3_dir: str, output_dir: str) -> None:
     if done.left_out:
         print(f"{done.left_out} x rope.freqs left out: the model computes them")
     print_next(
-        f"python chat_completion.py --ckpt_dir {done.directory} "
-        f"--tokenizer_path {done.directory}/tokenizer.model",
+        f"python chat_completion.py --ckpt_dir {typed(done.directory)} "
+        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}",
         "python scripts/clean_dataset.py --source-file F --save-file ./datasets/cleaned.json",
     )
 

@@ -12,8 +12,10 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from chat.tokenizer import load_tokenizer
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from model.adapter import read_adapter
+from model.config import PARAMS_FILE
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from model.merge import MERGE_FILE, Base, merge_checkpoint, open_base
 from model.merge_proof import Proof
 from model.tokenizer_file import check_tokenizer
@@ -54,10 +56,11 @@ def main(
     )
     _print_proof(done.proof, done.directory)
     print_next(
-        f"python chat_completion.py --ckpt_dir {done.directory} "
-        f"--tokenizer_path {done.directory}/tokenizer.model",
-        f"python scripts/convert_to_meta_weights.py --config-file {done.directory}/params.json "
-        f"--ckpt-file {done.directory}/consolidated.safetensors --num-shards 1 --output-dir D",
+        f"python chat_completion.py --ckpt_dir {typed(done.directory)} "
+        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}",
+        "python scripts/convert_to_meta_weights.py "
+        f"--config-file {typed(done.directory / PARAMS_FILE)} "
+        f"--ckpt-file {typed(done.directory / WEIGHTS_FILE)} --num-shards 1 --output-dir D",
     )
 
 

@@ -8,7 +8,7 @@ Undoes `convert_from_meta_weights.py`: the shards of a round trip hold the same 
 
 from rich.filesize import decimal
 
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from model.conversion import convert_to_meta
 
 
@@ -27,13 +27,13 @@ def main(
     done = convert_to_meta(config_file, ckpt_file, num_shards, output_dir, dtype)
     print(
         f"{done.shards} shard{'s' * (done.shards > 1)} in {done.directory}: "
-        f"{done.tensors} tensors each, {decimal(done.bytes)}, {', '.join(done.dtypes)}; "
-        "read back and compared with the model bit for bit"
+        f"{done.tensors} tensors{' each' * (done.shards > 1)}, {decimal(done.bytes)}, "
+        f"{', '.join(done.dtypes)}; read back and compared with the model bit for bit"
     )
     print_next(
         "python convert_checkpoint.py "
-        f"--meta_ckpt_dir {done.directory} --output_dir ./tensorrt_llm --dtype {done.dtypes[0]}"
-        "  (in TensorRT-LLM's examples for Llama)"
+        f"--meta_ckpt_dir {typed(done.directory)} --output_dir ./tensorrt_llm "
+        f"--dtype {done.dtypes[0]}  (in TensorRT-LLM's examples for Llama)"
     )
 
 

@@ -6,7 +6,7 @@ The weights are noise: such a model shows that commands fit together and what th
 nothing about tool calls.
 """
 
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from model.random_meta import write_random_meta
 
 
@@ -35,8 +35,8 @@ def main(
         "It is untrained: what it says is noise."
     )
     print_next(
-        f"python scripts/convert_from_meta_weights.py --llama3-dir {output_dir} "
-        f"--output-dir {output_dir.rstrip('/')}-native"
+        f"python scripts/convert_from_meta_weights.py --llama3-dir {typed(output_dir)} "
+        f"--output-dir {typed(output_dir.rstrip('/') + '-native')}"
     )
 
 

@@ -151,7 +151,7 @@ def test_an_unmerged_checkpoint_is_refused_with_the_command_that_merges_it(
         ("dialogs", "nowhere.json", "nowhere.json does not exist"),
         ("tokenizer_path", "nowhere.model", "no tokenizer at nowhere.model"),
         ("chat_format", "lama3", "did you mean llama3?"),
-        ("top_p", 2, "top_p is 2, wanted"),
+        ("top_p", 2, "top_p is 2.0, wanted"),
     ],
 )
 def test_what_cannot_be_used_is_named(chat: Chat, flag: str, value: object, problem: str) -> None:

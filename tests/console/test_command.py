@@ -1,12 +1,17 @@
 """What a command does with its flags, its errors and its exit code, in real processes."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from console.command import typed
+
 SCRIPT = '''
+import time
+
 from console.command import print_next, run
 
 
@@ -23,6 +28,14 @@ def main(source_file: str, limit: int = 3, remove_no_fc: bool = False, note: str
         raise FileNotFoundError("none.json is missing; make it")
     if source_file == "bug":
         raise KeyError("inner")
+    if source_file == "full":
+        raise OSError(28, "No space left on device", "out.json")
+    if source_file == "slow":
+        try:
+            print("working", flush=True)
+            time.sleep(60)
+        finally:
+            print("tidied", flush=True)
     print(repr((source_file, limit, remove_no_fc, note)))
     print_next("python next.py --flag [x]")
 
@@ -73,6 +86,31 @@ def test_a_bug_is_one_line_that_names_debug(tmp_path: Path) -> None:
     )
 
 
+def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
+    result = command(tmp_path, "--source-file", "full")
+    assert (result.returncode, result.stderr) == (1, "error: out.json: No space left on device\n")
+
+
+def test_a_terminated_command_tidies_up_and_leaves_with_143(tmp_path: Path) -> None:
+    script = tmp_path / "copy_rows.py"
+    script.write_text(SCRIPT)
+    with subprocess.Popen(
+        [sys.executable, str(script), "--source-file=slow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "working\n"
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out, errors) == (143, "tidied\n", "error: terminated\n")
+
+
+def test_a_path_is_quoted_where_a_shell_would_split_it() -> None:
+    assert [typed(Path("a/b.json")), typed("a b")] == ["a/b.json", "'a b'"]
+    assert typed("~/my models/base") == "~/'my models/base'"
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = command(tmp_path, "--source-file", "none.json", "--debug")
     assert result.returncode == 1
@@ -85,6 +123,11 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
         (["--sorce-file", "a"], "unknown flag --sorce-file; did you mean --source-file?"),
         ([], "missing --source-file"),
         (["--source-file", "a", "--verbose"], "unknown flag --verbose"),
+        (["--source-file", "a", "--limit", "x"], "--limit wants a whole number, found 'x'"),
+        (
+            ["--source-file", "a", "--remove-no-fc", "b"],
+            "--remove-no-fc wants no value, or true or false, found 'b'",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_refused_before_any_work(

@@ -1,5 +1,7 @@
 """scripts/build_dataset.py as a user types it, on real rows and with the real tokenizer."""
 
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,30 @@ def test_real_rows_become_a_dataset_and_the_next_command_trains_on_it(
         assert train.tokens(index)[-1] == 128009 and train.trained(index)[-1]
     for text in (f"{train.total_tokens:,}", f"{len(validation)}", "trained", "finetune.py"):
         assert text in done.stdout
+
+
+def test_the_next_command_names_the_model_whose_tokenizer_was_used_as_a_shell_reads_it(
+    shared: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "my model"
+    model.mkdir()
+    shutil.copy(shared / "tokenizers/llama3/tokenizer.model", model)
+    (model / "params.json").write_text("{}")
+    dataset = tmp_path / "my dataset"
+    done = command(
+        "--source-file",
+        cleaned,
+        "--save-dir",
+        dataset,
+        "--tokenizer-file",
+        model / "tokenizer.model",
+    )
+    assert shlex.split(done.stdout.splitlines()[-1]) == [
+        "python",
+        "finetune.py",
+        f"--data.dataset_dir={dataset}",
+        f"--model.checkpoint_dir={model}",
+    ]
 
 
 def test_what_is_too_long_is_one_line_with_exit_code_1_and_nothing_is_written(

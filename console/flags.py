@@ -1,0 +1,120 @@
+"""What may stand on a command line: known flags, each with a value of its kind, nothing else."""
+
+import difflib
+import inspect
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+WORDS_FOR_BOOL = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+class UsageError(Exception):
+    """The command line itself is wrong."""
+
+
+def check_flags(command: Callable[..., None], arguments: list[str]) -> None:
+    """Refuse what the command does not take before any work; fire would only notice it afterwards.
+
+    Values that stand without a flag fill the required flags in their order.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(command).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
+    given, words = _split(arguments)
+    if len(parameters) == len(inspect.signature(command).parameters):
+        _refuse_unknown(given, list(parameters))
+    for name in given:
+        if name in parameters and given[name] is None and kind_of(command, name) in (str, Path):
+            raise UsageError(f"{flag_of(name)} wants a value")
+    missing = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and name not in given
+    ]
+    if len(words) > len(missing):
+        raise UsageError(f"unexpected {words[len(missing)]!r}; every value follows its flag")
+    if missing[len(words) :]:
+        raise UsageError("missing " + ", ".join(map(flag_of, missing[len(words) :])))
+
+
+def value_readers(command: Callable[..., None]) -> dict[str, Callable[[str], Any]]:
+    """Return for each flag how its text is read; UsageError where it is not of the flag's kind."""
+    read: dict[str, Callable[[str], Any]] = {}
+    for name in inspect.signature(command).parameters:
+        kind = kind_of(command, name)
+        if kind in (str, Path):
+            # A shell leaves the `~` of --flag=~/file for us to read.
+            read[name] = os.path.expanduser
+        elif kind in _NUMBERS:
+            read[name] = partial(_read, name, kind)
+    return read
+
+
+def kind_of(command: Callable[..., None], name: str) -> Any:
+    """Return the type of a flag's value; `int | None` counts as int."""
+    kind = typing.get_type_hints(command).get(name)
+    if isinstance(kind, types.UnionType):
+        kinds = [part for part in kind.__args__ if part is not type(None)]
+        return kinds[0] if len(kinds) == 1 else None
+    return kind
+
+
+def flag_of(name: str) -> str:
+    """Return `--save-file` for save_file."""
+    return "--" + name.replace("_", "-")
+
+
+def _split(arguments: list[str]) -> tuple[Mapping[str, str | None], list[str]]:
+    """Return the flags with their values (None: nothing follows), and the words without a flag."""
+    given: dict[str, str | None] = {}
+    words = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument.startswith("--") and len(argument) > 2:
+            name, equals, value = argument[2:].partition("=")
+            follows = not equals and bool(rest) and not rest[0].startswith("--")
+            given[name.replace("-", "_")] = value if equals else rest.pop(0) if follows else None
+        elif argument.startswith("-"):
+            raise UsageError(f"unknown flag {argument}")
+        else:
+            words.append(argument)
+    return given, words
+
+
+def _refuse_unknown(given: Mapping[str, str | None], known: list[str]) -> None:
+    # fire also reads --noflag as flag=False
+    unknown = sorted(
+        name for name in given if name not in known and name.removeprefix("no") not in known
+    )
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean {flag_of(close[0])}?" if close else ""
+        raise UsageError(f"unknown flag {flag_of(unknown[0])}{hint}")
+
+
+def _bool(text: str) -> bool:
+    return WORDS_FOR_BOOL[text.lower()]
+
+
+_NUMBERS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    bool: (_bool, "no value, or true or false"),
+}
+
+
+def _read(name: str, kind: Any, text: str) -> Any:
+    read, wanted = _NUMBERS[kind]
+    try:
+        return read(text)
+    except (ValueError, KeyError):
+        found = "nothing" if text == "True" else repr(text)
+        raise UsageError(f"{flag_of(name)} wants {wanted}, found {found}") from None

@@ -1,0 +1,96 @@
+"""What a command line may hold, told before any work."""
+
+from pathlib import Path
+
+import pytest
+
+from console.flags import UsageError, check_flags, kind_of, value_readers
+
+
+def copy(
+    source_file: str,
+    save_file: str,
+    limit: int = 3,
+    share: float = 0.5,
+    most: int | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Stand for a command."""
+
+
+def settings(config_file: str = "c.json", resume: bool = False, **overrides: object) -> None:
+    """Stand for a command that takes any setting."""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--source-file a --save-file b",
+        "--source_file=a --save-file=b --limit 4 --share -1 --dry-run",
+        "a b --limit=4",
+        "a --save-file b --dry-run true",
+    ],
+)
+def test_flags_in_either_spelling_and_required_values_in_their_order_pass(line: str) -> None:
+    check_flags(copy, line.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "missing --source-file, --save-file"),
+        ("a", "missing --save-file"),
+        ("--source-file --save-file b", "--source-file wants a value"),
+        ("--source-file a --save-file", "--save-file wants a value"),
+        ("--source-file a --save-file b c", "unexpected 'c'; every value follows its flag"),
+        ("a b c", "unexpected 'c'; every value follows its flag"),
+        ("-s a --save-file b", "unknown flag -s"),
+        ("a b --limt 3", "unknown flag --limt; did you mean --limit"),
+    ],
+)
+def test_what_a_command_does_not_take_is_refused(line: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_flags(copy, line.split())
+
+
+def test_a_word_beside_a_switch_is_not_taken_for_another_flag() -> None:
+    check_flags(settings, ["--resume", "--training.epochs=1"])
+    with pytest.raises(UsageError, match=r"--resume wants no value, or true or false, found 'x'"):
+        value_readers(settings)["resume"]("x")
+    with pytest.raises(UsageError, match=r"unexpected 'mine.json'"):
+        check_flags(settings, ["mine.json", "--resume"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "value"),
+    [
+        ("limit", "-2", -2),
+        ("most", "7", 7),
+        ("share", "1e-3", 0.001),
+        ("dry_run", "True", True),
+        ("dry_run", "false", False),
+        ("save_file", "1e5", "1e5"),
+        ("save_file", "~/x y", str(Path("~/x y").expanduser())),
+    ],
+)
+def test_values_are_read_as_their_kind(flag: str, text: str, value: object) -> None:
+    assert value_readers(copy)[flag](text) == value
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "message"),
+    [
+        ("limit", "many", "--limit wants a whole number, found 'many'"),
+        ("limit", "2.5", "--limit wants a whole number, found '2.5'"),
+        ("most", "True", "--most wants a whole number, found nothing"),
+        ("share", "15%", "--share wants a number, found '15%'"),
+        ("dry_run", "extra", "--dry-run wants no value, or true or false, found 'extra'"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(flag: str, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        value_readers(copy)[flag](text)
+
+
+def test_the_kind_of_an_optional_value_is_that_of_the_value() -> None:
+    assert (kind_of(copy, "most"), kind_of(copy, "source_file")) == (int, str)
