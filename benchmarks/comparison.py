@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from benchmarks.measure import peak_of_process, peak_on_cuda, timed
+from benchmarks.measure import matmul_rate, peak_of_process, peak_on_cuda, timed
 from benchmarks.ours import Ours, Step, add_adapter, random_base, random_batches
 from benchmarks.peer import TransformersPeft, hugging_face_base
 from benchmarks.report import Comparison, Figures, Parity, Settings
@@ -20,7 +20,7 @@ from benchmarks.sizes import SIZES
 from data.batches import Batches
 from model.config import ModelConfig
 from model.weights import expected_shapes
-from training.flops import matmul_rate, step_flops
+from training.flops import step_flops
 
 LOSS_TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4
@@ -53,6 +53,7 @@ def compare(
     fit. `say` is told what is under way.
     """
     start = time.perf_counter()
+    gc.collect()  # what an earlier size held
     config = SIZES[name].model
     _require_memory(name, config, settings.device)
     torch.set_num_threads(settings.threads)
@@ -68,7 +69,7 @@ def compare(
     steps = [ours.batches.step(number) for number in range(1, 1 + len(samples[0]))]
     operations = sum(step_flops(ours.model, batches) for batches in steps)
     tokens = sum(len(batch.tokens) for batches in steps for batch in batches)
-    rate = matmul_rate(ours.device, torch.bfloat16, seconds=2.0)
+    rate = matmul_rate(settings.device, settings.threads)
     (our_loss, our_peak), (peer_loss, peer_peak) = warm_ups
     if settings.device == "cpu":
         say(f"{name}: measuring memory in fresh processes")

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from benchmarks.ours import Step
+from training import flops
 
 Result = TypeVar("Result")
 
@@ -29,6 +30,20 @@ def timed(step: Callable[[int], Step], number: int, device: str, threads: int) -
     start = time.process_time()
     tokens = step(number).tokens
     return tokens * threads / (time.process_time() - start)
+
+
+def matmul_rate(device: str, threads: int) -> float:
+    """Return the operations per second of a large bfloat16 product, by the clock of `timed`."""
+    if device == "cuda":
+        return flops.matmul_rate(torch.device(device), torch.bfloat16, seconds=2.0)
+    size = 1024
+    a, b = torch.randn(2, size, size).bfloat16()
+    best = float("inf")
+    for _ in range(200):
+        start = time.process_time()
+        a @ b
+        best = min(best, time.process_time() - start)
+    return 2 * size**3 * threads / best
 
 
 def peak_on_cuda(work: Callable[[], Result]) -> tuple[Result, int]:

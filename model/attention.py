@@ -28,7 +28,9 @@ class Documents:
         self.offsets = tuple(offsets)
         self.lengths = tuple(b - a for a, b in pairwise(offsets))
         self.longest = max(self.lengths)
-        self.offsets_tensor = torch.tensor(self.offsets, dtype=torch.int32, device=device)
+        # made on the CPU and sent without waiting: a constructor on the device would stop for it
+        offsets_tensor = torch.tensor(self.offsets, dtype=torch.int32)
+        self.offsets_tensor = offsets_tensor.to(device, non_blocking=True)
 
     def layer(self, index: int) -> "Documents":
         """Return what layer `index` attends with: the same documents for every layer."""

@@ -133,6 +133,18 @@ def test_repeating_stops_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> Non
     assert taken == [1, 1]
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_comparison_on_a_gpu_measures_speed_and_memory_of_both_sides() -> None:
+    found = compare("tiny", Settings("cuda", 1, "padded", 2), 60.0, lambda line: None)
+    assert found.parity.gradient_difference < 1e-4
+    for side in (found.ours, found.peer):
+        assert len(side.tokens_per_second) == 2 and side.median > 0
+        assert side.peak_bytes_over_base and side.peak_bytes_over_base > 2**20
+    assert found.ours.bfloat16_loss == pytest.approx(found.peer.bfloat16_loss, abs=0.05)
+    assert found.matmul_rate > 1e12
+
+
 def test_memory_of_a_process_counts_what_is_freed_again() -> None:
     peak = peak_of_process(lambda: torch.ones(16 * 2**20).sum().item())
     if peak is None:

@@ -1,0 +1,30 @@
+"""`make gpu-test` on a GPU image: torch, numpy and rich are there, some of our libraries are not."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BARE = """
+import sys
+for name in "fire pydantic jsonschema".split():
+    sys.modules[name] = None
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_gpu_tests_are_found_where_fire_pydantic_and_jsonschema_are_missing() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", BARE, "-p", "no:cacheprovider", "-m", "cuda", "--co", "tests"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = re.search(r"(\d+)/\d+ tests collected", ended.stdout)
+    assert found and int(found[1]) >= 10
