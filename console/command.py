@@ -116,7 +116,8 @@ def _call(command: Callable[..., None], arguments: list[str]) -> None:
 def _one_line(error: Exception) -> str:
     message = " ".join(str(error).split()) or "no message"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        # Where a copy or a rename failed, the second name is what was to be written.
+        return f"{error.filename2 or error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OSError)):
         return message
     return f"{type(error).__name__}: {message} (run again with --debug for the traceback)"

@@ -166,7 +166,12 @@ def _lay_over(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(inner, dict):
             raise ValueError(f"--{key}: {section!r} is a value, not a section")
         values = inner
-    values[last] = value
+    values[last] = _as_json(value)
+
+
+def _as_json(value: Any) -> Any:
+    """Return a flag's value as a file would hold it: `null` is none."""
+    return None if value == "null" else value
 
 
 def _first_problem(error: ValidationError) -> str:

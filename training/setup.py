@@ -1,5 +1,6 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -104,9 +105,20 @@ def open_checkpoints(config: Config, resume: bool) -> Checkpoints:
         config.lora.adapter() if config.lora else None,
         config.checkpoint.keep_last,
     )
+    refuse_read_only(config.run_dir)
     if not resume:
         checkpoints.refuse_existing_run()
     return checkpoints
+
+
+def refuse_read_only(directory: Path) -> None:
+    """Raise PermissionError where nothing can be written, before hours of training find out."""
+    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise PermissionError(
+            f"{directory} cannot be written: {nearest} is read-only or no directory; "
+            "choose another checkpoint.output_dir"
+        )
 
 
 def train(

@@ -29,7 +29,7 @@ def main(source_file: str, limit: int = 3, remove_no_fc: bool = False, note: str
     if source_file == "bug":
         raise KeyError("inner")
     if source_file == "full":
-        raise OSError(28, "No space left on device", "out.json")
+        raise OSError(28, "No space left on device", "in.json", None, "out.json")
     if source_file == "slow":
         try:
             print("working", flush=True)

@@ -31,6 +31,11 @@ def test_null_lora_means_full_training_and_a_flag_can_bring_it_back(file: Path) 
     assert read_config(file, {"lora.rank": 2}).lora.rank == 2
 
 
+def test_null_is_none_in_a_flag_too(file: Path) -> None:
+    config = read_config(file, {"lora": "null", "validation.every": "null"})
+    assert (config.lora, config.validation.every) == (None, None)
+
+
 def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) -> None:
     config = read_config(file, {"lora.targets": ["wq", "wv"]})
     saved = tmp_path / "config.json"

@@ -12,7 +12,7 @@ import finetune
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
 from storage.manifest import sha256_of_file
 from training.config import Config
-from training.setup import find_device, open_splits
+from training.setup import find_device, open_checkpoints, open_splits
 
 Settings = Callable[..., Config]
 
@@ -69,3 +69,12 @@ def test_a_device_that_is_not_there_is_said() -> None:
     assert find_device("auto") == torch.device("cpu")
     with pytest.raises(ValueError, match="torch sees no CUDA device; use 'auto' or 'cpu'"):
         find_device("cuda")
+
+
+def test_a_place_for_checkpoints_that_cannot_be_written_is_refused_before_training(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "notes").write_text("mine")
+    config = settings(checkpoint__output_dir=str(tmp_path / "notes"))
+    with pytest.raises(PermissionError, match=r"notes/run cannot be written: .*notes is read-only"):
+        open_checkpoints(config, resume=False)
