@@ -1,4 +1,4 @@
-"""`make gpu-test` on a GPU image: torch, numpy and rich are there, some of our libraries are not."""
+"""`make gpu-test` on a GPU image, which has torch and numpy but not all of our libraries."""
 
 import os
 import re
