@@ -79,7 +79,8 @@ def _load(ckpt_dir: str, lora_ckpt_path: str | None) -> Transformer:
     on_gpu = torch.cuda.is_available()
     adapter = read_adapter(lora_ckpt_path) if lora_ckpt_path else None
     if adapter is not None:
-        adapter.check(ModelConfig.read(resolve_directory(ckpt_dir)), ckpt_dir)
+        directory = resolve_directory(ckpt_dir)
+        adapter.check(ModelConfig.read(directory), directory)
     model = load_model(ckpt_dir, "cuda" if on_gpu else "cpu", torch.bfloat16 if on_gpu else None)
     if adapter is not None:
         adapter.attach(model)

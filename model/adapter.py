@@ -1,5 +1,6 @@
 """Read a trained adapter from where a user has it, and see that it belongs to a model."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
-from model.directory import WEIGHTS_FILE, open_weights
+from model.directory import WEIGHTS_FILE, open_weights, weights_sha256
 from model.lora import (
     ADAPTER_FILE,
     LoraConfig,
@@ -19,22 +20,35 @@ from model.lora import (
 )
 from model.transformer import Transformer
 
+BASE_FILE = "base.json"
+
 
 @dataclass(frozen=True)
 class Adapter:
     """A trained adapter: its file, the directory of its settings, and its tensors by name.
 
-    `params` is None where no `params.json` lies beside `lora.json`.
+    `params` is None where no `params.json` lies beside `lora.json`, `base_sha256` (of the weights
+    it was trained on) where no `base.json` does.
     """
 
     file: Path
     directory: Path
     lora: LoraConfig
     params: ModelConfig | None
+    base_sha256: str | None
     state: Mapping[str, Tensor]
 
-    def check(self, config: ModelConfig, origin: str) -> None:
-        """Raise ValueError unless every tensor has its place in a model of `origin`."""
+    def check(self, config: ModelConfig, origin: Path) -> None:
+        """Raise ValueError unless this adapter was trained on the weights of directory `origin`.
+
+        Where a sha256 of the weights is not known on both sides, shapes and constants must do.
+        """
+        found = weights_sha256(origin)
+        if self.base_sha256 and found and self.base_sha256 != found:
+            raise ValueError(
+                f"{self.file} was trained on weights with sha256 {self.base_sha256[:12]}, and "
+                f"those in {origin} have {found[:12]}; name the base it was trained on"
+            )
         if self.params is not None and self.params != config:
             raise ValueError(_other_model(self.file, self.params, config, origin))
         with torch.device("meta"):
@@ -68,7 +82,25 @@ def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adap
                 f"{file}: {name} holds NaN or infinite values, so the training diverged; take an "
                 "earlier checkpoint, or train again with a lower learning rate"
             )
-    return Adapter(file, directory, lora, params, state)
+    return Adapter(file, directory, lora, params, base_sha256(directory), state)
+
+
+def write_base_record(directory: Path, base: Path) -> None:
+    """Write `base.json`: which weights what is trained here belongs to."""
+    text = json.dumps({"directory": str(base), "sha256": weights_sha256(base)}, indent=2)
+    (directory / BASE_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def base_sha256(directory: Path) -> str | None:
+    """Return the sha256 of the weights that a checkpoint belongs to; None where none is known."""
+    file = directory / BASE_FILE
+    if not file.is_file():
+        return None
+    try:
+        sha256 = json.loads(file.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); it was damaged") from None
+    return None if sha256 is None else str(sha256)
 
 
 def _adapter_file(path: Path) -> Path:
@@ -87,7 +119,7 @@ def _adapter_file(path: Path) -> Path:
     raise FileNotFoundError(f"{path} has no {ADAPTER_FILE}{hint}")
 
 
-def _other_model(file: Path, trained: ModelConfig, found: ModelConfig, origin: str) -> str:
+def _other_model(file: Path, trained: ModelConfig, found: ModelConfig, origin: Path) -> str:
     name = next(
         field.name
         for field in fields(ModelConfig)

@@ -26,6 +26,7 @@ from model.weights import (
     lora_message,
     shapes,
 )
+from storage.manifest import read_manifest
 
 WEIGHTS_FILE = "consolidated.safetensors"
 TOKENIZER_FILE = "tokenizer.model"
@@ -69,6 +70,15 @@ def weights_file(path: Path | str) -> Path:
         if (directory / name).is_file():
             return directory / name
     raise _no_weights(directory)
+
+
+def weights_sha256(directory: Path) -> str | None:
+    """Return the sha256 of a directory's weights as its manifest has it; None without one."""
+    try:
+        sha256 = read_manifest(directory)["files"][WEIGHTS_FILE]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(sha256)
 
 
 def open_weights(path: Path | str) -> dict[str, Tensor]:

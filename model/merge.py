@@ -72,7 +72,7 @@ def open_base(path: Path | str, adapter: Adapter) -> Base:
     config = ModelConfig.read(directory)
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
-    adapter.check(config, str(file))
+    adapter.check(config, file.parent)
     return Base(file, directory, config, tensors)
 
 

@@ -1,7 +1,7 @@
 """The checkpoints of a run: whole or absent, each with everything needed to use or resume it.
 
 checkpoints/NAME/step-000200/   adapter.safetensors  lora.json      (or consolidated.safetensors)
-                 best/          params.json          tokenizer.model
+                 best/          params.json  base.json  tokenizer.model
                  final/         config.json          progress.json  manifest.json
                                 state.safetensors    (steps only: masters, moments, RNG)
 """
@@ -17,8 +17,9 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from model.adapter import base_sha256, write_base_record
 from model.config import PARAMS_FILE
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, weights_sha256
 from model.lora import ADAPTER_FILE, LoraConfig
 from model.weights import DTYPES
 from storage.atomic import new_directory
@@ -116,6 +117,7 @@ class Checkpoints:
                 damaged.append(path)
                 continue
             self._refuse_other_settings(path)
+            self._refuse_other_base(path)
             progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
             _refuse_other_data(path, progress.data, data)
             backend.load(path)
@@ -137,10 +139,20 @@ class Checkpoints:
                 self.lora.write(partial)
             for name in (PARAMS_FILE, TOKENIZER_FILE):
                 shutil.copyfile(self.base_dir / name, partial / name)
+            write_base_record(partial, self.base_dir)
             _write_json(partial / CONFIG_FILE, self.config)
             _write_json(partial / PROGRESS_FILE, asdict(progress))
             if with_state:
                 backend.save(partial)
+
+    def _refuse_other_base(self, path: Path) -> None:
+        """The weights under a path may be others than those the run began with."""
+        before, now = base_sha256(path), weights_sha256(self.base_dir)
+        if before and now and before != now:
+            raise ValueError(
+                f"{path} was trained on weights with sha256 {before[:12]}, and those in "
+                f"{self.base_dir} have {now[:12]}; put the former back, or use another --name"
+            )
 
     def _refuse_other_settings(self, path: Path) -> None:
         """Resuming with other mathematics would be another run under the same name."""

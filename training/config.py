@@ -140,7 +140,10 @@ def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     """
     path = Path(file).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; start from configs/finetune.json")
+        raise FileNotFoundError(
+            f"{path} is missing; run in the project's folder, or name a file with --config-file "
+            "(configs/finetune.json is the one to start from)"
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

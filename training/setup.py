@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from data.batches import Batches, make_batch, whole_split
+from data.batches import Batches, make_batch, refuse_overlong, whole_split
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
 from model.directory import TOKENIZER_FILE, load_model, resolve_directory
@@ -73,6 +73,8 @@ def open_splits(config: Config) -> Splits:
             f"{config.data.dataset_dir}: train and validation hold the same conversations; "
             "rebuild the dataset with scripts/build_dataset.py"
         )
+    for split in (train, validation):
+        refuse_overlong(split, config.training.micro_batch_tokens)
     return Splits(train, validation)
 
 

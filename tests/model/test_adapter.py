@@ -8,8 +8,9 @@ from native_directories import write_adapter, write_native
 from safetensors.torch import save_file
 from tiny_models import TINY
 
-from model.adapter import read_adapter
+from model.adapter import read_adapter, write_base_record
 from model.lora import LoraConfig
+from storage.manifest import write_manifest
 
 LORA = LoraConfig(rank=4, alpha=8.0, targets=("wq", "wv"))
 
@@ -20,7 +21,7 @@ def test_a_checkpoint_directory_and_its_file_are_the_same_adapter(tmp_path: Path
         adapter = read_adapter(path)
         assert (adapter.lora, adapter.params) == (LORA, TINY)
         assert all(torch.equal(adapter.state[name], tensor) for name, tensor in state.items())
-        adapter.check(TINY, "base")
+        adapter.check(TINY, Path("base"))
 
 
 @pytest.mark.parametrize("name", ["lora_state.pt", "lora_state.pth", "lora_state.safetensors"])
@@ -103,11 +104,23 @@ def test_every_tensor_has_its_place(tmp_path: Path, change, problem: str) -> Non
     change(state)
     save_file(state, tmp_path / "lora" / "adapter.safetensors")
     with pytest.raises(ValueError, match=problem):
-        read_adapter(tmp_path / "lora").check(TINY, "base")
+        read_adapter(tmp_path / "lora").check(TINY, Path("base"))
 
 
 def test_targets_the_model_does_not_have_are_named(tmp_path: Path) -> None:
     write_adapter(tmp_path / "lora", TINY, LORA)
     LoraConfig(rank=4, alpha=8.0, targets=("wq", "q_proj")).write(tmp_path / "lora")
     with pytest.raises(ValueError, match="lora target 'q_proj' matches no linear layer"):
-        read_adapter(tmp_path / "lora").check(TINY, "base")
+        read_adapter(tmp_path / "lora").check(TINY, Path("base"))
+
+
+def test_an_adapter_of_other_weights_of_the_same_shape_is_refused(tmp_path: Path) -> None:
+    bases = [write_native(tmp_path / str(seed), TINY, seed=seed) for seed in (0, 1)]
+    for base in bases:
+        write_manifest(base, "native model")
+    write_adapter(tmp_path / "lora", TINY, LoraConfig(rank=2))
+    write_base_record(tmp_path / "lora", bases[0])
+    adapter = read_adapter(tmp_path / "lora")
+    adapter.check(TINY, bases[0])
+    with pytest.raises(ValueError, match=r"was trained on weights with sha256 .* name the base"):
+        adapter.check(TINY, bases[1])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
-from storage.manifest import damaged_files
+from storage.manifest import damaged_files, write_manifest
 from training.backends import NativeBackend
 from training.config import Config
 from training.setup import build_model, open_checkpoints, open_splits, train
@@ -49,7 +49,14 @@ def test_a_checkpoint_is_self_sufficient_and_matches_its_manifest(
     config = settings()
     train_run(config)
     weights = {"adapter.safetensors", "lora.json"}
-    common = {"params.json", "tokenizer.model", "config.json", "progress.json", "manifest.json"}
+    common = {
+        "params.json",
+        "base.json",
+        "tokenizer.model",
+        "config.json",
+        "progress.json",
+        "manifest.json",
+    }
     for name in names(config):
         files = {path.name for path in (config.run_dir / name).iterdir()}
         state = {"state.safetensors"} if name.startswith("step") else set()
@@ -226,3 +233,19 @@ def test_sigterm_ends_the_run_with_the_step_it_came_in(settings: Settings) -> No
         train(config, open_splits(config), open_checkpoints(config, False), backend, False)
     assert "step-000003" in names(config)
     assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_resuming_on_other_weights_under_the_same_path_is_refused(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings()
+    base = Path(config.model.checkpoint_dir)
+    write_manifest(base, "native model")
+    train_run(config)
+    weights = load_file(base / "consolidated.safetensors")
+    save_file(
+        {name: 2 * tensor for name, tensor in weights.items()}, base / "consolidated.safetensors"
+    )
+    write_manifest(base, "native model")
+    with pytest.raises(ValueError, match="was trained on weights with sha256"):
+        train_run(config, resume=True)

@@ -83,7 +83,7 @@ def test_a_file_that_is_no_configuration_is_refused(file: Path, content: str, me
 
 
 def test_a_missing_file_names_where_to_start(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"start from configs/finetune.json"):
+    with pytest.raises(FileNotFoundError, match=r"is missing; run in the project's folder"):
         read_config(tmp_path / "none.json")
 
 
