@@ -92,7 +92,8 @@ def random_tensors(config: ModelConfig, seed: int) -> Iterator[tuple[str, Tensor
     for number, (name, shape) in enumerate(expected_shapes(config).items()):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
         if len(shape) == 1:
-            yield name, torch.ones(shape)
+            # Norms lie whole in every shard; noise in them tells the shards of two models apart.
+            yield name, torch.randn(shape, generator=generator).mul_(0.05).add_(1)
             continue
         scale = {EMBEDDING: 1.0, OUTPUT: _OUTPUT_SCALE}.get(name, shape[-1] ** -0.5)
         yield name, torch.randn(shape, generator=generator).mul_(scale)

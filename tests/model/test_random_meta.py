@@ -55,3 +55,12 @@ def test_what_cannot_be_made_is_refused_and_nothing_is_left(tmp_path: Path, chan
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         write_random_meta(tmp_path / "base", **{**asked, **changed})
     assert not list(tmp_path.iterdir())
+
+
+def test_shards_of_two_random_models_are_told_apart(tmp_path: Path):
+    for seed in (0, 1):
+        write_random_meta(tmp_path / str(seed), "tiny", 2, TOKENIZER, seed=seed)
+    second = tmp_path / "0" / "consolidated.01.pth"
+    second.write_bytes((tmp_path / "1" / "consolidated.01.pth").read_bytes())
+    with pytest.raises(ValueError, match=r"consolidated.01.pth are not shards of one model"):
+        read_meta(tmp_path / "0")
