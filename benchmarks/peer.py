@@ -73,7 +73,7 @@ class TransformersPeft:
     def __init__(self, base: Any, ours: Ours, mode: str) -> None:
         from peft import LoraConfig, get_peft_model
 
-        self.name = "Transformers + PEFT" if mode == "padded" else "the same, by hand"
+        self.name = "Transformers + PEFT" if mode == "padded" else "Transformers, by hand"
         self.device = ours.device
         self.batches: Batches = ours.batches
         self._losses = self._padded_losses if mode == "padded" else self._losses_one_by_one
