@@ -35,8 +35,8 @@ class Adapter:
     directory: Path
     lora: LoraConfig
     params: ModelConfig | None
-    base_sha256: str | None
     state: Mapping[str, Tensor]
+    base_sha256: str | None = None
 
     def check(self, config: ModelConfig, origin: Path) -> None:
         """Raise ValueError unless this adapter was trained on the weights of directory `origin`.
@@ -82,7 +82,7 @@ def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adap
                 f"{file}: {name} holds NaN or infinite values, so the training diverged; take an "
                 "earlier checkpoint, or train again with a lower learning rate"
             )
-    return Adapter(file, directory, lora, params, base_sha256(directory), state)
+    return Adapter(file, directory, lora, params, state, base_sha256(directory))
 
 
 def write_base_record(directory: Path, base: Path) -> None:
