@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal
 from torch import Tensor
 
 from console.progress import byte_bar
@@ -102,8 +103,8 @@ def require_space(target: Path, bytes_wanted: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < bytes_wanted + _SPARE_BYTES:
         raise OSError(
-            f"{target} needs {bytes_wanted / 1e9:,.1f} GB and its disk has {free / 1e9:,.1f} GB "
-            "free; make room or name a directory elsewhere"
+            f"{target} needs {decimal(bytes_wanted)} and its disk has {decimal(free)} free; "
+            "make room or name a directory elsewhere"
         )
 
 

@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from model.lora import ALL_LINEARS, LoraConfig
 
@@ -42,6 +49,13 @@ class LoraSection(Section):
     alpha: float = Field(16.0, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: tuple[str, ...] = Field(ALL_LINEARS, min_length=1)
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_target(cls, value: Any) -> Any:
+        """A flag with a single name, --lora.targets=wq, arrives as text."""
+        names = [value] if isinstance(value, str) else value
+        return tuple(names) if isinstance(names, list) else names
 
     def adapter(self) -> LoraConfig:
         """Return the model's own description of this adapter."""
@@ -121,6 +135,12 @@ class Config(Section):
     validation: ValidationSection = Field(default_factory=ValidationSection)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _name_as_text(cls, value: Any) -> Any:
+        """A flag such as --name=2026 arrives as a number."""
+        return str(value) if type(value) is int else value
 
     @property
     def run_dir(self) -> Path:

@@ -60,7 +60,8 @@ def open_splits(config: Config) -> Splits:
         raise ValueError(
             f"{config.data.dataset_dir} was built with another tokenizer (sha256 "
             f"{train.tokenizer_sha256[:12]}) than the model's ({tokenizer[:12]}); rebuild it: "
-            f"python scripts/build_dataset.py --tokenizer-file {file}"
+            f"python scripts/build_dataset.py --source-file F --tokenizer-file {file} "
+            f"--save-dir {config.data.dataset_dir}"
         )
     rows = ModelConfig.read(base).vocab_size
     if train.vocab_size > rows:

@@ -36,6 +36,11 @@ def test_null_is_none_in_a_flag_too(file: Path) -> None:
     assert (config.lora, config.validation.every) == (None, None)
 
 
+def test_a_flag_with_one_target_or_a_number_for_a_name_is_understood(file: Path) -> None:
+    config = read_config(file, {"lora.targets": "wq", "name": 2026})
+    assert (config.lora.targets, config.name) == (("wq",), "2026")
+
+
 def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) -> None:
     config = read_config(file, {"lora.targets": ["wq", "wv"]})
     saved = tmp_path / "config.json"
