@@ -1,6 +1,5 @@
 """Tools from the dialects at hand, and calls checked against the schema of their tool."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Tool
-from chat.schemas import ArgumentProblem, normalise_parameters, read_tool, validate_arguments
+from chat.schemas import ArgumentProblem, read_tool, validate_arguments
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -25,11 +24,20 @@ class TestReadTool:
     def test_wrapped_and_bare_tools_are_the_same(self, record: dict[str, Any]) -> None:
         assert read_tool(record) == Tool("f", "d", CITY)
 
-    @pytest.mark.parametrize("parameters", [{}, None, {"type": "object"}, {"properties": {}}])
+    @pytest.mark.parametrize("parameters", [{}, [], "", None, {"type": "dict"}, {"properties": {}}])
     def test_a_tool_without_parameters_has_an_empty_object(self, parameters: Any) -> None:
         tool = read_tool({"name": "f", "description": None, "parameters": parameters})
         assert tool == Tool("f", "", {"type": "object", "properties": {}})
         assert read_tool({"name": "f"}) == tool
+
+    @pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
+    def test_parameters_may_have_another_name(self, key: str) -> None:
+        assert read_tool({"name": "f", "description": "d", key: CITY}) == Tool("f", "d", CITY)
+
+    def test_what_is_required_may_stand_beside_the_parameters(self) -> None:
+        parameters = {"type": "dict", "properties": {"city": {"type": "str"}}}
+        tool = read_tool({"name": "f", "parameters": parameters, "required": ["city"]})
+        assert tool == Tool("f", "", CITY)
 
     @pytest.mark.parametrize(
         ("record", "problem"),
@@ -38,73 +46,17 @@ class TestReadTool:
             ({}, "a tool's name must be text, found None"),
             ({"name": " "}, "a tool's name must be text"),
             ({"name": "f", "description": 3}, "the description of f must be text, found 3"),
-            ({"name": "f", "parameters": []}, r"tool f: parameters must be an object, found \[\]"),
+            ({"name": "f", "parameters": 5}, "tool f: parameters must be an object, found 5"),
+            ({"name": "f", "parameters": [5]}, "tool f: a parameter .* must have a name, found 5"),
             (
-                {"name": "f", "parameters": {"a": "str"}},
-                "tool f: .* no known dialect .*json_schema",
+                {"name": "f", "parameters": {"a": "the city"}},
+                "tool f: .* no known dialect .*a JSON Schema",
             ),
         ],
     )
     def test_what_is_no_tool_is_told(self, record: Any, problem: str) -> None:
         with pytest.raises(ValueError, match=problem):
             read_tool(record)
-
-
-class TestNormalise:
-    def test_bare_properties_are_wrapped(self) -> None:
-        assert normalise_parameters({"a": {"type": "string"}, "type": {"type": "integer"}}) == {
-            "type": "object",
-            "properties": {"a": {"type": "string"}, "type": {"type": "integer"}},
-        }
-
-    def test_required_becomes_a_list_at_every_depth(self) -> None:
-        parameters = {
-            "type": "object",
-            "required": None,
-            "properties": {
-                "a": {"type": "string", "required": True},
-                "b": {"type": "string", "required": False},
-                "c": {
-                    "type": "array",
-                    "items": {"type": "object", "properties": {"d": {"required": True}}},
-                },
-                "required": {"type": "boolean"},
-            },
-        }
-        before = json.dumps(parameters)
-        assert normalise_parameters(parameters) == {
-            "type": "object",
-            "properties": {
-                "a": {"type": "string"},
-                "b": {"type": "string"},
-                "c": {
-                    "type": "array",
-                    "items": {"type": "object", "properties": {"d": {}}, "required": ["d"]},
-                },
-                "required": {"type": "boolean"},
-            },
-            "required": ["a"],
-        }
-        assert json.dumps(parameters) == before, "the raw row stays as it was"
-
-    def test_a_mark_on_a_property_adds_to_the_list_that_is_there(self) -> None:
-        properties = {"a": {}, "b": {"required": True}, "c": {"required": True}}
-        schema = normalise_parameters({"properties": properties, "required": ["c", "a"]})
-        assert schema["required"] == ["c", "a", "b"]
-
-    def test_other_keywords_stay(self) -> None:
-        schema = {**CITY, "additionalProperties": False, "$defs": {"a": {}}}
-        assert normalise_parameters(schema) == schema
-
-    def test_a_normalised_schema_stays_as_it_is(self, shared: Path) -> None:
-        rows = json.loads(
-            (shared / "glaive_toolcall_sharegpt" / "glaive_toolcall_en_demo.part.json").read_text()
-        )
-        tools = [read_tool(tool) for row in rows for tool in json.loads(row["tools"] or "[]")]
-        assert len(tools) > 100
-        for tool in tools:
-            assert normalise_parameters(tool.parameters) == tool.parameters
-            assert "schema" not in {each.rule for each in validate_arguments(tool, {})}
 
 
 TRIP = Tool(
