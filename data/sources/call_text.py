@@ -1,19 +1,23 @@
 """Read the text of a tool call as data sets write it, without ever evaluating it.
 
-Arguments come as an object, as a string that holds one, encoded twice, or (Glaive) in single
-quotes: `{"name": "f", "arguments": '{"text": "it's"}'}`, which is not JSON.
+Arguments come as an object, as a string that holds one, encoded twice, as Python writes a dict, or
+(Glaive) in single quotes: `{"name": "f", "arguments": '{"text": "it's"}'}`, which is not JSON. The
+call may be wrapped (`{"id", "type", "function": {...}}`), its arguments called parameters.
 """
 
 import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chat.conversation import ToolCall
+from data.sources.python_text import read_literal
 
-_KEYS = ("arguments", "parameters")
+_KEYS = ("arguments", "parameters", "args", "input")
+# What may stand beside a call, and says nothing about it that is not read elsewhere.
+_BESIDE = frozenset(("id", "type", "index", "call_id", "tool_call_id"))
 _NAME = r'"name"\s*:\s*(?P<name>"(?:[^"\\]|\\.)*")'
 # Greedy: the quote that closes the arguments is the last one that the rest of the form allows.
 _ARGUMENTS = r"\"(?:arguments|parameters)\"\s*:\s*'(?P<arguments>.*)'"
@@ -22,6 +26,8 @@ _QUOTED = tuple(
     for first, second in ((_NAME, _ARGUMENTS), (_ARGUMENTS, _NAME))
 )
 _LEVELS = 3
+# Without one of these a text that is not JSON is not Python's way to write it either.
+_PYTHON = ("'", "None", "True", "False")
 
 
 @dataclass(frozen=True)
@@ -41,34 +47,90 @@ def read_call(text: str) -> ReadCall:
             if match := form.fullmatch(text):
                 arguments, mended = _quoted_arguments(match["arguments"])
                 return _call(_loads(match["name"]), arguments, mended)
+        if (value := _literal(text)) is not None:
+            return replace(read_call_value(value), mended=True)
         raise ValueError(f"the call is not JSON: {problem}") from problem
     return read_call_value(value)
 
 
 def read_calls(text: str) -> tuple[ReadCall, ...]:
-    """Read one call, or a JSON list of calls made in one turn."""
-    if not text.lstrip().startswith("["):
+    """Read one call, or those made in one turn: a list, or one after the other."""
+    if text.lstrip().startswith("["):
+        try:
+            return read_call_values(_loads(text))
+        except json.JSONDecodeError:
+            if (values := _literal(text)) is None:
+                raise
+            return tuple(replace(read, mended=True) for read in read_call_values(values))
+    try:
         return (read_call(text),)
-    calls = tuple(read_call_value(value) for value in _loads(text))
-    if not calls:
+    except ValueError:
+        if (values := _one_after_the_other(text)) is None:
+            raise
+        return read_call_values(values)
+
+
+def read_call_values(values: Any) -> tuple[ReadCall, ...]:
+    """Read calls that were decoded already: a list of them, or one."""
+    if not isinstance(values, list):
+        return (read_call_value(values),)
+    if not values:
         raise ValueError("the list of calls is empty")
-    return calls
+    return tuple(
+        read_call(value) if isinstance(value, str) else read_call_value(value) for value in values
+    )
 
 
 def read_call_value(value: Any) -> ReadCall:
     """Read one call that was decoded already; ValueError says what is wrong with it."""
     if not isinstance(value, dict):
         raise ValueError(f"a call must be an object, found {_kind(value)}")
-    unknown = [key for key in value if key not in ("name", *_KEYS)]
-    if unknown:
-        raise ValueError(f"a call holds name and arguments, found {unknown[0]!r} too")
+    outer = value
+    if isinstance(value.get("function"), dict):
+        _refuse_others(value, _BESIDE | {"function"})
+        value = value["function"]
+    elif isinstance(value.get("function"), str) and "name" not in value:
+        value = {**value, "name": value["function"]}
+        del value["function"]
+    _refuse_others(value, _BESIDE.union(("name", *_KEYS)))
     given = [key for key in _KEYS if key in value]
     if len(given) > 1:
-        raise ValueError("a call holds both arguments and parameters")
-    if not given:
-        return _call(value.get("name"), {}, mended=True)
-    arguments, mended = _arguments(value[given[0]])
-    return _call(value.get("name"), arguments, mended)
+        # A column of a table has every key for every row.
+        given = [key for key in given if value[key] is not None]
+    if len(given) > 1:
+        raise ValueError(f"a call holds both {given[0]} and {given[1]}")
+    arguments, mended = _arguments(value[given[0]]) if given else ({}, True)
+    number = outer.get("id") or value.get("id")
+    read = _call(value.get("name"), arguments, mended)
+    return replace(read, call=replace(read.call, id=None if number is None else str(number)))
+
+
+def _refuse_others(value: dict[str, Any], known: frozenset[str]) -> None:
+    unknown = [key for key in value if key not in known and value[key] is not None]
+    if unknown:
+        raise ValueError(f"a call holds name and arguments, found {unknown[0]!r} too")
+
+
+def _literal(text: str) -> Any:
+    """Return what Python would write so, or None."""
+    try:
+        return read_literal(text) if any(mark in text for mark in _PYTHON) else None
+    except ValueError:
+        return None
+
+
+def _one_after_the_other(text: str) -> list[Any] | None:
+    """Return several JSON objects that stand one after the other, or None."""
+    found: list[Any] = []
+    at = 0
+    while rest := text[at:].lstrip(" \t\r\n,;"):
+        at = len(text) - len(rest)
+        try:
+            value, at = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return None
+        found.append(value)
+    return found if len(found) > 1 else None
 
 
 def _call(name: Any, arguments: dict[str, Any], mended: bool) -> ReadCall:
@@ -85,6 +147,9 @@ def _arguments(value: Any, level: int = 0) -> tuple[dict[str, Any], bool]:
         try:
             return _arguments(_loads(value), level + 1)
         except json.JSONDecodeError as problem:
+            literal = _literal(value)
+            if isinstance(literal, dict):
+                return literal, True
             raise ValueError(f"the arguments are not JSON: {problem}") from problem
     if not isinstance(value, dict):
         raise ValueError(f"the arguments must be an object, found {_kind(value)}")

@@ -97,7 +97,8 @@ def test_the_order_of_keys_and_the_kind_of_numbers_are_kept() -> None:
         ("""{"name": "f", "arguments": '{"a": "cut""", "the call is not JSON"),
         ("""{"name": "f", "arguments": '{"a": '}""", "Expecting value"),
         ("""{"name": "f", "arguments": '{"a": 1, "a": 2}'}""", "'a' stands twice"),
-        ("""{'name': 'f', 'arguments': {}}""", "the call is not JSON"),
+        ("""{'name': 'f', 'arguments': {'a'}}""", "the call is not JSON"),
+        ("""{'name': 'f', 'arguments': {'a': nan}}""", "the call is not JSON"),
         ('{"name": "f", "arguments": {}, "parameters": {}}', "both arguments and parameters"),
         ('{"name": "f", "arguments": {}, "why": 1}', "found 'why' too"),
         ('{"arguments": {}}', "name must be a string, found null"),
@@ -113,6 +114,48 @@ def test_the_order_of_keys_and_the_kind_of_numbers_are_kept() -> None:
 def test_what_cannot_be_read_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_call(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ('{"type": "function", "function": {"name": "f", "arguments": "{\\"a\\": 1}"}}', None),
+        (
+            '{"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}',
+            "c1",
+        ),
+        ('{"id": 7, "name": "f", "parameters": {"a": 1}, "arguments": null}', "7"),
+        ('{"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}}', "c1"),
+        ('{"function": "f", "args": {"a": 1}}', None),
+    ],
+)
+def test_a_call_may_be_wrapped_and_have_an_id(text: str, number: str | None) -> None:
+    read = read_call(text)
+    assert (read.call.name, dict(read.call.arguments), read.call.id) == ("f", {"a": 1}, number)
+    assert not read.mended
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """{'name': 'f', 'arguments': {'a': "it's", 'b': None, 'c': (1, True)}}""",
+        """{"name": "f", "arguments": {"a": "it's", "b": None, "c": [1, True]}}""",
+        """{"name": "f", "arguments": "{'a': \\"it's\\", 'b': None, 'c': [1, True]}"}""",
+    ],
+)
+def test_what_python_wrote_is_read_and_counts_as_mended(text: str) -> None:
+    read = read_call(text)
+    assert read.call.arguments == {"a": "it's", "b": None, "c": [1, True]}
+    assert read.mended
+
+
+def test_calls_may_stand_one_after_the_other() -> None:
+    calls = read_calls('{"name": "f", "arguments": {}}\n{"name": "g", "arguments": {}}')
+    assert [read.call.name for read in calls] == ["f", "g"]
+    calls = read_calls("[{'name': 'f', 'arguments': {}}, {'name': 'g', 'arguments': {}}]")
+    assert [(read.call.name, read.mended) for read in calls] == [("f", True), ("g", True)]
+    with pytest.raises(ValueError, match="the call is not JSON"):
+        read_calls('{"name": "f", "arguments": {}}\n{"name": "g"')
 
 
 def test_a_list_of_calls_is_one_turn_with_several() -> None:
