@@ -2,7 +2,7 @@
 
     python scripts/clean_dataset.py --source-file F --save-file F --remove-no-fc
 
-Reads raw Glaive v2 and ShareGPT tool conversations, as a JSON list or as JSON Lines.
+Reads the layouts of docs/data-formats.md, as a JSON list, JSON Lines or Parquet.
 """
 
 from rich.console import Console
@@ -24,10 +24,11 @@ def main(
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
     Args:
-        source_file: The raw dataset, a JSON list or JSON Lines.
+        source_file: The raw dataset, a JSON list, JSON Lines or Parquet.
         save_file: The cleaned conversations to write, JSON Lines whatever the name.
         remove_no_fc: Reject conversations in which no function is declared.
-        format: The layout of the rows, glaive or sharegpt; auto looks at the first row.
+        format: The layout of the rows (glaive, xlam, lmflow, openai, seal_tools, sharegpt, hammer,
+            gorilla, toolbench); auto looks at the first row.
         report_file: The audit to write, JSON; by default NAME.report.json beside --save-file.
         balance: Cut conversations as the original project did, so that more of them end in a
             question or a call and none in thanks or an apology. Every assistant turn is trained

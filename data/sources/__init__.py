@@ -3,19 +3,40 @@
 import difflib
 from typing import Any
 
-from data.sources import glaive, sharegpt
+from data.sources import (
+    glaive,
+    gorilla,
+    hammer,
+    lmflow,
+    openai,
+    seal_tools,
+    sharegpt,
+    toolbench,
+    xlam,
+)
 from data.sources.layout import Source
 from data.sources.rows import RawRow, read_rows
 
 __all__ = ["SOURCES", "RawRow", "Source", "detect_format", "find_source", "read_rows"]
 
-SOURCES: dict[str, Source] = {"glaive": glaive.SOURCE, "sharegpt": sharegpt.SOURCE}
+# In the order in which they are tried: those that ask more of a row come first.
+SOURCES: dict[str, Source] = {
+    "glaive": glaive.SOURCE,
+    "xlam": xlam.SOURCE,
+    "lmflow": lmflow.SOURCE,
+    "openai": openai.SOURCE,
+    "seal_tools": seal_tools.SOURCE,
+    "sharegpt": sharegpt.SOURCE,
+    "hammer": hammer.SOURCE,
+    "gorilla": gorilla.SOURCE,
+    "toolbench": toolbench.SOURCE,
+}
 
 
 def detect_format(row: Any) -> str:
     """Return the name of the layout that `row` has; ValueError lists the ones there are."""
     for name, source in SOURCES.items():
-        if source.recognises(row):
+        if (source.detects or source.recognises)(row):
             return name
     if isinstance(row, dict):
         found = f"an object with the keys {', '.join(map(repr, row)) or '(none)'}"

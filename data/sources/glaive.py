@@ -1,23 +1,16 @@
 """Raw Glaive v2: `{"system", "chat"}`, two texts with headed turns and calls in single quotes."""
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from chat.conversation import Conversation, Message, Role, Tool
+from chat.conversation import Conversation, Message, Role
 from data.outcomes import Change, Draft, Rejected
 from data.sources.call_text import ReadCall, read_call
-from data.sources.declarations import RULE as UNREADABLE_TOOLS
-from data.sources.declarations import read_declaration
 from data.sources.layout import Source
+from data.sources.system_text import read_system
+from data.sources.turns import CALL, END
 
-WITH_TOOLS = (
-    "You are a helpful assistant with access to the following functions. Use them if required -"
-)
-WITHOUT_TOOLS = "You are a helpful assistant, with no access to external functions."
-CALL = "<functioncall>"
-END = "<|endoftext|>"
 ROLES: dict[str, Role] = {"USER": "user", "ASSISTANT": "assistant", "FUNCTION RESPONSE": "tool"}
 _HEADER = re.compile(r"(USER|ASSISTANT|FUNCTION RESPONSE):(?=\s|\Z)")
 # Rows with functions set their turns apart by three newlines, the others by two.
@@ -27,16 +20,15 @@ _BLANK = {
     )
     for newlines in (2, 3)
 }
-_FIRST_OBJECT = re.compile(r"^\s*\{", re.MULTILINE)
-_DECODER = json.JSONDecoder(strict=False)
 
 
 def read(value: Any) -> Draft:
     """Read one row: tools from its system text, messages from its chat."""
-    preamble, tools = _read_system(value["system"])
+    system = read_system(value["system"], "/system")
+    tools = system.declarations.tools
     pieces = _split(value["chat"], newlines=3 if tools else 2)
-    messages = [Message("system", preamble)] if preamble else []
-    changes: list[Change] = []
+    messages = [Message("system", system.content)] if system.content else []
+    changes = list(system.declarations.changes)
     for piece in pieces:
         messages.append(Message(piece.role, piece.content, tuple(c.call for c in piece.calls)))
         changes += [
@@ -60,40 +52,6 @@ class _Turn:
     content: str
     calls: tuple[ReadCall, ...]
     text: str
-
-
-def _read_system(system: str) -> tuple[str, tuple[Tool, ...]]:
-    """Return the system text that is not boilerplate, and the functions it declares."""
-    body = system.strip().removeprefix("SYSTEM:").strip()
-    if body == WITHOUT_TOOLS:
-        return "", ()
-    first = _FIRST_OBJECT.search(body.removeprefix(WITH_TOOLS))
-    if body.startswith(WITH_TOOLS):
-        rest = body.removeprefix(WITH_TOOLS).strip()
-        return "", tuple(read_declaration(function, "/system") for function in _objects(rest))
-    if first is not None:
-        try:
-            functions = _objects(body[first.start() :])
-            return body[: first.start()].strip(), tuple(
-                read_declaration(function, "/system") for function in functions
-            )
-        except Rejected:
-            pass
-    return body, ()
-
-
-def _objects(text: str) -> list[Any]:
-    """Decode JSON objects that stand one after the other."""
-    found, at = [], 0
-    while at < len(text):
-        try:
-            value, at = _DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            reason = f"the functions are not JSON: {error}"
-            raise Rejected(UNREADABLE_TOOLS, "/system", reason, text[at:]) from error
-        found.append(value)
-        at += len(text[at:]) - len(text[at:].lstrip(" \t\r\n,"))
-    return found
 
 
 def _split(chat: str, newlines: int) -> list[_Turn]:

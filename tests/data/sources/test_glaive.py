@@ -151,7 +151,7 @@ def test_a_mended_call_is_a_repair_with_before_and_after() -> None:
         ("", None, "wrong-layout", "/chat"),
         ("USER: a", WITH + '{"name": "now"', "unreadable-tools", "/system"),
         ("USER: a", WITH + '{"description": "no name"}', "unreadable-tools", "/system"),
-        ("USER: a", WITH + '{"name": "now", "parameters": []}', "unreadable-tools", "/system"),
+        ("USER: a", WITH + '{"name": "now", "parameters": 5}', "unreadable-tools", "/system"),
         ("USER: a", WITH + "now()", "unreadable-tools", "/system"),
     ],
 )

@@ -68,10 +68,10 @@ def test_several_calls_in_a_turn_and_mended_ones_are_read() -> None:
     [
         ([turn("function_call", "{")], "[]", "unreadable-call", "/conversations/0/value"),
         ([turn("human", "a"), turn("robot", "b")], "[]", "wrong-layout", "/conversations/1/from"),
-        ([turn("human", None)], "[]", "wrong-layout", "/conversations/0"),
+        ([turn("human", {"a": 1})], "[]", "wrong-layout", "/conversations/0/value"),
         (["a"], "[]", "wrong-layout", "/conversations/0"),
         ([], "[", "unreadable-tools", "/tools"),
-        ([], '{"name": "f"}', "unreadable-tools", "/tools"),
+        ([], "5", "unreadable-tools", "/tools"),
         ([], '[{"name": "f"}, 5]', "unreadable-tools", "/tools/1"),
         ([], '[{"name": "f", "description": 5}]', "unreadable-tools", "/tools/0"),
         (

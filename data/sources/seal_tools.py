@@ -1,0 +1,59 @@
+"""Seal-Tools' fine-tuning rows: tools as Python's repr in the user's text, calls likewise."""
+
+import re
+from typing import Any
+
+from chat.conversation import Message
+from data.outcomes import Draft, Rejected
+from data.sources.call_text import read_call_values
+from data.sources.declarations import decode_tools, read_tools
+from data.sources.layout import Source, draft
+from data.sources.turns import Turns
+
+_INPUT = re.compile(
+    r"api_list = (?P<tools>.*)\s+task_instruction = \"(?P<query>.*)\"\s*(?:Output:)?\s*", re.S
+)
+
+
+def read(value: Any) -> Draft:
+    """Read one row; the answers' `responses`, which name the results, have no place in a call."""
+    asked, answered = (turn.get("value") for turn in value["conversations"])
+    found = _INPUT.search(str(asked))
+    if found is None:
+        reason = "the text holds no api_list and task_instruction"
+        raise Rejected("wrong-layout", "/conversations/0/value", reason, str(asked))
+    tools = read_tools(found["tools"], "/conversations/0/value")
+    try:
+        values = decode_tools(str(answered), "/conversations/1/value")
+        calls = read_call_values([_call(each) for each in values])
+    except (Rejected, ValueError, TypeError) as error:
+        reason = error.reason if isinstance(error, Rejected) else str(error)
+        raise Rejected(
+            "unreadable-call", "/conversations/1/value", reason, str(answered)
+        ) from error
+    answer = Message("assistant", tool_calls=tuple(each.call for each in calls))
+    return draft(Turns((Message("user", found["query"]), answer)), tools)
+
+
+def _call(value: Any) -> Any:
+    if not isinstance(value, dict) or "api" not in value:
+        return value
+    rest = {key: each for key, each in value.items() if key not in ("api", "responses")}
+    return {"name": value["api"], **rest}
+
+
+def _recognises(row: Any) -> bool:
+    turns = row.get("conversations") if isinstance(row, dict) else None
+    return (
+        isinstance(turns, list)
+        and len(turns) == 2
+        and all(isinstance(turn, dict) for turn in turns)
+        and "api_list = " in str(turns[0].get("value"))
+    )
+
+
+SOURCE = Source(
+    looks_like='{"conversations": [{"from": "human", "value": "... api_list = [...] ..."}, ...]}',
+    recognises=_recognises,
+    read=read,
+)

@@ -1,0 +1,231 @@
+"""Read turns, however their roles, texts, calls and results are written, as messages."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from chat.conversation import Message
+from data.outcomes import Change, Rejected, pointer
+from data.sources.call_text import ReadCall, read_call, read_call_values, read_calls
+from data.sources.contents import Parts, read_content, result_text
+
+Speaker = Literal["system", "user", "assistant", "tool", "call"]
+
+# A turn of a `call` is an assistant's, and its text is the call itself.
+ROLES: Mapping[str, Speaker] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "model": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+    "function_call": "call",
+    "tool_call": "call",
+    "tool_calls": "call",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+    "function_response": "tool",
+    "tool_response": "tool",
+    "function_result": "tool",
+    "tool_result": "tool",
+    "ipython": "tool",
+    "api": "tool",
+}
+END = "<|endoftext|>"
+CALL = "<functioncall>"
+_CALL_BLOCK = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_RESULT_BLOCK = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Messages, and the repairs that reading them took."""
+
+    messages: tuple[Message, ...]
+    changes: tuple[Change, ...] = ()
+
+
+def read_turns(turns: Any, where: str, roles: Mapping[str, Speaker] = ROLES) -> Turns:
+    """Read a list of turns, or the JSON text of one; `where` is its JSON pointer."""
+    messages: list[Message] = []
+    changes: list[Change] = []
+    for index, turn in enumerate(listed(turns, where)):
+        called = {call.name for call in messages[-1].tool_calls} if messages else set()
+        found = _read_turn(turn, where + pointer(index), roles, called)
+        messages += found.messages
+        changes += found.changes
+    return Turns(tuple(messages), tuple(changes))
+
+
+def listed(value: Any, where: str) -> list[Any]:
+    """Return a list, decoding the JSON text of one; anything else is rejected."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise Rejected(
+                "wrong-layout", where, f"not the JSON of a list: {error}", value
+            ) from error
+    if not isinstance(value, list):
+        raise Rejected("wrong-layout", where, "wanted a list", _json(value))
+    return value
+
+
+def _read_turn(turn: Any, where: str, roles: Mapping[str, Speaker], called: set[str]) -> Turns:
+    """Read one turn; `called` are the functions that the turn before it called."""
+    if not isinstance(turn, dict):
+        raise Rejected("wrong-layout", where, "a turn must be an object", _json(turn))
+    speaker = _speaker(turn, where, roles)
+    key = next((key for key in ("content", "value", "text") if key in turn), "content")
+    place = where + pointer(key)
+    if speaker == "call":
+        return _calls_alone(turn, turn.get(key), place)
+    if speaker == "tool":
+        return Turns(tuple(_results(turn, turn.get(key), called)))
+    parts = read_content(turn.get(key), place)
+    if speaker == "assistant":
+        return _assistant(turn, parts, where, place)
+    return Turns((Message(speaker, parts.text, name=_name(turn)),))
+
+
+def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> Speaker:
+    key = "role" if "role" in turn or "from" not in turn else "from"
+    given = turn.get(key)
+    name = re.sub(r"[\s-]+", "_", given.strip().lower()) if isinstance(given, str) else ""
+    if name not in roles:
+        reason = f"{key} is {given!r}, wanted one of {', '.join(roles)}"
+        raise Rejected("wrong-layout", where + pointer(key), reason, _json(turn))
+    # OpenAI's function turns, which name their function, are results in every layout.
+    return "tool" if name == "function" and _name(turn) else roles[name]
+
+
+def _calls_alone(turn: dict[str, Any], value: Any, place: str) -> Turns:
+    """Read a turn that is nothing but its calls."""
+    return _with_calls(Message("assistant", name=_name(turn)), [_Source(place, value)])
+
+
+def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Turns:
+    """Read an assistant's turn: its text, and the calls that stand beside, among or inside it."""
+    sources: list[_Source] = []
+    text = parts.text
+    if text.rstrip().endswith(END):
+        text = text.rstrip().removesuffix(END).rstrip()
+    if CALL in text or "<tool_call>" in text:
+        whole = text
+        text = _CALL_BLOCK.sub("", whole.partition(CALL)[0]).partition("<tool_call>")[0].strip()
+        sources.append(_Source(place, whole))
+    sources += [_Source(part_place, value) for part_place, value in parts.calls]
+    for key in ("tool_calls", "function_call"):
+        value = turn.get(key)
+        if value and value not in ("none", "auto"):
+            sources.append(_Source(where + pointer(key), value))
+    if not text and isinstance(turn.get("refusal"), str):
+        text = turn["refusal"]
+    found = _with_calls(Message("assistant", text, name=_name(turn)), sources)
+    return replace(found, changes=(*_left_out(turn, parts, where, place), *found.changes))
+
+
+def _left_out(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Iterator[Change]:
+    for value in parts.reasoning:
+        yield Change("reasoning", place, value, None)
+    for key in ("reasoning_content", "reasoning"):
+        if isinstance(turn.get(key), str) and turn[key].strip():
+            yield Change("reasoning", where + pointer(key), turn[key], None)
+    if turn.get("weight") == 0:
+        yield Change("ignored-weight", where + pointer("weight"), turn["weight"], None)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Calls as they stand in a row, and where."""
+
+    place: str
+    value: Any
+
+    def read(self) -> tuple[ReadCall, ...]:
+        if not isinstance(self.value, str):
+            return read_call_values(self.value)
+        text = self.value.strip().removesuffix(END).rstrip()
+        if CALL in text:
+            return tuple(read_call(part) for part in text.split(CALL)[1:])
+        if "<tool_call>" not in text:
+            return read_calls(text)
+        blocks = _CALL_BLOCK.findall(text)
+        if not blocks or "<tool_call>" in _CALL_BLOCK.sub("", text):
+            raise ValueError("a call is opened by <tool_call> and not closed")
+        return tuple(read for block in blocks for read in read_calls(block.strip()))
+
+
+def _with_calls(message: Message, sources: list[_Source]) -> Turns:
+    """Read the calls of each source into the message; what took mending is noted."""
+    calls: list[ReadCall] = []
+    changes: list[Change] = []
+    for source in sources:
+        try:
+            found = source.read()
+        except (ValueError, RecursionError) as error:
+            excerpt = _json(source.value)
+            raise Rejected("unreadable-call", source.place, str(error), excerpt) from error
+        calls += found
+        if any(each.mended for each in found):
+            after = [{"name": c.call.name, "arguments": dict(c.call.arguments)} for c in found]
+            changes.append(Change("call-syntax", source.place, source.value, after))
+    called = replace(message, tool_calls=tuple(each.call for each in calls))
+    return Turns((called,), tuple(changes))
+
+
+def _results(turn: dict[str, Any], value: Any, called: set[str]) -> Iterator[Message]:
+    """Read results: one, or several in one turn."""
+    text = result_text(value)
+    number = turn.get("tool_call_id")
+    message = Message(
+        "tool", name=_name(turn), tool_call_id=None if number is None else str(number)
+    )
+    several = _several_results(text, called)
+    if several is not None:
+        for record in several:
+            number = record.get("tool_call_id")
+            yield replace(
+                message,
+                content=result_text(record["content"]),
+                name=_name(record) or message.name,
+                tool_call_id=message.tool_call_id if number is None else str(number),
+            )
+        return
+    blocks = _RESULT_BLOCK.findall(text)
+    if blocks and not _RESULT_BLOCK.sub("", text).strip():
+        yield from (replace(message, content=block) for block in blocks)
+        return
+    yield replace(message, content=text)
+
+
+def _several_results(text: str, called: set[str]) -> list[dict[str, Any]] | None:
+    """Return the results that a text lists, each with its content and whose it is, or None."""
+    if not text.startswith("[") or '"content"' not in text:
+        return None
+    try:
+        records = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    listed = isinstance(records, list) and all(
+        isinstance(record, dict)
+        and "content" in record
+        and ("tool_call_id" in record or _name(record) in called)
+        for record in records
+    )
+    return records if listed and records else None
+
+
+def _name(turn: Mapping[str, Any]) -> str | None:
+    name = turn.get("name")
+    return name if isinstance(name, str) and name else None
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
