@@ -1,4 +1,8 @@
-"""Read a file of rows, a JSON list or JSON Lines, one row at a time in constant memory."""
+"""Read a file of rows one at a time in constant memory: JSON list, JSON Lines, or Parquet.
+
+A list may stand in an object (`{"type": "conversation", "instances": [...]}`), and the objects of
+a file may go over several lines.
+"""
 
 import codecs
 import hashlib
@@ -8,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from data.sources.parquet import read_parquet
+from data.sources.wrappers import HEAD, after_wrapper, goes_over_lines
+
 CHUNK = 1 << 20
 _DECODER = json.JSONDecoder()
 # How near the end of what was read an error may lie and still mean "read on".
 _CUT_TOKEN = 16
-_BINARY = {b"PAR1": "a Parquet file", b"\x1f\x8b": "gzip-compressed", b"PK\x03\x04": "a zip file"}
+_PARQUET = b"PAR1"
+_BINARY = {b"\x1f\x8b": "gzip-compressed", b"PK\x03\x04": "a zip file"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class RawRow:
 
 
 def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow]:
-    """Yield the rows of a JSON list or of JSON Lines, whatever the file is called.
+    """Yield the rows of a JSON list, of JSON Lines or of Parquet, whatever the file is called.
 
     A row that is not JSON raises ValueError with its line and column; with `skip_malformed` such
     lines of JSON Lines are yielded with their `problem` (a list cannot be read past one).
@@ -44,10 +52,18 @@ def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; name a JSON or JSON Lines file")
     with path.open("rb") as stream:
+        if stream.read(len(_PARQUET)) == _PARQUET:
+            yield from _read_table(path)
+            return
+        stream.seek(0)
         first = _first_character(stream, path)
+        stream.seek(0)
+        head = stream.read(HEAD).decode("utf-8-sig", errors="replace") if first == b"{" else ""
         stream.seek(0)
         if first == b"[":
             yield from _ListReader(stream, path).rows()
+        elif goes_over_lines(head):
+            yield from _ListReader(stream, path).objects()
         else:
             yield from _read_lines(stream, path, skip_malformed)
 
@@ -64,6 +80,12 @@ def counted(rows: Iterable[RawRow], advance: Callable[[int], None]) -> Iterator[
 def size_of(path: Path) -> int:
     """Return a file's size in bytes, 0 where there is none (reading it says so)."""
     return path.stat().st_size if path.is_file() else 0
+
+
+def _read_table(path: Path) -> Iterator[RawRow]:
+    for index, (value, position) in enumerate(read_parquet(path)):
+        digest = hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+        yield RawRow(index, value, digest, f"row {index}", position)
 
 
 def _first_character(stream: BinaryIO, path: Path) -> bytes:
@@ -121,19 +143,52 @@ class _ListReader:
     def rows(self) -> Iterator[RawRow]:
         """Yield the rows; ValueError names the row, line and column of what is not JSON."""
         self._take_mark("[", "before the list")
+        yield from self._members(0)
+        if self._peek():
+            raise self._error(self.at, "after the list", "wanted nothing more")
+
+    def objects(self) -> Iterator[RawRow]:
+        """Yield objects that stand one after the other, and the rows of those that hold a list."""
         index = 0
-        while self._peek() != "]" or index > 0:
-            start_line = self._line(self.at)
-            value, raw = self._value(index)
-            digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
-            yield RawRow(index, value, digest, f"line {start_line}", self.stream.tell())
+        while self._peek():
+            while len(self.window) - self.at < HEAD and self._read_more():
+                pass
+            inside = after_wrapper(self.window, self.at)
+            if inside is not None:
+                self.at = inside
+            for row in self._one(index) if inside is None else self._members(index):
+                yield row
+                index += 1
+            if inside is not None:
+                self._pass_rest(index)
+            if self._peek() == ",":
+                self.at += 1
+
+    def _one(self, index: int) -> Iterator[RawRow]:
+        start_line = self._line(self.at)
+        value, raw = self._value(index)
+        digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
+        yield RawRow(index, value, digest, f"line {start_line}", self.stream.tell())
+
+    def _members(self, index: int) -> Iterator[RawRow]:
+        """Yield the members of a list up to its closing bracket, its opening one being taken."""
+        first = index
+        while self._peek() != "]" or index > first:
+            yield from self._one(index)
             if self._peek() == "]":
                 break
             self._take_mark(",", f"after row {index}")
             index += 1
         self._take_mark("]", "in the list")
-        if self._peek():
-            raise self._error(self.at, "after the list", "wanted nothing more")
+
+    def _pass_rest(self, index: int) -> None:
+        """Pass over what follows the list in the object that holds it."""
+        while self._peek() == ",":
+            self.at += 1
+            self._value(index)
+            self._take_mark(":", "in the object around the rows")
+            self._value(index)
+        self._take_mark("}", "after the list")
 
     def _value(self, index: int) -> tuple[Any, str]:
         """Decode the value at the window's place, reading on while it is cut off."""

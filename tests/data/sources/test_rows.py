@@ -36,6 +36,36 @@ def test_a_list_is_read_whatever_its_layout_and_the_chunks(
         assert found[1].sha256 == hashlib.sha256(raw.encode()).hexdigest()
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_an_object_may_hold_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, chunk: int
+) -> None:
+    monkeypatch.setattr(rows_module, "CHUNK", chunk)
+    rows = [row for row in ROWS if isinstance(row, dict)]
+    whole = {"type": 'a "conversation"', "version": 1.0, "instances": rows, "b": [{}], "c": {}}
+    once = json.dumps(whole, indent=indent, ensure_ascii=False)
+    for text in (once, f"\ufeff{once}\r\n", f"{once}\n{once}"):
+        found = list(read_rows(write(tmp_path / "rows.json", text)))
+        times = len(found) // len(rows)
+        assert [row.value for row in found] == rows * times
+        assert [row.index for row in found] == list(range(len(found)))
+    assert times == 2
+    if indent is None:
+        raw = json.dumps(rows[0], ensure_ascii=False)
+        assert found[0].sha256 == hashlib.sha256(raw.encode()).hexdigest()
+
+
+def test_objects_may_go_over_several_lines(tmp_path: Path) -> None:
+    rows = [{"messages": [{"a": "é"}], "b": i} for i in range(3)]
+    text = "\n".join(json.dumps(row, indent=2) for row in rows)
+    found = list(read_rows(write(tmp_path / "rows.json", text)))
+    assert [row.value for row in found] == rows
+    assert [row.place for row in found] == ["line 1", "line 9", "line 17"]
+    found = list(read_rows(write(tmp_path / "rows.json", json.dumps(rows[0], indent=4))))
+    assert [row.value for row in found] == rows[:1]
+
+
 @given(st.lists(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5)))
 def test_any_list_of_json_comes_back(
     tmp_path_factory: pytest.TempPathFactory, values: list
@@ -64,7 +94,6 @@ def test_json_lines_may_be_named_json_and_end_in_any_way(tmp_path: Path, end: st
         ("", "is empty"),
         ("  \n\n ", "is empty"),
         (b"\x00\x01\x02", "is a binary file"),
-        (b"PAR1\x15", "is a Parquet file"),
         (gzip.compress(b"{}"), "is gzip-compressed"),
         (
             '{"a": 1}\n{"a": 2,}\n',
@@ -79,6 +108,9 @@ def test_json_lines_may_be_named_json_and_end_in_any_way(tmp_path: Path, end: st
         ('[{"a": 1},]', "not JSON in row 1, line 1, column 11"),
         ('[{"a": 1}]\n{}', "not JSON after the list, line 2, column 1"),
         (b'[{"a": "\xff"}]', "is not UTF-8 text"),
+        ('{"instances": [{"a": 1}, {"a"', "not JSON in row 1, line 1, column 30"),
+        ('{"instances": [{"a": 1}]', "not JSON after the list, line 1, column 25"),
+        ('{\n  "a": [\n    1,\n', "not JSON in row 0, line 4, column 1"),
     ],
 )
 def test_a_file_that_is_no_rows_is_one_line_with_the_place(

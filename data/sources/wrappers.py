@@ -1,0 +1,44 @@
+"""Tell files of JSON objects that are no JSON Lines: one around all rows, or many lines a row."""
+
+import json
+import re
+
+# How many characters at the beginning of an object are looked at.
+HEAD = 1 << 16
+# Under these keys an object can hold the rows of a whole file.
+KEYS = ("instances", "data", "rows", "examples")
+_TEXT = r'"(?:[^"\\]|\\.)*+"'
+# What comes before the list is text and numbers: an object that holds more is a row itself.
+_WRAPPER = re.compile(
+    rf"\s*+\{{\s*+(?:{_TEXT}\s*+:\s*+(?:{_TEXT}|[-+.\w]++)\s*+,\s*+)*+"
+    rf'"(?:{"|".join(KEYS)})"\s*+:\s*+\[(?=\s*+\{{)',
+    re.DOTALL,
+)
+
+
+def after_wrapper(text: str, at: int = 0) -> int | None:
+    """Return where the rows begin that an object at this place holds in a list, or None."""
+    opening = _WRAPPER.match(text, at)
+    return opening.end() if opening else None
+
+
+def goes_over_lines(head: str) -> bool:
+    """Whether a file that begins so holds its rows in an object, or has objects of many lines."""
+    if after_wrapper(head) is not None:
+        return True
+    lines = [line for line in head.lstrip().split("\n", 2)[:2] if line.strip()]
+    # In JSON Lines whose first line is damaged, the second one is whole.
+    return len(lines) == 2 and _is_cut(lines[0]) and not any(map(_is_json, lines))
+
+
+def _is_cut(line: str) -> bool:
+    """Whether a line ends where JSON may go on in the next one."""
+    return line.rstrip().endswith(("{", "[", ",", ":"))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
