@@ -1,0 +1,1 @@
+"""Synthetic conversations: executable tools, a phrase grammar, and behaviours with quotas."""

@@ -1,0 +1,27 @@
+"""Execute every call of a generated dataset again and compare with the stored results.
+
+python scripts/replay_dataset.py --source-file ./datasets/synthetic.jsonl
+"""
+
+from console.command import print_next, run, typed
+from data.synthesis.replay import replay_file
+
+
+def main(source_file: str, tools_file: str | None = None) -> None:
+    """Replay a generated dataset; the first call with another result ends it with an error.
+
+    Args:
+        source_file: Conversations that scripts/generate_dataset.py wrote.
+        tools_file: The file of your own tools that they were generated with. A Python file is
+            executed: name only one that you trust.
+    """
+    done = replay_file(source_file, tools_file)
+    print(f"{done.calls:,} calls in {done.conversations:,} conversations gave the stored results.")
+    print_next(
+        f"python scripts/build_dataset.py --source-file {typed(source_file)} "
+        "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
