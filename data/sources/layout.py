@@ -26,16 +26,23 @@ class Source:
     detects: Callable[[Any], bool] | None = None
 
 
-def draft(turns: Turns, declarations: Declarations, system: Any = None, where: str = "") -> Draft:
-    """Put a conversation together; tools may stand in its system text alone.
+def draft(
+    turns: Turns,
+    declarations: Declarations,
+    system: Any = None,
+    where: str = "",
+    search: bool = True,
+) -> Draft:
+    """Put a conversation together.
 
-    `system` is a system text that stands beside the turns, at the JSON pointer `where`.
+    `system` is a system text that stands beside the turns, at the JSON pointer `where`. Tools may
+    stand in a system text alone: with `search` they are read from it, and taken out of it.
     """
     messages = list(turns.messages)
     if isinstance(system, str) and system.strip():
         messages.insert(0, Message("system", system))
     tools, changes = declarations.tools, declarations.changes
-    if messages and messages[0].role == "system":
+    if search and messages and messages[0].role == "system":
         found = read_system(messages[0].content, where or "/messages/0/content")
         if not tools:
             tools, changes = found.declarations.tools, found.declarations.changes

@@ -8,10 +8,10 @@ from typing import Any
 from data.outcomes import Draft, Rejected
 from data.sources.declarations import read_tools
 from data.sources.layout import Source, draft
-from data.sources.turns import ROLES, read_turns
+from data.sources.turns import END, ROLES, Style, read_turns
 
 # Here `function` is the assistant's call, and `observation` what comes back.
-_ROLES = {**ROLES, "function": "call"}
+_STYLE = Style({**ROLES, "function": "call"}, end=END)
 
 
 def read(value: Any) -> Draft:
@@ -22,7 +22,7 @@ def read(value: Any) -> Draft:
             reason = f"a row must hold one instance, found {len(value['instances'])}"
             raise Rejected("wrong-layout", "/instances", reason)
         value, where = value["instances"][0], "/instances/0"
-    turns = read_turns(value.get("messages"), where + "/messages", _ROLES)
+    turns = read_turns(value.get("messages"), where + "/messages", _STYLE)
     tools = read_tools(value.get("tools"), where + "/tools")
     return draft(turns, tools, value.get("system"), where + "/system")
 

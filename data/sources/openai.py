@@ -8,7 +8,7 @@ from typing import Any
 from data.outcomes import Draft
 from data.sources.declarations import read_tools
 from data.sources.layout import Source, draft
-from data.sources.turns import listed, read_turns
+from data.sources.turns import PLAIN, Style, listed, read_turns
 
 _MESSAGES = ("messages", "traj")
 _TOOLS = ("tools", "functions")
@@ -23,7 +23,10 @@ def read(value: Any) -> Draft:
         holder, where = turns[0], f"/{key}/0"
     name = next((each for each in _TOOLS if holder.get(each)), "tools")
     tools = read_tools(holder.get(name), f"{where}/{name}")
-    return draft(read_turns(turns, "/" + key), tools, value.get("system"), "/system")
+    # Conversations that were cleaned already have a sha256: their texts are texts.
+    cleaned = "sha256" in value
+    read = read_turns(turns, "/" + key, Style(marked=False) if cleaned else PLAIN)
+    return draft(read, tools, value.get("system"), "/system", search=not cleaned)
 
 
 SOURCE = Source(

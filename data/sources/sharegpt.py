@@ -5,7 +5,7 @@ from typing import Any
 from data.outcomes import Draft
 from data.sources.declarations import read_tools
 from data.sources.layout import Source, draft
-from data.sources.turns import ROLES, listed, read_turns
+from data.sources.turns import END, ROLES, Style, listed, read_turns
 
 
 def read(value: Any) -> Draft:
@@ -17,8 +17,9 @@ def read(value: Any) -> Draft:
         # Some put the tools into the turn of the system.
         tools = turns[0].get("tools")
     speakers = {turn.get("from", turn.get("role")) for turn in turns if _has_speaker(turn)}
+    # Beside `observation`, a function's turn is its call; elsewhere it is what came back.
     roles = {**ROLES, "function": "call"} if "observation" in speakers else ROLES
-    read = read_turns(turns, "/conversations", roles)
+    read = read_turns(turns, "/conversations", Style(roles, end=END))
     return draft(read, read_tools(tools, "/" + key), value.get("system"), "/system")
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from chat.conversation import Message
@@ -44,6 +44,24 @@ _RESULT_BLOCK = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>", re.DOT
 
 
 @dataclass(frozen=True)
+class Style:
+    """How a layout writes its turns.
+
+    roles: Whose turn each name of a role is.
+    end: What may stand at the end of an assistant's text and is no part of it.
+    marked: Whether calls can stand in an assistant's text, after `<functioncall>` or inside
+        `<tool_call>`; None where they do unless the conversation has calls of another form.
+    """
+
+    roles: Mapping[str, Speaker] = field(default_factory=lambda: ROLES)
+    end: str = ""
+    marked: bool | None = None
+
+
+PLAIN = Style()
+
+
+@dataclass(frozen=True)
 class Turns:
     """Messages, and the repairs that reading them took."""
 
@@ -51,13 +69,16 @@ class Turns:
     changes: tuple[Change, ...] = ()
 
 
-def read_turns(turns: Any, where: str, roles: Mapping[str, Speaker] = ROLES) -> Turns:
+def read_turns(turns: Any, where: str, style: Style = PLAIN) -> Turns:
     """Read a list of turns, or the JSON text of one; `where` is its JSON pointer."""
     messages: list[Message] = []
     changes: list[Change] = []
-    for index, turn in enumerate(listed(turns, where)):
+    turns = listed(turns, where)
+    if style.marked is None:
+        style = replace(style, marked=not any(_has_calls(turn, style) for turn in turns))
+    for index, turn in enumerate(turns):
         called = {call.name for call in messages[-1].tool_calls} if messages else set()
-        found = _read_turn(turn, where + pointer(index), roles, called)
+        found = _read_turn(turn, where + pointer(index), style, called)
         messages += found.messages
         changes += found.changes
     return Turns(tuple(messages), tuple(changes))
@@ -77,11 +98,23 @@ def listed(value: Any, where: str) -> list[Any]:
     return value
 
 
-def _read_turn(turn: Any, where: str, roles: Mapping[str, Speaker], called: set[str]) -> Turns:
+def _has_calls(turn: Any, style: Style) -> bool:
+    if not isinstance(turn, dict):
+        return False
+    role = turn.get("role", turn.get("from"))
+    alone = isinstance(role, str) and style.roles.get(_plain(role)) == "call"
+    return alone or bool(turn.get("tool_calls") or turn.get("function_call"))
+
+
+def _plain(role: str) -> str:
+    return re.sub(r"[\s-]+", "_", role.strip().lower())
+
+
+def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     """Read one turn; `called` are the functions that the turn before it called."""
     if not isinstance(turn, dict):
         raise Rejected("wrong-layout", where, "a turn must be an object", _json(turn))
-    speaker = _speaker(turn, where, roles)
+    speaker = _speaker(turn, where, style.roles)
     key = next((key for key in ("content", "value", "text") if key in turn), "content")
     place = where + pointer(key)
     if speaker == "call":
@@ -90,14 +123,14 @@ def _read_turn(turn: Any, where: str, roles: Mapping[str, Speaker], called: set[
         return Turns(tuple(_results(turn, turn.get(key), called)))
     parts = read_content(turn.get(key), place)
     if speaker == "assistant":
-        return _assistant(turn, parts, where, place)
+        return _assistant(turn, parts, where, place, style)
     return Turns((Message(speaker, parts.text, name=_name(turn)),))
 
 
 def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> Speaker:
     key = "role" if "role" in turn or "from" not in turn else "from"
     given = turn.get(key)
-    name = re.sub(r"[\s-]+", "_", given.strip().lower()) if isinstance(given, str) else ""
+    name = _plain(given) if isinstance(given, str) else ""
     if name not in roles:
         reason = f"{key} is {given!r}, wanted one of {', '.join(roles)}"
         raise Rejected("wrong-layout", where + pointer(key), reason, _json(turn))
@@ -110,13 +143,13 @@ def _calls_alone(turn: dict[str, Any], value: Any, place: str) -> Turns:
     return _with_calls(Message("assistant", name=_name(turn)), [_Source(place, value)])
 
 
-def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Turns:
+def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str, style: Style) -> Turns:
     """Read an assistant's turn: its text, and the calls that stand beside, among or inside it."""
     sources: list[_Source] = []
     text = parts.text
-    if text.rstrip().endswith(END):
-        text = text.rstrip().removesuffix(END).rstrip()
-    if CALL in text or "<tool_call>" in text:
+    if style.end and text.rstrip().endswith(style.end):
+        text = text.rstrip().removesuffix(style.end).rstrip()
+    if style.marked and (CALL in text or "<tool_call>" in text):
         whole = text
         text = _CALL_BLOCK.sub("", whole.partition(CALL)[0]).partition("<tool_call>")[0].strip()
         sources.append(_Source(place, whole))

@@ -8,10 +8,10 @@ from data.outcomes import Change, Draft, Rejected
 from data.sources.call_text import read_call_values, read_calls
 from data.sources.declarations import read_tools
 from data.sources.layout import Source, draft
-from data.sources.turns import ROLES, Turns, read_turns
+from data.sources.turns import ROLES, Style, Turns, read_turns
 
 # Hammer's test rows, in the same layout, call the assistant so.
-_ROLES = {**ROLES, "agent": "assistant"}
+_STYLE = Style({**ROLES, "agent": "assistant"})
 
 
 def read(value: Any) -> Draft:
@@ -20,7 +20,7 @@ def read(value: Any) -> Draft:
     if isinstance(query, str):
         turns = Turns((Message("user", query),))
     else:
-        turns = read_turns(query, "/query", _ROLES)
+        turns = read_turns(query, "/query", _STYLE)
     answer = read_answer(value["answers"], "/answers")
     together = Turns(turns.messages + answer.messages, turns.changes + answer.changes)
     return draft(together, read_tools(value.get("tools"), "/tools"), value.get("system"), "/system")

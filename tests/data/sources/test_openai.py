@@ -1,6 +1,7 @@
 """OpenAI's shape and its relatives: one reader for messages with tools."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +88,21 @@ def test_legacy_functions_are_read() -> None:
 def test_a_canonical_conversation_comes_back_as_it_is() -> None:
     conversation = Conversation(
         messages=(
-            Message("system", " Be brief. "),
+            Message("system", f" Be brief. <tools>{json.dumps(F)}</tools> "),
             Message("user", "hello"),
             Message("assistant", "ok", (ToolCall("f", {"z": 1.0, "a": [None]}, id="c1"),)),
             Message("tool", "", name="f", tool_call_id="c1"),
+            Message("assistant", "<tool_call> and <functioncall> are text. <|endoftext|>"),
         ),
         tools=(Tool("f", "d", SCHEMA),),
+        id="x-1",
+        sha256="ab",
     )
     row = json.loads(json_line(conversation))
     assert detect_format(row) == "openai"
-    assert read(row) == conversation
+    assert read(row) == replace(conversation, id="", sha256="")
+    del row["messages"][2]["tool_calls"]
+    assert read(row).messages[-1] == conversation.messages[-1]
 
 
 def test_real_fine_tuning_rows_are_read(shared: Path) -> None:

@@ -114,3 +114,54 @@ def test_a_misspelt_format_names_the_nearest_one() -> None:
     assert find_source("glaive") is SOURCES["glaive"]
     with pytest.raises(ValueError, match=r"no format 'sharegtp'; did you mean sharegpt\?"):
         find_source("sharegtp")
+
+
+def test_tools_and_calls_between_tags_are_read() -> None:
+    call = '<tool_call>\n{"arguments": {}, "name": "f"}\n</tool_call>'
+    draft = read(
+        [
+            turn("system", f"Inside <tools></tools> tags: <tools> {TOOLS} </tools>"),
+            turn("human", "a"),
+            turn("gpt", f"One moment.\n{call}\n{call}"),
+            turn("tool", "<tool_response>1</tool_response>\n<tool_response>2</tool_response>"),
+            turn("gpt", "b"),
+        ],
+        None,
+    )
+    roles = [message.role for message in draft.conversation.messages]
+    assert roles == ["system", "user", "assistant", "tool", "tool", "assistant"]
+    assert len(draft.conversation.messages[2].tool_calls) == 2
+    assert [tool.name for tool in draft.conversation.tools] == ["f"]
+    assert "description" not in draft.conversation.messages[0].content
+
+
+@pytest.mark.parametrize(
+    ("speakers", "roles"),
+    [
+        (["human", "function_call", "function"], ["user", "assistant", "tool"]),
+        (["human", "function", "observation"], ["user", "assistant", "tool"]),
+        (["user", "tool_call", "tool_response"], ["user", "assistant", "tool"]),
+    ],
+)
+def test_a_functions_turn_is_its_result_or_before_observations_its_call(
+    speakers: list[str], roles: list[str]
+) -> None:
+    draft = read([turn(speaker, '{"name": "f", "arguments": {}}') for speaker in speakers])
+    assert [message.role for message in draft.conversation.messages] == roles
+    assert draft.conversation.messages[1].tool_calls == (ToolCall("f", {}),)
+    assert not draft.conversation.messages[2].tool_calls
+
+
+def test_roles_and_contents_may_be_named_as_openai_does() -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    for value in (turns, json.dumps(turns)):
+        draft = SOURCES["sharegpt"].read({"conversations": value, "functions": TOOLS})
+        assert draft.conversation.messages == (Message("user", "a"), Message("assistant", "b"))
+        assert [tool.name for tool in draft.conversation.tools] == ["f"]
+
+
+def test_tools_may_stand_in_the_turn_of_the_system() -> None:
+    first = {**turn("system", "Be brief."), "tools": json.dumps(TOOLS)}
+    draft = read([first, turn("human", "a")], None)
+    assert [tool.name for tool in draft.conversation.tools] == ["f"]
+    assert draft.conversation.messages[0] == Message("system", "Be brief.")

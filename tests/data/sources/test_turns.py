@@ -7,7 +7,7 @@ import pytest
 
 from chat.conversation import Message, ToolCall
 from data.outcomes import Rejected
-from data.sources.turns import read_turns
+from data.sources.turns import END, Style, read_turns
 
 CALL = {"name": "f", "arguments": {"a": 1}}
 CALLED = Message("assistant", "", (ToolCall("f", {"a": 1}),))
@@ -61,7 +61,7 @@ def test_roles_and_keys_have_many_names(role: str, read: str, keys: tuple[str, s
         assistant(content=[{"type": "tool_call", "value": json.dumps(CALL)}]),
         assistant(content=[{"type": "tool_use", "name": "f", "input": {"a": 1}}]),
         assistant(content=f"<tool_call>\n{json.dumps(CALL)}\n</tool_call>"),
-        assistant(content=f"<functioncall> {json.dumps(CALL)}<|endoftext|>"),
+        assistant(content=f"<functioncall> {json.dumps(CALL)} <|endoftext|>"),
         assistant(content="""<functioncall> {"name": "f", "arguments": '{"a": 1}'}"""),
     ],
 )
@@ -151,6 +151,19 @@ def test_several_results_in_a_turn_are_several_messages() -> None:
 def test_markers_in_what_others_say_are_text() -> None:
     text = "What is <tool_call> or <functioncall>? <|endoftext|>"
     assert one({"role": "user", "content": text}) == Message("user", text)
+
+
+def test_markers_are_text_beside_calls_of_another_form() -> None:
+    turns = [
+        assistant(content="<tool_call> opens a call. <|endoftext|>"),
+        assistant(tool_calls=[CALL]),
+    ]
+    assert read_turns(turns, "/m").messages[0].content == turns[0]["content"]
+    assert read_turns(turns[:1], "/m", Style(marked=False)).messages[0].content.startswith("<tool")
+    with pytest.raises(Rejected, match="not closed"):
+        read_turns(turns[:1], "/m")
+    read = read_turns([assistant(content="a <|endoftext|> ")], "/m", Style(end=END))
+    assert read.messages[0].content == "a"
 
 
 @pytest.mark.parametrize(
