@@ -19,9 +19,9 @@ def main(
     count: int = 10_000,
     seed: int = 3,
     tools_file: str | None = None,
-    domains: str = "",
-    only_tools: str = "",
-    exclude_tools: str = "",
+    domains: str | None = None,
+    only_tools: str | None = None,
+    exclude_tools: str | None = None,
     **quotas: object,
 ) -> None:
     """Generate conversations in which tools are called, or rightly are not.
@@ -61,8 +61,8 @@ def main(
     )
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _behaviour(flag: str) -> str:

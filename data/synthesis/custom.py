@@ -125,12 +125,17 @@ def _of_record(record: Any) -> SyntheticTool:
         for name, schema in tool.parameters["properties"].items()
     )
     known = {
-        each.name: examples[each.name]
+        each.name: examples.get(each.name) or each.schema["examples"]
         for each in parameters
-        if each.required and each.name in examples and each.schema.get("type") == "string"
+        if each.required and _names_things(each)
     }
     run = _recorded(tool, results, known)
     return SyntheticTool(tool, run, parameters, (), (), (), slips=tuple(known))
+
+
+def _names_things(parameter: Parameter) -> bool:
+    """Whether the examples name all there is (numbers of orders, say), so that others fail."""
+    return parameter.kind.stray is not None and not _is_text(parameter)
 
 
 def _recorded(tool: Tool, results: list[Any], known: Mapping[str, list[Any]]) -> Callable[..., Any]:
@@ -155,7 +160,9 @@ def _parameter(
     if "enum" in schema:
         kind = enum_kind(noun, tuple(schema["enum"]))
     elif values:
-        kind = replace(_kind_of_examples(name, values), stray=lambda dice: _changed(values, dice))
+        kind = _kind_of_examples(name, values)
+        if schema.get("type") == "string":
+            kind = replace(kind, stray=lambda dice: _changed(values, dice))
     else:
         kind = _kind_of_schema(tool, name, noun, schema)
     parameter = Parameter(name, kind, required, schema.get("default"), schema)
@@ -192,8 +199,9 @@ def _with_phrases(tool: SyntheticTool) -> SyntheticTool:
     verb = _imperative(_harmless(tool.tool.description.partition(". ")[0])) or words
     details = [_detail(each) for each in tool.parameters]
     plain = "".join(f"[{each}]" if "{" in each else each for each in details)
-    do = tuple(start + plain for start in dict.fromkeys((verb, f"({verb}|{words})", words)))
-    return replace(tool, do=do)
+    # A name such as opening_hours begins with no verb.
+    starts = (verb, words) if words.partition(" ")[0] == verb.partition(" ")[0] else (verb,)
+    return replace(tool, do=tuple(start + plain for start in dict.fromkeys(starts)))
 
 
 def _with_mistakes(parameter: Parameter) -> Parameter:
@@ -209,9 +217,17 @@ def _detail(parameter: Parameter) -> str:
     """Return the part of a request that tells one argument."""
     name, noun = parameter.name, _harmless(parameter.kind.noun)
     if parameter.schema.get("type") != "boolean":
-        return f"(, with|, for|,) (the |){noun} {{{name}}}"
+        value = f"'{{{name}}}'" if _is_text(parameter) else f"{{{name}}}"
+        return f"(, with|, for|,) (the |){noun} {value}"
     without = f"[!{name} , without {noun}]" if parameter.required or parameter.default else ""
     return f"[?{name} , with {noun}]{without}"
+
+
+def _is_text(parameter: Parameter) -> bool:
+    """Whether the values are sentences, which stand in quotes."""
+    dice = Dice("example", parameter.name)
+    values = [parameter.kind.draw(dice) for _ in range(8)]
+    return any(isinstance(value, str) and value.count(" ") > 1 for value in values)
 
 
 def _harmless(text: str) -> str:

@@ -1,11 +1,14 @@
 """Generate a file of synthetic conversations: seeded, on all cores, the same bytes everywhere."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.progress import track
 
 from chat.conversation import Conversation
 from data.conversations import json_line
@@ -83,7 +86,7 @@ def generate_file(save_file: Path | str, settings: Settings) -> dict[str, int]:
         new_file(save_file) as partial_file,
         partial_file.open("w", encoding="utf-8", newline="\n") as stream,
     ):
-        for made in generate(settings):
+        for made in _with_progress(generate(settings), settings.count):
             stream.write(json_line(made.conversation))
             numbers[made.task.behaviour] = numbers.get(made.task.behaviour, 0) + 1
     return {name: numbers.get(name, 0) for name in BEHAVIOURS}
@@ -105,6 +108,12 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
             while _was_said(made, seen) and made.task.attempt < REDRAWS:
                 made = make(replace(made.task, attempt=made.task.attempt + 1))
             yield made
+
+
+def _with_progress(all_made: Iterator[Made], count: int) -> Iterable[Made]:
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    return track(all_made, "Generating", count, console=console, disable=hidden)
 
 
 def compose(task: Task, seed: int, selection: Selection) -> Made:

@@ -14,7 +14,7 @@ REQUEST_FRAMES = (
     "(can|could|would|will) you (please |quickly |kindly |just |){do}?",
     "(can|could) you {do}(, if you don't mind| when you have a moment|, if that's all right)?",
     "(could|would) you be so (kind|good) as to {do}?",
-    "I (need|want|would like|'d like|wanted) you to {do}(.|, please.)",
+    "(I need|I want|I would like|I'd like|I wanted) you to {do}(.|, please.)",
     "I (was wondering|wonder|am wondering) (if|whether) you (could|can) {do}.",
     "(it would be|it'd be) (great|nice|lovely|a big help|helpful) if you could {do}.",
     "I'd (appreciate it|be grateful|be glad) if you (could |would ){do}.",
@@ -99,8 +99,8 @@ ERROR_REPORTS = (
     "other) {noun} should I (try|use)?",
     "(I'm sorry|unfortunately that failed|no luck): {error}. (Could|Can) you give me another "
     "{noun}?",
-    "(the tool says|the answer was|I was told): {error}. (Please|Could you) (check|change) the "
-    "{noun}(.|, please.)",
+    "(the tool says|the answer was|I was told): {error}. (Please check|Please change|You may "
+    "want to change) the {noun}.",
 )
 LEADS = ("", "", "", "(sure.|all right.|okay.|of course.|here you go.|there you are.) ")
 DECLINES = (
