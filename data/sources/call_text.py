@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chat.conversation import ToolCall
-from data.sources.python_text import read_literal
+from data.sources.python_text import after_space, read_literal
 
 _KEYS = ("arguments", "parameters", "args", "input")
 # What may stand beside a call, and says nothing about it that is not read elsewhere.
@@ -123,8 +123,7 @@ def _one_after_the_other(text: str) -> list[Any] | None:
     """Return several JSON objects that stand one after the other, or None."""
     found: list[Any] = []
     at = 0
-    while rest := text[at:].lstrip(" \t\r\n,;"):
-        at = len(text) - len(rest)
+    while (at := after_space(text, at)) < len(text):
         try:
             value, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):

@@ -8,7 +8,7 @@ from typing import Any
 from chat.conversation import Tool
 from chat.schemas import read_tool
 from data.outcomes import Change, Rejected, pointer
-from data.sources.python_text import read_literal
+from data.sources.python_text import after_space, read_literal
 
 RULE = "unreadable-tools"
 _DECODER = json.JSONDecoder(strict=False)
@@ -100,8 +100,8 @@ def _of_object(value: dict[str, Any], where: str, level: int) -> Iterator[tuple[
 
 def _one_after_the_other(text: str) -> list[Any]:
     found, at = [], 0
-    while rest := text[at:].lstrip(" \t\r\n,"):
-        value, at = _DECODER.raw_decode(text, len(text) - len(rest))
+    while (at := after_space(text, at)) < len(text):
+        value, at = _DECODER.raw_decode(text, at)
         found.append(value)
     return found
 

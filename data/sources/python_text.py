@@ -18,6 +18,13 @@ _CHARACTERS |= {"\n": "", "\\": "\\", "'": "'", '"': '"'}
 # JSON's words stand in much that is otherwise Python.
 _WORDS = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
 _DEEPEST = 100
+_SPACE = re.compile(r"[\s,;]*")
+
+
+def after_space(text: str, at: int) -> int:
+    """Return where the next of several values begins that stand one after the other."""
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
 
 
 def read_literal(text: str) -> Any:

@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from data.sources.declarations import Declarations, read_tools
-from data.sources.python_text import read_literal
+from data.sources.python_text import after_space, read_literal
 
 WITH_TOOLS = (
     "You are a helpful assistant with access to the following functions. Use them if required -"
@@ -14,16 +16,13 @@ WITH_TOOLS = (
 WITHOUT_TOOLS = "You are a helpful assistant, with no access to external functions."
 _START = re.compile(r"(?:\[\s*)?\{\s*[\"'](?:name|type|function|description|parameters)[\"']")
 _DECODER = json.JSONDecoder(strict=False)
-_TAGS = tuple(
-    re.compile(rf"{re.escape(opening)}(?P<tools>.*?){re.escape(closing)}", re.DOTALL)
-    for opening, closing in (
-        ("<tools>", "</tools>"),
-        ("<functions>", "</functions>"),
-        ("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
-    )
+# How many places are tried; what else looks like a declaration is prose.
+_MOST_STARTS = 1000
+_TAGS = (
+    ("<tools>", "</tools>"),
+    ("<functions>", "</functions>"),
+    ("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
 )
-
-
 _NONE = Declarations()
 
 
@@ -42,18 +41,32 @@ def read_system(text: str, where: str) -> SystemText:
         return SystemText("")
     if body.startswith(WITH_TOOLS):
         return SystemText("", read_tools(body.removeprefix(WITH_TOOLS).strip(), where))
-    for tags in _TAGS:
-        for match in tags.finditer(body):
-            if match["tools"].strip(" \n,."):
-                around = body[: match.start()].rstrip() + "\n\n" + body[match.end() :].lstrip()
-                return SystemText(around.strip(), read_tools(match["tools"], where))
+    for opening, closing in _TAGS:
+        for start, end in _between(body, opening, closing):
+            around = body[: start - len(opening)].rstrip() + "\n\n"
+            around += body[end + len(closing) :].lstrip()
+            return SystemText(around.strip(), read_tools(body[start:end], where))
     return _beside_prose(body, where) or SystemText(body)
+
+
+def _between(body: str, opening: str, closing: str) -> Iterator[tuple[int, int]]:
+    """Yield where something stands between two tags; a text may name them with nothing inside."""
+    at = 0
+    while (end := body.find(closing, at)) >= 0:
+        start = body.rfind(opening, at, end)
+        if start >= 0 and body[start + len(opening) : end].strip(" \n,."):
+            yield start + len(opening), end
+        at = end + len(closing)
 
 
 def _beside_prose(body: str, where: str) -> SystemText | None:
     """Find declarations that nothing announces: JSON anywhere, or Python's repr at the end."""
-    for start in _START.finditer(body):
+    reached = 0
+    for start in islice(_START.finditer(body), _MOST_STARTS):
+        if start.start() < reached:
+            continue
         records, end = _decoded(body, start.start())
+        reached = end if records else reached
         if _are_functions(records):
             around = body[: start.start()].rstrip() + "\n\n" + body[end:].lstrip()
             return SystemText(around.strip(), read_tools(records, where))
@@ -69,7 +82,7 @@ def _decoded(body: str, at: int) -> tuple[list[Any], int]:
         except (ValueError, RecursionError):
             break
         records += value if isinstance(value, list) else [value]
-        at = end + len(body[end:]) - len(body[end:].lstrip(" \t\r\n,"))
+        at = after_space(body, end)
     if not records:
         try:
             value = read_literal(body[at:])

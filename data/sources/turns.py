@@ -39,8 +39,6 @@ ROLES: Mapping[str, Speaker] = {
 }
 END = "<|endoftext|>"
 CALL = "<functioncall>"
-_CALL_BLOCK = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-_RESULT_BLOCK = re.compile(r"<tool_response>\s*(.*?)\s*</tool_response>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str, style
         text = text.rstrip().removesuffix(style.end).rstrip()
     if style.marked and (CALL in text or "<tool_call>" in text):
         whole = text
-        text = _CALL_BLOCK.sub("", whole.partition(CALL)[0]).partition("<tool_call>")[0].strip()
+        text = _blocks(whole.partition(CALL)[0], "tool_call")[0].partition("<tool_call>")[0].strip()
         sources.append(_Source(place, whole))
     sources += [_Source(part_place, value) for part_place, value in parts.calls]
     for key in ("tool_calls", "function_call"):
@@ -189,10 +187,10 @@ class _Source:
             return tuple(read_call(part) for part in text.split(CALL)[1:])
         if "<tool_call>" not in text:
             return read_calls(text)
-        blocks = _CALL_BLOCK.findall(text)
-        if not blocks or "<tool_call>" in _CALL_BLOCK.sub("", text):
+        around, blocks = _blocks(text, "tool_call")
+        if "<tool_call>" in around:
             raise ValueError("a call is opened by <tool_call> and not closed")
-        return tuple(read for block in blocks for read in read_calls(block.strip()))
+        return tuple(read for block in blocks for read in read_calls(block))
 
 
 def _with_calls(message: Message, sources: list[_Source]) -> Turns:
@@ -231,11 +229,24 @@ def _results(turn: dict[str, Any], value: Any, called: set[str]) -> Iterator[Mes
                 tool_call_id=message.tool_call_id if number is None else str(number),
             )
         return
-    blocks = _RESULT_BLOCK.findall(text)
-    if blocks and not _RESULT_BLOCK.sub("", text).strip():
+    around, blocks = _blocks(text, "tool_response")
+    if blocks and not around.strip():
         yield from (replace(message, content=block) for block in blocks)
         return
     yield replace(message, content=text)
+
+
+def _blocks(text: str, tag: str) -> tuple[str, list[str]]:
+    """Return what stands around the blocks between two tags, and what stands in each of them."""
+    around, *rest = text.split(f"<{tag}>")
+    blocks: list[str] = []
+    for i, part in enumerate(rest):
+        inside, closed, after = part.partition(f"</{tag}>")
+        if not closed:
+            return around + f"<{tag}>" + f"<{tag}>".join(rest[i:]), blocks
+        blocks.append(inside.strip())
+        around += after
+    return around, blocks
 
 
 def _several_results(text: str, called: set[str]) -> list[dict[str, Any]] | None:
