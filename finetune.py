@@ -1,11 +1,6 @@
 """Fine-tune on one device: read the settings, load the model, train, say what to run next."""
 
-from typing import TYPE_CHECKING
-
-from console.command import print_next, run, typed
-
-if TYPE_CHECKING:
-    from training.config import Config
+from console.command import run
 
 
 def main(
@@ -27,37 +22,22 @@ def main(
         find_device,
         open_checkpoints,
         open_splits,
+        refuse_deepspeed_settings,
+        say_what_is_next,
         train,
     )
 
     config = read_config(config_file, overrides)
+    refuse_deepspeed_settings(config, config_file)
     device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
     splits = open_splits(config)
     checkpoints = open_checkpoints(config, resume)
     torch.manual_seed(config.seed)
-    model = build_model(config, device, dtype)
+    # Without an adapter all weights are trained, and held in float32: they are their own masters.
+    model = build_model(config, device, dtype if config.lora else torch.float32)
     backend = NativeBackend(model, config.optimizer, device, dtype)
     train(config, splits, checkpoints, backend, resume)
-    _say_what_is_next(config)
-
-
-def _say_what_is_next(config: "Config") -> None:
-    final = config.run_dir / "final"
-    watch = f"tensorboard --logdir {typed(config.logging.output_dir)}"
-    if config.lora is None:
-        print_next(
-            watch,
-            f"python chat_completion.py --ckpt_dir {typed(final)} "
-            f"--tokenizer_path {typed(final / 'tokenizer.model')}",
-        )
-    else:
-        print_next(
-            watch,
-            f"python scripts/convert_lora_weights.py --config-dir {typed(final)} "
-            f"--base-ckpt-path {typed(config.model.checkpoint_dir)} "
-            f"--lora-ckpt-path {typed(final)} "
-            f"--output-dir {typed(config.run_dir / 'merged')}",
-        )
+    say_what_is_next(config)
 
 
 if __name__ == "__main__":

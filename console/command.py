@@ -48,7 +48,7 @@ def one_line_errors() -> Iterator[None]:
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
-        _leave(_one_line(error), 1)
+        _leave(one_line(error), 1)
 
 
 def print_next(*commands: str) -> None:
@@ -113,7 +113,8 @@ def _call(command: Callable[..., None], arguments: list[str]) -> None:
         sys.exit(left.code)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return an error as the one line that is printed of it."""
     message = " ".join(str(error).split()) or "no message"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # Where a copy or a rename failed, the second name is what was to be written.

@@ -99,13 +99,22 @@ def open_weights(path: Path | str) -> dict[str, Tensor]:
 
 
 def load_model(
-    path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    path: Path | str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    place: Callable[[Tensor], nn.Parameter] | None = None,
 ) -> Transformer:
     """Build the model of a native directory and fill in its weights, each copied exactly once.
 
-    `dtype` None keeps what is stored. Raises ValueError that lists every tensor that is missing,
-    left over or of the wrong shape.
+    `dtype` None keeps what is stored. `place` makes a parameter of a tensor that is still mapped
+    from the file, and by default that copy. Raises ValueError that lists every tensor that is
+    missing, left over or of the wrong shape.
     """
+
+    def copied(tensor: Tensor) -> nn.Parameter:
+        wanted = dtype or tensor.dtype
+        return nn.Parameter(tensor.to(device=device, dtype=wanted, copy=True))
+
     file = weights_file(path)
     config = ModelConfig.read(file.parent)
     tensors = drop_tied_copy(config, open_weights(file))
@@ -114,8 +123,7 @@ def load_model(
         model = Transformer(config)
     for name, tensor in tensors.items():
         owner, _, attribute = name.rpartition(".")
-        value = tensor.to(device=device, dtype=dtype or tensor.dtype, copy=True)
-        setattr(model.get_submodule(owner), attribute, nn.Parameter(value))
+        setattr(model.get_submodule(owner), attribute, (place or copied)(tensor))
     if config.tied_embeddings:
         model.output.weight = model.get_parameter(EMBEDDING)
     return model

@@ -76,12 +76,12 @@ class LoraLinear(nn.Module):
 
     def __init__(self, base: nn.Module, config: LoraConfig) -> None:
         super().__init__()
-        weight: Tensor = base.weight  # type: ignore[assignment]
-        outputs, inputs = weight.shape
+        # Not the weight's shape: partitioned over ranks (ZeRO-3) it has none.
+        inputs, outputs = int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
         self.base = base
         self.scale = config.scale
         self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-        like = torch.empty(0, dtype=torch.float32, device=weight.device)
+        like = torch.empty(0, dtype=torch.float32, device=next(base.parameters()).device)
         self.lora_a = nn.Parameter(like.new_empty(config.rank, inputs))
         self.lora_b = nn.Parameter(like.new_zeros(outputs, config.rank))
         nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
@@ -111,7 +111,7 @@ def matching_linears(model: nn.Module, targets: tuple[str, ...]) -> Iterator[str
     linears = [
         name
         for name, module in model.named_modules()
-        if name.startswith("layers.") and getattr(module, "weight", torch.empty(0)).ndim == 2
+        if name.startswith("layers.") and hasattr(module, "in_features")
     ]
     for target in targets:
         if not any(_matches(name, target) for name in linears):

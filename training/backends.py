@@ -2,10 +2,12 @@
 
 The loop calls a backend and knows nothing else of devices. A backend's `step` clips, updates and
 clears; its `save` and `load` hold what only training needs (master weights, moments, RNG).
+Every method is called on every rank, in the same order.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,11 +21,19 @@ if TYPE_CHECKING:
 
 STATE_FILE = "state.safetensors"
 
+Result = TypeVar("Result")
+
 
 class Backend(Protocol):
-    """What the loop asks of whoever holds the model."""
+    """What the loop asks of whoever holds the model.
+
+    `forward` is the model's, with whatever this backend needs around it; `trained` are the full
+    shapes of the trained parameters, in the model's order.
+    """
 
     model: Transformer
+    forward: Callable[..., Tensor]
+    trained: Mapping[str, torch.Size]
     rank: int
     world_size: int
     device: torch.device
@@ -31,20 +41,34 @@ class Backend(Protocol):
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of `values` over all ranks, on every rank."""
 
+    def on_first_rank(self, work: Callable[[], Result]) -> Result:
+        """Do `work` on rank 0; return its result, or raise its error, on every rank."""
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; `last` says that a step follows."""
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, clear the gradients; return their norm before clipping."""
 
-    def trainable_state(self) -> dict[str, Tensor]:
-        """Return the trained parameters by name, gathered, on rank 0 (empty elsewhere)."""
+    def trained_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each trained parameter's name and float32 master, whole, as in `trained`."""
 
     def save(self, directory: Path) -> None:
         """Write what a resumed run needs and a trained model does not."""
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote."""
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that training moves, by name, in the model's order."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def full_shape(parameter: nn.Parameter) -> torch.Size:
+    """Return a parameter's shape; while it is partitioned (ZeRO-3), `ds_shape` alone has it."""
+    shape: torch.Size = getattr(parameter, "ds_shape", parameter.shape)
+    return shape
 
 
 class NativeBackend:
@@ -63,17 +87,25 @@ class NativeBackend:
         self.model = model
         self.device = device
         self.clip_norm = settings.clip_norm
-        self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.parameters = trained_parameters(model)
+        self.trained: Mapping[str, torch.Size] = {
+            name: full_shape(p) for name, p in self.parameters.items()
+        }
         self.optimizer = make_optimizer(self.parameters.values(), settings)
+        self.forward: Callable[..., Tensor] = model
         if all(p.dtype == torch.float32 for p in model.parameters()) and (
             compute_dtype != torch.float32
         ):
             # Full fine-tuning: float32 masters, lower precision only inside the matmuls.
-            model.forward = torch.autocast(device.type, compute_dtype)(model.forward)  # type: ignore[method-assign]
+            self.forward = torch.autocast(device.type, compute_dtype)(model)
 
     def sum(self, values: Tensor) -> Tensor:
         """Return `values`: there is one rank."""
         return values
+
+    def on_first_rank(self, work: Callable[[], Result]) -> Result:
+        """Do `work`."""
+        return work()
 
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch."""
@@ -89,9 +121,9 @@ class NativeBackend:
         self.optimizer.zero_grad(set_to_none=True)
         return norm.item()
 
-    def trainable_state(self) -> dict[str, Tensor]:
-        """Return the trained parameters by name."""
-        return {name: parameter.detach() for name, parameter in self.parameters.items()}
+    def trained_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each trained parameter's name and float32 master."""
+        return ((name, parameter.detach()) for name, parameter in self.parameters.items())
 
     def save(self, directory: Path) -> None:
         """Write master weights, optimizer moments and random states to `state.safetensors`."""

@@ -3,32 +3,38 @@
 checkpoints/NAME/step-000200/   adapter.safetensors  lora.json      (or consolidated.safetensors)
                  best/          params.json  base.json  tokenizer.model
                  final/         config.json          progress.json  manifest.json
-                                state.safetensors    (steps only: masters, moments, RNG)
+                                state.safetensors    (steps only: masters, moments, RNG;
+                                                      many ranks write DeepSpeed's shards instead)
+                 latest         the step to resume from: the newest, unless somebody edits it
+                 lora.json      params.json   what the run trains, also where DeepSpeed's own
+                                              tools look for it
+
+Rank 0 makes, finishes and removes directories; what a backend gathers or shards, all ranks do.
 """
 
 import json
 import re
 import shutil
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import Tensor
-
 from model.adapter import base_sha256, write_base_record
 from model.config import PARAMS_FILE
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, weights_sha256
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, weights_sha256, write_safetensors
 from model.lora import ADAPTER_FILE, LoraConfig
 from model.weights import DTYPES
-from storage.atomic import new_directory
+from storage.atomic import new_directory, new_file
 from storage.manifest import damaged_files
 from training.backends import Backend
 
 KIND = "checkpoint"
 CONFIG_FILE = "config.json"
 PROGRESS_FILE = "progress.json"
+LATEST_FILE = "latest"
 FIXED_SETTINGS = (
     ("seed",),
     ("model", "checkpoint_dir"),
@@ -40,7 +46,7 @@ FIXED_SETTINGS = (
     ("validation", "best_metric"),
 )
 WEIGHTS_ONLY = ("best", "final")
-_STEP = re.compile(r"step-(\d+)")
+_STEP = re.compile(r"step-\d+")
 
 
 @dataclass
@@ -87,15 +93,14 @@ class Checkpoints:
 
     def steps(self) -> list[Path]:
         """Return the step checkpoints, oldest first; what a user renamed is none."""
-        found = ((_STEP.fullmatch(path.name), path) for path in self.run_dir.glob("step-*"))
-        return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+        found = [path for path in self.run_dir.glob("step-*") if _STEP.fullmatch(path.name)]
+        return sorted(found, key=_number)
 
     def save_step(self, progress: Progress, backend: Backend) -> Path:
         """Write `step-N` with the training state, then remove the ones too old to keep."""
         path = self.run_dir / f"step-{progress.step:06d}"
         self._write(path, progress, backend, with_state=True)
-        for old in self.steps()[: -self.keep_last]:
-            shutil.rmtree(old)
+        backend.on_first_rank(lambda: self._tidy(path))
         return path
 
     def save_weights(self, name: str, progress: Progress, backend: Backend) -> Path:
@@ -109,41 +114,89 @@ class Checkpoints:
 
         `data` are the fingerprints of the splits this run trains and validates on.
         """
-        damaged: list[Path] = []
-        for path in reversed(self.steps()):
-            problems = _problems(path)
-            if problems:
-                warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
-                damaged.append(path)
-                continue
+
+        def choose() -> tuple[Path, Progress, list[Path]]:
+            path, damaged = self._newest_whole(warn)
             self._refuse_other_settings(path)
             self._refuse_other_base(path)
             progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
             _refuse_other_data(path, progress.data, data)
-            backend.load(path)
-            if backend.rank == 0:
-                _set_aside(damaged)
-            return progress
+            return path, progress, damaged
+
+        path, progress, damaged = backend.on_first_rank(choose)
+        backend.load(path)
+        backend.on_first_rank(lambda: _set_aside(damaged))
+        return progress
+
+    def _newest_whole(self, warn: Callable[[str], None]) -> tuple[Path, list[Path]]:
+        """Return the checkpoint `latest` names, or the first whole one before it; and the damaged.
+
+        Steps after `latest` are those of a run that somebody went back from.
+        """
+        latest, steps = self.run_dir / LATEST_FILE, self.steps()
+        if latest.is_file():
+            named = latest.read_text(encoding="utf-8").strip()
+            if not _STEP.fullmatch(named):
+                raise ValueError(
+                    f"{latest} names {named!r}, wanted a checkpoint such as "
+                    f"{steps[-1].name if steps else 'step-000200'}; or remove the file to resume "
+                    "from the newest"
+                )
+            if not (self.run_dir / named).is_dir():
+                warn(f"{latest} names {named}, which is missing; trying the checkpoint before it")
+            steps = [path for path in steps if _number(path) <= _number(self.run_dir / named)]
+        damaged: list[Path] = []
+        for path in reversed(steps):
+            problems = _problems(path)
+            if not problems:
+                return path, damaged
+            warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
+            damaged.append(path)
         raise FileNotFoundError(
             f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
         )
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
-        with new_directory(path, KIND) as partial:
-            state = backend.trainable_state()
-            if self.lora is None:
-                # The masters are float32; a model is written in the dtype it was asked for.
-                save_file(_stored(state, self.config["model"]["dtype"]), partial / WEIGHTS_FILE)
-            else:
-                save_file(_stored(state, "float32"), partial / ADAPTER_FILE)
-                self.lora.write(partial)
-            for name in (PARAMS_FILE, TOKENIZER_FILE):
-                shutil.copyfile(self.base_dir / name, partial / name)
-            write_base_record(partial, self.base_dir)
-            _write_json(partial / CONFIG_FILE, self.config)
-            _write_json(partial / PROGRESS_FILE, asdict(progress))
+        with ExitStack() as building:
+            partial = backend.on_first_rank(
+                lambda: building.enter_context(new_directory(path, KIND))
+            )
+            self._write_weights(partial, backend)
             if with_state:
                 backend.save(partial)
+            backend.on_first_rank(lambda: self._write_records(partial, progress))
+
+    def _write_weights(self, partial: Path, backend: Backend) -> None:
+        """Write the trained weights, gathered one by one; only rank 0 has a file to put them in."""
+        # The masters are float32; a whole model is written in the dtype it was asked for.
+        dtype = DTYPES["float32" if self.lora else self.config["model"]["dtype"]]
+        file = partial / (ADAPTER_FILE if self.lora else WEIGHTS_FILE)
+        tensors = ((name, tensor.to("cpu", dtype)) for name, tensor in backend.trained_state())
+        if backend.rank == 0:
+            layout = {name: (tuple(shape), dtype) for name, shape in backend.trained.items()}
+            write_safetensors(file, layout, tensors)
+        else:
+            deque(tensors, maxlen=0)
+
+    def _write_records(self, partial: Path, progress: Progress) -> None:
+        if self.lora:
+            self.lora.write(partial)
+        for name in (PARAMS_FILE, TOKENIZER_FILE):
+            shutil.copyfile(self.base_dir / name, partial / name)
+        write_base_record(partial, self.base_dir)
+        _write_json(partial / CONFIG_FILE, self.config)
+        _write_json(partial / PROGRESS_FILE, asdict(progress))
+
+    def _tidy(self, newest: Path) -> None:
+        """Name the newest step, and remove the ones before it that are too many to keep."""
+        with new_file(self.run_dir / LATEST_FILE) as file:
+            file.write_text(newest.name + "\n", encoding="utf-8")
+        shutil.copyfile(newest / PARAMS_FILE, self.run_dir / PARAMS_FILE)
+        if self.lora:
+            self.lora.write(self.run_dir)
+        older = [path for path in self.steps() if _number(path) <= _number(newest)]
+        for path in older[: -self.keep_last]:
+            shutil.rmtree(path)
 
     def _refuse_other_base(self, path: Path) -> None:
         """The weights under a path may be others than those the run began with."""
@@ -164,6 +217,10 @@ class Checkpoints:
                     f"{path} was trained with {'.'.join(keys)} = {json.dumps(before)}, this run "
                     f"has {json.dumps(now)}; resume with the same settings or use another name"
                 )
+
+
+def _number(step: Path) -> int:
+    return int(step.name.removeprefix("step-"))
 
 
 def _refuse_other_data(path: Path, before: list[str], now: list[str]) -> None:
@@ -199,10 +256,6 @@ def _problems(path: Path) -> list[str]:
         return damaged_files(path)
     except (ValueError, OSError) as error:
         return [str(error)]
-
-
-def _stored(state: Mapping[str, Tensor], dtype: str) -> dict[str, Tensor]:
-    return {name: tensor.to("cpu", DTYPES[dtype]).contiguous() for name, tensor in state.items()}
 
 
 def _write_json(path: Path, value: Any) -> None:

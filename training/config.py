@@ -1,7 +1,8 @@
 """The settings of a run: defaults here, then a JSON file, then `--section.key=value` flags.
 
 Unknown keys are refused with the nearest known name; the resolved settings are saved with every
-checkpoint as `config.json`, which is itself a valid configuration file.
+checkpoint as `config.json`, which is itself a valid configuration file. `deepspeed_config` is
+DeepSpeed's own JSON, for ds_finetune.py alone; training/zero_config.py reads it.
 """
 
 import difflib
@@ -135,6 +136,7 @@ class Config(Section):
     validation: ValidationSection = Field(default_factory=ValidationSection)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
+    deepspeed_config: dict[str, Any] | None = None
 
     @field_validator("name", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ import torch
 
 from data.batches import Batch
 from model.transformer import Transformer
+from training.backends import full_shape
 
 
 def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
@@ -26,9 +27,10 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
     everywhere = at_trained = 0
     last_layer = f"layers.{config.n_layers - 1}."
     for name, parameter in model.named_parameters():
-        if not name.startswith("layers.") or parameter.ndim != 2:
+        shape = full_shape(parameter)
+        if not name.startswith("layers.") or len(shape) != 2:
             continue
-        cost = (6 if parameter.requires_grad else 4) * parameter.numel()
+        cost = (6 if parameter.requires_grad else 4) * shape.numel()
         if name.startswith(last_layer) and not {"wq", "wk", "wv"} & set(name.split(".")):
             at_trained += cost
         else:

@@ -22,7 +22,7 @@ from model.attention import Documents
 from training.backends import Backend
 from training.checkpoint import Checkpoints, Progress
 from training.loss import loss_and_hits, summed_cross_entropy
-from training.report import Report, StepMetrics
+from training.report import Report, Silence, StepMetrics
 
 if TYPE_CHECKING:
     from training.config import Config
@@ -38,7 +38,7 @@ class Run:
     rate: Callable[[int], float]
     total_steps: int
     checkpoints: Checkpoints
-    report: Report
+    report: Report | Silence
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
@@ -113,7 +113,7 @@ def validate(run: Run, backend: Backend) -> dict[str, float]:
 def batch_loss(backend: Backend, batch: Batch, head: Callable[..., Tensor]) -> Tensor:
     """Run the model over a batch, with `head` in place of the vocabulary projection."""
     batch = batch.to(backend.device)
-    return backend.model(  # type: ignore[no-any-return]
+    return backend.forward(
         batch.tokens,
         batch.positions,
         Documents(batch.offsets, backend.device),

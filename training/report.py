@@ -39,6 +39,22 @@ class StepMetrics:
     batches: list[Batch]
 
 
+class Silence:
+    """What the ranks report that are not the first: the figures are those of all, told once."""
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def step(self, number: int, step: StepMetrics) -> None:
+        """Say nothing of a step."""
+
+    def validation(self, number: int, figures: Mapping[str, float]) -> None:
+        """Say nothing of a validation."""
+
+
 class Report:
     """Reports a run of `total_steps`; use as a context manager."""
 

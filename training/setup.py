@@ -1,13 +1,16 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from console.command import print_next, typed
 from data.batches import Batches, make_batch, refuse_overlong, whole_split
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
@@ -20,7 +23,7 @@ from training.checkpoint import Checkpoints, Progress
 from training.config import Config
 from training.loop import Run, fit
 from training.optim import learning_rate
-from training.report import Report, warn
+from training.report import Report, Silence, warn
 
 
 def find_device(name: str) -> torch.device:
@@ -31,6 +34,16 @@ def find_device(name: str) -> torch.device:
         )
     chosen = "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
     return torch.device(chosen)
+
+
+def refuse_deepspeed_settings(config: Config, file: str) -> None:
+    """Raise ValueError for settings that one device alone would leave without effect."""
+    if config.deepspeed_config is not None:
+        raise ValueError(
+            f"{file} has a deepspeed_config, and finetune.py trains on one device without "
+            f"DeepSpeed; run: deepspeed --num_gpus=8 ds_finetune.py --config-file {typed(file)} "
+            "(or add --deepspeed_config=null)"
+        )
 
 
 class Splits(NamedTuple):
@@ -79,13 +92,17 @@ def open_splits(config: Config) -> Splits:
     return Splits(train, validation)
 
 
-def build_model(config: Config, device: torch.device, dtype: torch.dtype) -> Transformer:
+def build_model(
+    config: Config,
+    device: torch.device,
+    dtype: torch.dtype,
+    place: Callable[[Tensor], nn.Parameter] | None = None,
+) -> Transformer:
     """Load the base strictly, then wrap the adapter around it; the rest is frozen.
 
-    Without an adapter everything is trained and held in float32, the masters.
+    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part.
     """
-    held = dtype if config.lora else torch.float32
-    model = load_model(config.model.checkpoint_dir, device=device, dtype=held)
+    model = load_model(config.model.checkpoint_dir, device, dtype, place)
     if config.lora:
         add_lora(model, config.lora.adapter())
     if config.training.activation_checkpointing == "full":
@@ -149,7 +166,8 @@ def train(
     progress = Progress(data=splits.fingerprints)
     if resume:
         progress = checkpoints.resume(backend, splits.fingerprints, warn)
-    report = Report(config, backend, total_steps, progress.step)
+    first = backend.rank == 0
+    report = Report(config, backend, total_steps, progress.step) if first else Silence()
     run = Run(
         config=config,
         batches=batches,
@@ -161,3 +179,23 @@ def train(
     )
     with report:
         fit(run, backend, progress)
+
+
+def say_what_is_next(config: Config) -> None:
+    """Print what to run after training: watch it, then chat with the model or merge the adapter."""
+    final = config.run_dir / "final"
+    watch = f"tensorboard --logdir {typed(config.logging.output_dir)}"
+    if config.lora is None:
+        print_next(
+            watch,
+            f"python chat_completion.py --ckpt_dir {typed(final)} "
+            f"--tokenizer_path {typed(final / 'tokenizer.model')}",
+        )
+    else:
+        print_next(
+            watch,
+            f"python scripts/convert_lora_weights.py --config-dir {typed(final)} "
+            f"--base-ckpt-path {typed(config.model.checkpoint_dir)} "
+            f"--lora-ckpt-path {typed(final)} "
+            f"--output-dir {typed(config.run_dir / 'merged')}",
+        )

@@ -94,7 +94,7 @@ def train_run() -> Callable[..., NativeBackend]:
         device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
         splits, checkpoints = open_splits(config), open_checkpoints(config, resume)
         torch.manual_seed(config.seed)
-        model = build_model(config, device, dtype)
+        model = build_model(config, device, dtype if config.lora else torch.float32)
         backend = NativeBackend(model, config.optimizer, device, dtype)
         train(config, splits, checkpoints, backend, resume)
         return backend

@@ -61,7 +61,7 @@ def steps(backend: NativeBackend, first: int, last: int) -> list[tuple[float, fl
 
 
 def state(backend: NativeBackend) -> dict[str, Tensor]:
-    return {name: tensor.cpu().clone() for name, tensor in backend.trainable_state().items()}
+    return {name: tensor.cpu().clone() for name, tensor in backend.trained_state()}
 
 
 @pytest.mark.cuda

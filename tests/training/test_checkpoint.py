@@ -25,7 +25,7 @@ Train = Callable[..., NativeBackend]
 
 
 def names(config: Config) -> list[str]:
-    return sorted(path.name for path in config.run_dir.iterdir())
+    return sorted(path.name for path in config.run_dir.iterdir() if path.is_dir())
 
 
 def rows(config: Config) -> list[dict[str, float]]:
@@ -83,9 +83,9 @@ def test_resuming_continues_bit_for_bit(
     # The schedule must not depend on where the first half stopped.
     for config in (whole, half, rest):
         object.__setattr__(config.schedule, "total_steps", 6)
-    wanted = train_run(whole).trainable_state()
+    wanted = dict(train_run(whole).trained_state())
     train_run(half)
-    found = train_run(rest, resume=True).trainable_state()
+    found = dict(train_run(rest, resume=True).trained_state())
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
     train_rows = [row for row in rows(whole) if row["kind"] == "train"]
     assert [row for row in rows(rest) if row["kind"] == "train"] == train_rows
@@ -95,10 +95,10 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used(
     settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = settings()
-    wanted = train_run(config).trainable_state()
+    wanted = dict(train_run(config).trained_state())
     newest = config.run_dir / "step-000006" / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:-100])
-    found = train_run(config, resume=True).trainable_state()
+    found = dict(train_run(config, resume=True).trained_state())
     assert "step-000006 is damaged (state.safetensors has" in capsys.readouterr().out
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
@@ -206,8 +206,8 @@ def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
     assert errors.count("\n") == 1
     saved = sorted(path.name for path in config.run_dir.glob("step-*"))
     assert len(saved) == 1 and "final" not in names(config)
-    found = train_run(config, resume=True).trainable_state()
-    wanted = train_run(settings(name="whole", **long)).trainable_state()
+    found = dict(train_run(config, resume=True).trained_state())
+    wanted = dict(train_run(settings(name="whole", **long)).trained_state())
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
     assert load_file(config.run_dir / "final" / "adapter.safetensors").keys() == wanted.keys()
 

@@ -137,7 +137,7 @@ def test_full_training_in_bfloat16_writes_bfloat16_from_float32_masters(
     config = settings(lora=None, schedule__learning_rate=1e-5, model__dtype="bfloat16")
     backend = train_run(config)
     written = load_file(config.run_dir / "final" / "consolidated.safetensors")
-    for name, master in backend.trainable_state().items():
+    for name, master in backend.trained_state():
         assert master.dtype == torch.float32
         assert torch.equal(written[name], master.bfloat16()), name
     assert any((master != master.bfloat16()).any() for master in backend.parameters.values())

@@ -1,0 +1,50 @@
+"""Fine-tune on many devices: read the settings, load the model, train, say what to run next."""
+
+from console.command import run
+
+
+def main(
+    config_file: str = "configs/ds_finetune.json",
+    resume: bool = False,
+    local_rank: int | None = None,
+    **overrides: object,
+) -> None:
+    """Fine-tune a Llama for tool calls on many GPUs with DeepSpeed.
+
+    Start it with a launcher: deepspeed --num_gpus=8 ds_finetune.py [flags].
+
+    Args:
+        config_file: JSON file of settings; see configs/ and training/config.py.
+        resume: Continue the run of this name from its newest whole checkpoint.
+        local_rank: Given by the launcher, not by you.
+        **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
+    """
+    import torch
+
+    from training.config import read_config
+    from training.ranks import joined_ranks
+    from training.setup import (
+        build_model,
+        open_checkpoints,
+        open_splits,
+        say_what_is_next,
+        train,
+    )
+    from training.zero import DeepSpeedBackend, partition_on_arrival
+    from training.zero_config import engine_config
+
+    config = read_config(config_file, overrides)
+    with joined_ranks(config.model.device) as ranks:
+        engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
+        splits = open_splits(config)
+        checkpoints = open_checkpoints(config, resume)
+        torch.manual_seed(config.seed)
+        model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
+        backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
+        train(config, splits, checkpoints, backend, resume)
+    if ranks.rank == 0:
+        say_what_is_next(config)
+
+
+if __name__ == "__main__":
+    run(main)

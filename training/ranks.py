@@ -1,0 +1,212 @@
+"""The processes that train together: how they meet, agree, and part when one of them fails."""
+
+import atexit
+import logging
+import os
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from console.command import one_line
+
+FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+START = "deepspeed --num_gpus=8 ds_finetune.py"
+# How long a failing rank listens for the others, in seconds; launchers kill after 30.
+PATIENCE = 3.0
+# Counts that all ranks share: how many failed, and how many have left after a failure.
+FAILED, LEFT = "failed", "left"
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among the `world_size` that train together, and its device."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+
+@contextmanager
+def joined_ranks(device_name: str) -> Iterator[Ranks]:
+    """Join the processes that a launcher started, and leave them again.
+
+    `device_name` is the setting `model.device`. When ranks fail, one of them says so: with its
+    number, unless all failed alike.
+    """
+    with _said_once_a_machine():
+        device = _find_device(device_name)
+    ranks = _join(device)
+    processes, store = _processes(), dist.distributed_c10d._get_default_store()
+    failed = True
+    try:
+        yield ranks
+        dist.barrier()
+        failed = False
+    except Exception as error:
+        _part_in_failure(error, ranks, processes, store)
+    finally:
+        _leave(store, ranks, failed)
+
+
+def _find_device(name: str) -> torch.device:
+    missing = [variable for variable in FROM_THE_LAUNCHER if variable not in os.environ]
+    if missing:
+        raise ValueError(
+            f"started without a launcher ({missing[0]} is not set); run: {START} "
+            "(or torchrun --nproc_per_node=8 ds_finetune.py; finetune.py is for one device)"
+        )
+    if name == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f"model.device is {name!r}, and torch sees no CUDA device; to train on the processor "
+            "add --model.device=cpu"
+        )
+    local, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", local + 1))
+    if processes > count:
+        raise ValueError(
+            f"{processes} processes were started on {socket.gethostname()}, which has {count} CUDA "
+            f"devices; run: {START.replace('8', str(count))}"
+        )
+    return torch.device("cuda", local)
+
+
+def _join(device: torch.device) -> Ranks:
+    """Start the process group with DeepSpeed's backend for the device."""
+    if device.type == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    else:
+        torch.cuda.set_device(device)
+    import deepspeed
+
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # What DeepSpeed calls by an older name is not for the user to mend.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    if device.type == "cpu":
+        # Its collectives over shared memory want a compiler at the first start, and what killed
+        # processes leave in /dev/shm is never removed; gloo needs neither.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    try:
+        deepspeed.init_distributed("gloo" if device.type == "cpu" else "nccl")
+    except dist.DistNetworkError as error:
+        if "EADDRINUSE" not in str(error):
+            raise
+        port = os.environ["MASTER_PORT"]
+        raise ValueError(
+            f"port {port} of {socket.gethostname()} is in use, by another run perhaps; choose one: "
+            f"deepspeed --master_port {int(port) + 1} ... (torchrun has the same flag)"
+        ) from None
+    return Ranks(dist.get_rank(), dist.get_world_size(), device)
+
+
+@contextmanager
+def _said_once_a_machine() -> Iterator[None]:
+    """Before ranks can talk, the first of each machine speaks for those beside it."""
+    try:
+        yield
+    except Exception:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            # The launcher ends all when one ends: let the first speak first.
+            time.sleep(PATIENCE)
+            raise SystemExit(1) from None
+        raise
+
+
+def _processes() -> list[tuple[str, int]]:
+    """Return the host and process number of every rank."""
+    own = (socket.gethostname(), os.getpid())
+    found: list[tuple[str, int]] = [own] * dist.get_world_size()
+    dist.all_gather_object(found, own)
+    return found
+
+
+def _part_in_failure(
+    error: Exception, ranks: Ranks, processes: list[tuple[str, int]], store: dist.Store
+) -> None:
+    """Raise what this rank is to say of its failure, or SystemExit where another says it."""
+    told, host = one_line(error), socket.gethostname()
+    if isinstance(error, RuntimeError):
+        # Perhaps only the echo of another rank's end.
+        if _asked(store, FAILED) > 0:
+            raise SystemExit(1) from error
+        if dead := _dead_ranks(ranks, processes):
+            names = " and ".join(f"{rank} (process {processes[rank][1]})" for rank in dead)
+            told = (
+                f"rank {names} on {host} died: killed, or out of memory. The others stopped; add "
+                "--resume to the same command to continue from the last checkpoint"
+            )
+            if _asked(store, FAILED, 1) > 1:
+                raise SystemExit(1) from error
+            raise ValueError(told) from error
+    _asked(store, FAILED, 1)
+    if _asked(store, told, 1) > 1:
+        raise SystemExit(1) from error
+    alike = _wait_for(lambda: _asked(store, told), ranks.world_size)
+    if alike < ranks.world_size:
+        raise ValueError(f"rank {ranks.rank} on {host}: {told}") from error
+    raise error
+
+
+def _leave(store: dist.Store, ranks: Ranks, failed: bool) -> None:
+    """Leave the process group; after a failure stay until the others have heard of it."""
+    dist.destroy_process_group()
+    if failed:
+        _asked(store, LEFT, 1)
+        _wait_for(lambda: _asked(store, LEFT), ranks.world_size)
+    elif ranks.device.type == "cpu":
+        atexit.register(_end_at_once)
+
+
+def _end_at_once() -> None:
+    """End without Python's finalisation, in which gloo's threads, kept alive by DeepSpeed's
+    references, abort the process every thirtieth time.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _asked(store: dist.Store, key: str, more: int = 0) -> int:
+    """Add to a count that all ranks share and return it; 1 when who kept it is gone."""
+    try:
+        return int(store.add(key, more))
+    except (RuntimeError, dist.DistError):
+        return more
+
+
+def _wait_for(count: Callable[[], int], wanted: int) -> int:
+    """Return the count once it is as high as wanted, or what it is when patience ends."""
+    end = time.monotonic() + PATIENCE
+    while (found := count()) < wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def _dead_ranks(ranks: Ranks, processes: list[tuple[str, int]]) -> list[int]:
+    """Return the ranks of this machine whose processes are gone, once their end has shown."""
+    host = socket.gethostname()
+    beside = [r for r, (where, _) in enumerate(processes) if where == host and r != ranks.rank]
+
+    def dead() -> list[int]:
+        return [rank for rank in beside if not _lives(processes[rank][1])]
+
+    _wait_for(lambda: len(dead()), 1)
+    return dead()
+
+
+def _lives(process: int) -> bool:
+    """Say whether a process runs; a zombie does not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] not in "ZX"
