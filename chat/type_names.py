@@ -72,9 +72,13 @@ _CLOSING = {"[": "]", "<": ">", "(": ")"}
 _LONGEST = 300
 
 
-@lru_cache(maxsize=4096)
 def read_type(text: str) -> TypeName:
     """Return what a type name says; an unknown one says nothing and is not exact."""
+    return _read_type(text[: 4 * _LONGEST])
+
+
+@lru_cache(maxsize=4096)
+def _read_type(text: str) -> TypeName:
     name, said = _without_remarks(text)
     found = _NAMES.get(name.lower())
     if found is not None:
@@ -104,7 +108,7 @@ def union(schemas: list[Mapping[str, Any]]) -> Schema:
 def _without_remarks(text: str) -> tuple[str, set[str]]:
     """Take `optional`, `required` and `default ...` off either end; return what they were."""
     said: set[str] = set()
-    name = " ".join(text[: 4 * _LONGEST].split())
+    name = " ".join(text.split())
     while match := _REMARK.search(name) or _LEADING_REMARK.match(name):
         rest = name[: match.start()] if match.start() else name[match.end() :]
         if not rest.strip(" ,;("):

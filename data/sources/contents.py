@@ -65,7 +65,7 @@ def _call(part: dict[str, Any]) -> Any:
 
 
 def _part_text(part: Any, where: str) -> str:
-    text = part if isinstance(part, str) else _value(part) if isinstance(part, dict) else None
+    text = _value(part) if isinstance(part, dict) else part
     if text is not None and not isinstance(text, str):
         raise Rejected("wrong-layout", where, "a part's text must be text", _json(part))
     return text or ""

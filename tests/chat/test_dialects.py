@@ -58,31 +58,6 @@ def test_one_tool_in_every_dialect_is_the_same_schema(parameters: Any) -> None:
     assert json.dumps(parameters) == before, "the raw row stays as it was"
 
 
-def test_flat_parameters_are_required_unless_they_say_otherwise() -> None:
-    parameters = {
-        "a": {"type": "str"},
-        "b": {"type": "int, optional"},
-        "c": {"type": "float", "default": 1.5},
-        "d": {"type": "Optional[int]"},
-        "e": {"type": "int", "optional": True},
-        "type": {"type": "List[Tuple[int, float]]"},
-    }
-    schema = normalise_parameters(parameters)
-    assert list(schema["properties"]) == list(parameters)
-    assert schema["required"] == ["a", "type"]
-    assert schema["properties"]["b"] == {"type": "integer"}
-    assert schema["properties"]["c"] == {"type": "number", "default": 1.5}
-    assert schema["properties"]["e"] == {"type": "integer"}
-
-
-def test_flat_parameters_with_marks_of_their_own_follow_them() -> None:
-    marked = {"a": {"type": "string", "required": True}, "b": {"type": "string"}}
-    assert required(marked) == ["a"]
-    assert required({"a": {"type": "string", "required": False}}) == []
-    assert required({"a": {"type": "str"}, "b": {"type": "str"}}, ["b"]) == ["b"]
-    assert required({"a": {"type": "str"}}, []) == []
-
-
 def test_a_wrapped_schema_requires_only_what_it_lists() -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "str"}, "b": {"type": "int"}}}
     assert "required" not in normalise_parameters(parameters)
