@@ -148,6 +148,7 @@ def declare(
         _parameter(function.__name__, parameter, hints, sentences, kinds or {})
         for parameter in inspect.signature(function).parameters.values()
     )
+    parameters = _distinguishable(parameters)
     schema = {
         "type": "object",
         "properties": {each.name: dict(each.schema) for each in parameters},
@@ -155,6 +156,19 @@ def declare(
     }
     tool = Tool(function.__name__, about, schema)
     return SyntheticTool(tool, function, parameters, do, ask, answer, more, slips)
+
+
+def _distinguishable(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Call parameters of the same kind by their names: not two dates but a start and an end."""
+    nouns = [each.kind.noun for each in parameters]
+    found = []
+    for each in parameters:
+        kind, words = each.kind, each.name.replace("_", " ")
+        if nouns.count(kind.noun) > 1:
+            noun = words if len(words) > 2 else f"{kind.noun} {words}"
+            each = replace(each, kind=replace(kind, noun=noun))
+        found.append(each)
+    return tuple(found)
 
 
 def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:

@@ -11,15 +11,13 @@ from data.synthesis.scene import TRIES, Scene, Use
 def missing_argument(scene: Scene) -> None:
     """The user leaves something out; the assistant asks for it, and then calls."""
     tool, slot = scene.dice.choice(scene.catalogue.omissible)
-    use = scene.use(tool)
-    said = use.said(scene.dice)
-    value = str(said.pop(slot.name))
-    if not fitting(tool.do, frozenset(said)):
-        # The request without this value has no words for the optional ones.
-        needed = {each.name for each in tool.parameters if each.required}
-        kept = {name: each for name, each in use.arguments.items() if name in needed}
-        use = Use(tool, kept, tool.run(kept))
-        said = {name: each for name, each in said.items() if name in needed}
+    for _ in range(TRIES):
+        use = scene.use(tool)
+        said = use.said(scene.dice)
+        value = str(said.pop(slot.name))
+        # A request without this value may have no words for some of the optional ones.
+        if fitting(tool.do, frozenset(said)):
+            break
     scene.ask_for(tool, said)
     _ask_user(scene, phrasing.MISSING_QUESTIONS, slot)
     _tell(scene, phrasing.ANSWER_FRAMES, slot, value)
@@ -46,8 +44,8 @@ def _mistake(scene: Scene, slot: Parameter) -> tuple[str, str]:
     if kind.wrong:
         return kind.wrong(dice), expand(kind.rule, {}, dice)
     least, most = slot.schema["minimum"], slot.schema["maximum"]
-    beyond = dice.between(1, max(9, int(most)))
-    value = most + beyond if dice.chance(0.7) or least < 0 else least - beyond
+    above = most + dice.between(1, max(9, int(most)))
+    value = above if dice.chance(0.7) or least < 0 else -dice.between(1, 9)
     bounds = f"between {spoken(least)} and {spoken(most)}"
     rule = f"the {kind.noun} (must be|has to be|can only be) {bounds}"
     return kind.say(value, dice), expand(rule, {}, dice)

@@ -150,7 +150,7 @@ def identifier(noun: str, prefix: str, digits: int = 5) -> Kind:
         number = draw(dice)[len(prefix) + 1 :]
         return dice.choice((number, f"{prefix}-{number[:-2]}", f"{prefix}{number}9", f"#{number}"))
 
-    rule = f"(a|every|the) {noun} (is|begins with) {prefix}- followed by {digits} digits"
+    rule = f"(each|every|the) {noun} (is|begins with) {prefix}- followed by {digits} digits"
     return Kind(noun, draw, schema={"pattern": pattern}, wrong=wrong, rule=rule)
 
 

@@ -152,7 +152,10 @@ class Scene:
             for name, value in values.items()
             if value is not None
         }
-        return {**(use.result if isinstance(use.result, dict) else {}), **spoken}
+        result = use.result if isinstance(use.result, dict) else {}
+        # Where both have a name, they have the same value, or the result's is the news.
+        news = {name for name, value in result.items() if values.get(name, value) != value}
+        return {**result, **{name: text for name, text in spoken.items() if name not in news}}
 
     def offer(self) -> tuple[SyntheticTool, ...]:
         """Choose the tools on offer: the called ones among others, in random order."""

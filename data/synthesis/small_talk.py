@@ -6,7 +6,7 @@ from data.synthesis.grammar import expand, marked
 
 HOBBIES = pools.listed(
     "baking birdwatching bouldering calligraphy chess crochet drawing fencing gardening "
-    "juggling knitting origami painting photography pottery sailing sewing skating surfing "
+    "juggling knitting painting photography pottery sailing sewing skating surfing "
     "woodwork"
 )
 PETS = pools.listed("budgie cat dog ferret goldfish hamster hedgehog pony rabbit tortoise")

@@ -153,7 +153,7 @@ DOMAIN = Domain(
             ),
             answer=(
                 "On {date} you have {events.title}.",
-                "There (is|are) {count} in your calendar on {date}: {events.title}.",
+                "(Events|In your calendar) on {date}: {events.title}.",
             ),
             more=(
                 (
@@ -203,8 +203,8 @@ DOMAIN = Domain(
             ),
             ask=("how many days (are there|lie) between {start_date} and {end_date}",),
             answer=(
-                "From {start_date} to {end_date} (it is|there are) {days} days.",
-                "(That is|It takes) {days} days; {end_date} is a {end_weekday}.",
+                "The number of days from {start_date} to {end_date} is {days}.",
+                "The number of days is {days}; {end_date} is a {end_weekday}.",
             ),
             more=(("which weekday is the second date", "it is a {end_weekday}"),),
             slips=("end_date",),

@@ -13,8 +13,8 @@ MEDICINES = tuple(
 )
 Clinic = Annotated[str, identifier("clinic number", "CL", 3)]
 Specialty = Annotated[
-    Literal["dentist", "dermatologist", "eye_doctor", "general_practitioner", "physiotherapist"],
-    Instead(("astrologer", "hairdresser", "fortune teller")),
+    Literal["dentist", "dermatologist", "cardiologist", "general_practitioner", "physiotherapist"],
+    Instead(("palm reader", "hairdresser", "fortune teller")),
 ]
 
 

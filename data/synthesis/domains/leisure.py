@@ -128,11 +128,11 @@ DOMAIN = Domain(
             find_book,
             do=(
                 "(find|look up|search for) the [?available_only available ]book '{title}'"
-                "[, the {edition} edition,]( in the library|)",
-                "(check|see) (whether|if) the library has '{title}'[, {edition} edition]"
+                "[ in the {edition} edition]( in the library|)",
+                "(check|see) (whether|if) the library has '{title}'[ in the {edition} edition]"
                 "[?available_only , and not lent out]",
                 "(find|search for) a[?available_only n available] book (in|for me in) the library"
-                "[, {edition} edition]",
+                "[ in the {edition} edition]",
             ),
             ask=(
                 "does the library have '{title}'[ in the {edition} edition]"
@@ -166,7 +166,7 @@ DOMAIN = Domain(
         declare(
             get_film_times,
             do=(
-                "(find out|tell me|check) when '{film}' is (on|shown) (today|)[, I want {seats}]",
+                "(find out|tell me|check) when '{film}' is (on|shown)( today|)[, I want {seats}]",
                 "(look up|get) the showings of '{film}'[ and the price of {seats}]",
                 "(look up|check) the (cinema|film) times[ and the price of {seats}]",
             ),
@@ -186,7 +186,7 @@ DOMAIN = Domain(
             do=(
                 "(find|look up) [?available_only the available book ]'{title}'"
                 "[ in the {edition} edition] and reserve it[ at the {pickup_branch} branch]",
-                "reserve '{title}'[, the {edition} edition,][ at the {pickup_branch} branch]"
+                "reserve '{title}'[ in the {edition} edition][ at the {pickup_branch} branch]"
                 "[?available_only , if it is not lent out], (you can look up its number|I don't "
                 "know its number)",
             ),

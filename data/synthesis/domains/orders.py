@@ -174,7 +174,7 @@ DOMAIN = Domain(
             {"tracking_number": "tracking_number"},
             do=(
                 "(look up|check) (my |)order {order_id} and (track|trace|locate) its parcel",
-                "(find out|tell me) where the parcel (of|with|for) order {order_id} is (now|)",
+                "(find out|tell me) where the parcel (of|with|for) order {order_id} is( now|)",
             ),
         ),
     ),

@@ -96,7 +96,7 @@ DOMAIN = Domain(
                 "[ for (up to|at most) {max_price}][?in_stock_only  that is in stock]",
                 "(recommend|look for) something from the {category} department"
                 "[ under {max_price}][?in_stock_only , only what is available]",
-                "(recommend|find|suggest) something (nice|good|) in the shop"
+                "(recommend|find|suggest) (something|something nice|something good) in the shop"
                 "[ for at most {max_price}][?in_stock_only  that is in stock]",
             ),
             ask=(

@@ -57,7 +57,7 @@ def change_case(text: Text, style: Case) -> dict[str, Any]:
         "snake": "_".join(text.lower().split()),
         "kebab": "-".join(text.lower().split()),
     }
-    return {"text": changed[style]}
+    return {"changed": changed[style]}
 
 
 def sort_words(
@@ -115,7 +115,10 @@ DOMAIN = Domain(
                 "(turn|convert|change) '{text}' (to|into) {style} case",
             ),
             ask=("what does '{text}' look like in {style} case",),
-            answer=("In {style} case (it is|that is|it reads) '{text}'.", "Here it is: '{text}'."),
+            answer=(
+                "In {style} case (it is|that is|it reads) '{changed}'.",
+                "Here it is: '{changed}'.",
+            ),
         ),
         declare(
             sort_words,

@@ -190,7 +190,7 @@ DOMAIN = Domain(
         declare(
             book_hotel,
             do=(
-                "(book|reserve) (a room in|) hotel {hotel_id}[ for {guest_name}][, {guests}]"
+                "(book|reserve) (a room in |)hotel {hotel_id}[ for {guest_name}][, {guests}]"
                 "[?breakfast , with breakfast]",
                 "(book|reserve) a (hotel |)room[ for {guest_name}][, {guests}]"
                 "[?breakfast , breakfast included]",

@@ -26,54 +26,54 @@ Degrees = Annotated[Literal["celsius", "fahrenheit", "kelvin"], Instead(("rankin
 Quantity = Annotated[float, decimal("value", 0.1, 5000)]
 
 
-def convert_length(value: Quantity, from_unit: Length, to_unit: Length) -> dict[str, Any]:
+def convert_length(value: Quantity, source_unit: Length, target_unit: Length) -> dict[str, Any]:
     """Convert a length or distance from one unit to another.
 
     Args:
         value: The length.
-        from_unit: Unit of the length.
-        to_unit: Unit that is wanted.
+        source_unit: Unit of the length.
+        target_unit: Unit that is wanted.
     """
-    return _converted(value, from_unit, to_unit, LENGTHS)
+    return _converted(value, source_unit, target_unit, LENGTHS)
 
 
-def convert_weight(value: Quantity, from_unit: Weight, to_unit: Weight) -> dict[str, Any]:
+def convert_weight(value: Quantity, source_unit: Weight, target_unit: Weight) -> dict[str, Any]:
     """Convert a weight from one unit to another.
 
     Args:
         value: The weight.
-        from_unit: Unit of the weight.
-        to_unit: Unit that is wanted.
+        source_unit: Unit of the weight.
+        target_unit: Unit that is wanted.
     """
-    return _converted(value, from_unit, to_unit, WEIGHTS)
+    return _converted(value, source_unit, target_unit, WEIGHTS)
 
 
 def _converted(value: float, source: str, target: str, sizes: dict[str, float]) -> dict[str, Any]:
     if source == target:
-        raise ValueError(f"from_unit and to_unit are both {source}")
+        raise ValueError(f"source_unit and target_unit are both {source}")
     return {"result": round(value * sizes[source] / sizes[target], 4), "unit": target}
 
 
 def convert_temperature(
     value: Annotated[float, decimal("temperature", -273, 2000)],
-    from_unit: Degrees,
-    to_unit: Degrees,
+    source_unit: Degrees,
+    target_unit: Degrees,
 ) -> dict[str, Any]:
     """Convert a temperature from one scale to another.
 
     Args:
         value: The temperature.
-        from_unit: Scale of the temperature.
-        to_unit: Scale that is wanted.
+        source_unit: Scale of the temperature.
+        target_unit: Scale that is wanted.
     """
-    if from_unit == to_unit:
-        raise ValueError(f"from_unit and to_unit are both {from_unit}")
+    if source_unit == target_unit:
+        raise ValueError(f"source_unit and target_unit are both {source_unit}")
     celsius = {"celsius": value, "fahrenheit": (value - 32) / 1.8, "kelvin": value - 273.15}
-    base = celsius[from_unit]
-    result = {"celsius": base, "fahrenheit": base * 1.8 + 32, "kelvin": base + 273.15}[to_unit]
+    base = celsius[source_unit]
+    result = {"celsius": base, "fahrenheit": base * 1.8 + 32, "kelvin": base + 273.15}[target_unit]
     if base < -273.15:
-        raise ValueError(f"{value} degrees {from_unit} is below absolute zero")
-    return {"result": round(result, 2), "unit": to_unit}
+        raise ValueError(f"{value} degrees {source_unit} is below absolute zero")
+    return {"result": round(result, 2), "unit": target_unit}
 
 
 def convert_local_time(
@@ -96,17 +96,17 @@ def convert_local_time(
 
 
 _CONVERT = (
-    "(convert|turn|change) {value} {from_unit} (to|into) {to_unit}",
-    "(work out|calculate|tell me) how many {to_unit} {value} {from_unit} (are|make)",
-    "(convert|turn|change) {value} {from_unit}",
+    "(convert|turn|change) {value} {source_unit} (to|into) {target_unit}",
+    "(work out|calculate|tell me) how many {target_unit} {value} {source_unit} (are|make)",
+    "(convert|change) {value} {source_unit} (to another unit|into something else)",
 )
 _HOW_MANY = (
-    "how many {to_unit} (are|make|are there in) {value} {from_unit}",
-    "what (is|are) {value} {from_unit} in {to_unit}",
+    "how many {target_unit} (are|make|are there in) {value} {source_unit}",
+    "what (is|are) {value} {source_unit} in {target_unit}",
 )
 _RESULT = (
-    "{value} {from_unit} (are|equal|make) {result} {to_unit}.",
-    "That (is|makes) {result} {to_unit}.",
+    "{value} {source_unit} (are|equal|make) {result} {target_unit}.",
+    "That (is|makes) {result} {target_unit}.",
 )
 
 DOMAIN = Domain(
@@ -117,14 +117,14 @@ DOMAIN = Domain(
         declare(
             convert_temperature,
             do=(
-                "(convert|turn) {value} degrees {from_unit} (to|into) {to_unit}",
-                "(work out|tell me) what {value} degrees {from_unit} are in {to_unit}",
-                "(convert|turn) {value} degrees {from_unit}",
+                "(convert|turn) {value} degrees {source_unit} (to|into) {target_unit}",
+                "(work out|tell me) what {value} degrees {source_unit} are in {target_unit}",
+                "(convert|change) {value} degrees {source_unit} (to another scale|for me)",
             ),
-            ask=("(what is|how much is) {value} degrees {from_unit} in {to_unit}",),
+            ask=("(what is|how much is) {value} degrees {source_unit} in {target_unit}",),
             answer=(
-                "{value} degrees {from_unit} are {result} in {to_unit}.",
-                "That is {result} in {to_unit}.",
+                "{value} degrees {source_unit} are {result} in {target_unit}.",
+                "That is {result} in {target_unit}.",
             ),
             slips=("value",),
         ),

@@ -69,7 +69,7 @@ DOMAIN = Domain(
                 "(right now|at the moment)[, in {unit}]",
             ),
             ask=(
-                "(what's|what is|how's|how is) the weather[ in {city}] (right now|at the moment|)",
+                "(what's|what is|how's|how is) the weather[ in {city}]( right now| at the moment|)",
                 "how (warm|cold) is it[ in {city}] (right now|at the moment)[, in {unit}]",
             ),
             answer=(

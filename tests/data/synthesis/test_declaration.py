@@ -81,6 +81,14 @@ def test_an_enum_knows_what_is_asked_for_instead() -> None:
     assert kind.rule.endswith("slow or fast")
 
 
+def test_two_parameters_of_one_kind_are_called_by_their_names() -> None:
+    def fly(origin: City, goal: City) -> str:
+        return f"{origin} {goal}"
+
+    nouns = [each.kind.noun for each in declare(fly, (), ()).parameters]
+    assert nouns == ["origin", "goal"]
+
+
 def test_a_parameter_without_type_or_examples_is_refused() -> None:
     def untyped(a):  # type: ignore[no-untyped-def]
         return a

@@ -86,6 +86,14 @@ def test_every_tool_is_called_somewhere(conversations: list[Conversation]) -> No
     assert called == {tool.name for c in conversations for tool in c.tools}
 
 
+def test_texts_are_whole_sentences(conversations: list[Conversation]) -> None:
+    for conversation in conversations:
+        for message in conversation.messages:
+            if message.role in ("user", "assistant") and not message.tool_calls:
+                assert re.search(r"[.!?]$", message.content), message.content
+                assert not re.search(r"  |[{}\[\]|\ue000\ue001]| [.,!?](\s|$)|,\.", message.content)
+
+
 def numbers_in(text: str) -> set[float]:
     # A time such as 6:00 pm stands in the record as 18:00, a page of a calendar as 2025-03-14.
     text = re.sub(r"\d{1,2}(:\d\d)? [ap]m|out of 5", "", text)
