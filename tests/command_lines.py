@@ -35,7 +35,8 @@ def problem_of(line: str) -> str:
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in flags and not open_ended:
             return f"{script} wants --{name}"
-    return _problem_of_settings(flags, settings, parameters) if open_ended else ""
+    has_settings = open_ended and "config_file" in parameters
+    return _problem_of_settings(flags, settings, parameters) if has_settings else ""
 
 
 def _problem_of_parsing(parse: Callable[[], object], words: list[str]) -> str:

@@ -123,6 +123,8 @@ def _of_record(record: Any) -> SyntheticTool:
     parameters = tuple(
         _parameter(tool.name, name, schema, name in required, examples.get(name))
         for name, schema in tool.parameters["properties"].items()
+        # An optional parameter without example values is declared, and never given.
+        if name in required or name in examples or _tells_values(schema)
     )
     known = {
         each.name: examples.get(each.name) or each.schema["examples"]
@@ -150,6 +152,11 @@ def _recorded(tool: Tool, results: list[Any], known: Mapping[str, list[Any]]) ->
         return pick(results, tool.name, json.dumps(arguments, sort_keys=True))
 
     return run
+
+
+def _tells_values(schema: Mapping[str, Any]) -> bool:
+    bounded = {"minimum", "maximum"} <= schema.keys()
+    return bounded or "enum" in schema or "examples" in schema or schema.get("type") == "boolean"
 
 
 def _parameter(

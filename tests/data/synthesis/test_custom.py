@@ -1,14 +1,17 @@
 """A user's own tools: from one Python file, or one JSON file."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from data.synthesis.behaviours import BEHAVIOURS
+from data.synthesis.catalogue import select
 from data.synthesis.custom import read_tools_file
 from data.synthesis.generation import Settings, generate
 
+ROOT = Path(__file__).parents[3]
 PYTHON = '''
 from typing import Annotated, Literal
 from data.synthesis.kinds import City, number
@@ -128,6 +131,55 @@ def test_a_json_tool_gives_the_same_result_for_the_same_arguments(tmp_path: Path
     assert translate.run(arguments) == translate.run(dict(reversed(arguments.items())))
     assert lamp.run({"lamp_id": "L-999", "level": 3}) == {"error": "unknown lamp id 'L-999'"}
     assert "maximum" in lamp.run({"lamp_id": "L-101", "level": 30})["error"]
+
+
+def test_optional_parameters_without_examples_are_declared_and_never_given(tmp_path: Path) -> None:
+    file = tmp_path / "t.json"
+    schema = {"type": "object", "properties": {"note": {"type": "string"}}}
+    file.write_text(json.dumps([{"name": "ring", "parameters": schema, "results": ["ok"]}]))
+    (ring,) = read_tools_file(file).tools
+    assert list(ring.tool.parameters["properties"]) == ["note"] and ring.parameters == ()
+    assert ring.run({}) == "ok"
+
+
+def test_nested_objects_and_arrays_are_drawn_from_their_examples(tmp_path: Path) -> None:
+    places = {
+        "type": "array",
+        "items": {"type": "object", "properties": {"x": {"type": "integer"}}},
+    }
+    schema = {"type": "object", "properties": {"places": places}, "required": ["places"]}
+    record = {"name": "visit_places", "parameters": schema, "results": [{"steps": 3}]}
+    record["examples"] = {"places": [{"x": 1}, {"x": 2}, {"x": 3}]}
+    file = tmp_path / "t.json"
+    file.write_text(json.dumps([record]))
+    settings = Settings(
+        count=20, tools_file=str(file), domains=("custom",), quotas={"single_call": 1}
+    )
+    for each in generate(settings, workers=1):
+        (call,) = each.conversation.messages[1].tool_calls
+        assert all(place in record["examples"]["places"] for place in call.arguments["places"])
+
+
+@pytest.mark.parametrize("language", ["python", "json"])
+def test_the_examples_of_the_guide_work(language: str, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
+    block = re.search(rf"```{language}\n(.*?)```", guide, re.DOTALL)
+    assert block
+    file = tmp_path / f"my_tools.{language.replace('python', 'py')}"
+    file.write_text(block[1], encoding="utf-8")
+    quotas = {} if language == "python" else {"call_sequence": 0, "invalid_value": 0}
+    settings = Settings(count=60, tools_file=str(file), domains=("custom",), quotas={**quotas})
+    assert len(list(generate(settings, workers=1))) == 60
+
+
+def test_the_guide_tells_the_shares_as_they_are() -> None:
+    guide = (ROOT / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", guide, re.MULTILINE))
+    assert {name: float(share) for name, share in told.items()} == {
+        name: each.share for name, each in BEHAVIOURS.items()
+    }
+    tools = select().tools
+    assert f"{len(tools)} tools in {len({tool.domain for tool in tools})} domains" in guide
 
 
 def test_phrases_of_ones_own_are_kept(tmp_path: Path) -> None:
