@@ -143,16 +143,15 @@ def _linked(scene: Scene, chain: Chain) -> tuple[Use, Use]:
 
 def no_suitable_tool(scene: Scene) -> None:
     """No offered tool helps: the assistant says so, or answers from what it knows."""
-    others = [domain.name for domain in scene.catalogue.domains]
-    topics = suitable_topics(others)
-    if len(others) == 1 or (topics and scene.dice.chance(0.4)):
+    use = scene.use(scene.any_tool())
+    scene.avoid = {use.tool.domain, *scene.catalogue.similar[use.tool.domain]}
+    if not scene.others() or scene.dice.chance(0.4):
+        topics = suitable_topics(domain.name for domain in scene.catalogue.domains)
         question, answer, avoid = plain_answer(scene.dice, scene.dice.choice(topics))
         scene.avoid = set(avoid)
         scene.user(question)
         scene.assistant(answer)
         return
-    use = scene.use(scene.any_tool())
-    scene.avoid = {use.tool.domain}
     scene.ask_for(use.tool, use.said(scene.dice))
     names = [tool.name.replace("_", " ") for tool in scene.offer()]
     offer = expand(scene.dice.choice(phrasing.OFFERS), {"tools": joined(names)}, scene.dice)

@@ -37,6 +37,19 @@ class Catalogue:
         return {domain.name: domain.reasons for domain in self.domains}
 
     @cached_property
+    def similar(self) -> dict[str, frozenset[str]]:
+        """The domains whose tools could be meant too, by domain; it works both ways."""
+        pairs = {(each.name, other) for each in self.domains for other in each.similar}
+        return {
+            each.name: frozenset(
+                other.name
+                for other in self.domains
+                if (each.name, other.name) in pairs or (other.name, each.name) in pairs
+            )
+            for each in self.domains
+        }
+
+    @cached_property
     def chains(self) -> tuple[Chain, ...]:
         """The chains whose tools are both here."""
         return tuple(

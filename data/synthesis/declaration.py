@@ -106,12 +106,17 @@ class Chain:
 
 @dataclass(frozen=True)
 class Domain:
-    """Tools of one field; `reasons` are sentences that people say before a request."""
+    """Tools of one field.
+
+    reasons: Sentences, without their dot, that people say before a request.
+    similar: Domains whose tools could be meant too; they are not offered beside these.
+    """
 
     name: str
     tools: tuple[SyntheticTool, ...]
     chains: tuple[Chain, ...] = ()
     reasons: tuple[str, ...] = ()
+    similar: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         named = tuple(replace(tool, domain=self.name) for tool in self.tools)

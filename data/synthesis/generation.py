@@ -1,6 +1,7 @@
 """Generate a file of synthetic conversations: seeded, on all cores, the same bytes everywhere."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -64,16 +65,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Made:
-    """A made conversation, with its user's turns and their skeletons."""
+    """A made conversation as its line of the file, its user's turns, and their skeletons.
+
+    A line is what costs least on its way from one process to another.
+    """
 
     task: Task
-    conversation: Conversation
+    line: str
+    said: tuple[str, ...]
     skeletons: tuple[str, ...]
 
     @property
-    def said(self) -> list[str]:
-        """What the user says, turn by turn."""
-        return [m.content for m in self.conversation.messages if m.role == "user"]
+    def conversation(self) -> Conversation:
+        """The conversation that the line holds."""
+        return Conversation.from_record(json.loads(self.line))
 
 
 def generate_file(save_file: Path | str, settings: Settings) -> dict[str, int]:
@@ -87,7 +92,7 @@ def generate_file(save_file: Path | str, settings: Settings) -> dict[str, int]:
         partial_file.open("w", encoding="utf-8", newline="\n") as stream,
     ):
         for made in _with_progress(generate(settings), settings.count):
-            stream.write(json_line(made.conversation))
+            stream.write(made.line)
             numbers[made.task.behaviour] = numbers.get(made.task.behaviour, 0) + 1
     return {name: numbers.get(name, 0) for name in BEHAVIOURS}
 
@@ -122,7 +127,8 @@ def compose(task: Task, seed: int, selection: Selection) -> Made:
     scene = Scene(dice, find_catalogue(selection))
     BEHAVIOURS[task.behaviour].play(scene)
     conversation = scene.conversation(f"synthetic-{task.behaviour}-{task.index:06}")
-    return Made(task, conversation, tuple(scene.skeletons))
+    said = tuple(m.content for m in scene.messages if m.role == "user")
+    return Made(task, json_line(conversation), said, tuple(scene.skeletons))
 
 
 @cache

@@ -160,16 +160,23 @@ class Scene:
     def offer(self) -> tuple[SyntheticTool, ...]:
         """Choose the tools on offer: the called ones among others, in random order."""
         if not self.offered:
-            others = [
-                tool
-                for tool in self.catalogue.tools
-                if tool.name not in self.used and tool.domain not in self.avoid
-            ]
+            others = self.others()
             least = max(len(self.used), 1)
             count = self.dice.between(least, max(least, MOST_TOOLS)) - len(self.used)
             chosen = [*self.used.values(), *self.dice.sample(others, count)]
             self.offered = tuple(self.dice.shuffled(chosen))
         return self.offered
+
+    def others(self) -> list[SyntheticTool]:
+        """Return the tools that may be offered beside the called ones."""
+        called = {tool.domain for tool in self.used.values()}
+        near = {name for domain in called for name in self.catalogue.similar[domain]}
+        avoid = self.avoid | (near - called)
+        return [
+            tool
+            for tool in self.catalogue.tools
+            if tool.name not in self.used and tool.domain not in avoid
+        ]
 
     def conversation(self, id: str) -> Conversation:
         """Return the conversation."""

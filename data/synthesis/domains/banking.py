@@ -249,6 +249,7 @@ DOMAIN = Domain(
             ),
         ),
     ),
+    similar=("units",),
     reasons=(
         "I'm (doing my accounts|going through my finances|paying my bills)",
         "(Rent|The electricity bill|My tax) is due (soon|this week)",

@@ -234,6 +234,7 @@ DOMAIN = Domain(
             ),
         ),
     ),
+    similar=("work", "health"),
     reasons=(
         "My (week|calendar|schedule|diary) is (a mess|quite full|chaotic)",
         "I'm (planning|sorting out|preparing) my (week|month|appointments)",

@@ -180,6 +180,7 @@ DOMAIN = Domain(
             ),
         ),
     ),
+    similar=("work",),
     reasons=(
         "I'm (driving|cooking|between two meetings|on a train)",
         "I (promised|forgot|meant) to get in touch",

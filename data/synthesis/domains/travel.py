@@ -227,6 +227,7 @@ DOMAIN = Domain(
             ),
         ),
     ),
+    similar=("transport",),
     reasons=(
         "We are (going on holiday|visiting family|finally taking a break)",
         "I have a (conference|wedding|trade fair|job interview) (to go to|coming up)",

@@ -7,6 +7,7 @@ import pytest
 from chat.conversation import Conversation
 from chat.schemas import validate_arguments
 from data.synthesis.behaviours import BEHAVIOURS
+from data.synthesis.catalogue import select
 from data.synthesis.generation import Settings, generate
 
 NAMES = tuple(BEHAVIOURS)
@@ -107,6 +108,15 @@ def test_where_no_tool_helps_none_is_called_though_some_are_offered(name: str) -
     for conversation in played(name):
         assert calls(conversation) == []
         assert conversation.tools
+
+
+def test_tools_that_could_be_meant_too_are_not_offered() -> None:
+    domain = {tool.name: tool.domain for tool in select().tools}
+    for conversation in played("no_suitable_tool", 150) + played("single_call", 150):
+        offered = {domain[tool.name] for tool in conversation.tools}
+        called = {domain[name] for name, _ in calls(conversation)}
+        assert not ("messages" in called and "work" in offered)
+        assert not ("work" in called and "calendar" in offered)
 
 
 def test_a_later_question_is_answered_without_another_call() -> None:

@@ -31,6 +31,13 @@ def test_there_are_enough_tools_in_enough_domains() -> None:
     assert len(CATALOGUE.chains) >= 14
 
 
+def test_similar_domains_exist_and_know_each_other() -> None:
+    for domain in DOMAINS:
+        for other in domain.similar:
+            assert domain.name in CATALOGUE.similar[other]
+            assert other in CATALOGUE.similar[domain.name]
+
+
 def test_schemas_use_the_whole_range_that_real_tools_use() -> None:
     properties = [
         p for tool in CATALOGUE.tools for p in tool.tool.parameters["properties"].values()
