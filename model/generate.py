@@ -5,7 +5,7 @@ Shapes: N rows, V vocabulary.
 
 import random
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.attention import Documents
 from model.kv_cache import KVCache
 from model.transformer import Transformer
 
@@ -77,11 +78,18 @@ def generate(model: Transformer, prompts: Sequence[list[int]], **options: Any) -
 
 
 def complete(
-    model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    anyone: Callable[[bool], bool] = bool,
 ) -> Iterator[tuple[int, Completion]]:
-    """Yield (index of the prompt, its completion) as rows end, the shortest first."""
+    """Yield (index of the prompt, its completion) as rows end, the shortest first.
+
+    Where ranks share the weights, all must run the model equally often: before each pass `anyone`
+    is told whether this rank has rows left and answers whether any has.
+    """
     produced: list[list[int]] = [[] for _ in prompts]
-    for row, token, ended in _produce(model, prompts, decoding):
+    for row, token, ended in _produce(model, prompts, decoding, anyone):
         produced[row].append(token)
         if ended:
             tokens = produced[row]
@@ -107,9 +115,13 @@ class _Row:
     draws: random.Random
 
 
-@torch.inference_mode()
+# Not inference_mode: weights that DeepSpeed gathers in it could not be trained afterwards.
+@torch.no_grad()
 def _produce(
-    model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    anyone: Callable[[bool], bool] = bool,
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (index of the prompt, token, whether the row ends with it)."""
     rows = [
@@ -119,13 +131,13 @@ def _produce(
     was_training = model.training
     model.eval()
     try:
-        yield from _run(model, rows, decoding)
+        yield from _run(model, rows, decoding, anyone)
     finally:
         model.train(was_training)
 
 
 def _run(
-    model: Transformer, rows: list[_Row], decoding: Decoding
+    model: Transformer, rows: list[_Row], decoding: Decoding, anyone: Callable[[bool], bool]
 ) -> Iterator[tuple[int, int, bool]]:
     """Run the rows; a finished one leaves the batch at once and the next takes its place."""
     weight = model.tok_embeddings.weight
@@ -133,7 +145,10 @@ def _run(
     longest = max((len(row.unread) + row.room for row in rows), default=0)
     cache = KVCache(model.config, batch_size, longest, weight.device, weight.dtype)
     waiting, active = deque(rows), list[_Row]()
-    while waiting or active:
+    while anyone(bool(waiting or active)):
+        if not (waiting or active):
+            _idle(model, cache.keys.device)
+            continue
         while waiting and len(active) < batch_size:
             active.append(waiting.popleft())
         chosen = choose(
@@ -159,6 +174,12 @@ def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]
     tokens = torch.tensor([token for row in unread for token in row], device=device)
     last = torch.tensor(list(accumulate(counts)), device=device) - 1
     return model(tokens, positions, cache, rows=last)
+
+
+def _idle(model: Transformer, device: torch.device) -> None:
+    """Run the model over one token, for the ranks that need this one's part of the weights."""
+    token = torch.zeros(1, dtype=torch.int64, device=device)
+    model(token, token, Documents((0, 1), device))
 
 
 def choose(logits: Tensor, temperature: float, top_p: float, draws: Sequence[float]) -> Tensor:

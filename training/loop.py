@@ -8,7 +8,7 @@ depend on how the group was split.
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,8 @@ class Run:
     total_steps: int
     checkpoints: Checkpoints
     report: Report | Silence
+    # Figures of generated replies, taken on every rank: the entry script knows how to score them.
+    generated: Callable[[Backend], Mapping[str, float]] | None = None
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
@@ -52,6 +54,8 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
             last = progress.step == run.total_steps
             if last or _due(progress.step, config.validation.every):
                 figures = validate(run, backend)
+                if run.generated:
+                    figures |= run.generated(backend)
                 run.report.validation(progress.step, figures)
                 if _improves(figures, config.validation.best_metric, progress):
                     run.checkpoints.save_weights("best", progress, backend)

@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -115,7 +116,8 @@ def _said_once_a_machine() -> Iterator[None]:
         yield
     except Exception:
         if os.environ.get("LOCAL_RANK", "0") != "0":
-            # The launcher ends all when one ends: let the first speak first.
+            # The launcher terminates all when one ends: let the first speak first, and alone.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             time.sleep(PATIENCE)
             raise SystemExit(1) from None
         raise
@@ -133,6 +135,8 @@ def _part_in_failure(
     error: Exception, ranks: Ranks, processes: list[tuple[str, int]], store: dist.Store
 ) -> None:
     """Raise what this rank is to say of its failure, or SystemExit where another says it."""
+    # The launcher terminates all when one ends; what happened is to be said before.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     told, host = one_line(error), socket.gethostname()
     if isinstance(error, RuntimeError):
         # Perhaps only the echo of another rank's end.

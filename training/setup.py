@@ -1,7 +1,7 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -142,9 +142,17 @@ def refuse_read_only(directory: Path) -> None:
 
 
 def train(
-    config: Config, splits: Splits, checkpoints: Checkpoints, backend: Backend, resume: bool
+    config: Config,
+    splits: Splits,
+    checkpoints: Checkpoints,
+    backend: Backend,
+    resume: bool,
+    generated: Callable[[Backend], Mapping[str, float]] | None = None,
 ) -> None:
-    """Run training to its end, from the start or from the newest checkpoint."""
+    """Run training to its end, from the start or from the newest checkpoint.
+
+    `generated` adds figures of generated replies to each validation; every rank calls it.
+    """
     batches = Batches(
         splits.train,
         config.training.batch_size,
@@ -176,6 +184,7 @@ def train(
         total_steps=total_steps,
         checkpoints=checkpoints,
         report=report,
+        generated=generated,
     )
     with report:
         fit(run, backend, progress)

@@ -57,7 +57,7 @@ def engine_config(config: Config, world_size: int) -> dict[str, Any]:
     given = without_auto(config.deepspeed_config or {})
     _refuse_unknown(given)
     for key, found, ours, wanted in _overlaps(given, config):
-        if found != wanted:
+        if _ours(key, found) != wanted:
             raise ValueError(
                 f"{SECTION}.{key} is {found!r}, and {ours} is {wanted!r}; make them "
                 "equal, or remove the former: DeepSpeed is told ours"
@@ -131,7 +131,12 @@ def _overlaps(given: Mapping[str, Any], config: Config) -> Iterator[tuple[str, A
     }
     for key, value in _leaves({k: v for k, v in given.items() if k in DERIVED}):
         if key in said:
-            yield key, _ours(key, value), *said[key]
+            yield key, value, *said[key]
+        elif key.startswith(("optimizer.", "scheduler.")):
+            raise ValueError(
+                f"{SECTION}.{key} has no effect here: optimizer.* and schedule.* of our settings "
+                "decide; remove it"
+            )
 
 
 def _leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,20 +1,13 @@
-"""A model directory, a dataset and settings small enough to train in a second."""
+"""Settings over a fresh workspace, and a run as finetune.py does it."""
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
-from tiny_models import TINY, random_model
+from tiny_runs import settings_in, train_natively
 
-from data.tokenized import Encoding, Origin, Sample, write_dataset
-from storage.manifest import sha256_of_file
 from training.backends import NativeBackend
 
 if TYPE_CHECKING:
@@ -27,76 +20,20 @@ if find_spec("pydantic") is None:
         "test_config.py",
         "test_loop.py",
         "test_optim.py",
+        "test_ranks.py",
         "test_setup.py",
+        "test_zero.py",
+        "test_zero_config.py",
     ]
-
-
-def write_base(directory: Path) -> Path:
-    """Write a native model directory of the tiny shape."""
-    directory.mkdir()
-    save_file(random_model(TINY).state_dict(), directory / "consolidated.safetensors")
-    params = {**asdict(TINY), "use_scaled_rope": False}
-    (directory / "params.json").write_text(json.dumps(params))
-    (directory / "tokenizer.model").write_bytes(b"any file: training only compares its hash")
-    return directory
-
-
-def samples(count: int, seed: int) -> Iterator[Sample]:
-    """Conversations of uneven length and uneven masks, every fourth in validation."""
-    draw = np.random.default_rng(seed)
-    for index in range(count):
-        length = int(draw.integers(6, 60))
-        trained = draw.random(length) < draw.uniform(0.05, 0.9)
-        trained[0], trained[-1] = False, True
-        split = "validation" if index % 4 == 3 else "train"
-        yield Sample(draw.integers(0, 384, length), trained, split, Origin(str(index)))
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[..., "Config"]:
-    """Return a function from `section__key=value` to settings over a fresh workspace."""
-    from training.config import Config
-
-    base = write_base(tmp_path / "base")
-    encoding = Encoding("llama3", sha256_of_file(base / "tokenizer.model"), 384, {})
-    write_dataset(tmp_path / "dataset", samples(40, seed=1), encoding)
-    values: dict[str, Any] = {
-        "name": "run",
-        "model": {"checkpoint_dir": str(base), "dtype": "float32", "device": "cpu"},
-        "data": {"dataset_dir": str(tmp_path / "dataset")},
-        "lora": {"rank": 4, "alpha": 8},
-        "training": {"epochs": 1, "batch_size": 5, "micro_batch_tokens": 64, "max_steps": 6},
-        "schedule": {"learning_rate": 1e-2},
-        "validation": {"every": 3},
-        "checkpoint": {"output_dir": str(tmp_path / "checkpoints"), "every": 2, "keep_last": 2},
-        "logging": {"output_dir": str(tmp_path / "logs")},
-    }
-
-    def make(**changes: Any) -> Config:
-        merged = json.loads(json.dumps(values))
-        for key, value in changes.items():
-            *sections, last = key.split("__")
-            place = merged
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[last] = value
-        return Config.model_validate(merged)
-
-    return make
+    """Return `settings_in` a fresh workspace."""
+    return settings_in(tmp_path)
 
 
 @pytest.fixture
 def train_run() -> Callable[..., NativeBackend]:
-    """Return a function that does what finetune.py does and hands back the backend."""
-    from training.setup import build_model, open_checkpoints, open_splits, train
-
-    def do(config: "Config", resume: bool = False) -> NativeBackend:
-        device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
-        splits, checkpoints = open_splits(config), open_checkpoints(config, resume)
-        torch.manual_seed(config.seed)
-        model = build_model(config, device, dtype if config.lora else torch.float32)
-        backend = NativeBackend(model, config.optimizer, device, dtype)
-        train(config, splits, checkpoints, backend, resume)
-        return backend
-
-    return do
+    """Return `train_natively`."""
+    return train_natively

@@ -1,0 +1,85 @@
+"""A model directory, a dataset and settings small enough to train in a second."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from tiny_models import TINY, random_model
+
+from data.tokenized import Encoding, Origin, Sample, write_dataset
+from storage.manifest import sha256_of_file
+from training.backends import NativeBackend
+
+if TYPE_CHECKING:
+    from training.config import Config
+
+
+def write_base(directory: Path) -> Path:
+    """Write a native model directory of the tiny shape."""
+    directory.mkdir()
+    save_file(random_model(TINY).state_dict(), directory / "consolidated.safetensors")
+    params = {**asdict(TINY), "use_scaled_rope": False}
+    (directory / "params.json").write_text(json.dumps(params))
+    (directory / "tokenizer.model").write_bytes(b"any file: training only compares its hash")
+    return directory
+
+
+def samples(count: int, seed: int) -> Iterator[Sample]:
+    """Conversations of uneven length and uneven masks, every fourth in validation."""
+    draw = np.random.default_rng(seed)
+    for index in range(count):
+        length = int(draw.integers(6, 60))
+        trained = draw.random(length) < draw.uniform(0.05, 0.9)
+        trained[0], trained[-1] = False, True
+        split = "validation" if index % 4 == 3 else "train"
+        yield Sample(draw.integers(0, 384, length), trained, split, Origin(str(index)))
+
+
+def settings_in(workspace: Path) -> Callable[..., "Config"]:
+    """Return a function from `section__key=value` to settings over a model and a dataset there."""
+    from training.config import Config
+
+    base = write_base(workspace / "base")
+    encoding = Encoding("llama3", sha256_of_file(base / "tokenizer.model"), 384, {})
+    write_dataset(workspace / "dataset", samples(40, seed=1), encoding)
+    values: dict[str, Any] = {
+        "name": "run",
+        "model": {"checkpoint_dir": str(base), "dtype": "float32", "device": "cpu"},
+        "data": {"dataset_dir": str(workspace / "dataset")},
+        "lora": {"rank": 4, "alpha": 8},
+        "training": {"epochs": 1, "batch_size": 5, "micro_batch_tokens": 64, "max_steps": 6},
+        "schedule": {"learning_rate": 1e-2},
+        "validation": {"every": 3},
+        "checkpoint": {"output_dir": str(workspace / "checkpoints"), "every": 2, "keep_last": 2},
+        "logging": {"output_dir": str(workspace / "logs")},
+    }
+
+    def make(**changes: Any) -> Config:
+        merged = json.loads(json.dumps(values))
+        for key, value in changes.items():
+            *sections, last = key.split("__")
+            place = merged
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[last] = value
+        return Config.model_validate(merged)
+
+    return make
+
+
+def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
+    """Do what finetune.py does and hand back the backend."""
+    from training.setup import build_model, open_checkpoints, open_splits, train
+
+    device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
+    splits, checkpoints = open_splits(config), open_checkpoints(config, resume)
+    torch.manual_seed(config.seed)
+    model = build_model(config, device, dtype if config.lora else torch.float32)
+    backend = NativeBackend(model, config.optimizer, device, dtype)
+    train(config, splits, checkpoints, backend, resume)
+    return backend
