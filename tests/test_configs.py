@@ -1,0 +1,115 @@
+"""Every file in configs/ can be used as it is; the sharded ones train where DeepSpeed runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_lines import ROOT
+from launches import launch
+from tiny_runs import settings_in
+
+CONFIGS = sorted(p.stem for p in (ROOT / "configs").glob("*.json") if p.stem != "dialogs")
+SHARDED = [name for name in CONFIGS if name.startswith("ds_")]
+# Where the launcher warns that there is no hostfile, and no GPU.
+LAUNCHERS_OWN = ("runner.py", "real_accelerator.py")
+# Sizes that a file leaves to the model at hand.
+TINY = ("--training.micro_batch_tokens=64", "--training.batch_size=4", "--training.max_steps=3")
+
+
+def contents(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / f"configs/{name}.json").read_text(encoding="utf-8"))
+
+
+def zero(name: str) -> dict[str, Any]:
+    return contents(name)["deepspeed_config"]["zero_optimization"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_ready_configuration_is_valid_on_one_device_or_on_eight(name: str):
+    from training.config import read_config
+    from training.setup import refuse_deepspeed_settings
+    from training.zero_config import engine_config, zero_stage
+
+    file = ROOT / f"configs/{name}.json"
+    config = read_config(file)
+    if name in SHARDED:
+        assert zero_stage(engine_config(config, world_size=8)) == zero(name)["stage"]
+        assert engine_config(config, world_size=1)["gradient_clipping"] == 1.0
+    else:
+        refuse_deepspeed_settings(config, str(file))
+
+
+def test_runs_of_ready_configurations_do_not_meet():
+    names = [contents(name)["name"] for name in CONFIGS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_deepspeed_knows_every_key_that_is_passed_on(name: str):
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    read = DeepSpeedZeroConfig(**zero(name))
+    assert read.stage == zero(name)["stage"]
+    assert not read.model_extra
+
+
+def test_the_default_is_the_base_projects_lora_at_stage_2_with_its_optimizer_on_the_host():
+    default, one_device = contents("ds_finetune"), contents("finetune")
+    assert (zero("ds_finetune")["stage"], zero("ds_finetune")["offload_optimizer"]["device"]) == (
+        2,
+        "cpu",
+    )
+    # Micro batch 2 x accumulation 16 on one GPU.
+    assert default["training"]["batch_size"] == 2 * 16
+    rates = ("learning_rate", "min_learning_rate", "warmup_steps", "total_steps")
+    assert [default["schedule"][key] for key in rates] == [2e-4, 1e-5, 200, 5000]
+    own = ("name", "schedule", "deepspeed_config")
+    assert {k: v for k, v in default.items() if k not in own} == {
+        k: v for k, v in one_device.items() if k not in own
+    }
+
+
+def test_the_others_differ_in_what_their_names_say():
+    assert [(name, bool(contents(name)["lora"]), zero(name)["stage"]) for name in SHARDED] == [
+        ("ds_finetune", True, 2),
+        ("ds_full_zero3", False, 3),
+        ("ds_full_zero3_offload", False, 3),
+        ("ds_lora_zero3", True, 3),
+    ]
+    with_offload = [name for name in SHARDED if "offload_param" in zero(name)]
+    assert with_offload == ["ds_full_zero3_offload"]
+    for key in ("offload_param", "offload_optimizer"):
+        assert zero("ds_full_zero3_offload")[key] == {"device": "cpu", "pin_memory": True}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ds_finetune",
+        "ds_full_zero3_offload",
+        pytest.param("ds_lora_zero3", marks=pytest.mark.long),
+        pytest.param("ds_full_zero3", marks=pytest.mark.long),
+    ],
+)
+def test_a_ready_configuration_trains_on_two_ranks_and_warns_of_nothing(name: str, tmp_path: Path):
+    settings_in(tmp_path)
+    ended = launch(
+        2,
+        "ds_finetune.py",
+        f"--config-file=configs/{name}.json",
+        f"--model.checkpoint_dir={tmp_path}/base",
+        "--model.device=cpu",
+        f"--data.dataset_dir={tmp_path}/dataset",
+        f"--checkpoint.output_dir={tmp_path}/checkpoints",
+        f"--logging.output_dir={tmp_path}/logs",
+        *TINY,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    warned = [line for line in ended.stdout.splitlines() if "warning" in line.lower()]
+    assert not [line for line in warned if not any(own in line for own in LAUNCHERS_OWN)]
+    run = tmp_path / "checkpoints" / contents(name)["name"]
+    weights = "adapter" if contents(name)["lora"] else "consolidated"
+    assert (run / f"final/{weights}.safetensors").is_file()
+    steps = (tmp_path / "logs" / run.name / "metrics.jsonl").read_text().splitlines()
+    assert sum(json.loads(line)["kind"] == "train" for line in steps) == 3
