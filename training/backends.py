@@ -138,6 +138,10 @@ class NativeBackend:
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote; the names must be those of this run's parameters."""
+        if not (directory / STATE_FILE).is_file():
+            raise ValueError(
+                f"{directory} holds the parts of several ranks; resume it with ds_finetune.py"
+            )
         tensors = load_file(directory / STATE_FILE)
         saved = {key.removeprefix("master/") for key in tensors if key.startswith("master/")}
         if saved != set(self.parameters):

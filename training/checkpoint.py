@@ -15,12 +15,15 @@ Rank 0 makes, finishes and removes directories; what a backend gathers or shards
 import json
 import re
 import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from model.adapter import base_sha256, write_base_record
 from model.config import PARAMS_FILE
@@ -91,10 +94,24 @@ class Checkpoints:
                     f"{path} is left from an earlier run; choose another --name, or remove it"
                 )
 
+    def refuse_unshared(self, backend: Backend) -> None:
+        """Raise FileNotFoundError on a rank that does not see the directory rank 0 writes to."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        probe = backend.on_first_rank(
+            lambda: Path(tempfile.mkdtemp(prefix=".seen.", dir=self.run_dir))
+        )
+        seen = probe.is_dir()
+        backend.sum(torch.zeros(1, device=backend.device))  # all have looked
+        backend.on_first_rank(probe.rmdir)
+        if not seen:
+            raise FileNotFoundError(
+                f"{self.run_dir} is not the directory that rank 0 writes to; set "
+                "checkpoint.output_dir to storage that all nodes share"
+            )
+
     def steps(self) -> list[Path]:
         """Return the step checkpoints, oldest first; what a user renamed is none."""
-        found = [path for path in self.run_dir.glob("step-*") if _STEP.fullmatch(path.name)]
-        return sorted(found, key=_number)
+        return saved_steps(self.run_dir)
 
     def save_step(self, progress: Progress, backend: Backend) -> Path:
         """Write `step-N` with the training state, then remove the ones too old to keep."""
@@ -116,7 +133,11 @@ class Checkpoints:
         """
 
         def choose() -> tuple[Path, Progress, list[Path]]:
-            path, damaged = self._newest_whole(warn)
+            path, damaged = newest_whole(self.run_dir, warn)
+            if path is None:
+                raise FileNotFoundError(
+                    f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
+                )
             self._refuse_other_settings(path)
             self._refuse_other_base(path)
             progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
@@ -127,34 +148,6 @@ class Checkpoints:
         backend.load(path)
         backend.on_first_rank(lambda: _set_aside(damaged))
         return progress
-
-    def _newest_whole(self, warn: Callable[[str], None]) -> tuple[Path, list[Path]]:
-        """Return the checkpoint `latest` names, or the first whole one before it; and the damaged.
-
-        Steps after `latest` are those of a run that somebody went back from.
-        """
-        latest, steps = self.run_dir / LATEST_FILE, self.steps()
-        if latest.is_file():
-            named = latest.read_text(encoding="utf-8").strip()
-            if not _STEP.fullmatch(named):
-                raise ValueError(
-                    f"{latest} names {named!r}, wanted a checkpoint such as "
-                    f"{steps[-1].name if steps else 'step-000200'}; or remove the file to resume "
-                    "from the newest"
-                )
-            if not (self.run_dir / named).is_dir():
-                warn(f"{latest} names {named}, which is missing; trying the checkpoint before it")
-            steps = [path for path in steps if _number(path) <= _number(self.run_dir / named)]
-        damaged: list[Path] = []
-        for path in reversed(steps):
-            problems = _problems(path)
-            if not problems:
-                return path, damaged
-            warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
-            damaged.append(path)
-        raise FileNotFoundError(
-            f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
-        )
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
         with ExitStack() as building:
@@ -217,6 +210,39 @@ class Checkpoints:
                     f"{path} was trained with {'.'.join(keys)} = {json.dumps(before)}, this run "
                     f"has {json.dumps(now)}; resume with the same settings or use another name"
                 )
+
+
+def saved_steps(run_dir: Path) -> list[Path]:
+    """Return the step checkpoints of a run, oldest first; what a user renamed is none."""
+    found = [path for path in run_dir.glob("step-*") if _STEP.fullmatch(path.name)]
+    return sorted(found, key=_number)
+
+
+def newest_whole(run_dir: Path, warn: Callable[[str], None]) -> tuple[Path | None, list[Path]]:
+    """Return the checkpoint `latest` names, or the first whole one before it; and the damaged.
+
+    Steps after `latest` are those of a run that somebody went back from.
+    """
+    latest, steps = run_dir / LATEST_FILE, saved_steps(run_dir)
+    if latest.is_file():
+        named = latest.read_text(encoding="utf-8").strip()
+        if not _STEP.fullmatch(named):
+            raise ValueError(
+                f"{latest} names {named!r}, wanted a checkpoint such as "
+                f"{steps[-1].name if steps else 'step-000200'}; or remove the file to take the "
+                "newest"
+            )
+        if not (run_dir / named).is_dir():
+            warn(f"{latest} names {named}, which is missing; trying the checkpoint before it")
+        steps = [path for path in steps if _number(path) <= _number(run_dir / named)]
+    damaged: list[Path] = []
+    for path in reversed(steps):
+        problems = _problems(path)
+        if not problems:
+            return path, damaged
+        warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
+        damaged.append(path)
+    return None, damaged
 
 
 def _number(step: Path) -> int:

@@ -171,6 +171,7 @@ def train(
         backend.world_size,
         config.validation.max_conversations,
     )
+    checkpoints.refuse_unshared(backend)
     progress = Progress(data=splits.fingerprints)
     if resume:
         progress = checkpoints.resume(backend, splits.fingerprints, warn)
