@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
 from storage.manifest import damaged_files, write_manifest
-from training.backends import NativeBackend
+from training.backends import NativeBackend, Result
 from training.config import Config
 from training.setup import build_model, open_checkpoints, open_splits, train
 
@@ -249,3 +249,74 @@ def test_resuming_on_other_weights_under_the_same_path_is_refused(
     write_manifest(base, "native model")
     with pytest.raises(ValueError, match="was trained on weights with sha256"):
         train_run(config, resume=True)
+
+
+class OnAnotherNode(NativeBackend):
+    """What rank 0 does happens where this process cannot see it."""
+
+    def on_first_rank(self, work: Callable[[], Result]) -> Result:
+        try:
+            done = work()
+        except FileNotFoundError:
+            done = None  # type: ignore[assignment]
+        if isinstance(done, Path):
+            done.rmdir()
+        return done
+
+
+def test_a_directory_that_the_nodes_do_not_share_is_refused(settings: Settings) -> None:
+    config, device = settings(), torch.device("cpu")
+    model = build_model(config, device, torch.float32)
+    backend = OnAnotherNode(model, config.optimizer, device, torch.float32)
+    checkpoints = open_checkpoints(config, False)
+    with pytest.raises(FileNotFoundError, match="set checkpoint.output_dir to storage that all"):
+        checkpoints.refuse_unshared(backend)
+
+
+def test_the_parts_of_several_ranks_are_not_resumed_on_one_device(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings()
+    train_run(config)
+    newest = config.run_dir / "step-000006"
+    (newest / "state.safetensors").unlink()
+    (newest / "deepspeed.json").write_text('{"ranks": 2, "zero_stage": 3}')
+    write_manifest(newest, "checkpoint")
+    with pytest.raises(ValueError, match=r"holds the parts of several ranks; resume it with ds_fi"):
+        train_run(config, resume=True)
+
+
+def test_a_latest_edited_by_hand_is_resumed_from(settings: Settings, train_run: Train) -> None:
+    config = settings(training__epochs=2)
+    train_run(config)
+    (config.run_dir / "latest").write_text("step-000004")
+    longer = settings(training__epochs=2, training__max_steps=8, checkpoint__every=5)
+    train_run(longer, resume=True)
+    steps = [row["step"] for row in rows(config) if row["kind"] == "train"]
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert (config.run_dir / "latest").read_text() == "step-000008\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("global_step4", "names 'global_step4', wanted a checkpoint such as step-000006")],
+)
+def test_a_latest_that_names_no_checkpoint_is_told(
+    settings: Settings, train_run: Train, text: str, message: str
+) -> None:
+    config = settings()
+    train_run(config)
+    (config.run_dir / "latest").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        train_run(config, resume=True)
+
+
+def test_a_newest_checkpoint_that_is_gone_is_told_and_the_one_before_it_used(
+    settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = settings()
+    wanted = dict(train_run(config).trained_state())
+    shutil.rmtree(config.run_dir / "step-000006")
+    found = dict(train_run(config, resume=True).trained_state())
+    assert "latest names step-000006, which is missing" in capsys.readouterr().out
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)

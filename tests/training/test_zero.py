@@ -36,10 +36,17 @@ class Case(NamedTuple):
     kind: Kind
     stage: int
     ranks: int
+    offloaded: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return "-".join([*self.kind, f"zero{self.stage}", f"{self.ranks}ranks"])
+        return "-".join([*self.kind, f"zero{self.stage}", f"{self.ranks}ranks", *self.offloaded])
+
+    @property
+    def zero(self) -> dict[str, Any]:
+        """DeepSpeed's zero_optimization; every weight is partitioned, however small."""
+        offload = {f"offload_{what}": {"device": "cpu"} for what in self.offloaded}
+        return {"stage": self.stage, "stage3_param_persistence_threshold": 0, **offload}
 
 
 KINDS = [
@@ -53,6 +60,11 @@ CASES = [
     for kind in KINDS
     for stage in (0, 1, 2, 3)
     if stage or kind.dtype == "float32"
+]
+CASES += [
+    Case(KINDS[0], 2, 2, ("optimizer",)),
+    Case(KINDS[0], 3, 2, ("optimizer", "param")),
+    Case(Kind("full", "adamw", "bfloat16"), 3, 2, ("optimizer", "param")),
 ]
 RATES = {"lora-adamw": 1e-2, "full-adamw": 1e-3, "lora-sgd": 1.0, "full-sgd": 1.0}
 CLIP = 0.05
@@ -109,10 +121,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         cases.mkdir()
         for case in CASES:
             if case.ranks == ranks:
-                zero = {"stage": case.stage, "stage3_param_persistence_threshold": 0}
-                config = settings(
-                    case.name, case.kind, deepspeed_config={"zero_optimization": zero}
-                )
+                section = {"zero_optimization": case.zero}
+                config = settings(case.name, case.kind, deepspeed_config=section)
                 (cases / f"{case.name}.json").write_text(config.model_dump_json())
         script = "tests/training/zero_cases.py"
         done = launch(ranks, script, "--cases", cases, "--output-dir", workspace / "out")
