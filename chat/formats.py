@@ -127,12 +127,17 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer) -> Tokens:
     """
     ids: list[int] = []
     trained: list[bool] = []
+    # The names of roles come again and again.
+    known: dict[tuple[str, bool], list[int]] = {}
     for segment in segments:
-        found = (
-            [special_id(segment.text, tokenizer)]
-            if segment.special
-            else tokenizer.encode(segment.text)
-        )
+        key = (segment.text, segment.special)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = (
+                [special_id(segment.text, tokenizer)]
+                if segment.special
+                else tokenizer.encode(segment.text)
+            )
         ids += found
         trained += [segment.trained] * len(found)
     return Tokens(ids, trained)
@@ -224,17 +229,19 @@ def _text(message: Message, format: ChatFormat) -> str:
     return format.syntax.encode(content, message.tool_calls)
 
 
-def _own_text(format: ChatFormat, text: str, trained: bool, role: str) -> Iterator[Segment]:
+def _own_text(format: ChatFormat, text: str, trained: bool, role: str) -> tuple[Segment, ...]:
     """Cut a string of the format itself into its special tokens and the text between them."""
-    for part in _pieces(text, format.special_tokens):
-        yield Segment(part, part in format.special_tokens, trained, role)
+    return _own_segments(text, format.special_tokens, trained, role)
 
 
 @cache
-def _pieces(text: str, special_tokens: tuple[str, ...]) -> tuple[str, ...]:
-    """Split a text around its special tokens; a format has a dozen texts, seen a million times."""
+def _own_segments(
+    text: str, special_tokens: tuple[str, ...], trained: bool, role: str
+) -> tuple[Segment, ...]:
+    """Keep what a format's dozen texts are cut into; they are seen a million times."""
     names = "|".join(map(re.escape, special_tokens))
-    return tuple(re.split(f"({names})", text)) if names else (text,)
+    parts = re.split(f"({names})", text) if names else [text]
+    return tuple(Segment(part, part in special_tokens, trained, role) for part in parts if part)
 
 
 def _merged(segments: Iterable[Segment]) -> Iterator[Segment]:

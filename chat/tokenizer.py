@@ -182,6 +182,8 @@ class TiktokenTokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the ids of ordinary text, never a special id; ValueError on lone surrogates."""
         refuse_surrogates(text)
+        if len(text) <= LONGEST_RUN:
+            return self.encoding.encode_ordinary(text)
         tokens: list[int] = []
         for piece in _short_pieces(text):
             tokens += self.encoding.encode_ordinary(piece)

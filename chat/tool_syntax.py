@@ -35,6 +35,7 @@ class ToolSyntax:
 
 
 PREFIX = "functions."
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 _NAMESPACE_HEAD = """\
 # Tools
@@ -80,7 +81,7 @@ def encode_tool_uses(content: str, calls: Sequence[ToolCall]) -> str:
         {"recipient_name": PREFIX + call.name, "parameters": dict(call.arguments)} for call in calls
     ]
     try:
-        text = json.dumps({"tool_uses": uses}, ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode({"tool_uses": uses})
     except (ValueError, TypeError, RecursionError) as error:
         names = ", ".join(call.name for call in calls)
         raise ValueError(f"the arguments of {names} are no JSON: {error}") from None

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from chat.conversation import Tool
@@ -32,6 +33,13 @@ class _Type:
 
 def describe_function(tool: Tool) -> str:
     """Write one tool as a function type, its description and those of its fields as comments."""
+    return _describe(tool.name, tool.description, json.dumps(tool.parameters))
+
+
+@lru_cache(maxsize=4096)
+def _describe(name: str, description: str, schema: str) -> str:
+    """Describe a tool whose parameters are given as JSON; kept, as data sets repeat their tools."""
+    tool = Tool(name, description, json.loads(schema))
     parameters = _type({"type": "object", **tool.parameters})
     argument = "" if parameters.text in ("{}", "object") else f"_: {parameters.text}"
     name = json.dumps(tool.name) if _UNPRINTABLE.search(tool.name) else tool.name
