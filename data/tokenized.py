@@ -11,58 +11,29 @@
 Fingerprint of a split: sha256 over the sha256s of its tokens, mask and offsets.
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data.split_files import (
+    DESCRIPTION,
+    FILES,
+    FORMAT_VERSION,
+    KIND,
+    SPLITS,
+    Encoding,
+    Origin,
+    Sample,
+    SplitWriter,
+    describe,
+    make_block,
+    write_description,
+)
 from storage.atomic import new_directory
-
-KIND = "tokenized dataset"
-FORMAT_VERSION = 1
-DESCRIPTION = "dataset.json"
-SPLITS = ("train", "validation")
-_FILES = {
-    "tokens": "tokens.bin",
-    "trained": "trained.bin",
-    "offsets": "offsets.bin",
-    "origins": "origins.jsonl",
-    "origin_offsets": "origins.offsets.bin",
-}
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a conversation came from: its id, its source and the sha256 of its raw row."""
-
-    id: str = ""
-    source: str = ""
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One conversation: trained[j] says that token j is to be predicted from those before it."""
-
-    tokens: Sequence[int] | np.ndarray
-    trained: Sequence[bool] | np.ndarray
-    split: str = "train"
-    origin: Origin = Origin()
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """What turned text into token ids; `vocab_size` counts the special tokens too."""
-
-    chat_format: str
-    tokenizer_sha256: str
-    vocab_size: int
-    special_tokens: Mapping[str, int]
 
 
 def write_dataset(
@@ -77,86 +48,13 @@ def write_dataset(
     Raises ValueError when a split would be empty or a sample cannot be trained on.
     """
     with new_directory(directory, KIND) as partial, ExitStack() as files:
-        writers = {split: _SplitWriter(partial, split, encoding, files) for split in SPLITS}
+        writers = {split: SplitWriter(partial, split, files) for split in SPLITS}
         for sample in samples:
-            writers[sample.split].add(sample)
+            writers[sample.split].add(make_block([sample], encoding.vocab_size))
         splits = {split: writers[split].finish() for split in SPLITS}
-        for split, counts in splits.items():
-            if counts["conversations"] == 0:
-                raise ValueError(f"the {split} split would be empty; change --val-ratio")
-        description = {
-            "format_version": FORMAT_VERSION,
-            **asdict(encoding),
-            "splits": splits,
-            **notes(),
-        }
-        text = json.dumps(description, indent=2, ensure_ascii=False)
-        (partial / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+        description = describe(encoding, splits, notes())
+        write_description(partial, description)
     return description
-
-
-class _SplitWriter:
-    """Appends samples to the files of one split and keeps their counts and hashes."""
-
-    def __init__(self, directory: Path, split: str, encoding: Encoding, files: ExitStack) -> None:
-        self.encoding = encoding
-        self.streams = {
-            part: files.enter_context((directory / f"{split}.{name}").open("wb"))
-            for part, name in _FILES.items()
-        }
-        self.hashes = {part: hashlib.sha256() for part in ("tokens", "trained", "offsets")}
-        self.conversations = self.tokens = self.trained_tokens = self.longest = 0
-        self.origin_bytes = 0
-        self._write("offsets", _int64(0))
-        self._write("origin_offsets", _int64(0))
-
-    def add(self, sample: Sample) -> None:
-        tokens = np.asarray(sample.tokens, dtype=np.int64)
-        trained = np.asarray(sample.trained, dtype=np.bool_)
-        self._check(tokens, trained, sample.origin)
-        self._write("tokens", tokens.astype("<u4").tobytes())
-        self._write("trained", trained.tobytes())
-        self.conversations += 1
-        self.tokens += len(tokens)
-        self.trained_tokens += int(trained.sum())
-        self.longest = max(self.longest, len(tokens))
-        self._write("offsets", _int64(self.tokens))
-        line = json.dumps(asdict(sample.origin), ensure_ascii=False).encode() + b"\n"
-        self.origin_bytes += len(line)
-        self._write("origins", line)
-        self._write("origin_offsets", _int64(self.origin_bytes))
-
-    def finish(self) -> dict[str, Any]:
-        """Close the files and return what dataset.json says of this split."""
-        for stream in self.streams.values():
-            stream.close()
-        parts = b"".join(part.digest() for part in self.hashes.values())
-        return {
-            "conversations": self.conversations,
-            "tokens": self.tokens,
-            "trained_tokens": self.trained_tokens,
-            "longest": self.longest,
-            "fingerprint": hashlib.sha256(parts).hexdigest(),
-        }
-
-    def _write(self, part: str, data: bytes) -> None:
-        self.streams[part].write(data)
-        if part in self.hashes:
-            self.hashes[part].update(data)
-
-    def _check(self, tokens: np.ndarray, trained: np.ndarray, origin: Origin) -> None:
-        name = f"conversation {origin.id!r}"
-        if len(tokens) != len(trained):
-            raise ValueError(f"{name} has {len(tokens)} tokens but a mask of {len(trained)}")
-        if not trained.any():
-            raise ValueError(f"{name} has no token to train on; leave it out")
-        if trained[0]:
-            raise ValueError(f"{name} trains its first token, which nothing comes before")
-        if tokens.min() < 0 or tokens.max() >= self.encoding.vocab_size:
-            raise ValueError(
-                f"{name} holds token {int(tokens.max())}, and the tokenizer has "
-                f"{self.encoding.vocab_size}"
-            )
 
 
 class TokenizedDataset:
@@ -215,7 +113,7 @@ class TokenizedDataset:
         return slice(int(self._offsets[index]), int(self._offsets[index + 1]))
 
     def _file(self, part: str) -> Path:
-        return self.directory / f"{self.split}.{_FILES[part]}"
+        return self.directory / f"{self.split}.{FILES[part]}"
 
     def _map(self, part: str, kind: str, count: int) -> np.ndarray:
         file, wanted = self._file(part), count * np.dtype(kind).itemsize
@@ -255,7 +153,3 @@ def _rebuild(directory: Path | str) -> str:
         "make it with: python scripts/build_dataset.py --source-file F --tokenizer-file F "
         f"--save-dir {directory}"
     )
-
-
-def _int64(number: int) -> bytes:
-    return np.int64(number).astype("<i8").tobytes()

@@ -40,12 +40,50 @@ class RawRow:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of JSON Lines that is not parsed yet: another process may do that."""
+
+    path: Path
+    index: int
+    number: int
+    raw: bytes
+    position: int
+    skip_malformed: bool
+
+    def row(self) -> RawRow:
+        """Parse the line; ValueError says where it is not JSON, unless such lines are skipped."""
+        digest, place = hashlib.sha256(self.raw).hexdigest(), f"line {self.number}"
+        try:
+            return RawRow(self.index, json.loads(self.raw), digest, place, self.position)
+        except (ValueError, RecursionError) as error:
+            problem = f"not JSON, {place}{_reason(error)}"
+            if not self.skip_malformed:
+                raise ValueError(
+                    f"{self.path}: row {self.index} is {problem}; correct the line, or leave such "
+                    "lines out with --skip-malformed of scripts/clean_dataset.py"
+                ) from error
+            text = self.raw[:1000].decode("utf-8", errors="replace")
+            return RawRow(self.index, None, digest, place, self.position, problem, text)
+
+
 def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow]:
     """Yield the rows of a JSON list, of JSON Lines or of Parquet, whatever the file is called.
 
     A row that is not JSON raises ValueError with its line and column; with `skip_malformed` such
     lines of JSON Lines are yielded with their `problem` (a list cannot be read past one).
     """
+    for each in read_unparsed(path, skip_malformed):
+        yield parsed(each)
+
+
+def parsed(each: RawRow | Line) -> RawRow:
+    """Return a row of `read_unparsed` as it is read."""
+    return each.row() if isinstance(each, Line) else each
+
+
+def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow | Line]:
+    """Yield what `read_rows` yields, but JSON Lines as lines, for `parsed` to read."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a directory; name a JSON or JSON Lines file in it")
@@ -104,26 +142,14 @@ def _first_character(stream: BinaryIO, path: Path) -> bytes:
     raise ValueError(f"{path} is empty; wanted a JSON list or one JSON object a line")
 
 
-def _read_lines(stream: BinaryIO, path: Path, skip_malformed: bool) -> Iterator[RawRow]:
+def _read_lines(stream: BinaryIO, path: Path, skip_malformed: bool) -> Iterator[Line]:
     index = position = 0
     for number, line in enumerate(stream, start=1):
         position += len(line)
         raw = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
-        if not raw:
-            continue
-        digest, place = hashlib.sha256(raw).hexdigest(), f"line {number}"
-        try:
-            yield RawRow(index, json.loads(raw), digest, place, position)
-        except (ValueError, RecursionError) as error:
-            problem = f"not JSON, {place}{_reason(error)}"
-            if not skip_malformed:
-                raise ValueError(
-                    f"{path}: row {index} is {problem}; correct the line, or leave such lines out "
-                    "with --skip-malformed of scripts/clean_dataset.py"
-                ) from error
-            text = raw[:1000].decode("utf-8", errors="replace")
-            yield RawRow(index, None, digest, place, position, problem, text)
-        index += 1
+        if raw:
+            yield Line(path, index, number, raw, position, skip_malformed)
+            index += 1
 
 
 class _ListReader:

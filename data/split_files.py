@@ -1,0 +1,199 @@
+"""The files of a split and how they are written: conversations end to end, a block at a time."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+KIND = "tokenized dataset"
+FORMAT_VERSION = 1
+DESCRIPTION = "dataset.json"
+SPLITS = ("train", "validation")
+FILES = {
+    "tokens": "tokens.bin",
+    "trained": "trained.bin",
+    "offsets": "offsets.bin",
+    "origins": "origins.jsonl",
+    "origin_offsets": "origins.offsets.bin",
+}
+_HASHED = ("tokens", "trained", "offsets")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a conversation came from: its id, its source and the sha256 of its raw row."""
+
+    id: str = ""
+    source: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation: trained[j] says that token j is to be predicted from those before it."""
+
+    tokens: Sequence[int] | np.ndarray
+    trained: Sequence[bool] | np.ndarray
+    split: str = "train"
+    origin: Origin = Origin()
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What turned text into token ids; `vocab_size` counts the special tokens too."""
+
+    chat_format: str
+    tokenizer_sha256: str
+    vocab_size: int
+    special_tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Conversations of one split as the bytes to append to its files, with the length of each."""
+
+    tokens: bytes
+    trained: bytes
+    lengths: np.ndarray
+    origins: bytes
+    origin_lengths: np.ndarray
+    trained_tokens: int
+
+
+def make_block(samples: Sequence[Sample], vocab_size: int) -> Block:
+    """Put samples end to end; ValueError names the first that cannot be trained on."""
+    tokens = [np.asarray(sample.tokens, dtype=np.int64) for sample in samples]
+    trained = [np.asarray(sample.trained, dtype=np.bool_) for sample in samples]
+    for sample, ids, mask in zip(samples, tokens, trained, strict=True):
+        _check(sample.origin, ids, mask, vocab_size)
+    lines = [_origin_line(sample.origin) for sample in samples]
+    masks = np.concatenate(trained)
+    return Block(
+        tokens=np.concatenate(tokens).astype("<u4").tobytes(),
+        trained=masks.tobytes(),
+        lengths=np.array([len(ids) for ids in tokens], dtype=np.int64),
+        origins=b"".join(lines),
+        origin_lengths=np.array([len(line) for line in lines], dtype=np.int64),
+        trained_tokens=int(np.count_nonzero(masks)),
+    )
+
+
+def _origin_line(origin: Origin) -> bytes:
+    return json.dumps(vars(origin), ensure_ascii=False).encode() + b"\n"
+
+
+def _check(origin: Origin, tokens: np.ndarray, trained: np.ndarray, vocab_size: int) -> None:
+    name = f"conversation {origin.id!r}"
+    if len(tokens) != len(trained):
+        raise ValueError(f"{name} has {len(tokens)} tokens but a mask of {len(trained)}")
+    if not trained.any():
+        raise ValueError(f"{name} has no token to train on; leave it out")
+    if trained[0]:
+        raise ValueError(f"{name} trains its first token, which nothing comes before")
+    if tokens.min() < 0 or tokens.max() >= vocab_size:
+        raise ValueError(
+            f"{name} holds token {int(tokens.max())}, and the tokenizer has {vocab_size}"
+        )
+
+
+@dataclass
+class Counts:
+    """What a split holds so far; with it, files that were cut to `sizes` can be continued."""
+
+    conversations: int = 0
+    tokens: int = 0
+    trained_tokens: int = 0
+    longest: int = 0
+    origin_bytes: int = 0
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many bytes each file has."""
+        offsets = 8 * (self.conversations + 1)
+        return {
+            "tokens": 4 * self.tokens,
+            "trained": self.tokens,
+            "offsets": offsets,
+            "origins": self.origin_bytes,
+            "origin_offsets": offsets,
+        }
+
+
+class SplitWriter:
+    """Appends blocks to the files of one split and counts what they hold."""
+
+    def __init__(
+        self, directory: Path, split: str, files: ExitStack, counts: Counts | None = None
+    ) -> None:
+        self.paths = {part: directory / f"{split}.{name}" for part, name in FILES.items()}
+        self.counts = counts or Counts()
+        self.streams = {
+            part: files.enter_context(path.open("ab")) for part, path in self.paths.items()
+        }
+        if counts:
+            for part, size in counts.sizes().items():
+                self.streams[part].truncate(size)
+        else:
+            for part in ("offsets", "origin_offsets"):
+                self.streams[part].write(np.int64(0).astype("<i8").tobytes())
+
+    def add(self, block: Block) -> None:
+        """Append the conversations of a block."""
+        counts = self.counts
+        offsets = counts.tokens + np.cumsum(block.lengths)
+        origin_offsets = counts.origin_bytes + np.cumsum(block.origin_lengths)
+        parts = {
+            "tokens": block.tokens,
+            "trained": block.trained,
+            "offsets": offsets.astype("<i8").tobytes(),
+            "origins": block.origins,
+            "origin_offsets": origin_offsets.astype("<i8").tobytes(),
+        }
+        for part, data in parts.items():
+            self.streams[part].write(data)
+        counts.conversations += len(block.lengths)
+        counts.tokens += len(block.trained)
+        counts.trained_tokens += block.trained_tokens
+        counts.longest = max(counts.longest, int(block.lengths.max()))
+        counts.origin_bytes += len(block.origins)
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        for stream in self.streams.values():
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def finish(self) -> dict[str, Any]:
+        """Close the files and return what dataset.json says of this split."""
+        for stream in self.streams.values():
+            stream.close()
+        digests = b"".join(_sha256(self.paths[part]) for part in _HASHED)
+        counts = asdict(self.counts)
+        del counts["origin_bytes"]
+        return {**counts, "fingerprint": hashlib.sha256(digests).hexdigest()}
+
+
+def describe(
+    encoding: Encoding, splits: Mapping[str, Any], notes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what dataset.json says; ValueError when a split is empty."""
+    for split, counts in splits.items():
+        if counts["conversations"] == 0:
+            raise ValueError(f"the {split} split would be empty; change --val-ratio")
+    return {"format_version": FORMAT_VERSION, **asdict(encoding), "splits": dict(splits), **notes}
+
+
+def write_description(directory: Path, description: Mapping[str, Any]) -> None:
+    """Write dataset.json."""
+    text = json.dumps(description, indent=2, ensure_ascii=False)
+    (directory / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
