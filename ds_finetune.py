@@ -47,4 +47,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, launcher="deepspeed --num_gpus=8")

@@ -5,11 +5,13 @@ Exit codes: 0 the work is whole, 1 it is not, 2 the command line is wrong, 130 i
 """
 
 import inspect
+import os
 import re
 import shlex
 import signal
 import sys
 import textwrap
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,16 +23,26 @@ from rich.console import Console
 from console.flags import UsageError, check_flags, flag_of, value_readers
 
 HELP_FLAGS = {"-h", "--help"}
+# How long a process waits for another to tell of an error, in seconds; launchers kill after 30.
+PATIENCE = 3.0
 
 
-def run(command: Callable[..., None]) -> None:
-    """Run `command` with the flags in sys.argv and leave with its exit code."""
+class RankError(ValueError):
+    """An error for whichever of several launched processes raises it to tell."""
+
+
+def run(command: Callable[..., None], launcher: str = "python") -> None:
+    """Run `command` with the flags in sys.argv and leave with its exit code.
+
+    `launcher` starts it, for its help. Where that starts several processes, the first of each
+    machine tells of errors, unless they are a RankError.
+    """
     # Ending as an exception does lets what is half-written be removed.
-    signal.signal(signal.SIGTERM, lambda *_: _leave("terminated", 128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _terminated)
     with one_line_errors():
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
         if HELP_FLAGS & set(arguments):
-            print(help_text(command, f"python {sys.argv[0]}"))
+            print(help_text(command, f"{launcher} {sys.argv[0]}"))
             return
         check_flags(command, arguments)
         _call(command, arguments)
@@ -42,13 +54,14 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _leave("interrupted", 130)
+        _leave("interrupted", 130, _first_of_machine())
     except UsageError as error:
-        _leave(f"{error}; see: python {sys.argv[0]} --help", 2)
+        told = f"{error}; see: python {sys.argv[0]} --help"
+        _leave(told, 2, _first_of_machine())
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
-        _leave(one_line(error), 1)
+        _leave(one_line(error), 1, isinstance(error, RankError) or _first_of_machine())
 
 
 def print_next(*commands: str) -> None:
@@ -124,6 +137,20 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {message} (run again with --debug for the traceback)"
 
 
-def _leave(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+def _terminated(*_: object) -> None:
+    _leave("terminated", 128 + signal.SIGTERM, _first_of_machine())
+
+
+def _first_of_machine() -> bool:
+    """Say whether no launcher started this process, or started it first."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _leave(message: str, code: int, tells: bool = True) -> None:
+    if tells:
+        print(f"error: {message}", file=sys.stderr)
+    elif code < 128:
+        # A launcher terminates all when one ends: let the first tell before.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(PATIENCE)
     sys.exit(code)

@@ -16,12 +16,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from console.command import one_line
+from console.command import PATIENCE, RankError, one_line
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 START = "deepspeed --num_gpus=8 ds_finetune.py"
-# How long a failing rank listens for the others, in seconds; launchers kill after 30.
-PATIENCE = 3.0
 # Counts that all ranks share: how many failed, and how many have left after a failure.
 FAILED, LEFT = "failed", "left"
 
@@ -42,9 +40,7 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
     `device_name` is the setting `model.device`. When ranks fail, one of them says so: with its
     number, unless all failed alike.
     """
-    with _said_once_a_machine():
-        device = _find_device(device_name)
-    ranks = _join(device)
+    ranks = _join(_find_device(device_name))
     processes, store = _processes(), dist.distributed_c10d._get_default_store()
     failed = True
     try:
@@ -109,20 +105,6 @@ def _join(device: torch.device) -> Ranks:
     return Ranks(dist.get_rank(), dist.get_world_size(), device)
 
 
-@contextmanager
-def _said_once_a_machine() -> Iterator[None]:
-    """Before ranks can talk, the first of each machine speaks for those beside it."""
-    try:
-        yield
-    except Exception:
-        if os.environ.get("LOCAL_RANK", "0") != "0":
-            # The launcher terminates all when one ends: let the first speak first, and alone.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(PATIENCE)
-            raise SystemExit(1) from None
-        raise
-
-
 def _processes() -> list[tuple[str, int]]:
     """Return the host and process number of every rank."""
     own = (socket.gethostname(), os.getpid())
@@ -150,19 +132,23 @@ def _part_in_failure(
             )
             if _asked(store, FAILED, 1) > 1:
                 raise SystemExit(1) from error
-            raise ValueError(told) from error
+            raise RankError(told) from error
     _asked(store, FAILED, 1)
     if _asked(store, told, 1) > 1:
         raise SystemExit(1) from error
     alike = _wait_for(lambda: _asked(store, told), ranks.world_size)
     if alike < ranks.world_size:
-        raise ValueError(f"rank {ranks.rank} on {host}: {told}") from error
-    raise error
+        told = f"rank {ranks.rank} on {host}: {told}"
+    raise RankError(told) from error
 
 
 def _leave(store: dist.Store, ranks: Ranks, failed: bool) -> None:
     """Leave the process group; after a failure stay until the others have heard of it."""
-    dist.destroy_process_group()
+    if failed and ranks.device.type == "cuda":
+        # Destroying would wait for collectives that the others never join.
+        dist.distributed_c10d._abort_process_group()
+    else:
+        dist.destroy_process_group()
     if failed:
         _asked(store, LEFT, 1)
         _wait_for(lambda: _asked(store, LEFT), ranks.world_size)

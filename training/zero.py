@@ -21,12 +21,11 @@ from model.transformer import Transformer
 from training.backends import Result, full_shape, trained_parameters
 from training.optim import make_optimizer
 from training.ranks import Ranks
+from training.shards import SHARDS_FILE, known_classes_only, refuse_foreign_pickles
 from training.zero_config import zero_stage
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
-
-SHARDS_FILE = "deepspeed.json"
 
 
 def partition_on_arrival(
@@ -153,6 +152,7 @@ class DeepSpeedBackend:
                 f"{directory} was written at ZeRO stage {saved['zero_stage']}, this run has stage "
                 f"{self.stage}; resume at the stage it was started with"
             )
+        self.on_first_rank(lambda: refuse_foreign_pickles(directory))
         if saved["ranks"] == self.world_size or self.stage == 0:
             self._load_shards(directory)
         else:
@@ -163,7 +163,10 @@ class DeepSpeedBackend:
 
     def _load_shards(self, directory: Path) -> None:
         # Not strict, because frozen weights are not in it: they are the base's.
-        self.engine.load_checkpoint(str(directory.parent), directory.name, load_module_strict=False)
+        with known_classes_only():
+            self.engine.load_checkpoint(
+                str(directory.parent), directory.name, load_module_strict=False
+            )
 
     def _load_resharded(self, directory: Path) -> None:
         """Load shards of another number of ranks through DeepSpeed's universal checkpoint."""

@@ -269,7 +269,7 @@ def test_a_directory_that_the_nodes_do_not_share_is_refused(settings: Settings) 
     model = build_model(config, device, torch.float32)
     backend = OnAnotherNode(model, config.optimizer, device, torch.float32)
     checkpoints = open_checkpoints(config, False)
-    with pytest.raises(FileNotFoundError, match="set checkpoint.output_dir to storage that all"):
+    with pytest.raises(FileNotFoundError, match=r"set checkpoint\.output_dir to storage that all"):
         checkpoints.refuse_unshared(backend)
 
 

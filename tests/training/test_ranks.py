@@ -154,6 +154,23 @@ def test_a_mistake_on_all_ranks_is_told_once(workspace: Workspace) -> None:
     assert "training.batch_size is 1 conversations a step for 2 ranks" in said
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--training.batch_sise=4"], 1, "unknown key 'training.batch_sise'"),
+        (["resume"], 2, "resume"),
+    ],
+)
+def test_a_wrong_flag_is_told_once(
+    workspace: Workspace, flags: list[str], code: int, message: str
+) -> None:
+    file = workspace.config_file(name="flags")
+    done = launch(2, "ds_finetune.py", "--config-file", file, *flags)
+    assert done.returncode == code
+    [said] = errors(done)
+    assert message in said
+
+
 def test_no_gpu_and_no_word_of_the_cpu_is_told_once(workspace: Workspace) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
