@@ -1,24 +1,40 @@
-"""Turn canonical conversations into a tokenised dataset: render, tokenise, split, write."""
+"""Turn canonical conversations into a tokenised dataset: render, tokenise, split, write.
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache, partial
+Files with weights are mixed. A build that is interrupted is continued by the same command.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from chat.conversation import Conversation
-from chat.formats import find_format, render, stop_ids, tokenize, unreadable_turns
+from chat.formats import find_format, stop_ids
 from chat.tokenizer import Tokenizer, load_tokenizer
 from console.progress import byte_bar
-from data.conversations import content_sha256, fraction, read_conversation
-from data.parallel import in_order
-from data.sources.rows import RawRow, counted, read_rows, size_of
-from data.tokenized import KIND, Encoding, Origin, Sample, write_dataset
-from storage.atomic import refuse_foreign_directory
+from data import parallel
+from data.encoding import Encoded, Job, Tally, encode
+from data.mixture import ROWS, Part, read_parts, works
+from data.sources.rows import size_of
+from data.split_files import (
+    FILES,
+    FORMAT_VERSION,
+    KIND,
+    SPLITS,
+    Counts,
+    Encoding,
+    SplitWriter,
+    describe,
+    write_description,
+)
+from data.unfinished import Unfinished, unfinished
+from storage.atomic import new_directory, refuse_foreign_directory
 from storage.manifest import sha256_of_file
+
+# How many blocks of rows an interrupted build loses at most; saving waits for the disk.
+SAVE_EVERY = 40
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,8 @@ class Settings:
     chat_format: str = "llama3"
     max_seq_len: int = 8192
     skip_overlong: bool = False
+    weights: str | None = None
+    seed: int = 3
 
     def __post_init__(self) -> None:
         if not isinstance(self.val_ratio, float | int) or not 0 < self.val_ratio < 1:
@@ -45,62 +63,39 @@ def build_dataset(
     save_dir: Path | str,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
-    """Write the dataset of a file of conversations and return its description.
+    """Write the dataset of one or more files of conversations and return its description.
 
-    Nothing is written, and ValueError says what to do, when a row cannot be read, when
-    conversations are too long or train nothing and are not to be skipped, or a split is empty.
+    `source_file` may name several files, with commas between. Nothing is written, and ValueError
+    says what to do, when a row cannot be read, when conversations are too long or train nothing
+    and are not to be skipped, or a split is empty.
     """
     settings = settings or Settings()
-    source, directory = Path(source_file), Path(save_dir)
+    directory = Path(save_dir)
     refuse_foreign_directory(directory, KIND)
     format = find_format(settings.chat_format)
     tokenizer = load_tokenizer(tokenizer_file, format.special_table)
     stop_ids(format, tokenizer)
-    encode = partial(_encode, source=source, tokenizer_file=tokenizer.path, settings=settings)
-    taken = _Taken(source, settings)
-    with byte_bar("Tokenising", size_of(source)) as advance:
-        samples = taken.samples(in_order(encode, counted(read_rows(source), advance)))
-        return write_dataset(directory, samples, _encoding(tokenizer, format.name), taken.notes)
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """A conversation as ids and mask; its place in [0, 1) decides its split."""
-
-    tokens: np.ndarray
-    trained: np.ndarray
-    origin: Origin
-    place: float
-
-
-@cache
-def _tokenizer(path: Path, special_table: str) -> Tokenizer:
-    """Load a tokenizer once in each process."""
-    return load_tokenizer(path, special_table)
-
-
-def _encode(row: RawRow, source: Path, tokenizer_file: Path, settings: Settings) -> _Encoded:
-    conversation = read_conversation(row, source)
-    format = find_format(settings.chat_format)
-    try:
-        if unreadable := unreadable_turns(conversation, format):
-            raise ValueError(f"{unreadable[0]}; reword that turn or leave the row out")
-        tokens = tokenize(
-            render(conversation, format), _tokenizer(tokenizer_file, format.special_table)
-        )
-    except ValueError as error:
-        raise ValueError(f"{source}: row {row.index} ({row.place}): {error}") from error
-    return _Encoded(
-        tokens=np.array(tokens.ids, dtype=np.uint32),
-        trained=np.array(tokens.trained, dtype=np.bool_),
-        origin=Origin(conversation.id, conversation.source, conversation.sha256),
-        place=_place(conversation),
+    encoding = _encoding(tokenizer, format.name)
+    build = _Build(read_parts(source_file, settings.weights), encoding, settings)
+    job = Job(
+        parts=build.parts,
+        tokenizer_file=tokenizer.path,
+        chat_format=format.name,
+        max_seq_len=settings.max_seq_len,
+        val_ratio=settings.val_ratio,
+        seed=settings.seed,
     )
-
-
-def _place(conversation: Conversation) -> float:
-    """Return a number from the conversation's content alone, so copies fall into one split."""
-    return fraction(content_sha256(conversation))
+    with unfinished(directory, build.key()) as work:
+        splits = build.encode_all(work, job)
+        build.refuse_left_out()
+        build.refuse_empty_split()
+        description = describe(encoding, splits, build.notes())
+        with new_directory(directory, KIND) as complete:
+            for split in SPLITS:
+                for name in FILES.values():
+                    (work.path / f"{split}.{name}").replace(complete / f"{split}.{name}")
+            write_description(complete, description)
+    return description
 
 
 def _encoding(tokenizer: Tokenizer, chat_format: str) -> Encoding:
@@ -109,85 +104,135 @@ def _encoding(tokenizer: Tokenizer, chat_format: str) -> Encoding:
     )
 
 
-@dataclass
-class _Taken:
-    """What was taken into the dataset and what was left out, and what dataset.json says of it."""
+class _Build:
+    """One build: what was taken so far, what was left out, and what dataset.json says of it."""
 
-    source: Path
-    settings: Settings
-    rows: int = 0
-    sources: Counter[str] = field(default_factory=Counter)
-    overlong: list[tuple[str, int]] = field(default_factory=list)
-    untrained: list[str] = field(default_factory=list)
-    least: float = 1.0
-    greatest: float = 0.0
+    def __init__(self, parts: tuple[Part, ...], encoding: Encoding, settings: Settings) -> None:
+        self.parts = parts
+        self.settings = settings
+        self.encoding = encoding
+        self.source = ", ".join(str(part.file) for part in parts)
+        self.sha256s = [sha256_of_file(part.file) for part in parts]
+        self.tally = Tally.empty(len(parts))
 
-    def samples(self, encoded: Iterator[_Encoded]) -> Iterator[Sample]:
-        """Yield what can be trained on; ValueError at the end when that is not as wanted."""
-        for each in encoded:
-            self.rows += 1
-            if len(each.tokens) > self.settings.max_seq_len:
-                self.overlong.append((each.origin.id, len(each.tokens)))
-                continue
-            if not each.trained.any():
-                self.untrained.append(each.origin.id)
-                continue
-            self.sources[each.origin.source] += 1
-            self.least = min(self.least, each.place)
-            self.greatest = max(self.greatest, each.place)
-            split = "validation" if each.place < self.settings.val_ratio else "train"
-            yield Sample(each.tokens, each.trained, split, each.origin)
-        self._refuse_left_out()
-        self._refuse_empty_split()
-
-    def notes(self) -> dict[str, Any]:
-        """Return the provenance and the rejected conversations for dataset.json."""
+    def key(self) -> dict[str, Any]:
+        """Return what must be the same for an interrupted build to be continued."""
+        settings = asdict(self.settings)
+        del settings["skip_overlong"]
         return {
-            "provenance": {
-                "file": self.source.name,
-                "sha256": sha256_of_file(self.source),
-                "conversations": self.rows,
-                "sources": dict(self.sources),
-                "val_ratio": self.settings.val_ratio,
-                "max_seq_len": self.settings.max_seq_len,
-            },
-            "rejected": {
-                "overlong": [{"id": id, "tokens": tokens} for id, tokens in self.overlong],
-                "untrained": self.untrained,
-            },
+            "files": [
+                [str(part.file), part.weight, sha256]
+                for part, sha256 in zip(self.parts, self.sha256s, strict=True)
+            ],
+            "encoding": asdict(self.encoding),
+            "settings": settings,
+            "version": FORMAT_VERSION,
         }
 
-    def _refuse_left_out(self) -> None:
+    def encode_all(self, work: Unfinished, job: Job) -> dict[str, Any]:
+        """Write the files of all splits on all cores; return what dataset.json says of them."""
+        with ExitStack() as files:
+            writers, blocks = self._writers(work, files)
+            title = "Tokenising" if blocks == 0 else "Tokenising, continued"
+            total = sum(size_of(part.file) for part in self.parts)
+            with byte_bar(title, total) as advance:
+                for encoded in self._encoded(job, blocks):
+                    advance(encoded.size)
+                    self.tally.add(encoded.tally)
+                    for split, block in encoded.blocks.items():
+                        writers[split].add(block)
+                    blocks += 1
+                    if blocks % SAVE_EVERY == 0:
+                        self._save(work, writers, blocks)
+            return {split: writer.finish() for split, writer in writers.items()}
+
+    def _encoded(self, job: Job, done: int) -> Iterator[Encoded]:
+        few = parallel.FEW // ROWS
+        rest = islice(works(self.parts), done, None)
+        return parallel.in_order(partial(encode, job=job), rest, few, chunk=1)
+
+    def _writers(self, work: Unfinished, files: ExitStack) -> tuple[dict[str, SplitWriter], int]:
+        """Open the files of all splits, as far as an earlier run came; return its blocks too."""
+        saved = work.progress
+        counts = {split: Counts(**saved["splits"][split]) for split in SPLITS} if saved else {}
+        if saved is None or not _are_there(work.path, counts):
+            work.start_anew()
+            return {split: SplitWriter(work.path, split, files) for split in SPLITS}, 0
+        self.tally = Tally(**saved["tally"])
+        writers = {split: SplitWriter(work.path, split, files, counts[split]) for split in SPLITS}
+        return writers, saved["blocks"]
+
+    def _save(self, work: Unfinished, writers: Mapping[str, SplitWriter], blocks: int) -> None:
+        for writer in writers.values():
+            writer.flush()
+        splits = {split: asdict(writer.counts) for split, writer in writers.items()}
+        work.save({"blocks": blocks, "tally": self.tally.record(), "splits": splits})
+
+    def notes(self) -> dict[str, Any]:
+        """Return the provenance, the rejected and the repaired conversations."""
+        files = [
+            {"file": part.file.name, "sha256": sha256, "weight": part.weight, **counts}
+            for part, sha256, counts in zip(self.parts, self.sha256s, self.tally.files, strict=True)
+        ]
+        return {
+            "provenance": {
+                "files": files,
+                "conversations": self.tally.rows,
+                "sources": self.tally.sources,
+                "val_ratio": self.settings.val_ratio,
+                "max_seq_len": self.settings.max_seq_len,
+                "seed": self.settings.seed,
+            },
+            "rejected": {"overlong": self.tally.overlong, "untrained": self.tally.untrained},
+            "repaired": {"tools_dropped": self.tally.tools_dropped},
+        }
+
+    def refuse_left_out(self) -> None:
+        """Raise ValueError when something was left out that was not to be skipped."""
+        overlong, untrained, rows = self.tally.overlong, self.tally.untrained, self.tally.rows
         if self.settings.skip_overlong:
             return
-        if self.overlong:
-            id, tokens = max(self.overlong, key=lambda each: each[1])
+        if overlong:
+            longest = max(overlong, key=lambda each: each["tokens"])
             raise ValueError(
-                f"{self.source}: {len(self.overlong)} of {self.rows} conversations are longer than "
-                f"--max-seq-len {self.settings.max_seq_len}, the longest, {id}, has {tokens} "
-                "tokens; raise --max-seq-len, or leave them out with --skip-overlong"
+                f"{self.source}: {len(overlong)} of {rows} conversations are longer than "
+                f"--max-seq-len {self.settings.max_seq_len}, the longest, {longest['id']}, has "
+                f"{longest['tokens']} tokens; raise --max-seq-len, or leave them out with "
+                "--skip-overlong"
             )
-        if self.untrained:
+        if untrained:
             raise ValueError(
-                f"{self.source}: {len(self.untrained)} of {self.rows} conversations have no "
-                f"assistant turn to train on, the first is {self.untrained[0]}; clean the file "
+                f"{self.source}: {len(untrained)} of {rows} conversations have no "
+                f"assistant turn to train on, the first is {untrained[0]}; clean the file "
                 "with scripts/clean_dataset.py, or leave them out with --skip-overlong"
             )
 
-    def _refuse_empty_split(self) -> None:
-        ratio, count = self.settings.val_ratio, sum(self.sources.values())
-        if self.least < ratio <= self.greatest:
+    def refuse_empty_split(self) -> None:
+        """Raise ValueError when all that was taken falls into one split."""
+        ratio, count = self.settings.val_ratio, sum(self.tally.sources.values())
+        least, greatest = self.tally.least, self.tally.greatest
+        if least < ratio <= greatest:
             return
-        if self.least >= self.greatest:
+        if least >= greatest:
             raise ValueError(
                 f"{self.source} holds {count} conversations that can be trained on; training and "
                 "validation need two that differ"
             )
-        empty = "validation" if ratio <= self.least else "train"
+        empty = "validation" if ratio <= least else "train"
         raise ValueError(
             f"{self.source}: with --val-ratio {ratio} the {empty} split of {count} conversations "
-            f"would be empty; use --val-ratio {_between(self.least, self.greatest)}"
+            f"would be empty; use --val-ratio {_between(least, greatest)}"
         )
+
+
+def _are_there(directory: Path, counts: Mapping[str, Counts]) -> bool:
+    """Whether every file has what was counted; one that has more is cut."""
+    files = [
+        (directory / f"{split}.{FILES[part]}", size)
+        for split, each in counts.items()
+        for part, size in each.sizes().items()
+    ]
+    return all(file.is_file() and file.stat().st_size >= size for file, size in files)
 
 
 def _between(least: float, greatest: float) -> str:

@@ -22,11 +22,12 @@ def in_order(
     items: Iterable[Item],
     few: int | None = None,
     workers: int | None = None,
+    chunk: int = CHUNK,
 ) -> Iterator[Result]:
     """Yield function(item) for every item in order; past a `few` of them, from other processes.
 
-    `function` and the items must be picklable. `few` defaults to FEW, `workers` to the cores at
-    hand.
+    `function` and the items must be picklable; `chunk` of them travel at a time. `few` defaults to
+    FEW, `workers` to the cores at hand.
     """
     items = iter(items)
     yield from map(function, islice(items, FEW if few is None else few))
@@ -39,8 +40,8 @@ def in_order(
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
     try:
         pending: deque[Future[list[Result]]] = deque()
-        for chunk in _chunks(chain(more, items)):
-            pending.append(pool.submit(_apply, function, chunk))
+        for each in _chunks(chain(more, items), chunk):
+            pending.append(pool.submit(_apply, function, each))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
         while pending:
@@ -53,8 +54,8 @@ def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result
     return [function(item) for item in items]
 
 
-def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
-    while chunk := list(islice(items, CHUNK)):
+def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    while chunk := list(islice(items, size)):
         yield chunk
 
 

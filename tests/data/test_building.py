@@ -90,7 +90,9 @@ def test_the_description_says_what_the_dataset_was_made_of(
     provenance = description["provenance"]
     assert provenance["conversations"] == 40
     assert provenance["sources"] == {"made.json": 20, "up.json": 20}
-    assert provenance["file"] == "rows.json" and len(provenance["sha256"]) == 64
+    (file,) = provenance["files"]
+    assert file["file"] == "rows.json" and file["weight"] == 1 and len(file["sha256"]) == 64
+    assert file["conversations"] == file["train"] + file["validation"] == 40
     assert sum(description["splits"][split]["conversations"] for split in SPLITS) == 40
 
 
