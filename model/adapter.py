@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
-from model.directory import WEIGHTS_FILE, open_weights, weights_sha256
+from model.directory import INDEX_SUFFIX, WEIGHTS_FILE, open_weights, weights_sha256
 from model.lora import (
     ADAPTER_FILE,
     LoraConfig,
@@ -21,6 +21,12 @@ from model.lora import (
 from model.transformer import Transformer
 
 BASE_FILE = "base.json"
+# What DeepSpeed's zero_to_fp32.py leaves in the directory it is told: one of these.
+CONVERTED_FILES = tuple(
+    name + suffix
+    for name in ("pytorch_model.bin", "model.safetensors")
+    for suffix in ("", INDEX_SUFFIX)
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,9 @@ class Adapter:
 def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adapter:
     """Read a LoRA checkpoint: a directory with adapter.safetensors, or a .safetensors, .pth or .pt.
 
-    `lora.json` lies in `config_dir`, by default beside the tensors. Raises FileNotFoundError or
-    ValueError that says what is missing or wrong.
+    It may also be the directory that DeepSpeed's zero_to_fp32.py wrote. `lora.json` lies in
+    `config_dir`, by default beside the tensors. Raises FileNotFoundError or ValueError that says
+    what is missing or wrong.
     """
     file = _adapter_file(Path(path).expanduser())
     directory = file.parent if config_dir is None else Path(config_dir).expanduser()
@@ -114,6 +121,13 @@ def _adapter_file(path: Path) -> Path:
         return path / ADAPTER_FILE
     if (path / WEIGHTS_FILE).is_file():
         raise ValueError(f"{path} holds whole weights ({WEIGHTS_FILE}), wanted a LoRA adapter")
+    if converted := [path / name for name in CONVERTED_FILES if (path / name).is_file()]:
+        if len(converted) > 1:
+            raise ValueError(
+                f"{path} holds {converted[0].name} and {converted[1].name}, perhaps of two "
+                "conversions; remove the older one, or name a file"
+            )
+        return converted[0]
     inside = [name for name in ("final", "best") if (path / name / ADAPTER_FILE).is_file()]
     hint = f"; did you mean {path / inside[0]}?" if inside else ""
     raise FileNotFoundError(f"{path} has no {ADAPTER_FILE}{hint}")

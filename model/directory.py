@@ -30,6 +30,8 @@ from storage.manifest import read_manifest
 
 WEIGHTS_FILE = "consolidated.safetensors"
 TOKENIZER_FILE = "tokenizer.model"
+# What follows the name of a file that was cut into several: the table of which tensor is in which.
+INDEX_SUFFIX = ".index.json"
 # The name under which the project this one grew from keeps a whole model.
 OLDER_WEIGHTS_FILE = "consolidated.pth"
 
@@ -84,11 +86,11 @@ def weights_sha256(directory: Path) -> str | None:
 def open_weights(path: Path | str) -> dict[str, Tensor]:
     """Return the tensors of a `.safetensors` or `.pth` file by name, mapped and not yet read.
 
-    `path` is the file or a native directory. Raises ValueError when the file is damaged or holds
-    anything but named floating-point tensors.
+    `path` is the file, or the index of several, or a native directory. Raises ValueError when a
+    file is damaged or holds anything but named floating-point tensors.
     """
     file = weights_file(path)
-    tensors = _open_safetensors(file) if file.suffix == ".safetensors" else _open_pth(file)
+    tensors = _open_indexed(file) if file.name.endswith(INDEX_SUFFIX) else _open_file(file)
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES.values():
             raise ValueError(
@@ -201,6 +203,40 @@ def byte_chunks(tensor: Tensor) -> Iterator[memoryview]:
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
     for start in range(0, len(data), _CHUNK):
         yield data[start : start + _CHUNK]
+
+
+def _open_indexed(index: Path) -> dict[str, Tensor]:
+    """Open the files of an index beside it; together they hold exactly the tensors it names."""
+    wanted = _read_index(index)
+    tensors: dict[str, Tensor] = {}
+    for name in sorted(set(wanted.values())):
+        if not (index.parent / name).is_file():
+            raise FileNotFoundError(f"{index.parent / name} is missing, and {index.name} names it")
+        found = _open_file(index.parent / name)
+        named = {tensor for tensor, file in wanted.items() if file == name}
+        if strange := found.keys() ^ named:
+            raise ValueError(
+                f"{index.parent / name} and {index.name} disagree on {min(strange)}; write both "
+                "again"
+            )
+        tensors |= found
+    return {tensor: tensors[tensor] for tensor in wanted}
+
+
+def _read_index(index: Path) -> dict[str, str]:
+    """Return the file of each tensor; a file is a name in the index's own directory."""
+    try:
+        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{index} is no index of weights: {error!r}; write it again") from None
+    for tensor, name in files:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise ValueError(f"{index}: {tensor} is in {name!r}, wanted a file's name without path")
+    return dict(files)
+
+
+def _open_file(file: Path) -> dict[str, Tensor]:
+    return _open_safetensors(file) if file.suffix == ".safetensors" else _open_pth(file)
 
 
 def _open_safetensors(file: Path) -> dict[str, Tensor]:

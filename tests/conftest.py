@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_models import TINY, random_model
+from zero_runs import ShardedRuns, make_sharded_runs
 
 from model.transformer import Transformer
 
@@ -27,3 +28,9 @@ def shared() -> Path:
 def tiny_model() -> Transformer:
     """A Llama 3 of 64 dimensions and two layers with seeded weights, float32."""
     return random_model(TINY)
+
+
+@pytest.fixture(scope="session")
+def sharded_runs(tmp_path_factory: pytest.TempPathFactory) -> ShardedRuns:
+    """Runs that the real launcher made with DeepSpeed, to be read only."""
+    return make_sharded_runs(tmp_path_factory.mktemp("sharded"))

@@ -1,12 +1,17 @@
 """An adapter is read from where a user has it, and what is wrong with it is one clear line."""
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from native_directories import write_adapter, write_native
 from safetensors.torch import save_file
 from tiny_models import TINY
+from torch import Tensor
 
 from model.adapter import read_adapter, write_base_record
 from model.lora import LoraConfig
@@ -33,6 +38,133 @@ def test_settings_may_lie_in_another_directory_than_the_tensors(tmp_path: Path, 
     adapter = read_adapter(file, tmp_path / "settings")
     assert adapter.lora == LORA
     assert set(adapter.state) == set(state)
+
+
+def write_converted(directory: Path, state: dict[str, Tensor], form: str) -> None:
+    """Write tensors as DeepSpeed's zero_to_fp32.py does; `form` is the name it gives the file.
+
+    An index stands for two files, each with half of the tensors.
+    """
+    directory.mkdir()
+    name = form.removesuffix(".index.json")
+    stem, suffix = Path(name).stem, Path(name).suffix
+    save: Callable[[dict[str, Tensor], Path], Any]
+    save = torch.save if suffix == ".bin" else save_file  # type: ignore[assignment]
+    if name == form:
+        save(state, directory / form)
+        return
+    names = sorted(state)
+    halves = (names[::2], names[1::2])
+    weight_map = {}
+    for number, half in enumerate(halves, 1):
+        file = f"{stem}-{number:05d}-of-00002{suffix}"
+        save({each: state[each] for each in half}, directory / file)
+        weight_map |= dict.fromkeys(half, file)
+    index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
+    (directory / form).write_text(json.dumps(index))
+
+
+FORMS = [
+    name + suffix
+    for name in ("pytorch_model.bin", "model.safetensors")
+    for suffix in ("", ".index.json")
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_zero_to_fp32_wrote_is_read_whatever_its_form(tmp_path: Path, form: str) -> None:
+    state = write_adapter(tmp_path / "settings", TINY, LORA)
+    converted = tmp_path / "lora_state_consolidated.pt"
+    write_converted(converted, state, form)
+    adapter = read_adapter(converted, tmp_path / "settings")
+    adapter.check(TINY, Path("base"))
+    assert adapter.state.keys() == state.keys()
+    assert all(torch.equal(adapter.state[name], tensor) for name, tensor in state.items())
+    shutil.copyfile(tmp_path / "settings" / "lora.json", converted / "lora.json")
+    assert read_adapter(converted).lora == LORA
+
+
+def test_two_conversions_in_one_directory_are_told(tmp_path: Path) -> None:
+    state = write_adapter(tmp_path / "lora", TINY, LORA)
+    write_converted(tmp_path / "converted", state, "pytorch_model.bin")
+    save_file(state, tmp_path / "converted" / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=r"holds pytorch_model\.bin and model\.safetensors, perhap"
+    ):
+        read_adapter(tmp_path / "converted", tmp_path / "lora")
+
+
+def test_a_converted_pickle_that_could_run_code_is_not_opened(tmp_path: Path) -> None:
+    write_adapter(tmp_path / "lora", TINY, LORA)
+    (tmp_path / "converted").mkdir()
+    torch.save({"x": Path("x")}, tmp_path / "converted" / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="holds more than plain tensors and was not opened"):
+        read_adapter(tmp_path / "converted", tmp_path / "lora")
+
+
+def move_outside(index: dict[str, Any], directory: Path) -> None:
+    for tensor, name in index["weight_map"].items():
+        shutil.copyfile(directory / name, directory.parent / name)
+        index["weight_map"][tensor] = f"../{name}"
+
+
+def name_an_absolute_path(index: dict[str, Any], directory: Path) -> None:
+    for tensor, name in index["weight_map"].items():
+        index["weight_map"][tensor] = str(directory / name)
+
+
+def forget_a_tensor(index: dict[str, Any], directory: Path) -> None:
+    del index["weight_map"]["layers.0.attention.wq.lora_a"]
+
+
+def promise_a_tensor(index: dict[str, Any], directory: Path) -> None:
+    index["weight_map"]["bias"] = next(iter(index["weight_map"].values()))
+
+
+def lose_a_file(index: dict[str, Any], directory: Path) -> None:
+    (directory / index["weight_map"]["layers.0.attention.wq.lora_a"]).unlink()
+
+
+def name_no_files(index: dict[str, Any], directory: Path) -> None:
+    index["weight_map"] = list(index["weight_map"])
+
+
+def name_numbers(index: dict[str, Any], directory: Path) -> None:
+    index["weight_map"]["layers.0.attention.wq.lora_a"] = 1
+
+
+@pytest.mark.parametrize("form", FORMS[1::2])
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (move_outside, r"lora_a is in '\.\./.*00001-of-00002\..*wanted a file's name without path"),
+        (name_an_absolute_path, r"lora_a is in '/.*00001-of-00002\..*wanted a file's name without"),
+        (name_numbers, "wq.lora_a is in 1, wanted a file's name without path"),
+        (forget_a_tensor, r"disagree on layers\.0\.attention\.wq\.lora_a; write both again"),
+        (promise_a_tensor, "disagree on bias; write both again"),
+        (lose_a_file, r"00001-of-00002\.\w+ is missing, and .*\.index\.json names it"),
+        (name_no_files, r"\.index\.json is no index of weights"),
+    ],
+)
+def test_an_index_names_files_beside_it_and_exactly_their_tensors(
+    tmp_path: Path, form: str, change: Callable[[dict[str, Any], Path], None], problem: str
+) -> None:
+    state = write_adapter(tmp_path / "lora", TINY, LORA)
+    directory = tmp_path / "converted"
+    write_converted(directory, state, form)
+    index = json.loads((directory / form).read_text())
+    change(index, directory)
+    (directory / form).write_text(json.dumps(index))
+    with pytest.raises((ValueError, FileNotFoundError), match=problem) as refusal:
+        read_adapter(directory, tmp_path / "lora")
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_index_that_is_no_json_is_told(tmp_path: Path) -> None:
+    write_adapter(tmp_path / "lora", TINY, LORA)
+    (tmp_path / "pytorch_model.bin.index.json").write_text("half of")
+    with pytest.raises(ValueError, match=r"\.index\.json is no index of weights: JSONDecodeError"):
+        read_adapter(tmp_path, tmp_path / "lora")
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:

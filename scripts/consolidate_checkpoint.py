@@ -1,0 +1,53 @@
+"""Join the parts of DeepSpeed's checkpoint into one directory, as `best` and `final` are.
+
+    python scripts/consolidate_checkpoint.py --checkpoint-dir checkpoints/NAME --output-dir D
+
+Nothing of it is needed to go on from a run: every checkpoint holds its weights gathered too.
+"""
+
+from rich.filesize import decimal
+
+from console.command import print_next, run, typed
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from training.consolidation import Consolidated, consolidate_checkpoint
+from training.report import warn
+
+
+def main(checkpoint_dir: str, output_dir: str, tag: str | None = None) -> None:
+    """Write the trained weights of a checkpoint, joined from DeepSpeed's shards and checked.
+
+    Args:
+        checkpoint_dir: A run's directory, whose `latest` is taken, or one checkpoint in it.
+        output_dir: The directory to write; an earlier consolidation there is replaced.
+        tag: Another checkpoint of the run than the latest, such as step-000200.
+    """
+    done = consolidate_checkpoint(checkpoint_dir, output_dir, tag, warn)
+    print(f"{done.file}: {done.tensors} tensors, {decimal(done.bytes)}, {_origin(done)}")
+    _say_what_is_next(done)
+
+
+def _origin(done: Consolidated) -> str:
+    gathered = done.step / done.file.name
+    if not done.shards:
+        return f"copied from {gathered}: nothing in that checkpoint is sharded"
+    compared = f"bit for bit {gathered}" if done.compared else f"{gathered} is damaged or gone"
+    return f"joined from the shards of {done.shards} ranks; {compared}"
+
+
+def _say_what_is_next(done: Consolidated) -> None:
+    directory = done.file.parent
+    if done.file.name == WEIGHTS_FILE:
+        print_next(
+            f"python chat_completion.py --ckpt_dir {typed(directory)} "
+            f"--tokenizer_path {typed(directory / TOKENIZER_FILE)}"
+        )
+    else:
+        print_next(
+            f"python scripts/convert_lora_weights.py --config-dir {typed(directory)} "
+            f"--base-ckpt-path {typed(done.base)} --lora-ckpt-path {typed(directory)} "
+            "--output-dir D"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""DeepSpeed's sharded states, which are pickles: looked through before any is loaded, and joined.
+
+Beside tensors they hold objects of a few classes of DeepSpeed's own. A file that names anything
+else is refused unopened, and what passes is loaded by the unpickler of torch that builds no more.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+
+from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+SHARDS_FILE = "deepspeed.json"
+# What DeepSpeed 0.19 stores at stages 1 to 3 beside what torch itself holds for harmless.
+KNOWN_CLASSES = (
+    "deepspeed.runtime.fp16.loss_scaler.LossScaler",
+    "deepspeed.runtime.zero.config.ZeroStageEnum",
+    "deepspeed.utils.tensor_fragment.fragment_address",
+)
+# Makes torch.load restrict itself even where its caller, DeepSpeed, says weights_only=False.
+RESTRICT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+def refuse_foreign_pickles(step: Path) -> None:
+    """Raise ValueError for a `.pt` file of a checkpoint that DeepSpeed would not have written.
+
+    The files are taken apart, not loaded, so that nothing in them runs.
+    """
+    for file in sorted(step.rglob("*.pt")):
+        try:
+            found = set(get_unsafe_globals_in_checkpoint(file))
+        except OSError:
+            raise
+        except Exception as error:
+            # Whatever taking it apart stumbles over.
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"{file} is damaged or not a file of DeepSpeed's ({reason}) and was not opened; "
+                "take another checkpoint"
+            ) from None
+        if foreign := sorted(found.difference(KNOWN_CLASSES)):
+            raise ValueError(
+                f"{file} names {foreign[0]}, which no checkpoint of DeepSpeed's does, and was not "
+                "opened (a pickle can run code); take another checkpoint"
+            )
+
+
+@contextmanager
+def known_classes_only() -> Iterator[None]:
+    """Let torch.load, whoever calls it, build nothing but tensors and `KNOWN_CLASSES`."""
+    places = [name.rpartition(".") for name in KNOWN_CLASSES]
+    classes = [getattr(import_module(module), name) for module, _, name in places]
+    before = os.environ.get(RESTRICT)
+    os.environ[RESTRICT] = "1"
+    try:
+        with safe_globals(classes):
+            yield
+    finally:
+        if before is None:
+            del os.environ[RESTRICT]
+        else:
+            os.environ[RESTRICT] = before
+
+
+def joined_masters(step: Path) -> Mapping[str, Callable[[], Tensor]]:
+    """Return what joins each trained tensor's float32 master from its parts, by name.
+
+    Nothing is joined before it is asked for at stage 3; below, DeepSpeed joins all at once.
+    """
+    refuse_foreign_pickles(step)
+    # Nothing is computed; without a GPU DeepSpeed would say at length what it cannot find.
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+
+    with known_classes_only(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        masters = get_fp32_state_dict_from_zero_checkpoint(
+            str(step.parent), step.name, exclude_frozen_parameters=True, lazy_mode=True
+        )
+    return {name: master.contiguous for name, master in masters.items()}
