@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from chat.conversation import Conversation, Message
 from chat.tokenizer import Tokenizer
@@ -89,8 +89,7 @@ def find_format(name: str) -> ChatFormat:
     raise ValueError(f"unknown chat format {name!r}; {hint}")
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """A stretch of one rendered text: a special token or ordinary text, trained or not."""
 
     text: str
@@ -251,7 +250,7 @@ def _merged(segments: Iterable[Segment]) -> Iterator[Segment]:
         if not segment.text:
             continue
         if last and not (last.special or segment.special) and last.trained == segment.trained:
-            last = replace(last, text=last.text + segment.text)
+            last = last._replace(text=last.text + segment.text)
             continue
         if last:
             yield last

@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from chat.conversation import Conversation
 from chat.formats import ChatFormat, Tokens, find_format, render, tokenize, unreadable_turns
 from chat.tokenizer import Tokenizer, load_tokenizer
@@ -179,7 +181,9 @@ class _Encoder:
         tally.least, tally.greatest = min(tally.least, place), max(tally.greatest, place)
         self.counts[split] += times
         origin = Origin(conversation.id, source, conversation.sha256)
-        return [Sample(tokens.ids, tokens.trained, split, origin)] * times
+        ids = np.array(tokens.ids, dtype=np.uint32)
+        trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
+        return [Sample(ids, trained, split, origin)] * times
 
 
 def place(content: str) -> float:
