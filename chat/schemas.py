@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from chat.conversation import Tool
 from chat.dialects import normalise_parameters
 from chat.flat_parameters import excerpt
+from chat.plain_schemas import is_plain, plainly_fits
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -55,6 +56,8 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
 
     Needs the package jsonschema. Formats are not checked, and references are never fetched.
     """
+    if _surely_fit(tool, arguments):
+        return []
     from jsonschema.exceptions import SchemaError, UnknownType
     from referencing.exceptions import Unresolvable
 
@@ -69,6 +72,23 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
         message = f"the schema of {tool.name} cannot be used: {error}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
     return sorted([*found, *_undeclared(tool, arguments)], key=lambda each: each.pointer)
+
+
+def schema_problem(tool: Tool) -> str | None:
+    """Return why the schema of a tool cannot be used to check a call, or None."""
+    if is_plain(tool.parameters):
+        return None
+    problems = (each for each in validate_arguments(tool, {}) if each.rule == "schema")
+    return next((each.message for each in problems), None)
+
+
+def _surely_fit(tool: Tool, arguments: Mapping[str, Any]) -> bool:
+    schema = tool.parameters
+    return (
+        is_plain(schema)
+        and plainly_fits(schema, arguments)
+        and next(_undeclared(tool, arguments), None) is None
+    )
 
 
 @lru_cache(maxsize=4096)

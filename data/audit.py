@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import IO, Any
 
 from rich.table import Table
 
+from data.fingerprints import Fingerprint
 from data.outcomes import Change, Rejected
 
 
@@ -24,9 +24,13 @@ class Outcome:
     id: str
     sha256: str
     line: str = ""
-    content_sha256: str = ""
+    fingerprint: Fingerprint | None = None
     changes: tuple[Change, ...] = ()
     rejected: Rejected | None = None
+
+
+# A rule's entry in the report names so many rows; all of them stand among the details.
+MOST_IDS = 1000
 
 
 class Audit:
@@ -36,7 +40,8 @@ class Audit:
         self.meanings = meanings
         self.id_prefix = id_prefix
         self.kept = self.repaired = self.rejected = 0
-        self.rows: dict[str, array[int]] = {rule: array("q") for rule in meanings}
+        self.counts: Counter[str] = Counter()
+        self.rows: dict[str, list[int]] = {rule: [] for rule in meanings}
         self.rejected_by: Counter[str] = Counter()
         self.files = ExitStack()
         self.details = {name: self._temporary_file() for name in ("rejections", "repairs")}
@@ -56,7 +61,7 @@ class Audit:
             reason = outcome.rejected
             self.rejected += 1
             self.rejected_by[reason.rule] += 1
-            self.rows[reason.rule].append(outcome.index)
+            self._count(reason.rule, outcome.index)
             details = {
                 "rule": reason.rule,
                 "pointer": reason.pointer,
@@ -68,9 +73,14 @@ class Audit:
         self.repaired += bool(outcome.changes)
         self.kept += not outcome.changes
         for rule in dict.fromkeys(change.rule for change in outcome.changes):
-            self.rows[rule].append(outcome.index)
+            self._count(rule, outcome.index)
         for change in outcome.changes:
             print(json.dumps({**row, **asdict(change)}), file=self.details["repairs"])
+
+    def _count(self, rule: str, row: int) -> None:
+        self.counts[rule] += 1
+        if len(self.rows[rule]) < MOST_IDS:
+            self.rows[rule].append(row)
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the report; the same rows and settings always give the same bytes."""
@@ -99,9 +109,9 @@ class Audit:
         table.add_column("rule", no_wrap=True)
         table.add_column("rows", justify="right")
         table.add_column("what it means")
-        for rule, rows in self.rows.items():
-            if rows:
-                table.add_row(rule, f"{len(rows):,}", self.meanings[rule])
+        for rule, meaning in self.meanings.items():
+            if count := self.counts[rule]:
+                table.add_row(rule, f"{count:,}", meaning)
         return table
 
     def summary(self) -> str:
@@ -116,10 +126,11 @@ class Audit:
         return max(self.rejected_by, key=lambda rule: self.rejected_by[rule])
 
     def _rule(self, rule: str) -> dict[str, Any]:
-        rows = self.rows[rule]
-        ids = [f"{self.id_prefix}-{index}" for index in rows]
+        count = self.counts[rule]
+        ids = [f"{self.id_prefix}-{index}" for index in self.rows[rule]]
         outcome, _, meaning = self.meanings[rule].partition(": ")
-        return {"outcome": outcome, "count": len(rows), "meaning": meaning, "rows": ids}
+        entry = {"outcome": outcome, "count": count, "meaning": meaning, "rows": ids}
+        return entry if count == len(ids) else {**entry, "rows_not_named": count - len(ids)}
 
     def __enter__(self) -> "Audit":
         return self

@@ -11,15 +11,19 @@ from chat.conversation import Conversation
 from console.progress import byte_bar
 from data.audit import Audit, Outcome
 from data.balancing import balance
-from data.conversations import content_sha256, json_line
-from data.duplicates import SeenConversations
+from data.conversations import json_line
+from data.fingerprints import fingerprint
+from data.leakage import load_benchmark
 from data.outcomes import Change, Draft, Rejected
 from data.parallel import in_order
+from data.repetition import EarlierConversations
 from data.rules import MEANINGS, RULES
-from data.sources import RawRow, detect_format, find_source, read_rows
-from data.sources.rows import counted
+from data.sources import RawRow, detect_format, find_source
+from data.sources.rows import Line, counted, parsed, read_unparsed
 from storage.atomic import new_file
 from storage.manifest import sha256_of_file
+
+BENCHMARKS = "exclude_benchmark"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Settings:
     balance: bool = False
     seed: int = 3
     skip_malformed: bool = False
+    exclude_benchmark: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int):
@@ -55,10 +60,12 @@ def clean_file(
     for flag, file in (("save", output), ("report", report)):
         if file.is_dir():
             raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
-    rows, layout = _with_layout(read_rows(source, settings.skip_malformed), source, format)
+    benchmark = load_benchmark(settings.exclude_benchmark)
+    rows, layout = _with_layout(read_unparsed(source, settings.skip_malformed), source, format)
     about = {
         "source": {"file": source.name, "sha256": sha256_of_file(source), "format": layout},
-        "settings": asdict(settings),
+        "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
+        "benchmarks": benchmark.files,
     }
     with Audit(MEANINGS, layout) as audit, new_file(output) as new_output:
         with (
@@ -79,38 +86,49 @@ def clean_file(
 
 
 def clean(
-    rows: Iterable[RawRow], layout: str, source_name: str, settings: Settings
+    rows: Iterable[RawRow | Line], layout: str, source_name: str, settings: Settings
 ) -> Iterator[Outcome]:
     """Yield what becomes of each row, in order; rows are read and judged on all cores."""
     judge = partial(clean_row, layout=layout, source_name=source_name, settings=settings)
-    with SeenConversations() as seen:
+    with EarlierConversations() as earlier:
         for outcome in in_order(judge, rows):
-            if outcome.rejected is None:
-                first = seen.first(outcome.content_sha256, outcome.index)
-                if first != outcome.index:
-                    reason = f"the same conversation as {layout}-{first}"
-                    rejected = Rejected("duplicate", "", reason, outcome.line)
+            if outcome.fingerprint is not None:
+                found = earlier.find(outcome.fingerprint, outcome.index)
+                if found is not None:
+                    reason = f"{found.how} {layout}-{found.row}"
+                    rejected = Rejected(found.rule, "", reason, outcome.line)
                     yield replace(outcome, line="", changes=(), rejected=rejected)
                     continue
             yield outcome
 
 
-def clean_row(row: RawRow, layout: str, source_name: str, settings: Settings) -> Outcome:
-    """Judge one row by itself: all rules but the one that compares rows."""
+def clean_row(unread: RawRow | Line, layout: str, source_name: str, settings: Settings) -> Outcome:
+    """Judge one row by itself: all rules but those that compare rows."""
+    row = parsed(unread)
     outcome = Outcome(row.index, f"{layout}-{row.index}", row.sha256)
     try:
-        draft = _apply_rules(_read(row, layout))
-        if settings.remove_no_fc and not draft.conversation.tools:
-            excerpt = draft.conversation.messages[0].content
-            raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
+        draft = _judged(row, layout, settings)
     except Rejected as rejected:
         return replace(outcome, rejected=rejected)
-    content, changes = content_sha256(draft.conversation), draft.changes
+    except RecursionError:
+        reason = "values stand in one another too many levels deep"
+        return replace(outcome, rejected=Rejected("nested-too-deeply", "", reason))
+    found, changes = fingerprint(draft.conversation), draft.changes
     if settings.balance:
         draft = balance(draft.conversation, settings.seed)
         changes += draft.changes
     conversation = replace(draft.conversation, id=outcome.id, source=source_name, sha256=row.sha256)
-    return replace(outcome, line=json_line(conversation), content_sha256=content, changes=changes)
+    return replace(outcome, line=json_line(conversation), fingerprint=found, changes=changes)
+
+
+def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
+    draft = _apply_rules(_read(row, layout))
+    if settings.remove_no_fc and not draft.conversation.tools:
+        excerpt = draft.conversation.messages[0].content
+        raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
+    if settings.exclude_benchmark:
+        load_benchmark(settings.exclude_benchmark).refuse_copy(draft.conversation)
+    return draft
 
 
 def _read(row: RawRow, layout: str) -> Draft:
@@ -132,12 +150,14 @@ def _apply_rules(draft: Draft) -> Draft:
     return Draft(conversation, changes)
 
 
-def _with_layout(rows: Iterator[RawRow], source: Path, format: str) -> tuple[Iterator[RawRow], str]:
+def _with_layout(
+    rows: Iterator[RawRow | Line], source: Path, format: str
+) -> tuple[Iterator[RawRow | Line], str]:
     """Return all rows, and the layout that was named or that the first readable row has."""
     if format != "auto":
         find_source(format)
     looked_at = []
-    for row in rows:
+    for row in map(parsed, rows):
         looked_at.append(row)
         if row.problem is None:
             break

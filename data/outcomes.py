@@ -1,9 +1,10 @@
 """What can happen to a row on its way to a conversation: kept, repaired with changes, rejected."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from chat.conversation import Conversation
+from chat.conversation import Conversation, Message
 
 EXCERPT = 200
 
@@ -45,3 +46,14 @@ def shorten(text: str) -> str:
 def pointer(*steps: str | int) -> str:
     """Return the JSON pointer of nested keys and indices."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def records(*messages: Message) -> list[dict[str, Any]]:
+    """Return messages as the JSON objects they are written as."""
+    found: list[dict[str, Any]] = Conversation(messages).to_record()["messages"]
+    return found
+
+
+def excerpt_of(value: Any) -> str:
+    """Return a JSON value as text, cut to an excerpt's length."""
+    return shorten(json.dumps(value, ensure_ascii=False))

@@ -5,6 +5,8 @@
 Reads the layouts of docs/data-formats.md, as a JSON list, JSON Lines or Parquet.
 """
 
+from pathlib import Path
+
 from rich.console import Console
 
 from console.command import print_next, run, typed
@@ -20,6 +22,7 @@ def main(
     balance: bool = False,
     seed: int = 3,
     skip_malformed: bool = False,
+    exclude_benchmark: str | None = None,
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -35,8 +38,11 @@ def main(
             wherever it stands, so this only takes turns away.
         seed: Decides which conversations --balance cuts, and where.
         skip_malformed: Reject lines of JSON Lines that are not JSON instead of stopping there.
+        exclude_benchmark: Files of BFCL questions, with commas between; conversations that ask one
+            of them are rejected, also where the tool has another name or other parameters.
     """
-    settings = Settings(remove_no_fc, balance, seed, skip_malformed)
+    benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
+    settings = Settings(remove_no_fc, balance, seed, skip_malformed, benchmarks)
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)
     console.print(audit.summary())

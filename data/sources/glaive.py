@@ -15,8 +15,9 @@ ROLES: dict[str, Role] = {"USER": "user", "ASSISTANT": "assistant", "FUNCTION RE
 _HEADER = re.compile(r"(USER|ASSISTANT|FUNCTION RESPONSE):(?=\s|\Z)")
 # Rows with functions set their turns apart by three newlines, the others by two.
 _BLANK = {
+    # Beginning with the one character that must be there lets the search leap from line to line.
     newlines: re.compile(
-        r"(?:\r?\n){" + str(newlines) + r"}(?=(?:USER|ASSISTANT|FUNCTION RESPONSE):(?:\s|\Z))"
+        r"\n(?:\r?\n){" + str(newlines - 1) + r"}(?=(?:USER|ASSISTANT|FUNCTION RESPONSE):(?:\s|\Z))"
     )
     for newlines in (2, 3)
 }

@@ -10,17 +10,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from data.sources.parquet import read_parquet
-from data.sources.wrappers import HEAD, after_wrapper, goes_over_lines
+from data.sources.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
 
 CHUNK = 1 << 20
+TELL_EVERY = 1 << 16
 _DECODER = json.JSONDecoder()
 # How near the end of what was read an error may lie and still mean "read on".
 _CUT_TOKEN = 16
 _PARQUET = b"PAR1"
-_BINARY = {b"\x1f\x8b": "gzip-compressed", b"PK\x03\x04": "a zip file"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ class Line:
             return RawRow(self.index, None, digest, place, self.position, problem, text)
 
 
+Row = TypeVar("Row", bound=RawRow | Line)
+
+
 def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow]:
     """Yield the rows of a JSON list, of JSON Lines or of Parquet, whatever the file is called.
 
@@ -94,7 +97,7 @@ def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[Ra
             yield from _read_table(path)
             return
         stream.seek(0)
-        first = _first_character(stream, path)
+        first = first_character(stream, path)
         stream.seek(0)
         head = stream.read(HEAD).decode("utf-8-sig", errors="replace") if first == b"{" else ""
         stream.seek(0)
@@ -106,13 +109,17 @@ def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[Ra
             yield from _read_lines(stream, path, skip_malformed)
 
 
-def counted(rows: Iterable[RawRow], advance: Callable[[int], None]) -> Iterator[RawRow]:
+def counted(rows: Iterable[Row], advance: Callable[[int], None]) -> Iterator[Row]:
     """Pass rows on, telling `advance` how many more bytes of the file have been read."""
-    position = 0
+    told = position = 0
     for row in rows:
-        advance(row.position - position)
         position = row.position
+        # Telling takes longer than reading a short row: a bar needs no more than this.
+        if position - told >= TELL_EVERY:
+            advance(position - told)
+            told = position
         yield row
+    advance(position - told)
 
 
 def size_of(path: Path) -> int:
@@ -124,22 +131,6 @@ def _read_table(path: Path) -> Iterator[RawRow]:
     for index, (value, position) in enumerate(read_parquet(path)):
         digest = hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
         yield RawRow(index, value, digest, f"row {index}", position)
-
-
-def _first_character(stream: BinaryIO, path: Path) -> bytes:
-    """Return the first byte that is not white space; ValueError for an empty or binary file."""
-    head = stream.read(1 << 13)
-    for magic, kind in _BINARY.items():
-        if head.startswith(magic):
-            raise ValueError(f"{path} is {kind}; wanted JSON or JSON Lines text")
-    if b"\0" in head:
-        raise ValueError(f"{path} is a binary file; wanted JSON or JSON Lines in UTF-8")
-    while head:
-        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-        if text:
-            return text[:1]
-        head = stream.read(1 << 13)
-    raise ValueError(f"{path} is empty; wanted a JSON list or one JSON object a line")
 
 
 def _read_lines(stream: BinaryIO, path: Path, skip_malformed: bool) -> Iterator[Line]:

@@ -1,7 +1,9 @@
-"""Tell files of JSON objects that are no JSON Lines: one around all rows, or many lines a row."""
+"""Tell what a file holds: nothing, no text, one object around all rows, or many lines a row."""
 
 import json
 import re
+from pathlib import Path
+from typing import BinaryIO
 
 # How many characters at the beginning of an object are looked at.
 HEAD = 1 << 16
@@ -14,6 +16,24 @@ _WRAPPER = re.compile(
     rf'"(?:{"|".join(KEYS)})"\s*+:\s*+\[(?=\s*+\{{)',
     re.DOTALL,
 )
+
+_BINARY = {b"\x1f\x8b": "gzip-compressed", b"PK\x03\x04": "a zip file"}
+
+
+def first_character(stream: BinaryIO, path: Path) -> bytes:
+    """Return the first byte that is not white space; ValueError for an empty or binary file."""
+    head = stream.read(1 << 13)
+    for magic, kind in _BINARY.items():
+        if head.startswith(magic):
+            raise ValueError(f"{path} is {kind}; wanted JSON or JSON Lines text")
+    if b"\0" in head:
+        raise ValueError(f"{path} is a binary file; wanted JSON or JSON Lines in UTF-8")
+    while head:
+        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if text:
+            return text[:1]
+        head = stream.read(1 << 13)
+    raise ValueError(f"{path} is empty; wanted a JSON list or one JSON object a line")
 
 
 def after_wrapper(text: str, at: int = 0) -> int | None:

@@ -37,7 +37,7 @@ ROWS = [
     row(HELLO, call('{"a": ')),
     row(("human", "hey"), HI, tools="[]"),
     {"conversations": "none"},
-    row(HELLO, call('"\\"{}\\""')),
+    row(("human", "greet"), call('"\\"{}\\""')),
     row(("human", "\ud800"), HI),
 ]
 OUTCOMES = {
@@ -212,18 +212,23 @@ def test_a_named_format_rejects_the_rows_of_another(tmp_path: Path) -> None:
 
 REAL = {
     "glaive_v2_raw/glaive-function-calling-v2.rows_0_4.jsonl": (5, 5, 0, {}),
-    "glaive_v2_raw/reconstructed_layout.en_part.json": (171, 143, 0, {"duplicate": 28}),
+    "glaive_v2_raw/reconstructed_layout.en_part.json": (
+        171,
+        140,
+        0,
+        {"duplicate": 28, "duplicate-other-tools": 2, "near-duplicate": 1},
+    ),
     "glaive_toolcall_sharegpt/glaive_toolcall_en_demo.part.json": (
         171,
-        143,
+        140,
         0,
-        {"duplicate": 28},
+        {"duplicate": 28, "duplicate-other-tools": 2, "near-duplicate": 1},
     ),
     "glaive_toolcall_sharegpt/glaive_toolcall_zh_demo.part.json": (
         122,
-        95,
+        94,
         0,
-        {"duplicate": 24, "invalid-arguments": 3},
+        {"duplicate": 24, "invalid-arguments": 3, "near-duplicate": 1},
     ),
 }
 

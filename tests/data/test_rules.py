@@ -136,7 +136,8 @@ def test_calls_in_a_row_with_a_result_each_are_parallel_calls() -> None:
         ((USER, ADDED, TEXT), "result-without-call", "/messages/1"),
         ((USER, TEXT, ADDED, TEXT), "result-without-call", "/messages/2"),
         ((USER, call(), ADDED, ADDED, TEXT), "result-without-call", "/messages/3"),
-        ((USER, call(), USER, ADDED, TEXT), "result-without-call", "/messages/3"),
+        ((USER, call(), USER, TEXT), "call-without-result", "/messages/1"),
+        ((USER, TEXT, USER, ADDED, TEXT), "result-without-call", "/messages/3"),
         ((USER, TEXT, TEXT), "two-assistants", "/messages/2"),
         ((USER, call(), TEXT), "two-assistants", "/messages/2"),
         ((USER, Message("user", "\ud800"), TEXT), "invalid-text", "/messages/1"),
@@ -154,7 +155,7 @@ def test_turns_that_cannot_be_learned_from_are_rejected_with_their_place(
     ("message", "where", "says"),
     [
         (call(a=1), "", "required: 'b' is a required property"),
-        (call(a=1, b="2"), "/b", "type: '2' is not of type 'number'"),
+        (call(a=1, b="two"), "/b", "type: 'two' is not of type 'number'"),
         (call(a=1, b=2, c=3), "/c", "undeclared: add has no parameter c"),
         (call(a=1, b=2, unit="ft"), "/unit", "enum: 'ft' is not one of"),
         (call("now", zone="UTC"), "/zone", "undeclared: now has no parameter zone"),

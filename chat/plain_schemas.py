@@ -1,0 +1,120 @@
+"""A quick yes for arguments that plainly fit a plain schema; anything else is for jsonschema.
+
+Most tools of data sets use a dozen keywords. For these a few comparisons decide, where checking
+and compiling each new schema takes a hundred times as long. Only "surely fits" is decided here:
+whatever is wrong or unusual gets its verdict, and its message, from jsonschema.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_TYPES = frozenset(("string", "integer", "number", "boolean", "array", "object", "null"))
+_TEXTS = frozenset(("title", "description", "format"))
+_SIZES = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
+_LIMITS = frozenset(("minimum", "maximum"))
+# What the draft or its predecessors give a meaning to, and is not decided here.
+_NOT_PLAIN = frozenset(
+    (
+        *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "const", "pattern"),
+        *("patternProperties", "propertyNames", "dependentSchemas", "dependentRequired"),
+        *("minProperties", "maxProperties", "unevaluatedProperties", "unevaluatedItems"),
+        *("prefixItems", "contains", "minContains", "maxContains", "uniqueItems"),
+        *("multipleOf", "exclusiveMinimum", "exclusiveMaximum", "definitions", "dependencies"),
+        *("contentEncoding", "contentMediaType", "contentSchema"),
+        *("examples", "deprecated", "readOnly", "writeOnly"),
+    )
+)
+
+
+def is_plain(schema: Any) -> bool:
+    """Whether a schema is well-formed and uses nothing but the plain keywords."""
+    if schema is True:
+        return True
+    if not isinstance(schema, Mapping):
+        return False
+    return all(_is_plain_keyword(key, value) for key, value in schema.items())
+
+
+def _is_plain_keyword(key: str, value: Any) -> bool:
+    if key == "type":
+        return _is_type(value)
+    if key in _TEXTS:
+        return isinstance(value, str)
+    if key == "properties":
+        return isinstance(value, Mapping) and all(map(is_plain, value.values()))
+    if key in ("items", "additionalProperties"):
+        return value is False or is_plain(value)
+    if key == "required":
+        return isinstance(value, list) and _are_names(value)
+    if key == "enum":
+        return isinstance(value, list)
+    if key in _SIZES:
+        return type(value) is int and value >= 0
+    if key in _LIMITS:
+        return type(value) in (int, float)
+    return not key.startswith("$") and key not in _NOT_PLAIN
+
+
+def _is_type(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in _TYPES
+    return isinstance(value, list) and bool(value) and _are_names(value) and set(value) <= _TYPES
+
+
+def _are_names(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values) and len(set(values)) == len(values)
+
+
+def plainly_fits(schema: Any, value: Any) -> bool:
+    """Whether a value surely fits a plain schema; False means that somebody else must judge."""
+    if schema is True:
+        return True
+    if schema is False:
+        return False
+    kind = schema.get("type")
+    if kind is not None and not _has_type(kind, value):
+        return False
+    # jsonschema tells 1 from True and compares deeply; here a text is all that is compared.
+    if "enum" in schema and not (isinstance(value, str) and value in schema["enum"]):
+        return False
+    if isinstance(value, str):
+        return _within(schema, len(value), "minLength", "maxLength")
+    if isinstance(value, dict):
+        return _object_fits(schema, value)
+    if isinstance(value, list):
+        items = schema.get("items", True)
+        return _within(schema, len(value), "minItems", "maxItems") and all(
+            plainly_fits(items, each) for each in value
+        )
+    return isinstance(value, bool) or value is None or _within(schema, value, *_MIN_MAX)
+
+
+_MIN_MAX = ("minimum", "maximum")
+
+
+def _object_fits(schema: Mapping[str, Any], value: dict[str, Any]) -> bool:
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    return all(name in value for name in schema.get("required", ())) and all(
+        plainly_fits(properties.get(name, others), each) for name, each in value.items()
+    )
+
+
+def _within(schema: Mapping[str, Any], number: float, least: str, most: str) -> bool:
+    return schema.get(least, number) <= number <= schema.get(most, number)
+
+
+def _has_type(kind: Any, value: Any) -> bool:
+    if isinstance(kind, list):
+        return any(_CHECKS[each](value) for each in kind)
+    return _CHECKS[kind](value)
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
+    "number": lambda value: type(value) in (int, float),
+    "boolean": lambda value: isinstance(value, bool),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "null": lambda value: value is None,
+}

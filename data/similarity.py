@@ -1,0 +1,70 @@
+"""How alike two texts are, from short sketches: MinHash over runs of words.
+
+The share of equal numbers in two sketches estimates the share of word runs that the texts have in
+common (Jaccard). Bands of a sketch find similar texts without comparing all: two texts of
+similarity s share one of 4 bands of 5 numbers with probability 1 - (1 - s^5)^4, which is 0.97 at
+0.9, 0.997 at 0.95 and 0.12 at 0.5.
+"""
+
+import re
+from operator import eq
+from zlib import crc32
+
+import numpy as np
+
+HASHES = 64
+BANDS = 4
+BAND_HASHES = 5
+RUN = 3
+SIMILAR = 0.9
+
+# In Chinese, Japanese and Thai no space parts the words: there each character counts as one.
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+_ASCII_WORDS = bytes(
+    ord(chr(i).lower()) if chr(i).isalnum() and i < 128 else 32 for i in range(256)
+)
+
+# Multiply-shift hashing; the seed is fixed, since sketches must be the same everywhere.
+_random = np.random.Generator(np.random.PCG64(20240521))
+_FACTORS = _random.integers(0, 2**64, HASHES, dtype=np.uint64)[:, None] | np.uint64(1)
+_PLACES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
+_HIGH = np.uint64(32)
+
+
+def words_of(text: str) -> list[bytes]:
+    """Return the words of a text in lower case, without punctuation, in UTF-8."""
+    if text.isascii():
+        return text.encode().translate(_ASCII_WORDS).split()
+    return [word.encode() for word in _WORD.findall(text.casefold())]
+
+
+def sketch(words: list[bytes]) -> bytes:
+    """Return 64 bytes that are the more alike, the more runs of three words two texts share."""
+    hashes = np.fromiter(map(crc32, words or [b""]), dtype=np.uint64)
+    least = (_FACTORS * _runs(hashes)).min(axis=1)
+    # One byte of each: 255 of 256 different values stay different.
+    mixed: bytes = (least * _PLACES[0] >> np.uint64(56)).astype(np.uint8).tobytes()
+    return mixed
+
+
+def _runs(hashes: np.ndarray) -> np.ndarray:
+    """Hash each run of words into one number; a shorter text is one run."""
+    if len(hashes) < RUN:
+        hashes = np.concatenate([hashes, np.zeros(RUN - len(hashes), dtype=np.uint64)])
+    count = len(hashes) - RUN + 1
+    parts = (hashes[i : i + count] * _PLACES[i] for i in range(RUN))
+    runs = next(parts)
+    for part in parts:
+        runs = runs * _PLACES[0] + part
+    return runs ^ (runs >> _HIGH)
+
+
+def bands(sketch: bytes) -> list[bytes]:
+    """Return the parts of a sketch of which similar texts have at least one in common."""
+    return [sketch[i * BAND_HASHES : (i + 1) * BAND_HASHES] for i in range(BANDS)]
+
+
+def similarity(first: bytes, second: bytes) -> float:
+    """Estimate the share of word runs two sketched texts have in common."""
+    return sum(map(eq, first, second)) / HASHES

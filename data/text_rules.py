@@ -1,0 +1,70 @@
+"""Rules about texts: what JSON cannot hold, what nobody can see, marks of other formats."""
+
+import json
+import re
+from dataclasses import replace
+
+from chat.conversation import Conversation, Message
+from data.outcomes import Change, Draft, Rejected, pointer
+
+# Tabs and line ends are text; so are the controls of a tool's result, which is what it printed.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# How other formats end a turn. One that stands before the end is text that speaks of it.
+_END_MARKS = (
+    *("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>"),
+    "</s>",
+)
+
+
+def writable_text(conversation: Conversation) -> Draft:
+    """Reject what JSON in UTF-8 cannot hold."""
+    record = conversation.to_record()
+    try:
+        _write(record)
+    except (ValueError, RecursionError):
+        for key in ("tools", "messages"):
+            for i, part in enumerate(record[key]):
+                _refuse_unwritable(part, pointer(key, i))
+        raise
+    return Draft(conversation)
+
+
+def _write(value: object) -> None:
+    _ENCODER.encode(value).encode()
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+def _refuse_unwritable(part: object, where: str) -> None:
+    try:
+        _write(part)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("invalid-text", where, str(error), repr(part)) from error
+
+
+def visible_text(conversation: Conversation) -> Draft:
+    """Take invisible control characters out of what is said, and marks off the end of answers."""
+    messages = list(conversation.messages)
+    changes: list[Change] = []
+    for i, message in enumerate(messages):
+        for rule, content in _mended(message):
+            where = pointer("messages", i, "content")
+            changes.append(Change(rule, where, messages[i].content, content))
+            messages[i] = replace(message, content=content)
+    if not changes:
+        return Draft(conversation)
+    return Draft(replace(conversation, messages=tuple(messages)), tuple(changes))
+
+
+def _mended(message: Message) -> list[tuple[str, str]]:
+    """Return the rules that mend a turn's text, each with the text after it."""
+    text, found = message.content, []
+    if message.role != "tool" and _CONTROL.search(text):
+        text = _CONTROL.sub("", text)
+        found.append(("control-characters", text))
+    if message.role == "assistant" and text.rstrip().endswith(_END_MARKS):
+        while (bare := text.rstrip()).endswith(_END_MARKS):
+            text = next(bare.removesuffix(m) for m in _END_MARKS if bare.endswith(m)).rstrip()
+        found.append(("end-mark", text))
+    return found
