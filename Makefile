@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install install-test demo test lint gpu-test gpu-bench clean
+.PHONY: install install-test demo demo-zero test test-all lint gpu-test gpu-bench clean
 
 install: .venv/installed
 install-test: .venv/installed-test
@@ -22,8 +22,16 @@ install-test: .venv/installed-test
 demo: install
 	$(VENV)/python scripts/demo.py
 
+# The same with DeepSpeed: two processes share the model.
+demo-zero: install
+	$(VENV)/python scripts/demo.py --zero
+
 test: install-test
 	$(VENV)/python -m pytest
+
+# Also what takes long, marked so.
+test-all: install-test
+	$(VENV)/python -m pytest -m ""
 
 lint: install-test
 	$(VENV)/ruff check .

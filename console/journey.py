@@ -15,11 +15,17 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Stage:
-    """One Python command, without `python`, and how to say what came out in the directory given."""
+    """One command: what `program` is given, and how to say what came out in the directory given."""
 
     title: str
     command: str
     outcome: Callable[[Path], str]
+    program: str = "python"
+
+    @property
+    def line(self) -> str:
+        """The command as it is typed."""
+        return f"{self.program} {self.command}"
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Done:
 
 
 def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[Done]:
-    """Run each command in `root` with this Python; leave with the exit code of one that fails."""
+    """Run each command in `root`, with this Python; leave with the exit code of one that fails."""
     console = Console(highlight=False)
     # Threads that wait shall sleep: on a machine with other work, spinning ones made training 20x
     # slower.
@@ -41,15 +47,20 @@ def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[D
     for number, stage in enumerate(stages, 1):
         console.print()
         console.rule(f"{number} of {len(stages)}: {stage.title}")
-        console.print(f"$ python {stage.command}\n", style="bold", markup=False, soft_wrap=True)
+        console.print(f"$ {stage.line}\n", style="bold", markup=False, soft_wrap=True)
         start = time.perf_counter()
-        words = [sys.executable, *shlex.split(stage.command)]
+        words = [_installed(stage.program), *shlex.split(stage.command)]
         code = subprocess.run(words, cwd=root, env=environment).returncode
         if code:
-            print(f"error: python {stage.command} ended with exit code {code}", file=sys.stderr)
+            print(f"error: {stage.line} ended with exit code {code}", file=sys.stderr)
             raise SystemExit(code if code > 0 else 128 - code)
         seconds = time.perf_counter() - start
-        yield Done(stage.title, f"python {stage.command}", seconds, stage.outcome(output))
+        yield Done(stage.title, stage.line, seconds, stage.outcome(output))
+
+
+def _installed(program: str) -> str:
+    """Return this Python, or a program installed beside it, wherever the PATH leads."""
+    return sys.executable if program == "python" else str(Path(sys.executable).with_name(program))
 
 
 def closing_table(done: Sequence[Done]) -> Table:

@@ -1,9 +1,11 @@
 """Run the whole journey on bundled files, each command as a user would type it.
 
     make demo
+    make demo-zero   the same, fine-tuning on two ranks with DeepSpeed
 
 From random weights in Meta's format over cleaning, building, fine-tuning, merging and chatting
-back to Meta's format, on the CPU and offline. Everything it writes lies under runs/demo.
+back to Meta's format, on the CPU and offline. Everything it writes lies under runs/demo, or
+runs/demo-zero.
 """
 
 import json
@@ -25,6 +27,13 @@ from storage.manifest import sha256_of_file, write_manifest
 ROOT = Path(__file__).resolve().parents[1]
 KIND = "demo"
 OUTPUT_DIR = "runs/demo"
+ZERO_OUTPUT_DIR = "runs/demo-zero"
+LAUNCH = "--quiet --num_gpus=2 ds_finetune.py"
+# DeepSpeed would leave tensors as small as the demo's whole.
+ZERO_3 = (
+    "--deepspeed_config.zero_optimization.stage=3 "
+    "--deepspeed_config.zero_optimization.stage3_param_persistence_threshold=0"
+)
 SUMMARY_FILE = "summary.json"
 HONESTY = """\
 What this shows: the commands fit together, every conversion is exact, and the adapter learns.
@@ -40,17 +49,21 @@ WITH_YOUR_OWN_WEIGHTS = (
 )
 
 
-def main(output_dir: str = OUTPUT_DIR) -> None:
+def main(output_dir: str | None = None, zero: bool = False) -> None:
     """Run every command of the journey and stop at the first that fails, with its exit code.
 
     Args:
         output_dir: The directory to write to; an earlier demo there is removed first.
+            By default runs/demo, or runs/demo-zero.
+        zero: Fine-tune with DeepSpeed's launcher on two processes that share the model (ZeRO-3).
     """
     # Commands run in the project's root and print paths as they are typed there.
-    shown = Path(os.path.relpath(output_dir, ROOT))
+    shown = Path(os.path.relpath(output_dir or (ZERO_OUTPUT_DIR if zero else OUTPUT_DIR), ROOT))
     output = ROOT / shown
     start_anew(output)
-    done = [*run_journey(journey(shown), output, ROOT)]
+    # The demo computes on the processor; DeepSpeed need not look for a GPU and warn that none is.
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    done = [*run_journey(journey(shown, zero), output, ROOT)]
     write_summary(output, done)
     console = Console(highlight=False)
     console.rule("what came out")
@@ -60,8 +73,8 @@ def main(output_dir: str = OUTPUT_DIR) -> None:
     print_next(*WITH_YOUR_OWN_WEIGHTS)
 
 
-def journey(output: Path) -> list[Stage]:
-    """Return the stages in order, writing to `output`."""
+def journey(output: Path, zero: bool = False) -> list[Stage]:
+    """Return the stages in order, writing to `output`; `zero` fine-tunes on two ranks."""
     meta, base, cleaned = output / "meta", output / "base", output / "cleaned.json"
     dataset, final, merged = (
         output / "dataset",
@@ -98,7 +111,7 @@ def journey(output: Path) -> list[Stage]:
             f"--tokenizer-file {base}/tokenizer.model --save-dir {dataset}",
             _built,
         ),
-        Stage("fine-tune with LoRA", _finetune(output), _trained),
+        _finetune(output, zero),
         Stage(
             "merge the adapter, with proof",
             f"scripts/convert_lora_weights.py --config-dir {final} --base-ckpt-path {base} "
@@ -176,13 +189,20 @@ def losses(output: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def _finetune(output: Path) -> str:
-    command = "finetune.py --config-file configs/demo.json"
-    if output == Path(OUTPUT_DIR):
-        return command
-    return (
-        f"{command} --model.checkpoint_dir={output}/base --data.dataset_dir={output}/dataset "
-        f"--checkpoint.output_dir={output}/checkpoints --logging.output_dir={output}/logs"
+def _finetune(output: Path, zero: bool) -> Stage:
+    settings = "--config-file configs/demo.json"
+    if output != Path(OUTPUT_DIR):
+        settings += (
+            f" --model.checkpoint_dir={output}/base --data.dataset_dir={output}/dataset "
+            f"--checkpoint.output_dir={output}/checkpoints --logging.output_dir={output}/logs"
+        )
+    if not zero:
+        return Stage("fine-tune with LoRA", f"finetune.py {settings}", _trained)
+    return Stage(
+        "fine-tune with LoRA on two ranks, ZeRO-3",
+        f"{LAUNCH} {settings} {ZERO_3}",
+        _trained_on_ranks,
+        program="deepspeed",
     )
 
 
@@ -208,6 +228,13 @@ def _trained(root: Path) -> str:
         f"validation loss {held_out['first']:.2f} after step {held_out['first_step']} to "
         f"{held_out['lowest']:.2f}"
     )
+
+
+def _trained_on_ranks(root: Path) -> str:
+    run = root / "checkpoints/demo"
+    newest = run / (run / "latest").read_text(encoding="utf-8").strip()
+    parts = _read(newest / "deepspeed.json")
+    return f"{parts['ranks']} ranks at stage {parts['zero_stage']}, {_trained(root)}"
 
 
 def _merged(root: Path) -> str:

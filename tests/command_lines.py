@@ -3,21 +3,33 @@
 import ast
 import importlib
 import inspect
+import io
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from console.command import UsageError
 from training.checkpoint import CONFIG_FILE
 
 ROOT = Path(__file__).parents[1]
+PYTHON = ("python", "python3")
+LAUNCHERS = ("deepspeed", "torchrun")
 
 
 def problem_of(line: str) -> str:
-    """Say what is wrong with a `python ...` line: script, flags or settings; empty when nothing."""
-    words = shlex.split(line, comments=True)
-    if words[0] not in ("python", "python3"):
+    """Say what is wrong with a line of python or a launcher: script, flags or settings.
+
+    Empty when nothing is.
+    """
+    words = [word for word in shlex.split(line, comments=True) if word != "DS_SKIP_CUDA_CHECK=1"]
+    if words[0] in LAUNCHERS:
+        try:
+            words = ["python", *_launched(words[0], words[1:])]
+        except ValueError as error:
+            return str(error)
+    if words[0] not in PYTHON:
         return f"{words[0]} is not python"
     script, arguments = words[1], words[2:]
     if not (ROOT / script).is_file():
@@ -37,6 +49,24 @@ def problem_of(line: str) -> str:
             return f"{script} wants --{name}"
     has_settings = open_ended and "config_file" in parameters
     return _problem_of_settings(flags, settings, parameters) if has_settings else ""
+
+
+def _launched(launcher: str, words: list[str]) -> list[str]:
+    """Return the script that a launcher starts, with its arguments; ValueError as it would say."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            if launcher == "torchrun":
+                from torch.distributed.run import get_args_parser
+
+                read = get_args_parser().parse_args(words)
+                return [read.training_script, *read.training_script_args]
+            from deepspeed.launcher.runner import parse_args
+
+            read = parse_args(words)
+            return [read.user_script, *read.user_args]
+    except SystemExit:
+        raise ValueError(said.getvalue().strip().splitlines()[-1]) from None
 
 
 def _problem_of_parsing(parse: Callable[[], object], words: list[str]) -> str:

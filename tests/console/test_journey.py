@@ -51,6 +51,17 @@ def test_commands_run_with_this_python_in_the_root(
     assert f"{sys.executable} {tmp_path.resolve()}\n" in capfd.readouterr().out
 
 
+def test_another_program_is_the_one_installed_beside_this_python(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", "")
+    help_of_torchrun = Stage("help", "--help", lambda output: "read it", program="torchrun")
+    [done] = run_journey([help_of_torchrun], tmp_path, tmp_path)
+    assert done.command == "torchrun --help"
+    printed = capfd.readouterr().out
+    assert "$ torchrun --help" in printed and "--nproc-per-node" in printed
+
+
 def test_the_closing_table_adds_the_seconds_up(capsys: pytest.CaptureFixture[str]):
     table = closing_table([Done("a", "", 1.3, "this"), Done("b", "", 2.5, "that")])
     Console(width=80).print(table)

@@ -1,18 +1,21 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from command_lines import problem_of
+from launches import environment
 
 from chat.dialogs import read_dialogs
-from scripts.demo import ROOT, WITH_YOUR_OWN_WEIGHTS, journey, losses, start_anew
+from scripts.demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journey, losses, start_anew
 from storage.manifest import read_manifest
 
 
 def test_every_command_of_the_journey_is_one_that_a_user_can_type():
     for output in (Path("runs/demo"), Path("../elsewhere")):
-        for stage in journey(output):
-            assert problem_of(f"python {stage.command}") == ""
+        for stage in (*journey(output), *journey(output, zero=True)):
+            assert problem_of(stage.line) == ""
     for command in WITH_YOUR_OWN_WEIGHTS:
         assert problem_of(command) == ""
 
@@ -27,6 +30,39 @@ def test_everything_goes_under_runs_demo_without_a_flag():
     assert (config.model.device, config.model.dtype) == ("cpu", "float32")
     finetune = next(s.command for s in journey(Path("runs/demo")) if "finetune" in s.command)
     assert finetune == "finetune.py --config-file configs/demo.json"
+
+
+def test_with_zero_two_ranks_hold_parts_of_every_tensor_and_all_else_is_the_same():
+    from training.config import read_config
+    from training.zero_config import engine_config
+
+    alone, ranks = (journey(Path("runs/demo-zero"), zero) for zero in (False, True))
+    pairs = zip(alone, ranks, strict=True)
+    [(before, after)] = [pair for pair in pairs if pair[0].line != pair[1].line]
+    settings = before.command.removeprefix("finetune.py ")
+    assert after.program == "deepspeed"
+    assert after.command == f"{LAUNCH} {settings} {ZERO_3}"
+    given = dict(flag.removeprefix("--").split("=") for flag in ZERO_3.split())
+    overrides = {key: int(value) for key, value in given.items()}
+    zero = engine_config(read_config(ROOT / "configs/demo.json", overrides), world_size=2)
+    assert zero["zero_optimization"] == {"stage": 3, "stage3_param_persistence_threshold": 0}
+
+
+@pytest.mark.long
+def test_the_demo_with_zero_runs_to_its_end(tmp_path: Path):
+    ended = subprocess.run(
+        [sys.executable, "scripts/demo.py", "--zero", f"--output-dir={tmp_path}/demo"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "warning" not in ended.stdout.lower()
+    summary = json.loads((tmp_path / "demo/summary.json").read_text(encoding="utf-8"))
+    [trained] = [stage for stage in summary["stages"] if "ds_finetune.py" in stage["command"]]
+    assert trained["outcome"].startswith("2 ranks at stage 3, training loss 9.")
+    assert summary["losses"]["train"]["last"] < 0.3
 
 
 def test_an_earlier_demo_is_removed_also_one_that_stopped_half_way(tmp_path: Path):
