@@ -1,0 +1,128 @@
+"""Which split a conversation belongs to: by its content, or so that no tool is in both splits.
+
+A conversation has a place in [0, 1); those below the share of validation validate. By content the
+place is a hash, so that copies fall into one split wherever they stand. By tools, conversations
+whose tools have a name or a definition in common, directly or through others, share their place.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+
+from chat.conversation import Conversation, Tool
+from data.conversations import content_sha256, fraction
+
+SPLITS_BY = ("conversation", "tools")
+
+
+def place_by_content(conversation: Conversation) -> float:
+    """Return a place that follows from what is said and declared alone."""
+    return fraction(content_sha256(conversation))
+
+
+def place_by_tools(conversation: Conversation, places: Mapping[int, float]) -> float:
+    """Return the place of a conversation's tools; without tools, that of its content."""
+    if not conversation.tools:
+        return place_by_content(conversation)
+    return places[next(_keys(conversation.tools[0]))]
+
+
+class ToolGroups:
+    """Tools that must stay together, gathered from all conversations before any is placed.
+
+    Keeps about 200 bytes for each different tool, and nothing of the conversations.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.parents: list[int] = []
+        self.rows: Counter[int] = Counter()
+
+    def add(self, tools: Sequence[Tool]) -> None:
+        """Keep the tools of one conversation together from now on."""
+        numbers = [self._number(key) for tool in tools for key in _keys(tool)]
+        for number in numbers:
+            self.parents[self._root(number)] = self._root(numbers[0])
+        if numbers:
+            self.rows[numbers[0]] += 1
+
+    def places(self, val_ratio: float) -> dict[int, float]:
+        """Return the place of each tool, such that about `val_ratio` of the conversations validate.
+
+        ValueError when the tools hang together so that one of the splits would be empty.
+        """
+        sizes: Counter[int] = Counter()
+        for number, count in self.rows.items():
+            sizes[self._root(number)] += count
+        names: dict[int, int] = {}
+        for key, number in self.numbers.items():
+            root = self._root(number)
+            names[root] = min(key, names.get(root, key))
+        validating = set(_chosen(sizes, names, val_ratio))
+        if self.rows and not 0 < len(validating) < len(sizes):
+            raise ValueError(_one_group(sizes))
+        return {
+            key: _place(names[self._root(number)], self._root(number) in validating, val_ratio)
+            for key, number in self.numbers.items()
+        }
+
+    def _number(self, key: int) -> int:
+        if key not in self.numbers:
+            self.numbers[key] = len(self.parents)
+            self.parents.append(len(self.parents))
+        return self.numbers[key]
+
+    def _root(self, number: int) -> int:
+        while self.parents[number] != number:
+            # Halving the path keeps it short.
+            self.parents[number] = self.parents[self.parents[number]]
+            number = self.parents[number]
+        return number
+
+
+def group_tools(conversations: Iterable[Conversation]) -> ToolGroups:
+    """Gather the tools of conversations into groups."""
+    groups = ToolGroups()
+    for conversation in conversations:
+        groups.add(conversation.tools)
+    return groups
+
+
+def _keys(tool: Tool) -> Iterator[int]:
+    """Yield what makes two tools one: their name, and their definition where they have one."""
+    yield _digest("name", tool.name)
+    if tool.description or tool.parameters.get("properties"):
+        yield _digest("definition", [tool.description, tool.parameters])
+
+
+def _digest(kind: str, value: object) -> int:
+    text = json.dumps([kind, value], sort_keys=True)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _chosen(sizes: Mapping[int, int], names: Mapping[int, int], val_ratio: float) -> Iterator[int]:
+    """Yield groups for validation, in the order of a hash, as long as they fit into its share."""
+    room = val_ratio * sum(sizes.values())
+    order = sorted(sizes, key=lambda root: fraction(f"split {names[root]}"))
+    fits = False
+    for root in order:
+        if sizes[root] <= room:
+            room -= sizes[root]
+            fits = True
+            yield root
+    if not fits and sizes:
+        # A share too small for any group: the smallest one it is.
+        yield min(order, key=lambda root: sizes[root])
+
+
+def _place(name: int, validates: bool, val_ratio: float) -> float:
+    within = fraction(f"place {name}")
+    return within * val_ratio if validates else val_ratio + within * (1 - val_ratio)
+
+
+def _one_group(sizes: Mapping[int, int]) -> str:
+    return (
+        f"all {sum(sizes.values())} conversations with tools share them, directly or through "
+        "others, so no split can keep tools apart; use --split-by conversation"
+    )
