@@ -5,19 +5,21 @@ Files with weights are mixed. A build that is interrupted is continued by the sa
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from chat.formats import find_format, stop_ids
 from chat.tokenizer import Tokenizer, load_tokenizer
 from console.progress import byte_bar
 from data import parallel
+from data.conversations import read_conversation
 from data.encoding import Encoded, Job, Tally, encode
 from data.mixture import ROWS, Part, read_parts, works
-from data.sources.rows import size_of
+from data.sources.rows import counted, read_rows, size_of
 from data.split_files import (
     FILES,
     FORMAT_VERSION,
@@ -29,6 +31,7 @@ from data.split_files import (
     describe,
     write_description,
 )
+from data.splitting import SPLITS_BY, group_tools, save_places
 from data.unfinished import Unfinished, unfinished
 from storage.atomic import new_directory, refuse_foreign_directory
 from storage.manifest import sha256_of_file
@@ -47,8 +50,11 @@ class Settings:
     skip_overlong: bool = False
     weights: str | None = None
     seed: int = 3
+    split_by: str = "conversation"
 
     def __post_init__(self) -> None:
+        if self.split_by not in SPLITS_BY:
+            raise ValueError(f"--split-by is {self.split_by!r}, wanted {' or '.join(SPLITS_BY)}")
         if not isinstance(self.val_ratio, float | int) or not 0 < self.val_ratio < 1:
             raise ValueError(
                 f"--val-ratio is {self.val_ratio!r}, wanted more than 0 and less than 1"
@@ -85,7 +91,9 @@ def build_dataset(
         val_ratio=settings.val_ratio,
         seed=settings.seed,
     )
-    with unfinished(directory, build.key()) as work:
+    with unfinished(directory, build.key()) as work, TemporaryDirectory() as temporary:
+        if settings.split_by == "tools":
+            job = replace(job, places_file=build.place_tools(Path(temporary) / "places.npy"))
         splits = build.encode_all(work, job)
         build.refuse_left_out()
         build.refuse_empty_split()
@@ -128,6 +136,17 @@ class _Build:
             "settings": settings,
             "version": FORMAT_VERSION,
         }
+
+    def place_tools(self, path: Path) -> Path:
+        """Read all conversations once, and write where their tools belong."""
+        with byte_bar("Grouping tools", sum(size_of(part.file) for part in self.parts)) as advance:
+            conversations = (
+                read_conversation(row, part.file)
+                for part in self.parts
+                for row in counted(read_rows(part.file), advance)
+            )
+            save_places(path, group_tools(conversations).places(self.settings.val_ratio))
+        return path
 
     def encode_all(self, work: Unfinished, job: Job) -> dict[str, Any]:
         """Write the files of all splits on all cores; return what dataset.json says of them."""
@@ -182,6 +201,7 @@ class _Build:
                 "val_ratio": self.settings.val_ratio,
                 "max_seq_len": self.settings.max_seq_len,
                 "seed": self.settings.seed,
+                "split_by": self.settings.split_by,
             },
             "rejected": {"overlong": self.tally.overlong, "untrained": self.tally.untrained},
             "repaired": {"tools_dropped": self.tally.tools_dropped},

@@ -16,6 +16,7 @@ from data.fitting import without_spare_tools
 from data.mixture import Part, Work, copies
 from data.sources.rows import RawRow, parsed
 from data.split_files import Block, Origin, Sample, make_block
+from data.splitting import load_places, place_by_tools
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Job:
     max_seq_len: int
     val_ratio: float
     seed: int
+    # Where the places of the tools are, when tools decide the split.
+    places_file: Path | None = None
 
 
 @dataclass
@@ -130,7 +133,13 @@ class _Encoder:
             self.counts["not_drawn"] += 1
             return []
         tokens = self._tokens(conversation)
-        return self._counted(conversation, tokens, place(content), times) if tokens else []
+        where = self._place(conversation, content)
+        return self._counted(conversation, tokens, where, times) if tokens else []
+
+    def _place(self, conversation: Conversation, content: str) -> float:
+        if self.job.places_file is None:
+            return place(content)
+        return place_by_tools(conversation, load_places(self.job.places_file))
 
     def _tokens(self, conversation: Conversation) -> Tokens | None:
         """Return ids and mask, or None when there is nothing to train on or too much."""

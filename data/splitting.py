@@ -8,7 +8,11 @@ whose tools have a name or a definition in common, directly or through others, s
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
 
 from chat.conversation import Conversation, Tool
 from data.conversations import content_sha256, fraction
@@ -87,6 +91,21 @@ def group_tools(conversations: Iterable[Conversation]) -> ToolGroups:
     for conversation in conversations:
         groups.add(conversation.tools)
     return groups
+
+
+def save_places(path: Path, places: Mapping[int, float]) -> None:
+    """Write places so that every process can read them."""
+    with path.open("wb") as file:
+        np.save(file, np.fromiter(places, np.uint64, len(places)), allow_pickle=False)
+        np.save(file, np.fromiter(places.values(), np.float64, len(places)), allow_pickle=False)
+
+
+@cache
+def load_places(path: Path) -> dict[int, float]:
+    """Read what save_places wrote, once in each process."""
+    with path.open("rb") as file:
+        keys, places = (np.load(file, allow_pickle=False).tolist() for _ in range(2))
+    return dict(zip(keys, places, strict=True))
 
 
 def _keys(tool: Tool) -> Iterator[int]:

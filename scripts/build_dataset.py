@@ -22,6 +22,7 @@ def main(
     chat_format: str = "llama3",
     max_seq_len: int = 8192,
     skip_overlong: bool = False,
+    split_by: str = "conversation",
 ) -> None:
     """Turn conversations into tokens and training masks, split by a hash of their content.
 
@@ -34,8 +35,10 @@ def main(
         max_seq_len: The most tokens a conversation may have.
         skip_overlong: Leave out longer conversations, and those without anything to train,
             and list them in dataset.json, instead of stopping.
+        split_by: conversation, or tools: then no tool is in both splits, neither by its name nor
+            by its definition.
     """
-    settings = Settings(val_ratio, chat_format, max_seq_len, skip_overlong)
+    settings = Settings(val_ratio, chat_format, max_seq_len, skip_overlong, split_by=split_by)
     description = build_dataset(source_file, tokenizer_file, save_dir, settings)
     table = Table()
     for column in ("split", "conversations", "tokens", "trained", "longest"):

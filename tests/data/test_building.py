@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,28 @@ def test_copies_of_a_conversation_fall_into_one_split_wherever_they_stand(
         dataset = TokenizedDataset.open(source.parent / "d", split)
         ids.append({dataset.origin(i).id for i in range(len(dataset))})
     assert not ids[0] & ids[1] and len(ids[0] | ids[1]) == 40
+
+
+def test_split_by_tools_no_tool_is_in_both_splits(
+    tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = [Tool(f"tool_{number // 3}") for number in range(60)]
+    rows = [replace(conversation(n, 1), tools=(tools[n], tools[n - n % 6])) for n in range(60)]
+    rows = [replace(row, messages=(*row.messages[:1], row.messages[3])) for row in rows]
+    source = tmp_path / "rows.json"
+    write_conversations(source, rows)
+    monkeypatch.setattr(parallel, "FEW", 0)
+    description = build(source, tokenizer_file, val_ratio=0.3, split_by="tools")
+    assert description["provenance"]["split_by"] == "tools"
+    names: dict[str, set[str]] = {}
+    for split in SPLITS:
+        dataset = TokenizedDataset.open(tmp_path / "d", split)
+        numbers = [int(dataset.origin(i).id.removeprefix("row-")) for i in range(len(dataset))]
+        names[split] = {tool.name for n in numbers for tool in rows[n].tools}
+        assert len(numbers) == {"train": 42, "validation": 18}[split]
+    assert not names["train"] & names["validation"]
+    with pytest.raises(ValueError, match="--split-by is 'tool', wanted conversation or tools"):
+        Settings(split_by="tool")
 
 
 def test_the_dataset_is_the_same_from_one_process_and_from_several(

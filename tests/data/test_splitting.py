@@ -8,7 +8,13 @@ import pytest
 from chat.conversation import Conversation, Message, Tool
 from data.cleaning import clean_file
 from data.conversations import read_conversations
-from data.splitting import group_tools, place_by_content, place_by_tools
+from data.splitting import (
+    group_tools,
+    load_places,
+    place_by_content,
+    place_by_tools,
+    save_places,
+)
 
 
 def conversation(text: str, *tools: Tool) -> Conversation:
@@ -38,6 +44,12 @@ def test_by_tools_no_name_and_no_definition_is_in_both_splits() -> None:
     for what in (lambda t: t.name, lambda t: t.description or t.name):
         of = [{what(t) for row in split for t in row.tools} for split in (validate, train)]
         assert not of[0] & of[1]
+
+
+def test_places_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    places = group_tools([*chain(0, 3), *chain(1, 2)]).places(0.4)
+    save_places(tmp_path / "places.npy", places)
+    assert load_places(tmp_path / "places.npy") == places
 
 
 def test_the_split_follows_from_the_rows_and_not_from_their_order() -> None:

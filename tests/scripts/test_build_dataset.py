@@ -34,7 +34,7 @@ def test_real_rows_become_a_dataset_and_the_next_command_trains_on_it(
     assert (done.returncode, done.stderr) == (0, "")
     train = TokenizedDataset.open(tmp_path / "dataset", "train")
     validation = TokenizedDataset.open(tmp_path / "dataset", "validation")
-    assert len(train) + len(validation) == 143 and 10 <= len(validation) <= 35
+    assert len(train) + len(validation) == 140 and 10 <= len(validation) <= 35
     assert train.vocab_size == 128256 and train.fingerprint != validation.fingerprint
     assert train.tokens(0)[0] == train.special_tokens["<|begin_of_text|>"] == 128000
     for index in range(len(train)):
