@@ -57,6 +57,10 @@ class ChatFormat:
         """The trio that writes and reads this format's tools and calls."""
         return SYNTAXES[self.tool_syntax]
 
+    def opening(self, role: str) -> tuple["Segment", ...]:
+        """Return what stands before the text of a role, cut at its special tokens."""
+        return _own_text(self, self.turns[role].opening, False, role)
+
 
 def _llama3_turn(role: str) -> Turn:
     return Turn(f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")

@@ -5,7 +5,7 @@ run, or one with another number of devices, trains on the same conversations at 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -158,7 +158,7 @@ def _share(
 ) -> list[list[int]]:
     """Deal a group to all ranks and return what `rank` packs, padded to the busiest rank's."""
     lengths = {index: int(dataset.lengths[index]) for index in group}
-    packed = [_pack(share, lengths, capacity) for share in _deal(group, lengths, world_size)]
+    packed = [pack(share, lengths, capacity) for share in _deal(group, lengths, world_size)]
     most = max(1, *(len(bins) for bins in packed))
     return packed[rank] + [[] for _ in range(most - len(packed[rank]))]
 
@@ -174,10 +174,10 @@ def _deal(group: list[int], lengths: dict[int, int], world_size: int) -> list[li
     return shares
 
 
-def _pack(share: list[int], lengths: dict[int, int], capacity: int) -> list[list[int]]:
+def pack(share: Sequence[int], lengths: Mapping[int, int], capacity: int) -> list[list[int]]:
     """Best-fit decreasing: each conversation goes where the least room is left over.
 
-    `share` must come longest first.
+    `share` holds indices, those of the longest conversations first.
     """
     bins: list[list[int]] = []
     rooms: list[tuple[int, int]] = []  # (free tokens, bin), sorted

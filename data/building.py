@@ -3,6 +3,7 @@
 Files with weights are mixed. A build that is interrupted is continued by the same command.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from chat.formats import find_format, stop_ids
-from chat.tokenizer import Tokenizer, load_tokenizer
+from chat.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
 from console.progress import byte_bar
 from data import parallel
 from data.conversations import read_conversation
@@ -102,6 +103,8 @@ def build_dataset(
             for split in SPLITS:
                 for name in FILES.values():
                     (work.path / f"{split}.{name}").replace(complete / f"{split}.{name}")
+            # So that the dataset can be looked at by itself.
+            shutil.copyfile(tokenizer.path, complete / TOKENIZER_FILE)
             write_description(complete, description)
     return description
 

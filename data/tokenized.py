@@ -12,7 +12,7 @@ Fingerprint of a split: sha256 over the sha256s of its tokens, mask and offsets.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,20 @@ class TokenizedDataset:
     def trained(self, index: int) -> np.ndarray:
         """Return which tokens of one conversation are to be predicted, bool."""
         return self._trained[self._span(index)]
+
+    def pieces(self, most: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield all conversations in pieces of about `most` tokens, each end to end.
+
+        A piece is the number of its first conversation, its tokens, its mask, and the lengths of
+        its conversations.
+        """
+        first = 0
+        while first < len(self):
+            end = int(np.searchsorted(self._offsets, self._offsets[first] + most, side="right")) - 1
+            end = min(max(end, first + 1), len(self))
+            span = slice(int(self._offsets[first]), int(self._offsets[end]))
+            yield first, self._tokens[span], self._trained[span], self.lengths[first:end]
+            first = end
 
     def origin(self, index: int) -> Origin:
         """Return where one conversation came from."""

@@ -1,0 +1,56 @@
+"""What a dataset must be for training to begin: each conversation trains, each turn ends."""
+
+import numpy as np
+
+from chat.formats import find_format
+from data.tokenized import TokenizedDataset
+
+# Few enough for the memory of any machine, many enough that each pass is numpy's work.
+TOKENS = 4_000_000
+
+
+def refuse_unsound(dataset: TokenizedDataset) -> None:
+    """Raise ValueError when a conversation trains nothing or a turn lacks its trained stop token.
+
+    Reads the arrays that batches are made of, a few seconds for a million conversations.
+    """
+    stops = _stop_ids(dataset)
+    for first, tokens, mask, lengths in dataset.pieces(TOKENS):
+        ends = np.cumsum(lengths)
+        starts = ends - lengths
+        trained = np.array(mask)
+        # A conversation's first token has nothing that would predict it.
+        trained[starts] = False
+        silent = ~np.logical_or.reduceat(trained, starts)
+        if silent.any():
+            _refuse(dataset, first + int(silent.argmax()), "trains nothing")
+        if stops:
+            continues = np.append(trained[1:], False)
+            continues[ends - 1] = False
+            last = np.flatnonzero(trained & ~continues)
+            open_ended = last[~np.isin(tokens[last], stops)]
+            if len(open_ended):
+                place = int(np.searchsorted(ends, open_ended[0], side="right"))
+                at = int(open_ended[0] - starts[place])
+                _refuse(
+                    dataset,
+                    first + place,
+                    f"has a trained turn without a trained stop token at its end, token {at}",
+                )
+
+
+def _stop_ids(dataset: TokenizedDataset) -> list[int]:
+    """Return the format's stop tokens; none where a dataset of bare numbers has no specials."""
+    if not dataset.special_tokens:
+        return []
+    names = find_format(dataset.chat_format).stop_tokens
+    return [dataset.special_tokens[name] for name in names]
+
+
+def _refuse(dataset: TokenizedDataset, index: int, problem: str) -> None:
+    raise ValueError(
+        f"{dataset.directory}: {dataset.split} conversation {index} "
+        f"({dataset.origin(index).id or 'without id'}) {problem}; look at it with: python "
+        f"scripts/inspect_dataset.py --dataset-dir {dataset.directory} --split {dataset.split} "
+        f"--index {index}; then rebuild the dataset with scripts/build_dataset.py"
+    )

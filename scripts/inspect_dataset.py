@@ -1,0 +1,69 @@
+"""Look at a tokenised dataset: its figures, its charts, and the exact mask of any conversation.
+
+python scripts/inspect_dataset.py --dataset-dir D
+python scripts/inspect_dataset.py --dataset-dir D --index 12
+python scripts/inspect_dataset.py --dataset-dir D --html ./runs/dataset.html
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from console.command import print_next, run, typed
+from data.inspection import open_tokenizer, provenance, statistics
+from data.masks import Reader, view
+from data.page import page
+from data.soundness import refuse_unsound
+from data.split_files import SPLITS
+from data.terminal import sample_view, show
+from data.tokenized import TokenizedDataset
+from storage.atomic import new_file
+
+
+def main(
+    dataset_dir: str,
+    split: str = "train",
+    index: int | None = None,
+    html: str | None = None,
+    tokenizer_file: str | None = None,
+    micro_batch_tokens: int = 8192,
+    batch_size: int = 32,
+) -> None:
+    """Show what a dataset holds and what of it is trained, from the arrays that training reads.
+
+    Args:
+        dataset_dir: The directory that scripts/build_dataset.py wrote.
+        split: Which split --index is about, train or validation.
+        index: Show only this conversation, its roles and its mask, counted from 0.
+        html: Write everything as one HTML file that needs nothing else.
+        tokenizer_file: The tokenizer, where the dataset has no copy of it.
+        micro_batch_tokens: Say how full sequences of so many tokens are.
+        batch_size: Say how full the micro-batches of a step of so many conversations are.
+    """
+    console = Console(highlight=False)
+    splits = {name: TokenizedDataset.open(dataset_dir, name) for name in SPLITS}
+    chosen = TokenizedDataset.open(dataset_dir, split)
+    tokenizer = open_tokenizer(chosen, tokenizer_file)
+    reader = Reader.of(chosen.chat_format, tokenizer)
+    if index is not None:
+        console.print(sample_view(view(chosen, index, reader)), soft_wrap=True)
+    if index is None or html:
+        every = [statistics(s, tokenizer, micro_batch_tokens, batch_size) for s in splits.values()]
+        if index is None:
+            show(console, every, provenance(chosen))
+    if html:
+        some = [index] if index is not None else range(min(5, len(chosen)))
+        samples = [view(chosen, each, reader) for each in some]
+        with new_file(html) as partial:
+            text = page(f"Dataset {Path(dataset_dir).name}", every, provenance(chosen), samples)
+            partial.write_text(text, encoding="utf-8")
+        console.print(f"Page: {html}", soft_wrap=True, markup=False)
+    for each in splits.values():
+        refuse_unsound(each)
+    command = f"python scripts/inspect_dataset.py --dataset-dir {typed(dataset_dir)} --index 0"
+    train = f"python finetune.py --data.dataset_dir={typed(dataset_dir)}"
+    print_next(train if index is not None else command)
+
+
+if __name__ == "__main__":
+    run(main)
