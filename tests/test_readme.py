@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_lines import ROOT, problem_of
+from command_lines import LAUNCHERS, ROOT, problem_of
 
-DOCUMENTS = ("README.md", "docs/recipes.md", "demo/NOTICE.md")
+DOCUMENTS = ("README.md", "docs/deepspeed.md", "docs/recipes.md", "demo/NOTICE.md")
 # Paths that commands make, and what stands for a name of the reader's own.
 MADE = ("checkpoints/", "logs/", "runs/", "datasets/", "./", "~", "/", "../", "step-", "best/")
 MADE += ("final/", "sources/")
 OWN = ("NAME", "D")
+JUDGED = ("python", *LAUNCHERS)
 SHELL = {"source .venv/bin/activate", "python3 -m venv .venv"}
 
 
@@ -28,7 +29,8 @@ def documented_commands() -> list[str]:
         for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
             found += block.splitlines()
         found += re.findall(
-            r"`((?:python3?|make) [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S)
+            r"`((?:python3?|make|deepspeed|torchrun) [^`]+)`",
+            re.sub(r"```.*?```", "", text, flags=re.S),
         )
     lines = {line.partition("  #")[0].strip() for line in found}
     return sorted(line for line in lines - SHELL if line and not line.startswith("#"))
@@ -46,6 +48,10 @@ COMMANDS = documented_commands()
         ("python finetune.py --lora.rnk=3", "unknown key 'lora.rnk'"),
         ("python finetune.py --lora.rank=few", "lora.rank is 'few'"),
         ("python scripts/benchmark.py --devise cpu", "unrecognized arguments: --devise"),
+        ("deepspeed --gpus=8 ds_finetune.py", "unrecognized arguments: --gpus=8"),
+        ("deepspeed --num_gpus=8 ds_finetune.py --lora.rnk=3", "unknown key 'lora.rnk'"),
+        ("torchrun --num_gpus=8 ds_finetune.py", "unrecognized arguments: --num_gpus=8"),
+        ("torchrun --nproc_per_node=8 no_such.py", "there is no no_such.py"),
     ],
 )
 def test_a_wrong_command_would_be_noticed(line: str, problem: str):
@@ -58,12 +64,12 @@ def test_the_readme_is_read_as_it_is_meant():
     assert len(COMMANDS) > 15
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("python")])
-def test_a_documented_python_command_has_its_script_and_flags(line: str):
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith(JUDGED)])
+def test_a_documented_command_has_its_script_and_flags(line: str):
     assert problem_of(line) == ""
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if not line.startswith("python")])
+@pytest.mark.parametrize("line", [line for line in COMMANDS if not line.startswith(JUDGED)])
 def test_any_other_documented_command_is_there(line: str):
     words = [word for word in line.split() if "=" not in word]
     if words[0] == "make":
@@ -74,7 +80,21 @@ def test_any_other_documented_command_is_there(line: str):
         assert (Path(sys.executable).parent / "tensorboard").is_file()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/recipes.md"])
+def test_scripts_for_several_nodes_are_shell_and_start_what_there_is():
+    scripts = re.findall(r"```sh\n(.*?)```", text_of("docs/deepspeed.md"), re.DOTALL)
+    started = [
+        re.sub(r"\$\w+", "1", command)
+        for script in scripts
+        for command in re.findall(rf"(?:{'|'.join(LAUNCHERS)}) [^'\"\n]+", script)
+    ]
+    assert len(started) == len(scripts) == 2
+    assert [problem_of(command) for command in started] == ["", ""]
+    for script in scripts:
+        read = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+        assert (read.returncode, read.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/deepspeed.md", "docs/recipes.md"])
 def test_files_named_in_a_document_exist(document: str):
     text = re.sub(r"```.*?```", "", text_of(document), flags=re.S)
     named = re.findall(r"`([\w./-]+(?:/|\.(?:py|md|json|txt|toml)))`", text)
