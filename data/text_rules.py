@@ -63,8 +63,14 @@ def _mended(message: Message) -> list[tuple[str, str]]:
     if message.role != "tool" and _CONTROL.search(text):
         text = _CONTROL.sub("", text)
         found.append(("control-characters", text))
-    if message.role == "assistant" and text.rstrip().endswith(_END_MARKS):
-        while (bare := text.rstrip()).endswith(_END_MARKS):
-            text = next(bare.removesuffix(m) for m in _END_MARKS if bare.endswith(m)).rstrip()
-        found.append(("end-mark", text))
+    if message.role == "assistant" and (bare := _without_end_mark(text)) != text:
+        found.append(("end-mark", bare))
     return found
+
+
+def _without_end_mark(text: str) -> str:
+    while (bare := text.rstrip()).endswith(_END_MARKS):
+        if bare.endswith("</s>") and "<s>" in bare:
+            break  # of HTML
+        text = next(bare.removesuffix(mark) for mark in _END_MARKS if bare.endswith(mark)).rstrip()
+    return text
