@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from console.command import print_next, typed
 from data.batches import Batches, make_batch, refuse_overlong, whole_split
+from data.soundness import refuse_unsound
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
 from model.directory import TOKENIZER_FILE, load_model, resolve_directory
@@ -89,6 +90,7 @@ def open_splits(config: Config) -> Splits:
         )
     for split in (train, validation):
         refuse_overlong(split, config.training.micro_batch_tokens)
+        refuse_unsound(split)
     return Splits(train, validation)
 
 

@@ -9,7 +9,7 @@ import torch
 from commands import run_command
 
 import finetune
-from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
+from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
 from storage.manifest import sha256_of_file
 from training.config import Config
 from training.setup import find_device, open_checkpoints, open_splits
@@ -61,6 +61,19 @@ def test_token_ids_beyond_the_models_embedding_are_refused(settings: Settings) -
     larger = Encoding("llama3", rows.tokenizer_sha256, 385, {})
     write_dataset(config.data.dataset_dir, samples, larger)
     with pytest.raises(ValueError, match="has tokens up to 384, and the model's embedding 384"):
+        open_splits(config)
+
+
+def test_a_turn_that_would_never_learn_to_stop_is_refused(settings: Settings) -> None:
+    config = settings()
+    rows = TokenizedDataset.open(config.data.dataset_dir, "validation")
+    samples = [
+        Sample([1, 2, 9, 4], [False, True, True, False], "train"),
+        Sample([1, 2, 3, 4], [False, True, True, False], "validation", Origin("endless")),
+    ]
+    encoding = Encoding("llama3", rows.tokenizer_sha256, 384, {"<|eot_id|>": 9})
+    write_dataset(config.data.dataset_dir, samples, encoding)
+    with pytest.raises(ValueError, match=r"validation conversation 0 \(endless\) has a train"):
         open_splits(config)
 
 
