@@ -52,7 +52,8 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
         calls = sorted(map(_call, message.tool_calls))
         if calls:
             labels.append(Label(so_far.digest(), _digest(calls)))
-        turn = "\x00".join((message.role, message.content, *calls, "")).encode()
+        size = str(len(message.content))
+        turn = "\x00".join((message.role, size, message.content, *calls, "")).encode()
         said.update(turn)
         so_far.update(turn)
         texts += (message.role, message.content)

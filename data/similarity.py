@@ -16,7 +16,7 @@ HASHES = 64
 BANDS = 4
 BAND_HASHES = 5
 RUN = 3
-SIMILAR = 0.9
+SIMILAR = 0.85
 
 # In Chinese, Japanese and Thai no space parts the words: there each character counts as one.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
