@@ -11,10 +11,13 @@ import pytest
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats import find_format, render
 from chat.tokenizer import load_tokenizer
-from data import parallel
+from data import building, mixture, parallel
 from data.building import Settings, build_dataset
 from data.conversations import write_conversations
+from data.encoding import Encoded, Job, encode
+from data.mixture import Work
 from data.tokenized import SPLITS, TokenizedDataset
+from data.unfinished import unfinished
 
 ADD = Tool("add", "Add", {"type": "object", "properties": {"a": {"type": "number"}}})
 
@@ -49,8 +52,12 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "rows.json"
 
 
-def build(source: Path, tokenizer_file: Path, **settings: Any) -> dict[str, Any]:
-    return build_dataset(source, tokenizer_file, source.parent / "d", Settings(**settings))
+def build(
+    source: Path | str, tokenizer_file: Path, directory: Path | None = None, **settings: Any
+) -> dict[str, Any]:
+    """Build `d` beside the source, or beside `directory` where the source is several files."""
+    place = Path(directory or source).parent / "d"
+    return build_dataset(source, tokenizer_file, place, Settings(**settings))
 
 
 def names_in(directory: Path) -> set[str]:
@@ -245,3 +252,132 @@ def test_a_turn_that_would_be_read_back_as_another_is_named(
     with pytest.raises(ValueError, match=r"row 1 .*messages\[1\].*reword that turn"):
         build(tmp_path / "rows.jsonl", tokenizer_file)
     assert names_in(tmp_path) == {"rows.jsonl"}
+
+
+def ids_of(directory: Path, split: str) -> list[str]:
+    dataset = TokenizedDataset.open(directory, split)
+    return [dataset.origin(index).id for index in range(len(dataset))]
+
+
+def test_a_mixture_takes_each_file_by_its_weight_and_counts_it(
+    source: Path, tokenizer_file: Path
+) -> None:
+    second = source.with_name("more.jsonl")
+    write_conversations(second, [conversation(number) for number in range(100, 300)])
+    both = f"{source},{second}"
+    description = build(both, tokenizer_file, val_ratio=0.3, weights="2,0.5", directory=source)
+    first, other = description["provenance"]["files"]
+    assert (first["file"], first["weight"], first["conversations"]) == ("rows.json", 2.0, 40)
+    assert first["train"] / 2 + first["validation"] == 40 and first["not_drawn"] == 0
+    assert other["train"] + other["validation"] + other["not_drawn"] == 200
+    assert 70 < other["not_drawn"] < 130
+    ids = ids_of(source.parent / "d", "train")
+    assert all(ids.count(f"row-{n}") in (0, 2) for n in range(40))
+    assert len(ids_of(source.parent / "d", "validation")) == len(
+        set(ids_of(source.parent / "d", "validation"))
+    )
+    before = (source.parent / "d" / "dataset.json").read_bytes()
+    build(both, tokenizer_file, val_ratio=0.3, weights="2,0.5", directory=source)
+    assert (source.parent / "d" / "dataset.json").read_bytes() == before
+    build(both, tokenizer_file, val_ratio=0.3, weights="2,0.5", seed=4, directory=source)
+    assert ids_of(source.parent / "d", "train") != ids
+
+
+def test_an_over_long_conversation_first_loses_tools_that_it_never_calls(
+    source: Path, tokenizer_file: Path
+) -> None:
+    rows = [conversation(number) for number in range(39)]
+    spare = tuple(Tool(f"spare_{n}", "word " * n * 50) for n in (1, 4, 2))
+    rows.append(replace(conversation(39), tools=(spare[0], ADD, *spare[1:])))
+    write_conversations(source, rows)
+    description = build(source, tokenizer_file, val_ratio=0.3, max_seq_len=2500)
+    (repaired,) = description["repaired"]["tools_dropped"]
+    assert repaired["id"] == "row-39" and repaired["tools"] == ["spare_4"]
+    assert repaired["tokens"] <= 2500 < repaired["tokens_before"]
+    assert description["rejected"] == {"overlong": [], "untrained": []}
+    text = whole_text(source.parent / "d", "row-39", tokenizer_file)
+    assert "type spare_1 =" in text and "type add =" in text and "spare_4" not in text
+
+
+def whole_text(directory: Path, id: str, tokenizer_file: Path) -> str:
+    for split in SPLITS:
+        if id in ids_of(directory, split):
+            dataset = TokenizedDataset.open(directory, split)
+            tokens = dataset.tokens(ids_of(directory, split).index(id))
+            return load_tokenizer(tokenizer_file).decode(tokens.tolist())
+    raise AssertionError(id)
+
+
+def test_the_dataset_holds_the_tokenizer_it_was_built_with(
+    source: Path, tokenizer_file: Path
+) -> None:
+    build(source, tokenizer_file, val_ratio=0.3)
+    copy = source.parent / "d" / "tokenizer.model"
+    assert copy.read_bytes() == tokenizer_file.read_bytes()
+
+
+class Interrupted:
+    """Encodes blocks until it has done `most`, then fails like a user's Ctrl-C or a full disk."""
+
+    def __init__(self, most: int, error: BaseException) -> None:
+        self.most = most
+        self.error = error
+        self.done: list[int] = []
+
+    def __call__(self, work: Work, job: Job) -> Encoded:
+        if len(self.done) == self.most:
+            raise self.error
+        self.done.append(len(work.rows))
+        return encode(work, job)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_interrupted_build_continues_and_its_dataset_is_the_same(
+    source: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    build(source, tokenizer_file, val_ratio=0.3)
+    whole = {file.name: file.read_bytes() for file in (source.parent / "d").iterdir()}
+    monkeypatch.setattr(parallel, "FEW", 10**6)
+    monkeypatch.setattr(mixture, "ROWS", 4)
+    monkeypatch.setattr(building, "SAVE_EVERY", 3)
+    monkeypatch.setattr(building, "encode", Interrupted(8, error))
+    with pytest.raises(type(error)):
+        build(source, tokenizer_file, val_ratio=0.3)
+    assert names_in(source.parent) == {"rows.json", "d", ".d.unfinished"}
+    again = Interrupted(100, error)
+    monkeypatch.setattr(building, "encode", again)
+    build(source, tokenizer_file, val_ratio=0.3)
+    assert sum(again.done) == 40 - 2 * 3 * 4
+    assert {file.name: file.read_bytes() for file in (source.parent / "d").iterdir()} == whole
+    assert names_in(source.parent) == {"rows.json", "d"}
+
+
+def test_what_was_begun_with_other_settings_or_is_damaged_is_not_continued(
+    source: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "FEW", 10**6)
+    monkeypatch.setattr(mixture, "ROWS", 4)
+    monkeypatch.setattr(building, "SAVE_EVERY", 3)
+    for change in ("settings", "source", "damage"):
+        monkeypatch.setattr(building, "encode", Interrupted(8, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            build(source, tokenizer_file, val_ratio=0.3)
+        if change == "source":
+            source.write_text(source.read_text().replace("One moment.", "Wait."))
+        if change == "damage":
+            (source.parent / ".d.unfinished" / "train.tokens.bin").write_bytes(b"short")
+        again = Interrupted(100, KeyboardInterrupt())
+        monkeypatch.setattr(building, "encode", again)
+        build(source, tokenizer_file, val_ratio=0.4 if change == "settings" else 0.3)
+        assert sum(again.done) == 40, change
+
+
+def test_two_builds_of_one_dataset_at_a_time_are_refused(
+    source: Path, tokenizer_file: Path
+) -> None:
+    with (
+        unfinished(source.parent / "d", {}),
+        pytest.raises(ValueError, match="d is being built by another process; wait"),
+    ):
+        build(source, tokenizer_file, val_ratio=0.3)
+    build(source, tokenizer_file, val_ratio=0.3)

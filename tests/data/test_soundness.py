@@ -1,0 +1,76 @@
+"""Soundness: each conversation trains something, each trained turn ends in a trained stop token."""
+
+from pathlib import Path
+
+import pytest
+
+from data import soundness
+from data.soundness import refuse_unsound
+from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
+
+STOP = 9
+ENCODING = Encoding("llama3", "0" * 64, 16, {"<|eot_id|>": STOP})
+GOOD = Sample([1, 2, STOP, 1, 3, STOP, 1], [0, 1, 1, 0, 1, 1, 0])
+
+
+def written(directory: Path, *samples: Sample) -> TokenizedDataset:
+    everything = [*samples, Sample(GOOD.tokens, GOOD.trained, "validation")]
+    write_dataset(directory / "d", everything, ENCODING)
+    return TokenizedDataset.open(directory / "d", "train")
+
+
+def test_turns_that_end_in_a_trained_stop_token_pass(tmp_path: Path) -> None:
+    refuse_unsound(written(tmp_path, GOOD, GOOD, Sample([1, STOP], [0, 1])))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "trained", "at"),
+    [
+        ([1, 2, STOP, 1, 3, 4, 1], [0, 1, 1, 0, 1, 1, 0], 5),  # another token ends the turn
+        ([1, 2, STOP, 1, 3, STOP, 1], [0, 1, 1, 0, 1, 0, 0], 4),  # the stop token is not trained
+        ([1, 2, STOP, 1, 3], [0, 1, 1, 0, 1], 4),  # nothing comes after the turn
+        ([1, 2, 3, STOP], [0, 1, 0, 0], 1),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 8, 4_000_000])
+def test_a_turn_without_its_stop_is_named_wherever_pieces_begin(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tokens: list[int],
+    trained: list[int],
+    at: int,
+    piece: int,
+) -> None:
+    monkeypatch.setattr(soundness, "TOKENS", piece)
+    bad = Sample(tokens, trained, "train", Origin("endless"))
+    with pytest.raises(
+        ValueError,
+        match=rf"train conversation 2 \(endless\) has a trained turn .* end, token {at}; look at "
+        r"it with: python scripts/inspect_dataset.py --dataset-dir .*/d --split train --index 2;",
+    ):
+        refuse_unsound(written(tmp_path, GOOD, GOOD, bad, GOOD))
+
+
+def test_a_conversation_whose_mask_was_blanked_is_named(tmp_path: Path) -> None:
+    dataset = written(tmp_path, GOOD, GOOD, GOOD)
+    file = tmp_path / "d" / "train.trained.bin"
+    blank = bytearray(file.read_bytes())
+    blank[7:14] = bytes(7)
+    file.write_bytes(blank)
+    dataset = TokenizedDataset.open(tmp_path / "d", "train")
+    with pytest.raises(ValueError, match=r"train conversation 1 .* trains nothing"):
+        refuse_unsound(dataset)
+
+
+def test_a_trained_first_token_alone_trains_nothing(tmp_path: Path) -> None:
+    written(tmp_path, GOOD, GOOD)
+    (tmp_path / "d" / "train.trained.bin").write_bytes(bytes([1, 0, 0, 0, 0, 0, 0]) * 2)
+    with pytest.raises(ValueError, match=r"train conversation 0 .* trains nothing"):
+        refuse_unsound(TokenizedDataset.open(tmp_path / "d", "train"))
+
+
+def test_bare_numbers_without_special_tokens_need_no_stop(tmp_path: Path) -> None:
+    bare = Encoding("", "0" * 64, 16, {})
+    samples = [Sample([1, 2], [0, 1], split) for split in ("train", "validation")]
+    write_dataset(tmp_path / "d", samples, bare)
+    refuse_unsound(TokenizedDataset.open(tmp_path / "d", "train"))
