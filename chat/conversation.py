@@ -147,7 +147,8 @@ def _list(record: Mapping[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    # Asking for the exact type first is what makes reading a million rows quick.
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise ValueError(f"{where} must be an object, found {_kind(value)}")
     return value
 

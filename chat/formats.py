@@ -112,13 +112,13 @@ class Tokens:
 
 def render(conversation: Conversation, format: ChatFormat) -> list[Segment]:
     """Write a conversation; every assistant turn is trained, from its text to its stop token."""
-    return list(_merged(_segments(conversation, format)))
+    return _merged(_segments(conversation, format))
 
 
 def render_prompt(conversation: Conversation, format: ChatFormat) -> list[Segment]:
     """Write a conversation and the opening of the assistant turn that answers it."""
     opening = _own_text(format, format.turns["assistant"].opening, False, "assistant")
-    return list(_merged([*_segments(conversation, format), *opening]))
+    return _merged([*_segments(conversation, format), *opening])
 
 
 def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer) -> Tokens:
@@ -247,17 +247,17 @@ def _own_segments(
     return tuple(Segment(part, part in special_tokens, trained, role) for part in parts if part)
 
 
-def _merged(segments: Iterable[Segment]) -> Iterator[Segment]:
+def _merged(segments: Iterable[Segment]) -> list[Segment]:
     """Drop empty segments and join neighbouring ordinary ones that are trained alike."""
-    last: Segment | None = None
+    merged: list[Segment] = []
     for segment in segments:
-        if not segment.text:
+        text, special, trained, _ = segment
+        if not text:
             continue
-        if last and not (last.special or segment.special) and last.trained == segment.trained:
-            last = last._replace(text=last.text + segment.text)
-            continue
-        if last:
-            yield last
-        last = segment
-    if last:
-        yield last
+        if merged and not special:
+            last_text, last_special, last_trained, role = merged[-1]
+            if not last_special and last_trained == trained:
+                merged[-1] = Segment(last_text + text, False, trained, role)
+                continue
+        merged.append(segment)
+    return merged
