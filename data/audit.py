@@ -34,9 +34,12 @@ MOST_IDS = 1000
 
 
 class Audit:
-    """Counts outcomes, and keeps their details in temporary files until the report is written."""
+    """Counts outcomes, and keeps their details in temporary files until the report is written.
 
-    def __init__(self, meanings: Mapping[str, str], id_prefix: str) -> None:
+    The files are in `folder` and have no name, so nothing is left of them whatever happens.
+    """
+
+    def __init__(self, meanings: Mapping[str, str], id_prefix: str, folder: Path) -> None:
         self.meanings = meanings
         self.id_prefix = id_prefix
         self.kept = self.repaired = self.rejected = 0
@@ -44,10 +47,10 @@ class Audit:
         self.rows: dict[str, list[int]] = {rule: [] for rule in meanings}
         self.rejected_by: Counter[str] = Counter()
         self.files = ExitStack()
-        self.details = {name: self._temporary_file() for name in ("rejections", "repairs")}
+        self.details = {name: self._temporary_file(folder) for name in ("rejections", "repairs")}
 
-    def _temporary_file(self) -> IO[str]:
-        return self.files.enter_context(tempfile.TemporaryFile("w+", encoding="ascii"))
+    def _temporary_file(self, folder: Path) -> IO[str]:
+        return self.files.enter_context(tempfile.TemporaryFile("w+", encoding="ascii", dir=folder))
 
     @property
     def input(self) -> int:

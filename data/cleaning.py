@@ -67,7 +67,7 @@ def clean_file(
         "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
         "benchmarks": benchmark.files,
     }
-    with Audit(MEANINGS, layout) as audit, new_file(output) as new_output:
+    with new_file(output) as new_output, Audit(MEANINGS, layout, output.parent) as audit:
         with (
             byte_bar("Cleaning", source.stat().st_size) as advance,
             new_output.open("w", encoding="utf-8", newline="\n") as stream,

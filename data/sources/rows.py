@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -16,7 +17,10 @@ from data.sources.parquet import read_parquet
 from data.sources.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
 
 CHUNK = 1 << 20
-TELL_EVERY = 1 << 16
+TELL_EVERY = 1 << 16  # bytes: telling a bar takes longer than reading a short row
+# The longest row: thousands of times a long conversation, and read by many processes at once.
+LONGEST = 1 << 26
+_WANTED = "wanted one conversation a row"
 _DECODER = json.JSONDecoder()
 # How near the end of what was read an error may lie and still mean "read on".
 _CUT_TOKEN = 16
@@ -114,7 +118,6 @@ def counted(rows: Iterable[Row], advance: Callable[[int], None]) -> Iterator[Row
     told = position = 0
     for row in rows:
         position = row.position
-        # Telling takes longer than reading a short row: a bar needs no more than this.
         if position - told >= TELL_EVERY:
             advance(position - told)
             told = position
@@ -135,7 +138,10 @@ def _read_table(path: Path) -> Iterator[RawRow]:
 
 def _read_lines(stream: BinaryIO, path: Path, skip_malformed: bool) -> Iterator[Line]:
     index = position = 0
-    for number, line in enumerate(stream, start=1):
+    lines = iter(partial(stream.readline, LONGEST + 1), b"")
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST:
+            raise ValueError(f"{path}: line {number} is longer than {LONGEST >> 20} MiB; {_WANTED}")
         position += len(line)
         raw = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
         if raw:
@@ -252,6 +258,9 @@ class _ListReader:
         if self.ended:
             return False
         rest = self.window[self.at :]
+        if len(rest) > LONGEST:
+            where = f"{self.path}: what begins in line {self._line(self.at)}"
+            raise ValueError(f"{where} is longer than {LONGEST >> 20} MiB; {_WANTED}")
         try:
             raw = self.stream.read(max(CHUNK, len(rest)))
             chunk = self.decoder.decode(raw, final=not raw)

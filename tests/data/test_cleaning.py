@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation
+from data import audit as audit_module
 from data import parallel
 from data.cleaning import Settings, clean_file
 from data.conversations import read_conversations
@@ -94,6 +95,18 @@ def test_rejections_and_repairs_say_where_what_and_why(tmp_path: Path) -> None:
     assert (cut["id"], cut["pointer"], cut["after"]) == ("sharegpt-3", "/messages/4", [])
     assert cut["before"] == [{"role": "user", "content": "thanks"}]
     assert mended["after"] == [{"name": "add", "arguments": {}}]
+
+
+def test_a_rule_that_many_rows_meet_names_the_first_and_counts_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_module, "MOST_IDS", 3)
+    source = write(tmp_path / "rows.json", [ROWS[0]] + [ROWS[5]] * 7)
+    report = report_of(clean_file(source, tmp_path / "clean.json")[1])
+    entry = report["rules"]["unreadable-call"]
+    assert (entry["count"], entry["rows_not_named"]) == (7, 4)
+    assert entry["rows"] == ["sharegpt-1", "sharegpt-2", "sharegpt-3"]
+    assert [each["row"] for each in report["rejections"]] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_conversations_carry_their_id_their_source_and_the_hash_of_their_raw_row(

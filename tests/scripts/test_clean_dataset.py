@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +52,82 @@ def test_a_malformed_row_is_one_line_with_exit_code_1_and_nothing_is_written(
     assert [file.name for file in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+BENCHMARK = {
+    "id": "simple_7",
+    "question": [[{"role": "user", "content": "What time is it in the old town of Bern?"}]],
+    "function": [{"name": "clock.read", "parameters": {"type": "dict", "properties": {}}}],
+}
+
+
+def test_copies_of_a_benchmark_are_rejected_and_named(tmp_path: Path) -> None:
+    source, save = tmp_path / "rows.jsonl", tmp_path / "cleaned.json"
+    copied = CHAT.replace("What time is it?", BENCHMARK["question"][0][0]["content"])
+    rows = [{"system": SYSTEM, "chat": CHAT}, {"system": SYSTEM, "chat": copied}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("one.json", "two.json"):
+        (tmp_path / name).write_text(json.dumps({**BENCHMARK, "id": name}))
+    files = f"{tmp_path / 'one.json'},{tmp_path / 'two.json'}"
+    done = command("--source-file", source, "--save-file", save, "--exclude-benchmark", files)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 rows: 1 kept, 0 repaired, 1 rejected" in done.stdout
+    report = json.loads((tmp_path / "cleaned.report.json").read_text())
+    assert report["rejections"][0]["reason"] == "one.json of one.json asks this, with other tools"
+    assert [each["file"] for each in report["benchmarks"]] == ["one.json", "two.json"]
+    missing = command("--source-file", source, "--save-file", save, "--exclude-benchmark", "none")
+    assert missing.returncode == 1 and "none does not exist" in missing.stderr
+
+
+def many_rows(path: Path, count: int) -> None:
+    row = json.dumps({"system": SYSTEM, "chat": CHAT})
+    with path.open("w") as stream:
+        stream.writelines(row.replace("noon", f"noon {i}") + "\n" for i in range(count))
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_earlier_output_alone(tmp_path: Path) -> None:
+    source, save = tmp_path / "rows.jsonl", tmp_path / "cleaned.json"
+    many_rows(source, 1500)
+    save.write_text("earlier")
+    # A limit on the size of files stands for the end of the disk.
+    code = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000)); "
+        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    script = str(ROOT / "scripts" / "clean_dataset.py")
+    flags = ["--source-file", str(source), "--save-file", str(save)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, script, *flags], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == f"error: {save}: File too large\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["cleaned.json", "rows.jsonl"]
+    assert save.read_text() == "earlier"
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    source, save = tmp_path / "rows.jsonl", tmp_path / "cleaned.json"
+    many_rows(source, 1500)
+    script = [sys.executable, str(ROOT / "scripts" / "clean_dataset.py")]
+    flags = ["--source-file", str(source), "--save-file", str(save)]
+    process = subprocess.Popen([*script, *flags], cwd=ROOT, stdout=subprocess.DEVNULL)
+    while process.poll() is None and len(list(tmp_path.iterdir())) == 1:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not save.exists()
+    done = command(*flags)
+    assert done.returncode == 0 and "1,500 rows: " in done.stdout
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == ["cleaned.json", "cleaned.report.json", "rows.jsonl"]
+
+
 def test_every_flag_has_a_sentence_of_help() -> None:
     done = command("--help")
     assert done.returncode == 0
-    for words in ("--remove-no-fc", "--balance", "--skip-malformed", "NAME.report.json"):
+    for words in (
+        "--remove-no-fc",
+        "--balance",
+        "--skip-malformed",
+        "--exclude-benchmark",
+        "NAME.report.json",
+    ):
         assert words in done.stdout + done.stderr

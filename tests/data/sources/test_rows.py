@@ -158,3 +158,21 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, separator: str) -> N
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * rows_module.CHUNK < path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "message"),
+    [
+        ('{"a": "', '"}', "line 1 is longer than 0 MiB; wanted one conversation a row"),
+        ('{"a": 1}\n{"a": "', '"}', "line 2 is longer than 0 MiB"),
+        ('[{"a": 1},\n {"a": "', '"}]', "what begins in line 2 is longer than 0 MiB"),
+        ('{\n"a": "', '"}', "what begins in line 1 is longer than 0 MiB"),
+    ],
+)
+def test_a_row_without_end_is_an_error_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: str, end: str, message: str
+) -> None:
+    monkeypatch.setattr(rows_module, "LONGEST", 1 << 17)
+    (tmp_path / "rows.json").write_text(begin + "x" * (3 << 20) + end)
+    with pytest.raises(ValueError, match=message):
+        list(read_rows(tmp_path / "rows.json"))
