@@ -157,6 +157,23 @@ def test_two_nodes_train_the_same_adapter_as_two_ranks_of_one(
 
 
 @pytest.mark.long
+def test_a_node_that_is_alone_says_where_it_waited(nodes: list[Node], workspace: Workspace):
+    begin = deepspeed_on_each(nodes, workspace.path)[1]
+    command = [*nodes[1].enter, *begin, *workspace.flags("alone_again")]
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(GLOO_SOCKET_IFNAME=nodes[1].interface, DEEPSPEED_TIMEOUT="1"),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ended.returncode != 0
+    [said] = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert said.startswith("error: rank 1 on ") and f"at {nodes[0].address}:" in said
+
+
+@pytest.mark.long
 def test_a_rank_that_dies_on_one_node_ends_the_other_node_too(
     nodes: list[Node], workspace: Workspace
 ):

@@ -94,10 +94,14 @@ def _join(device: torch.device) -> Ranks:
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     try:
         deepspeed.init_distributed("gloo" if device.type == "cpu" else "nccl")
-    except dist.DistNetworkError as error:
+    except (dist.DistNetworkError, dist.DistStoreError) as error:
+        address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
         if "EADDRINUSE" not in str(error):
-            raise
-        port = os.environ["MASTER_PORT"]
+            raise ValueError(
+                f"rank {os.environ['RANK']} on {socket.gethostname()} did not meet the others at "
+                f"{address}:{port} ({one_line(error)}); start every node with the address and "
+                "port of the first, and let no firewall stand between them"
+            ) from None
         raise ValueError(
             f"port {port} of {socket.gethostname()} is in use, by another run perhaps; choose one: "
             f"deepspeed --master_port {int(port) + 1} ... (torchrun has the same flag)"
@@ -133,6 +137,11 @@ def _part_in_failure(
             if _asked(store, FAILED, 1) > 1:
                 raise SystemExit(1) from error
             raise RankError(told) from error
+        if "onnection" in told and {where for where, _ in processes} != {host}:
+            told = (
+                "the connection to a rank on another node is lost; the output of that node says "
+                "why. Add --resume to the same command to continue from the last checkpoint"
+            )
     _asked(store, FAILED, 1)
     if _asked(store, told, 1) > 1:
         raise SystemExit(1) from error
