@@ -1,0 +1,212 @@
+"""Compare the calls of a reply with the calls that would be right.
+
+Values are equal by these rules: text to the letter; numbers by value, so that 5 is 5.0, as JSON
+has one kind of number; true is not 1; lists in order; objects whatever the order of their keys;
+an argument that is left out equals nothing, not even its default. The order of calls does not
+count: they are paired so that most calls, then most arguments, are right.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chat.conversation import Tool, ToolCall
+from chat.schemas import validate_arguments
+from chat.tool_syntax import Reply
+from evaluation.matching import best_pairs
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A call that would be right.
+
+    `accepts` says whether an argument may have a value, `equals` whether it is the very JSON that
+    was wanted; both are False for arguments that may not be given. Arguments that are accepted
+    but not `required` may be left out.
+    """
+
+    name: str
+    required: frozenset[str]
+    accepts: Callable[[str, Any], bool]
+    equals: Callable[[str, Any], bool]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is right about one reply; None where a question does not arise.
+
+    called: Whether it calls tools, or tries to in a way that cannot be read.
+    readable: Whether what looks like a call could be read; None without a call.
+    schema_valid: Whether every call that was read names an offered tool and fits its schema.
+    names_right: Whether the calls, in any order, are of the functions wanted.
+    exact_match: Whether the calls, in any order, are the ones wanted.
+    json_equal: Whether the calls are the same JSON in the same order, 5 not being 5.0.
+    arguments_*: How many arguments are wanted, were found, and are right.
+    """
+
+    correct: bool
+    should_call: bool
+    called: bool
+    readable: bool | None = None
+    schema_valid: bool | None = None
+    names_right: bool | None = None
+    exact_match: bool | None = None
+    json_equal: bool | None = None
+    parallel: bool = False
+    arguments_wanted: int = 0
+    arguments_found: int = 0
+    arguments_right: int = 0
+    reasons: tuple[str, ...] = field(default=())
+
+    @property
+    def decided_right(self) -> bool:
+        """Whether it called a tool where it should, and none where it should not."""
+        return self.called == self.should_call
+
+
+def score(
+    expected: Sequence[ToolCall | Wanted] | None,
+    found: Reply | Sequence[ToolCall],
+    tools: Sequence[Tool] = (),
+) -> Verdict:
+    """Judge a reply; no `expected` calls means that none is right, None that any is."""
+    reply = found if isinstance(found, Reply) else Reply("", tuple(found))
+    calls = reply.tool_calls
+    called = bool(calls) or reply.problem is not None
+    schema_reasons = tuple(_schema_reasons(calls, tools))
+    facts: dict[str, Any] = {
+        "should_call": expected is None or bool(expected),
+        "called": called,
+        "readable": reply.problem is None if called else None,
+        "schema_valid": not schema_reasons if calls else None,
+    }
+    unread = (f"not read as a call: {reply.problem}",) if reply.problem else ()
+    if not expected:
+        right = bool(calls) if expected is None else not called
+        wrong = () if right else ("no tool is called",) if expected is None else _needless(calls)
+        return Verdict(correct=right, reasons=unread + wrong + schema_reasons, **facts)
+    pairing = _Pairing([_as_wanted(each) for each in expected], calls)
+    return Verdict(
+        correct=pairing.exact,
+        names_right=pairing.names_right,
+        exact_match=pairing.exact,
+        json_equal=pairing.json_equal,
+        parallel=len(expected) > 1,
+        arguments_wanted=pairing.wanted_arguments,
+        arguments_found=sum(len(call.arguments) for call in calls),
+        arguments_right=pairing.right_arguments,
+        reasons=unread + tuple(pairing.reasons()) + schema_reasons,
+        **facts,
+    )
+
+
+def wanted(call: ToolCall) -> Wanted:
+    """Return what accepts exactly this call."""
+
+    def compare(strictly: bool) -> Callable[[str, Any], bool]:
+        return lambda name, value: (
+            name in call.arguments and same_value(call.arguments[name], value, strictly)
+        )
+
+    return Wanted(call.name, frozenset(call.arguments), compare(False), compare(True))
+
+
+def same_value(one: Any, other: Any, strictly: bool = False) -> bool:
+    """Whether two JSON values are equal by the rules above; `strictly`, 5 is not 5.0."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(
+            same_value(value, other[key], strictly) for key, value in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(
+            same_value(*pair, strictly) for pair in zip(one, other, strict=True)
+        )
+    if _is_number(one) and _is_number(other):
+        return bool(one == other) and (not strictly or type(one) is type(other))
+    return type(one) is type(other) and bool(one == other)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_wanted(expected: ToolCall | Wanted) -> Wanted:
+    return wanted(expected) if isinstance(expected, ToolCall) else expected
+
+
+def _needless(calls: Sequence[ToolCall]) -> tuple[str, ...]:
+    return tuple(f"calls {call.name}, and no tool is wanted" for call in calls)
+
+
+class _Pairing:
+    """Calls beside the wanted ones that suit them best."""
+
+    def __init__(self, expected: Sequence[Wanted], calls: Sequence[ToolCall]) -> None:
+        self.expected, self.calls = expected, calls
+        # One more exact call outweighs all names, one more name all arguments.
+        unit = 1 + sum(len(call.arguments) for call in calls)
+        gains = [[_gain(each, call, unit, len(calls)) for call in calls] for each in expected]
+        pairs = [(expected[row], calls[column]) for row, column in best_pairs(gains)]
+        self.pairs = [(each, call) for each, call in pairs if each.name == call.name]
+        names = Counter(each.name for each in expected)
+        self.names_right = names == Counter(call.name for call in calls)
+        self.exact = len(self.pairs) == len(expected) == len(calls) and all(
+            _is_exact(*pair) for pair in self.pairs
+        )
+        self.json_equal = len(expected) == len(calls) and all(
+            _is_json_equal(*pair) for pair in zip(expected, calls, strict=True)
+        )
+        self.right_arguments = sum(len(_right(*pair)) for pair in self.pairs)
+        optional = sum(len(_right(each, call) - each.required) for each, call in self.pairs)
+        self.wanted_arguments = optional + sum(len(each.required) for each in expected)
+
+    def reasons(self) -> Iterator[str]:
+        """Say what is missing, what is too much, and which arguments are wrong."""
+        expected = Counter(each.name for each in self.expected)
+        found = Counter(call.name for call in self.calls)
+        for name, count in (expected - found).items():
+            yield f"{name} is not called" + (f" {count} times more" if count > 1 else "")
+        for name, count in (found - expected).items():
+            yield f"{name} is called" + (f" {count} times" if count > 1 else "") + " too often"
+        for each, call in self.pairs:
+            for name in sorted(each.required - call.arguments.keys()):
+                yield f"{call.name}: {name} is missing"
+            for name, value in call.arguments.items():
+                if not each.accepts(name, value):
+                    shown = json.dumps(value, ensure_ascii=False)
+                    yield f"{call.name}: {name} may not be {shown}"
+
+
+def _gain(each: Wanted, call: ToolCall, unit: int, calls: int) -> int:
+    if each.name != call.name:
+        return 0
+    exact = unit * (calls + 1) if _is_exact(each, call) else 0
+    return exact + unit + len(_right(each, call))
+
+
+def _right(each: Wanted, call: ToolCall) -> frozenset[str]:
+    return frozenset(name for name, value in call.arguments.items() if each.accepts(name, value))
+
+
+def _is_exact(each: Wanted, call: ToolCall) -> bool:
+    return each.required <= call.arguments.keys() and len(_right(each, call)) == len(call.arguments)
+
+
+def _is_json_equal(each: Wanted, call: ToolCall) -> bool:
+    return (
+        each.name == call.name
+        and each.required <= call.arguments.keys()
+        and all(each.equals(name, value) for name, value in call.arguments.items())
+    )
+
+
+def _schema_reasons(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> Iterator[str]:
+    offered = {tool.name: tool for tool in tools}
+    for call in calls:
+        if call.name not in offered:
+            yield f"{call.name} is not among the tools"
+            continue
+        for problem in validate_arguments(offered[call.name], call.arguments):
+            yield f"{call.name}{problem.pointer}: {problem.message}"
