@@ -7,6 +7,7 @@ run, or one with another number of devices, trains on the same conversations at 
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Protocol
 
 import numpy as np
@@ -163,22 +164,37 @@ def _share(
     return packed[rank] + [[] for _ in range(most - len(packed[rank]))]
 
 
-def _deal(group: list[int], lengths: dict[int, int], world_size: int) -> list[list[int]]:
-    """Give each conversation, longest first, to the rank with the fewest tokens so far."""
-    shares: list[list[int]] = [[] for _ in range(world_size)]
-    loads = [(0, rank) for rank in range(world_size)]
+def _deal(group: Sequence[int], lengths: Mapping[int, int], shares: int) -> list[list[int]]:
+    """Give each conversation, longest first, to the share with the fewest tokens so far."""
+    dealt: list[list[int]] = [[] for _ in range(shares)]
+    loads = [(0, share) for share in range(shares)]
     for index in sorted(group, key=lambda index: (-lengths[index], index)):
-        load, rank = loads.pop(0)
-        shares[rank].append(index)
-        insort(loads, (load + lengths[index], rank))
-    return shares
+        load, share = heappop(loads)
+        dealt[share].append(index)
+        heappush(loads, (load + lengths[index], share))
+    return dealt
 
 
 def pack(share: Sequence[int], lengths: Mapping[int, int], capacity: int) -> list[list[int]]:
-    """Best-fit decreasing: each conversation goes where the least room is left over.
+    """Pack into few sequences: by best fit, or evenly where that takes fewer.
 
-    `share` holds indices, those of the longest conversations first.
+    `share` holds indices, those of the longest conversations first. Best fit leaves room where no
+    conversation is short enough to fill it; there an even share of all sequences is fuller.
     """
+    bins = _best_fit(share, lengths, capacity)
+    least, most = -(-sum(lengths[index] for index in share) // capacity), len(bins)
+    while least < most:
+        middle = (least + most) // 2
+        even = _deal(share, lengths, middle)
+        if all(sum(lengths[index] for index in each) <= capacity for each in even):
+            bins, most = even, middle
+        else:
+            least = middle + 1
+    return bins
+
+
+def _best_fit(share: Sequence[int], lengths: Mapping[int, int], capacity: int) -> list[list[int]]:
+    """Put each conversation, the longest first, where the least room is left over."""
     bins: list[list[int]] = []
     rooms: list[tuple[int, int]] = []  # (free tokens, bin), sorted
     for index in share:

@@ -97,7 +97,8 @@ def roles(tokens: np.ndarray, reader: Reader) -> list[str]:
     firsts = {opening[0] for opening in reader.openings}
     starts = [(at, _role_at(ids, at, reader)) for at, id in enumerate(ids) if id in firsts]
     turns = [(at, role) for at, role in starts if role is not None]
-    for (at, role), (end, _) in zip(turns, [*turns[1:], (len(ids), None)], strict=True):
+    ends = [*(at for at, _ in turns), len(ids)][1:]
+    for (at, role), end in zip(turns, ends, strict=True):
         found[at:end] = [role] * (end - at)
     return found
 

@@ -1,8 +1,10 @@
 """Tokenise cleaned conversations into a dataset with a train and a validation split.
 
     python scripts/build_dataset.py --source-file F --tokenizer-file F --save-dir D
+    python scripts/build_dataset.py --source-file A,B --weights 1,0.5 --tokenizer-file F ...
 
-Every assistant turn is trained. No conversation is ever cut.
+Every assistant turn is trained. No conversation is ever cut. A long build that is interrupted is
+continued by the same command.
 """
 
 from pathlib import Path
@@ -22,23 +24,30 @@ def main(
     chat_format: str = "llama3",
     max_seq_len: int = 8192,
     skip_overlong: bool = False,
+    weights: str | None = None,
+    seed: int = 3,
     split_by: str = "conversation",
 ) -> None:
     """Turn conversations into tokens and training masks, split by a hash of their content.
 
     Args:
-        source_file: The conversations that scripts/clean_dataset.py wrote.
+        source_file: The conversations that scripts/clean_dataset.py wrote; several files with
+            commas between become one dataset.
         tokenizer_file: The model's tokenizer.model, or the directory that holds it.
         save_dir: The dataset directory to write; an earlier dataset there is replaced.
         val_ratio: The share of conversations that validate, more than 0 and less than 1.
         chat_format: How conversations are written for the model, for example llama3.
-        max_seq_len: The most tokens a conversation may have.
+        max_seq_len: The most tokens a conversation may have; a longer one first loses tools that
+            it never calls.
         skip_overlong: Leave out longer conversations, and those without anything to train,
             and list them in dataset.json, instead of stopping.
+        weights: One number for each source file, with commas between: 0.5 takes half of its
+            conversations, 2 trains each of them twice.
+        seed: Which conversations a weight takes.
         split_by: conversation, or tools: then no tool is in both splits, neither by its name nor
             by its definition.
     """
-    settings = Settings(val_ratio, chat_format, max_seq_len, skip_overlong, split_by=split_by)
+    settings = Settings(val_ratio, chat_format, max_seq_len, skip_overlong, weights, seed, split_by)
     description = build_dataset(source_file, tokenizer_file, save_dir, settings)
     table = Table()
     for column in ("split", "conversations", "tokens", "trained", "longest"):
@@ -52,12 +61,17 @@ def main(
     for reason, left_out in description["rejected"].items():
         if left_out:
             console.print(f"Left out as {reason}: {len(left_out)}, listed in dataset.json")
+    if dropped := description["repaired"]["tools_dropped"]:
+        console.print(f"Lost tools that are never called, to fit: {len(dropped)} conversations")
+    for file in description["provenance"]["files"] if weights or "," in source_file else []:
+        taken = f"{file['train']:,} train, {file['validation']:,} validation"
+        console.print(f"{file['file']}, weight {file['weight']:g}: {taken}", markup=False)
     console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
     command = f"python finetune.py --data.dataset_dir={typed(save_dir)}"
     model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
     if (model / "params.json").is_file():
         command += f" --model.checkpoint_dir={typed(model)}"
-    print_next(command)
+    print_next(f"python scripts/inspect_dataset.py --dataset-dir {typed(save_dir)}", command)
 
 
 if __name__ == "__main__":

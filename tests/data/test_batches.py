@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.batches import Batches, epoch_order, make_batch, whole_split
+from data.batches import Batches, epoch_order, make_batch, pack, whole_split
 
 
 class Rows:
@@ -167,3 +167,22 @@ def test_impossible_sizes_and_ranks_are_refused() -> None:
         Batches(Rows([3]), 0, 30, seed=0)
     with pytest.raises(ValueError, match="rank 2 does not exist among 2 devices"):
         Batches(Rows([3]), 1, 30, seed=0, rank=2, world_size=2)
+
+
+def test_conversations_too_alike_for_best_fit_are_shared_out_evenly() -> None:
+    lengths = dict(enumerate([600] * 40 + [350] * 40))
+    found = pack(range(80), lengths, 2000)
+    assert sorted(index for bin in found for index in bin) == list(range(80))
+    assert all(sum(lengths[index] for index in bin) <= 2000 for bin in found)
+    assert len(found) == 20  # 600 + 600 + 350 + 350; best fit puts three of 600 together first
+
+
+@pytest.mark.parametrize("capacity", [700, 1000, 8192])
+def test_packing_loses_nothing_and_never_exceeds_its_capacity(capacity: int) -> None:
+    draw = np.random.default_rng(capacity)
+    for count in (0, 1, 2, 33, 500):
+        lengths = dict(enumerate(draw.integers(1, 700, count).tolist()))
+        longest_first = sorted(lengths, key=lambda index: -lengths[index])
+        found = pack(longest_first, lengths, capacity)
+        assert sorted(index for bin in found for index in bin) == list(range(count))
+        assert all(0 < sum(lengths[index] for index in bin) <= capacity for bin in found)

@@ -1,0 +1,119 @@
+"""scripts/inspect_dataset.py as a user types it: figures, a mask, a page, and what is wrong."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from inspected import inspected_dataset
+
+from data.tokenized import TokenizedDataset
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    script = [sys.executable, str(ROOT / "scripts" / "inspect_dataset.py"), *map(str, arguments)]
+    return subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return inspected_dataset(tmp_path_factory.mktemp("inspect"))
+
+
+class Page(HTMLParser):
+    """Collects the tags of a page and checks that they are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_figures_charts_and_sources_are_shown(dataset: Path) -> None:
+    done = command("--dataset-dir", dataset)
+    assert (done.returncode, done.stderr) == (0, "")
+    train = TokenizedDataset.open(dataset, "train")
+    for text in (
+        f"{train.total_tokens:,}",
+        "length, median",
+        "█",
+        "get_weather",
+        "single_call",
+        "assistant",
+        "rows.jsonl: 40 conversations, weight 1.0",
+        "micro-batches",
+    ):
+        assert text in done.stdout, text
+    assert f"inspect_dataset.py --dataset-dir {dataset} --index 0" in done.stdout
+
+
+def test_the_mask_of_a_conversation_is_readable_without_colours(dataset: Path) -> None:
+    done = command("--dataset-dir", dataset, "--split", "validation", "--index", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "validation 0:" in done.stdout and "\x1b" not in done.stdout
+    body = done.stdout.partition("document begins")[2].partition("document ends")[0]
+    spans = re.findall(r"⟦(.*?)⟧", body, re.DOTALL)
+    assert spans and all(span.endswith("<|eot_id|>■") for span in spans)
+    assert "functions.get_weather" not in re.sub(r"⟦.*?⟧", "", body, flags=re.DOTALL)
+
+
+def test_the_page_is_whole_escaped_and_loads_nothing(dataset: Path, tmp_path: Path) -> None:
+    done = command("--dataset-dir", dataset, "--html", tmp_path / "page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    tags = [tag for tag, _ in page.seen]
+    assert tags.count("svg") >= 10 and not {"script", "link", "img", "iframe"} & set(tags)
+    assert not any({"src", "href", "onclick"} & attributes.keys() for _, attributes in page.seen)
+    assert "url(" not in text and "@import" not in text
+    assert "&lt;b&gt;&amp;&lt;/b&gt;" in text and "<b>" not in text
+    assert any(a.get("class") == "assistant trained special stop" for _, a in page.seen)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--index", "1000"), "has no conversation 1000"),
+        (("--split", "test"), "no split 'test'"),
+        (("--html", "/dev/null/page.html"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    dataset: Path, flags: tuple[str, str], message: str
+) -> None:
+    done = command("--dataset-dir", dataset, *flags)
+    assert done.returncode == 1 and message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> None:
+    done = command("--dataset-dir", tmp_path)
+    assert done.returncode == 1 and "is not a dataset" in done.stderr
+
+
+def test_a_dataset_that_training_refuses_is_refused_here_too(tmp_path: Path) -> None:
+    directory = inspected_dataset(tmp_path, count=12)
+    file = directory / "train.trained.bin"
+    mask = bytearray(file.read_bytes())
+    mask[-1] = 0
+    file.write_bytes(mask)
+    done = command("--dataset-dir", directory, "--index", "0")
+    assert done.returncode == 1
+    assert "has a trained turn without a trained stop token" in done.stderr
