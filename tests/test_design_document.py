@@ -1,0 +1,35 @@
+"""docs/function-calling-design.md: every text in it is what the code makes of its conversation."""
+
+import json
+import re
+from pathlib import Path
+
+from chat.conversation import Conversation
+from chat.formats import find_format, render, unreadable_turns
+
+TEXT = (Path(__file__).parents[1] / "docs" / "function-calling-design.md").read_text("utf-8")
+(RECORD,) = re.findall(r"```json\n(.*?)\n```", TEXT, re.DOTALL)
+BLOCKS = re.findall(r"```text\n(.*?)\n```", TEXT, re.DOTALL)
+CONVERSATION = Conversation.from_record(json.loads(RECORD))
+SEGMENTS = render(CONVERSATION, find_format("llama3"))
+
+
+def test_the_record_is_a_canonical_conversation_that_can_be_written_and_read_back() -> None:
+    assert CONVERSATION.to_record() == json.loads(RECORD)
+    assert unreadable_turns(CONVERSATION, find_format("llama3")) == []
+
+
+def test_the_blocks_are_the_rendered_conversation_piece_by_piece() -> None:
+    *pieces, trained = BLOCKS
+    rendered = "".join(segment.text for segment in SEGMENTS)
+    assert len(pieces) == 3
+    opening = "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+    announced, wrapper, turns = pieces
+    assert rendered == f"{opening}{announced}\n\n{wrapper}<|eot_id|>{turns}"
+    assert trained == "".join(segment.text for segment in SEGMENTS if segment.trained)
+
+
+def test_the_announcement_is_as_short_as_it_says() -> None:
+    tools = [tool["function"] for tool in json.loads(RECORD)["tools"]]
+    shares = [len(BLOCKS[0]) / len(json.dumps(tools, indent=indent)) for indent in (4, None)]
+    assert all(f"{share:.0%}" in TEXT for share in shares)
