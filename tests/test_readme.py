@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from command_lines import LAUNCHERS, ROOT, problem_of
 
-DOCUMENTS = ("README.md", "docs/deepspeed.md", "docs/recipes.md", "demo/NOTICE.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/deepspeed.md",
+    "docs/function-calling-design.md",
+    "docs/recipes.md",
+    "docs/synthetic-data.md",
+    "demo/NOTICE.md",
+)
 # Paths that commands make, and what stands for a name of the reader's own.
 MADE = ("checkpoints/", "logs/", "runs/", "datasets/", "./", "~", "/", "../", "step-", "best/")
 MADE += ("final/", "sources/")
