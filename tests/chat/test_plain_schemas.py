@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 
 from chat.conversation import Tool
 from chat.plain_schemas import is_plain, plainly_fits
 from chat.schemas import schema_problem, validate_arguments
 
+jsonschema = pytest.importorskip("jsonschema")
 TYPES = ["string", "integer", "number", "boolean", "array", "object", "null"]
 NAMES = st.sampled_from(["a", "b", "c"])
 VALUES = st.recursive(
@@ -56,9 +55,9 @@ SCHEMAS = st.recursive(
 def test_what_plainly_fits_a_plain_schema_is_valid_by_jsonschema(schema: Any, value: Any) -> None:
     if not is_plain(schema):
         return
-    Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator.check_schema(schema)
     if plainly_fits(schema, value):
-        assert Draft202012Validator(schema).is_valid(value)
+        assert jsonschema.Draft202012Validator(schema).is_valid(value)
 
 
 PROPERTIES = {
@@ -130,8 +129,8 @@ def test_what_does_not_fit_is_left_to_jsonschema_and_its_message(
 def test_a_schema_that_is_none_is_never_plain(schema: dict[str, Any]) -> None:
     assert not is_plain(schema)
     assert schema_problem(Tool("f", "", schema)) is not None
-    with pytest.raises(SchemaError):
-        Draft202012Validator.check_schema(schema)
+    with pytest.raises(jsonschema.SchemaError):
+        jsonschema.Draft202012Validator.check_schema(schema)
 
 
 def test_schemas_with_other_keywords_are_used_though_they_are_not_plain() -> None:

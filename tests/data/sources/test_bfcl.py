@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from jsonschema import Draft202012Validator
+import pytest
 
 from data.sources.bfcl import read_questions
 
+jsonschema = pytest.importorskip("jsonschema")
 ROWS = {
     "simple_python": 400,
     "multiple": 200,
@@ -28,7 +29,7 @@ def test_every_question_is_read_with_its_tools(shared: Path) -> None:
             assert question.texts and all(question.texts)
             assert bool(question.tools) == ("multi_turn" not in category)
             for tool in question.tools:
-                Draft202012Validator.check_schema(tool.parameters)
+                jsonschema.Draft202012Validator.check_schema(tool.parameters)
 
 
 def test_of_several_turns_and_roles_the_users_texts_are_kept(tmp_path: Path) -> None:
