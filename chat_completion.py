@@ -14,6 +14,7 @@ from chat.formats import find_format
 from chat.tokenizer import load_tokenizer
 from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, typed
+from evaluation.constrained import Constraints
 from evaluation.replies import Answer, Speaker
 from model.adapter import read_adapter
 from model.config import ModelConfig
@@ -35,6 +36,7 @@ def main(
     seed: int = 1,
     chat_format: str = "llama3",
     lora_ckpt_path: str | None = None,
+    constrain: bool = False,
 ) -> None:
     """Answer every dialog of a file, on the GPU where there is one, and print the replies.
 
@@ -50,12 +52,14 @@ def main(
         seed: Another number draws other replies.
         chat_format: How dialogs are written for this model; the one it was trained with.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
+        constrain: Make every call valid by the schemas of the dialog's tools; other text is free.
     """
     conversations, format = read_dialogs(dialogs), find_format(chat_format)
     directory = resolve_directory(ckpt_dir)
     config = ModelConfig.read(directory)
     tokenizer = load_tokenizer(tokenizer_path or directory, format.special_table)
     check_tokenizer(tokenizer.path, config.vocab_size)
+    constraints = Constraints(conversations, format, tokenizer) if constrain else None
     model = _load(ckpt_dir, lora_ckpt_path)
     decoding = Decoding(
         stop_ids=(),
@@ -67,10 +71,13 @@ def main(
         seed=seed,
     )
     console = Console(highlight=False)
-    for index, answer in Speaker(model, tokenizer, format).answers(conversations, decoding):
+    speaker = Speaker(model, tokenizer, format)
+    for index, answer in speaker.answers(conversations, decoding, constraints):
         console.rule(f"dialog {index + 1} of {len(conversations)}")
         for line in [*conversation_lines(conversations[index]), *_answer_lines(answer)]:
             console.print(line, markup=False, soft_wrap=True)
+    if constraints is not None:
+        console.print(constraints.cost(), markup=False, soft_wrap=True)
     _say_what_is_next(directory, lora_ckpt_path)
 
 

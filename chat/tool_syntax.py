@@ -1,8 +1,9 @@
-"""How tools and calls are written as text: trios of describe, encode and decode.
+"""How tools and calls are written as text: describe, encode, decode, and the grammar of calls.
 
 `describe` announces tools, `encode` writes an assistant's turn, and `decode` reads one back.
 Decoding never repairs: what looks like a call and cannot be read stays text, with the reason
-beside it.
+beside it. `grammar` says the same for constrained decoding, and `unfinished` for a reply that is
+still being written.
 """
 
 import json
@@ -26,12 +27,35 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class CallGrammar:
+    """What a reply may be, in the dialect of Lark that llguidance reads.
+
+    opening: The text with which calls begin.
+    free: The right side of a rule: text that stays free until `opening`, and calls from there on.
+    forced: The right side of a rule: nothing but calls.
+    rules: The rules that both use; `arguments_0` stands for the arguments of the first tool.
+    """
+
+    opening: str
+    free: str
+    forced: str
+    rules: str
+
+
+@dataclass(frozen=True)
 class ToolSyntax:
-    """One way to write tools and calls; `decode(encode(content, calls))` gives them back."""
+    """One way to write tools and calls; `decode(encode(content, calls))` gives them back.
+
+    grammar: What a reply may be when tools of these names are offered.
+    unfinished: How much of a text that may go on is surely content, in characters, and the calls
+        in it that are whole.
+    """
 
     describe: Callable[[Sequence[Tool]], str]
     encode: Callable[[str, Sequence[ToolCall]], str]
     decode: Callable[[str], Reply]
+    grammar: Callable[[Sequence[str]], CallGrammar]
+    unfinished: Callable[[str], tuple[int, tuple[ToolCall, ...]]]
 
 
 PREFIX = "functions."
@@ -149,6 +173,79 @@ def _read_call(use: Any, where: str) -> ToolCall:
     return ToolCall(name.removeprefix(PREFIX), arguments)
 
 
+# What `decode_tool_uses` would take for a call, or for the beginning of one at the end of a text,
+# can only be a call.
+_TOOL_USES_TEXT = r"""
+TEXT: /(?s:.*)/ & ~/(?s:.*)\{[\s\x1c-\x1f]*"(tool_uses|recipient_name)"(?s:.*)/
+CUT: /((?s:.*)\n|[\s\x1c-\x1f]*)\{"t(o(o(l(_(u(s(es?)?)?)?)?)?)?)?[\s\x1c-\x1f]*/
+answer: ANSWER
+ANSWER: TEXT & ~CUT""".strip()
+
+
+def tool_uses_grammar(names: Sequence[str]) -> CallGrammar:
+    """State what `encode_tool_uses` writes: any text, and on a line after it the calls."""
+    opening = _CALL_BEGINS + ": ["
+    forced = f"{_lark(opening)} calls"
+    if not names:
+        return CallGrammar(opening, "answer", forced, _TOOL_USES_TEXT)
+    begins = [
+        _ENCODER.encode({"recipient_name": PREFIX + name})[:-1] + ', "parameters": '
+        for name in names
+    ]
+    rules = [
+        _TOOL_USES_TEXT,
+        f"OPENED: (TEXT {_lark(chr(10))})? {_lark(opening)}",
+        "opened[lazy]: OPENED",
+        'calls: call (", " call)* "]}"',
+        f"call: {' | '.join(f'call_{i}' for i in range(len(names)))}",
+        *(f'call_{i}: {_lark(begin)} arguments_{i} "}}"' for i, begin in enumerate(begins)),
+    ]
+    return CallGrammar(opening, "answer | opened calls", forced, "\n".join(rules))
+
+
+def _lark(text: str) -> str:
+    return _ENCODER.encode(text)
+
+
+_LIST_BEGINS = re.compile(r'\{\s*"tool_uses"\s*:\s*\[')
+_BETWEEN = re.compile(r"\s*,?\s*")
+
+
+def unfinished_tool_uses(text: str) -> tuple[int, tuple[ToolCall, ...]]:
+    """Return where a call begins or might, and the elements of its list that are closed."""
+    found = _CALL.search(text)
+    if found is None:
+        return _possible_start(text), ()
+    calls: list[ToolCall] = []
+    begun = _LIST_BEGINS.match(text, found.start())
+    if begun is None or text[: found.start()].rpartition("\n")[2].strip():
+        return found.start(), ()
+    place = begun.end()
+    while True:
+        try:
+            use, end = _DECODER.raw_decode(text, _after(_BETWEEN, text, place))
+            calls.append(_read_call(use, "a call"))
+        except (ValueError, RecursionError):
+            return found.start(), tuple(calls)
+        place = end
+
+
+def _after(pattern: re.Pattern[str], text: str, place: int) -> int:
+    found = pattern.match(text, place)
+    assert found is not None, "the pattern matches nothing too"
+    return found.end()
+
+
+def _possible_start(text: str) -> int:
+    """Return where the end of a text could become the beginning of a call."""
+    place = text.rfind("{")
+    if place < 0:
+        return len(text)
+    rest = text[place + 1 :].lstrip()
+    possible = any(f'"{key}"'.startswith(rest) for key in ("tool_uses", "recipient_name"))
+    return place if possible else len(text)
+
+
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -187,5 +284,11 @@ def _excerpt(text: str, most: int = 40) -> str:
 
 
 SYNTAXES: dict[str, ToolSyntax] = {
-    "namespace": ToolSyntax(describe_namespace, encode_tool_uses, decode_tool_uses),
+    "namespace": ToolSyntax(
+        describe_namespace,
+        encode_tool_uses,
+        decode_tool_uses,
+        tool_uses_grammar,
+        unfinished_tool_uses,
+    ),
 }

@@ -1,13 +1,13 @@
 """Let a model answer conversations: prompts in, parsed replies out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from chat.conversation import Conversation
 from chat.formats import ChatFormat, parse_reply, render_prompt, stop_ids, tokenize
 from chat.tokenizer import Tokenizer
 from chat.tool_syntax import Reply
-from model.generate import Decoding, complete
+from model.generate import Decoding, RowConstraint, complete
 from model.transformer import Transformer
 
 
@@ -29,11 +29,15 @@ class Speaker:
     format: ChatFormat
 
     def answers(
-        self, conversations: Sequence[Conversation], decoding: Decoding
+        self,
+        conversations: Sequence[Conversation],
+        decoding: Decoding,
+        constraint: Callable[[int], RowConstraint | None] | None = None,
     ) -> Iterator[tuple[int, Answer]]:
         """Yield (index, answer) in the conversations' order, each as soon as it is its turn.
 
-        The decoding's stop ids are replaced by those of the chat format. Raises ValueError for
+        The decoding's stop ids are replaced by those of the chat format; `constraint(index)` is
+        what rules an answer (evaluation/constrained.py). Raises ValueError for
         the first prompt that leaves no room within `max_length`.
         """
         prompts = [self.prompt(conversation) for conversation in conversations]
@@ -41,7 +45,8 @@ class Speaker:
         stops = stop_ids(self.format, self.tokenizer)
         ready: dict[int, Answer] = {}
         turn = 0
-        for row, completion in complete(self.model, prompts, replace(decoding, stop_ids=stops)):
+        decoding = replace(decoding, stop_ids=stops)
+        for row, completion in complete(self.model, prompts, decoding, constraint=constraint):
             text = self.tokenizer.decode(completion.tokens)
             whole = completion.stop is not None
             ready[row] = Answer(text, parse_reply(text, self.format), whole)

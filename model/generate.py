@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -63,6 +63,16 @@ class Decoding:
         return min(self.max_new_tokens, self.max_length - len(prompt))
 
 
+class RowConstraint(Protocol):
+    """What one row may say; asked before each token is chosen, and told it afterwards."""
+
+    def restrict(self, logits: Tensor, room: int) -> None:
+        """Set logits [V] of what must not come to -inf, in place; `room` tokens may still come."""
+
+    def accept(self, token: int, room: int) -> bool:
+        """Take the chosen token, which `room` more may follow; or False, and another is chosen."""
+
+
 @dataclass(frozen=True)
 class Completion:
     """What followed a prompt; `stop` is the stop token that ended it, None when a limit did."""
@@ -82,14 +92,16 @@ def complete(
     prompts: Sequence[list[int]],
     decoding: Decoding,
     anyone: Callable[[bool], bool] = bool,
+    constraint: Callable[[int], RowConstraint | None] | None = None,
 ) -> Iterator[tuple[int, Completion]]:
     """Yield (index of the prompt, its completion) as rows end, the shortest first.
 
-    Where ranks share the weights, all must run the model equally often: before each pass `anyone`
-    is told whether this rank has rows left and answers whether any has.
+    `constraint(index)` makes what rules a row, None for a row that is free. Where ranks share the
+    weights, all must run the model equally often: before each pass `anyone` is told whether this
+    rank has rows left and answers whether any has.
     """
     produced: list[list[int]] = [[] for _ in prompts]
-    for row, token, ended in _produce(model, prompts, decoding, anyone):
+    for row, token, ended in _produce(model, prompts, decoding, anyone, constraint):
         produced[row].append(token)
         if ended:
             tokens = produced[row]
@@ -98,10 +110,13 @@ def complete(
 
 
 def stream(
-    model: Transformer, prompts: Sequence[list[int]], decoding: Decoding
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    constraint: Callable[[int], RowConstraint | None] | None = None,
 ) -> Iterator[tuple[int, int]]:
     """Yield (index of the prompt, token) as tokens are produced, stop tokens included."""
-    for row, token, _ in _produce(model, prompts, decoding):
+    for row, token, _ in _produce(model, prompts, decoding, constraint=constraint):
         yield row, token
 
 
@@ -113,6 +128,7 @@ class _Row:
     unread: list[int]
     room: int
     draws: random.Random
+    constraint: RowConstraint | None
 
 
 # Not inference_mode: weights that DeepSpeed gathers in it could not be trained afterwards.
@@ -122,10 +138,17 @@ def _produce(
     prompts: Sequence[list[int]],
     decoding: Decoding,
     anyone: Callable[[bool], bool] = bool,
+    constraint: Callable[[int], RowConstraint | None] | None = None,
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (index of the prompt, token, whether the row ends with it)."""
     rows = [
-        _Row(i, prompt, decoding.room(i, prompt), random.Random(f"{decoding.seed}/{i}"))
+        _Row(
+            index=i,
+            unread=prompt,
+            room=decoding.room(i, prompt),
+            draws=random.Random(f"{decoding.seed}/{i}"),
+            constraint=constraint(i) if constraint else None,
+        )
         for i, prompt in enumerate(prompts)
     ]
     was_training = model.training
@@ -151,19 +174,32 @@ def _run(
             continue
         while waiting and len(active) < batch_size:
             active.append(waiting.popleft())
-        chosen = choose(
-            _next_logits(model, cache, [row.unread for row in active]),
-            decoding.temperature,
-            decoding.top_p,
-            [row.draws.random() for row in active],
-        )
+        logits = _next_logits(model, cache, [row.unread for row in active])
+        tokens = _choose_allowed(logits, active, decoding)
         finished = []
-        for place, (row, token) in enumerate(zip(active, chosen.tolist(), strict=True)):
+        for place, (row, token) in enumerate(zip(active, tokens, strict=True)):
             row.unread, row.room = [token], row.room - 1
             ended = row.room == 0 or token in decoding.stop_ids
             yield row.index, token, ended
             finished += [place] * ended
         active = [active[place] for place in cache.drop(finished)]
+
+
+def _choose_allowed(logits: Tensor, rows: Sequence[_Row], decoding: Decoding) -> list[int]:
+    """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
+    for row, own in zip(rows, logits, strict=True):
+        if row.constraint is not None:
+            row.constraint.restrict(own, row.room)
+    draws = [row.draws.random() for row in rows]
+    how = decoding.temperature, decoding.top_p
+    tokens: list[int] = choose(logits, *how, draws).tolist()
+    for place, row in enumerate(rows):
+        while row.constraint is not None and not row.constraint.accept(tokens[place], row.room - 1):
+            own = logits[place : place + 1]
+            own[0, tokens[place]] = float("-inf")
+            row.constraint.restrict(own[0], row.room)
+            tokens[place] = int(choose(own, *how, draws[place : place + 1]))
+    return tokens
 
 
 def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]) -> Tensor:

@@ -1,6 +1,7 @@
 """The chat script: dialogs in, conversations with replies and parsed calls out."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -99,6 +100,27 @@ def test_draws_follow_the_seed(chat: Chat) -> None:
 
 def test_a_reply_that_is_cut_off_says_so(chat: Chat) -> None:
     assert chat(max_gen_len=3).out.count("cut off: raise --max_gen_len") == 3
+
+
+def test_constrained_calls_are_valid_and_their_cost_is_printed(chat: Chat) -> None:
+    outcome = chat(constrain=True)
+    assert (outcome.code, outcome.error) == (0, "")
+    assert '  calls weather {"city": "Lyon"}' in outcome.out
+    assert "> Assistant: [bold]hi[/bold] to you" in outcome.out
+    assert "not read as a call" not in outcome.out
+    assert re.search(r"constrained decoding took \d\.\d+ ms a token at the median", outcome.out)
+
+
+def test_a_schema_that_cannot_be_enforced_is_refused(
+    chat: Chat, learned: Path, tmp_path: Path
+) -> None:
+    schema = {"type": "object", "properties": {"cities": {"type": "array", "uniqueItems": True}}}
+    tools = (Tool("weather", "", schema),)
+    dialog = replace(QUESTIONS[0], tools=tools).to_record()
+    (tmp_path / "dialogs.json").write_text(json.dumps([dialog]))
+    problem = refused(chat(constrain=True, dialogs=tmp_path / "dialogs.json"))
+    assert "/properties/cities/uniqueItems is not enforced" in problem
+    assert chat(dialogs=tmp_path / "dialogs.json").code == 0
 
 
 def test_an_adapter_is_used_without_merging(chat: Chat, learned: Path, tmp_path: Path) -> None:

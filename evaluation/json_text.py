@@ -1,0 +1,92 @@
+"""Where one stands in JSON text that is still being written.
+
+A grammar of schemas allows what no reader wants: a name twice in one object, and numbers too large
+to be read. This follows the text byte by byte and says so beforehand.
+"""
+
+import re
+from copy import copy
+from dataclasses import dataclass, field
+
+# Numbers with no more digits than these are finite, and quick to read.
+MOST_DIGITS = 200
+MOST_EXPONENT_DIGITS = 2
+_NUMBER = re.compile(r"-?(\d*)(?:\.\d*)?(?:[eE][+-]?(\d*))?")
+
+
+@dataclass
+class JsonText:
+    """The place reached: open containers, and the string or number under way.
+
+    names: For each open object the names it has so far, None for an open array.
+    key: Whether the next or present string of an object is a name.
+    string: The bytes of the string under way, without its opening quote; None outside strings.
+    number: The text of the number under way.
+    wrong: Whether a name came twice, or a number with too many digits.
+    """
+
+    names: list[set[bytes] | None] = field(default_factory=list)
+    key: bool = False
+    string: bytes | None = None
+    escaped: bool = False
+    number: str = ""
+    wrong: bool = False
+
+    def copy(self) -> "JsonText":
+        """Return an independent place at the same point."""
+        other = copy(self)
+        other.names = [None if each is None else set(each) for each in self.names]
+        return other
+
+    def feed(self, text: bytes) -> "JsonText":
+        """Go on by some bytes; what stands outside all containers is no JSON and skipped."""
+        for value in text:
+            if self.string is not None:
+                self._in_string(value)
+            else:
+                self._outside(value)
+        return self
+
+    @property
+    def takes_name(self) -> bool:
+        """Whether the string under way is a name that its object has already."""
+        taken = self.names[-1] if self.key and self.names else None
+        return taken is not None and self.string in taken
+
+    def _in_string(self, value: int) -> None:
+        assert self.string is not None
+        if value != 0x22 or self.escaped:
+            self.escaped = value == 0x5C and not self.escaped
+            if self.key:
+                self.string += bytes([value])
+            return
+        taken = self.names[-1] if self.key else None
+        if taken is not None:
+            self.wrong |= self.string in taken
+            taken.add(self.string)
+        self.string, self.key = None, False
+
+    def _outside(self, value: int) -> None:
+        character = chr(value)
+        self._in_number(character)
+        if character in "{[":
+            self.names.append(set() if character == "{" else None)
+            self.key = character == "{"
+        elif not self.names:
+            return
+        elif character in "}]":
+            self.names.pop()
+            self.key = False
+        elif character == ",":
+            self.key = self.names[-1] is not None
+        elif character == '"':
+            self.string = b""
+
+    def _in_number(self, character: str) -> None:
+        if character not in "+-.0123456789eE":
+            self.number = ""
+            return
+        self.number += character
+        if found := _NUMBER.fullmatch(self.number):
+            whole, exponent = len(found[1]), len(found[2] or "")
+            self.wrong |= whole > MOST_DIGITS or exponent > MOST_EXPONENT_DIGITS
