@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -37,7 +39,7 @@ def in_order(
         yield from map(function, chain(more, items))
         return
     # Fresh processes: forking one that has threads (a progress bar's, torch's) can hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     try:
         pending: deque[Future[list[Result]]] = deque()
         for each in _chunks(chain(more, items), chunk):
@@ -66,6 +68,15 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is answered by the parent alone, which then stops its workers."""
+def _follow_parent() -> None:
+    """Ctrl-C is answered by the parent alone, which then stops its workers; they end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        # A killed parent stops nobody, and workers would wait for its next task for ever.
+        Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

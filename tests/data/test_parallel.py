@@ -1,7 +1,11 @@
 """Work on all cores: the same results in the same order, and errors as they were raised."""
 
 import operator
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +35,25 @@ def test_items_are_taken_as_they_are_needed() -> None:
     assert [next(results) for _ in range(12)] == [-i for i in range(12)]
     results.close()
     assert taken < 5000
+
+
+def is_alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs Linux's /proc")
+def test_workers_end_when_their_parent_is_killed() -> None:
+    script = Path(__file__).with_name("endless_work.py")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        workers = {int(run.stdout.readline()) for _ in range(20)}
+        assert workers and run.pid not in workers and all(map(is_alive, workers))
+        run.kill()
+    deadline = time.monotonic() + 20
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, workers))

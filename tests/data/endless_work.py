@@ -1,0 +1,16 @@
+"""Work without end in other processes, which print their numbers; a test kills it."""
+
+import os
+from itertools import count
+
+from data.parallel import in_order
+
+
+def own_number(_: int) -> int:
+    """Return the number of the process that is asked."""
+    return os.getpid()
+
+
+if __name__ == "__main__":
+    for number in in_order(own_number, count(), few=0, workers=2, chunk=1):
+        print(number, flush=True)
