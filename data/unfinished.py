@@ -61,8 +61,11 @@ def unfinished(target: Path, key: Mapping[str, Any]) -> Iterator[Unfinished]:
             yield Unfinished(path, key)
         except ValueError:
             raise
-        except BaseException:
+        except BaseException as error:
             keep = (path / _PROGRESS).is_file()
+            if isinstance(error, OSError) and error.filename is None and error.strerror:
+                # A full disk names no file; it is the target's.
+                raise OSError(error.errno, error.strerror, str(target)) from error
             raise
         finally:
             if not keep:

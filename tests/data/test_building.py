@@ -341,8 +341,10 @@ def test_an_interrupted_build_continues_and_its_dataset_is_the_same(
     monkeypatch.setattr(mixture, "ROWS", 4)
     monkeypatch.setattr(building, "SAVE_EVERY", 3)
     monkeypatch.setattr(building, "encode", Interrupted(8, error))
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as raised:
         build(source, tokenizer_file, val_ratio=0.3)
+    if isinstance(error, OSError):
+        assert str(raised.value).endswith(f"No space left on device: '{source.parent / 'd'}'")
     assert names_in(source.parent) == {"rows.json", "d", ".d.unfinished"}
     again = Interrupted(100, error)
     monkeypatch.setattr(building, "encode", again)
