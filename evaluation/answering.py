@@ -1,0 +1,71 @@
+"""Let a model directory answer items: a base or merged model, or a base with an adapter on top."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from chat.formats import find_format, stop_ids
+from chat.tokenizer import load_tokenizer
+from evaluation.items import Item
+from evaluation.replies import Answer, Speaker
+from model.adapter import read_adapter
+from model.config import ModelConfig
+from model.directory import load_model, resolve_directory
+from model.generate import Decoding, RowConstraint
+from model.tokenizer_file import check_tokenizer
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from, as the flags of the same names say."""
+
+    ckpt_dir: str
+    lora_ckpt_path: str | None = None
+    tokenizer_path: str | None = None
+    chat_format: str = "llama3"
+
+
+def load_speaker(source: Source) -> Speaker:
+    """Load a model on the GPU in bfloat16 where there is one, else as it is stored on the CPU.
+
+    Tokenizer, chat format and adapter are checked before the weights are read; ValueError says
+    what does not belong to the model.
+    """
+    format = find_format(source.chat_format)
+    directory = resolve_directory(source.ckpt_dir)
+    config = ModelConfig.read(directory)
+    tokenizer = load_tokenizer(source.tokenizer_path or directory, format.special_table)
+    check_tokenizer(tokenizer.path, config.vocab_size)
+    stop_ids(format, tokenizer)
+    adapter = read_adapter(source.lora_ckpt_path) if source.lora_ckpt_path else None
+    if adapter is not None:
+        adapter.check(config, directory)
+    on_gpu = torch.cuda.is_available()
+    dtype = torch.bfloat16 if on_gpu else None
+    model = load_model(source.ckpt_dir, "cuda" if on_gpu else "cpu", dtype)
+    if adapter is not None:
+        adapter.attach(model)
+    return Speaker(model, tokenizer, format)
+
+
+def model_answers(
+    speaker: Speaker,
+    items: Sequence[Item],
+    decoding: Decoding,
+    constraint: Callable[[int], RowConstraint | None] | None = None,
+) -> Iterator[tuple[int, Answer]]:
+    """Yield (index, answer) in order; ValueError names an item whose prompt leaves no room.
+
+    `constraint(index)` is what rules the answer to an item, as in evaluation/constrained.py.
+    """
+    limit = decoding.max_length
+    for item in items:
+        length = len(speaker.prompt(item.conversation))
+        if limit is not None and length >= limit:
+            raise ValueError(
+                f"{item.id} is a prompt of {length:,} tokens, and prompt and reply may have "
+                f"{limit:,} together; raise --max-seq-len"
+            )
+    conversations = [item.conversation for item in items]
+    yield from speaker.answers(conversations, decoding, constraint)

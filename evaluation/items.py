@@ -1,0 +1,174 @@
+"""What is scored: turns of held-out conversations, BFCL's tasks, NexusRaven's queries."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from chat.conversation import Conversation, Message, ToolCall
+from chat.tool_syntax import Reply
+from data.conversations import read_conversations
+from data.sources.bfcl_tasks import Task, read_tasks
+from data.sources.nexusraven import Query, read_queries
+from data.tokenized import TokenizedDataset
+from evaluation import bfcl
+from evaluation.tool_calls import Verdict, Wanted, same_value, score
+
+BENCHMARKS = ("bfcl", "nexusraven")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A conversation that waits for a reply, and who judges it.
+
+    expected: What would be right, as JSON for people to read.
+    """
+
+    id: str
+    category: str
+    conversation: Conversation
+    expected: Any
+    judge: Callable[[Reply], Verdict]
+
+
+def read_items(
+    dataset_file: str | None = None,
+    held_out_of: str | None = None,
+    benchmark: str | None = None,
+    benchmark_file: str | None = None,
+    answers_file: str | None = None,
+    tools_file: str | None = None,
+    limit: int | None = None,
+) -> list[Item]:
+    """Read what is to be scored, at most the first `limit`; the flags of scripts/evaluate.py."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit is {limit}, wanted 1 or more")
+    if benchmark is None:
+        if dataset_file is None:
+            raise ValueError("nothing to score: name --dataset-file, or --benchmark and its files")
+        items: Iterable[Item] = conversation_items(dataset_file, _held_out(held_out_of))
+    else:
+        items = _benchmark_items(benchmark, benchmark_file, answers_file, tools_file)
+    found = list(islice(items, limit))
+    if not found:
+        held_out = f" among those held out by {held_out_of}" if held_out_of else ""
+        raise ValueError(
+            f"{benchmark_file} asks nothing"
+            if benchmark
+            else f"{dataset_file} has no turn of an assistant to score{held_out}"
+        )
+    return found
+
+
+def _benchmark_items(
+    benchmark: str, file: str | None, answers_file: str | None, tools_file: str | None
+) -> Iterable[Item]:
+    if benchmark not in BENCHMARKS:
+        raise ValueError(f"no benchmark {benchmark!r}; there are {', '.join(BENCHMARKS)}")
+    if file is None:
+        raise ValueError(f"--benchmark {benchmark} needs --benchmark-file, its questions")
+    if benchmark == "bfcl":
+        return map(task_item, read_tasks(file, answers_file))
+    if tools_file is None:
+        raise ValueError("--benchmark nexusraven needs --tools-file, its standardized_api_list")
+    return map(query_item, read_queries(file, tools_file))
+
+
+def _held_out(dataset_dir: str | None) -> Collection[str] | None:
+    """Return the sha256s of the conversations that a tokenised dataset keeps for validation."""
+    if dataset_dir is None:
+        return None
+    split = TokenizedDataset.open(dataset_dir, "validation")
+    return {split.origin(index).sha256 for index in range(len(split))}
+
+
+def conversation_items(path: Path | str, only: Collection[str] | None = None) -> Iterator[Item]:
+    """Yield each assistant's turn that answers a user or a tool's result.
+
+    `only` names the sha256s of the conversations to take. The id of an item is that of its
+    conversation and the number of the message, counted from 0.
+    """
+    seen: set[str] = set()
+    for conversation in read_conversations(path):
+        if only is not None and conversation.sha256 not in only:
+            continue
+        if conversation.id in seen:
+            raise ValueError(f"{path} has the conversation {conversation.id} twice")
+        seen.add(conversation.id)
+        for index in _turns(conversation.messages):
+            yield _turn_item(conversation, index)
+
+
+def _turns(messages: tuple[Message, ...]) -> Iterator[int]:
+    for index in range(1, len(messages)):
+        before = messages[index - 1].role
+        if messages[index].role == "assistant" and before in ("user", "tool"):
+            yield index
+
+
+def _turn_item(conversation: Conversation, index: int) -> Item:
+    message, tools = conversation.messages[index], conversation.tools
+    calls = message.tool_calls
+    kind = ("no_call", "call")[len(calls)] if len(calls) < 2 else "parallel"
+    if not tools:
+        kind = "no_tools"
+    elif conversation.messages[index - 1].role == "tool":
+        kind += "_after_result"
+    return Item(
+        f"{conversation.id}/{index}",
+        kind,
+        Conversation(conversation.messages[:index], tools),
+        [call_record(call) for call in calls] or message.content,
+        lambda reply: score(calls, reply, tools),
+    )
+
+
+def task_item(task: Task) -> Item:
+    """Return the item of one of BFCL's tasks."""
+    tools = bfcl.offered_tools(task)
+    expected = [{name: accepted} for name, accepted in task.answers]
+    return Item(
+        task.id,
+        task.category,
+        Conversation(task.messages, tools),
+        expected or ("any call" if task.category == "live_relevance" else "no call"),
+        lambda reply: bfcl.judge(task, reply, tools),
+    )
+
+
+def query_item(query: Query) -> Item:
+    """Return the item of one of NexusRaven's queries.
+
+    As there, arguments are compared with every default filled in: one that is left out has it.
+    """
+    tools = tuple(each.tool for each in query.functions)
+    return Item(
+        query.id,
+        query.dataset,
+        Conversation((Message("user", query.prompt),), tools),
+        [call_record(query.call)],
+        lambda reply: score([_filled_in(query)], reply, tools),
+    )
+
+
+def _filled_in(query: Query) -> Wanted:
+    defaults = query.called.defaults
+    filled = {**defaults, **query.call.arguments}
+    required = frozenset(
+        name
+        for name, value in filled.items()
+        if name not in defaults or not same_value(defaults[name], value)
+    )
+    given = query.call.arguments
+    return Wanted(
+        query.call.name,
+        required,
+        lambda name, value: name in filled and same_value(filled[name], value),
+        lambda name, value: name in given and same_value(given[name], value, strictly=True),
+    )
+
+
+def call_record(call: ToolCall) -> dict[str, Any]:
+    """Return a call as JSON of its name and arguments."""
+    return {"name": call.name, "arguments": dict(call.arguments)}

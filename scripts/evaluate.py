@@ -1,0 +1,155 @@
+"""Score tool calls: of a model, of a model with an adapter, of an endpoint, or as recorded.
+
+python scripts/evaluate.py --ckpt-dir D --dataset-file F --output-file results.json
+python scripts/evaluate.py --predictions F --benchmark bfcl --benchmark-file F --answers-file F
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from chat.formats import find_format
+from console.command import print_next, run, typed
+from console.flags import UsageError
+from evaluation.items import Item, read_items
+from evaluation.predictions import predicted, read_predictions
+from evaluation.replies import Answer
+from evaluation.results import judge_all
+from evaluation.summary import categories_table, figures_table
+
+
+def main(
+    ckpt_dir: str | None = None,
+    lora_ckpt_path: str | None = None,
+    endpoint: str | None = None,
+    model: str | None = None,
+    predictions: str | None = None,
+    dataset_file: str | None = None,
+    held_out_of: str | None = None,
+    benchmark: str | None = None,
+    benchmark_file: str | None = None,
+    answers_file: str | None = None,
+    tools_file: str | None = None,
+    limit: int | None = None,
+    output_file: str | None = None,
+    failures_file: str | None = None,
+    chat_format: str = "llama3",
+    tokenizer_path: str | None = None,
+    max_seq_len: int = 4096,
+    max_new_tokens: int = 512,
+    batch_size: int = 16,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 1,
+    constrain: bool = False,
+) -> None:
+    """Score the tool calls of a model, an endpoint or a file, on a dataset or a benchmark.
+
+    Args:
+        ckpt_dir: A native model directory to be scored: a base, or a merged model.
+        lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
+        endpoint: Instead of a model, the URL of an OpenAI-compatible server, such as
+            http://localhost:8000/v1; a key is taken from OPENAI_API_KEY.
+        model: The name of the model at the endpoint.
+        predictions: Instead of a model, its recorded outputs, JSON Lines of id and calls or text.
+        dataset_file: Canonical conversations; each assistant's turn after a user or a tool is
+            one item.
+        held_out_of: A dataset made by build_dataset.py; of dataset_file, only the conversations
+            it keeps for validation are scored.
+        benchmark: Instead of a dataset, bfcl or nexusraven.
+        benchmark_file: The questions: a BFCL_v4_*.json, or NexusRaven's standardized_queries.
+        answers_file: BFCL's answers to them, from its folder possible_answer.
+        tools_file: NexusRaven's standardized_api_list.
+        limit: Score only the first so many items.
+        output_file: Where to write the summary and the verdict on every id, JSON.
+        failures_file: Where to write what failed, side by side with what was wanted, text.
+        chat_format: How conversations are written for this model; the one it was trained with.
+        tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
+        max_seq_len: The most tokens of a prompt and its reply together.
+        max_new_tokens: The most tokens of a reply.
+        batch_size: How many items are answered at once.
+        temperature: 0 takes the likeliest token each time, higher values draw more freely.
+        top_p: Draw from the likeliest tokens that together have this probability.
+        seed: Another number draws other replies.
+        constrain: Make every call of the model valid by the schemas of the tools offered.
+    """
+    flags = dict(locals())
+    _refuse_unclear(flags)
+    items = read_items(
+        dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file, limit
+    )
+    about = {name: value for name, value in flags.items() if value is not None}
+    results = judge_all(items, _answers(items, flags), about, output_file, failures_file)
+    console = Console(highlight=False)
+    console.print(figures_table(results.summary.all))
+    console.print(categories_table(results.summary))
+    for name, file in (("Results", output_file), ("Failures", failures_file)):
+        if file is not None:
+            console.print(f"{name}: {file}", soft_wrap=True, markup=False)
+    print_next(_next_command(flags))
+
+
+def _refuse_unclear(flags: dict[str, Any]) -> None:
+    """Refuse flags that name two things to score, or none, or two sets of items."""
+    named = [name for name in ("ckpt_dir", "endpoint", "predictions") if flags[name]]
+    if len(named) != 1:
+        raise UsageError("name one of --ckpt-dir, --endpoint and --predictions")
+    if flags["constrain"] and not flags["ckpt_dir"]:
+        raise UsageError("--constrain wants --ckpt-dir: others choose their tokens themselves")
+    if flags["endpoint"] and not flags["model"]:
+        raise UsageError("--endpoint wants --model, the name of the model there")
+    if bool(flags["dataset_file"]) == bool(flags["benchmark"]):
+        raise UsageError("name one of --dataset-file and --benchmark")
+
+
+def _answers(items: Sequence[Item], flags: dict[str, Any]) -> Iterator[tuple[int, Answer]]:
+    if path := flags["predictions"]:
+        return predicted(items, read_predictions(path, find_format(flags["chat_format"])), path)
+    sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
+    if url := flags["endpoint"]:
+        from evaluation.endpoint import Endpoint, Request
+
+        request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
+        return Endpoint(url, request).answers([item.conversation for item in items])
+    return _model_answers(items, flags, sampling)
+
+
+def _model_answers(
+    items: Sequence[Item], flags: dict[str, Any], sampling: dict[str, Any]
+) -> Iterator[tuple[int, Answer]]:
+    from evaluation.answering import Source, load_speaker, model_answers
+    from evaluation.constrained import Constraints
+    from model.generate import Decoding
+
+    names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format")
+    speaker = load_speaker(Source(**{name: flags[name] for name in names}))
+    conversations = [item.conversation for item in items]
+    ruled = flags["constrain"] or None
+    constraints = ruled and Constraints(conversations, speaker.format, speaker.tokenizer)
+    limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
+    yield from model_answers(speaker, items, Decoding((), **limits, **sampling), constraints)
+    if constraints is not None:
+        print(constraints.cost())
+
+
+def _next_command(flags: dict[str, Any]) -> str:
+    if flags["ckpt_dir"] and flags["lora_ckpt_path"]:
+        return (
+            f"python scripts/convert_lora_weights.py --base-ckpt-path {typed(flags['ckpt_dir'])} "
+            f"--lora-ckpt-path {typed(flags['lora_ckpt_path'])} --output-dir D"
+        )
+    if flags["ckpt_dir"]:
+        return f"python chat_completion.py --ckpt_dir {typed(flags['ckpt_dir'])}"
+    given = " ".join(
+        f"--{name.replace('_', '-')} {typed(str(value))}"
+        for name, value in flags.items()
+        if name in ("endpoint", "model", "predictions", "dataset_file", "benchmark")
+        or name in ("benchmark_file", "answers_file", "tools_file")
+        if value is not None
+    )
+    return f"python scripts/evaluate.py {given} --failures-file failures.txt"
+
+
+if __name__ == "__main__":
+    run(main)

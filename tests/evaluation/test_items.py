@@ -1,0 +1,127 @@
+"""What is scored: turns that answer somebody, with the category and judge that belong to them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.tool_syntax import Reply
+from data.conversations import write_conversations
+from data.sources.nexusraven import Function, Query
+from evaluation.items import conversation_items, query_item, read_items
+
+TOOL = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
+LYON, OSLO = ToolCall("weather", {"city": "Lyon"}), ToolCall("weather", {"city": "Oslo"})
+LONG = Conversation(
+    (
+        Message("system", "Be brief"),
+        Message("assistant", "Welcome"),
+        Message("user", "Lyon?"),
+        Message("assistant", "", (LYON,)),
+        Message("tool", "rain"),
+        Message("assistant", "It rains"),
+        Message("assistant", "Anything else?"),
+        Message("user", "Lyon and Oslo"),
+        Message("assistant", "Both", (LYON, OSLO)),
+        Message("tool", "rain"),
+        Message("tool", "error"),
+        Message("assistant", "", (OSLO,)),
+        Message("user", "Thanks"),
+        Message("assistant", "You are welcome"),
+    ),
+    (TOOL,),
+    id="long",
+)
+PLAIN = Conversation((Message("user", "Hi"), Message("assistant", "Hello")), id="plain")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    write_conversations(tmp_path / "data.jsonl", [LONG, PLAIN])
+    return tmp_path / "data.jsonl"
+
+
+def test_turns_after_a_user_or_a_result_are_items(dataset: Path) -> None:
+    items = list(conversation_items(dataset))
+    assert [(item.id, item.category) for item in items] == [
+        ("long/3", "call"),
+        ("long/5", "no_call_after_result"),
+        ("long/8", "parallel"),
+        ("long/11", "call_after_result"),
+        ("long/13", "no_call"),
+        ("plain/1", "no_tools"),
+    ]
+    assert [len(item.conversation.messages) for item in items] == [3, 5, 8, 11, 13, 1]
+    assert items[0].expected == [{"name": "weather", "arguments": {"city": "Lyon"}}]
+    assert items[1].expected == "It rains"
+
+
+def test_each_item_is_judged_by_its_own_turn(dataset: Path) -> None:
+    items = {item.id: item for item in conversation_items(dataset)}
+    assert items["long/8"].judge(Reply("", (OSLO, LYON))).correct
+    assert not items["long/8"].judge(Reply("", (LYON,))).correct
+    assert items["long/11"].judge(Reply("", (OSLO,))).correct
+    assert items["long/5"].judge(Reply("Whatever it says")).correct
+    assert not items["long/5"].judge(Reply("", (LYON,))).correct
+
+
+def test_only_what_is_held_out_is_taken(dataset: Path) -> None:
+    rows = [json.loads(line) for line in dataset.read_text().splitlines()]
+    first, *_ = conversation_items(dataset)
+    assert "sha256" not in rows[0]
+    write_conversations(dataset, [replace(LONG, sha256="a"), replace(PLAIN, sha256="b")])
+    assert [item.id for item in conversation_items(dataset, {"b"})] == ["plain/1"]
+    assert first.id == "long/3"
+
+
+def test_a_limit_takes_the_first(dataset: Path) -> None:
+    assert [item.id for item in read_items(str(dataset), limit=2)] == ["long/3", "long/5"]
+    with pytest.raises(ValueError, match="--limit is 0, wanted 1 or more"):
+        read_items(str(dataset), limit=0)
+
+
+def test_a_dataset_with_nothing_to_score_or_an_id_twice_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    write_conversations(path, [Conversation((Message("user", "Hi"),))])
+    with pytest.raises(ValueError, match="has no turn of an assistant to score"):
+        read_items(str(path))
+    write_conversations(path, [PLAIN, PLAIN])
+    with pytest.raises(ValueError, match="has the conversation plain twice"):
+        read_items(str(path))
+
+
+def test_benchmarks_name_what_they_need() -> None:
+    with pytest.raises(ValueError, match="no benchmark 'bfcl4'; there are bfcl, nexusraven"):
+        read_items(benchmark="bfcl4")
+    with pytest.raises(ValueError, match="--benchmark bfcl needs --benchmark-file"):
+        read_items(benchmark="bfcl")
+    with pytest.raises(ValueError, match="--benchmark nexusraven needs --tools-file"):
+        read_items(benchmark="nexusraven", benchmark_file="q.jsonl")
+    with pytest.raises(ValueError, match="nothing to score"):
+        read_items()
+
+
+FUNCTION = Function(Tool("find", "", {"type": "object"}), {"limit": 10, "tags": None})
+QUERY = Query("q_0", "q", "Find", (FUNCTION,), ToolCall("find", {"who": "Ada", "limit": 10}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right", "literally"),
+    [
+        ({"who": "Ada", "limit": 10}, True, True),
+        ({"who": "Ada"}, True, True),
+        ({"who": "Ada", "tags": None}, True, False),
+        ({"who": "Ada", "limit": 11}, False, False),
+        ({"limit": 10}, False, False),
+        ({"who": "ada"}, False, False),
+        ({"who": "Ada", "more": 1}, False, False),
+    ],
+)
+def test_nexusraven_fills_defaults_in(
+    arguments: dict[str, object], right: bool, literally: bool
+) -> None:
+    verdict = query_item(QUERY).judge(Reply("", (ToolCall("find", arguments),)))
+    assert verdict.correct is right
+    assert verdict.json_equal is literally

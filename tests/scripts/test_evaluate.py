@@ -1,0 +1,323 @@
+"""The command that scores: recorded outputs, endpoints, models; results kept, errors in a line."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from command_lines import next_commands, problem_of
+from commands import Outcome, run_command
+from native_directories import write_adapter, write_native
+from openai_server import completion, serving
+from speaking_model import write_speaking_model
+from tiny_models import TINY
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from data.conversations import write_conversations
+from model.config import ModelConfig
+from model.lora import LoraConfig
+from model.tokenizer_file import token_count
+from scripts.evaluate import main
+
+WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
+QUESTIONS = [
+    Conversation((Message("user", "Rain in Lyon?"),), (WEATHER,), id="rain"),
+    Conversation((Message("user", "Rain in Oslo?"),), (WEATHER,), id="oslo"),
+    Conversation((Message("user", "Break"),), (WEATHER,), id="broken"),
+    Conversation((Message("user", "Hello"),), (WEATHER,), id="hello"),
+]
+LEARNED = [
+    Message("assistant", "", (ToolCall("weather", {"city": "Lyon"}),)),
+    Message("assistant", "", (ToolCall("weather", {"city": "Nice"}),)),
+    Message("assistant", '{"tool_uses": [{"recipient_name": 7}]}'),
+    Message("assistant", "Hello there"),
+]
+WANTED = [
+    LEARNED[0],
+    Message("assistant", "", (ToolCall("weather", {"city": "Oslo"}),)),
+    LEARNED[0],
+    Message("assistant", "Good day"),
+]
+Evaluate = Callable[..., Outcome]
+
+
+@pytest.fixture
+def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    def command(**flags: object) -> Outcome:
+        given = {"--" + name.replace("_", "-"): value for name, value in flags.items()}
+        arguments = [part for flag, value in given.items() for part in (flag, value)]
+        return run_command(main, arguments, monkeypatch, capsys)
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows four answers, and the file of what would have been right."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    spoken = zip(QUESTIONS, LEARNED, strict=True)
+    write_speaking_model(
+        folder / "model", [replace(q, messages=(*q.messages, a)) for q, a in spoken]
+    )
+    right = zip(QUESTIONS, WANTED, strict=True)
+    write_conversations(
+        folder / "held_out.jsonl", [replace(q, messages=(*q.messages, a)) for q, a in right]
+    )
+    return folder
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def verdicts(path: Path) -> dict[str, bool]:
+    return {each["id"]: each["verdict"] for each in json.loads(path.read_text())["verdicts"]}
+
+
+RIGHT = {"rain/1": True, "oslo/1": False, "broken/1": False, "hello/1": True}
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_a_model_is_scored_on_held_out_turns(
+    evaluate: Evaluate, folder: Path, tmp_path: Path, batch_size: int
+) -> None:
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        dataset_file=folder / "held_out.jsonl",
+        output_file=tmp_path / "out.json",
+        failures_file=tmp_path / "failures.txt",
+        batch_size=batch_size,
+        max_new_tokens=60,
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert verdicts(tmp_path / "out.json") == RIGHT
+    summary = json.loads((tmp_path / "out.json").read_text())["summary"]
+    assert (summary["items"], summary["answered"], summary["cut_off"]) == (4, 4, 0)
+    assert summary["figures"]["correct"]["hits"] == 2
+    assert summary["figures"]["valid_json"] | {"low": 0, "high": 0} == {
+        "value": 2 / 3,
+        "low": 0,
+        "high": 0,
+        "hits": 2,
+        "count": 3,
+    }
+    assert "2 of 4" in outcome.out and "95% interval" in outcome.out
+    assert [problem_of(line) for line in next_commands(outcome.out)] == [""]
+    failures = (tmp_path / "failures.txt").read_text()
+    assert failures.startswith("2 of 4 answers are wrong\n")
+    assert 'wanted:\n  {"name": "weather", "arguments": {"city": "Oslo"}}' in failures
+    assert 'found:\n  calls weather {"city": "Nice"}' in failures
+    assert "because: not read as a call" in failures
+
+
+def test_an_adapter_is_scored_on_top_of_its_base(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    config = ModelConfig.read(folder / "model")
+    write_adapter(tmp_path / "nothing", config, LoraConfig(rank=2), size=0.0)
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        lora_ckpt_path=tmp_path / "nothing",
+        dataset_file=folder / "held_out.jsonl",
+        output_file=tmp_path / "out.json",
+        max_new_tokens=60,
+    )
+    assert outcome.code == 0
+    assert verdicts(tmp_path / "out.json") == RIGHT
+    assert "convert_lora_weights.py --base-ckpt-path" in outcome.out
+
+
+def test_calls_can_be_held_to_the_schemas(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+    """What the model learned to break cannot be said any more."""
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        dataset_file=folder / "held_out.jsonl",
+        output_file=tmp_path / "out.json",
+        max_new_tokens=100,
+        constrain=True,
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "constrained decoding took" in outcome.out
+    figures = json.loads((tmp_path / "out.json").read_text())["summary"]["figures"]
+    assert figures["valid_json"]["value"] == figures["valid_schema"]["value"] == 1.0
+
+
+def bfcl(shared: Path, category: str) -> dict[str, Path]:
+    file = f"BFCL_v4_{category}.json"
+    answers = shared / "bfcl" / "possible_answer" / file
+    found = {"benchmark": "bfcl", "benchmark_file": shared / "bfcl" / file}
+    return found | ({"answers_file": answers} if answers.exists() else {})  # type: ignore[return-value]
+
+
+def test_recorded_outputs_are_scored_without_a_model(
+    evaluate: Evaluate, shared: Path, tmp_path: Path
+) -> None:
+    right = {"name": "calculate_triangle_area", "arguments": {"base": 10, "height": 5}}
+    wrong = {"math.factorial": {"number": "5"}}
+    recorded = write(
+        tmp_path / "p.jsonl",
+        {"id": "simple_python_0", "calls": [right]},
+        {"id": "simple_python_1", "calls": [wrong]},
+        {"id": "simple_python_2", "text": "I do not know."},
+        {"id": "simple_python_399", "calls": []},
+    )
+    outcome = evaluate(
+        predictions=recorded,
+        limit=3,
+        output_file=tmp_path / "o.json",
+        **bfcl(shared, "simple_python"),
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert verdicts(tmp_path / "o.json") == {
+        "simple_python_0": True,
+        "simple_python_1": False,
+        "simple_python_2": False,
+    }
+    (line,) = next_commands(outcome.out)
+    assert problem_of(line) == ""
+    assert line.endswith("--failures-file failures.txt")
+
+
+def test_irrelevance_needs_no_answers(evaluate: Evaluate, shared: Path, tmp_path: Path) -> None:
+    rows = [{"id": f"irrelevance_{i}", "text": "No tool does that."} for i in range(240)]
+    outcome = evaluate(predictions=write(tmp_path / "p", *rows), **bfcl(shared, "irrelevance"))
+    assert outcome.code == 0
+    assert "240 of 240" in outcome.out
+
+
+def test_nexusraven_is_scored_from_the_users_copy(evaluate: Evaluate, tmp_path: Path) -> None:
+    argument = {"name": "cve", "type": "str", "required": True, "default": "None"}
+    function = {"dataset": "cve", "name": "search", "description": "", "args_dicts": [argument]}
+    query = {
+        "dataset": "cve",
+        "prompt": "What is CVE-1?",
+        "python_function_name": "search",
+        "python_args_dict": '{"cve": "CVE-1"}',
+        "context_functions": ["search"],
+    }
+    outcome = evaluate(
+        predictions=write(tmp_path / "p", {"id": "cve_0", "calls": [{"search": {"cve": "CVE-1"}}]}),
+        benchmark="nexusraven",
+        benchmark_file=write(tmp_path / "q", query),
+        tools_file=write(tmp_path / "f", function),
+    )
+    assert outcome.code == 0
+    assert "100.0%" in outcome.out
+
+
+def test_missing_predictions_are_an_error_and_the_others_are_kept(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    outcome = evaluate(
+        predictions=write(tmp_path / "p", {"id": "hello/1", "text": "Hi"}),
+        dataset_file=folder / "held_out.jsonl",
+        output_file=out,
+    )
+    assert outcome.code == 1
+    assert "has no prediction for 3 of 4 ids, the first is rain/1" in outcome.error
+    assert f"1 of 4 answers are in {out}" in outcome.error
+    assert verdicts(out) == {"hello/1": True}
+
+
+def test_an_endpoint_is_scored(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+    with serving(lambda _: completion(None, ("weather", '{"city": "Lyon"}'))) as server:
+        outcome = evaluate(
+            endpoint=server.url,
+            model="m",
+            dataset_file=folder / "held_out.jsonl",
+            output_file=tmp_path / "o.json",
+        )
+    assert outcome.code == 0
+    assert verdicts(tmp_path / "o.json") == {**RIGHT, "broken/1": True, "hello/1": False}
+
+
+def test_what_an_endpoint_answered_before_it_broke_is_kept(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        broken = "Break" in json.dumps(request)
+        return (200, "?", "text/html") if broken else completion(None, ("weather", "{}"))
+
+    out = tmp_path / "out.json"
+    with serving(react) as server:
+        outcome = evaluate(
+            endpoint=server.url,
+            model="m",
+            batch_size=1,
+            dataset_file=folder / "held_out.jsonl",
+            output_file=out,
+        )
+    assert outcome.code == 1
+    assert outcome.error.count("\n") == 1
+    assert "answered what is no chat completion: '?'" in outcome.error
+    assert f"2 of 4 answers are in {out}" in outcome.error
+    assert set(verdicts(out)) == {"rain/1", "oslo/1"}
+    summary = json.loads(out.read_text())["summary"]
+    assert (summary["items"], summary["answered"]) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ({"dataset_file": "d"}, "name one of --ckpt-dir, --endpoint and --predictions"),
+        ({"ckpt_dir": "m", "predictions": "p", "dataset_file": "d"}, "name one of --ckpt-dir"),
+        ({"endpoint": "http://x", "dataset_file": "d"}, "--endpoint wants --model"),
+        ({"predictions": "p", "dataset_file": "d", "constrain": True}, "--constrain wants"),
+        ({"predictions": "p"}, "name one of --dataset-file and --benchmark"),
+        ({"predictions": "p", "dataset_file": "d", "benchmark": "bfcl"}, "name one of --dataset"),
+    ],
+)
+def test_unclear_flags_are_wrong_usage(
+    evaluate: Evaluate, flags: dict[str, object], problem: str
+) -> None:
+    outcome = evaluate(**flags)
+    assert outcome.code == 2
+    assert problem in outcome.error
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(
+    evaluate: Evaluate, folder: Path, shared: Path, tmp_path: Path
+) -> None:
+    data = {"dataset_file": folder / "held_out.jsonl"}
+    model = {"ckpt_dir": folder / "model"}
+    empty, other = write(tmp_path / "empty"), write(tmp_path / "other", {"chat": "USER: hi"})
+    unknown = write(tmp_path / "unknown", {"id": "web_search_0", "question": [[]], "function": []})
+    cases: list[tuple[dict[str, object], str]] = [
+        ({**model, "dataset_file": empty}, "is empty"),
+        ({**model, "dataset_file": other}, "python scripts/clean_dataset.py"),
+        ({**model, "dataset_file": "nowhere"}, "nowhere does not exist"),
+        ({"ckpt_dir": "nowhere", **data}, "nowhere does not exist"),
+        ({**model, **data, "max_seq_len": 20}, "rain/1 is a prompt of"),
+        ({**model, **data, "chat_format": "lama3"}, "did you mean llama3?"),
+        ({"predictions": empty, **data}, "is empty"),
+        ({"predictions": other, **data}, "is no prediction"),
+        (
+            {"predictions": empty, "benchmark": "bfcl", "benchmark_file": unknown},
+            "category 'web_search', which is not scored",
+        ),
+        ({"endpoint": "localhost", "model": "m", **data}, "wanted such as http://"),
+    ]
+    for flags, problem in cases:
+        outcome = evaluate(**flags, output_file=tmp_path / "out.json")
+        assert (outcome.code, outcome.error.count("\n")) == (1, 1), flags
+        assert problem in outcome.error
+        assert not (tmp_path / "out.json").exists()
+
+
+def test_a_model_without_the_chat_format_is_refused_before_it_is_loaded(
+    evaluate: Evaluate, folder: Path, shared: Path, tmp_path: Path
+) -> None:
+    pieces = shared / "tokenizers" / "mistral_sentencepiece" / "tokenizer.model.v1"
+    model = write_native(tmp_path / "model", TINY)
+    params = json.loads((model / "params.json").read_text())
+    params["vocab_size"] = token_count(pieces)
+    (model / "params.json").write_text(json.dumps(params))
+    outcome = evaluate(
+        ckpt_dir=model, tokenizer_path=pieces, dataset_file=folder / "held_out.jsonl"
+    )
+    assert outcome.code == 1
+    assert outcome.error.count("\n") == 1
+    assert "has no special token <|eot_id|>, which the chat format needs" in outcome.error
