@@ -1,0 +1,155 @@
+"""The endless stream of training text, in steps that follow from the seed and their number."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+
+import numpy as np
+
+from chat.conversation import Conversation
+from chat.formats import find_format, render, tokenize
+from chat.tokenizer import LLAMA3_PATTERN, Tokenizer
+from chat.vocabulary import train_vocabulary
+from data.batches import Batch, make_batch
+from data.pretraining import forms, recall
+from data.pretraining.lexicon import ALL_WORDS, HELD_OUT, SEEN
+from data.pretraining.names import Words
+from data.synthesis.dice import Dice
+
+FORMAT = find_format("llama3")
+
+TASKS: dict[str, Callable[[Words], Conversation]] = {
+    "copy": recall.copy_conversation,
+    "lookup": recall.lookup_conversation,
+    "memory": recall.memory_conversation,
+    "json": recall.json_conversation,
+    "form": forms.form_conversation,
+}
+# The share of conversations of each task, at the beginning and later.
+EARLY = {"copy": 0.35, "lookup": 0.25, "memory": 0.05, "json": 0.15, "form": 0.20}
+LATE = {"copy": 0.08, "lookup": 0.14, "memory": 0.05, "json": 0.08, "form": 0.65}
+
+PROBES: dict[str, Callable[[Words], Conversation]] = {
+    "copy": recall.plain_copy,
+    "lookup": recall.plain_lookup,
+    "form": forms.plain_request,
+}
+
+
+def pretraining_vocabulary(size: int, seed: int = 0, conversations: int = 6000) -> list[bytes]:
+    """Return a byte-level vocabulary of `size` tokens, trained on generated text and every word.
+
+    Words are counted alone, after a blank and in capitals too, so that names made of them cost
+    few tokens; those that are held out of training are counted like the others.
+    """
+    return train_vocabulary(_vocabulary_texts(seed, conversations), LLAMA3_PATTERN, size)
+
+
+def _vocabulary_texts(seed: int, conversations: int) -> Iterator[str]:
+    for index in range(conversations):
+        dice = Dice("vocabulary", seed, index)
+        task = dice.choice(tuple(TASKS))
+        for message in TASKS[task](Words(dice, SEEN)).messages:
+            # Digits stay single or paired: there are too many numbers for tokens of their own.
+            yield re.sub(r"\d", "", message.content)
+    every_word = " ".join(ALL_WORDS)
+    for text in (f" {every_word}", every_word.replace(" ", "_"), every_word.title()):
+        yield from [text] * 15
+    for number in range(100):
+        yield from [f"{number:02}"] * 10
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Conversations of generated text as tokens; the mix moves from EARLY to LATE.
+
+    It is LATE from step `early_steps` on; a step holds up to `step_tokens` tokens.
+    """
+
+    tokenizer: Tokenizer
+    seed: int
+    step_tokens: int
+    early_steps: int
+
+    @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        """The texts of all tokens that are two letters or more."""
+        special = set(self.tokenizer.special_tokens.values())
+        ordinary = range(self.tokenizer.vocab_size - len(special))
+        texts = (self.tokenizer.decode([token]) for token in ordinary)
+        return tuple(text for text in texts if re.fullmatch(r"[a-zA-Z]{2,}", text))
+
+    def step(self, number: int) -> Batch:
+        """Return the batch of step `number`: conversations up to `step_tokens` tokens."""
+        packed, total = Packed(), 0
+        for index in count():
+            tokens, trained = self.tokens(self.conversation(number, index))
+            total += len(tokens)
+            if total > self.step_tokens and index:
+                break
+            packed.add(tokens, trained)
+        return packed.batch()
+
+    def conversation(self, step: int, index: int) -> Conversation:
+        """Return conversation `index` of a step."""
+        dice = Dice("pretraining", self.seed, step, index)
+        late = min(1.0, step / max(1, self.early_steps))
+        shares = {name: (1 - late) * EARLY[name] + late * LATE[name] for name in TASKS}
+        return TASKS[_drawn(dice, shares)](Words(dice, SEEN, self.pieces))
+
+    def tokens(self, conversation: Conversation) -> tuple[list[int], list[bool]]:
+        """Return a conversation's tokens and which are to be predicted: the assistant's."""
+        tokens = tokenize(render(conversation, FORMAT), self.tokenizer)
+        return tokens.ids, tokens.trained
+
+
+def probe_conversations(kind: str, items: int, seed: int = 0) -> list[Conversation]:
+    """Return the items of a probe: one exchange each, of words that training never shows."""
+    return [
+        PROBES[kind](Words(Dice("probe", kind, seed, index), HELD_OUT)) for index in range(items)
+    ]
+
+
+@dataclass
+class Packed:
+    """Conversations on their way into one batch."""
+
+    pieces: list[np.ndarray] = field(default_factory=list)
+    masks: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each conversation."""
+        return np.array([len(piece) for piece in self.pieces])
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def tokens(self, index: int) -> np.ndarray:
+        """Return the token ids of one conversation."""
+        return self.pieces[index]
+
+    def trained(self, index: int) -> np.ndarray:
+        """Return which of its tokens are to be predicted."""
+        return self.masks[index]
+
+    def add(self, tokens: Sequence[int], trained: Sequence[bool]) -> None:
+        """Append a conversation."""
+        self.pieces.append(np.array(tokens))
+        self.masks.append(np.array(trained))
+
+    def batch(self) -> Batch:
+        """Return all of them as one batch."""
+        return make_batch(self, range(len(self)))
+
+
+def _drawn(dice: Dice, shares: dict[str, float]) -> str:
+    """Return a key with the probability of its share; shares sum to 1."""
+    rest = dice.below(10**6) / 10**6
+    for name, share in shares.items():
+        rest -= share
+        if rest < 0:
+            return name
+    return name

@@ -1,0 +1,116 @@
+"""How forms are declared and how filled ones are written, in three ways each.
+
+None is how this project's chat formats announce tools or write calls, so that fine-tuning has
+something left to teach.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.pretraining.fields import Draft, Field, Filled
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form with the words of its purpose: what is done, and to what."""
+
+    name: str
+    verb: str
+    thing: str
+    about: str
+    drafts: tuple[Draft, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A form that was filled in."""
+
+    form: Form
+    filled: tuple[Filled, ...]
+
+
+def _schema(forms: Sequence[Form]) -> str:
+    return "\n".join(json.dumps(_schema_of(form), ensure_ascii=False) for form in forms)
+
+
+def _schema_of(form: Form) -> dict[str, object]:
+    fields = {each.field.name: _property(each.field) for each in form.drafts}
+    required = [each.field.name for each in form.drafts if each.field.required]
+    return {
+        "name": form.name,
+        "description": form.about,
+        "fields": {"type": "object", "properties": fields, "required": required},
+    }
+
+
+def _property(field: Field) -> dict[str, object]:
+    kind: dict[str, object] = {"type": field.kind}
+    if field.kind == "list":
+        kind = {"type": "array", "items": {"type": "string"}}
+    if field.options:
+        kind["enum"] = list(field.options)
+    return {**kind, "description": field.about}
+
+
+def _interface(forms: Sequence[Form]) -> str:
+    return "\n\n".join(map(_interface_of, forms))
+
+
+def _interface_of(form: Form) -> str:
+    lines = [f"// {form.about}", f"interface {form.name} {{"]
+    for draft in form.drafts:
+        field = draft.field
+        kind = {"list": "string[]"}.get(field.kind, field.kind)
+        kind = " | ".join(f'"{option}"' for option in field.options) or kind
+        mark = "" if field.required else "?"
+        lines += [f"// {field.about}", f"{field.name}{mark}: {kind},"]
+    return "\n".join([*lines, "}"])
+
+
+def _list(forms: Sequence[Form]) -> str:
+    return "\n".join(map(_list_of, forms))
+
+
+def _list_of(form: Form) -> str:
+    lines = [f"# {form.name}", form.about]
+    for draft in form.drafts:
+        field = draft.field
+        options = f" ({', '.join(field.options)})" if field.options else ""
+        optional = "" if field.required else ", optional"
+        lines.append(f"- {field.name}, {field.kind}{optional}: {field.about}{options}")
+    return "\n".join(lines)
+
+
+DECLARATIONS = {"schema": _schema, "interface": _interface, "list": _list}
+
+
+def _as_lines(entry: Entry) -> str:
+    lines = [f"{each.field.name} = {_plain(each.value)}" for each in _in_order(entry)]
+    return "\n".join([f"[{entry.form.name}]", *lines])
+
+
+def _as_object(entry: Entry) -> str:
+    values = {each.field.name: each.value for each in _in_order(entry)}
+    return json.dumps({"form": entry.form.name, "fields": values}, ensure_ascii=False)
+
+
+def _as_steps(entry: Entry) -> str:
+    values = ", ".join(
+        f"{each.field.name}: {json.dumps(each.value, ensure_ascii=False)}"
+        for each in _in_order(entry)
+    )
+    return f"{entry.form.name}({values})"
+
+
+ANSWERS = {"lines": _as_lines, "an object": _as_object, "a signature": _as_steps}
+
+
+def _in_order(entry: Entry) -> list[Filled]:
+    """Return the filled fields in the order in which the form declares them."""
+    names = [each.field.name for each in entry.form.drafts]
+    return sorted(entry.filled, key=lambda each: names.index(each.field.name))
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+
+from data.pretraining import recall
+from data.pretraining.lexicon import SEEN
+from data.pretraining.names import Words
+from data.synthesis.dice import Dice
+
+
+def drawn(make, count=100):
+    return [make(Words(Dice("recall", index), SEEN)) for index in range(count)]
+
+
+@pytest.mark.parametrize("make", [recall.copy_conversation, recall.plain_copy])
+def test_a_copy_is_what_was_said(make):
+    for conversation in drawn(make):
+        turns = [each.content for each in conversation.messages]
+        for said, answer in zip(turns[::2], turns[1::2], strict=True):
+            assert answer in said
+
+
+@pytest.mark.parametrize("make", [recall.lookup_conversation, recall.plain_lookup])
+def test_what_is_looked_up_stands_in_the_record(make):
+    for conversation in drawn(make):
+        shown, *turns = [each.content for each in conversation.messages]
+        for answer in turns[1::2]:
+            assert answer in shown
+
+
+def test_what_got_a_name_is_called_by_it():
+    for conversation in drawn(recall.memory_conversation):
+        *told, _, last = [each.content for each in conversation.messages]
+        thing, name = last.removeprefix("Your ").removesuffix(".").split(" is called ")
+        assert any(thing in text and name in text for text in told)
+
+
+def test_sentences_become_json():
+    seen = 0
+    for conversation in drawn(recall.json_conversation):
+        question, answer = (each.content for each in conversation.messages)
+        if question.startswith("As JSON"):
+            seen += 1
+            for key, value in json.loads(answer).items():
+                assert key.replace("_", " ") in question
+                assert (value if isinstance(value, str) else json.dumps(value)) in question
+    assert seen > 40
