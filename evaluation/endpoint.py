@@ -68,7 +68,7 @@ class Endpoint:
                 f"{self.url} cannot be reached ({cause}); is the server running?"
             ) from error
         except APIStatusError as error:
-            told = " ".join(str(error.message).split())[:200]
+            told = " ".join((error.response.text or error.message).split())[:200]
             raise ValueError(f"{self.url} answered {error.status_code}: {told}") from error
         except (OpenAIError, ValueError) as error:
             raise ValueError(f"{self.url} answered what is no JSON: {error}") from error

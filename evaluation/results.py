@@ -122,8 +122,9 @@ def judge_all(
             item = items[index]
             judged.append(Judged(item, answer, item.judge(answer.reply)))
     except (ValueError, OSError) as error:
-        kept = output_file and f"; {len(judged):,} of {len(items):,} answers are in {output_file}"
-        raise ValueError(f"{error}{kept or ''}") from error
+        count = f"{len(judged):,} of {len(items):,} answers"
+        kept = f"; {count} are in {output_file}" if judged and output_file else ""
+        raise ValueError(f"{error}{kept}") from error
     finally:
         if judged:
             results.write(output_file, failures_file)

@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from speaking_model import TOKENIZER
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.tool_syntax import Reply
+from data.building import Settings, build_dataset
 from data.conversations import write_conversations
 from data.sources.nexusraven import Function, Query
+from data.tokenized import TokenizedDataset
 from evaluation.items import conversation_items, query_item, read_items
 
 TOOL = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -74,6 +77,19 @@ def test_only_what_is_held_out_is_taken(dataset: Path) -> None:
     write_conversations(dataset, [replace(LONG, sha256="a"), replace(PLAIN, sha256="b")])
     assert [item.id for item in conversation_items(dataset, {"b"})] == ["plain/1"]
     assert first.id == "long/3"
+
+
+def test_what_a_built_dataset_holds_out_is_what_is_scored(tmp_path: Path) -> None:
+    path, built = tmp_path / "data.jsonl", tmp_path / "built"
+    asked = [Message("user", f"Number {i}?") for i in range(30)]
+    rows = [Conversation((q, Message("assistant", q.content)), id=q.content) for q in asked]
+    write_conversations(path, rows)
+    build_dataset(path, TOKENIZER, built, Settings(val_ratio=0.3))
+    held_out = TokenizedDataset.open(built, "validation")
+    wanted = {held_out.origin(i).id for i in range(len(held_out))}
+    items = read_items(str(path), held_out_of=str(built))
+    assert 0 < len(items) < 30
+    assert {item.conversation.messages[0].content for item in items} == wanted
 
 
 def test_a_limit_takes_the_first(dataset: Path) -> None:

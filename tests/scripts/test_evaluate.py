@@ -234,6 +234,20 @@ def test_an_endpoint_is_scored(evaluate: Evaluate, folder: Path, tmp_path: Path)
     assert verdicts(tmp_path / "o.json") == {**RIGHT, "broken/1": True, "hello/1": False}
 
 
+def test_an_endpoint_that_never_answers_leaves_no_file(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    with serving(lambda _: (500, "down", "text/plain")) as server:
+        outcome = evaluate(
+            endpoint=server.url,
+            model="m",
+            dataset_file=folder / "held_out.jsonl",
+            output_file=tmp_path / "o.json",
+        )
+    assert (outcome.code, outcome.error) == (1, f"error: {server.url}/v1 answered 500: down\n")
+    assert not (tmp_path / "o.json").exists()
+
+
 def test_what_an_endpoint_answered_before_it_broke_is_kept(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
