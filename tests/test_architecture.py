@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "model": {"storage", "console"},
     "training": {"model", "data", "storage", "console"},
     "evaluation": {"chat", "data", "model", "storage", "console"},
-    "benchmarks": ROOMS - {"scripts", "evaluation"},
+    "benchmarks": ROOMS - {"scripts"},
     "scripts": ROOMS - {"scripts"} | {"benchmarks"},
     "": ROOMS - {"scripts"},
 }
