@@ -115,12 +115,26 @@ class LayerCache:
         self.keys[current.rows, :, current.positions] = k
         self.values[current.rows, :, current.positions] = v
         cut = current.continued
+        if cut == len(q) == len(current.mask):
+            return self._attend_singly(q)
         outputs = []
         if cut:
             outputs.append(self._attend_continued(q[:cut]))
         if current.documents is not None:
             outputs.append(attend(q[cut:], k[cut:], v[cut:], current.documents))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def _attend_singly(self, q: Tensor) -> Tensor:
+        """Attend one token of every row, the pass that decoding repeats; q [N, H, E]."""
+        rows, _, _, span = self.current.mask.shape
+        # The queries that share a key head become queries of that head: nothing is repeated.
+        output = F.scaled_dot_product_attention(
+            q.view(rows, self.keys.shape[1], -1, q.shape[2]),
+            self.keys[:rows, :, :span],
+            self.values[:rows, :, :span],
+            attn_mask=self.current.mask,
+        )
+        return output.reshape(q.shape)
 
     def _attend_continued(self, q: Tensor) -> Tensor:
         """Attend the tokens of rows that held some before, all rows in one call."""

@@ -24,7 +24,7 @@ def rotation(config: ModelConfig, positions: Tensor) -> Tensor:
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
     """Rotate queries or keys [T, H, E] by `rotation` [T, E/2]; the dtype is kept."""
-    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(heads.float().view(*heads.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * rotation[:, None]).flatten(-2).type_as(heads)
 
 
