@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import torch
 from speaking_model import TOKENIZER
@@ -21,6 +20,7 @@ from model.config import ModelConfig
 from model.generate import Completion, Decoding, complete
 from model.transformer import Transformer
 
+jsonschema = pytest.importorskip("jsonschema")
 DEMO = load_tokenizer(TOKENIZER)
 LLAMA3 = FORMATS["llama3"]
 STOPS = stop_ids(LLAMA3, DEMO)
