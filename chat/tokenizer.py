@@ -202,8 +202,8 @@ class TiktokenTokenizer:
         return self.encoding.decode([int(token) for token in tokens], errors="replace")
 
 
-# No match of Llama 3's pattern goes on after two newlines where anything but white space follows, so
-# the ids of paragraphs, one after the other, are those of the whole text.
+# No match of Llama 3's pattern goes on after two newlines where anything but white space follows,
+# so the ids of paragraphs, one after the other, are those of the whole text.
 _PARAGRAPHS = re.compile(r"(?<=\n\n)(?=\S)")
 
 
