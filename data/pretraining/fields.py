@@ -152,7 +152,7 @@ def _amount(words: Words) -> Draft:
 def _choice(words: Words) -> Draft:
     name, spoken = _named(words, ("type", "category", "mode", "size", "style", "level", "status"))
     options: list[str] = []
-    while len(options) < words.dice.between(2, 4):
+    while len(options) < words.dice.choice((2, 3, 4)):
         option = words.dice.choice((words.adjective, words.noun, words.thing))()
         if option not in options:
             options.append(option)

@@ -24,6 +24,21 @@ def form_conversation(words: Words) -> Conversation:
     return Conversation(tuple(messages))
 
 
+def choice_conversation(words: Words) -> Conversation:
+    """Return requests for forms without fields, which are chosen and no more."""
+    dice = words.dice
+    drawn = _forms(words, dice.choice((2, 2, 3, 4)))
+    forms = [replace(form, drafts=()) for form in drawn]
+    answers = dice.choice(tuple(ANSWERS))
+    shown = DECLARATIONS[dice.choice(("interface", "list"))](forms)
+    messages = [Message("system", f"{dice.choice(_TASKS)} Answer as {answers}.\n\n{shown}")]
+    for _ in range(dice.between(3, 6)):
+        entry = Entry(dice.choice(forms), ())
+        messages.append(Message("user", _told(words, entry, forms)))
+        messages.append(Message("assistant", ANSWERS[answers](entry)))
+    return Conversation(tuple(messages))
+
+
 def plain_request(words: Words) -> Conversation:
     """Return one request that exactly one declared form answers, with nothing missing."""
     dice = words.dice

@@ -30,7 +30,7 @@ def plain_copy(words: Words) -> Conversation:
 
 def lookup_conversation(words: Words) -> Conversation:
     """Return questions about a record, a list of records, or the keys of a record."""
-    kind = words.dice.choice((_record, _record, _table, _reverse))
+    kind = words.dice.choice((_record, _record, _record, _table, _reverse))
     system, ask = kind(words)
     messages = [Message("system", system)]
     for _ in range(words.dice.between(3, 6)):
@@ -112,19 +112,26 @@ def _shown(words: Words, values: dict[str, Any]) -> str:
 
 
 def _record(words: Words) -> tuple[str, Ask]:
-    values = {_key(words): _value(words) for _ in range(words.dice.between(2, 7))}
+    values = {_key(words): _value(words) for _ in range(words.dice.choice((2, 2, 3, 3, 4, 5, 7)))}
 
     def ask() -> tuple[str, str]:
         key = words.dice.choice(tuple(values))
-        spoken = words.dice.choice((key, key.replace("_", " ")))
-        question = words.dice.choice(("{}?", "What is the {}?", "Tell me the {}."))
-        return question.replace("{}", spoken), _spoken(values[key])
+        spoken, value = words.dice.choice((key, key.replace("_", " "))), _spoken(values[key])
+        # saying the key again before its value is easier to learn than the value alone
+        asked = words.dice.below(4)
+        if asked == 0:
+            return f"{spoken}?", value
+        if asked == 1:
+            return f"Tell me the {spoken}.", value
+        if asked == 2:
+            return f"What is the {spoken}?", f"The {spoken} is {value}."
+        return f"What about {spoken}?", f"{key}: {value}"
 
     return _shown(words, values), ask
 
 
 def _reverse(words: Words) -> tuple[str, Ask]:
-    values = {_key(words): _name(words) for _ in range(words.dice.between(2, 6))}
+    values = {_key(words): _name(words) for _ in range(words.dice.choice((2, 2, 3, 4, 5)))}
 
     def ask() -> tuple[str, str]:
         key = words.dice.choice(tuple(values))

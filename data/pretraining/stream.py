@@ -25,11 +25,12 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
     "lookup": recall.lookup_conversation,
     "memory": recall.memory_conversation,
     "json": recall.json_conversation,
+    "choice": forms.choice_conversation,
     "form": forms.form_conversation,
 }
 # The share of conversations of each task, at the beginning and later.
-EARLY = {"copy": 0.35, "lookup": 0.25, "memory": 0.05, "json": 0.15, "form": 0.20}
-LATE = {"copy": 0.08, "lookup": 0.14, "memory": 0.05, "json": 0.08, "form": 0.65}
+EARLY = {"copy": 0.30, "lookup": 0.25, "memory": 0.05, "json": 0.10, "choice": 0.15, "form": 0.15}
+LATE = {"copy": 0.05, "lookup": 0.16, "memory": 0.03, "json": 0.06, "choice": 0.20, "form": 0.50}
 
 PROBES: dict[str, Callable[[Words], Conversation]] = {
     "copy": recall.plain_copy,

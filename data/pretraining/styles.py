@@ -1,7 +1,7 @@
 """How forms are declared and how filled ones are written, in three ways each.
 
-None is how this project's chat formats announce tools or write calls, so that fine-tuning has
-something left to teach.
+A form's purpose stands before its name, so that the name can be read in its light. None of the
+ways is how this project's chat formats announce tools or write calls: fine-tuning has to teach it.
 """
 
 import json
@@ -38,8 +38,8 @@ def _schema_of(form: Form) -> dict[str, object]:
     fields = {each.field.name: _property(each.field) for each in form.drafts}
     required = [each.field.name for each in form.drafts if each.field.required]
     return {
-        "name": form.name,
         "description": form.about,
+        "name": form.name,
         "fields": {"type": "object", "properties": fields, "required": required},
     }
 
@@ -73,7 +73,7 @@ def _list(forms: Sequence[Form]) -> str:
 
 
 def _list_of(form: Form) -> str:
-    lines = [f"# {form.name}", form.about]
+    lines = [f"# {form.about}", form.name]
     for draft in form.drafts:
         field = draft.field
         options = f" ({', '.join(field.options)})" if field.options else ""

@@ -4,7 +4,12 @@ from itertools import pairwise
 
 import pytest
 
-from data.pretraining.forms import NONE_FITS, form_conversation, plain_request
+from data.pretraining.forms import (
+    NONE_FITS,
+    choice_conversation,
+    form_conversation,
+    plain_request,
+)
 from data.pretraining.lexicon import SEEN
 from data.pretraining.names import Words
 from data.synthesis.dice import Dice
@@ -73,5 +78,15 @@ def test_an_asked_for_value_is_filled_in_afterwards(drawn):
 
 def test_all_ways_to_declare_and_to_answer_come_up(drawn):
     systems = [each.messages[0].content for each in drawn]
-    for mark in ('"properties"', "interface ", "\n# ", "as lines", "as an object", "a signature"):
+    for mark in ('"properties"', "interface ", "# ", "as lines", "as an object", "a signature"):
         assert 0.2 < sum(mark in system for system in systems) / len(systems) < 0.5
+
+
+def test_a_choice_is_between_forms_that_stand_after_their_purpose():
+    for conversation in conversations(100, choice_conversation):
+        system, *turns = [each.content for each in conversation.messages]
+        names = set(re.findall(r"interface (\S+) {|# .*\n(\S+)", system))
+        names = {first or second for first, second in names}
+        assert len(names) > 1
+        for reply in turns[1::2]:
+            assert any(name in reply for name in names)
