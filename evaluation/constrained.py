@@ -69,8 +69,8 @@ def constraint_for(
 class Constraints:
     """The constraints of many replies, each by the tools of its conversation.
 
-    All grammars are made at once, so that a schema that cannot be enforced is refused before the
-    first token: ValueError with the path of the keyword.
+    A schema that cannot be enforced is refused before the first token: ValueError with the path
+    of the keyword. What is under way alone is held in memory, 0.2 MB a set of tools.
     """
 
     def __init__(
@@ -80,18 +80,21 @@ class Constraints:
         tokenizer: Tokenizer,
         forced: bool | str = False,
     ) -> None:
-        self._made = [
-            constraint_for(conversation.tools, format, tokenizer, forced)
-            for conversation in conversations
-        ]
+        self.seconds: list[float] = []
+        self._conversations = conversations
+        self._settings = format, tokenizer, forced
+        for conversation in conversations:
+            constraint_for(conversation.tools, *self._settings)
 
     def __call__(self, index: int) -> "CallConstraint":
         """Return the constraint of reply `index`, for `model.generate.complete`."""
-        return self._made[index]
+        made = constraint_for(self._conversations[index].tools, *self._settings)
+        made.seconds = self.seconds
+        return made
 
     def cost(self) -> str:
         """Say what constraining cost per token."""
-        seconds = sorted(each for made in self._made for each in made.seconds)
+        seconds = sorted(self.seconds)
         if not seconds:
             return "constrained decoding: no token was generated"
         median, tail = (seconds[int(share * (len(seconds) - 1))] * 1e3 for share in (0.5, 0.99))
@@ -193,7 +196,9 @@ class CallConstraint:
         """Set the logits [V] of what must not come next to minus infinity, in place."""
         start = time.perf_counter()
         allowed = torch.from_numpy(self._allowed(room))
-        logits.masked_fill_(~allowed.to(logits.device), float("-inf"))
+        # An embedding may be padded beyond the vocabulary.
+        logits[len(allowed) :] = float("-inf")
+        logits[: len(allowed)].masked_fill_(~allowed.to(logits.device), float("-inf"))
         self._spent += time.perf_counter() - start
         if self._refusals and bool((logits == float("-inf")).all()):
             raise ValueError("constrained decoding cannot go on: every token was refused")

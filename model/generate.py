@@ -128,7 +128,7 @@ class _Row:
     unread: list[int]
     room: int
     draws: random.Random
-    constraint: RowConstraint | None
+    constraint: RowConstraint | None = None
 
 
 # Not inference_mode: weights that DeepSpeed gathers in it could not be trained afterwards.
@@ -142,25 +142,23 @@ def _produce(
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (index of the prompt, token, whether the row ends with it)."""
     rows = [
-        _Row(
-            index=i,
-            unread=prompt,
-            room=decoding.room(i, prompt),
-            draws=random.Random(f"{decoding.seed}/{i}"),
-            constraint=constraint(i) if constraint else None,
-        )
+        _Row(i, prompt, decoding.room(i, prompt), random.Random(f"{decoding.seed}/{i}"))
         for i, prompt in enumerate(prompts)
     ]
     was_training = model.training
     model.eval()
     try:
-        yield from _run(model, rows, decoding, anyone)
+        yield from _run(model, rows, decoding, anyone, constraint or (lambda index: None))
     finally:
         model.train(was_training)
 
 
 def _run(
-    model: Transformer, rows: list[_Row], decoding: Decoding, anyone: Callable[[bool], bool]
+    model: Transformer,
+    rows: list[_Row],
+    decoding: Decoding,
+    anyone: Callable[[bool], bool],
+    constraint: Callable[[int], RowConstraint | None],
 ) -> Iterator[tuple[int, int, bool]]:
     """Run the rows; a finished one leaves the batch at once and the next takes its place."""
     weight = model.tok_embeddings.weight
@@ -174,6 +172,7 @@ def _run(
             continue
         while waiting and len(active) < batch_size:
             active.append(waiting.popleft())
+            active[-1].constraint = constraint(active[-1].index)
         logits = _next_logits(model, cache, [row.unread for row in active])
         tokens = _choose_allowed(logits, active, decoding)
         finished = []
@@ -187,9 +186,9 @@ def _run(
 
 def _choose_allowed(logits: Tensor, rows: Sequence[_Row], decoding: Decoding) -> list[int]:
     """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
-    for row, own in zip(rows, logits, strict=True):
+    for place, row in enumerate(rows):
         if row.constraint is not None:
-            row.constraint.restrict(own, row.room)
+            row.constraint.restrict(logits[place], row.room)
     draws = [row.draws.random() for row in rows]
     how = decoding.temperature, decoding.top_p
     tokens: list[int] = choose(logits, *how, draws).tolist()

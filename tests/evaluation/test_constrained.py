@@ -316,6 +316,13 @@ def test_what_a_row_says_does_not_depend_on_the_rows_beside_it(
     )
 
 
+def test_a_padded_embedding_says_no_token_that_is_not_there() -> None:
+    logits = torch.zeros(DEMO.vocab_size + 64)
+    constraint_for([WEATHER], LLAMA3, DEMO).restrict(logits, 10)
+    assert (logits[DEMO.vocab_size :] == float("-inf")).all()
+    assert (logits == 0).any()
+
+
 def test_rows_without_a_constraint_stay_free(model: Transformer) -> None:
     decoding = Decoding(STOPS, 20)
     prompts = [[5, 3], [6, 3], [7, 3]]
