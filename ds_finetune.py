@@ -1,5 +1,7 @@
 """Fine-tune on many devices: read the settings, load the model, train, say what to run next."""
 
+import os
+
 from console.command import run
 
 
@@ -19,6 +21,8 @@ def main(
         local_rank: Given by the launcher, not by you.
         **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
     """
+    # Of every connection that another rank's end cuts, torch would print the C++ stack.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch
 
     from training.config import read_config

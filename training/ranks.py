@@ -134,7 +134,7 @@ def _part_in_failure(
                 f"rank {names} on {host} died: killed, or out of memory. The others stopped; add "
                 "--resume to the same command to continue from the last checkpoint"
             )
-            if _asked(store, FAILED, 1) > 1:
+            if not _tells_first(store, FAILED, ranks, processes):
                 raise SystemExit(1) from error
             raise RankError(told) from error
         if "onnection" in told and {where for where, _ in processes} != {host}:
@@ -143,12 +143,23 @@ def _part_in_failure(
                 "why. Add --resume to the same command to continue from the last checkpoint"
             )
     _asked(store, FAILED, 1)
-    if _asked(store, told, 1) > 1:
+    if not _tells_first(store, told, ranks, processes):
         raise SystemExit(1) from error
     alike = _wait_for(lambda: _asked(store, told), ranks.world_size)
     if alike < ranks.world_size:
         told = f"rank {ranks.rank} on {host}: {told}"
     raise RankError(told) from error
+
+
+def _tells_first(
+    store: dist.Store, key: str, ranks: Ranks, processes: list[tuple[str, int]]
+) -> bool:
+    """Say whether no rank told before; without a count, the first that lives on a machine tells."""
+    if count := _asked(store, key, 1):
+        return count == 1
+    host = socket.gethostname()
+    before = [process for where, process in processes[: ranks.rank] if where == host]
+    return not any(map(_lives, before))
 
 
 def _leave(store: dist.Store, ranks: Ranks, failed: bool) -> None:
@@ -175,11 +186,11 @@ def _end_at_once() -> None:
 
 
 def _asked(store: dist.Store, key: str, more: int = 0) -> int:
-    """Add to a count that all ranks share and return it; 1 when who kept it is gone."""
+    """Add to a count that all ranks share and return it; 0 when who kept it, rank 0, is gone."""
     try:
         return int(store.add(key, more))
     except (RuntimeError, dist.DistError):
-        return more
+        return 0
 
 
 def _wait_for(count: Callable[[], int], wanted: int) -> int:
