@@ -37,7 +37,6 @@ PASSED_ON = {
     "gradient_predivide_factor",
     "disable_allgather",
     "aio",
-    "checkpoint",
     "steps_per_print",
     "wall_clock_breakdown",
     "memory_breakdown",
@@ -105,6 +104,10 @@ def _refuse_unknown(given: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{SECTION}.{key} has no effect here; {hint}passed on to DeepSpeed are {known}"
             )
+    # The sections of DeepSpeed's that we look into ourselves.
+    for key in ("zero_optimization", "bf16"):
+        if not isinstance(given.get(key, {}), Mapping):
+            raise ValueError(f"{SECTION}.{key} is {given[key]!r}, wanted an object")
 
 
 def _overlaps(given: Mapping[str, Any], config: Config) -> Iterator[tuple[str, Any, str, Any]]:

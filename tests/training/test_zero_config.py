@@ -126,6 +126,9 @@ def test_a_contradiction_names_both_keys(
     [
         ({"zero_optimisation": {}}, "zero_optimisation has no effect.*'zero_optimization'"),
         ({"amp": {"enabled": True}}, r"deepspeed_config\.amp has no effect"),
+        ({"zero_optimization": 3}, "zero_optimization is 3, wanted an object"),
+        ({"bf16": True}, "bf16 is True, wanted an object"),
+        ({"checkpoint": {"load_universal": True}}, r"deepspeed_config\.checkpoint has no effect"),
         ({"zero_optimization": {"stage": 4}}, "stage is 4, wanted 0, 1, 2 or 3"),
         (
             {"zero_optimization": {"stage": 2, "offload_param": {"device": "cpu"}}},
