@@ -5,12 +5,14 @@ else is refused unopened, and what passes is loaded by the unpickler of torch th
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
+from rich.filesize import decimal
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
@@ -64,6 +66,21 @@ def known_classes_only() -> Iterator[None]:
             del os.environ[RESTRICT]
         else:
             os.environ[RESTRICT] = before
+
+
+@contextmanager
+def full_disk_named(run_dir: Path) -> Iterator[None]:
+    """Let a failed write of torch.save's, which tells a position alone, tell of the disk."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "inline_container.cc" not in str(error):
+            raise
+        free = decimal(shutil.disk_usage(run_dir).free)
+        raise OSError(
+            f"{run_dir} could not take a checkpoint's shards; the disk has {free} left. Make room, "
+            "or set checkpoint.output_dir or a smaller checkpoint.keep_last, and add --resume"
+        ) from error
 
 
 def joined_masters(step: Path) -> Mapping[str, Callable[[], Tensor]]:

@@ -21,7 +21,12 @@ from model.transformer import Transformer
 from training.backends import Result, full_shape, trained_parameters
 from training.optim import make_optimizer
 from training.ranks import Ranks
-from training.shards import SHARDS_FILE, known_classes_only, refuse_foreign_pickles
+from training.shards import (
+    SHARDS_FILE,
+    full_disk_named,
+    known_classes_only,
+    refuse_foreign_pickles,
+)
 from training.zero_config import zero_stage
 
 if TYPE_CHECKING:
@@ -137,9 +142,13 @@ class DeepSpeedBackend:
         if self.rank == 0:
             text = json.dumps(self._sharding(), indent=2) + "\n"
             (directory / SHARDS_FILE).write_text(text, encoding="utf-8")
-        self.engine.save_checkpoint(
-            str(directory.parent), directory.name, save_latest=False, exclude_frozen_parameters=True
-        )
+        with full_disk_named(directory.parent):
+            self.engine.save_checkpoint(
+                str(directory.parent),
+                directory.name,
+                save_latest=False,
+                exclude_frozen_parameters=True,
+            )
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote: exactly from as many ranks, resharded from others."""
@@ -170,7 +179,8 @@ class DeepSpeedBackend:
 
     def _load_resharded(self, directory: Path) -> None:
         """Load shards of another number of ranks through DeepSpeed's universal checkpoint."""
-        whole = directory.with_name(f".{directory.name}.universal")
+        # In a folder of its own: DeepSpeed writes a `latest_universal` beside it.
+        whole = directory.with_name(f".{directory.name}.universal") / directory.name
         self.on_first_rank(lambda: _convert_to_universal(directory, whole, self.stage))
         try:
             self.engine._config.load_universal_checkpoint = True
@@ -178,7 +188,7 @@ class DeepSpeedBackend:
         finally:
             self.engine._config.load_universal_checkpoint = False
             dist.barrier()
-            self.on_first_rank(lambda: shutil.rmtree(whole, ignore_errors=True))
+            self.on_first_rank(lambda: shutil.rmtree(whole.parent, ignore_errors=True))
 
     def _sharding(self) -> dict[str, int]:
         return {"ranks": self.world_size, "zero_stage": self.stage}
@@ -197,7 +207,8 @@ class DeepSpeedBackend:
 
 def _convert_to_universal(shards: Path, whole: Path, stage: int) -> None:
     """Write what `shards` hold as one file a tensor, with DeepSpeed's own converter."""
-    shutil.rmtree(whole, ignore_errors=True)
+    shutil.rmtree(whole.parent, ignore_errors=True)
+    whole.parent.mkdir()
     command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal"]
     command += ["--input_folder", str(shards), "--output_folder", str(whole)]
     if stage < 3:

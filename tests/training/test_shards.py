@@ -15,7 +15,13 @@ from torch.serialization import get_safe_globals
 from zero_runs import Kind, ShardedRuns
 
 from storage.manifest import write_manifest
-from training.shards import RESTRICT, joined_masters, known_classes_only, refuse_foreign_pickles
+from training.shards import (
+    RESTRICT,
+    full_disk_named,
+    joined_masters,
+    known_classes_only,
+    refuse_foreign_pickles,
+)
 
 SHARD = "zero_pp_rank_0_mp_rank_00_optim_states.pt"
 
@@ -142,3 +148,14 @@ def test_resuming_refuses_a_foreign_pickle_before_deepspeed_reads_it(
     assert f"{SHARD} names posix.system" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "was-here").exists()
+
+
+def test_a_disk_too_full_for_shards_is_named(tmp_path: Path) -> None:
+    message = rf"{tmp_path} could not take .* left\. Make room"
+    with pytest.raises(OSError, match=message), full_disk_named(tmp_path):
+        torch.save(torch.zeros(100_000), "/dev/full")
+
+
+def test_other_errors_while_shards_are_written_stay_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="peer reset"), full_disk_named(tmp_path):
+        raise RuntimeError("peer reset")
