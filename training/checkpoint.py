@@ -189,6 +189,9 @@ class Checkpoints:
             self.lora.write(self.run_dir)
         older = [path for path in self.steps() if _number(path) <= _number(newest)]
         for path in older[: -self.keep_last]:
+            path.rename(path.with_name(f".{path.name}.removed"))
+        # Also what a process that was killed here had begun to remove.
+        for path in self.run_dir.glob(".step-*.removed"):
             shutil.rmtree(path)
 
     def _refuse_other_base(self, path: Path) -> None:

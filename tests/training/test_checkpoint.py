@@ -116,6 +116,32 @@ def test_a_damaged_checkpoint_neither_stops_the_run_nor_counts_as_one_of_the_las
     assert damaged_files(config.run_dir / "step-000008") == []
 
 
+def test_what_a_killed_run_had_begun_to_remove_has_lost_its_name_and_goes_with_the_next_save(
+    settings: Settings, train_run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    remove = shutil.rmtree
+
+    def begin_to_remove(path: Path, ignore_errors: bool = False) -> None:
+        if path.suffix == ".partial":
+            return remove(path, ignore_errors)
+        (path / "state.safetensors").unlink()
+        raise Killed
+
+    config = settings(checkpoint__keep_last=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.checkpoint.shutil.rmtree", begin_to_remove)
+        with pytest.raises(Killed):
+            train_run(config)
+    steps = list(config.run_dir.glob("step-*"))
+    assert steps and all(damaged_files(step) == [] for step in steps)
+    train_run(config, resume=True)
+    assert names(config) == ["best", "final", "step-000006"]
+    assert not list(config.run_dir.glob(".*"))
+
+
 def test_what_a_user_renamed_is_neither_resumed_from_nor_removed(
     settings: Settings, train_run: Train
 ) -> None:
