@@ -195,8 +195,9 @@ def _lay_over(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a flag's value as a file would hold it: `null` is none."""
-    return None if value == "null" else value
+    """Return a flag's value as a file would hold it: `null` is none, `true` is no text."""
+    words = {"null": None, "true": True, "false": False}
+    return words.get(value, value) if isinstance(value, str) else value
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -36,6 +36,14 @@ def test_null_is_none_in_a_flag_too(file: Path) -> None:
     assert (config.lora, config.validation.every) == (None, None)
 
 
+def test_true_and_false_are_no_text_in_a_flag_either(file: Path) -> None:
+    flags = {"deepspeed_config.dump_state": "false", "deepspeed_config.bf16.enabled": "true"}
+    assert read_config(file, flags).deepspeed_config == {
+        "dump_state": False,
+        "bf16": {"enabled": True},
+    }
+
+
 def test_a_flag_with_one_target_or_a_number_for_a_name_is_understood(file: Path) -> None:
     config = read_config(file, {"lora.targets": "wq", "name": 2026})
     assert (config.lora.targets, config.name) == (("wq",), "2026")
