@@ -1,9 +1,9 @@
 """Initial weights of a small model that already copies: an induction circuit, written by hand.
 
 Training finds this circuit by itself, but a small model needs millions of tokens for it. Heads of
-layer 0 attend to the token before and note it beside the token's own
-embedding. Heads of layer 1 look for places whose note equals the present token, and copy what
-stands there: A B ... A is continued by B.
+layer 0 attend to the token before and note it beside the token's own embedding. Heads of layer 1
+look for places whose note equals the present token, and copy what stands there: A B ... A is
+continued by B.
 
 Shapes: D width, E head_dim, V vocabulary. Rotary pairs of a head turn by falling frequencies: the
 first ones tell neighbours apart, the last ones hardly turn and compare contents.
