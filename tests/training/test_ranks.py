@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,10 +65,15 @@ LONG: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def killed(workspace: Workspace) -> Iterator[tuple[int, float, str]]:
+def killed(workspace: Workspace) -> tuple[int, float, str]:
     """A run of 60 steps whose rank 1 is killed at work: exit code, seconds to the end, errors."""
-    file = workspace.config_file(name="killed", **LONG)
-    command = launch_command(2, "ds_finetune.py", "--config-file", file)
+    return kill(workspace, "killed", victim=1, ranks=2)
+
+
+def kill(workspace: Workspace, name: str, victim: int, ranks: int) -> tuple[int, float, str]:
+    """Start a run, kill one of its ranks at work, and wait for the end."""
+    file = workspace.config_file(name=name, **LONG)
+    command = launch_command(ranks, "ds_finetune.py", "--config-file", file)
     job = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -79,16 +83,16 @@ def killed(workspace: Workspace) -> Iterator[tuple[int, float, str]]:
         text=True,
     )
     try:
-        wait_for(lambda: (workspace.run_dir("killed") / "step-000004").is_dir(), job)
-        [rank_1] = [
+        wait_for(lambda: (workspace.run_dir(name) / "step-000004").is_dir(), job)
+        [process] = [
             process
             for process in psutil.Process(job.pid).children(recursive=True)
-            if {"ds_finetune.py", "--local_rank=1"} <= set(process.cmdline())
+            if {"ds_finetune.py", f"--local_rank={victim}"} <= set(process.cmdline())
         ]
-        rank_1.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
         start = time.monotonic()
         _, stderr = job.communicate(timeout=60)
-        yield job.returncode, time.monotonic() - start, stderr
+        return job.returncode, time.monotonic() - start, stderr
     finally:
         job.kill()
 
@@ -106,6 +110,15 @@ def test_a_killed_rank_ends_the_job_and_is_named(killed: tuple[int, float, str])
     assert seconds < 60
     [said] = [line for line in stderr.splitlines() if line.startswith("error: ")]
     assert "rank 1 (process " in said and "died" in said and "--resume" in said
+
+
+def test_the_end_of_rank_0_is_told_once_by_those_left_and_nothing_else_is(
+    workspace: Workspace,
+) -> None:
+    code, _, stderr = kill(workspace, "first", victim=0, ranks=3)
+    assert code != 0
+    [said] = stderr.splitlines()
+    assert said.startswith("error: rank 0 (process ") and "--resume" in said
 
 
 def test_a_killed_run_goes_on_with_as_many_ranks_as_if_nothing_had_been(
