@@ -66,6 +66,25 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep a directory for this process; FileExistsError where another one keeps it."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            _lock(handle)
+        except BlockingIOError:
+            raise FileExistsError(
+                f"{directory} is being written by another process; wait for it, or choose another "
+                "name"
+            ) from None
+        except OSError:
+            pass  # a network file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
 def refuse_foreign_directory(path: Path | str, kind: str) -> None:
     """Raise FileExistsError unless `path` is absent, empty, or an earlier output of this `kind`."""
     path = Path(path)

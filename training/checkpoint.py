@@ -164,12 +164,12 @@ class Checkpoints:
         # The masters are float32; a whole model is written in the dtype it was asked for.
         dtype = DTYPES["float32" if self.lora else self.config["model"]["dtype"]]
         file = partial / (ADAPTER_FILE if self.lora else WEIGHTS_FILE)
-        tensors = ((name, tensor.to("cpu", dtype)) for name, tensor in backend.trained_state())
+        gathered = backend.trained_state()
         if backend.rank == 0:
             layout = {name: (tuple(shape), dtype) for name, shape in backend.trained.items()}
-            write_safetensors(file, layout, tensors)
+            write_safetensors(file, layout, ((n, t.to("cpu", dtype)) for n, t in gathered))
         else:
-            deque(tensors, maxlen=0)
+            deque(gathered, maxlen=0)
 
     def _write_records(self, partial: Path, progress: Progress) -> None:
         if self.lora:

@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -20,6 +22,9 @@ from console.command import PATIENCE, RankError, one_line
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 START = "deepspeed --num_gpus=8 ds_finetune.py"
+# A save of all weights and moments of a 70B model is about 1 TB to hash.
+TIMEOUT_MINUTES = 60
+LAUNCHERS = {"deepspeed", "deepspeed.launcher.launch", "torchrun", "torch.distributed.run"}
 # Counts that all ranks share: how many failed, and how many have left after a failure.
 FAILED, LEFT = "failed", "left"
 
@@ -41,6 +46,7 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
     number, unless all failed alike.
     """
     ranks = _join(_find_device(device_name))
+    _end_with_the_launcher()
     processes, store = _processes(), dist.distributed_c10d._get_default_store()
     failed = True
     try:
@@ -93,7 +99,7 @@ def _join(device: torch.device) -> Ranks:
         # processes leave in /dev/shm is never removed; gloo needs neither.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     try:
-        deepspeed.init_distributed("gloo" if device.type == "cpu" else "nccl")
+        deepspeed.init_distributed("gloo" if device.type == "cpu" else "nccl", timeout=_timeout())
     except (dist.DistNetworkError, dist.DistStoreError) as error:
         address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
         if "EADDRINUSE" not in str(error):
@@ -107,6 +113,41 @@ def _join(device: torch.device) -> Ranks:
             f"deepspeed --master_port {int(port) + 1} ... (torchrun has the same flag)"
         ) from None
     return Ranks(dist.get_rank(), dist.get_world_size(), device)
+
+
+def _timeout() -> timedelta:
+    """Return how long a rank waits for the others: rank 0 alone hashes what a save wrote."""
+    return timedelta(minutes=float(os.environ.get("DEEPSPEED_TIMEOUT", TIMEOUT_MINUTES)))
+
+
+def _end_with_the_launcher() -> None:
+    """Send this process SIGTERM, which saves and ends the run, once a launcher above it is gone."""
+    launchers, above = [], os.getppid()
+    while above > 1 and _command(above) & LAUNCHERS:
+        launchers.append(above)
+        above = _parent(above)
+
+    def watch() -> None:
+        while all(_lives(process) for process in launchers):
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if launchers:
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _command(process: int) -> set[str]:
+    """Return the words of a process's command line, without the folders of its programs."""
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return set()
+    return {word.rpartition("/")[2] for word in words}
+
+
+def _parent(process: int) -> int:
+    state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    return int(state.rpartition(")")[2].split()[1])
 
 
 def _processes() -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from model.config import ModelConfig
 from model.directory import TOKENIZER_FILE, load_model, resolve_directory
 from model.lora import add_lora
 from model.transformer import Transformer
+from storage.atomic import held
 from storage.manifest import sha256_of_file
 from training.backends import Backend
 from training.checkpoint import Checkpoints, Progress
@@ -174,23 +176,25 @@ def train(
         config.validation.max_conversations,
     )
     checkpoints.refuse_unshared(backend)
-    progress = Progress(data=splits.fingerprints)
-    if resume:
-        progress = checkpoints.resume(backend, splits.fingerprints, warn)
-    first = backend.rank == 0
-    report = Report(config, backend, total_steps, progress.step) if first else Silence()
-    run = Run(
-        config=config,
-        batches=batches,
-        validation=lambda: map(partial(make_batch, splits.validation), held_out),
-        rate=partial(learning_rate, total_steps=total_steps, schedule=config.schedule),
-        total_steps=total_steps,
-        checkpoints=checkpoints,
-        report=report,
-        generated=generated,
-    )
-    with report:
-        fit(run, backend, progress)
+    with ExitStack() as alone:
+        backend.on_first_rank(lambda: alone.enter_context(held(config.run_dir)))
+        progress = Progress(data=splits.fingerprints)
+        if resume:
+            progress = checkpoints.resume(backend, splits.fingerprints, warn)
+        first = backend.rank == 0
+        report = Report(config, backend, total_steps, progress.step) if first else Silence()
+        run = Run(
+            config=config,
+            batches=batches,
+            validation=lambda: map(partial(make_batch, splits.validation), held_out),
+            rate=partial(learning_rate, total_steps=total_steps, schedule=config.schedule),
+            total_steps=total_steps,
+            checkpoints=checkpoints,
+            report=report,
+            generated=generated,
+        )
+        with report:
+            fit(run, backend, progress)
 
 
 def say_what_is_next(config: Config) -> None:

@@ -31,11 +31,7 @@ DERIVED = {
 # What goes to DeepSpeed as it is; everything else would have no effect here, or the wrong one.
 PASSED_ON = {
     "zero_optimization",
-    "communication_data_type",
     "data_types",
-    "prescale_gradients",
-    "gradient_predivide_factor",
-    "disable_allgather",
     "aio",
     "steps_per_print",
     "wall_clock_breakdown",
@@ -192,8 +188,17 @@ def _refuse_impossible(zero: Mapping[str, Any], config: Config) -> None:
             "DeepSpeed takes an optimizer step without a gradient before the first, so the numbers "
             "differ; use stage 1, or model.dtype 'float32'"
         )
-    if stage < 3 and "offload_param" in zero:
+    if stage == 0 and _offloads(zero, "offload_optimizer"):
+        raise ValueError(
+            f"{SECTION}.zero_optimization.offload_optimizer has no effect at stage 0; use stage 1 "
+            "or more, or remove it"
+        )
+    if stage < 3 and _offloads(zero, "offload_param"):
         raise ValueError(
             f"{SECTION}.zero_optimization.offload_param needs stage 3, found {stage}; set the "
             "stage to 3, or keep offload_optimizer alone"
         )
+
+
+def _offloads(zero: Mapping[str, Any], key: str) -> bool:
+    return isinstance(zero.get(key), Mapping) and zero[key].get("device", "none") != "none"

@@ -225,3 +225,25 @@ def test_without_a_launcher_the_command_is_told(workspace: Workspace) -> None:
     assert done.returncode == 1
     [said] = errors(done)
     assert "RANK is not set" in said and "deepspeed --num_gpus=8 ds_finetune.py" in said
+
+
+def test_the_end_of_the_launcher_saves_and_ends_the_ranks(workspace: Workspace) -> None:
+    """SIGTERM ends the command a user started at once; what it started must not train on."""
+    longer = {**LONG, "training__max_steps": 600, "training__epochs": 200, "checkpoint__every": 500}
+    file = workspace.config_file(name="left", **longer)
+    command = launch_command(2, "ds_finetune.py", "--config-file", file)
+    # Files and not pipes: the ranks outlive the launcher, and would hold a pipe open.
+    with (workspace.path / "left.out").open("w") as out:
+        job = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=out, stderr=out)
+        metrics = workspace.path / "logs" / "left" / "metrics.jsonl"
+        wait_for(lambda: metrics.is_file() and metrics.read_text().count("\n") > 2, job)
+        ranks = [
+            p for p in psutil.Process(job.pid).children(True) if "ds_finetune.py" in p.cmdline()
+        ]
+        job.terminate()
+        job.wait(timeout=60)
+        _, alive = psutil.wait_procs(ranks, timeout=60)
+    assert alive == []
+    assert "stopped by SIGTERM and saved after step" in (workspace.path / "left.out").read_text()
+    [step] = workspace.run_dir("left").glob("step-*")
+    assert damaged_files(step) == []

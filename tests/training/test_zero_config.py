@@ -135,6 +135,10 @@ def test_a_contradiction_names_both_keys(
             "offload_param needs stage 3, found 2",
         ),
         (
+            {"zero_optimization": {"stage": 0, "offload_optimizer": {"device": "cpu"}}},
+            "offload_optimizer has no effect at stage 0",
+        ),
+        (
             {"optimizer": {"params": {"momentum": 0.9}}},
             r"optimizer\.params\.momentum has no effect",
         ),
