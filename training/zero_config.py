@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from training.config import Config
 
 SECTION = "deepspeed_config"
@@ -60,6 +62,7 @@ def engine_config(config: Config, world_size: int) -> dict[str, Any]:
     _refuse_other_batches(given, config, world_size)
     zero = {"stage": DEFAULT_STAGE, **given.get("zero_optimization", {})}
     _refuse_impossible(zero, config)
+    _refuse_unreadable(zero)
     # Micro-batches are packed by tokens, and the loop says which is the last of a step; DeepSpeed
     # is to count none and to divide by nothing.
     return {
@@ -198,6 +201,26 @@ def _refuse_impossible(zero: Mapping[str, Any], config: Config) -> None:
             f"{SECTION}.zero_optimization.offload_param needs stage 3, found {stage}; set the "
             "stage to 3, or keep offload_optimizer alone"
         )
+
+
+def _refuse_unreadable(zero: Mapping[str, Any]) -> None:
+    """Raise ValueError, with the key and the nearest known one, for what DeepSpeed cannot read."""
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    try:
+        DeepSpeedZeroConfig(**zero)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, ("zero_optimization", *problem["loc"])))
+        hint = ""
+        if problem["type"] == "extra_forbidden":
+            fields = DeepSpeedZeroConfig.model_fields
+            known = [*fields, *(field.alias for field in fields.values() if field.alias)]
+            near = difflib.get_close_matches(str(problem["loc"][-1]), [*known, "device"], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"{SECTION}.{where} is {problem['input']!r}: DeepSpeed says {problem['msg']}{hint}"
+        ) from None
 
 
 def _offloads(zero: Mapping[str, Any], key: str) -> bool:

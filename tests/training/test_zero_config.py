@@ -135,6 +135,18 @@ def test_a_contradiction_names_both_keys(
             "offload_param needs stage 3, found 2",
         ),
         (
+            {"zero_optimization": {"stage": 2, "overlap_com": True}},
+            r"zero_optimization\.overlap_com is True.*did you mean 'overlap_comm'",
+        ),
+        (
+            {"zero_optimization": {"stage": 2, "offload_optimizer": {"devise": "cpu"}}},
+            r"zero_optimization\.offload_optimizer\.devise is 'cpu'.*'device'",
+        ),
+        (
+            {"zero_optimization": {"stage": 2, "reduce_bucket_size": "big"}},
+            r"zero_optimization\.reduce_bucket_size is 'big'",
+        ),
+        (
             {"zero_optimization": {"stage": 0, "offload_optimizer": {"device": "cpu"}}},
             "offload_optimizer has no effect at stage 0",
         ),
