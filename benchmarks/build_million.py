@@ -130,7 +130,7 @@ def measure(what: str, command: Sequence[str], rows: int) -> Measurement:
         raise ValueError(f"{what} ended with exit code {child.returncode}, wanted 0")
     now = os.times()
     cpu = now.children_user + now.children_system - spent.children_user - spent.children_system
-    return Measurement(what, rows, round(time.monotonic() - started, 1), round(cpu, 1), peak)
+    return Measurement(what, rows, round(time.monotonic() - started, 1), round(cpu, 2), peak)
 
 
 def family(process: int) -> list[int]:

@@ -25,7 +25,7 @@ def test_generated_rows_are_glaive_rows_that_cleaning_keeps(tmp_path: Path) -> N
 
 
 def test_the_memory_and_time_of_all_processes_are_counted() -> None:
-    grandchild = "x = bytearray(60_000_000); import time; time.sleep(0.8)"
+    grandchild = "x = bytearray(60_000_000); sum(range(10_000_000)); import time; time.sleep(0.8)"
     work = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
     found = measure("nothing", [sys.executable, "-c", work], rows=7)
     assert found.peak_pss_bytes > 60_000_000
