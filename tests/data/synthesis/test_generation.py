@@ -54,7 +54,7 @@ def test_a_conversation_is_the_same_after_writing_and_reading(
 ) -> None:
     file = tmp_path / "some.jsonl"
     file.write_text("".join(map(json_line, conversations[:50])), encoding="utf-8")
-    for read, written in zip(read_conversations(file), conversations, strict=False):
+    for read, written in zip(read_conversations(file), conversations[:50], strict=True):
         assert (read.id, read.messages, read.tools) == (written.id, written.messages, written.tools)
         assert read.source == "synthetic"
 
