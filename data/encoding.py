@@ -132,17 +132,17 @@ class _Encoder:
         if times == 0:
             self.counts["not_drawn"] += 1
             return []
-        tokens = self._tokens(conversation)
+        encoded = self._encoded(conversation)
         where = self._place(conversation, content)
-        return self._counted(conversation, tokens, where, times) if tokens else []
+        return self._counted(*encoded, where, times) if encoded else []
 
     def _place(self, conversation: Conversation, content: str) -> float:
         if self.job.places_file is None:
             return place(content)
         return place_by_tools(conversation, load_places(self.job.places_file))
 
-    def _tokens(self, conversation: Conversation) -> Tokens | None:
-        """Return ids and mask, or None when there is nothing to train on or too much."""
+    def _encoded(self, conversation: Conversation) -> tuple[Conversation, Tokens] | None:
+        """Return what fits and its tokens; None when there is nothing to train on or too much."""
         if unreadable := unreadable_turns(conversation, self.format):
             raise ValueError(f"{unreadable[0]}; reword that turn or leave the row out")
         tokens = self._rendered(conversation)
@@ -151,9 +151,11 @@ class _Encoder:
             return None
         if len(tokens.ids) > self.job.max_seq_len:
             return self._fitted(conversation, len(tokens.ids))
-        return tokens
+        return conversation, tokens
 
-    def _fitted(self, conversation: Conversation, length: int) -> Tokens | None:
+    def _fitted(
+        self, conversation: Conversation, length: int
+    ) -> tuple[Conversation, Tokens] | None:
         fitted = without_spare_tools(
             conversation,
             self.format,
@@ -174,7 +176,7 @@ class _Encoder:
                 "tokens": len(tokens.ids),
             }
         )
-        return tokens
+        return fitted, tokens
 
     def _rendered(self, conversation: Conversation) -> Tokens:
         return tokenize(render(conversation, self.format), self.tokenizer)
@@ -189,10 +191,17 @@ class _Encoder:
         tally.sources[source] = tally.sources.get(source, 0) + times
         tally.least, tally.greatest = min(tally.least, place), max(tally.greatest, place)
         self.counts[split] += times
-        origin = Origin(conversation.id, source, conversation.sha256)
+        kept = _content(conversation) if split == "validation" else None
+        origin = Origin(conversation.id, source, conversation.sha256, kept)
         ids = np.array(tokens.ids, dtype=np.uint32)
         trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
         return [Sample(ids, trained, split, origin)] * times
+
+
+def _content(conversation: Conversation) -> dict[str, Any]:
+    """Return tools and messages as JSON; the provenance stands beside them."""
+    record = conversation.to_record()
+    return {"tools": record["tools"], "messages": record["messages"]}
 
 
 def place(content: str) -> float:

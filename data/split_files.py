@@ -27,11 +27,16 @@ _HASHED = ("tokens", "trained", "offsets")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a conversation came from: its id, its source and the sha256 of its raw row."""
+    """Where a conversation came from: its id, its source and the sha256 of its raw row.
+
+    conversation: What is held out also as it was before it became tokens, its tools and messages
+        as JSON: replies to it can be judged where the file it came from is not at hand.
+    """
 
     id: str = ""
     source: str = ""
     sha256: str = ""
+    conversation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,9 @@ def _are_sound(
 
 
 def _origin_line(origin: Origin) -> bytes:
-    return json.dumps(vars(origin), ensure_ascii=False).encode() + b"\n"
+    known = {name: value for name, value in vars(origin).items() if value is not None}
+    # Half a surrogate pair in a text would be no UTF-8; escaped it is read back as it was.
+    return json.dumps(known, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _check(origin: Origin, tokens: np.ndarray, trained: np.ndarray, vocab_size: int) -> None:

@@ -6,7 +6,7 @@
     train.offsets.bin         int64, one more than there are conversations
     train.origins.jsonl       id, source and sha256 of each conversation
     train.origins.offsets.bin int64, where each of those lines begins
-    validation.*              likewise
+    validation.*              likewise; its origins hold the conversations themselves, too
 
 Fingerprint of a split: sha256 over the sha256s of its tokens, mask and offsets.
 """
@@ -120,6 +120,12 @@ class TokenizedDataset:
         with self._file("origins").open("rb") as stream:
             stream.seek(start)
             return Origin(**json.loads(stream.read(end - start)))
+
+    def origins(self) -> Iterator[Origin]:
+        """Yield where each conversation came from, in order, reading the file once."""
+        with self._file("origins").open("rb") as stream:
+            for line in stream:
+                yield Origin(**json.loads(line))
 
     def _span(self, index: int) -> slice:
         if not 0 <= index < len(self):

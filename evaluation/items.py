@@ -79,8 +79,7 @@ def _held_out(dataset_dir: str | None) -> Collection[str] | None:
     """Return the sha256s of the conversations that a tokenised dataset keeps for validation."""
     if dataset_dir is None:
         return None
-    split = TokenizedDataset.open(dataset_dir, "validation")
-    return {split.origin(index).sha256 for index in range(len(split))}
+    return {origin.sha256 for origin in TokenizedDataset.open(dataset_dir, "validation").origins()}
 
 
 def conversation_items(path: Path | str, only: Collection[str] | None = None) -> Iterator[Item]:

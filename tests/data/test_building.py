@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats import find_format, render
+from chat.formats import find_format, render, tokenize
 from chat.tokenizer import load_tokenizer
 from data import building, mixture, parallel
 from data.building import Settings, build_dataset
@@ -86,6 +86,26 @@ def test_every_conversation_is_in_one_split_and_decodes_to_its_rendered_text(
             )
             assert origin.sha256 == f"{number:064x}"
     assert sorted(found) == list(range(40))
+
+
+def test_what_is_held_out_is_also_kept_as_the_conversation_that_its_tokens_say(
+    source: Path, tokenizer_file: Path
+) -> None:
+    rows = [conversation(number) for number in range(40)]
+    spare = Tool("spare", "word " * 100)
+    write_conversations(source, [replace(row, tools=(ADD, spare)) for row in rows])
+    build(source, tokenizer_file, val_ratio=0.3, max_seq_len=1300)
+    tokenizer = load_tokenizer(tokenizer_file)
+    train, held_out = (TokenizedDataset.open(source.parent / "d", split) for split in SPLITS)
+    assert all(origin.conversation is None for origin in train.origins())
+    for index, origin in enumerate(held_out.origins()):
+        assert origin == held_out.origin(index)
+        kept = Conversation.from_record(origin.conversation)
+        original = conversation(int(origin.id.removeprefix("row-")))
+        assert (kept.messages, kept.tools) == (original.messages, original.tools)
+        assert tokenize(render(kept, find_format("llama3")), tokenizer).ids == (
+            held_out.tokens(index).tolist()
+        )
 
 
 def test_the_description_says_what_the_dataset_was_made_of(
