@@ -1,31 +1,15 @@
 """The charts of an inspection as rows of a label and a number, for a terminal and for a page."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from console.charts import Bar, Chart
 from data.inspection import Statistics
 
 # Bars a chart has at most; a tail is summed up in the last one.
 BARS = 16
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar; `note` stands behind it."""
-
-    label: str
-    value: float
-    note: str
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Bars under a title."""
-
-    title: str
-    bars: tuple[Bar, ...]
 
 
 def charts(figures: Statistics) -> list[Chart]:

@@ -6,7 +6,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from data.charts import Chart, charts
+from console.charts import Chart
+from data.charts import charts
 from data.inspection import Packing, Statistics
 from data.masks import View
 

@@ -1,0 +1,25 @@
+"""A page: whatever its texts say, they are shown and nothing else."""
+
+from page_parser import read_page
+
+from console.page import document, shown, table
+
+HOSTILE = "</pre></style><script>alert(1)</script><img src=x onerror=alert(1)>\x00\x1b[31m"
+
+
+def test_every_text_is_shown_and_none_is_obeyed() -> None:
+    page = read_page(document(HOSTILE, [table([HOSTILE], [[HOSTILE]]), shown(HOSTILE)]))
+    assert not {"script", "img"} & set(page.tags)
+    assert page.text.count("<script>alert(1)</script>") == 5
+    assert "\x1b" not in page.text and "␛[31m" in page.text and "␀" in page.text
+
+
+def test_lines_and_tabs_stay() -> None:
+    assert shown("a\n\tb") == "a\n\tb"
+
+
+def test_a_browser_is_told_to_load_and_run_nothing() -> None:
+    text = document("x", [])
+    assert "default-src 'none'" in text
+    assert 'name="viewport"' in text and "prefers-color-scheme: dark" in text
+    assert "url(" not in text and "@import" not in text
