@@ -95,8 +95,13 @@ def conversation_items(path: Path | str, only: Collection[str] | None = None) ->
         if conversation.id in seen:
             raise ValueError(f"{path} has the conversation {conversation.id} twice")
         seen.add(conversation.id)
-        for index in _turns(conversation.messages):
-            yield _turn_item(conversation, index)
+        yield from turn_items(conversation)
+
+
+def turn_items(conversation: Conversation) -> Iterator[Item]:
+    """Yield an item for each assistant's turn that answers a user or a tool's result."""
+    for index in _turns(conversation.messages):
+        yield _turn_item(conversation, index)
 
 
 def _turns(messages: tuple[Message, ...]) -> Iterator[int]:

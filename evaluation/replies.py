@@ -20,6 +20,14 @@ class Answer:
     whole: bool
 
 
+def read_answer(
+    tokens: Sequence[int], whole: bool, tokenizer: Tokenizer, format: ChatFormat
+) -> Answer:
+    """Return the answer that generated tokens, without the stop token, say."""
+    text = tokenizer.decode(tokens)
+    return Answer(text, parse_reply(text, format), whole)
+
+
 @dataclass(frozen=True)
 class Speaker:
     """A model with the tokenizer and the chat format it was trained with."""
@@ -47,9 +55,8 @@ class Speaker:
         turn = 0
         decoding = replace(decoding, stop_ids=stops)
         for row, completion in complete(self.model, prompts, decoding, constraint=constraint):
-            text = self.tokenizer.decode(completion.tokens)
             whole = completion.stop is not None
-            ready[row] = Answer(text, parse_reply(text, self.format), whole)
+            ready[row] = read_answer(completion.tokens, whole, self.tokenizer, self.format)
             while turn in ready:
                 yield turn, ready.pop(turn)
                 turn += 1

@@ -49,6 +49,17 @@ class Judged:
             "text": self.answer.text,
         }
 
+    def lines(self) -> Iterator[str]:
+        """Yield for people to read what was asked, wanted and found, and what is wrong with it."""
+        yield from conversation_lines(self.item.conversation)
+        yield "wanted:"
+        expected = self.item.expected
+        lines = expected if isinstance(expected, list) else [expected]
+        yield from (f"  {_shown(line)}" for line in lines)
+        yield "found:"
+        yield from _found_lines(self.answer)
+        yield from (f"because: {reason}" for reason in self.verdict.reasons)
+
 
 @dataclass(frozen=True)
 class Results:
@@ -93,14 +104,7 @@ class Results:
         yield f"{len(self.failures)} of {len(self.judged)} answers are wrong"
         for each in self.failures:
             yield from ("", f"== {each.item.id} ({each.item.category})")
-            yield from conversation_lines(each.item.conversation)
-            yield "wanted:"
-            expected = each.item.expected
-            lines = expected if isinstance(expected, list) else [expected]
-            yield from (f"  {_shown(line)}" for line in lines)
-            yield "found:"
-            yield from _found_lines(each.answer)
-            yield from (f"because: {reason}" for reason in each.verdict.reasons)
+            yield from each.lines()
 
 
 def judge_all(

@@ -60,6 +60,11 @@ SHARES: Mapping[str, Callable[[Verdict], bool | None]] = {
     "irrelevance": lambda verdict: None if verdict.should_call else verdict.correct,
     "json_equal": lambda verdict: verdict.json_equal,
 }
+# What is counted over the arguments of all verdicts together: how many are right, of how many.
+POOLED: Mapping[str, Callable[[Verdict], tuple[int, int]]] = {
+    "argument_precision": lambda verdict: (verdict.arguments_right, verdict.arguments_found),
+    "argument_recall": lambda verdict: (verdict.arguments_right, verdict.arguments_wanted),
+}
 MEANINGS: Mapping[str, str] = {
     "correct": "right as a whole",
     "call_or_not": "a call where one is wanted, none elsewhere",
@@ -86,22 +91,24 @@ def summarise(verdicts: Sequence[Verdict], categories: Sequence[str] = ()) -> Su
 def figures(verdicts: Sequence[Verdict]) -> Figures:
     """Return every figure for which some verdict counts, in the order of MEANINGS."""
     found: dict[str, Figure] = {}
-    for name, ask in SHARES.items():
-        answers = [answer for each in verdicts if (answer := ask(each)) is not None]
-        if answers:
-            found[name] = share(sum(answers), len(answers))
-    for name, of in (("argument_precision", _found), ("argument_recall", _wanted)):
-        if any(counts := [of(each) for each in verdicts]):
-            found[name] = pooled_share([each.arguments_right for each in verdicts], counts)
-    return {name: found[name] for name in MEANINGS if name in found}
+    for name in MEANINGS:
+        counts = [count(name, each) for each in verdicts]
+        hits, counted = [hit for hit, _ in counts], [of for _, of in counts]
+        if any(counted):
+            pooled = name in POOLED
+            found[name] = pooled_share(hits, counted) if pooled else share(sum(hits), sum(counted))
+    return found
 
 
-def _found(verdict: Verdict) -> int:
-    return verdict.arguments_found
+def count(name: str, verdict: Verdict) -> tuple[int, int]:
+    """Return what a verdict adds to a figure: its hits, and of how many; 0 of 0 where none arises.
 
-
-def _wanted(verdict: Verdict) -> int:
-    return verdict.arguments_wanted
+    The figure of many verdicts is the sum of the first by the sum of the second.
+    """
+    if name in POOLED:
+        return POOLED[name](verdict)
+    answer = SHARES[name](verdict)
+    return (0, 0) if answer is None else (int(answer), 1)
 
 
 def share(hits: int, count: int) -> Figure:
