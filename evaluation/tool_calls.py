@@ -9,7 +9,7 @@ count: they are paired so that most calls, then most arguments, are right.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from chat.conversation import Tool, ToolCall
@@ -34,6 +34,17 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Argument:
+    """One argument of a call that was wanted or made, and whether it is right where it is both."""
+
+    function: str
+    name: str
+    wanted: bool
+    found: bool
+    right: bool = False
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What is right about one reply; None where a question does not arise.
 
@@ -43,7 +54,7 @@ class Verdict:
     names_right: Whether the calls, in any order, are of the functions wanted.
     exact_match: Whether the calls, in any order, are the ones wanted.
     json_equal: Whether the calls are the same JSON in the same order, 5 not being 5.0.
-    arguments_*: How many arguments are wanted, were found, and are right.
+    arguments: Every argument that is wanted or was found, but none of calls that were not read.
     """
 
     correct: bool
@@ -55,15 +66,28 @@ class Verdict:
     exact_match: bool | None = None
     json_equal: bool | None = None
     parallel: bool = False
-    arguments_wanted: int = 0
-    arguments_found: int = 0
-    arguments_right: int = 0
-    reasons: tuple[str, ...] = field(default=())
+    arguments: tuple[Argument, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     @property
     def decided_right(self) -> bool:
         """Whether it called a tool where it should, and none where it should not."""
         return self.called == self.should_call
+
+    @property
+    def arguments_wanted(self) -> int:
+        """How many arguments are wanted."""
+        return sum(each.wanted for each in self.arguments)
+
+    @property
+    def arguments_found(self) -> int:
+        """How many arguments the calls have."""
+        return sum(each.found for each in self.arguments)
+
+    @property
+    def arguments_right(self) -> int:
+        """How many arguments are as wanted."""
+        return sum(each.right for each in self.arguments)
 
 
 def score(
@@ -94,9 +118,7 @@ def score(
         exact_match=pairing.exact,
         json_equal=pairing.json_equal,
         parallel=len(expected) > 1,
-        arguments_wanted=pairing.wanted_arguments,
-        arguments_found=sum(len(call.arguments) for call in calls),
-        arguments_right=pairing.right_arguments,
+        arguments=tuple(pairing.arguments()),
         reasons=unread + tuple(pairing.reasons()) + schema_reasons,
         **facts,
     )
@@ -148,8 +170,15 @@ class _Pairing:
         # One more exact call outweighs all names, one more name all arguments.
         unit = 1 + sum(len(call.arguments) for call in calls)
         gains = [[_gain(each, call, unit, len(calls)) for call in calls] for each in expected]
-        pairs = [(expected[row], calls[column]) for row, column in best_pairs(gains)]
-        self.pairs = [(each, call) for each, call in pairs if each.name == call.name]
+        places = [
+            (row, column)
+            for row, column in best_pairs(gains)
+            if expected[row].name == calls[column].name
+        ]
+        self.pairs = [(expected[row], calls[column]) for row, column in places]
+        rows, columns = {row for row, _ in places}, {column for _, column in places}
+        self.missing = [each for row, each in enumerate(expected) if row not in rows]
+        self.needless = [call for column, call in enumerate(calls) if column not in columns]
         names = Counter(each.name for each in expected)
         self.names_right = names == Counter(call.name for call in calls)
         self.exact = len(self.pairs) == len(expected) == len(calls) and all(
@@ -158,9 +187,18 @@ class _Pairing:
         self.json_equal = len(expected) == len(calls) and all(
             _is_json_equal(*pair) for pair in zip(expected, calls, strict=True)
         )
-        self.right_arguments = sum(len(_right(*pair)) for pair in self.pairs)
-        optional = sum(len(_right(each, call) - each.required) for each, call in self.pairs)
-        self.wanted_arguments = optional + sum(len(each.required) for each in expected)
+
+    def arguments(self) -> Iterator[Argument]:
+        """Yield the arguments of pairs, then of what was wanted or called without a partner."""
+        for each, call in self.pairs:
+            right = _right(each, call)
+            for name in [*call.arguments, *sorted(each.required - call.arguments.keys())]:
+                wanted, found = name in each.required | right, name in call.arguments
+                yield Argument(call.name, name, wanted, found, name in right)
+        for each in self.missing:
+            yield from (Argument(each.name, name, True, False) for name in sorted(each.required))
+        for call in self.needless:
+            yield from (Argument(call.name, name, False, True) for name in call.arguments)
 
     def reasons(self) -> Iterator[str]:
         """Say what is missing, what is too much, and which arguments are wrong."""

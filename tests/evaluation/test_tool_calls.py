@@ -147,3 +147,18 @@ def test_what_may_be_left_out_counts_only_where_it_is_given() -> None:
     wrong = score([lenient], [ToolCall("weather", {"city": "Lyon", "days": 3})])
     assert not wrong.correct
     assert (wrong.arguments_wanted, wrong.arguments_found, wrong.arguments_right) == (1, 2, 1)
+
+
+def test_every_argument_wanted_or_given_is_told_apart() -> None:
+    """The second call of one function has no partner, nor has the time that was wanted."""
+    verdict = score([LYON, TIME], [ToolCall("weather", {"city": "Lyon", "wind": True}), OSLO])
+    told = {(each.name, each.wanted, each.found, each.right) for each in verdict.arguments}
+    assert told == {
+        ("city", True, True, True),
+        ("wind", False, True, False),
+        ("days", True, False, False),
+        ("city", False, True, False),
+        ("days", False, True, False),
+    }
+    twice = score([LYON, LYON], [LYON, LYON])
+    assert twice.correct and twice.arguments_right == twice.arguments_wanted == 4
