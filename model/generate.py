@@ -120,15 +120,62 @@ def stream(
         yield row, token
 
 
-@dataclass
-class _Row:
-    """A prompt under way: what the model has yet to read, and how much may still follow."""
+@dataclass(eq=False)
+class Row:
+    """A prompt under way: what the model has yet to read, and how much may still follow.
+
+    The `batch_size` of its decoding means nothing here.
+    """
 
     index: int
     unread: list[int]
+    decoding: Decoding
     room: int
     draws: random.Random
     constraint: RowConstraint | None = None
+
+    @staticmethod
+    def of(index: int, prompt: list[int], decoding: Decoding) -> "Row":
+        """Return the row of a prompt; ValueError when it leaves no room."""
+        room = decoding.room(index, prompt)
+        return Row(index, prompt, decoding, room, random.Random(f"{decoding.seed}/{index}"))
+
+
+class Batch:
+    """Rows that share forward passes; between two passes some may come and others go.
+
+    There is room for `size` rows of `max_length` positions each, prompt and completion together.
+    """
+
+    def __init__(self, model: Transformer, size: int, max_length: int) -> None:
+        weight = model.tok_embeddings.weight
+        self.rows: list[Row] = []
+        self._model = model
+        self._cache = KVCache(model.config, size, max_length, weight.device, weight.dtype)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more rows can come now."""
+        return len(self.rows) == self._cache.batch_size
+
+    @torch.no_grad()
+    def step(self) -> list[tuple[Row, int, bool]]:
+        """Let every row say a token; return (row, token, whether it ends), and drop those that do.
+
+        The model should be in evaluation mode.
+        """
+        logits = _next_logits(self._model, self._cache, [row.unread for row in self.rows])
+        said = []
+        for row, token in zip(self.rows, _choose_allowed(logits, self.rows), strict=True):
+            row.unread, row.room = [token], row.room - 1
+            said.append((row, token, row.room == 0 or token in row.decoding.stop_ids))
+        self.drop([row for row, _, ended in said if ended])
+        return said
+
+    def drop(self, rows: Collection[Row]) -> None:
+        """Let rows go, between the pass that was and the rows that come before the next one."""
+        order = self._cache.drop([place for place, row in enumerate(self.rows) if row in rows])
+        self.rows = [self.rows[place] for place in order]
 
 
 # Not inference_mode: weights that DeepSpeed gathers in it could not be trained afterwards.
@@ -141,64 +188,63 @@ def _produce(
     constraint: Callable[[int], RowConstraint | None] | None = None,
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (index of the prompt, token, whether the row ends with it)."""
-    rows = [
-        _Row(i, prompt, decoding.room(i, prompt), random.Random(f"{decoding.seed}/{i}"))
-        for i, prompt in enumerate(prompts)
-    ]
+    rows = [Row.of(i, prompt, decoding) for i, prompt in enumerate(prompts)]
+    size = min(len(rows), decoding.batch_size or len(rows))
+    longest = max((len(row.unread) + row.room for row in rows), default=0)
+    batch = Batch(model, size, longest)
     was_training = model.training
     model.eval()
     try:
-        yield from _run(model, rows, decoding, anyone, constraint or (lambda index: None))
+        yield from _run(model, batch, deque(rows), anyone, constraint or (lambda index: None))
     finally:
         model.train(was_training)
 
 
 def _run(
     model: Transformer,
-    rows: list[_Row],
-    decoding: Decoding,
+    batch: Batch,
+    waiting: deque[Row],
     anyone: Callable[[bool], bool],
     constraint: Callable[[int], RowConstraint | None],
 ) -> Iterator[tuple[int, int, bool]]:
     """Run the rows; a finished one leaves the batch at once and the next takes its place."""
-    weight = model.tok_embeddings.weight
-    batch_size = min(len(rows), decoding.batch_size or len(rows))
-    longest = max((len(row.unread) + row.room for row in rows), default=0)
-    cache = KVCache(model.config, batch_size, longest, weight.device, weight.dtype)
-    waiting, active = deque(rows), list[_Row]()
-    while anyone(bool(waiting or active)):
-        if not (waiting or active):
-            _idle(model, cache.keys.device)
+    while anyone(bool(waiting or batch.rows)):
+        if not (waiting or batch.rows):
+            _idle(model)
             continue
-        while waiting and len(active) < batch_size:
-            active.append(waiting.popleft())
-            active[-1].constraint = constraint(active[-1].index)
-        logits = _next_logits(model, cache, [row.unread for row in active])
-        tokens = _choose_allowed(logits, active, decoding)
-        finished = []
-        for place, (row, token) in enumerate(zip(active, tokens, strict=True)):
-            row.unread, row.room = [token], row.room - 1
-            ended = row.room == 0 or token in decoding.stop_ids
-            yield row.index, token, ended
-            finished += [place] * ended
-        active = [active[place] for place in cache.drop(finished)]
+        while waiting and not batch.full:
+            row = waiting.popleft()
+            row.constraint = constraint(row.index)
+            batch.rows.append(row)
+        yield from ((row.index, token, ended) for row, token, ended in batch.step())
 
 
-def _choose_allowed(logits: Tensor, rows: Sequence[_Row], decoding: Decoding) -> list[int]:
+def _choose_allowed(logits: Tensor, rows: Sequence[Row]) -> list[int]:
     """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
     for place, row in enumerate(rows):
         if row.constraint is not None:
             row.constraint.restrict(logits[place], row.room)
     draws = [row.draws.random() for row in rows]
-    how = decoding.temperature, decoding.top_p
-    tokens: list[int] = choose(logits, *how, draws).tolist()
+    tokens = _choose_each(logits, rows, draws)
     for place, row in enumerate(rows):
         while row.constraint is not None and not row.constraint.accept(tokens[place], row.room - 1):
             own = logits[place : place + 1]
             own[0, tokens[place]] = float("-inf")
             row.constraint.restrict(own[0], row.room)
-            tokens[place] = int(choose(own, *how, draws[place : place + 1]))
+            (tokens[place],) = _choose_each(own, [row], draws[place : place + 1])
     return tokens
+
+
+def _choose_each(logits: Tensor, rows: Sequence[Row], draws: Sequence[float]) -> list[int]:
+    """Choose a token for each row of logits [N, V] by its own temperature and top_p."""
+    settings = [(row.decoding.temperature, row.decoding.top_p) for row in rows]
+    if len(set(settings)) == 1:
+        chosen: list[int] = choose(logits, *settings[0], draws).tolist()
+        return chosen
+    return [
+        int(choose(logits[place : place + 1], *settings[place], draws[place : place + 1]))
+        for place in range(len(rows))
+    ]
 
 
 def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]) -> Tensor:
@@ -211,8 +257,9 @@ def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]
     return model(tokens, positions, cache, rows=last)
 
 
-def _idle(model: Transformer, device: torch.device) -> None:
+def _idle(model: Transformer) -> None:
     """Run the model over one token, for the ranks that need this one's part of the weights."""
+    device = model.tok_embeddings.weight.device
     token = torch.zeros(1, dtype=torch.int64, device=device)
     model(token, token, Documents((0, 1), device))
 

@@ -9,7 +9,7 @@ from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
 from model.attention import Documents
-from model.generate import CANDIDATES, Decoding, choose, complete, generate, stream
+from model.generate import CANDIDATES, Batch, Decoding, Row, choose, complete, generate, stream
 from model.lora import LoraConfig, add_lora
 from model.transformer import Transformer
 
@@ -228,3 +228,30 @@ def test_the_extreme_draws_stay_inside_the_nucleus() -> None:
     assert choose(logits, 1.0, 0.9, [0.0]).item() == 1
     assert choose(logits, 1.0, 0.9, [math.nextafter(1.0, 0.0)]).item() == 2
     assert choose(logits, 1.0, 1.0, [math.nextafter(1.0, 0.0)]).item() == 3
+
+
+def test_rows_come_and_go_between_passes_and_each_keeps_its_own_settings() -> None:
+    model = sharp_model().eval()
+    how = [
+        Decoding(stop_ids=(), max_new_tokens=9),
+        Decoding(stop_ids=(), max_new_tokens=7, temperature=1.5, top_p=0.9, seed=4),
+        Decoding(stop_ids=(), max_new_tokens=30),
+        Decoding(stop_ids=(), max_new_tokens=8, temperature=0.7, seed=5),
+    ]
+    alone = [
+        dict(complete(model, [prompt], each))[0].tokens
+        for prompt, each in zip(PROMPTS, how, strict=True)
+    ]
+    rows = [Row.of(0, prompt, each) for prompt, each in zip(PROMPTS, how, strict=True)]
+    batch = Batch(model, size=3, max_length=80)
+    said: dict[int, list[int]] = {id(row): [] for row in rows}
+    coming = list(rows)
+    while coming or batch.rows:
+        if coming and not batch.full:
+            batch.rows.append(coming.pop(0))
+        for row, token, _ in batch.step():
+            said[id(row)].append(token)
+        if len(said[id(rows[2])]) == 3:
+            batch.drop([rows[2]])
+    alone[2] = alone[2][:3]
+    assert [said[id(row)] for row in rows] == alone
