@@ -5,9 +5,14 @@ One conversation is one JSON object a line:
 where an assistant's `tool_calls` hold their arguments as objects, never as strings.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
+
+from chat.plain_schemas import is_plain
+from chat.recurring import read_once
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -20,6 +25,35 @@ class Tool:
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON object of this tool."""
+        function = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": dict(self.parameters),
+        }
+        return {"type": "function", "function": function}
+
+    @cached_property
+    def json_text(self) -> str:
+        """The JSON object as text; ValueError for NaN and Infinity, which JSON cannot hold."""
+        return to_json(self.to_record())
+
+    @cached_property
+    def sorted_json_text(self) -> str:
+        """The same text for all tools that differ in the order of their keys alone."""
+        return to_sorted_json(self.to_record())
+
+    @cached_property
+    def has_plain_schema(self) -> bool:
+        """Whether `chat.plain_schemas` can tell which arguments surely fit."""
+        return is_plain(self.parameters)
+
+
+# Made once: json.dumps makes an encoder for every text.
+to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+to_sorted_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -41,6 +75,17 @@ class Message:
     name: str | None = None
     tool_call_id: str | None = None
 
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON object of this turn."""
+        record: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            record["tool_calls"] = [_call_record(call) for call in self.tool_calls]
+        if self.name is not None:
+            record["name"] = self.name
+        if self.tool_call_id is not None:
+            record["tool_call_id"] = self.tool_call_id
+        return record
+
 
 @dataclass(frozen=True)
 class Conversation:
@@ -57,8 +102,8 @@ class Conversation:
         provenance = {"id": self.id, "source": self.source, "sha256": self.sha256}
         return {
             **{key: value for key, value in provenance.items() if value},
-            "tools": [_tool_record(tool) for tool in self.tools],
-            "messages": [_message_record(message) for message in self.messages],
+            "tools": [tool.to_record() for tool in self.tools],
+            "messages": [message.to_record() for message in self.messages],
         }
 
     @staticmethod
@@ -77,25 +122,6 @@ class Conversation:
         )
 
 
-def _tool_record(tool: Tool) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": dict(tool.parameters),
-    }
-    return {"type": "function", "function": function}
-
-
-def _message_record(message: Message) -> dict[str, Any]:
-    record: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        record["tool_calls"] = [_call_record(call) for call in message.tool_calls]
-    for key in ("name", "tool_call_id"):
-        if getattr(message, key) is not None:
-            record[key] = getattr(message, key)
-    return record
-
-
 def _call_record(call: ToolCall) -> dict[str, Any]:
     record: dict[str, Any] = {"id": call.id} if call.id is not None else {}
     function = {"name": call.name, "arguments": dict(call.arguments)}
@@ -103,6 +129,13 @@ def _call_record(call: ToolCall) -> dict[str, Any]:
 
 
 def _read_tool(record: Any, where: str) -> Tool:
+    try:
+        return _known_tool(record)
+    except ValueError:
+        return _new_tool(record, where)  # says where it is wrong
+
+
+def _new_tool(record: Any, where: str = "") -> Tool:
     function = _object(record, where).get("function", record)
     function = _object(function, f"{where}.function")
     parameters = function.get("parameters") or {}
@@ -111,6 +144,9 @@ def _read_tool(record: Any, where: str) -> Tool:
         description=_text(function, "description", where, default=""),
         parameters=_object(parameters, f"{where}.parameters"),
     )
+
+
+_known_tool = read_once(_new_tool)
 
 
 def _read_message(record: Any, where: str) -> Message:

@@ -112,13 +112,12 @@ class Tokens:
 
 def render(conversation: Conversation, format: ChatFormat) -> list[Segment]:
     """Write a conversation; every assistant turn is trained, from its text to its stop token."""
-    return _merged(_segments(conversation, format))
+    return _merged(_pieces(conversation, format))
 
 
 def render_prompt(conversation: Conversation, format: ChatFormat) -> list[Segment]:
     """Write a conversation and the opening of the assistant turn that answers it."""
-    opening = _own_text(format, format.turns["assistant"].opening, False, "assistant")
-    return _merged([*_segments(conversation, format), *opening])
+    return _merged([*_pieces(conversation, format), format.opening("assistant")])
 
 
 def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer) -> Tokens:
@@ -131,18 +130,16 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer) -> Tokens:
     ids: list[int] = []
     trained: list[bool] = []
     # The names of roles come again and again.
-    known: dict[tuple[str, bool], list[int]] = {}
-    for segment in segments:
-        key = (segment.text, segment.special)
-        found = known.get(key)
-        if found is None:
-            found = known[key] = (
-                [special_id(segment.text, tokenizer)]
-                if segment.special
-                else tokenizer.encode(segment.text)
-            )
+    roles: dict[str, list[int]] = {}
+    for text, special, learned, role in segments:
+        if special:
+            found = [special_id(text, tokenizer)]
+        elif text == role:
+            found = roles.get(text) or roles.setdefault(text, tokenizer.encode(text))
+        else:
+            found = tokenizer.encode(text)
         ids += found
-        trained += [segment.trained] * len(found)
+        trained += [learned] * len(found)
     return Tokens(ids, trained)
 
 
@@ -189,15 +186,17 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
     return None if made == read else "its text would be read as other calls than it makes"
 
 
-def _segments(conversation: Conversation, format: ChatFormat) -> Iterator[Segment]:
-    yield from _own_text(format, format.begin, False, "")
+def _pieces(conversation: Conversation, format: ChatFormat) -> Iterator[tuple[Segment, ...]]:
+    """Yield what a conversation is written as, text by text, each cut at its special tokens."""
+    yield _own_text(format, format.begin, False, "")
     for message in _with_tools(conversation, _with_system(conversation, format), format):
         role, turn = message.role, format.turns[message.role]
         trained = role == "assistant"
-        yield from _own_text(format, turn.opening, False, role)
-        yield Segment(_text(message, format), False, trained, role)
-        yield from _own_text(format, turn.closing, trained, role)
-        yield from _own_text(format, turn.gap, False, role)
+        yield _own_text(format, turn.opening, False, role)
+        text = _text(message, format)
+        yield (Segment(text, False, trained, role),) if text else ()
+        yield _own_text(format, turn.closing, trained, role)
+        yield _own_text(format, turn.gap, False, role)
 
 
 def _with_system(conversation: Conversation, format: ChatFormat) -> tuple[Message, ...]:
@@ -247,17 +246,14 @@ def _own_segments(
     return tuple(Segment(part, part in special_tokens, trained, role) for part in parts if part)
 
 
-def _merged(segments: Iterable[Segment]) -> list[Segment]:
-    """Drop empty segments and join neighbouring ordinary ones that are trained alike."""
+def _merged(pieces: Iterable[tuple[Segment, ...]]) -> list[Segment]:
+    """Put pieces together; ordinary text on both sides of a border is one segment if it may be."""
     merged: list[Segment] = []
-    for segment in segments:
-        text, special, trained, _ = segment
-        if not text:
-            continue
-        if merged and not special:
-            last_text, last_special, last_trained, role = merged[-1]
-            if not last_special and last_trained == trained:
-                merged[-1] = Segment(last_text + text, False, trained, role)
-                continue
-        merged.append(segment)
+    for piece in pieces:
+        if merged and piece:
+            last, first = merged[-1], piece[0]
+            if not (last.special or first.special) and last.trained == first.trained:
+                merged[-1] = Segment(last.text + first.text, False, last.trained, last.role)
+                piece = piece[1:]
+        merged += piece
     return merged

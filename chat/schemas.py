@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from chat.conversation import Tool
 from chat.dialects import normalise_parameters
 from chat.flat_parameters import excerpt
-from chat.plain_schemas import is_plain, plainly_fits
+from chat.plain_schemas import plainly_fits
+from chat.recurring import MOST_KEPT, read_once
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -33,6 +34,7 @@ class ArgumentProblem:
     message: str
 
 
+@read_once
 def read_tool(record: Any) -> Tool:
     """Read a tool, wrapped (`{"type", "function"}`) or bare; ValueError says what is wrong."""
     if not isinstance(record, Mapping):
@@ -62,13 +64,13 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
     from referencing.exceptions import Unresolvable
 
     try:
-        validator = _validator(json.dumps(tool.parameters))
+        validator = _validator(tool.json_text)
         found = [_problem(error) for error in validator.iter_errors(arguments)]
     except SchemaError as error:
         where = _pointer(error.path) or "its root"
         message = f"the schema of {tool.name} is wrong at {where}: {error.message}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
-    except (Unresolvable, UnknownType, RecursionError) as error:
+    except (Unresolvable, UnknownType, RecursionError, ValueError) as error:
         message = f"the schema of {tool.name} cannot be used: {error}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
     return sorted([*found, *_undeclared(tool, arguments)], key=lambda each: each.pointer)
@@ -76,30 +78,41 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
 
 def schema_problem(tool: Tool) -> str | None:
     """Return why the schema of a tool cannot be used to check a call, or None."""
-    if is_plain(tool.parameters):
+    if tool.has_plain_schema:
         return None
-    problems = (each for each in validate_arguments(tool, {}) if each.rule == "schema")
-    return next((each.message for each in problems), None)
+    try:
+        return _schema_problem(tool.json_text)
+    except ValueError as error:
+        return f"the schema of {tool.name} is no JSON: {error}"
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _schema_problem(tool_text: str) -> str | None:
+    problems = validate_arguments(_tool(tool_text), {})
+    return next((each.message for each in problems if each.rule == "schema"), None)
 
 
 def _surely_fit(tool: Tool, arguments: Mapping[str, Any]) -> bool:
-    schema = tool.parameters
     return (
-        is_plain(schema)
-        and plainly_fits(schema, arguments)
+        tool.has_plain_schema
+        and plainly_fits(tool.parameters, arguments)
         and next(_undeclared(tool, arguments), None) is None
     )
 
 
-@lru_cache(maxsize=4096)
-def _validator(schema: str) -> "Draft202012Validator":
+def _tool(tool_text: str) -> Tool:
+    return Tool(**json.loads(tool_text)["function"])
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _validator(tool_text: str) -> "Draft202012Validator":
     """Check and prepare a schema; kept, because checking one takes longer than using it."""
     from jsonschema import Draft202012Validator
     from referencing import Registry
 
-    parsed = json.loads(schema)
-    Draft202012Validator.check_schema(parsed)
-    return Draft202012Validator(parsed, registry=Registry())
+    schema = _tool(tool_text).parameters
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema, registry=Registry())
 
 
 def _problem(error: "ValidationError") -> ArgumentProblem:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from chat.recurring import MOST_KEPT
 from chat.special_tokens import SPECIAL_TABLES
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ LLAMA3_PATTERN = (
 # Beyond these tiktoken overflows its stack or slows down; Meta's tokenizer cuts at the same places.
 MOST_CHARACTERS = 400_000
 LONGEST_RUN = 25_000
+# Texts that announce tools are longer than the one; the paragraphs they repeat seldom are longer
+# than the other, and kept ones take memory.
+LONG_TEXT = 500
+LONGEST_KEPT = 2_000
 
 # Far above every vocabulary (Llama 3's has 2.2 MB), far below weights given by mistake.
 LARGEST_FILE = 100_000_000
@@ -182,19 +187,17 @@ class TiktokenTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ordinary text, never a special id; ValueError on lone surrogates."""
-        refuse_surrogates(text)
-        if len(text) <= LONGEST_RUN:
-            return self._encode_paragraphs(text)
-        tokens: list[int] = []
-        for piece in _short_pieces(text):
-            tokens += self.encoding.encode_ordinary(piece)
-        return tokens
-
-    def _encode_paragraphs(self, text: str) -> list[int]:
-        paragraphs = _PARAGRAPHS.split(text)
-        if len(paragraphs) == 1:
+        if not text.isascii():
+            refuse_surrogates(text)
+        if len(text) < LONG_TEXT:
             return self.encoding.encode_ordinary(text)
-        return [id for each in paragraphs for id in _paragraph_ids(self.encoding, each)]
+        ids: list[int] = []
+        for piece in _paragraphs(text) if len(text) <= LONGEST_RUN else _short_pieces(text):
+            if len(piece) <= LONGEST_KEPT:
+                ids += _paragraph_ids(self.encoding, piece)
+            else:
+                ids += self.encoding.encode_ordinary(piece)
+        return ids
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of ids, U+FFFD where they hold no whole character."""
@@ -204,10 +207,16 @@ class TiktokenTokenizer:
 
 # No match of Llama 3's pattern goes on after two newlines where anything but white space follows,
 # so the ids of paragraphs, one after the other, are those of the whole text.
-_PARAGRAPHS = re.compile(r"(?<=\n\n)(?=\S)")
+_BORDER = re.compile(r"\n\n(?=\S)")
 
 
-@lru_cache(maxsize=4096)
+def _paragraphs(text: str) -> Iterator[str]:
+    *ended, last = _BORDER.split(text)
+    yield from (paragraph + "\n\n" for paragraph in ended)
+    yield last
+
+
+@lru_cache(maxsize=MOST_KEPT)
 def _paragraph_ids(encoding: "Encoding", paragraph: str) -> tuple[int, ...]:
     """Encode a paragraph; kept, because the tools of a data set are announced again and again."""
     return tuple(encoding.encode_ordinary(paragraph))

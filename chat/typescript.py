@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from chat.conversation import Tool
+from chat.recurring import MOST_KEPT
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -33,13 +34,12 @@ class _Type:
 
 def describe_function(tool: Tool) -> str:
     """Write one tool as a function type, its description and those of its fields as comments."""
-    return _describe(tool.name, tool.description, json.dumps(tool.parameters))
+    return _describe(tool.json_text)
 
 
-@lru_cache(maxsize=4096)
-def _describe(name: str, description: str, schema: str) -> str:
-    """Describe a tool whose parameters are given as JSON; kept, as data sets repeat their tools."""
-    tool = Tool(name, description, json.loads(schema))
+@lru_cache(maxsize=MOST_KEPT)
+def _describe(json_text: str) -> str:
+    tool = Tool(**json.loads(json_text)["function"])
     parameters = _type({"type": "object", **tool.parameters})
     argument = "" if parameters.text in ("{}", "object") else f"_: {parameters.text}"
     name = json.dumps(tool.name) if _UNPRINTABLE.search(tool.name) else tool.name

@@ -1,12 +1,11 @@
 """Canonical conversations as JSON Lines: one object a line, read and written one at a time."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from chat.conversation import Conversation
+from chat.conversation import Conversation, to_json, to_sorted_json
 from data.sources.rows import RawRow, read_rows
 from storage.atomic import new_file
 
@@ -31,6 +30,8 @@ def read_conversation(row: RawRow, path: Path) -> Conversation:
             f"layouts into this form with: python scripts/clean_dataset.py --source-file {path} "
             "--save-file F"
         ) from error
+    if found.id and found.source and found.sha256:
+        return found
     return replace(
         found,
         id=found.id or f"{path.stem}-{row.index}",
@@ -51,7 +52,11 @@ def write_conversations(path: Path | str, conversations: Iterable[Conversation])
 
 def json_line(conversation: Conversation) -> str:
     """Return a conversation as one line of JSON, its end included."""
-    return json.dumps(conversation.to_record(), ensure_ascii=False, allow_nan=False) + "\n"
+    origin = {"id": conversation.id, "source": conversation.source, "sha256": conversation.sha256}
+    fields = [f'"{key}": {to_json(value)}' for key, value in origin.items() if value]
+    tools = ", ".join([tool.json_text for tool in conversation.tools])
+    messages = to_json([message.to_record() for message in conversation.messages])
+    return "{" + ", ".join([*fields, f'"tools": [{tools}]', f'"messages": {messages}']) + "}\n"
 
 
 def content_sha256(conversation: Conversation) -> str:
@@ -59,10 +64,9 @@ def content_sha256(conversation: Conversation) -> str:
 
     The order of keys does not count: conversations that differ only there are the same.
     """
-    record = conversation.to_record()
-    content = {"messages": record["messages"], "tools": record["tools"]}
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    messages = to_sorted_json([message.to_record() for message in conversation.messages])
+    tools = ",".join([tool.sorted_json_text for tool in conversation.tools])
+    return hashlib.sha256(f'{{"messages":{messages},"tools":[{tools}]}}'.encode()).hexdigest()
 
 
 def fraction(text: str) -> float:

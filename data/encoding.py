@@ -1,5 +1,6 @@
 """Rows to tokens: what each process of a build does with a block of rows, and what it counts."""
 
+from array import array
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -193,7 +194,8 @@ class _Encoder:
         self.counts[split] += times
         kept = _content(conversation) if split == "validation" else None
         origin = Origin(conversation.id, source, conversation.sha256, kept)
-        ids = np.array(tokens.ids, dtype=np.uint32)
+        # From a list this takes three times as long.
+        ids = np.frombuffer(array("I", tokens.ids), dtype=np.uint32)
         trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
         return [Sample(ids, trained, split, origin)] * times
 

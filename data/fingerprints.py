@@ -42,9 +42,7 @@ class Fingerprint:
 
 def fingerprint(conversation: Conversation) -> Fingerprint:
     """Return the fingerprint of a conversation."""
-    tools = _digest(
-        sorted(_json([tool.name, tool.description, tool.parameters]) for tool in conversation.tools)
-    )
+    tools = _digest(sorted(tool.sorted_json_text for tool in conversation.tools))
     said, so_far = blake2b(digest_size=16), blake2b(tools, digest_size=16)
     labels: list[Label] = []
     texts: list[str] = []

@@ -50,8 +50,7 @@ def pointer(*steps: str | int) -> str:
 
 def records(*messages: Message) -> list[dict[str, Any]]:
     """Return messages as the JSON objects they are written as."""
-    found: list[dict[str, Any]] = Conversation(messages).to_record()["messages"]
-    return found
+    return [message.to_record() for message in messages]
 
 
 def excerpt_of(value: Any) -> str:

@@ -1,10 +1,9 @@
 """Rules about texts: what JSON cannot hold, what nobody can see, marks of other formats."""
 
-import json
 import re
 from dataclasses import replace
 
-from chat.conversation import Conversation, Message
+from chat.conversation import Conversation, Message, to_json
 from data.outcomes import Change, Draft, Rejected, pointer
 
 # Tabs and line ends are text; so are the controls of a tool's result, which is what it printed.
@@ -19,11 +18,12 @@ _END_MARKS = (
 def writable_text(conversation: Conversation) -> Draft:
     """Reject what JSON in UTF-8 cannot hold."""
     # Without the keys of the record, which can always be written, this takes half as long.
-    tools = [(tool.name, tool.description, tool.parameters) for tool in conversation.tools]
     turns = [(m.content, m.name, m.tool_call_id) for m in conversation.messages]
     calls = [(c.name, c.arguments, c.id) for m in conversation.messages for c in m.tool_calls]
     try:
-        _write((tools, turns, calls))
+        for tool in conversation.tools:
+            tool.json_text.encode()
+        to_json((turns, calls)).encode()
     except (ValueError, RecursionError):
         record = conversation.to_record()
         for key in ("tools", "messages"):
@@ -33,16 +33,9 @@ def writable_text(conversation: Conversation) -> Draft:
     return Draft(conversation)
 
 
-def _write(value: object) -> None:
-    _ENCODER.encode(value).encode()
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-
-
 def _refuse_unwritable(part: object, where: str) -> None:
     try:
-        _write(part)
+        to_json(part).encode()
     except (ValueError, RecursionError) as error:
         raise Rejected("invalid-text", where, str(error), repr(part)) from error
 

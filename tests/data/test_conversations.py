@@ -1,12 +1,19 @@
 """Canonical JSON Lines: what is written is read back, and content decides what is the same."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from data.conversations import content_sha256, fraction, read_conversations, write_conversations
+from data.conversations import (
+    content_sha256,
+    fraction,
+    json_line,
+    read_conversations,
+    write_conversations,
+)
 
 FULL = Conversation(
     messages=(
@@ -28,6 +35,18 @@ def test_conversations_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert list(read_conversations(file)) == [FULL, FULL]
     assert file.read_text(encoding="utf-8").count("\n") == 2
     assert '"z": 1, "a": [1.0, null]' in file.read_text(encoding="utf-8")
+
+
+def test_a_line_is_the_record_as_json() -> None:
+    for each in (FULL, Conversation(FULL.messages), Conversation((), FULL.tools * 2, id="x")):
+        assert json_line(each) == json.dumps(each.to_record(), ensure_ascii=False) + "\n"
+
+
+def test_content_is_hashed_as_the_record_with_its_keys_in_order() -> None:
+    record = FULL.to_record()
+    content = {"messages": record["messages"], "tools": record["tools"]}
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert content_sha256(FULL) == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_plain_list_of_messages_and_tools_gets_an_origin(tmp_path: Path) -> None:

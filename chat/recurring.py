@@ -1,0 +1,32 @@
+"""Read once what data sets repeat a million times: the declarations of their tools."""
+
+import marshal
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
+
+Read = TypeVar("Read")
+MOST_KEPT = 4096
+# Later versions of marshal write equal values in more than one way.
+_VERSION = 2
+
+
+def read_once(read: Callable[[Any], Read]) -> Callable[[Any], Read]:
+    """Keep what `read` makes of each JSON value; equal values then share it, so nobody changes it.
+
+    Values are equal here when their JSON is: 1, 1.0 and true differ, and so does the order of keys.
+    """
+
+    @lru_cache(maxsize=MOST_KEPT)
+    def kept(key: bytes) -> Read:
+        return read(marshal.loads(key))
+
+    @wraps(read)
+    def look_up(value: Any) -> Read:
+        try:
+            key = marshal.dumps(value, _VERSION)
+        except ValueError:  # no JSON value, or too deep for a key
+            return read(value)
+        return kept(key)
+
+    return look_up
