@@ -129,15 +129,8 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer) -> Tokens:
     """
     ids: list[int] = []
     trained: list[bool] = []
-    # The names of roles come again and again.
-    roles: dict[str, list[int]] = {}
-    for text, special, learned, role in segments:
-        if special:
-            found = [special_id(text, tokenizer)]
-        elif text == role:
-            found = roles.get(text) or roles.setdefault(text, tokenizer.encode(text))
-        else:
-            found = tokenizer.encode(text)
+    for text, special, learned, _ in segments:
+        found = [special_id(text, tokenizer)] if special else tokenizer.encode(text)
         ids += found
         trained += [learned] * len(found)
     return Tokens(ids, trained)

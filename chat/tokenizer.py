@@ -31,8 +31,9 @@ LLAMA3_PATTERN = (
 # Beyond these tiktoken overflows its stack or slows down; Meta's tokenizer cuts at the same places.
 MOST_CHARACTERS = 400_000
 LONGEST_RUN = 25_000
-# Texts that announce tools are longer than the one; the paragraphs they repeat seldom are longer
-# than the other, and kept ones take memory.
+# What comes again and again, and is kept, in characters: the names of roles, and the paragraphs of
+# the long texts that announce tools.
+SHORT_TEXT = 12
 LONG_TEXT = 500
 LONGEST_KEPT = 2_000
 
@@ -189,12 +190,14 @@ class TiktokenTokenizer:
         """Return the ids of ordinary text, never a special id; ValueError on lone surrogates."""
         if not text.isascii():
             refuse_surrogates(text)
+        if len(text) <= SHORT_TEXT:
+            return list(_kept_ids(self.encoding, text))
         if len(text) < LONG_TEXT:
             return self.encoding.encode_ordinary(text)
         ids: list[int] = []
         for piece in _paragraphs(text) if len(text) <= LONGEST_RUN else _short_pieces(text):
             if len(piece) <= LONGEST_KEPT:
-                ids += _paragraph_ids(self.encoding, piece)
+                ids += _kept_ids(self.encoding, piece)
             else:
                 ids += self.encoding.encode_ordinary(piece)
         return ids
@@ -217,8 +220,8 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def _paragraph_ids(encoding: "Encoding", paragraph: str) -> tuple[int, ...]:
-    """Encode a paragraph; kept, because the tools of a data set are announced again and again."""
+def _kept_ids(encoding: "Encoding", paragraph: str) -> tuple[int, ...]:
+    """Encode a text that may come again."""
     return tuple(encoding.encode_ordinary(paragraph))
 
 

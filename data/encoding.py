@@ -147,7 +147,7 @@ class _Encoder:
         if unreadable := unreadable_turns(conversation, self.format):
             raise ValueError(f"{unreadable[0]}; reword that turn or leave the row out")
         tokens = self._rendered(conversation)
-        if True not in tokens.trained:
+        if not any(tokens.trained):
             self.tally.untrained.append(conversation.id)
             return None
         if len(tokens.ids) > self.job.max_seq_len:
