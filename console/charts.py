@@ -11,7 +11,7 @@ from itertools import pairwise
 from console.page import shown
 
 # Where the first and last point of a line stand, in percent of the width; left of it are labels.
-_LEFT, _RIGHT = 12.0, 96.0
+_LEFT, _RIGHT = 12.0, 94.0
 # Above and below the drawing, in pixels: for a label of the highest point, and for those of x.
 _TOP, _BOTTOM = 22, 26
 # About so many labels of x fit beside one another on a small screen.
@@ -86,8 +86,7 @@ def line(title: str, points: Sequence[Point], reference: Point | None, height: i
     parts += [_point(x, point, height) for x, point in placed]
     every = max(1, round(len(points) / _LABELS))
     for x, point in placed[::-1][::every]:
-        anchor = "end" if x == _RIGHT else "middle"
-        place = f'x="{x}%" y="{height - 6}" text-anchor="{anchor}"'
+        place = f'x="{x}%" y="{height - 6}" text-anchor="middle"'
         parts.append(f"<text {place}>{shown(point.label)}</text>")
     spoken = f'role="img" aria-label="{shown(title)}"'
     drawing = f'<svg height="{height}" {spoken}>{"".join(parts)}</svg>'
@@ -119,8 +118,7 @@ def _point(x: float, point: Point, height: int) -> str:
     label = ""
     if point.marked:
         above = max(12.0, high - 6)
-        anchor = "end" if x == _RIGHT else "middle"
-        label = f'<text x="{x}%" y="{above}" text-anchor="{anchor}">{point.value:.1%}</text>'
+        label = f'<text x="{x}%" y="{above}" text-anchor="middle">{point.value:.1%}</text>'
     return (
         f'<g class="{"marked" if point.marked else "point"}"><title>{shown(told)}</title>'
         f'<line x1="{x}%" x2="{x}%" y1="{low}" y2="{high}"/>'

@@ -8,11 +8,11 @@ import torch
 from chat.formats import find_format, stop_ids
 from chat.tokenizer import load_tokenizer
 from evaluation.items import Item
-from evaluation.replies import Answer, Speaker
+from evaluation.replies import Answer, NotAsked, Speaker
 from model.adapter import read_adapter
 from model.config import ModelConfig
 from model.directory import load_model, resolve_directory
-from model.generate import Decoding, RowConstraint
+from model.generate import Decoding
 from model.tokenizer_file import check_tokenizer
 
 
@@ -53,13 +53,34 @@ def model_answers(
     speaker: Speaker,
     items: Sequence[Item],
     decoding: Decoding,
-    constraint: Callable[[int], RowConstraint | None] | None = None,
-) -> Iterator[tuple[int, Answer]]:
-    """Yield (index, answer) in order; ValueError names an item whose prompt leaves no room.
+    constrain: bool = False,
+    tell: Callable[[str], None] = print,
+) -> Iterator[tuple[int, Answer | NotAsked]]:
+    """Yield (index, answer); ValueError names an item whose prompt leaves no room.
 
-    `constraint(index)` is what rules the answer to an item, as in evaluation/constrained.py.
+    With `constrain`, calls are valid by the tools' schemas (evaluation/constrained.py): items with
+    a schema that cannot be enforced come first and are not asked, and `tell` hears of the cost.
     """
-    limit = decoding.max_length
+    _refuse_long(speaker, items, decoding.max_length)
+    conversations = [item.conversation for item in items]
+    if not constrain:
+        yield from speaker.answers(conversations, decoding)
+        return
+    from evaluation.constrained import Constraints, refusals
+
+    refused = refusals(conversations, speaker.format, speaker.tokenizer)
+    asked = [index for index in range(len(items)) if index not in refused]
+    if not asked:
+        raise ValueError(f"none of {len(items):,} items can be constrained; {refused[0]}")
+    yield from ((index, NotAsked(reason)) for index, reason in refused.items())
+    left = [conversations[index] for index in asked]
+    constraints = Constraints(left, speaker.format, speaker.tokenizer)
+    for index, answer in speaker.answers(left, decoding, constraints):
+        yield asked[index], answer
+    tell(constraints.cost())
+
+
+def _refuse_long(speaker: Speaker, items: Sequence[Item], limit: int | None) -> None:
     for item in items:
         length = len(speaker.prompt(item.conversation))
         if limit is not None and length >= limit:
@@ -67,5 +88,3 @@ def model_answers(
                 f"{item.id} is a prompt of {length:,} tokens, and prompt and reply may have "
                 f"{limit:,} together; raise --max-seq-len"
             )
-    conversations = [item.conversation for item in items]
-    yield from speaker.answers(conversations, decoding, constraint)

@@ -66,6 +66,23 @@ def constraint_for(
     return CallConstraint(vocabulary, matcher.deep_copy(), grammar.opening.encode())
 
 
+def refusals(
+    conversations: Sequence[Conversation], format: ChatFormat, tokenizer: Tokenizer
+) -> dict[int, str]:
+    """Return which conversations offer a tool that cannot be enforced, each with the reason.
+
+    Raises ValueError where the tokenizer cannot be constrained at all.
+    """
+    _source(tokenizer)
+    found: dict[int, str] = {}
+    for index, conversation in enumerate(conversations):
+        try:
+            constraint_for(conversation.tools, format, tokenizer)
+        except ValueError as error:
+            found[index] = str(error)
+    return found
+
+
 class Constraints:
     """The constraints of many replies, each by the tools of its conversation.
 

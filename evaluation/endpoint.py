@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,10 +48,17 @@ class Endpoint:
         self.client = OpenAI(base_url=self.url, api_key=key, timeout=_SECONDS)
 
     def answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Answer]]:
-        """Yield (index, answer) in order; ValueError where the server fails or answers garbage."""
+        """Yield (index, answer) in order; ValueError where the server fails or answers garbage.
+
+        Later answers that are there by then come before the error.
+        """
         pool = ThreadPoolExecutor(self.request.at_once)
+        asked = [pool.submit(self.answer, conversation) for conversation in conversations]
         try:
-            yield from enumerate(pool.map(self.answer, conversations))
+            for index, each in enumerate(asked):
+                if each.exception() is not None:
+                    yield from _answered(asked, index)
+                yield index, each.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -70,7 +77,7 @@ class Endpoint:
         except APIStatusError as error:
             told = " ".join((error.response.text or error.message).split())[:200]
             raise ValueError(f"{self.url} answered {error.status_code}: {told}") from error
-        except (OpenAIError, ValueError) as error:
+        except (OpenAIError, ValueError, RecursionError) as error:
             raise ValueError(f"{self.url} answered what is no JSON: {error}") from error
         return _read(completion, {wire: name for name, wire in names.items()}, self.url)
 
@@ -86,6 +93,13 @@ class Endpoint:
         if conversation.tools:
             body["tools"] = [_tool(tool, names[tool.name]) for tool in conversation.tools]
         return body
+
+
+def _answered(asked: Sequence[Future[Answer]], start: int) -> Iterator[tuple[int, Answer]]:
+    """Yield the answers from `start` on that have come."""
+    for index in range(start, len(asked)):
+        if asked[index].done() and asked[index].exception() is None:
+            yield index, asked[index].result()
 
 
 def wire_names(tools: Sequence[Tool]) -> dict[str, str]:
@@ -147,7 +161,7 @@ def _read(completion: Any, names: Mapping[str, str], url: str) -> Answer:
         records = [(call.function.name, call.function.arguments) for call in calls]
         if not isinstance(content, str) or not all(isinstance(n, str) for n, _ in records):
             raise TypeError("content and names must be text")
-    except (AttributeError, TypeError, IndexError) as error:
+    except (AttributeError, TypeError, LookupError) as error:
         raise ValueError(
             f"{url} answered what is no chat completion: {str(completion)[:80]!r}"
         ) from error

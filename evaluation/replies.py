@@ -20,6 +20,13 @@ class Answer:
     whole: bool
 
 
+@dataclass(frozen=True)
+class NotAsked:
+    """What stands for an answer where nothing was asked, and why."""
+
+    reason: str
+
+
 def read_answer(
     tokens: Sequence[int], whole: bool, tokenizer: Tokenizer, format: ChatFormat
 ) -> Answer:

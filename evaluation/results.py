@@ -1,20 +1,17 @@
-"""Judge answers as they come, and keep what was judged: verdicts as JSON, failures as text."""
+"""What was judged, as records for a file and as lines for people."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from chat.transcript import call_lines, conversation_lines
+from evaluation.argument_types import by_argument_type
 from evaluation.items import Item, call_record
 from evaluation.replies import Answer
-from evaluation.summary import Summary, summarise
+from evaluation.summary import Figures, Summary, records, summarise
 from evaluation.tool_calls import Verdict
-from storage.atomic import new_file
 
 
 @dataclass(frozen=True)
@@ -62,18 +59,39 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """An item that was not asked, and why."""
+
+    item: Item
+    reason: str
+
+    def to_record(self) -> dict[str, str]:
+        """Return the JSON object of this item."""
+        return {"id": self.item.id, "category": self.item.category, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class Results:
-    """All that was judged of so many items, and what was evaluated."""
+    """All that was judged of so many items, what was not asked, and what was evaluated.
+
+    Its figures are computed once, so all must be judged before they are asked for.
+    """
 
     judged: Sequence[Judged]
     items: int
     about: Mapping[str, Any]
+    refused: Sequence[Refused] = ()
 
-    @property
+    @cached_property
     def summary(self) -> Summary:
         """The figures of what was judged."""
         categories = [each.item.category for each in self.judged]
         return summarise([each.verdict for each in self.judged], categories)
+
+    @cached_property
+    def argument_types(self) -> Figures:
+        """The share of right arguments by their type."""
+        return by_argument_type((e.verdict, e.item.conversation.tools) for e in self.judged)
 
     @property
     def failures(self) -> list[Judged]:
@@ -81,72 +99,42 @@ class Results:
         return [each for each in self.judged if not each.verdict.correct]
 
     def to_record(self) -> dict[str, Any]:
-        """Return the JSON object of the results: `summary`, and `verdicts` by id."""
+        """Return the JSON object of the results: `summary`, `verdicts` by id, `refused`."""
         counts = {
             "items": self.items,
             "answered": len(self.judged),
             "cut_off": sum(not each.answer.whole for each in self.judged),
+            "refused": len(self.refused),
         }
+        figures = {**self.summary.to_record(), "argument_types": records(self.argument_types)}
         return {
-            "summary": {"about": dict(self.about), **counts, **self.summary.to_record()},
+            "summary": {"about": dict(self.about), **counts, **figures},
             "verdicts": [each.to_record() for each in self.judged],
+            "refused": [each.to_record() for each in self.refused],
         }
 
-    def write(self, output_file: str | None, failures_file: str | None) -> None:
-        """Write the verdicts as JSON and the failures as text, where a file is named."""
-        if output_file is not None:
-            text = json.dumps(self.to_record(), ensure_ascii=False, indent=1, default=str)
-            _write(output_file, text + "\n")
-        if failures_file is not None:
-            _write(failures_file, "\n".join(self._failure_lines()) + "\n")
 
-    def _failure_lines(self) -> Iterator[str]:
-        yield f"{len(self.failures)} of {len(self.judged)} answers are wrong"
-        for each in self.failures:
-            yield from ("", f"== {each.item.id} ({each.item.category})")
-            yield from each.lines()
+def failure_lines(results: Results) -> Iterator[str]:
+    """Yield for people to read what was judged wrong, and what was not asked."""
+    yield f"{len(results.failures)} of {len(results.judged)} answers are wrong"
+    for each in results.failures:
+        yield from ("", f"== {each.item.id} ({each.item.category})")
+        yield from each.lines()
+    if results.refused:
+        yield ""
+    yield from refusal_lines(results.refused)
 
 
-def judge_all(
-    items: Sequence[Item],
-    answers: Iterator[tuple[int, Answer]],
-    about: Mapping[str, Any],
-    output_file: str | None = None,
-    failures_file: str | None = None,
-) -> Results:
-    """Judge answers and write the results, also of as many as came when there is an error.
-
-    `answers` yields the index of an item with each answer. What it raises, this raises too, with
-    a word on what was kept.
-    """
-    judged: list[Judged] = []
-    results = Results(judged, len(items), about)
-    try:
-        for index, answer in _shown_progress(answers, len(items)):
-            item = items[index]
-            judged.append(Judged(item, answer, item.judge(answer.reply)))
-    except (ValueError, OSError) as error:
-        count = f"{len(judged):,} of {len(items):,} answers"
-        kept = f"; {count} are in {output_file}" if judged and output_file else ""
-        raise ValueError(f"{error}{kept}") from error
-    finally:
-        if judged:
-            results.write(output_file, failures_file)
-    return results
+def refusal_lines(refused: Sequence[Refused]) -> Iterator[str]:
+    """Yield how many items were not asked, then each with the reason."""
+    if refused:
+        yield f"Not asked, and counted in no figure ({len(refused):,}):"
+        yield from (f"  {each.item.id}: {each.reason}" for each in refused)
 
 
-def _shown_progress(
-    answers: Iterator[tuple[int, Answer]], total: int
-) -> Iterator[tuple[int, Answer]]:
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        yield from progress.track(answers, total=total, description="Answering")
-
-
-def _write(path: str, text: str) -> None:
-    with new_file(Path(path).expanduser()) as partial:
-        # A model may have been given half a surrogate pair; it must not stop the writing.
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+def json_text(record: Mapping[str, Any]) -> str:
+    """Return a record as the text of a file."""
+    return json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n"
 
 
 def _shown(value: Any) -> str:

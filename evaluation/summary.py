@@ -43,8 +43,8 @@ class Summary:
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of this summary."""
         return {
-            "figures": _record(self.all),
-            "categories": {name: _record(each) for name, each in self.categories.items()},
+            "figures": records(self.all),
+            "categories": {name: records(each) for name, each in self.categories.items()},
         }
 
 
@@ -130,17 +130,24 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 
 def pooled_share(hits: Sequence[int], counts: Sequence[int]) -> Figure:
-    """Return sum(hits) / sum(counts) with the interval of resampled pairs."""
+    """Return sum(hits) / sum(counts) with the interval of resampled pairs.
+
+    Where all or none are hits, every resample says the same, and Wilson's interval of the number
+    of pairs says what so few leave open.
+    """
     hit, counted = np.asarray(hits), np.asarray(counts)
+    whole, total = int(hit.sum()), int(counted.sum())
+    if whole in (0, total):
+        pairs = int((counted > 0).sum())
+        return Figure(whole / total, *wilson(pairs if whole else 0, pairs), whole, total)
     draw = np.random.default_rng(0)
     shares = []
     for _ in range(RESAMPLES):
         chosen = draw.integers(len(hit), size=len(hit))
-        if total := counted[chosen].sum():
-            shares.append(hit[chosen].sum() / total)
+        if drawn := counted[chosen].sum():
+            shares.append(hit[chosen].sum() / drawn)
     low, high = np.quantile(shares, (0.025, 0.975)) if shares else (0.0, 1.0)
-    total = int(counted.sum())
-    return Figure(int(hit.sum()) / total, float(low), float(high), int(hit.sum()), total)
+    return Figure(whole / total, float(low), float(high), whole, total)
 
 
 def figures_table(found: Figures) -> Table:
@@ -151,7 +158,7 @@ def figures_table(found: Figures) -> Table:
     table.add_column("95% interval", justify="right")
     table.add_column("counted", justify="right")
     for name, figure in found.items():
-        table.add_row(name, percent(figure.value), *_cells(figure))
+        table.add_row(name, percent(figure.value), *cells(figure))
     return table
 
 
@@ -164,7 +171,7 @@ def categories_table(summary: Summary) -> Table:
     table.add_column("counted", justify="right")
     for name, found in [*sorted(summary.categories.items()), ("all", summary.all)]:
         figure = found["correct"]
-        table.add_row(name, percent(figure.value), *_cells(figure), end_section=name != "all")
+        table.add_row(name, percent(figure.value), *cells(figure), end_section=name != "all")
     return table
 
 
@@ -173,10 +180,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def _cells(figure: Figure) -> tuple[str, str]:
+def cells(figure: Figure) -> tuple[str, str]:
+    """Return the interval and the counts of a figure as texts."""
     interval = f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
     return interval, f"{figure.hits:,} of {figure.count:,}"
 
 
-def _record(found: Figures) -> dict[str, Any]:
+def records(found: Figures) -> dict[str, Any]:
+    """Return the JSON object of figures."""
     return {name: asdict(figure) for name, figure in found.items()}

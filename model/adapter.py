@@ -13,6 +13,7 @@ from model.directory import INDEX_SUFFIX, WEIGHTS_FILE, open_weights, weights_sh
 from model.lora import (
     ADAPTER_FILE,
     LoraConfig,
+    LoraLinear,
     adapter_state,
     add_lora,
     check_adapter,
@@ -71,6 +72,14 @@ class Adapter:
         load_adapter(model, self.state)
 
 
+def detach_adapter(model: Transformer) -> None:
+    """Take the adapter out of a model again; what is left is the base, bit for bit."""
+    wrapped = [(n, m) for n, m in model.named_modules() if isinstance(m, LoraLinear)]
+    for name, module in wrapped:
+        owner, _, child = name.rpartition(".")
+        setattr(model.get_submodule(owner), child, module.base)
+
+
 def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adapter:
     """Read a LoRA checkpoint: a directory with adapter.safetensors, or a .safetensors, .pth or .pt.
 
@@ -100,14 +109,23 @@ def write_base_record(directory: Path, base: Path) -> None:
 
 def base_sha256(directory: Path) -> str | None:
     """Return the sha256 of the weights that a checkpoint belongs to; None where none is known."""
+    return _base_record(directory, "sha256")
+
+
+def base_directory(directory: Path) -> str | None:
+    """Return where the weights lay that a checkpoint belongs to; None where that is not known."""
+    return _base_record(directory, "directory")
+
+
+def _base_record(directory: Path, key: str) -> str | None:
     file = directory / BASE_FILE
     if not file.is_file():
         return None
     try:
-        sha256 = json.loads(file.read_text(encoding="utf-8"))["sha256"]
+        found = json.loads(file.read_text(encoding="utf-8"))[key]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} cannot be read ({error}); it was damaged") from None
-    return None if sha256 is None else str(sha256)
+    return None if found is None else str(found)
 
 
 def _adapter_file(path: Path) -> Path:

@@ -13,9 +13,10 @@ from chat.formats import find_format
 from console.command import print_next, run, typed
 from console.flags import UsageError
 from evaluation.items import Item, read_items
+from evaluation.judging import Outputs, judge_all
 from evaluation.predictions import predicted, read_predictions
-from evaluation.replies import Answer
-from evaluation.results import judge_all
+from evaluation.replies import Answer, NotAsked
+from evaluation.results import refusal_lines
 from evaluation.summary import categories_table, figures_table
 
 
@@ -34,6 +35,7 @@ def main(
     limit: int | None = None,
     output_file: str | None = None,
     failures_file: str | None = None,
+    report_file: str | None = None,
     chat_format: str = "llama3",
     tokenizer_path: str | None = None,
     max_seq_len: int = 4096,
@@ -64,6 +66,7 @@ def main(
         limit: Score only the first so many items.
         output_file: Where to write the summary and the verdict on every id, JSON.
         failures_file: Where to write what failed, side by side with what was wanted, text.
+        report_file: Where to write everything as one HTML page with plots that needs nothing else.
         chat_format: How conversations are written for this model; the one it was trained with.
         tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
         max_seq_len: The most tokens of a prompt and its reply together.
@@ -72,7 +75,8 @@ def main(
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
         seed: Another number draws other replies.
-        constrain: Make every call of the model valid by the schemas of the tools offered.
+        constrain: Make every call of the model valid by the schemas of the tools offered; items
+            with a schema that cannot be enforced are listed and count in no figure.
     """
     flags = dict(locals())
     _refuse_unclear(flags)
@@ -80,11 +84,15 @@ def main(
         dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file, limit
     )
     about = {name: value for name, value in flags.items() if value is not None}
-    results = judge_all(items, _answers(items, flags), about, output_file, failures_file)
+    outputs = Outputs(output_file, failures_file, report_file)
+    results = judge_all(items, _answers(items, flags), about, outputs)
     console = Console(highlight=False)
+    for line in refusal_lines(results.refused):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(figures_table(results.summary.all))
     console.print(categories_table(results.summary))
-    for name, file in (("Results", output_file), ("Failures", failures_file)):
+    named = {"Results": output_file, "Failures": failures_file, "Page": report_file}
+    for name, file in named.items():
         if file is not None:
             console.print(f"{name}: {file}", soft_wrap=True, markup=False)
     print_next(_next_command(flags))
@@ -103,7 +111,9 @@ def _refuse_unclear(flags: dict[str, Any]) -> None:
         raise UsageError("name one of --dataset-file and --benchmark")
 
 
-def _answers(items: Sequence[Item], flags: dict[str, Any]) -> Iterator[tuple[int, Answer]]:
+def _answers(
+    items: Sequence[Item], flags: dict[str, Any]
+) -> Iterator[tuple[int, Answer | NotAsked]]:
     if path := flags["predictions"]:
         return predicted(items, read_predictions(path, find_format(flags["chat_format"])), path)
     sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
@@ -117,20 +127,14 @@ def _answers(items: Sequence[Item], flags: dict[str, Any]) -> Iterator[tuple[int
 
 def _model_answers(
     items: Sequence[Item], flags: dict[str, Any], sampling: dict[str, Any]
-) -> Iterator[tuple[int, Answer]]:
+) -> Iterator[tuple[int, Answer | NotAsked]]:
     from evaluation.answering import Source, load_speaker, model_answers
-    from evaluation.constrained import Constraints
     from model.generate import Decoding
 
     names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format")
     speaker = load_speaker(Source(**{name: flags[name] for name in names}))
-    conversations = [item.conversation for item in items]
-    ruled = flags["constrain"] or None
-    constraints = ruled and Constraints(conversations, speaker.format, speaker.tokenizer)
     limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
-    yield from model_answers(speaker, items, Decoding((), **limits, **sampling), constraints)
-    if constraints is not None:
-        print(constraints.cost())
+    yield from model_answers(speaker, items, Decoding((), **limits, **sampling), flags["constrain"])
 
 
 def _next_command(flags: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """An OpenAI-compatible server is asked rightly, and its answers and failures are told."""
 
 import json
+import threading
+from typing import Any
 
 import pytest
 from openai_server import completion, serving
@@ -64,6 +66,10 @@ GARBAGE = "<html>proxy error</html>"
         ((200, "[]", "application/json"), "answered what is no chat completion"),
         ((200, "null", "application/json"), "answered what is no chat completion"),
         ((200, '{"choices": []}', "application/json"), "answered what is no chat completion"),
+        ((200, '{"choices": {"0": 1}}', "application/json"), "answered what is no chat completion"),
+        ((200, "[" * 100_000, "application/json"), "answered what is no JSON"),
+        ((200, "", "application/json"), "answered what is no JSON"),
+        ((302, "", "text/html"), "answered 302"),
         ((200, '{"choices": [{}]}', "application/json"), "answered what is no chat completion"),
         (completion(5), "answered what is no chat completion"),  # type: ignore[arg-type]
         (completion(None, (7, "{}")), "answered what is no chat"),  # type: ignore[arg-type]
@@ -78,6 +84,27 @@ def test_what_is_no_completion_is_told_in_a_line(reaction: tuple[int, str, str],
             list(endpoint.answers([ASKED]))
     assert told in str(caught.value)
     assert str(caught.value).startswith(server.url)
+
+
+def test_answers_that_are_there_when_one_fails_are_not_lost() -> None:
+    """One of two threads waits for the first answer until the other has come to the last."""
+    last = threading.Event()
+
+    def react(request: dict[str, Any]) -> tuple[int, str, str]:
+        text = request["messages"][0]["content"]
+        if text == "first":
+            last.wait(timeout=20)
+            return 200, GARBAGE, "text/html"
+        if text == "last":
+            last.set()
+        return completion(text)
+
+    asked = [Conversation((Message("user", text),)) for text in ("first", "2", "3", "4", "last")]
+    found = []
+    with serving(react) as server, pytest.raises(ValueError, match="no chat completion"):
+        for index, answer in Endpoint(server.url, Request("m", at_once=2)).answers(asked):
+            found.append((index, answer.text))
+    assert found[:3] == [(1, "2"), (2, "3"), (3, "4")]
 
 
 def test_a_server_that_is_down_is_told() -> None:

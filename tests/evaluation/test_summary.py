@@ -54,10 +54,15 @@ def test_resampled_intervals_hold_the_true_share_about_95_times_in_100() -> None
     assert 51 <= inside <= 60
 
 
-def test_resampling_gives_the_same_figure_each_time_and_may_end_at_the_border() -> None:
+def test_resampling_gives_the_same_figure_each_time() -> None:
     assert pooled_share([1, 2, 0], [2, 2, 1]) == pooled_share([1, 2, 0], [2, 2, 1])
-    whole = pooled_share([2, 1], [2, 1])
-    assert (whole.value, whole.low, whole.high) == (1.0, 1.0, 1.0)
+
+
+def test_where_all_or_none_are_right_few_replies_still_leave_much_open() -> None:
+    whole, none = pooled_share([2, 1, 0], [2, 1, 0]), pooled_share([0, 0], [2, 1])
+    assert (whole.value, whole.hits, whole.count) == (1.0, 3, 3)
+    assert (whole.low, whole.high) == wilson(2, 2)
+    assert (none.value, none.low, none.high) == (0.0, *wilson(0, 2))
 
 
 def verdicts() -> list[Verdict]:

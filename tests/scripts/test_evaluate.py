@@ -10,6 +10,7 @@ from command_lines import next_commands, problem_of
 from commands import Outcome, run_command
 from native_directories import write_adapter, write_native
 from openai_server import completion, serving
+from page_parser import read_page
 from speaking_model import write_speaking_model
 from tiny_models import TINY
 
@@ -144,6 +145,76 @@ def test_calls_can_be_held_to_the_schemas(evaluate: Evaluate, folder: Path, tmp_
     assert figures["valid_json"]["value"] == figures["valid_schema"]["value"] == 1.0
 
 
+def test_a_schema_that_cannot_be_enforced_leaves_its_item_out_and_no_other(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (folder / "held_out.jsonl").read_text().splitlines()]
+    city = rows[0]["tools"][0]["function"]["parameters"]["properties"]["city"]
+    city["not"] = {"const": "Paris"}
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        dataset_file=write(tmp_path / "some_refused.jsonl", *rows),
+        output_file=tmp_path / "out.json",
+        failures_file=tmp_path / "failures.txt",
+        report_file=tmp_path / "page.html",
+        max_new_tokens=100,
+        constrain=True,
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    told = "rain/1: tool weather cannot be constrained: /properties/city/not is not enforced"
+    assert "Not asked, and counted in no figure (1):" in outcome.out and told in outcome.out
+    record = json.loads((tmp_path / "out.json").read_text())
+    counts = {name: record["summary"][name] for name in ("items", "answered", "refused")}
+    assert counts == {"items": 4, "answered": 3, "refused": 1}
+    assert set(verdicts(tmp_path / "out.json")) == {"oslo/1", "broken/1", "hello/1"}
+    (refused,) = record["refused"]
+    assert (refused["id"], refused["category"]) == ("rain/1", "call")
+    assert told in (tmp_path / "failures.txt").read_text()
+    assert told in read_page((tmp_path / "page.html").read_text(encoding="utf-8")).text
+
+
+def test_where_no_schema_can_be_enforced_it_is_one_line(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    row = json.loads((folder / "held_out.jsonl").read_text().splitlines()[0])
+    row["tools"][0]["function"]["parameters"]["propertyNames"] = {"maxLength": 3}
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        dataset_file=write(tmp_path / "refused.jsonl", row),
+        output_file=tmp_path / "out.json",
+        constrain=True,
+    )
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert "none of 1 items can be constrained; tool weather" in outcome.error
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_page_shows_figures_and_failures_and_nothing_of_it_is_obeyed(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    hostile = "</pre><script>alert(1)</script>"
+    recorded = write(
+        tmp_path / "p.jsonl",
+        {"id": "rain/1", "calls": [{"name": "weather", "arguments": {"city": hostile}}]},
+        {"id": "oslo/1", "calls": [{"name": "weather", "arguments": {"city": "Oslo"}}]},
+        {"id": "broken/1", "text": '{"tool_uses": [' + hostile},
+        {"id": "hello/1", "text": hostile},
+    )
+    outcome = evaluate(
+        predictions=recorded,
+        dataset_file=folder / "held_out.jsonl",
+        report_file=tmp_path / "page.html",
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert f"Page: {tmp_path / 'page.html'}" in outcome.out
+    page = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert page.tags.count("svg") >= 10
+    for text in ("50.0%", "2 replies are wrong", "By argument type", "string", "Rain in Lyon?"):
+        assert text in page.text
+    assert page.text.count(hostile) >= 2
+    assert "weather: city may not be" in page.text
+
+
 def bfcl(shared: Path, category: str) -> dict[str, Path]:
     file = f"BFCL_v4_{category}.json"
     answers = shared / "bfcl" / "possible_answer" / file
@@ -267,10 +338,10 @@ def test_what_an_endpoint_answered_before_it_broke_is_kept(
     assert outcome.code == 1
     assert outcome.error.count("\n") == 1
     assert "answered what is no chat completion: '?'" in outcome.error
-    assert f"2 of 4 answers are in {out}" in outcome.error
-    assert set(verdicts(out)) == {"rain/1", "oslo/1"}
+    assert f"of 4 answers are in {out}" in outcome.error
+    assert {"rain/1", "oslo/1"} <= set(verdicts(out)) <= {"rain/1", "oslo/1", "hello/1"}
     summary = json.loads(out.read_text())["summary"]
-    assert (summary["items"], summary["answered"]) == (4, 2)
+    assert (summary["items"], summary["answered"]) == (4, len(verdicts(out)))
 
 
 @pytest.mark.parametrize(

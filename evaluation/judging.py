@@ -1,0 +1,82 @@
+"""Judge answers as they come, and keep what was judged, whatever happens."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from evaluation.items import Item
+from evaluation.replies import Answer, NotAsked
+from evaluation.report import results_page
+from evaluation.results import Judged, Refused, Results, failure_lines, json_text
+from storage.atomic import new_file
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files to write: verdicts as JSON, failures as text, all of it as a page; None for none.
+
+    title: What the progress bar and the page say of what is judged.
+    """
+
+    output_file: Path | str | None = None
+    failures_file: Path | str | None = None
+    report_file: Path | str | None = None
+    title: str = "Answering"
+
+    def write(self, results: Results) -> None:
+        """Write every file that is named."""
+        if self.output_file is not None:
+            write_text(self.output_file, json_text(results.to_record()))
+        if self.failures_file is not None:
+            write_text(self.failures_file, "\n".join(failure_lines(results)) + "\n")
+        if self.report_file is not None:
+            write_text(self.report_file, results_page(results))
+
+
+def judge_all(
+    items: Sequence[Item],
+    answers: Iterator[tuple[int, Answer | NotAsked]],
+    about: Mapping[str, Any],
+    outputs: Outputs,
+) -> Results:
+    """Judge answers and write the results, also of as many as came when there is an error.
+
+    `answers` yields the index of an item with each answer. What it raises, this raises too, with
+    a word on what was kept.
+    """
+    judged, refused = list[Judged](), list[Refused]()
+    results = Results(judged, len(items), about, refused)
+    try:
+        for index, answer in _shown_progress(answers, len(items), outputs.title):
+            item = items[index]
+            if isinstance(answer, NotAsked):
+                refused.append(Refused(item, answer.reason))
+            else:
+                judged.append(Judged(item, answer, item.judge(answer.reply)))
+    except (ValueError, OSError) as error:
+        count = f"{len(judged):,} of {len(items):,} answers"
+        kept = f"; {count} are in {outputs.output_file}" if judged and outputs.output_file else ""
+        raise ValueError(f"{error}{kept}") from error
+    finally:
+        if judged:
+            outputs.write(results)
+    return results
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with new_file(Path(path).expanduser()) as partial:
+        # A model may have been given half a surrogate pair; it must not stop the writing.
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _shown_progress(
+    answers: Iterator[tuple[int, Answer | NotAsked]], total: int, title: str
+) -> Iterator[tuple[int, Answer | NotAsked]]:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        yield from progress.track(answers, total=total, description=title)

@@ -1,0 +1,93 @@
+"""Differences between models: paired, honest about few items, the same each time."""
+
+from math import comb
+
+import numpy as np
+import pytest
+
+from evaluation.differences import differences
+from evaluation.tool_calls import Argument, Verdict
+
+
+def right(*answers: int) -> list[Verdict]:
+    return [Verdict(correct=bool(each), should_call=True, called=True) for each in answers]
+
+
+def test_the_same_answers_do_not_differ() -> None:
+    (same,) = differences("correct", {"a": right(1, 0, 1, 1), "b": right(1, 0, 1, 1)})
+    assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_a_difference_has_the_sign_of_the_first() -> None:
+    (found,) = differences("correct", {"a": right(1, 1, 1, 0), "b": right(0, 1, 0, 0)})
+    assert (found.one, found.other, found.value) == ("a", "b", 0.5)
+    assert found.low <= 0.5 <= found.high
+
+
+@pytest.mark.parametrize("wins", [1, 3, 5, 8])
+def test_p_is_that_of_the_exact_test_of_paired_answers(wins: int) -> None:
+    """McNemar's exact test: a fair coin for each item on which the two disagree."""
+    one, other = right(*[1] * wins, *[0] * 1, *[1] * 20), right(*[0] * wins, *[1] * 1, *[1] * 20)
+    (found,) = differences("correct", {"a": one, "b": other})
+    disagreeing = wins + 1
+    tail = sum(comb(disagreeing, k) for k in range(wins, disagreeing + 1)) / 2**disagreeing
+    assert found.p == pytest.approx(min(1.0, 2 * tail), abs=0.02)
+
+
+def test_pairing_sees_what_separate_intervals_would_hide() -> None:
+    """Items are hard or easy for both; one model answers a few more of them."""
+    draw = np.random.default_rng(1)
+    base = draw.integers(2, size=400)
+    better = base.copy()
+    better[np.flatnonzero(base == 0)[:16]] = 1
+    (found,) = differences("correct", {"better": right(*better), "base": right(*base)})
+    assert found.value == pytest.approx(0.04)
+    assert 0.02 < found.low < found.high < 0.065
+    assert found.p < 0.001
+
+
+def test_intervals_hold_the_true_difference_about_95_times_in_100() -> None:
+    draw, held = np.random.default_rng(2), 0
+    for _ in range(100):
+        shared = draw.random(80)
+        one, other = shared < 0.6, (shared + draw.normal(0, 0.2, 80)) < 0.5
+        (found,) = differences("correct", {"a": right(*one), "b": right(*other)})
+        # By the same law, from a million draws.
+        held += found.low <= TRUE <= found.high
+    assert 88 <= held <= 100
+
+
+_many = np.random.default_rng(3)
+_shared = _many.random(1_000_000)
+TRUE = float(0.6 - ((_shared + _many.normal(0, 0.2, 1_000_000)) < 0.5).mean())
+
+
+def test_arguments_are_weighed_by_their_number() -> None:
+    def with_arguments(*counts: tuple[int, int]) -> list[Verdict]:
+        return [
+            Verdict(
+                correct=False,
+                should_call=True,
+                called=True,
+                arguments=tuple(Argument("f", f"{i}", True, True, i < hits) for i in range(count)),
+            )
+            for hits, count in counts
+        ]
+
+    verdicts = {"a": with_arguments((9, 9), (0, 1)), "b": with_arguments((0, 9), (1, 1))}
+    (found,) = differences("argument_recall", verdicts)
+    assert found.value == pytest.approx(0.8)
+
+
+def test_all_pairs_are_compared_but_not_those_for_whom_the_figure_does_not_arise() -> None:
+    silent = [Verdict(correct=False, should_call=True, called=False)] * 2
+    loud = [Verdict(correct=False, should_call=True, called=True, readable=True)] * 2
+    assert len(differences("correct", {"a": silent, "b": loud, "c": loud})) == 3
+    found = differences("valid_json", {"a": silent, "b": loud, "c": loud})
+    assert [(each.one, each.other) for each in found] == [("b", "c")]
+    assert differences("correct", {"a": silent}) == []
+
+
+def test_the_figures_are_the_same_each_time() -> None:
+    verdicts = {"a": right(*[1, 0, 1] * 9), "b": right(*[0, 0, 1] * 9)}
+    assert differences("correct", verdicts) == differences("correct", verdicts)
