@@ -10,6 +10,8 @@ first ones tell neighbours apart, the last ones hardly turn and compare contents
 """
 
 import math
+import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -32,9 +34,16 @@ _MATCH_SCALE = 3.5
 _COPY_SCALE = 0.6
 
 
+# The share of an embedding's square that tokens of the same letters have in common.
+_COMMON = 0.7
+
+
 @torch.no_grad()
-def initialise(model: Transformer, seed: int) -> None:
+def initialise(model: Transformer, seed: int, spellings: Sequence[str] = ()) -> None:
     """Fill a float32 model with seeded weights that copy; its embeddings must be tied.
+
+    Tokens whose `spellings` (the texts of the first tokens) differ in capitals or in a first sign
+    alone, such as ' cup', '_cup' and 'Cup', begin alike, so that words match what is made of them.
 
     Needs two layers or more and four heads for each two key/value heads, as Llama 3.2 has them.
     """
@@ -48,6 +57,7 @@ def initialise(model: Transformer, seed: int) -> None:
         # what is added to the stream begins small
         small = 0.1 if name.endswith(("wo.weight", "w2.weight")) else 1.0
         parameter.normal_(0, scale * small, generator=generator)
+    _spell(model.tok_embeddings.weight, spellings, generator)
     model.tok_embeddings.weight[:, 0] = _CONSTANT
     first, second, *_ = (part for part in model.modules() if isinstance(part, Attention))
     reads, notes = _note_neighbours(first, model.config, generator)
@@ -63,6 +73,24 @@ def _refuse_unfit(config: ModelConfig) -> None:
             f"tied_embeddings {config.tied_embeddings}, {config.n_layers} layers, {config.n_heads} "
             f"heads of {config.head_dim} in {config.dim}, and {config.n_kv_heads} key/value heads"
         )
+
+
+def _spell(weight: Tensor, spellings: Sequence[str], generator: torch.Generator) -> None:
+    """Replace the rows of words: letters in common, and what the first sign and capitals add."""
+    parts: dict[str, Tensor] = {}
+
+    def part(key: str, share: float) -> Tensor:
+        if key not in parts:
+            parts[key] = EMBEDDING_SCALE * torch.randn(weight.shape[1], generator=generator)
+        return parts[key] * math.sqrt(share)
+
+    rest = (1 - _COMMON) / 3
+    for row, text in enumerate(spellings):
+        sign, letters = text[: not text[:1].isalpha()], text[not text[:1].isalpha() :]
+        if re.fullmatch("[a-zA-Z]+", letters):
+            case = "small" if letters.islower() else "Capital" if letters.istitle() else "MIXED"
+            marks = part(f"sign {sign}", rest) + part(f"case {case}", rest)
+            weight[row] = part(letters.lower(), _COMMON) + marks + weight[row] * math.sqrt(rest)
 
 
 def _note_neighbours(

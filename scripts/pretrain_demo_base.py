@@ -17,10 +17,11 @@ from console.command import print_next, run, typed
 from data.pretraining.stream import (
     FORMAT,
     PROBES,
+    TASKS,
     Stream,
-    pretraining_vocabulary,
     probe_conversations,
 )
+from data.pretraining.vocabulary import pretraining_vocabulary
 from evaluation.probes import answers, exact_share
 from model.demo_base import base_config, write_base
 from model.induction import initialise
@@ -62,7 +63,8 @@ def main(
     work = Path(work_dir).expanduser()
     tokenizer = _vocabulary(work / TOKENIZER_FILE, ranks)
     model = Transformer(base_config(tokenizer.vocab_size))
-    initialise(model, seed)
+    ordinary = tokenizer.vocab_size - len(tokenizer.special_tokens)
+    initialise(model, seed, [tokenizer.decode([token]) for token in range(ordinary)])
     rates = Rates(learning_rate, embedding_rate, decay=decay, total=steps)
     trainer = Trainer(model, rates, torch.bfloat16)
     if (work / STATE_FILE).is_file():
@@ -78,7 +80,9 @@ def _vocabulary(file: Path, ranks: int) -> Tokenizer:
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         with new_file(file) as partial:
-            partial.write_text(tiktoken_lines(pretraining_vocabulary(ranks)), encoding="utf-8")
+            partial.write_text(
+                tiktoken_lines(pretraining_vocabulary(TASKS, ranks)), encoding="utf-8"
+            )
     return load_tokenizer(file)
 
 

@@ -33,7 +33,7 @@ def lookup_conversation(words: Words) -> Conversation:
     kind = words.dice.choice((_record, _record, _record, _table, _reverse))
     system, ask = kind(words)
     messages = [Message("system", system)]
-    for _ in range(words.dice.between(3, 6)):
+    for _ in range(words.dice.between(5, 10)):
         question, answer = ask()
         messages += [Message("user", question), Message("assistant", answer)]
     return Conversation(tuple(messages))
@@ -112,7 +112,7 @@ def _shown(words: Words, values: dict[str, Any]) -> str:
 
 
 def _record(words: Words) -> tuple[str, Ask]:
-    values = {_key(words): _value(words) for _ in range(words.dice.choice((2, 2, 3, 3, 4, 5, 7)))}
+    values = {_key(words): _value(words) for _ in range(words.dice.choice((2, 3, 4, 5, 7, 9)))}
 
     def ask() -> tuple[str, str]:
         key = words.dice.choice(tuple(values))

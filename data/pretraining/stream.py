@@ -1,7 +1,7 @@
 """The endless stream of training text, in steps that follow from the seed and their number."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -10,11 +10,10 @@ import numpy as np
 
 from chat.conversation import Conversation
 from chat.formats import find_format, render, tokenize
-from chat.tokenizer import LLAMA3_PATTERN, Tokenizer
-from chat.vocabulary import train_vocabulary
+from chat.tokenizer import Tokenizer
 from data.batches import Batch, make_batch
-from data.pretraining import forms, recall
-from data.pretraining.lexicon import ALL_WORDS, HELD_OUT, SEEN
+from data.pretraining import choices, forms, recall
+from data.pretraining.lexicon import HELD_OUT, SEEN
 from data.pretraining.names import Words
 from data.synthesis.dice import Dice
 
@@ -25,41 +24,29 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
     "lookup": recall.lookup_conversation,
     "memory": recall.memory_conversation,
     "json": recall.json_conversation,
-    "choice": forms.choice_conversation,
+    "choice": choices.choice_conversation,
+    "filling": forms.filling_conversation,
     "form": forms.form_conversation,
 }
 # The share of conversations of each task, at the beginning and later.
-EARLY = {"copy": 0.30, "lookup": 0.25, "memory": 0.05, "json": 0.10, "choice": 0.15, "form": 0.15}
-LATE = {"copy": 0.05, "lookup": 0.16, "memory": 0.03, "json": 0.06, "choice": 0.20, "form": 0.50}
+EARLY = {"copy": 0.30, "lookup": 0.17, "memory": 0.02, "json": 0.06, "choice": 0.45}
+LATE = {
+    "copy": 0.04,
+    "lookup": 0.08,
+    "memory": 0.02,
+    "json": 0.04,
+    "choice": 0.22,
+    "filling": 0.25,
+    "form": 0.35,
+}
 
 PROBES: dict[str, Callable[[Words], Conversation]] = {
     "copy": recall.plain_copy,
     "lookup": recall.plain_lookup,
+    "choice": choices.plain_choice,
+    "filling": forms.plain_filling,
     "form": forms.plain_request,
 }
-
-
-def pretraining_vocabulary(size: int, seed: int = 0, conversations: int = 6000) -> list[bytes]:
-    """Return a byte-level vocabulary of `size` tokens, trained on generated text and every word.
-
-    Words are counted alone, after a blank and in capitals too, so that names made of them cost
-    few tokens; those that are held out of training are counted like the others.
-    """
-    return train_vocabulary(_vocabulary_texts(seed, conversations), LLAMA3_PATTERN, size)
-
-
-def _vocabulary_texts(seed: int, conversations: int) -> Iterator[str]:
-    for index in range(conversations):
-        dice = Dice("vocabulary", seed, index)
-        task = dice.choice(tuple(TASKS))
-        for message in TASKS[task](Words(dice, SEEN)).messages:
-            # Digits stay single or paired: there are too many numbers for tokens of their own.
-            yield re.sub(r"\d", "", message.content)
-    every_word = " ".join(ALL_WORDS)
-    for text in (f" {every_word}", every_word.replace(" ", "_"), every_word.title()):
-        yield from [text] * 15
-    for number in range(100):
-        yield from [f"{number:02}"] * 10
 
 
 @dataclass(frozen=True)
@@ -97,7 +84,7 @@ class Stream:
         """Return conversation `index` of a step."""
         dice = Dice("pretraining", self.seed, step, index)
         late = min(1.0, step / max(1, self.early_steps))
-        shares = {name: (1 - late) * EARLY[name] + late * LATE[name] for name in TASKS}
+        shares = {name: (1 - late) * EARLY.get(name, 0.0) + late * LATE[name] for name in TASKS}
         return TASKS[_drawn(dice, shares)](Words(dice, SEEN, self.pieces))
 
     def tokens(self, conversation: Conversation) -> tuple[list[int], list[bool]]:

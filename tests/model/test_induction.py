@@ -42,6 +42,16 @@ def test_the_same_seed_gives_the_same_weights():
     assert not torch.equal(first, other)
 
 
+def test_tokens_of_the_same_letters_begin_alike():
+    model = Transformer(SMALL)
+    initialise(model, 0, [" cup", "_cup", "Cup", "cap", "7"])
+    rows = model.tok_embeddings.weight[:5, 1:]
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    likeness = (rows @ rows.t()).detach()
+    assert all(likeness[a, b] > 0.5 for a, b in ((0, 1), (0, 2), (1, 2)))
+    assert all(abs(likeness[a, b]) < 0.4 for a in range(3) for b in (3, 4))
+
+
 def test_a_model_the_circuit_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="found tied_embeddings False, 2 layers, 4 heads"):
         initialise(Transformer(TINY), 0)

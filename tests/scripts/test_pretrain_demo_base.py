@@ -43,5 +43,5 @@ def test_probes_are_printed_as_it_trains(work, capsys):
     pretrain(work, 3)
     printed = capsys.readouterr().out
     assert "step 3: 0.00M tokens" in printed
-    assert "copy 0.00, lookup 0.00, form 0.00" in printed
+    assert "copy 0.00, lookup 0.00, choice 0.00, filling 0.00, form 0.00" in printed
     assert "python chat_completion.py --ckpt_dir" in printed

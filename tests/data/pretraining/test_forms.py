@@ -6,8 +6,9 @@ import pytest
 
 from data.pretraining.forms import (
     NONE_FITS,
-    choice_conversation,
+    filling_conversation,
     form_conversation,
+    plain_filling,
     plain_request,
 )
 from data.pretraining.lexicon import SEEN
@@ -82,11 +83,12 @@ def test_all_ways_to_declare_and_to_answer_come_up(drawn):
         assert 0.2 < sum(mark in system for system in systems) / len(systems) < 0.5
 
 
-def test_a_choice_is_between_forms_that_stand_after_their_purpose():
-    for conversation in conversations(100, choice_conversation):
+@pytest.mark.parametrize("make", [filling_conversation, plain_filling])
+def test_filling_is_about_one_form(make):
+    for conversation in conversations(100, make):
         system, *turns = [each.content for each in conversation.messages]
-        names = set(re.findall(r"interface (\S+) {|# .*\n(\S+)", system))
-        names = {first or second for first, second in names}
-        assert len(names) > 1
-        for reply in turns[1::2]:
-            assert any(name in reply for name in names)
+        names = {
+            re.match(r"\[(\S+)\]|{\"form\": \"([^\"]+)|([^(]+)", reply)[0] for reply in turns[1::2]
+        }
+        assert len(names) == 1
+        assert len(re.findall(r"\"properties\"|interface |# ", system)) == 1

@@ -1,0 +1,87 @@
+"""Choosing by what is wanted: many short questions about a few purposes, answered by a name.
+
+The list is shown once and asked about many times, so that much of the text is to be learned.
+"""
+
+from collections.abc import Callable, Sequence
+
+from chat.conversation import Conversation, Message
+from data.pretraining.names import Words
+from data.pretraining.phrases import purpose, sentence, wish
+
+# How a list shows a purpose and its name; {0} is the purpose and {1} the name.
+_LINES = (
+    "# {0}\n{1}",
+    "// {0}\n{1}()",
+    "{1}: {0}",
+    "- {1}, {0}",
+    "{0} Then {1}",
+    '{{"about": "{0}", "name": "{1}"}}',
+    '{{"name": "{1}", "about": "{0}"}}',
+    "// {0}\ninterface {1} {{}}",
+)
+_ANSWERS = ("{}", "[{}]", "{}()", '{{"form": "{}"}}')
+
+
+def choice_conversation(words: Words) -> Conversation:
+    """Return wishes, one or several at a time, each answered by the name of what serves it."""
+    dice = words.dice
+    aims = draw_aims(words, dice.choice((2, 2, 3, 3, 4, 5, 6)))
+    line, answer = dice.choice(_LINES), dice.choice(_ANSWERS)
+    messages = [_announced(aims, line, answer)]
+    for _ in range(dice.between(6, 10)):
+        chosen = [dice.choice(aims) for _ in range(dice.choice((1, 1, 1, 1, 1, 2, 3)))]
+        wishes = [wish(words, verb, thing) for verb, thing, _, _ in chosen]
+        reply = "\n".join(answer.format(name) for *_, name in chosen)
+        joined = dice.choice((" and ", ", ", ", and ", "; also ")).join(wishes)
+        messages += [Message("user", sentence(words, joined)), Message("assistant", reply)]
+    return Conversation(tuple(messages))
+
+
+def plain_choice(words: Words) -> Conversation:
+    """Return one wish and four purposes with names."""
+    dice = words.dice
+    aims = draw_aims(words, 4)
+    verb, thing, _, name = dice.choice(aims)
+    user = Message("user", sentence(words, wish(words, verb, thing)))
+    return Conversation((_announced(aims, "# {0}\n{1}", "{}"), user, Message("assistant", name)))
+
+
+Aim = tuple[str, str, str, str]
+
+
+def _announced(aims: Sequence[Aim], line: str, answer: str) -> Message:
+    shown = "\n".join(line.format(about, name) for _, _, about, name in aims)
+    return Message("system", f"Answer as {answer.format('name')}.\n\n{shown}")
+
+
+def draw_aims(words: Words, count: int) -> list[Aim]:
+    """Draw verb, thing, purpose and name; some share their verb or their thing."""
+    dice = words.dice
+    aims: list[Aim] = []
+    while len(aims) < count:
+        verb, thing = words.verb(), words.thing()
+        if aims and dice.chance(0.3):
+            verb = aims[-1][0]
+        elif aims and dice.chance(0.15):
+            thing = aims[-1][1]
+        name = name_for(words, verb, thing)
+        taken = {aim[:2] for aim in aims} | {aim[3] for aim in aims}
+        if (verb, thing) not in taken and name not in taken:
+            aims.append((verb, thing, purpose(words, verb, thing), name))
+    return aims
+
+
+def name_for(words: Words, verb: str, thing: str) -> str:
+    """Return a name made of the words of a purpose, or one that has nothing to do with them."""
+    dice = words.dice
+    if dice.chance(0.55):
+        return f"{verb}_{thing.replace(' ', '_')}"
+    others: tuple[Callable[[], str], ...] = (
+        lambda: f"{thing.split()[-1]}_{verb}",
+        words.identifier,
+        words.identifier,
+        lambda: words.unknown().replace(" ", "_"),
+        words.invented,
+    )
+    return dice.choice(others)()
