@@ -35,10 +35,12 @@ def learn_by_heart(conversations: Sequence[Conversation], steps: int = 60) -> Tr
     return model
 
 
-def write_speaking_model(path: Path, conversations: Sequence[Conversation]) -> Path:
+def write_speaking_model(
+    path: Path, conversations: Sequence[Conversation], steps: int = 60
+) -> Path:
     """Write such a model as a native directory; return `path`."""
     path.mkdir(parents=True)
-    model = learn_by_heart(conversations)
+    model = learn_by_heart(conversations, steps)
     state = {name: parameter.detach() for name, parameter in model.named_parameters()}
     save_file(state, path / WEIGHTS_FILE)
     write_params(path, model.config)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"chat", "console", "data", "evaluation", "model", "scripts", "storage", "training"}
+ROOMS = {"chat", "console", "data", "evaluation", "model", "scripts", "serving", "storage"}
+ROOMS |= {"training"}
 ENTRY_POINTS = {"finetune", "ds_finetune", "chat_completion"}
 
 # What of ours each room may import; a room always may import itself.
@@ -20,6 +21,7 @@ MAY_IMPORT = {
     "model": {"storage", "console"},
     "training": {"model", "data", "storage", "console"},
     "evaluation": {"chat", "data", "model", "storage", "console"},
+    "serving": {"chat", "data", "evaluation", "model", "console"},
     "benchmarks": ROOMS - {"scripts"},
     "scripts": ROOMS - {"scripts"} | {"benchmarks"},
     "": ROOMS - {"scripts"},
@@ -30,6 +32,8 @@ LIBRARIES = {
     "deepspeed": {"training", "scripts"},
     "fire": {"console"},
     "bitsandbytes": {"model", "training"},
+    "fastapi": {"serving"},
+    "uvicorn": {"serving"},
 }
 # These run where only torch, numpy and rich are installed beside them.
 LEAN = [
@@ -40,6 +44,7 @@ LEAN = [
     "training/loss.py",
     "training/backends.py",
     "training/optim.py",
+    "training/best.py",
     "training/checkpoint.py",
     "training/report.py",
     "training/flops.py",

@@ -1,0 +1,58 @@
+"""What a chat prints: text as it comes, and one line that shows a call in the making."""
+
+import re
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+# What a model says must not steer the terminal.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Screen:
+    """A terminal, or a file where nothing moves."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._live: Live | None = None
+        self._within_line = False
+
+    def write(self, text: str) -> None:
+        """Print more of a text; the line goes on."""
+        self.settle()
+        self._console.out(_printable(text), end="", highlight=False)
+        self._within_line = not text.endswith("\n")
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a line of its own."""
+        self.settle()
+        self.end_line()
+        self._console.print(Text(_printable(text), style), soft_wrap=True)
+
+    def forming(self, text: str) -> None:
+        """Show the end of what is being written, until something else is printed."""
+        if not self._console.is_terminal or not text:
+            return
+        if self._live is None:
+            self.end_line()
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        shown = " ".join(_printable(text).split())[4 - self._console.width :]
+        self._live.update(Text(f"  … {shown}", "dim", no_wrap=True, overflow="crop"), refresh=True)
+
+    def settle(self) -> None:
+        """Take away what showed a call in the making."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def end_line(self) -> None:
+        """End the line that `write` began."""
+        if self._within_line:
+            self._console.out("", highlight=False)
+            self._within_line = False
+
+
+def _printable(text: str) -> str:
+    return _CONTROL.sub("\ufffd", text)

@@ -1,0 +1,138 @@
+"""A chat at the terminal: replies as they are written, calls as they form, results, history."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from chat.conversation import Conversation, Message, ToolCall
+from chat.formats import stop_ids
+from chat.transcript import call_lines
+from evaluation.constrained import Constraints
+from evaluation.replies import Speaker
+from evaluation.stream import Event, TextDelta, Unreadable, WholeCall, assemble
+from model.generate import Decoding, stream
+from serving.reading import ReplyReader
+from serving.screen import Screen
+from serving.toolbox import Toolbox
+
+# A model that calls without end gives the word back after so many rounds.
+MOST_ROUNDS = 8
+PROMPT = "> "
+NEW = "/new"
+
+
+class Chat:
+    """A conversation with a model, and the tools it may call."""
+
+    def __init__(
+        self, speaker: Speaker, toolbox: Toolbox, decoding: Decoding, constrain: bool = False
+    ) -> None:
+        self.history: tuple[Message, ...] = ()
+        self._speaker, self._toolbox, self._screen = speaker, toolbox, Screen()
+        self._decoding = replace(decoding, stop_ids=stop_ids(speaker.format, speaker.tokenizer))
+        offered = [Conversation((), toolbox.tools)]
+        self._constraints = (
+            Constraints(offered, speaker.format, speaker.tokenizer) if constrain else None
+        )
+
+    def hold(self) -> None:
+        """Talk until the input ends, and say what constraining cost."""
+        names = ", ".join(tool.name for tool in self._toolbox.tools)
+        self._screen.line(f"Tools: {names or 'none'}")
+        self._screen.line(f"Ctrl-C stops a reply, {NEW} starts over, Ctrl-D ends", "dim")
+        with suppress(ImportError):
+            import readline  # noqa: F401  (gives input() its line editing)
+        with suppress(EOFError):
+            while True:
+                try:
+                    text = input(PROMPT).strip()
+                except KeyboardInterrupt:
+                    self._screen.line()
+                    continue
+                self._take(text)
+        self._screen.line()
+        if self._constraints is not None:
+            self._screen.line(self._constraints.cost())
+
+    def _take(self, text: str) -> None:
+        """Let the model answer; a turn that is broken off before it says anything is forgotten."""
+        if text == NEW:
+            self.history = ()
+            self._screen.line("(a new conversation)", "dim")
+        elif text:
+            try:
+                self.history = tuple(self._turn(text))
+            except KeyboardInterrupt:
+                self._screen.line("(stopped; this turn is forgotten)", "dim")
+            except ValueError as error:
+                self._screen.line(f"error: {error}; this turn is forgotten", "red")
+
+    def _turn(self, text: str) -> list[Message]:
+        """Return the history after a user's message, its answer, and the calls between."""
+        messages = [*self.history, Message("user", text)]
+        for _ in range(MOST_ROUNDS):
+            answer = self._answer(messages)
+            messages.append(answer)
+            if not answer.tool_calls:
+                return messages
+            messages += [self._result(call) for call in answer.tool_calls]
+        self._screen.line(f"({MOST_ROUNDS} rounds of calls; it is your turn)", "dim")
+        return messages
+
+    def _answer(self, messages: Sequence[Message]) -> Message:
+        """Say the next reply while it is written; one that is stopped keeps its text so far."""
+        reader = ReplyReader(self._speaker)
+        events: list[Event] = []
+        try:
+            for event in self._events(messages, reader):
+                events.append(event)
+                self._show(event)
+            if not reader.ended:
+                self._screen.line("(cut off: raise --max_gen_len or --max_seq_len)", "dim")
+        except KeyboardInterrupt:
+            events = [each for each in events if isinstance(each, TextDelta)]
+            if not events:
+                raise
+            self._screen.line("(stopped)", "dim")
+        finally:
+            self._screen.settle()
+        self._screen.end_line()
+        reply = assemble(events)
+        return Message("assistant", reply.content, reply.tool_calls)
+
+    def _events(self, messages: Sequence[Message], reader: ReplyReader) -> Iterator[Event]:
+        prompt = self._speaker.prompt(Conversation(tuple(messages), self._toolbox.tools))
+        limit = self._decoding.max_length
+        if limit is not None and len(prompt) >= limit:
+            raise ValueError(
+                f"the conversation has {len(prompt):,} tokens, and with its reply it may have "
+                f"{limit:,}; {NEW} starts over, --max_seq_len allows more"
+            )
+        # The same question may be answered otherwise the next time.
+        decoding = replace(self._decoding, seed=self._decoding.seed + len(messages))
+        for _, token in stream(self._speaker.model, [prompt], decoding, self._constraints):
+            yield from reader.feed(token)
+            self._screen.forming(reader.forming)
+        yield from reader.finish()
+
+    def _show(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self._screen.write(event.text)
+        elif isinstance(event, WholeCall):
+            for line in call_lines([event.call]):
+                self._screen.line(line, "bold cyan")
+        elif isinstance(event, Unreadable):
+            self._screen.line(f"(not read as a call, nothing is run: {event.problem})", "yellow")
+
+    def _result(self, call: ToolCall) -> Message:
+        """Run a call, or ask for what it gives."""
+        result = self._toolbox.result(call)
+        if result is None:
+            problem = self._toolbox.problem(call)
+            if problem is not None:
+                self._screen.line(f"  (its arguments do not fit: {problem})", "yellow")
+            result = input(f"  {call.name} gives? ").strip() or json.dumps(None)
+        else:
+            self._screen.line(f"  {call.name} gives {result}", "green")
+        return Message("tool", result, name=call.name)

@@ -1,0 +1,95 @@
+"""The tools of an interactive chat: built-in ones that run, and a user's own."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chat.conversation import Tool, ToolCall
+from chat.schemas import read_tool, validate_arguments
+from data.synthesis.catalogue import Catalogue, select
+from data.synthesis.custom import read_tools_file
+from data.synthesis.declaration import SyntheticTool, result_text
+
+# Few and different: a prompt of 370 tokens with Llama 3's vocabulary.
+DEFAULT_TOOLS = "get_current_weather,calculate_percentage,find_restaurant"
+NO_TOOLS = "none"
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """Tools to offer; those in `running` are executed, of the others somebody types the results."""
+
+    tools: tuple[Tool, ...] = ()
+    running: Mapping[str, SyntheticTool] = field(default_factory=dict)
+
+    def problem(self, call: ToolCall) -> str | None:
+        """Return what is wrong with a call: an unknown tool, or arguments that do not fit."""
+        tool = next((each for each in self.tools if each.name == call.name), None)
+        if tool is None:
+            return f"there is no tool {call.name}"
+        return next((each.message for each in validate_arguments(tool, call.arguments)), None)
+
+    def result(self, call: ToolCall) -> str | None:
+        """Return what a call gives, as JSON text; None where somebody has to say it."""
+        problem = self.problem(call)
+        if problem is not None and (call.name in self.running or not self._offers(call)):
+            return result_text({"error": problem})
+        if call.name not in self.running:
+            return None
+        return result_text(self.running[call.name].run(call.arguments))
+
+    def _offers(self, call: ToolCall) -> bool:
+        return any(tool.name == call.name for tool in self.tools)
+
+
+def open_toolbox(names: str | None = None, file: str | None = None) -> Toolbox:
+    """Return the built-in tools of these names and domains, with commas between, and a file's own.
+
+    Without a file some built-in tools are the default. ValueError names a tool that is not there.
+    """
+    if names is None:
+        names = NO_TOOLS if file else DEFAULT_TOOLS
+    catalogue = select()
+    built_in = [] if names == NO_TOOLS else list(_named(names, catalogue))
+    own, running = _read(file) if file else ((), ())
+    tools = (*(each.tool for each in built_in), *own)
+    for tool in tools:
+        if [each.name for each in tools].count(tool.name) > 1:
+            raise ValueError(f"two tools are called {tool.name}; rename one of them")
+    return Toolbox(tools, {each.name: each for each in (*built_in, *running)})
+
+
+def _named(names: str, catalogue: Catalogue) -> Iterator[SyntheticTool]:
+    domains = {domain.name: domain.tools for domain in catalogue.domains}
+    for name in dict.fromkeys(part.strip() for part in names.split(",") if part.strip()):
+        if name in catalogue.by_name:
+            yield catalogue.by_name[name]
+        elif name in domains:
+            yield from domains[name]
+        else:
+            known = [*domains, *catalogue.by_name]
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"domains are {', '.join(domains)}"
+            raise ValueError(f"no built-in tool or domain {name!r}; {hint}")
+
+
+def _read(file: str) -> tuple[tuple[Tool, ...], tuple[SyntheticTool, ...]]:
+    """Read a user's tools: schemas from JSON, functions that run from Python."""
+    path = Path(file)
+    if path.suffix == ".py":
+        functions = read_tools_file(path).tools
+        return tuple(each.tool for each in functions), functions
+    if not path.is_file():
+        raise FileNotFoundError(f"--tools_file {path} does not exist; name a .json or .py file")
+    try:
+        records: Any = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(records, dict):
+            records = records.get("tools", [records])
+        if not isinstance(records, list) or not records:
+            raise ValueError('wanted a list of tools, or an object with "tools"')
+        return tuple(map(read_tool, records)), ()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--tools_file {path}: {error}") from error

@@ -1,0 +1,229 @@
+"""Interactive chat at a real terminal: streamed, with tools that run, with history, stoppable."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import Outcome, run_command
+from pseudo_terminal import CTRL_C, CTRL_D, at_terminal
+from safetensors.torch import load_file, save_file
+from speaking_model import TOKENIZER, write_speaking_model
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.tokenizer import load_tokenizer
+from chat_completion import main
+from data.synthesis.catalogue import select
+from data.synthesis.declaration import result_text
+from model.directory import WEIGHTS_FILE
+
+AIR = select(only_tools=["get_air_quality"]).tools[0]
+OSLO = ToolCall("get_air_quality", {"city": "Oslo"})
+ATLANTIS = ToolCall("get_air_quality", {"city": "Atlantis"})
+DOOR = Tool("door", "", {"type": "object", "properties": {"open": {"type": "boolean"}}})
+OPEN = ToolCall("door", {"open": True})
+WRONG = ToolCall("door", {"open": "wide"})
+
+
+def call(*calls: ToolCall) -> Message:
+    return Message("assistant", "", calls)
+
+
+def result(text: str) -> Message:
+    return Message("tool", text)
+
+
+AIRY = (
+    Message("user", "How is the air in Oslo?"),
+    call(OSLO),
+    result(result_text(AIR.run(OSLO.arguments))),
+    Message("assistant", "It is fine."),
+)
+LEARNED = [
+    Conversation(
+        (
+            *AIRY,
+            Message("user", "And there?"),
+            call(ATLANTIS),
+            result(result_text(AIR.run(ATLANTIS.arguments))),
+            Message("assistant", "No such city."),
+        ),
+        (AIR.tool,),
+    ),
+    Conversation((Message("user", "And there?"), Message("assistant", "Where?")), (AIR.tool,)),
+    Conversation(
+        (
+            Message("user", "Open the door"),
+            call(OPEN, WRONG),
+            result('"opened"'),
+            result("null"),
+            Message("assistant", "It is open."),
+        ),
+        (DOOR,),
+    ),
+    Conversation(
+        (
+            Message("user", "Break"),
+            Message("assistant", '{"tool_uses": [{"recipient_name": 7}]}'),
+            Message("user", "Call another"),
+            call(ToolCall("window", {})),
+            result('{"error": "there is no tool window"}'),
+            Message("assistant", "I have \x1b[31mno\x07 window."),
+        ),
+        (DOOR,),
+    ),
+    Conversation(
+        (Message("user", "Loop"), *[each for _ in range(8) for each in (call(OPEN), result("1"))]),
+        (DOOR,),
+    ),
+]
+Talk = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows some conversations by heart, one like it that never stops, a tool."""
+    folder = tmp_path_factory.mktemp("talk")
+    write_speaking_model(folder / "model", LEARNED, steps=75)
+    endless = folder / "endless"
+    endless.mkdir()
+    for name in ("params.json", "tokenizer.model"):
+        (endless / name).write_bytes((folder / "model" / name).read_bytes())
+    state = load_file(folder / "model" / WEIGHTS_FILE)
+    state["output.weight"][load_tokenizer(TOKENIZER).special_tokens["<|eot_id|>"]] = 0
+    save_file(state, endless / WEIGHTS_FILE)
+    (folder / "tools.json").write_text(json.dumps([DOOR.to_record()]))
+    return folder
+
+
+def command(model: Path, **flags: object) -> list[object]:
+    given = {"ckpt_dir": model, "temperature": 0, **flags}
+    parts = [part for name, value in given.items() for part in ("--" + name, value)]
+    return ["chat_completion.py", "--interactive", *parts]
+
+
+def test_a_built_in_tool_is_run_and_the_history_is_kept_until_a_new_one_begins(
+    folder: Path,
+) -> None:
+    with at_terminal(command(folder / "model", tools="get_air_quality")) as terminal:
+        assert "Tools: get_air_quality" in terminal.until("> ")
+        terminal.press("How is the air in Oslo?\n")
+        terminal.until('calls get_air_quality {"city": "Oslo"}')
+        terminal.until(f"get_air_quality gives {AIRY[2].content}")
+        terminal.until("It is fine.\n> ")
+        terminal.press("And there?\n")
+        terminal.until('calls get_air_quality {"city": "Atlantis"}')
+        terminal.until("""{"error": "unknown city 'Atlantis'"}""")
+        terminal.until("No such city.\n> ")
+        terminal.press("/new\n")
+        terminal.until("> ")
+        terminal.press("And there?\n")
+        terminal.until("Where?\n> ")
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+    assert "Next:" in terminal.text
+    # The call was to be seen while it was written, dim and with the cursor going back.
+    assert '… {"tool_uses": [{"recip' in terminal.text
+    assert "\x1b[2K" in terminal.raw
+
+
+def test_results_of_ones_own_tools_are_typed(folder: Path) -> None:
+    flags = {"tools_file": folder / "tools.json"}
+    with at_terminal(command(folder / "model", **flags)) as terminal:
+        terminal.until("> ")
+        terminal.press("Open the door\n")
+        terminal.until('calls door {"open": true}')
+        terminal.until("door gives? ")
+        terminal.press('"opened"\n')
+        assert "its arguments do not fit: 'wide' is not" in terminal.until("door gives? ")
+        terminal.press("\n")
+        terminal.until("It is open.\n> ")
+        terminal.press("/new\n")
+        terminal.until("> ")
+        terminal.press("Open the door\n")
+        terminal.until("door gives? ")
+        terminal.press(CTRL_C)
+        terminal.until("(stopped; this turn is forgotten)\n> ")
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+
+
+def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(folder: Path) -> None:
+    flags = {"tools": "get_air_quality", "max_seq_len": 100_000}
+    with at_terminal(command(folder / "endless", **flags)) as terminal:
+        terminal.until("> ")
+        terminal.press(CTRL_C)
+        terminal.until("> ")
+        for _ in range(2):
+            terminal.press("And there?\n")
+            terminal.until("Where?")
+            terminal.press(CTRL_C)
+            terminal.until("(stopped)\n> ")
+            terminal.press("/new\n")
+            terminal.until("> ")
+        terminal.press(CTRL_D)
+        assert terminal.end() == 0
+
+
+@pytest.fixture
+def talk(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Talk:
+    """Run the chat with lines from a file, where nothing moves."""
+
+    def talk(*lines: str, model: str = "model", **flags: object) -> Outcome:
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
+        arguments = command(folder / model, **flags)[1:]
+        return run_command(main, arguments, monkeypatch, capsys)
+
+    return talk
+
+
+def test_what_cannot_be_read_is_told_and_another_tool_is_an_error(talk: Talk, folder: Path) -> None:
+    outcome = talk("Break", "Call another", tools_file=folder / "tools.json")
+    assert outcome.code == 0
+    assert '{"tool_uses": [{"recipient_name": 7}]}\n(not read as a call, nothing' in outcome.out
+    assert 'window gives {"error": "there is no tool window"}' in outcome.out
+    # What the model says does not steer the terminal.
+    assert "I have \ufffd[31mno\ufffd window." in outcome.out
+
+
+def test_constrained_replies_hold_what_the_schemas_say(talk: Talk, folder: Path) -> None:
+    outcome = talk("Open the door", '"opened"', tools_file=folder / "tools.json", constrain=True)
+    assert 'calls door {"open": true}' in outcome.out
+    assert "wide" not in outcome.out
+    assert "constrained decoding took" in outcome.out
+
+
+def test_a_conversation_that_grows_too_long_is_told_and_can_begin_anew(talk: Talk) -> None:
+    outcome = talk("And there?", "x " * 700, "/new", "And there?", tools="get_air_quality")
+    assert outcome.code == 0
+    assert outcome.out.count("Where?") == 2
+    assert "tokens, and with its reply it may have 1,024; /new starts over" in outcome.out
+
+
+def test_a_reply_that_is_cut_off_says_so(talk: Talk) -> None:
+    assert "(cut off: raise" in talk("And there?", tools="get_air_quality", max_gen_len=1).out
+
+
+def test_calls_without_end_give_the_word_back(talk: Talk, folder: Path) -> None:
+    outcome = talk("Loop", *["1"] * 8, "Break", tools_file=folder / "tools.json", max_seq_len=4096)
+    assert outcome.out.count("door gives?") == 8
+    assert "(8 rounds of calls; it is your turn)" in outcome.out
+    assert outcome.code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ({"tools": "get_air_qualty"}, "did you mean get_air_quality?"),
+        ({"tools": "xyz"}, "no built-in tool or domain 'xyz'; domains are weather,"),
+        ({"tools_file": "nowhere.json"}, "nowhere.json does not exist"),
+    ],
+)
+def test_tools_that_are_not_there_are_told_before_the_model_is_loaded(
+    talk: Talk, flags: dict[str, object], problem: str
+) -> None:
+    outcome = talk("Hi", model="nowhere", **flags)
+    assert outcome.code == 1
+    assert outcome.error.count("\n") == 1
+    assert problem in outcome.error
