@@ -25,6 +25,7 @@ def main(
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch
 
+    from evaluation.sample import open_sample
     from training.config import read_config
     from training.ranks import joined_ranks
     from training.setup import (
@@ -41,11 +42,12 @@ def main(
     with joined_ranks(config.model.device) as ranks:
         engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
         splits = open_splits(config)
+        sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
         checkpoints = open_checkpoints(config, resume)
         torch.manual_seed(config.seed)
         model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
-        train(config, splits, checkpoints, backend, resume)
+        train(config, splits, checkpoints, backend, resume, sample)
     if ranks.rank == 0:
         say_what_is_next(config)
 

@@ -15,6 +15,7 @@ def main(
     """
     import torch
 
+    from evaluation.sample import open_sample
     from training.backends import NativeBackend
     from training.config import read_config
     from training.setup import (
@@ -31,12 +32,13 @@ def main(
     refuse_deepspeed_settings(config, config_file)
     device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
     splits = open_splits(config)
+    sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     checkpoints = open_checkpoints(config, resume)
     torch.manual_seed(config.seed)
     # Without an adapter all weights are trained, and held in float32: they are their own masters.
     model = build_model(config, device, dtype if config.lora else torch.float32)
     backend = NativeBackend(model, config.optimizer, device, dtype)
-    train(config, splits, checkpoints, backend, resume)
+    train(config, splits, checkpoints, backend, resume, sample)
     say_what_is_next(config)
 
 

@@ -42,15 +42,20 @@ def samples(count: int, seed: int) -> Iterator[Sample]:
 
 def settings_in(workspace: Path) -> Callable[..., "Config"]:
     """Return a function from `section__key=value` to settings over a model and a dataset there."""
-    from training.config import Config
-
     base = write_base(workspace / "base")
     encoding = Encoding("llama3", sha256_of_file(base / "tokenizer.model"), 384, {})
     write_dataset(workspace / "dataset", samples(40, seed=1), encoding)
+    return settings_over(base, workspace / "dataset", workspace)
+
+
+def settings_over(base: Path, dataset: Path, workspace: Path) -> Callable[..., "Config"]:
+    """Return such a function for a model and a dataset; the runs write to `workspace`."""
+    from training.config import Config
+
     values: dict[str, Any] = {
         "name": "run",
         "model": {"checkpoint_dir": str(base), "dtype": "float32", "device": "cpu"},
-        "data": {"dataset_dir": str(workspace / "dataset")},
+        "data": {"dataset_dir": str(dataset)},
         "lora": {"rank": 4, "alpha": 8},
         "training": {"epochs": 1, "batch_size": 5, "micro_batch_tokens": 64, "max_steps": 6},
         "schedule": {"learning_rate": 1e-2},
@@ -74,12 +79,14 @@ def settings_in(workspace: Path) -> Callable[..., "Config"]:
 
 def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     """Do what finetune.py does and hand back the backend."""
+    from evaluation.sample import open_sample
     from training.setup import build_model, open_checkpoints, open_splits, train
 
     device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
     splits, checkpoints = open_splits(config), open_checkpoints(config, resume)
+    sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
     model = build_model(config, device, dtype if config.lora else torch.float32)
     backend = NativeBackend(model, config.optimizer, device, dtype)
-    train(config, splits, checkpoints, backend, resume)
+    train(config, splits, checkpoints, backend, resume, sample)
     return backend

@@ -57,11 +57,16 @@ class Progress:
     """How far a run is: steps taken, the best validation figure so far, and on which data.
 
     `data` are the fingerprints of both splits: a directory may be rebuilt under the same name.
+    `sample` is that of the prompts that are replied to, and `prompts` how many of them the time
+    allows; `best_counts` is what each added to the best figure, if it is one of replies.
     """
 
     step: int = 0
     best: float | None = None
     data: list[str] = field(default_factory=list)
+    sample: str | None = None
+    prompts: int | None = None
+    best_counts: list[list[int]] = field(default_factory=list)
 
 
 class Checkpoints:

@@ -9,7 +9,8 @@ import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import NoneType
+from typing import Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -99,12 +100,70 @@ class ScheduleSection(Section):
         return self
 
 
+class GeneratedSection(Section):
+    """Replies to a fixed sample of held-out prompts, scored as scripts/evaluate.py scores them.
+
+    every: Null at each validation; otherwise a multiple of validation.every. Always at the end.
+    seconds: How long it may take; prompts that are not reached are left out of all that follow.
+    conversations_file: Where to take the prompts from; null takes the validation split. What the
+        run trains on is never taken.
+    batch_size: How many replies each device writes at once.
+    """
+
+    prompts: int = Field(100, ge=1)
+    every: int | None = Field(None, ge=1)
+    seconds: float = Field(120.0, gt=0)
+    conversations_file: str | None = None
+    max_new_tokens: int = Field(256, ge=1)
+    batch_size: int = Field(16, ge=1)
+
+
+MeasuredMetric = Literal["loss", "perplexity", "token_accuracy"]
+# The scorer's figures, evaluation/summary.py: a higher one is better.
+GeneratedMetric = Literal[
+    "correct",
+    "call_or_not",
+    "valid_json",
+    "valid_schema",
+    "name",
+    "argument_precision",
+    "argument_recall",
+    "exact_match",
+    "parallel_match",
+    "irrelevance",
+    "json_equal",
+]
+
+
 class ValidationSection(Section):
-    """How often, and on how many conversations of the validation split (null: all)."""
+    """How often, and on how many conversations of the validation split (null: all).
+
+    best_metric: The figure that best/ follows; a generated one needs `generated`.
+    generated: Null generates nothing.
+    """
 
     every: int | None = Field(200, ge=1)
     max_conversations: int | None = Field(200, ge=1)
-    best_metric: Literal["loss", "token_accuracy"] = "loss"
+    best_metric: Literal[MeasuredMetric, GeneratedMetric] = "loss"
+    generated: GeneratedSection | None = None
+
+    @model_validator(mode="after")
+    def _can_be_measured(self) -> Self:
+        if self.generated is None:
+            if self.best_metric in get_args(GeneratedMetric):
+                raise ValueError(
+                    f"best_metric is {self.best_metric!r}, which is measured on generated "
+                    "replies, and generated is null; add --validation.generated.prompts=100, or "
+                    f"follow one of {', '.join(get_args(MeasuredMetric))}"
+                )
+        elif self.generated.every is not None and (
+            self.every is None or self.generated.every % self.every
+        ):
+            raise ValueError(
+                f"generated.every is {self.generated.every}, wanted a multiple of every, which is "
+                f"{self.every}: replies are generated beside other validation"
+            )
+        return self
 
 
 class CheckpointSection(Section):
@@ -208,14 +267,17 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key {where!r}{_nearest(problem['loc'])}{more}"
     if problem["type"] == "missing":
         return f"missing key {where!r}{more}"
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['ctx']['error']}{more}"
     return f"{where} is {problem['input']!r}: {problem['msg']}{more}"
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:
     section: Any = Config
     for part in location[:-1]:
-        field = section.model_fields[str(part)]
-        section = LoraSection if part == "lora" else field.annotation
+        kind = section.model_fields[str(part)].annotation
+        # Of a section that may be null, the section.
+        section = next((each for each in get_args(kind) if each is not NoneType), kind)
     known = list(section.model_fields)
     close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

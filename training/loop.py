@@ -8,7 +8,7 @@ depend on how the group was split.
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from torch import Tensor
 from data.batches import Batch, Batches
 from model.attention import Documents
 from training.backends import Backend
+from training.best import Generated, improves
 from training.checkpoint import Checkpoints, Progress
 from training.loss import loss_and_hits, summed_cross_entropy
 from training.report import Report, Silence, StepMetrics
@@ -39,8 +40,9 @@ class Run:
     total_steps: int
     checkpoints: Checkpoints
     report: Report | Silence
-    # Figures of generated replies, taken on every rank: the entry script knows how to score them.
-    generated: Callable[[Backend], Mapping[str, float]] | None = None
+    # What lets the model reply, on every rank: the entry script knows how to score it.
+    generated: Generated | None = None
+    generated_every: int | None = None
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
@@ -52,13 +54,9 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
             progress.step += 1
             run.report.step(progress.step, metrics)
             last = progress.step == run.total_steps
-            if last or _due(progress.step, config.validation.every):
-                figures = validate(run, backend)
-                if run.generated:
-                    figures |= run.generated(backend)
-                run.report.validation(progress.step, figures)
-                if _improves(figures, config.validation.best_metric, progress):
-                    run.checkpoints.save_weights("best", progress, backend)
+            due = last or _due(progress.step, config.validation.every)
+            if due and _validate_all(run, backend, progress, last):
+                run.checkpoints.save_weights("best", progress, backend)
             if last or stopping or _due(progress.step, config.checkpoint.every):
                 run.checkpoints.save_step(progress, backend)
     if progress.step < run.total_steps:
@@ -97,6 +95,18 @@ def train_step(
     return StepMetrics(loss, norm, rate, trained, tokens, seconds, batches), stops > 0
 
 
+def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) -> bool:
+    """Validate, let the model reply where that is due, report; whether these weights are best."""
+    figures, outcome = validate(run, backend), None
+    if run.generated and (last or _due(progress.step, run.generated_every)):
+        run.report.replying()
+        outcome = run.generated(backend, progress.prompts)
+        progress.prompts = outcome.reached
+        figures |= outcome.figures
+    run.report.validation(progress.step, figures, outcome)
+    return improves(figures, outcome, run.config.validation.best_metric, progress)
+
+
 @torch.no_grad()
 def validate(run: Run, backend: Backend) -> dict[str, float]:
     """Return loss, perplexity and token accuracy over the validation conversations."""
@@ -128,16 +138,6 @@ def batch_loss(backend: Backend, batch: Batch, head: Callable[..., Tensor]) -> T
 
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
-
-
-def _improves(figures: dict[str, float], metric: str, progress: Progress) -> bool:
-    """Remember a new best figure: a lower loss, a higher accuracy, and never NaN."""
-    sign = -1 if metric == "loss" else 1
-    before = -math.inf if progress.best is None else sign * progress.best
-    if not sign * figures[metric] > before:
-        return False
-    progress.best = figures[metric]
-    return True
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from data.batches import Batch
 from storage.atomic import new_file
 from training.backends import Backend
+from training.best import Outcome
 from training.flops import matmul_rate, step_flops
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ class Silence:
     def step(self, number: int, step: StepMetrics) -> None:
         """Say nothing of a step."""
 
-    def validation(self, number: int, figures: Mapping[str, float]) -> None:
+    def replying(self) -> None:
+        """Say nothing of replies under way."""
+
+    def validation(
+        self, number: int, figures: Mapping[str, float], outcome: Outcome | None
+    ) -> None:
         """Say nothing of a validation."""
 
 
@@ -118,11 +124,27 @@ class Report:
         if number % self.print_every == 0 or number == self.total_steps:
             self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
 
-    def validation(self, number: int, figures: Mapping[str, float]) -> None:
-        """Report validation figures after step `number`."""
+    def replying(self) -> None:
+        """Show beside the progress bar why no step is taken for a while."""
+        self.progress.update(self.task, figures="replying to held-out prompts", refresh=True)
+
+    def validation(
+        self, number: int, figures: Mapping[str, float], outcome: Outcome | None
+    ) -> None:
+        """Report validation figures after step `number`, those of `outcome` among them."""
         self._write("validation", number, figures)
-        text = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-        self.console.print(f"[bold]validation[/bold] after step {number}: {text}", soft_wrap=True)
+        after = f"[/bold] after step {number}: "
+        said = outcome.figures if outcome else {}
+        text = "  ".join(
+            f"{name.replace('_', ' ')} {value:.4f}"
+            for name, value in figures.items()
+            if name not in said
+        )
+        self.console.print(f"[bold]validation{after}{text}", soft_wrap=True)
+        if outcome:
+            self.console.print(f"[bold]replies{after}{outcome.line}", soft_wrap=True)
+            for name, markdown in outcome.texts.items():
+                self.writer.add_text(f"replies/{name}", markdown, number)
 
     def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
         record: dict[str, Any] = {"kind": kind, "step": number, **figures}

@@ -1,7 +1,7 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from model.transformer import Transformer
 from storage.atomic import held
 from storage.manifest import sha256_of_file
 from training.backends import Backend
+from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
 from training.config import Config
 from training.loop import Run, fit
@@ -151,11 +152,11 @@ def train(
     checkpoints: Checkpoints,
     backend: Backend,
     resume: bool,
-    generated: Callable[[Backend], Mapping[str, float]] | None = None,
+    generated: Generated | None = None,
 ) -> None:
     """Run training to its end, from the start or from the newest checkpoint.
 
-    `generated` adds figures of generated replies to each validation; every rank calls it.
+    `generated` lets the model reply to held-out prompts when it is validated.
     """
     batches = Batches(
         splits.train,
@@ -181,6 +182,8 @@ def train(
         progress = Progress(data=splits.fingerprints)
         if resume:
             progress = checkpoints.resume(backend, splits.fingerprints, warn)
+        if generated:
+            keep_sample(progress, generated.fingerprint)
         first = backend.rank == 0
         report = Report(config, backend, total_steps, progress.step) if first else Silence()
         run = Run(
@@ -192,9 +195,28 @@ def train(
             checkpoints=checkpoints,
             report=report,
             generated=generated,
+            generated_every=reply_interval(config),
         )
         with report:
             fit(run, backend, progress)
+
+
+def keep_sample(progress: Progress, fingerprint: str) -> None:
+    """Remember which prompts are replied to; ValueError when the run began with others."""
+    if progress.sample not in (None, fingerprint):
+        raise ValueError(
+            "this run was scored on other prompts so far: what validation.generated says "
+            "(prompts, conversations_file, max_new_tokens) or the file it names has changed; put "
+            "it back, or use another --name"
+        )
+    progress.sample = fingerprint
+
+
+def reply_interval(config: Config) -> int | None:
+    """Return every how many steps replies are generated; None for the end alone."""
+    validation = config.validation
+    own = validation.generated and validation.generated.every
+    return own or validation.every
 
 
 def say_what_is_next(config: Config) -> None:

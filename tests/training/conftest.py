@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 # A bare GPU image has no pydantic: what reads settings is not collected there.
 if find_spec("pydantic") is None:
     collect_ignore = [
+        "test_best.py",
         "test_checkpoint.py",
         "test_config.py",
+        "test_generated.py",
         "test_loop.py",
         "test_optim.py",
         "test_ranks.py",

@@ -49,6 +49,15 @@ def test_a_flag_with_one_target_or_a_number_for_a_name_is_understood(file: Path)
     assert (config.lora.targets, config.name) == (("wq",), "2026")
 
 
+def test_a_flag_turns_generated_replies_on_and_null_off(file: Path) -> None:
+    assert read_config(file).validation.generated is None
+    flags = {"validation.generated.prompts": 7, "validation.best_metric": "exact_match"}
+    on = read_config(file, flags).validation
+    assert (on.generated.prompts, on.best_metric) == (7, "exact_match")
+    file.write_text(json.dumps({**MINIMAL, "validation": {"generated": {"prompts": 7}}}))
+    assert read_config(file, {"validation.generated": "null"}).validation.generated is None
+
+
 def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) -> None:
     config = read_config(file, {"lora.targets": ["wq", "wv"]})
     saved = tmp_path / "config.json"
@@ -68,6 +77,28 @@ def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) 
         ({"lora.rank": "16"}, r"lora.rank is '16': .*valid integer"),
         ({"name": ".."}, r"name is '..': .*match pattern"),
         ({"schedule.min_learning_rate": 1.0}, r"min_learning_rate must not be above learning_rate"),
+        (
+            {"validation.best_metric": "exact_mach"},
+            r"validation.best_metric is 'exact_mach': .*'loss', .*'exact_match', ",
+        ),
+        (
+            {"validation.best_metric": "exact_match"},
+            r"validation: best_metric is 'exact_match', which is measured on generated replies, "
+            r"and generated is null; add --validation.generated.prompts=100, or follow one of lo",
+        ),
+        (
+            {"validation.generated.prompt": 5},
+            r"unknown key 'validation.generated.prompt'; did you mean 'prompts'",
+        ),
+        (
+            {"validation.generated.every": 300},
+            r"validation: generated.every is 300, wanted a multiple of every, which is 200",
+        ),
+        (
+            {"validation.every": None, "validation.generated.every": 300},
+            r"wanted a multiple of every, which is None",
+        ),
+        ({"validation.generated.seconds": 0}, r"generated.seconds is 0: .*greater than 0"),
         ({"seed.x": 1}, r"--seed.x: 'seed' is a value, not a section"),
     ],
 )

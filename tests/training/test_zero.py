@@ -9,6 +9,7 @@ import pytest
 import torch
 from launches import launch
 from safetensors.torch import load_file
+from talking_runs import talking_in, write_talking_base
 from tiny_runs import settings_in, train_natively
 from torch import Tensor
 
@@ -70,6 +71,22 @@ RATES = {"lora-adamw": 1e-2, "full-adamw": 1e-3, "lora-sgd": 1.0, "full-sgd": 1.
 CLIP = 0.05
 
 
+class Talk(NamedTuple):
+    """A run that replies to held-out prompts; `capped` has time for one round of them only."""
+
+    stage: int
+    ranks: int
+    capped: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"talk-zero{self.stage}-{self.ranks}ranks" + "-capped" * self.capped
+
+
+TALKS = [Talk(stage, ranks) for ranks in (1, 2) for stage in (0, 1, 2, 3)]
+CAPPED = Talk(3, 2, capped=True)
+
+
 class Runs(NamedTuple):
     """Where all the runs were made, and the masters that one device ended with."""
 
@@ -84,7 +101,7 @@ class Runs(NamedTuple):
     def masters(self, case: Case) -> dict[str, Tensor]:
         return load_file(self.workspace / "out" / f"{case.name}.safetensors")
 
-    def seen(self, case: Case) -> dict[str, Any]:
+    def seen(self, case: Case | Talk) -> dict[str, Any]:
         seen: dict[str, Any] = json.loads(
             (self.workspace / "out" / f"{case.name}.json").read_text()
         )
@@ -111,6 +128,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
             **more,
         )
 
+    talking = talking_in(workspace, write_talking_base(workspace / "talking-base"))
+
+    def talk_settings(name: str, talk: Talk | None = None) -> Config:
+        section = {"stage": talk.stage, "stage3_param_persistence_threshold": 0} if talk else {}
+        generated = {"prompts": 5, "max_new_tokens": 60, "batch_size": 1}
+        seconds = {"seconds": 1e-6} if talk and talk.capped else {}
+        return talking(
+            name=name,
+            training__max_steps=15,
+            validation__generated={**generated, **seconds},
+            deepspeed_config={"zero_optimization": section} if talk else None,
+        )
+
+    train_natively(talk_settings("talk"))
     native = {}
     for kind in KINDS:
         backend = train_natively(settings("-".join(kind), kind))
@@ -124,6 +155,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
                 section = {"zero_optimization": case.zero}
                 config = settings(case.name, case.kind, deepspeed_config=section)
                 (cases / f"{case.name}.json").write_text(config.model_dump_json())
+        for talk in (*TALKS, CAPPED):
+            if talk.ranks == ranks:
+                config = talk_settings(talk.name, talk)
+                (cases / f"{talk.name}.json").write_text(config.model_dump_json())
         script = "tests/training/zero_cases.py"
         done = launch(ranks, script, "--cases", cases, "--output-dir", workspace / "out")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -205,3 +240,32 @@ def test_ranks_with_answers_of_other_lengths_generate_what_one_process_does(
     lengths = [len(prompts) * most for prompts, most in zip(PROMPTS, MOST, strict=True)]
     counted = [r["generated_tokens"] for r in runs.figures(case.name) if r["kind"] == "validation"]
     assert counted == [sum(lengths[: case.ranks])] * 2
+
+
+def scored(runs: Runs, name: str) -> Figures:
+    """What was validated in a run, whatever the clock said."""
+    rows = [row for row in runs.figures(name) if row["kind"] == "validation"]
+    measured = ("loss", "perplexity", "reply_seconds")
+    return [{key: row[key] for key in row if key not in measured} for row in rows]
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.name)
+def test_replies_and_their_figures_are_those_of_one_device(runs: Runs, talk: Talk) -> None:
+    wanted = scored(runs, "talk")
+    assert [row["step"] for row in wanted] == [5, 10, 15]
+    assert 0 < wanted[-1]["exact_match"] < 1, "some are right, some are wrong"
+    assert scored(runs, talk.name) == wanted
+    bests = [
+        json.loads((runs.workspace / "checkpoints" / name / "best/progress.json").read_text())
+        for name in (talk.name, "talk")
+    ]
+    assert bests[0] == bests[1]
+    assert runs.seen(talk)["unchanged_by_validation"] == [True] * 3
+    assert runs.seen(talk)["texts"] == runs.seen(TALKS[0])["texts"]
+
+
+def test_all_ranks_stop_after_the_same_prompts(runs: Runs) -> None:
+    found = scored(runs, CAPPED.name)
+    assert [row["prompts_replied_to"] for row in found] == [2, 2, 2], "one batch on each rank"
+    whole = runs.seen(TALKS[0])["texts"]
+    assert runs.seen(CAPPED)["texts"] == whole[:2]

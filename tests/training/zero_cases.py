@@ -4,10 +4,13 @@
 
 Every JSON file in CASES is a configuration. DIR gets NAME.safetensors, the gathered masters, and
 NAME.json, what was seen on the way; at stage 3 also each rank's own part of the masters.
+
+Replies are those to the configuration's own sample, where it asks for one. Otherwise the ranks
+reply to prompts of different length, without end.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from console.command import run
+from evaluation.during_training import Sample
+from evaluation.sample import open_sample
 from model.generate import Decoding, complete
 from training.backends import Backend
+from training.best import Outcome
 from training.config import Config, read_config
 from training.ranks import Ranks, joined_ranks
 from training.setup import build_model, open_checkpoints, open_splits, train
@@ -46,11 +52,12 @@ def run_case(config: Config, ranks: Ranks, output: Path) -> None:
     """Train as one configuration says, and write what came out."""
     engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
     splits, checkpoints = open_splits(config), open_checkpoints(config, resume=False)
+    sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
     model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
     backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
     seen: dict[str, Any] = {"unchanged_by_validation": [], "replies": {}}
-    train(config, splits, checkpoints, backend, False, watch_generation(seen))
+    train(config, splits, checkpoints, backend, False, Watched(seen, sample))
     masters = masters_of(backend)
     if backend.stage == 3:
         save_own_parts(backend, output / f"{config.name}.rank-{ranks.rank}.safetensors")
@@ -61,18 +68,52 @@ def run_case(config: Config, ranks: Ranks, output: Path) -> None:
     backend.engine.destroy()
 
 
-def watch_generation(seen: dict[str, Any]) -> Callable[[Backend], Mapping[str, float]]:
-    """Return figures of replies, generated on every rank, and note whether that moved a weight."""
+@dataclass(frozen=True)
+class Watched:
+    """Generates replies on every rank, and notes whether that moved a weight."""
 
-    def generated(backend: Backend) -> Mapping[str, float]:
+    seen: dict[str, Any]
+    sample: Sample | None
+
+    @property
+    def fingerprint(self) -> str:
+        return self.sample.fingerprint if self.sample else ""
+
+    def __call__(self, backend: Backend, most: int | None) -> Outcome:
         before = masters_of(backend)
-        tokens = sum(map(len, replies_of(backend, seen).values()))
+        outcome = self.replied(backend, most)
         after = masters_of(backend)
         same = all(torch.equal(before[name], after[name]) for name in before)
-        seen["unchanged_by_validation"].append(same)
-        return {"generated_tokens": backend.sum(torch.tensor(float(tokens))).item()}
+        self.seen["unchanged_by_validation"].append(same)
+        return outcome
 
-    return generated
+    def replied(self, backend: Backend, most: int | None) -> Outcome:
+        if self.sample:
+            replies = self.sample(backend, most)
+            self.seen["texts"] = [each.answer.text for each in replies.judged]
+            return replies
+        tokens = sum(map(len, replies_of(backend, self.seen).values()))
+        return Counted(backend.sum(torch.tensor(float(tokens))).item())
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many tokens all ranks said; nothing of it is judged."""
+
+    tokens: float
+    reached: int = 0
+    line: str = ""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {"generated_tokens": self.tokens}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        return {}
+
+    def counts(self, figure: str) -> list[tuple[int, int]]:
+        return []
 
 
 def replies_of(backend: Backend, seen: dict[str, Any]) -> dict[int, list[int]]:

@@ -1,0 +1,166 @@
+"""The prompts that a model replies to while it is trained: held out, few, and always the same."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice, zip_longest
+from typing import Protocol
+
+import numpy as np
+
+from chat.conversation import Conversation, ToolCall
+from chat.formats import ChatFormat, find_format, render_prompt, stop_ids, tokenize
+from chat.tokenizer import Tokenizer, load_tokenizer
+from chat.tool_syntax import Reply
+from data.conversations import fraction, read_conversations
+from data.tokenized import TokenizedDataset
+from evaluation.during_training import Limits, Sample
+from evaluation.items import Item, turn_items
+from evaluation.summary import MEANINGS, figures
+from model.config import ModelConfig
+from model.directory import resolve_directory
+from model.tokenizer_file import check_tokenizer
+
+
+class GeneratedSettings(Protocol):
+    """The section validation.generated of a run; training/config.py says what each means."""
+
+    @property
+    def prompts(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def conversations_file(self) -> str | None: ...
+    @property
+    def max_new_tokens(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+
+
+class ValidationSettings(Protocol):
+    """The section validation of a run."""
+
+    @property
+    def best_metric(self) -> str: ...
+    @property
+    def generated(self) -> GeneratedSettings | None: ...
+
+
+def open_sample(
+    validating: ValidationSettings,
+    seed: int,
+    checkpoint_dir: str,
+    train: TokenizedDataset,
+    validation: TokenizedDataset,
+) -> Sample | None:
+    """Return the sample that a run's settings ask for, None where they ask for none.
+
+    ValueError says why replies could not be generated or scored, or the best not be told by them.
+    """
+    if validating.generated is None:
+        return None
+    settings = validating.generated
+    format, tokenizer = _language(checkpoint_dir, validation)
+    source = settings.conversations_file or f"{validation.directory} (validation)"
+    items = choose_items(settings, seed, train, validation)
+    _refuse_unmeasurable(items, validating.best_metric, source)
+    prompts = [tokenize(render_prompt(item.conversation, format), tokenizer).ids for item in items]
+    most = max(train.longest, validation.longest)
+    for item, prompt in zip(items, prompts, strict=True):
+        if len(prompt) > most:
+            raise ValueError(
+                f"{source}: {item.id} is a prompt of {len(prompt):,} tokens, and the longest "
+                f"conversation of the dataset has {most:,}; leave it out of the file"
+            )
+    limits = Limits(settings.seconds, settings.max_new_tokens, settings.batch_size)
+    return Sample(items, prompts, tokenizer, format, limits)
+
+
+def choose_items(
+    settings: GeneratedSettings, seed: int, train: TokenizedDataset, validation: TokenizedDataset
+) -> list[Item]:
+    """Draw the turns to be replied to, the same ones for the same seed.
+
+    No conversation gives a second one before all have given one.
+    """
+    conversations = (
+        _shuffled(validation, seed)
+        if settings.conversations_file is None
+        else _drawn(settings.conversations_file, settings.prompts, seed, train)
+    )
+    turns = []
+    for conversation in conversations:
+        items = sorted(turn_items(conversation), key=lambda each: fraction(f"{seed}/{each.id}"))
+        turns += [items] * bool(items)
+        if len(turns) == settings.prompts:
+            break
+    spread = chain.from_iterable(zip_longest(*turns))
+    return list(islice((item for item in spread if item is not None), settings.prompts))
+
+
+def _shuffled(validation: TokenizedDataset, seed: int) -> Iterator[Conversation]:
+    """Yield the conversations of the validation split in an order that the seed decides."""
+    for index in np.random.default_rng(seed).permutation(len(validation)):
+        origin = validation.origin(int(index))
+        if origin.conversation is None:
+            raise ValueError(
+                f"{validation.directory} holds the tokens of its validation conversations alone, "
+                "and replies are scored by their tools and calls; rebuild it with "
+                "scripts/build_dataset.py, or name a file with "
+                "--validation.generated.conversations_file"
+            )
+        found = Conversation.from_record(origin.conversation)
+        yield replace(found, id=origin.id, source=origin.source, sha256=origin.sha256)
+
+
+def _drawn(file: str, most: int, seed: int, train: TokenizedDataset) -> Sequence[Conversation]:
+    """Draw `most` conversations of a file that the run does not train on."""
+    trained = {origin.sha256 for origin in train.origins()}
+    held_out = (each for each in read_conversations(file) if each.sha256 not in trained)
+    asking = (each for each in held_out if any(True for _ in turn_items(each)))
+    drawn = heapq.nsmallest(most, asking, key=lambda each: fraction(f"{seed}/{each.id}"))
+    if not drawn:
+        raise ValueError(
+            f"{file} has no assistant's turn that {train.directory} does not train on; name "
+            "another file, or none to take the validation split"
+        )
+    return drawn
+
+
+def _language(checkpoint_dir: str, dataset: TokenizedDataset) -> tuple[ChatFormat, Tokenizer]:
+    """Return the chat format of a dataset and the model's tokenizer, which can write it."""
+    directory = resolve_directory(checkpoint_dir)
+    try:
+        format = find_format(dataset.chat_format)
+        tokenizer = load_tokenizer(directory, format.special_table)
+        check_tokenizer(tokenizer.path, ModelConfig.read(directory).vocab_size)
+        stop_ids(format, tokenizer)
+    except ValueError as error:
+        raise ValueError(
+            f"no replies can be generated to score: {error}; or turn them off with "
+            "--validation.generated=null"
+        ) from error
+    return format, tokenizer
+
+
+def _refuse_unmeasurable(items: Sequence[Item], best_metric: str, source: str) -> None:
+    """Raise ValueError unless replies to these items can show what they are to show."""
+    right = [item.judge(_wanted_reply(item)) for item in items]
+    drawn = f"of the {len(items)} prompts drawn from {source}"
+    if not any(verdict.should_call for verdict in right):
+        raise ValueError(
+            f"none {drawn} wants a tool call, and calls are what is scored; raise "
+            "validation.generated.prompts, name another validation.generated.conversations_file, "
+            "or turn it off with --validation.generated=null"
+        )
+    if best_metric in MEANINGS and best_metric not in figures(right):
+        raise ValueError(
+            f"validation.best_metric is {best_metric!r} ({MEANINGS[best_metric]}), and none "
+            f"{drawn} counts for it; raise validation.generated.prompts, or follow another figure"
+        )
+
+
+def _wanted_reply(item: Item) -> Reply:
+    if isinstance(item.expected, str):
+        return Reply(item.expected)
+    return Reply("", tuple(ToolCall(**call) for call in item.expected))

@@ -1,0 +1,299 @@
+"""Replies while a model is trained: scored, logged, resumed, and what best/ follows."""
+
+import gc
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import run_command
+from safetensors.torch import load_file
+from talking_runs import (
+    HELD_OUT,
+    TRAINED,
+    talking_in,
+    told,
+    write_talking_base,
+    write_talking_dataset,
+)
+from tiny_runs import train_natively
+
+import finetune
+from chat.tool_syntax import decode_tool_uses
+from data.conversations import write_conversations
+from evaluation.answering import Source, load_speaker, model_answers
+from evaluation.during_training import Replies
+from evaluation.items import conversation_items
+from evaluation.replies import Answer
+from evaluation.results import Judged
+from evaluation.sample import open_sample
+from evaluation.summary import MEANINGS, figures
+from model.generate import Decoding
+from training.backends import NativeBackend
+from training.config import Config
+from training.setup import build_model, open_splits
+
+Talking = Callable[..., Config]
+GENERATED = {"prompts": 5, "max_new_tokens": 60, "batch_size": 2}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_talking_base(tmp_path_factory.mktemp("talking") / "base")
+
+
+@pytest.fixture
+def talking(tmp_path: Path, base: Path) -> Talking:
+    return talking_in(tmp_path, base)
+
+
+class Run:
+    """A run that is over, and what it left."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        lines = (config.log_dir / "metrics.jsonl").read_text().splitlines()
+        self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        self.validations = [row for row in self.rows if row["kind"] == "validation"]
+
+    def progress(self, name: str = "best") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            (self.config.run_dir / name / "progress.json").read_text()
+        )
+        return found
+
+    def untimed(self) -> list[dict[str, Any]]:
+        timed = ("reply_seconds", "tokens_per_second", "share_of_matmul_peak", "memory_gib")
+        return [{k: v for k, v in row.items() if k not in timed} for row in self.rows]
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose loss is lowest when it has learned no call yet."""
+    config = talking_in(tmp_path_factory.mktemp("run"), base)()
+    train_natively(config)
+    return Run(config)
+
+
+def scored(base: Path, checkpoint: Path, folder: Path) -> float:
+    """The exact matches of a checkpoint by the steps of scripts/evaluate.py."""
+    write_conversations(folder / "held_out.jsonl", HELD_OUT)
+    items = list(conversation_items(folder / "held_out.jsonl"))
+    speaker = load_speaker(Source(str(base), str(checkpoint)))
+    answers = dict(model_answers(speaker, items, Decoding((), max_new_tokens=60)))
+    verdicts = [item.judge(answers[index].reply) for index, item in enumerate(items)]
+    return figures(verdicts)["exact_match"].value
+
+
+def test_best_holds_the_most_accurate_weights_where_the_loss_says_otherwise(
+    run: Run, base: Path, tmp_path: Path
+) -> None:
+    by_loss = min(run.validations, key=lambda row: row["loss"])
+    by_calls = max(run.validations, key=lambda row: row["exact_match"])
+    assert by_calls["exact_match"] > by_loss["exact_match"]
+    assert by_calls["loss"] > 1.5 * by_loss["loss"]
+    assert by_calls["step"] < run.validations[-1]["step"], "nor is it the last one"
+    best = run.progress()
+    assert (best["step"], best["best"]) == (by_calls["step"], by_calls["exact_match"])
+    for row in (by_loss, by_calls):
+        step = run.config.run_dir / f"step-{row['step']:06d}"
+        assert scored(base, step, tmp_path) == row["exact_match"]
+    assert scored(base, run.config.run_dir / "best", tmp_path) == by_calls["exact_match"]
+
+
+def test_best_follows_the_loss_where_that_is_named(talking: Talking) -> None:
+    validation = {"every": 5, "best_metric": "loss", "generated": GENERATED}
+    config = talking(validation=validation, training__max_steps=15)
+    train_natively(config)
+    found = Run(config)
+    by_loss = min(found.validations, key=lambda row: row["loss"])
+    assert found.progress()["step"] == by_loss["step"]
+    assert "exact_match" in by_loss
+
+
+def test_replies_change_no_weight_and_no_draw(talking: Talking) -> None:
+    """With dropout, whose draws would be others if replies took any."""
+    adapters = []
+    for name, generated in (("with", GENERATED), ("without", None)):
+        config = talking(
+            name=name,
+            lora={"rank": 8, "alpha": 16, "dropout": 0.2},
+            training__max_steps=10,
+            validation={"every": 5, "generated": generated},
+        )
+        train_natively(config)
+        adapters.append(load_file(config.run_dir / "final" / "adapter.safetensors"))
+    assert all(torch.equal(adapters[0][name], adapters[1][name]) for name in adapters[0])
+
+
+def test_a_resumed_run_keeps_the_best_so_far_and_ends_as_an_uninterrupted_one(
+    run: Run, talking: Talking
+) -> None:
+    train_natively(talking(training__max_steps=27))
+    best = Run(talking()).progress()
+    assert best["step"] == 25, "the rest of the run has nothing better"
+    train_natively(talking(), resume=True)
+    found = Run(talking())
+    assert found.progress() == run.progress() == best
+    assert found.progress("final") == run.progress("final")
+    # Before, it also validated where it was to end.
+    assert [row for row in found.untimed() if row["step"] > 27] == [
+        row for row in run.untimed() if row["step"] > 27
+    ]
+
+
+def test_every_figure_of_the_scorer_is_in_metrics_jsonl_and_in_tensorboard(run: Run) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.config.log_dir)).Reload()
+    last = run.validations[-1]
+    assert set(MEANINGS) - {"parallel_match"} < set(last)
+    assert (last["prompts_replied_to"], last["prompts_left_out"]) == (5, 0)
+    for name in last.keys() - {"kind", "step"}:
+        scalar = events.Scalars(f"validation/{name}")[-1]
+        assert (scalar.step, scalar.value) == (30, pytest.approx(last[name], rel=1e-6)), name
+
+
+def test_tensorboard_shows_the_same_prompts_with_reply_and_verdict_each_time(run: Run) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.config.log_dir)).Reload()
+    shown = {
+        number: [
+            (event.step, event.tensor_proto.string_val[0].decode())
+            for event in events.Tensors(f"replies/{number}/text_summary")
+        ]
+        for number in range(1, 6)
+    }
+    for number, texts in shown.items():
+        assert [step for step, _ in texts] == [5, 10, 15, 20, 25, 30]
+        asked = {text.partition("    wanted:")[0].partition("\n\n")[2] for _, text in texts}
+        assert len(asked) == 1, number
+    last = "\n".join(texts[-1][1] for texts in shown.values())
+    assert last.count("**right**") == round(5 * run.validations[-1]["correct"])
+    assert "    User: Rain in Oslo?" in last
+    assert '      {"name": "weather", "arguments": {"city": "Oslo"}}' in last
+    assert "    found:\n      calls weather" in last
+
+
+def test_the_console_says_each_figure_with_its_count(
+    talking: Talking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_natively(talking(training__max_steps=1))
+    lines = capsys.readouterr().out.splitlines()
+    line = next(each for each in lines if each.startswith("replies after"))
+    assert line.startswith("replies after step 1: correct ")
+    assert "exact match 0.0% (0 of 3)" in line and "5 of 5 prompts in " in line
+
+
+def test_prompts_beyond_the_time_are_left_out_for_good_also_when_resumed_with_more_time(
+    talking: Talking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def config(seconds: float, steps: int) -> Config:
+        generated = {**GENERATED, "seconds": seconds}
+        validation = {"every": 5, "best_metric": "call_or_not", "generated": generated}
+        return talking(validation=validation, training__max_steps=steps)
+
+    train_natively(config(1e-6, 10))
+    train_natively(config(1000.0, 15), resume=True)
+    found = Run(config(1000.0, 15))
+    counted = [(r["prompts_replied_to"], r["prompts_left_out"]) for r in found.validations]
+    assert counted == [(2, 3)] * 3, "the first batch is always whole"
+    assert "2 of 5 prompts" in (said := capsys.readouterr().out)
+    assert said.count("the others are left out from now on (validation.generated.seconds)") == 3
+    assert len(found.progress()["best_counts"]) == 2
+
+
+def test_replies_may_be_rarer_than_other_validation(talking: Talking) -> None:
+    generated = {**GENERATED, "every": 10}
+    validation = {"every": 5, "best_metric": "exact_match", "generated": generated}
+    config = talking(validation=validation, training__max_steps=25)
+    train_natively(config)
+    found = Run(config)
+    replied = {row["step"] for row in found.validations if "exact_match" in row}
+    assert [row["step"] for row in found.validations] == [5, 10, 15, 20, 25]
+    assert replied == {10, 20, 25}
+    assert found.progress()["step"] in replied
+
+
+@pytest.mark.parametrize("change", ["prompts", "max_new_tokens"])
+def test_a_run_is_not_resumed_on_other_prompts(talking: Talking, change: str) -> None:
+    train_natively(talking(training__max_steps=5))
+    generated = {**GENERATED, change: 4}
+    validation = {"every": 5, "best_metric": "exact_match", "generated": generated}
+    with pytest.raises(ValueError, match="this run was scored on other prompts so far"):
+        train_natively(talking(validation=validation), resume=True)
+
+
+@pytest.mark.parametrize("trained", ["lora", "full"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_replies_are_scored_in_every_precision(talking: Talking, trained: str, dtype: str) -> None:
+    full = {"lora": None, "schedule": {"learning_rate": 1e-3}} if trained == "full" else {}
+    config = talking(model__dtype=dtype, training__max_steps=5, **full)
+    train_natively(config)
+    (row,) = Run(config).validations
+    assert row["irrelevance"] == 1.0, "the base's texts, still known"
+
+
+@pytest.fixture
+def backend(talking: Talking) -> NativeBackend:
+    config = talking(lora={"rank": 8, "alpha": 16, "dropout": 0.5})
+    model = build_model(config, torch.device("cpu"), torch.float32)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("lora_b"):
+                parameter.normal_(std=0.02)
+    return NativeBackend(model, config.optimizer, torch.device("cpu"), torch.float32)
+
+
+def test_replies_are_without_dropout_and_leave_no_memory_behind(
+    talking: Talking, backend: NativeBackend
+) -> None:
+    config = talking()
+    splits = open_splits(config)
+    sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+    assert sample is not None
+
+    def replies() -> tuple[list[str], int]:
+        found = [each.answer.text for each in sample(backend).judged]
+        gc.collect()
+        return found, sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
+
+    first, *others = [replies() for _ in range(4)]
+    assert others == [first] * 3
+    assert backend.model.training
+    assert any(first[0])
+
+
+def test_half_a_surrogate_pair_in_a_call_is_shown_escaped(
+    talking: Talking, backend: NativeBackend
+) -> None:
+    text = '{"tool_uses": [{"recipient_name": "functions.w", "parameters": {"a": "\\ud800"}}]}'
+    config = talking()
+    splits = open_splits(config)
+    sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+    item, answer = sample.items[0], Answer(text, decode_tool_uses(text), True)
+    judged = Judged(item, answer, item.judge(answer.reply))
+    (shown,) = Replies([judged], 1, 0.0).texts.values()
+    assert "\\ud800" in shown
+    shown.encode()
+
+
+def test_a_dataset_that_holds_out_no_call_ends_the_command_in_one_line_before_training(
+    talking: Talking,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    silent = [told("Who?", "Me."), told("What?", "That.")]
+    dataset = write_talking_dataset(tmp_path / "silent", base, silent, TRAINED)
+    config = talking(data={"dataset_dir": str(dataset)})
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(config.model_dump(mode="json")))
+    ended = run_command(finetune.main, ["--config-file", file], monkeypatch, capsys)
+    assert (ended.code, ended.error.count("\n")) == (1, 1)
+    assert "none of the 2 prompts drawn from" in ended.error
+    assert not config.run_dir.exists() and not config.log_dir.exists()
