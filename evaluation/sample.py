@@ -21,6 +21,8 @@ from model.config import ModelConfig
 from model.directory import resolve_directory
 from model.tokenizer_file import check_tokenizer
 
+OFF = "--validation.generated=null --validation.best_metric=loss"
+
 
 class GeneratedSettings(Protocol):
     """The section validation.generated of a run; training/config.py says what each means."""
@@ -106,8 +108,8 @@ def _shuffled(validation: TokenizedDataset, seed: int) -> Iterator[Conversation]
             raise ValueError(
                 f"{validation.directory} holds the tokens of its validation conversations alone, "
                 "and replies are scored by their tools and calls; rebuild it with "
-                "scripts/build_dataset.py, or name a file with "
-                "--validation.generated.conversations_file"
+                "scripts/build_dataset.py, name a file with "
+                f"--validation.generated.conversations_file, or turn it off with {OFF}"
             )
         found = Conversation.from_record(origin.conversation)
         yield replace(found, id=origin.id, source=origin.source, sha256=origin.sha256)
@@ -137,8 +139,7 @@ def _language(checkpoint_dir: str, dataset: TokenizedDataset) -> tuple[ChatForma
         stop_ids(format, tokenizer)
     except ValueError as error:
         raise ValueError(
-            f"no replies can be generated to score: {error}; or turn them off with "
-            "--validation.generated=null"
+            f"no replies can be generated to score: {error}; or turn them off with {OFF}"
         ) from error
     return format, tokenizer
 
@@ -151,7 +152,7 @@ def _refuse_unmeasurable(items: Sequence[Item], best_metric: str, source: str) -
         raise ValueError(
             f"none {drawn} wants a tool call, and calls are what is scored; raise "
             "validation.generated.prompts, name another validation.generated.conversations_file, "
-            "or turn it off with --validation.generated=null"
+            f"or turn it off with {OFF}"
         )
     if best_metric in MEANINGS and best_metric not in figures(right):
         raise ValueError(

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from command_lines import ROOT
 from launches import launch
-from tiny_runs import settings_in
+from talking_runs import HELD_OUT, TRAINED, write_talking_base, write_talking_dataset
 
 CONFIGS = sorted(p.stem for p in (ROOT / "configs").glob("*.json") if p.stem != "dialogs")
 SHARDED = [name for name in CONFIGS if name.startswith("ds_")]
 # Where the launcher warns that there is no hostfile, and no GPU.
 LAUNCHERS_OWN = ("runner.py", "real_accelerator.py")
 # Sizes that a file leaves to the model at hand.
-TINY = ("--training.micro_batch_tokens=64", "--training.batch_size=4", "--training.max_steps=3")
+TINY = ("--training.micro_batch_tokens=4096", "--training.batch_size=4", "--training.max_steps=3")
 
 
 def contents(name: str) -> dict[str, Any]:
@@ -38,6 +38,14 @@ def test_a_ready_configuration_is_valid_on_one_device_or_on_eight(name: str):
         assert engine_config(config, world_size=1)["gradient_clipping"] == 1.0
     else:
         refuse_deepspeed_settings(config, str(file))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_best_is_what_calls_best_in_every_ready_configuration(name: str):
+    from training.config import read_config
+
+    validation = read_config(ROOT / f"configs/{name}.json").validation
+    assert validation.best_metric == "correct" and validation.generated is not None
 
 
 def test_runs_of_ready_configurations_do_not_meet():
@@ -93,7 +101,8 @@ def test_the_others_differ_in_what_their_names_say():
     ],
 )
 def test_a_ready_configuration_trains_on_two_ranks_and_warns_of_nothing(name: str, tmp_path: Path):
-    settings_in(tmp_path)
+    base = write_talking_base(tmp_path / "base")
+    write_talking_dataset(tmp_path / "dataset", base, HELD_OUT, TRAINED)
     ended = launch(
         2,
         "ds_finetune.py",
@@ -112,4 +121,7 @@ def test_a_ready_configuration_trains_on_two_ranks_and_warns_of_nothing(name: st
     weights = "adapter" if contents(name)["lora"] else "consolidated"
     assert (run / f"final/{weights}.safetensors").is_file()
     steps = (tmp_path / "logs" / run.name / "metrics.jsonl").read_text().splitlines()
-    assert sum(json.loads(line)["kind"] == "train" for line in steps) == 3
+    rows = [json.loads(line) for line in steps]
+    assert [row["kind"] for row in rows] == ["train"] * 3 + ["validation"]
+    assert rows[-1]["prompts_replied_to"] == len(HELD_OUT)
+    assert (run / "best/progress.json").is_file()
