@@ -131,8 +131,8 @@ def _places(points: Sequence[Point]) -> list[float]:
     places = [float(i) if p.place is None else p.place for i, p in enumerate(points)]
     if any(p.place is None for p in points) or len(set(places)) < len(places):
         places = [float(i) for i in range(len(points))]
-    if len(points) == 1:
-        return [(_LEFT + _RIGHT) / 2]
+    if len(points) < 2:
+        return [(_LEFT + _RIGHT) / 2] * len(points)
     first, last = min(places), max(places)
     return [round(_LEFT + (_RIGHT - _LEFT) * (each - first) / (last - first), 2) for each in places]
 

@@ -29,6 +29,7 @@ from model.adapter import base_sha256, write_base_record
 from model.config import PARAMS_FILE
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, weights_sha256, write_safetensors
 from model.lora import ADAPTER_FILE, LoraConfig
+from model.run_directory import PROGRESS_FILE
 from model.weights import DTYPES
 from storage.atomic import new_directory, new_file
 from storage.manifest import damaged_files
@@ -36,7 +37,6 @@ from training.backends import Backend
 
 KIND = "checkpoint"
 CONFIG_FILE = "config.json"
-PROGRESS_FILE = "progress.json"
 LATEST_FILE = "latest"
 FIXED_SETTINGS = (
     ("seed",),

@@ -42,6 +42,7 @@ def test_a_higher_share_stands_higher_and_one_point_is_enough() -> None:
     ys = [float(y) for y in re.findall(r'cy="([\d.]+)"', line("t", [low, high], low))]
     assert ys[1] < ys[0]
     assert line("t", [high], None).count("<circle") == 1
+    assert line("t", [], low).count("<circle") == 0
 
 
 def test_labels_are_texts() -> None:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from native_directories import write_adapter, write_native
 from safetensors.torch import save_file
-from tiny_models import TINY
+from tiny_models import TINY, random_model
 from torch import Tensor
 
-from model.adapter import read_adapter, write_base_record
+from model.adapter import base_directory, detach_adapter, read_adapter, write_base_record
 from model.lora import LoraConfig
 from storage.manifest import write_manifest
 
@@ -256,3 +256,25 @@ def test_an_adapter_of_other_weights_of_the_same_shape_is_refused(tmp_path: Path
     adapter.check(TINY, bases[0])
     with pytest.raises(ValueError, match=r"was trained on weights with sha256 .* name the base"):
         adapter.check(TINY, bases[1])
+
+
+def test_a_model_without_its_adapter_is_the_base_again(tmp_path: Path) -> None:
+    model = random_model(TINY)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for lora in (LORA, LoraConfig(rank=2, alpha=1.0)):
+        write_adapter(tmp_path / f"rank {lora.rank}", TINY, lora)
+        read_adapter(tmp_path / f"rank {lora.rank}").attach(model)
+        assert model.state_dict().keys() != before.keys()
+        detach_adapter(model)
+        after = model.state_dict()
+        assert list(after) == list(before)
+        assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_the_base_of_a_checkpoint_is_where_it_lay(tmp_path: Path) -> None:
+    write_base_record(tmp_path, Path("models/base"))
+    assert base_directory(tmp_path) == "models/base"
+    assert base_directory(tmp_path / "nowhere") is None
+    (tmp_path / "base.json").write_text("{")
+    with pytest.raises(ValueError, match=r"base\.json cannot be read"):
+        base_directory(tmp_path)

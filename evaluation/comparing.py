@@ -1,0 +1,61 @@
+"""Compare a run: score its models one after the other and write what is known after each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluation.checkpoints import Run, Scored, Setting, score_run
+from evaluation.comparison import Comparison, check_metric
+from evaluation.comparison_report import comparison_page
+from evaluation.items import Item
+from evaluation.judging import write_text
+from evaluation.results import json_text
+
+
+@dataclass(frozen=True)
+class ComparisonFiles:
+    """Where a comparison goes, and `about`: what was asked for."""
+
+    output_file: Path
+    report_file: Path | None
+    about: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where the verdicts on each model go."""
+        return self.output_file.with_name(f"{self.output_file.stem}.verdicts")
+
+    def write(self, comparison: Comparison, run_name: str) -> None:
+        """Write figures and differences as JSON, and everything as a page where one is named."""
+        record = {"about": dict(self.about), **comparison.to_record()}
+        write_text(self.output_file, json_text(record))
+        if self.report_file is not None:
+            page = comparison_page(comparison, f"Checkpoints of {run_name}", self.about)
+            write_text(self.report_file, page)
+
+
+def compare(
+    run: Run,
+    items: Sequence[Item],
+    setting: Setting,
+    metric: str,
+    files: ComparisonFiles,
+    tell: Callable[[str], None] = print,
+) -> Comparison:
+    """Score the models of a run and compare them; what is finished is written whatever follows.
+
+    Raises ValueError for a figure that there is not, or that these items do not ask for.
+    """
+    check_metric(metric)
+    scored: list[Scored] = []
+    for each in score_run(run, items, setting, files.folder, tell):
+        scored.append(each)
+        files.write(Comparison(metric, tuple(scored), run.unread), run.name)
+    comparison = Comparison(metric, scored, run.unread)
+    # Also what turned out last to be damaged.
+    files.write(comparison, run.name)
+    if not any(metric in figures for figures in comparison.figures.values()):
+        there = ", ".join(dict.fromkeys(n for each in comparison.figures.values() for n in each))
+        raise ValueError(f"no reply to these items counts for {metric}; there are {there}")
+    return comparison

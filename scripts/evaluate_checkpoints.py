@@ -1,0 +1,131 @@
+"""Score the base and all checkpoints of a run on the same items, and say which is best.
+
+python scripts/evaluate_checkpoints.py --checkpoint-dir checkpoints/NAME --data-path F
+
+What is finished is kept beside the output file; the same command goes on from there.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from console.command import print_next, run, typed
+from console.flags import UsageError
+from evaluation.checkpoints import BASE, Run, Setting
+from evaluation.comparing import ComparisonFiles, compare
+from evaluation.comparison import Comparison, comparison_table
+from evaluation.items import read_items
+from evaluation.results import refusal_lines
+from model.generate import Decoding
+
+
+def main(
+    checkpoint_dir: str,
+    data_path: str,
+    base_model_name: str | None = None,
+    num_examples: int = 10,
+    output_file: str = "checkpoint_evaluation.json",
+    report_file: str | None = None,
+    metric: str = "correct",
+    held_out_of: str | None = None,
+    benchmark: str | None = None,
+    answers_file: str | None = None,
+    tools_file: str | None = None,
+    chat_format: str = "llama3",
+    tokenizer_path: str | None = None,
+    max_seq_len: int = 4096,
+    max_new_tokens: int = 512,
+    batch_size: int = 16,
+    temperature: float = 0.1,
+    top_p: float = 1.0,
+    seed: int = 1,
+    constrain: bool = False,
+) -> None:
+    """Compare the checkpoints of a run, and its base, by the calls they make.
+
+    Args:
+        checkpoint_dir: The run's directory, such as checkpoints/NAME, of finetune.py or
+            ds_finetune.py.
+        data_path: Canonical conversations to score, or the questions of --benchmark.
+        base_model_name: The base's directory, where it is no longer where the checkpoints say.
+        num_examples: Score the first so many items; differences among few are luck.
+        output_file: Where to write figures and differences, JSON; the verdicts on each checkpoint
+            go to a folder of the same name that ends in .verdicts.
+        report_file: Where to write everything as one HTML page with plots that needs nothing else.
+        metric: The figure that says which is best: correct, exact_match, name, irrelevance or
+            another of scripts/evaluate.py.
+        held_out_of: A dataset made by build_dataset.py; of data_path, only the conversations it
+            keeps for validation are scored.
+        benchmark: bfcl or nexusraven, where data_path holds the questions of one.
+        answers_file: BFCL's answers to them, from its folder possible_answer.
+        tools_file: NexusRaven's standardized_api_list.
+        chat_format: How conversations are written for these models; the one of the training.
+        tokenizer_path: The models' tokenizer.model; by default the base's.
+        max_seq_len: The most tokens of a prompt and its reply together.
+        max_new_tokens: The most tokens of a reply.
+        batch_size: How many items are answered at once.
+        temperature: 0 takes the likeliest token each time, higher values draw more freely.
+        top_p: Draw from the likeliest tokens that together have this probability.
+        seed: Another number draws other replies.
+        constrain: Make every call valid by the schemas of the tools offered; items with a schema
+            that cannot be enforced are listed and count in no figure.
+    """
+    about = {name: value for name, value in locals().items() if value is not None}
+    if num_examples < 1:
+        raise UsageError(f"--num-examples is {num_examples}, wanted 1 or more")
+    dataset, questions = (None, data_path) if benchmark else (data_path, None)
+    items = read_items(
+        dataset, held_out_of, benchmark, questions, answers_file, tools_file, num_examples
+    )
+    sampling = temperature, top_p, seed
+    decoding = Decoding((), max_new_tokens, max_seq_len, batch_size, *sampling)
+    setting = Setting(decoding, chat_format, tokenizer_path, constrain)
+    files = ComparisonFiles(Path(output_file), Path(report_file) if report_file else None, about)
+    compared = Run.open(checkpoint_dir, base_model_name)
+    comparison = compare(compared, items, setting, metric, files)
+    _show(comparison, files)
+    print_next(_next_command(comparison, compared.base, about))
+    if comparison.unread:
+        name, reason = next(iter(comparison.unread.items()))
+        count = f"{len(comparison.unread)} of the checkpoints"
+        raise ValueError(f"{count} could not be scored, the first is {name}: {reason}")
+
+
+def _show(comparison: Comparison, files: ComparisonFiles) -> None:
+    console = Console(highlight=False)
+    console.print(comparison_table(comparison))
+    named = {"Results": files.output_file, "Verdicts": files.folder, "Page": files.report_file}
+    told = [f"{name}: {path}" for name, path in named.items() if path is not None]
+    for line in (*comparison.verdict(), *refusal_lines(comparison.refused), *told):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) -> str:
+    """Return how to use the best checkpoint, or how to look at what it gets wrong."""
+    best = comparison.best
+    saved = None if best is None else best.candidate.saved
+    gain = comparison.difference(best.candidate.name, BASE) if best else None
+    if saved is None:
+        return _look(typed(base), about)
+    where = f"--lora-ckpt-path {typed(saved.directory)}"
+    if gain is not None and gain.value <= 0:
+        return _look(f"{typed(base)} {where}" if saved.is_adapter else typed(saved.directory), about)
+    if saved.is_adapter:
+        merge = "python scripts/convert_lora_weights.py"
+        return f"{merge} --base-ckpt-path {typed(base)} {where} --output-dir D"
+    return f"python chat_completion.py --ckpt_dir {typed(saved.directory)}"
+
+
+def _look(model: str, about: Mapping[str, Any]) -> str:
+    """Return how to look at what a model gets wrong."""
+    data = "benchmark-file" if "benchmark" in about else "dataset-file"
+    names = ("benchmark", "answers_file", "tools_file", "held_out_of")
+    flags = [f"--{name.replace('_', '-')} {typed(about[name])}" for name in names if name in about]
+    flags += [f"--{data} {typed(about['data_path'])}", "--failures-file failures.txt"]
+    return f"python scripts/evaluate.py --ckpt-dir {model} {' '.join(flags)}"
+
+
+if __name__ == "__main__":
+    run(main)
