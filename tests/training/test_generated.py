@@ -1,6 +1,5 @@
 """Replies while a model is trained: scored, logged, resumed, and what best/ follows."""
 
-import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,19 +20,12 @@ from talking_runs import (
 from tiny_runs import train_natively
 
 import finetune
-from chat.tool_syntax import decode_tool_uses
 from data.conversations import write_conversations
 from evaluation.answering import Source, load_speaker, model_answers
-from evaluation.during_training import Replies
 from evaluation.items import conversation_items
-from evaluation.replies import Answer
-from evaluation.results import Judged
-from evaluation.sample import open_sample
 from evaluation.summary import MEANINGS, figures
 from model.generate import Decoding
-from training.backends import NativeBackend
 from training.config import Config
-from training.setup import build_model, open_splits
 
 Talking = Callable[..., Config]
 GENERATED = {"prompts": 5, "max_new_tokens": 60, "batch_size": 2}
@@ -235,50 +227,6 @@ def test_replies_are_scored_in_every_precision(talking: Talking, trained: str, d
     train_natively(config)
     (row,) = Run(config).validations
     assert row["irrelevance"] == 1.0, "the base's texts, still known"
-
-
-@pytest.fixture
-def backend(talking: Talking) -> NativeBackend:
-    config = talking(lora={"rank": 8, "alpha": 16, "dropout": 0.5})
-    model = build_model(config, torch.device("cpu"), torch.float32)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("lora_b"):
-                parameter.normal_(std=0.02)
-    return NativeBackend(model, config.optimizer, torch.device("cpu"), torch.float32)
-
-
-def test_replies_are_without_dropout_and_leave_no_memory_behind(
-    talking: Talking, backend: NativeBackend
-) -> None:
-    config = talking()
-    splits = open_splits(config)
-    sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
-    assert sample is not None
-
-    def replies() -> tuple[list[str], int]:
-        found = [each.answer.text for each in sample(backend).judged]
-        gc.collect()
-        return found, sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())
-
-    first, *others = [replies() for _ in range(4)]
-    assert others == [first] * 3
-    assert backend.model.training
-    assert any(first[0])
-
-
-def test_half_a_surrogate_pair_in_a_call_is_shown_escaped(
-    talking: Talking, backend: NativeBackend
-) -> None:
-    text = '{"tool_uses": [{"recipient_name": "functions.w", "parameters": {"a": "\\ud800"}}]}'
-    config = talking()
-    splits = open_splits(config)
-    sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
-    item, answer = sample.items[0], Answer(text, decode_tool_uses(text), True)
-    judged = Judged(item, answer, item.judge(answer.reply))
-    (shown,) = Replies([judged], 1, 0.0).texts.values()
-    assert "\\ud800" in shown
-    shown.encode()
 
 
 def test_a_dataset_that_holds_out_no_call_ends_the_command_in_one_line_before_training(

@@ -1,0 +1,161 @@
+"""Replies of a model that is being trained: as it is in use, whole, in batches, and in time."""
+
+import gc
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from speaking_model import TOKENIZER, learn_by_heart
+from talking_runs import HELD_OUT, TEXTS, called
+from tiny_models import TINY
+from torch import Tensor
+
+from chat.formats import FORMATS, render_prompt, tokenize
+from chat.tokenizer import load_tokenizer
+from chat.tool_syntax import decode_tool_uses
+from evaluation.during_training import Limits, Replies, Sample
+from evaluation.items import turn_items
+from evaluation.replies import Answer
+from evaluation.results import Judged
+from model.lora import LoraConfig, add_lora
+from model.transformer import Transformer
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.cuda,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+        ],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    """The weights of a model that has learned the texts, and one of the calls."""
+    known = [each for each in HELD_OUT if each.id in (*TEXTS, "0 Oslo")]
+    return learn_by_heart(known).state_dict()
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    tokenizer, format = load_tokenizer(TOKENIZER), FORMATS["llama3"]
+    items = [item for each in [*HELD_OUT, called("Bern")] for item in turn_items(each)]
+    prompts = [tokenize(render_prompt(each.conversation, format), tokenizer).ids for each in items]
+    limits = Limits(seconds=60.0, max_new_tokens=60, batch_size=2)
+    return Sample(items, prompts, tokenizer, format, limits)
+
+
+def ranks_of(state: dict[str, Tensor], device: str = "cpu", rank: int = 0, world: int = 1) -> Any:
+    """As much of a backend as replies ask for: an adapter with heavy dropout, in training."""
+    model = Transformer(replace(TINY, vocab_size=len(state["output.weight"])))
+    model.load_state_dict(state)
+    torch.manual_seed(0)
+    add_lora(model, LoraConfig(rank=4, alpha=8.0, dropout=0.5))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("lora_b"):
+                parameter.normal_(std=0.1)
+            kept = torch.float32 if parameter.requires_grad else torch.bfloat16
+            parameter.data = parameter.data.to(device, kept if device == "cuda" else None)
+    where = torch.device(device)
+    return SimpleNamespace(
+        model=model.train(), rank=rank, world_size=world, device=where, sum=lambda each: each
+    )
+
+
+def texts(replies: Replies) -> list[str]:
+    return [each.answer.text for each in replies.judged]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_replies_are_without_dropout_and_leave_no_memory_behind(
+    state: dict[str, Tensor], sample: Sample, device: str
+) -> None:
+    ranks = ranks_of(state, device)
+
+    def held() -> int:
+        gc.collect()
+        if device == "cuda":
+            return torch.cuda.memory_allocated()
+        return sum(issubclass(type(each), Tensor) for each in gc.get_objects())
+
+    first = texts(sample(ranks))
+    before = held()
+    for _ in range(3):
+        assert texts(sample(ranks)) == first
+    assert held() == before
+    assert ranks.model.training
+
+
+def test_neither_batches_nor_the_time_of_a_whole_sample_change_a_reply(
+    state: dict[str, Tensor], sample: Sample
+) -> None:
+    ranks = ranks_of(state)
+    found = [
+        texts(replace(sample, limits=replace(sample.limits, batch_size=size))(ranks))
+        for size in (1, 2, 6)
+    ]
+    assert len(found[0]) == 6 and found[1:] == [found[0]] * 2
+
+
+def test_the_first_round_is_whole_and_what_a_run_has_settled_on_is_not_exceeded(
+    state: dict[str, Tensor], sample: Sample
+) -> None:
+    ranks = ranks_of(state)
+    hasty = replace(sample, limits=replace(sample.limits, seconds=1e-9))
+    assert (hasty(ranks).reached, hasty(ranks, 6).reached) == (2, 2)
+    assert [sample(ranks, most).reached for most in (None, 6, 3, 1)] == [6, 6, 3, 1]
+    assert texts(sample(ranks, 3)) == texts(sample(ranks))[:3]
+
+
+@dataclass
+class Clock:
+    """Seconds that pass with each look at them."""
+
+    step: float
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize(("most", "reached"), [(None, 2), (6, 4)])
+def test_the_first_evaluation_stops_at_half_of_the_time(
+    state: dict[str, Tensor],
+    sample: Sample,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int | None,
+    reached: int,
+) -> None:
+    """It looks once at the start, before and after each batch; 10 seconds pass between looks."""
+    monkeypatch.setattr("evaluation.during_training.time.perf_counter", Clock(10.0))
+    timed = replace(sample, limits=replace(sample.limits, seconds=59.0))
+    assert timed(ranks_of(state), most).reached == reached
+
+
+def test_a_rank_replies_to_its_own_batches_alone(state: dict[str, Tensor], sample: Sample) -> None:
+    """What the others would have said is missing where nobody adds it."""
+    whole = texts(sample(ranks_of(state)))
+    first, second = (texts(sample(ranks_of(state, rank=rank, world=2))) for rank in (0, 1))
+    assert first == [*whole[:2], "", "", *whole[4:]]
+    assert second == ["", "", *whole[2:4], "", ""]
+
+
+def test_what_was_cut_off_is_told_apart(state: dict[str, Tensor], sample: Sample) -> None:
+    short = replace(sample, limits=replace(sample.limits, max_new_tokens=4))
+    assert not any(each.answer.whole for each in short(ranks_of(state)).judged)
+    assert any(each.answer.whole for each in sample(ranks_of(state)).judged)
+
+
+def test_half_a_surrogate_pair_in_a_call_is_shown_escaped(sample: Sample) -> None:
+    text = '{"tool_uses": [{"recipient_name": "functions.w", "parameters": {"a": "\\ud800"}}]}'
+    item, answer = sample.items[0], Answer(text, decode_tool_uses(text), True)
+    (shown,) = Replies([Judged(item, answer, item.judge(answer.reply))], 1, 0.0).texts.values()
+    assert "\\ud800" in shown
+    shown.encode()
