@@ -9,7 +9,7 @@ from evaluation.checkpoints import Run, Scored, Setting, score_run
 from evaluation.comparison import Comparison, check_metric
 from evaluation.comparison_report import comparison_page
 from evaluation.items import Item
-from evaluation.judging import write_text
+from evaluation.judging import refuse_unwritable, write_text
 from evaluation.results import json_text
 
 
@@ -48,6 +48,7 @@ def compare(
     Raises ValueError for a figure that there is not, or that these items do not ask for.
     """
     check_metric(metric)
+    refuse_unwritable(files.output_file, files.report_file)
     scored: list[Scored] = []
     for each in score_run(run, items, setting, files.folder, tell):
         scored.append(each)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from rich.console import Console
@@ -48,6 +49,7 @@ def judge_all(
     `answers` yields the index of an item with each answer. What it raises, this raises too, with
     a word on what was kept.
     """
+    refuse_unwritable(outputs.output_file, outputs.failures_file, outputs.report_file)
     judged, refused = list[Judged](), list[Refused]()
     results = Results(judged, len(items), about, refused)
     try:
@@ -65,6 +67,19 @@ def judge_all(
         if judged:
             outputs.write(results)
     return results
+
+
+def refuse_unwritable(*paths: Path | str | None) -> None:
+    """Raise ValueError for a file that cannot be written, before there is anything to lose."""
+    for file in (Path(path).expanduser() for path in paths if path is not None):
+        if file.is_dir():
+            raise ValueError(f"{file} is a directory, wanted a file to write")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=file.parent):
+                pass
+        except OSError as error:
+            raise ValueError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def write_text(path: Path | str, text: str) -> None:

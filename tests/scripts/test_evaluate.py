@@ -384,6 +384,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
             "category 'web_search', which is not scored",
         ),
         ({"endpoint": "localhost", "model": "m", **data}, "wanted such as http://"),
+        ({**model, **data, "report_file": "/dev/null/p.html"}, "/dev/null/p.html cannot be"),
+        ({**model, **data, "failures_file": tmp_path}, "is a directory, wanted a file to write"),
     ]
     for flags, problem in cases:
         outcome = evaluate(**flags, output_file=tmp_path / "out.json")

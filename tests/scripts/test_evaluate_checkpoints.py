@@ -295,6 +295,7 @@ def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -
         ({"max_seq_len": 20}, "is a prompt of", 1),
         ({"chat_format": "lama3"}, "did you mean llama3?", 1),
         ({"base_model_name": "nowhere"}, "nowhere does not exist", 1),
+        ({"output_file": "/dev/null/out.json"}, "/dev/null/out.json cannot be written", 1),
         ({"temperature": -1}, "temperature is -1.0, wanted 0", 1),
     ]
     for flags, problem, code in cases:
