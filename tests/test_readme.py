@@ -11,6 +11,7 @@ from command_lines import LAUNCHERS, ROOT, problem_of
 DOCUMENTS = (
     "README.md",
     "docs/deepspeed.md",
+    "docs/evaluation.md",
     "docs/function-calling-design.md",
     "docs/recipes.md",
     "docs/synthetic-data.md",
