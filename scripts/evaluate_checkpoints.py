@@ -111,7 +111,9 @@ def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) 
         return _look(typed(base), about)
     where = f"--lora-ckpt-path {typed(saved.directory)}"
     if gain is not None and gain.value <= 0:
-        return _look(f"{typed(base)} {where}" if saved.is_adapter else typed(saved.directory), about)
+        return _look(
+            f"{typed(base)} {where}" if saved.is_adapter else typed(saved.directory), about
+        )
     if saved.is_adapter:
         merge = "python scripts/convert_lora_weights.py"
         return f"{merge} --base-ckpt-path {typed(base)} {where} --output-dir D"
