@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 from chat.conversation import Conversation, Message
 from data.pretraining.names import Words
-from data.pretraining.phrases import purpose, sentence, wish
+from data.pretraining.phrases import one, plain_purpose, purpose, sentence, wish
+
+Aim = tuple[str, str, str, str]
 
 # How a list shows a purpose and its name; {0} is the purpose and {1} the name.
 _LINES = (
@@ -20,6 +22,7 @@ _LINES = (
     '{{"name": "{1}", "about": "{0}"}}',
     "// {0}\ninterface {1} {{}}",
 )
+_NAME_LAST = ("# {0}\n{1}", "// {0}\n{1}()", "{0} Then {1}", '{{"about": "{0}", "name": "{1}"}}')
 _ANSWERS = ("{}", "[{}]", "{}()", '{{"form": "{}"}}')
 
 
@@ -28,6 +31,8 @@ def choice_conversation(words: Words) -> Conversation:
     dice = words.dice
     aims = draw_aims(words, dice.choice((2, 2, 3, 3, 4, 5, 6)))
     line, answer = dice.choice(_LINES), dice.choice(_ANSWERS)
+    if dice.chance(0.4):
+        return _plain_wishes(words, aims, answer)
     messages = [_announced(aims, line, answer)]
     for _ in range(dice.between(6, 10)):
         chosen = [dice.choice(aims) for _ in range(dice.choice((1, 1, 1, 1, 1, 2, 3)))]
@@ -35,6 +40,19 @@ def choice_conversation(words: Words) -> Conversation:
         reply = "\n".join(answer.format(name) for *_, name in chosen)
         joined = dice.choice((" and ", ", ", ", and ", "; also ")).join(wishes)
         messages += [Message("user", sentence(words, joined)), Message("assistant", reply)]
+    return Conversation(tuple(messages))
+
+
+def _plain_wishes(words: Words, aims: Sequence[Aim], answer: str) -> Conversation:
+    """Return wishes that end with a thing, as the purposes do: the easiest way to find a name."""
+    aims = [(verb, thing, plain_purpose(verb, thing), name) for verb, thing, _, name in aims]
+    messages = [_announced(aims, words.dice.choice(_NAME_LAST), answer)]
+    for _ in range(words.dice.between(8, 12)):
+        verb, thing, _, name = words.dice.choice(aims)
+        said = words.dice.choice((f"{verb} {one(thing)}", f"{verb} my {thing}", thing))
+        if said == thing and sum(thing == aim[1] for aim in aims) > 1:
+            said = f"{verb} {thing}"
+        messages += [Message("user", said), Message("assistant", answer.format(name))]
     return Conversation(tuple(messages))
 
 
@@ -47,16 +65,13 @@ def plain_choice(words: Words) -> Conversation:
     return Conversation((_announced(aims, "# {0}\n{1}", "{}"), user, Message("assistant", name)))
 
 
-Aim = tuple[str, str, str, str]
-
-
 def _announced(aims: Sequence[Aim], line: str, answer: str) -> Message:
     shown = "\n".join(line.format(about, name) for _, _, about, name in aims)
     return Message("system", f"Answer as {answer.format('name')}.\n\n{shown}")
 
 
 def draw_aims(words: Words, count: int) -> list[Aim]:
-    """Draw verb, thing, purpose and name; some share their verb or their thing."""
+    """Draw verbs, things, purposes and names; some share their verb or their thing."""
     dice = words.dice
     aims: list[Aim] = []
     while len(aims) < count:

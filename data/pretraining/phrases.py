@@ -18,6 +18,11 @@ _FRAMES = (
 )
 
 
+def plain_purpose(verb: str, thing: str) -> str:
+    """Return a purpose that ends with the thing, as a plain wish does."""
+    return f"{verb.capitalize()} {one(thing)}."
+
+
 def one(thing: str) -> str:
     """Return a thing with its indefinite article."""
     return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"

@@ -28,6 +28,22 @@ def plain_copy(words: Words) -> Conversation:
     return Conversation((Message("user", f"Repeat: {name}"), Message("assistant", name)))
 
 
+def recall_conversation(words: Words) -> Conversation:
+    """Return many questions, a key and no more, about a list of pairs; the value is the answer."""
+    dice = words.dice
+    pairs: dict[str, str] = {}
+    while len(pairs) < dice.choice((2, 3, 4, 6, 8)):
+        key = dice.choice((words.noun, words.noun, words.thing, words.identifier, words.invented))()
+        pairs[key] = dice.choice((words.noun, words.invented, words.identifier, words.code))()
+    joint, end = dice.choice((": ", " = ", " -> ", "\n", ", ")), dice.choice(("", "", "?", ":"))
+    shown = "\n".join(f"{key}{joint}{value}" for key, value in pairs.items())
+    messages = [Message("system", shown)]
+    for _ in range(dice.between(8, 12)):
+        key = dice.choice(tuple(pairs))
+        messages += [Message("user", f"{key}{end}"), Message("assistant", pairs[key])]
+    return Conversation(tuple(messages))
+
+
 def lookup_conversation(words: Words) -> Conversation:
     """Return questions about a record, a list of records, or the keys of a record."""
     kind = words.dice.choice((_record, _record, _record, _table, _reverse))

@@ -21,6 +21,7 @@ FORMAT = find_format("llama3")
 
 TASKS: dict[str, Callable[[Words], Conversation]] = {
     "copy": recall.copy_conversation,
+    "recall": recall.recall_conversation,
     "lookup": recall.lookup_conversation,
     "memory": recall.memory_conversation,
     "json": recall.json_conversation,
@@ -29,15 +30,16 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
     "form": forms.form_conversation,
 }
 # The share of conversations of each task, at the beginning and later.
-EARLY = {"copy": 0.30, "lookup": 0.17, "memory": 0.02, "json": 0.06, "choice": 0.45}
+EARLY = {"copy": 0.2, "recall": 0.25, "lookup": 0.1, "memory": 0.02, "json": 0.05, "choice": 0.38}
 LATE = {
     "copy": 0.04,
-    "lookup": 0.08,
+    "recall": 0.08,
+    "lookup": 0.06,
     "memory": 0.02,
     "json": 0.04,
-    "choice": 0.22,
-    "filling": 0.25,
-    "form": 0.35,
+    "choice": 0.2,
+    "filling": 0.24,
+    "form": 0.32,
 }
 
 PROBES: dict[str, Callable[[Words], Conversation]] = {

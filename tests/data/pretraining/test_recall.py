@@ -31,6 +31,16 @@ def test_what_is_looked_up_stands_in_the_record(make):
             assert value in shown
 
 
+def test_a_list_of_pairs_is_asked_about_many_times():
+    for conversation in drawn(recall.recall_conversation):
+        shown, *turns = [each.content for each in conversation.messages]
+        assert len(turns) >= 2 * 8
+        for key, value in zip(turns[::2], turns[1::2], strict=True):
+            assert re.search(
+                re.escape(key.rstrip("?:")) + r"(: | = | -> |, |\n)" + re.escape(value), shown
+            )
+
+
 def test_what_got_a_name_is_called_by_it():
     for conversation in drawn(recall.memory_conversation):
         *told, _, last = [each.content for each in conversation.messages]
