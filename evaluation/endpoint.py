@@ -158,6 +158,8 @@ def _read(completion: Any, names: Mapping[str, str], url: str) -> Answer:
     try:
         choice = completion.choices[0]
         content, calls = choice.message.content or "", choice.message.tool_calls or []
+        # What scripts/serve.py says of a call that could not be read; other servers keep silent.
+        problem = getattr(choice.message, "tool_call_problem", None)
         records = [(call.function.name, call.function.arguments) for call in calls]
         if not isinstance(content, str) or not all(isinstance(n, str) for n, _ in records):
             raise TypeError("content and names must be text")
@@ -167,4 +169,5 @@ def _read(completion: Any, names: Mapping[str, str], url: str) -> Answer:
         ) from error
     whole = choice.finish_reason != "length"
     read = [{"name": names.get(name, name), "arguments": each} for name, each in records]
-    return Answer(content, read_calls(read, content) if read else Reply(content), whole)
+    unread = Reply(content, problem=problem if isinstance(problem, str) else None)
+    return Answer(content, read_calls(read, content) if read else unread, whole)

@@ -1,0 +1,75 @@
+"""Serve a model to OpenAI clients, for trying it.
+
+python scripts/serve.py --ckpt-dir D
+"""
+
+import os
+from functools import partial
+
+from rich.console import Console
+
+from console.command import print_next, run
+from evaluation.answering import Source, load_speaker
+from model.directory import resolve_directory
+from serving.process import check_installed, listen, serve
+
+
+def main(
+    ckpt_dir: str,
+    lora_ckpt_path: str | None = None,
+    tokenizer_path: str | None = None,
+    chat_format: str = "llama3",
+    model_name: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    api_key: str | None = None,
+    constrain: bool = False,
+    max_seq_len: int = 4096,
+    max_batch_size: int = 16,
+    max_waiting: int = 64,
+    max_body_bytes: int = 4194304,
+) -> None:
+    """Serve a model under OpenAI's API (chat completions with tools, streamed or not), to try it.
+
+    It is small and made for trying a model from any OpenAI client. To serve users, write the model
+    out with scripts/convert_to_meta_weights.py and use vLLM or TensorRT-LLM (with Triton).
+
+    Args:
+        ckpt_dir: A native model directory (merged, or converted from Meta's weights).
+        lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
+        tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
+        chat_format: How conversations are written for this model; the one it was trained with.
+        model_name: What clients call the model; by default the name of ckpt_dir.
+        host: The address to listen at. Any but the default lets other machines in: set a key.
+        port: The port to listen at; 0 takes a free one.
+        api_key: The key clients must send; better set as SERVE_API_KEY, which others cannot see.
+        constrain: Make every call valid by the schemas of the tools, not only where a request
+            asks for it with tool_choice or strict.
+        max_seq_len: The most tokens of a prompt and its reply together.
+        max_batch_size: How many replies are written at once; each has a cache of max_seq_len.
+        max_waiting: How many more may wait; beyond, clients are told to try again (429).
+        max_body_bytes: The longest body of a request.
+    """
+    check_installed()
+    from serving.app import Service, Settings, make_app
+    from serving.engine import Engine
+
+    name = model_name or resolve_directory(ckpt_dir).resolve().name
+    key = api_key or os.environ.get("SERVE_API_KEY") or None
+    settings = Settings(name, key, constrain, max_seq_len, max_body_bytes)
+    console = Console(highlight=False)
+    tell = partial(console.print, markup=False, soft_wrap=True)
+    with listen(host, port) as listener:
+        speaker = load_speaker(Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format))
+        with Engine(speaker.model, max_batch_size, max_seq_len, max_waiting) as engine:
+            url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/v1"
+            tell(f"{name} answers at {url} until Ctrl-C")
+            print_next(
+                f"python scripts/evaluate.py --endpoint {url} --model {name} --dataset-file F"
+            )
+            serve(make_app(Service(engine, speaker, settings, tell)), listener)
+    tell("stopped")
+
+
+if __name__ == "__main__":
+    run(main)

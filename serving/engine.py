@@ -1,0 +1,156 @@
+"""One thread that runs the model for many: replies join the batch as they come and leave it alone.
+
+A reply is a `Job`; its tokens are told as they are said. What goes wrong in one, its constraint
+say, ends that one; what stops the model itself ends those under way, and the next begin anew.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+from torch import Tensor
+
+from model.generate import Batch, Decoding, Row, RowConstraint
+from model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Said:
+    """A token; `last` tells that none follows."""
+
+    token: int
+    last: bool
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a reply ends in the middle."""
+
+    error: Exception
+
+
+@dataclass(eq=False)
+class Job:
+    """A reply that is wanted: each token goes to `tell`, from the engine's thread.
+
+    index: Which of several replies to one prompt it is; it decides what is drawn.
+    """
+
+    prompt: list[int]
+    decoding: Decoding
+    tell: Callable[[Said | Failed], None]
+    constraint: RowConstraint | None = None
+    index: int = 0
+
+
+class Engine:
+    """Runs jobs between `with` and its end; `size` at once, and at most `most_waiting` beside."""
+
+    def __init__(self, model: Transformer, size: int, max_length: int, most_waiting: int) -> None:
+        self._most = size + most_waiting
+        self._new_batch = partial(Batch, model.eval(), size, max_length)
+        self._batch = self._new_batch()
+        self._jobs: dict[Row, Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._cancelled: set[Job] = set()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def submit(self, jobs: Sequence[Job]) -> bool:
+        """Take all of these jobs, or none and return False: too many would wait.
+
+        ValueError where a prompt leaves no room.
+        """
+        for job in jobs:
+            job.decoding.room(job.index, job.prompt)
+        with self._changed:
+            if len(self._jobs) + len(self._waiting) + len(jobs) > self._most:
+                return False
+            self._waiting.extend(jobs)
+            self._changed.notify()
+        return True
+
+    def cancel(self, jobs: Sequence[Job]) -> None:
+        """Say no more of these jobs, whether they wait, are under way or have ended."""
+        with self._changed:
+            self._cancelled.update(jobs)
+
+    def _work(self) -> None:
+        while self._goes_on():
+            try:
+                self._admit()
+                if self._batch.rows:
+                    self._step()
+            except Exception as error:  # out of memory, say: the next may need less
+                for job in self._jobs.values():
+                    job.tell(Failed(error))
+                self._batch, self._jobs = self._new_batch(), {}
+
+    def _goes_on(self) -> bool:
+        """Wait for work; return whether there is any before the end."""
+        with self._changed:
+            while not (self._jobs or self._waiting or self._closing):
+                self._changed.wait()
+            return not self._closing
+
+    def _admit(self) -> None:
+        """Let cancelled jobs go and waiting ones take the free places."""
+        with self._changed:
+            gone, self._cancelled = self._cancelled, set()
+            self._waiting = deque(job for job in self._waiting if job not in gone)
+            rows = [row for row, job in self._jobs.items() if job in gone]
+            self._batch.drop(rows)
+            for row in rows:
+                del self._jobs[row]
+            while self._waiting and not self._batch.full:
+                job = self._waiting.popleft()
+                row = Row.of(job.index, job.prompt, job.decoding)
+                row.constraint = job.constraint and _Guarded(job.constraint)
+                self._jobs[row] = job
+                self._batch.rows.append(row)
+
+    def _step(self) -> None:
+        """Let every row say a token, and tell it."""
+        failed = []
+        for row, token, last in self._batch.step():
+            error = row.constraint.error if isinstance(row.constraint, _Guarded) else None
+            if error is not None:
+                failed.append(row)
+            job = self._jobs.pop(row) if last or error is not None else self._jobs[row]
+            job.tell(Said(token, last) if error is None else Failed(error))
+        self._batch.drop(failed)
+
+
+class _Guarded:
+    """A constraint whose error ends its own row and no other."""
+
+    def __init__(self, constraint: RowConstraint) -> None:
+        self.error: Exception | None = None
+        self._constraint = constraint
+
+    def restrict(self, logits: Tensor, room: int) -> None:
+        try:
+            self._constraint.restrict(logits, room)
+        except Exception as error:
+            self.error = error
+
+    def accept(self, token: int, room: int) -> bool:
+        try:
+            return self.error is not None or self._constraint.accept(token, room)
+        except Exception as error:
+            self.error = error
+            return True

@@ -1,0 +1,156 @@
+"""What a request wants of the model: a conversation, how to decode, and what rules the reply."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chat.conversation import Conversation, Message, Role, Tool, ToolCall
+from chat.formats import stop_ids
+from chat.schemas import schema_problem
+from evaluation.constrained import constraint_for
+from evaluation.replies import Speaker
+from model.generate import Decoding, RowConstraint
+from serving.errors import refused
+from serving.requests import ChatRequest, NamedChoice, WireMessage
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be said: a reply for each constraint, None for one that is free."""
+
+    prompt: list[int]
+    decoding: Decoding
+    stop_texts: tuple[str, ...]
+    constraints: tuple[RowConstraint | None, ...]
+
+
+def read_order(
+    request: ChatRequest, speaker: Speaker, max_length: int, constrain: bool = False
+) -> Order:
+    """Return what a request wants; ApiError where it cannot be done.
+
+    `constrain` holds calls to the schemas also where a request does not ask for it.
+    """
+    conversation = Conversation(_messages(request.messages), _tools(request))
+    prompt = _prompt(conversation, speaker)
+    if len(prompt) >= max_length:
+        told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
+        raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
+    count, stop = request.n or 1, request.stop or ()
+    return Order(
+        prompt,
+        _decoding(request, speaker, max_length),
+        tuple(each for each in ([stop] if isinstance(stop, str) else stop) if each),
+        tuple(_constraint(request, conversation.tools, speaker, constrain) for _ in range(count)),
+    )
+
+
+def _prompt(conversation: Conversation, speaker: Speaker) -> list[int]:
+    try:
+        return speaker.prompt(conversation)
+    except (ValueError, RecursionError) as error:
+        raise refused(f"this cannot be written: {error}", "messages") from None
+
+
+def _decoding(request: ChatRequest, speaker: Speaker, max_length: int) -> Decoding:
+    temperature = 1.0 if request.temperature is None else request.temperature
+    top_p = 1.0 if request.top_p is None else request.top_p
+    return Decoding(
+        stop_ids=stop_ids(speaker.format, speaker.tokenizer),
+        max_new_tokens=request.max_completion_tokens or request.max_tokens or max_length,
+        max_length=max_length,
+        # The smallest nucleus is the likeliest token.
+        temperature=temperature if top_p else 0.0,
+        top_p=top_p or 1.0,
+        seed=secrets.randbits(32) if request.seed is None else request.seed,
+    )
+
+
+def _constraint(
+    request: ChatRequest, tools: Sequence[Tool], speaker: Speaker, constrain: bool
+) -> RowConstraint | None:
+    choice = request.tool_choice
+    strict = constrain or any(each.function.strict for each in request.tools or ())
+    forced = choice.function.name if isinstance(choice, NamedChoice) else choice == "required"
+    if forced and not tools:
+        raise refused("tool_choice wants tools to choose from", "tool_choice")
+    if isinstance(forced, str) and forced not in [tool.name for tool in tools]:
+        message = f"tool_choice names {forced}, which is not among the tools"
+        raise refused(message, "tool_choice.function.name")
+    if not tools or not (forced or strict or choice == "none"):
+        return None
+    # No tool can be called where none is offered; the prompt shows them all the same.
+    offered = () if choice == "none" else tools
+    try:
+        return constraint_for(offered, speaker.format, speaker.tokenizer, forced)
+    except ValueError as error:
+        told = str(error).replace(" or generate without --constrain", "")
+        raise refused(told, "tools", "unsupported_value") from None
+
+
+def _tools(request: ChatRequest) -> tuple[Tool, ...]:
+    found: dict[str, Tool] = {}
+    for index, each in enumerate(request.tools or ()):
+        function, where = each.function, f"tools[{index}].function"
+        if function.name in found:
+            message = f"two tools are called {function.name}"
+            raise refused(message, f"{where}.name")
+        tool = Tool(function.name, function.description or "", function.parameters or {})
+        if problem := schema_problem(tool):
+            raise refused(problem, f"{where}.parameters", "invalid_function_parameters")
+        found[tool.name] = tool
+    return tuple(found.values())
+
+
+def _messages(wire: Sequence[WireMessage]) -> tuple[Message, ...]:
+    """Read messages; results come in the order of the calls that they answer."""
+    messages: list[Message] = []
+    place = 0
+    while place < len(wire):
+        message, where = wire[place], f"messages[{place}]"
+        if message.role == "tool":
+            told = "a message with tool_calls must come before its results"
+            raise refused(told, f"{where}.role")
+        messages.append(_message(message, where))
+        end = place + 1
+        while message.tool_calls and end < len(wire) and wire[end].role == "tool":
+            end += 1
+        messages += _results(wire[place:end], place)
+        place = end
+    return tuple(messages)
+
+
+def _message(message: WireMessage, where: str) -> Message:
+    if message.tool_calls and message.role != "assistant":
+        told = f"a {message.role} calls no tools"
+        raise refused(told, f"{where}.tool_calls")
+    if message.content is None and not message.tool_calls:
+        told = "content is missing"
+        raise refused(told, f"{where}.content", "missing_required_parameter")
+    role: Role = "system" if message.role == "developer" else message.role
+    calls = (
+        ToolCall(each.function.name, each.function.arguments, each.id)
+        for each in message.tool_calls or ()
+    )
+    return Message(role, message.content or "", tuple(calls), message.name)
+
+
+def _results(wire: Sequence[WireMessage], place: int) -> list[Message]:
+    """Return the results that follow the calls of the first message, in the order of the calls."""
+    waiting = list(enumerate(wire[0].tool_calls or ()))
+    found: dict[int, Message] = {}
+    for offset, message in enumerate(wire[1:], start=1):
+        where = f"messages[{place + offset}]"
+        number = next((i for i, each in waiting if each.id == message.tool_call_id), None)
+        if number is None:
+            told = f"no call before it has the id {message.tool_call_id} and waits for a result"
+            raise refused(told, f"{where}.tool_call_id")
+        waiting = [each for each in waiting if each[0] != number]
+        name = (wire[0].tool_calls or ())[number].function.name
+        text = _message(message, where).content
+        found[number] = Message("tool", text, name=name, tool_call_id=message.tool_call_id)
+    if waiting:
+        ids = ", ".join(each.id for _, each in waiting)
+        told = f"no tool's message follows with the result of {ids}"
+        raise refused(told, f"messages[{place}].tool_calls")
+    return [found[number] for number in sorted(found)]

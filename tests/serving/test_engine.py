@@ -1,0 +1,127 @@
+"""The engine: what goes wrong in one reply ends that one, and the bounds hold."""
+
+import threading
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from tiny_models import TINY, random_model
+from torch import Tensor
+
+from model.generate import Decoding, generate
+from model.transformer import Transformer
+from serving.engine import Engine, Failed, Job, Said
+
+GREEDY = Decoding(stop_ids=(), max_new_tokens=6)
+PROMPTS = [[11, 250, 3], [7], list(range(100, 130)), [5, 4, 3, 2]]
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    return random_model(TINY, seed=3)
+
+
+class Told:
+    """What a job was told."""
+
+    def __init__(self, prompt: list[int], decoding: Decoding = GREEDY, **options: Any) -> None:
+        self._arrived: SimpleQueue[Said | Failed] = SimpleQueue()
+        self.job = Job(prompt, decoding, self._arrived.put, **options)
+
+    def next(self) -> Said | Failed:
+        return self._arrived.get(timeout=30)
+
+    def tokens(self) -> list[int]:
+        """Wait for the last token; return all."""
+        tokens = []
+        while True:
+            said = self.next()
+            assert isinstance(said, Said), said
+            tokens.append(said.token)
+            if said.last:
+                return tokens
+
+
+class Failing:
+    """A constraint that fails at its second token, in `restrict` or in `accept`."""
+
+    def __init__(self, place: str) -> None:
+        self.calls, self.place = {"restrict": 0, "accept": 0}, place
+
+    def _count(self, place: str) -> None:
+        self.calls[place] += 1
+        if place == self.place and self.calls[place] > 1:
+            raise ValueError(f"{place} fails")
+
+    def restrict(self, logits: Tensor, room: int) -> None:
+        self._count("restrict")
+
+    def accept(self, token: int, room: int) -> bool:
+        self._count("accept")
+        return True
+
+
+def test_jobs_of_all_lengths_get_what_they_get_alone(model: Transformer) -> None:
+    alone = generate(model, PROMPTS, stop_ids=(), max_new_tokens=6)
+    with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
+        told = [Told(prompt) for prompt in PROMPTS]
+        assert engine.submit([each.job for each in told])
+        assert [each.tokens() for each in told] == alone
+
+
+@pytest.mark.parametrize("place", ["restrict", "accept"])
+def test_a_constraint_that_fails_ends_its_own_reply_only(model: Transformer, place: str) -> None:
+    alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
+    with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
+        bad, good = Told(PROMPTS[1], constraint=Failing(place)), Told(PROMPTS[0])
+        assert engine.submit([bad.job, good.job])
+        assert isinstance(bad.next(), Said)
+        failed = bad.next()
+        assert isinstance(failed, Failed) and str(failed.error) == f"{place} fails"
+        assert good.tokens() == alone[0]
+
+
+def test_what_stops_the_model_ends_those_under_way_and_the_next_begins_anew(
+    model: Transformer,
+) -> None:
+    alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
+    with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
+        told = [Told(PROMPTS[0]), Told([TINY.vocab_size + 7])]
+        assert engine.submit([each.job for each in told])
+        assert all(isinstance(each.next(), Failed) for each in told)
+        after = Told(PROMPTS[0])
+        assert engine.submit([after.job])
+        assert after.tokens() == alone[0]
+
+
+def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transformer) -> None:
+    endless = Decoding(stop_ids=(), max_new_tokens=10**6, max_length=20_000)
+    go_on = threading.Event()
+
+    class Held:
+        """Keeps a reply from going on, so that nothing here depends on time."""
+
+        def restrict(self, logits: Tensor, room: int) -> None:
+            go_on.wait(30)
+
+        def accept(self, token: int, room: int) -> bool:
+            return True
+
+    with Engine(model, size=1, max_length=20_000, most_waiting=1) as engine:
+        first, second, third = Told([1], endless, constraint=Held()), Told([2], endless), Told([3])
+        assert engine.submit([first.job])
+        assert not engine.submit([second.job, third.job])
+        assert engine.submit([second.job])
+        assert not engine.submit([third.job])
+        engine.cancel([first.job, second.job])
+        go_on.set()
+        while not engine.submit([third.job]):
+            pass
+        assert len(third.tokens()) == 6
+
+
+def test_a_prompt_without_room_is_refused_at_once(model: Transformer) -> None:
+    with Engine(model, size=1, max_length=8, most_waiting=1) as engine:
+        with pytest.raises(ValueError, match="has 9 tokens"):
+            engine.submit([Told([1] * 9, Decoding((), 4, max_length=8)).job])
+        assert engine.submit([Told([1]).job])

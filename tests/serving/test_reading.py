@@ -1,0 +1,64 @@
+"""Reading a reply token by token gives what the whole text is read as, up to a stop text."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from speaking_model import TOKENIZER
+from tiny_models import TINY, random_model
+
+from chat.formats import FORMATS, parse_reply, stop_ids
+from chat.tokenizer import load_tokenizer
+from evaluation.replies import Speaker
+from evaluation.stream import Event, TextDelta, assemble
+from serving.reading import ReplyReader
+
+DEMO = load_tokenizer(TOKENIZER)
+FORMAT = FORMATS["llama3"]
+SPEAKER = Speaker(random_model(TINY), DEMO, FORMAT)
+(STOP,) = stop_ids(FORMAT, DEMO)
+CALL = '{"tool_uses": [{"recipient_name": "functions.f", "parameters": {"a": "stop"}}]}'
+TEXTS = st.lists(st.sampled_from(["a", "b", " ", "\n", "é", "😀", "stop", "st", CALL]), max_size=9)
+
+
+def read(text: str, *stops: str) -> tuple[ReplyReader, list[Event]]:
+    reader = ReplyReader(SPEAKER, stops)
+    events: list[Event] = []
+    for token in [*DEMO.encode(text), STOP]:
+        events += reader.feed(token)
+        if reader.ended:
+            break
+    return reader, [*events, *reader.finish()]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=TEXTS.map("".join), stops=st.lists(st.sampled_from(["ab", "stop", "top", "a a", "😀é"]))
+)
+def test_a_reply_ends_before_the_first_stop_text(text: str, stops: list[str]) -> None:
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    reader, events = read(text, *stops)
+    assert reader.ended
+    assert assemble(events) == parse_reply(text[: min(places, default=len(text))], FORMAT)
+
+
+def test_what_might_be_a_stop_text_is_held_back_and_the_rest_told_at_once() -> None:
+    reader = ReplyReader(SPEAKER, ["xyz"])
+    told = ""
+    for token in DEMO.encode("abc xy"):
+        told += "".join(e.text for e in reader.feed(token) if isinstance(e, TextDelta))
+    assert told == "abc"
+    assert [e.text for e in reader.finish() if isinstance(e, TextDelta)] == [" xy"]
+    assert not reader.ended
+
+
+def test_tokens_are_counted_and_a_call_in_the_making_can_be_seen() -> None:
+    reader = ReplyReader(SPEAKER)
+    tokens = DEMO.encode("I look.\n" + CALL)
+    for token in tokens:
+        reader.feed(token)
+    assert reader.forming == CALL
+    assert reader.tokens == len(tokens)
+    reader.feed(STOP)
+    assert (reader.ended, reader.tokens) == (True, len(tokens) + 1)
+    with pytest.raises(AssertionError):
+        reader.feed(STOP)
