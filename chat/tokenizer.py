@@ -8,13 +8,12 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from chat.recurring import MOST_KEPT
+from chat.ordinary_text import encode_ordinary
 from chat.special_tokens import SPECIAL_TABLES
 
 if TYPE_CHECKING:
@@ -28,15 +27,6 @@ LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# Beyond these tiktoken overflows its stack or slows down; Meta's tokenizer cuts at the same places.
-MOST_CHARACTERS = 400_000
-LONGEST_RUN = 25_000
-# What comes again and again, and is kept, in characters: the names of roles, and the paragraphs of
-# the long texts that announce tools.
-SHORT_TEXT = 12
-LONG_TEXT = 500
-LONGEST_KEPT = 2_000
-
 # Far above every vocabulary (Llama 3's has 2.2 MB), far below weights given by mistake.
 LARGEST_FILE = 100_000_000
 
@@ -190,52 +180,12 @@ class TiktokenTokenizer:
         """Return the ids of ordinary text, never a special id; ValueError on lone surrogates."""
         if not text.isascii():
             refuse_surrogates(text)
-        if len(text) <= SHORT_TEXT:
-            return list(_kept_ids(self.encoding, text))
-        if len(text) < LONG_TEXT:
-            return self.encoding.encode_ordinary(text)
-        ids: list[int] = []
-        for piece in _paragraphs(text) if len(text) <= LONGEST_RUN else _short_pieces(text):
-            if len(piece) <= LONGEST_KEPT:
-                ids += _kept_ids(self.encoding, piece)
-            else:
-                ids += self.encoding.encode_ordinary(piece)
-        return ids
+        return encode_ordinary(self.encoding, text)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of ids, U+FFFD where they hold no whole character."""
         _check_ids(self, tokens)
         return self.encoding.decode([int(token) for token in tokens], errors="replace")
-
-
-# No match of Llama 3's pattern goes on after two newlines where anything but white space follows,
-# so the ids of paragraphs, one after the other, are those of the whole text.
-_BORDER = re.compile(r"\n\n(?=\S)")
-
-
-def _paragraphs(text: str) -> Iterator[str]:
-    *ended, last = _BORDER.split(text)
-    yield from (paragraph + "\n\n" for paragraph in ended)
-    yield last
-
-
-@lru_cache(maxsize=MOST_KEPT)
-def _kept_ids(encoding: "Encoding", paragraph: str) -> tuple[int, ...]:
-    """Encode a text that may come again."""
-    return tuple(encoding.encode_ordinary(paragraph))
-
-
-def _short_pieces(text: str) -> Iterator[str]:
-    """Cut text so that no piece, and no run of blanks or of non-blanks in it, is too long."""
-    for start in range(0, len(text), MOST_CHARACTERS):
-        chunk = text[start : start + MOST_CHARACTERS]
-        cut = 0
-        if len(chunk) > LONGEST_RUN:
-            for run in re.finditer(r"\s+|\S+", chunk):
-                for border in range(run.start() + LONGEST_RUN, run.end(), LONGEST_RUN):
-                    yield chunk[cut:border]
-                    cut = border
-        yield chunk[cut:]
 
 
 def refuse_surrogates(text: str) -> None:

@@ -1,14 +1,12 @@
 """parse(render(x)) == x: 10,000 random argument objects in every chat format."""
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats import FORMATS, ChatFormat, parse_reply, render
-from chat.tokenizer import LONG_TEXT, TiktokenTokenizer, load_tokenizer
 
 COUNT = 10_000
 # What has gone wrong somewhere: quotes, escapes, marks of formats, scripts, controls, blanks.
@@ -62,17 +60,3 @@ def test_ten_thousand_random_arguments_are_read_back_exactly(format: ChatFormat)
         assert reply.problem is None
         assert exact(reply.tool_calls) == exact(calls), written
         done += len(calls)
-
-
-def test_paragraphs_one_by_one_have_the_ids_of_the_whole_text(ranks_file: Path) -> None:
-    tokenizer = load_tokenizer(ranks_file)
-    assert isinstance(tokenizer, TiktokenTokenizer)
-    draw = random.Random(0)
-    blanks = ["\n\n", "\n", "\n\n\n", " ", "\r\n", "\x0b", "\x1c", "\x85", "\u00a0", "//", ";"]
-    long = 0
-    for number in range(4_000):
-        length = draw.randrange(12 if number % 2 else 400)
-        text = "".join(draw.choice(draw.choice((blanks, PIECES))) for _ in range(length))
-        long += len(text) >= LONG_TEXT
-        assert tokenizer.encode(text) == tokenizer.encoding.encode_ordinary(text), repr(text)
-    assert long > 500

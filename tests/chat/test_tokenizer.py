@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
+from chat.ordinary_text import LONGEST_RUN
 from chat.special_tokens import SPECIAL_TABLES
-from chat.tokenizer import (
-    LONGEST_RUN,
-    MOST_CHARACTERS,
-    TiktokenTokenizer,
-    Tokenizer,
-    _short_pieces,
-    load_tokenizer,
-)
+from chat.tokenizer import TiktokenTokenizer, Tokenizer, load_tokenizer
 
 SPECIAL_TEXT = st.sampled_from([*SPECIAL_TABLES["llama3"][:12], *SPECIAL_TABLES["llama3_1"][:12]])
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
@@ -105,26 +99,6 @@ class TestLongRuns:
     def test_a_long_run_survives(self, byte_tokenizer: Tokenizer, character: str) -> None:
         text = character * (LONGEST_RUN + 7)
         assert byte_tokenizer.decode(byte_tokenizer.encode(text)) == text
-
-    def test_pieces_are_cut_where_a_run_or_the_whole_grows_too_long(self) -> None:
-        text = "ab " + "x" * (2 * LONGEST_RUN + 1) + " " * LONGEST_RUN + "end"
-        lengths = [len(piece) for piece in _short_pieces(text)]
-        assert lengths == [3 + LONGEST_RUN, LONGEST_RUN, 1 + LONGEST_RUN + 3]
-        words = "word " * (MOST_CHARACTERS // 5)
-        assert [len(piece) for piece in _short_pieces(words + "x")] == [MOST_CHARACTERS, 1]
-
-    @settings(max_examples=60, deadline=None)
-    @given(runs=st.lists(st.tuples(st.sampled_from("a \n漢"), st.integers(1, 60_000)), max_size=5))
-    def test_pieces_make_up_the_text_and_hold_no_long_run(
-        self, runs: list[tuple[str, int]]
-    ) -> None:
-        text = "".join(character * length for character, length in runs)
-        pieces = list(_short_pieces(text))
-        assert "".join(pieces) == text
-        for piece in pieces:
-            blanks = "".join("s" if character.isspace() else "x" for character in piece)
-            runs_found = blanks.replace("sx", "s x").replace("xs", "x s").split(" ")
-            assert max(map(len, runs_found)) <= LONGEST_RUN
 
 
 class TestLlama3:

@@ -1,0 +1,65 @@
+"""Ordinary text to ids with tiktoken: what recurs is encoded once, what is long in pieces."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chat.recurring import MOST_KEPT
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
+
+# Beyond these tiktoken overflows its stack or slows down; Meta's tokenizer cuts at the same places.
+MOST_CHARACTERS = 400_000
+LONGEST_RUN = 25_000
+# What comes again and again, and is kept, in characters: the names of roles, and the paragraphs of
+# the long texts that announce tools.
+SHORT_TEXT = 12
+LONG_TEXT = 500
+LONGEST_KEPT = 2_000
+
+
+def encode_ordinary(encoding: "Encoding", text: str) -> list[int]:
+    """Return the ids of a text with Llama 3's pattern, as if it were encoded as a whole."""
+    if len(text) <= SHORT_TEXT:
+        return list(_kept_ids(encoding, text))
+    if len(text) < LONG_TEXT:
+        return encoding.encode_ordinary(text)
+    ids: list[int] = []
+    for piece in _paragraphs(text) if len(text) <= LONGEST_RUN else _short_pieces(text):
+        if len(piece) <= LONGEST_KEPT:
+            ids += _kept_ids(encoding, piece)
+        else:
+            ids += encoding.encode_ordinary(piece)
+    return ids
+
+
+# No match of Llama 3's pattern goes on after two newlines where anything but white space follows,
+# so the ids of paragraphs, one after the other, are those of the whole text.
+_BORDER = re.compile(r"\n\n(?=\S)")
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    *ended, last = _BORDER.split(text)
+    yield from (paragraph + "\n\n" for paragraph in ended)
+    yield last
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _kept_ids(encoding: "Encoding", paragraph: str) -> tuple[int, ...]:
+    """Encode a text that may come again."""
+    return tuple(encoding.encode_ordinary(paragraph))
+
+
+def _short_pieces(text: str) -> Iterator[str]:
+    """Cut text so that no piece, and no run of blanks or of non-blanks in it, is too long."""
+    for start in range(0, len(text), MOST_CHARACTERS):
+        chunk = text[start : start + MOST_CHARACTERS]
+        cut = 0
+        if len(chunk) > LONGEST_RUN:
+            for run in re.finditer(r"\s+|\S+", chunk):
+                for border in range(run.start() + LONGEST_RUN, run.end(), LONGEST_RUN):
+                    yield chunk[cut:border]
+                    cut = border
+        yield chunk[cut:]
