@@ -28,6 +28,7 @@ def main(
     max_batch_size: int = 16,
     max_waiting: int = 64,
     max_body_bytes: int = 4194304,
+    grace: float = 10,
 ) -> None:
     """Serve a model under OpenAI's API (chat completions with tools, streamed or not), to try it.
 
@@ -49,6 +50,7 @@ def main(
         max_batch_size: How many replies are written at once; each has a cache of max_seq_len.
         max_waiting: How many more may wait; beyond, clients are told to try again (429).
         max_body_bytes: The longest body of a request.
+        grace: How many seconds replies may go on when the server is told to end (Ctrl-C, SIGTERM).
     """
     check_installed()
     from serving.app import Service, Settings, make_app
@@ -67,7 +69,8 @@ def main(
             print_next(
                 f"python scripts/evaluate.py --endpoint {url} --model {name} --dataset-file F"
             )
-            serve(make_app(Service(engine, speaker, settings, tell)), listener)
+            app = make_app(Service(engine, speaker, settings, tell))
+            serve(app, listener, engine.close, grace)
     tell("stopped")
 
 

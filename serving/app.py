@@ -183,7 +183,8 @@ def make_app(service: Service) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> Response:
-        told = f"there is no {request.method} {request.url.path}"
+        unknown = f"there is no {request.method} {request.url.path}"
+        told = unknown if error.status_code in (404, 405) else error.detail
         return _json(
             ApiError(error.status_code, told, code="unknown_url").to_record(), error.status_code
         )

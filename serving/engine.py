@@ -47,7 +47,10 @@ class Job:
 
 
 class Engine:
-    """Runs jobs between `with` and its end; `size` at once, and at most `most_waiting` beside."""
+    """Runs jobs between `with` and its end; `size` at once, and at most `most_waiting` beside.
+
+    Whatever is under way or waits at the end, fails.
+    """
 
     def __init__(self, model: Transformer, size: int, max_length: int, most_waiting: int) -> None:
         self._most = size + most_waiting
@@ -65,20 +68,25 @@ class Engine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+        self._thread.join()
+
+    def close(self) -> None:
+        """Say no more from now on."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
 
     def submit(self, jobs: Sequence[Job]) -> bool:
-        """Take all of these jobs, or none and return False: too many would wait.
+        """Take all of these jobs, or none and return False: too many would wait, or it is over.
 
         ValueError where a prompt leaves no room.
         """
         for job in jobs:
             job.decoding.room(job.index, job.prompt)
         with self._changed:
-            if len(self._jobs) + len(self._waiting) + len(jobs) > self._most:
+            expected = len(self._jobs) + len(self._waiting) + len(jobs)
+            if self._closing or expected > self._most:
                 return False
             self._waiting.extend(jobs)
             self._changed.notify()
@@ -96,9 +104,16 @@ class Engine:
                 if self._batch.rows:
                     self._step()
             except Exception as error:  # out of memory, say: the next may need less
-                for job in self._jobs.values():
-                    job.tell(Failed(error))
-                self._batch, self._jobs = self._new_batch(), {}
+                self._fail(error)
+                self._batch = self._new_batch()
+        with self._changed:
+            self._jobs |= {Row.of(0, job.prompt, job.decoding): job for job in self._waiting}
+        self._fail(ConnectionAbortedError("the server is ending"))
+
+    def _fail(self, error: Exception) -> None:
+        for job in self._jobs.values():
+            job.tell(Failed(error))
+        self._jobs = {}
 
     def _goes_on(self) -> bool:
         """Wait for work; return whether there is any before the end."""

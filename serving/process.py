@@ -1,16 +1,20 @@
 """The process of a server: the address it listens at, and how it ends."""
 
+import math
 import signal
 import socket
+import threading
+from collections.abc import Callable
 from importlib.util import find_spec
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 INSTALL = "pip install -e '.[serve]'"
-# How long replies under way may go on once the server is told to end, in seconds.
-GRACE = 10
+# How long clients may take to hear that their replies are ended, in seconds.
+_LAST_WORDS = 5
 
 
 def check_installed() -> None:
@@ -33,14 +37,29 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(app: "FastAPI", listener: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT; what is under way may end within the grace."""
+def serve(
+    app: "FastAPI", listener: socket.socket, overdue: Callable[[], None], grace: float
+) -> None:
+    """Answer requests until SIGTERM or SIGINT, and then what is under way.
+
+    When that takes longer than `grace` seconds, `overdue` is called, which should end it.
+    """
     import uvicorn
 
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
-    )
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            timer = threading.Timer(grace, overdue)
+            timer.daemon = True
+            timer.start()
+
     # uvicorn ends at these signals, and then sends itself the same once more.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[listener])
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=math.ceil(grace) + _LAST_WORDS,
+    )
+    Server(config).run(sockets=[listener])

@@ -38,7 +38,10 @@ def test_what_cannot_be_served_is_one_line(
             (["--ckpt-dir", "nowhere"], "nowhere does not exist"),
             (["--ckpt-dir", tmp_path, "--model-name", "m", "--port", port], "choose another"),
             (["--ckpt-dir", tmp_path, "--model-name", "m", "--port", 70000], "wanted 0 to 65535"),
-            (["--ckpt-dir", tmp_path, "--model-name", "m", "--port", 0], "has no consolidated.safetensors"),
+            (
+                ["--ckpt-dir", tmp_path, "--model-name", "m", "--port", 0],
+                "has no consolidated.safetensors",
+            ),
             (["--ckpt-dir", tmp_path, "--model-name", "m", "--api-key", "a b"], "without blanks"),
         ]
         for arguments, problem in cases:

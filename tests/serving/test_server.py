@@ -486,6 +486,18 @@ def test_a_full_queue_a_client_that_leaves_and_the_end(folder: Path) -> None:
     assert not any("Traceback" in line for line in server.lines)
 
 
+def test_replies_that_take_longer_than_the_grace_are_ended_with_an_error(folder: Path) -> None:
+    endless: dict[str, Any] = {"model": "babbling", "messages": HI, "temperature": 0}
+    with served(folder / "babbling", **{"max-seq-len": 100_000, "grace": 0}) as server:
+        stream = iter(server.client().chat.completions.create(stream=True, **endless))
+        next(stream)
+        assert server.process.send_signal(signal.SIGTERM) is None
+        with pytest.raises(openai.APIError, match="the server is ending"):
+            list(stream)
+        assert server.end() == 0
+    assert not any("Traceback" in line or "ERROR" in line for line in server.lines)
+
+
 def test_ctrl_c_ends_a_server_that_has_nothing_to_do(folder: Path) -> None:
     with served(folder / "speaking", constrain=True) as server:
         message = {"role": "user", "content": "Break"}

@@ -79,6 +79,8 @@ LEARNED = [
     ),
 ]
 Talk = Callable[..., Outcome]
+# Readline may miss a signal that comes just when it begins to wait; the next key lets it see.
+INTERRUPT = CTRL_C + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,7 @@ def test_results_of_ones_own_tools_are_typed(folder: Path) -> None:
         terminal.until("> ")
         terminal.press("Open the door\n")
         terminal.until("door gives? ")
-        terminal.press(CTRL_C)
+        terminal.press(INTERRUPT)
         terminal.until("(stopped; this turn is forgotten)\n> ")
         terminal.press(CTRL_D)
         assert terminal.end() == 0
@@ -153,7 +155,7 @@ def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(folder: Path) -> None:
     flags = {"tools": "get_air_quality", "max_seq_len": 100_000}
     with at_terminal(command(folder / "endless", **flags)) as terminal:
         terminal.until("> ")
-        terminal.press(CTRL_C)
+        terminal.press(INTERRUPT)
         terminal.until("> ")
         for _ in range(2):
             terminal.press("And there?\n")

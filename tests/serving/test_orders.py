@@ -1,0 +1,64 @@
+"""What a request becomes: the very prompt that the conversation has elsewhere."""
+
+import json
+from typing import Any
+
+import pytest
+from speaking_model import TOKENIZER
+from tiny_models import TINY, random_model
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.formats import FORMATS
+from chat.tokenizer import load_tokenizer
+from evaluation.endpoint import wire_messages, wire_names
+from evaluation.replies import Speaker
+from serving.orders import Order, read_order
+from serving.requests import read_request
+
+SPEAKER = Speaker(random_model(TINY), load_tokenizer(TOKENIZER), FORMATS["llama3"])
+TOOLS = (
+    Tool("add", "Add numbers.", {"type": "object", "properties": {"a": {"type": "integer"}}}),
+    Tool("now"),
+)
+
+
+def order(messages: list[dict[str, Any]], **settings: Any) -> Order:
+    body = {"model": "m", "messages": messages, "tools": [t.to_record() for t in TOOLS]}
+    return read_order(read_request(json.dumps({**body, **settings}).encode()), SPEAKER, 2048)
+
+
+@pytest.mark.parametrize("ids", [("x", "y"), ("same", "same"), (None, None)])
+def test_a_conversation_sent_over_the_wire_has_the_prompt_it_has_here(ids: Any) -> None:
+    calls = (ToolCall("add", {"a": 1.5, "b": ["é", None]}, ids[0]), ToolCall("now", {}, ids[1]))
+    conversation = Conversation(
+        (
+            Message("system", "Be brief."),
+            Message("user", " What time? "),
+            Message("assistant", "I look.", calls),
+            Message("tool", "3", tool_call_id=ids[0]),
+            Message("tool", "noon", tool_call_id=ids[1]),
+            Message("assistant", "Noon."),
+            Message("user", "Thanks"),
+        ),
+        TOOLS,
+    )
+    wire = wire_messages(conversation.messages, wire_names(TOOLS))
+    assert order(wire).prompt == SPEAKER.prompt(conversation)
+    developer = [{**wire[0], "role": "developer"}, *wire[1:]]
+    assert order(developer).prompt == SPEAKER.prompt(conversation)
+    if ids == ("x", "y"):
+        swapped = [*wire[:3], wire[4], wire[3], *wire[5:]]
+        assert order(swapped).prompt == SPEAKER.prompt(conversation)
+
+
+def test_settings_become_those_of_decoding() -> None:
+    messages = [{"role": "user", "content": "Hi"}]
+    plain = order(messages).decoding
+    assert (plain.temperature, plain.top_p, plain.max_new_tokens) == (1.0, 1.0, 2048)
+    assert plain.max_length == 2048
+    assert order(messages).decoding.seed != plain.seed
+    given = order(messages, temperature=0.5, top_p=0.25, max_tokens=7, seed=9, n=3, stop="x")
+    decoding = given.decoding
+    assert (decoding.temperature, decoding.top_p, decoding.max_new_tokens) == (0.5, 0.25, 7)
+    assert (decoding.seed, given.constraints, given.stop_texts) == (9, (None,) * 3, ("x",))
+    assert order(messages, top_p=0).decoding.temperature == 0
