@@ -21,10 +21,18 @@ TOKENIZER = Path(__file__).parents[1] / "demo" / "base" / TOKENIZER_FILE
 
 
 def learn_by_heart(conversations: Sequence[Conversation], steps: int = 60) -> Transformer:
-    """Train a tiny model on whole conversations until it can recite them."""
+    """Return a tiny model that can recite whole conversations."""
+    vocab_size = load_tokenizer(TOKENIZER).vocab_size
+    model = random_model(ModelConfig(**{**TINY.__dict__, "vocab_size": vocab_size}))
+    teach(model, conversations, steps)
+    return model
+
+
+def teach(model: Transformer, conversations: Sequence[Conversation], steps: int = 60) -> None:
+    """Train what can be trained of a model until it can recite whole conversations."""
     tokenizer = load_tokenizer(TOKENIZER)
-    model = random_model(ModelConfig(**{**TINY.__dict__, "vocab_size": tokenizer.vocab_size}))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-2)
     documents = [_training_tokens(each, tokenizer) for each in conversations]
     for _ in range(steps):
         loss = torch.stack([_loss(model, *document) for document in documents]).mean()
@@ -32,7 +40,6 @@ def learn_by_heart(conversations: Sequence[Conversation], steps: int = 60) -> Tr
         loss.backward()
         optimizer.step()
     assert loss < 0.05, "the model did not learn the conversations"
-    return model
 
 
 def write_speaking_model(
