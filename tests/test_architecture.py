@@ -28,7 +28,7 @@ MAY_IMPORT = {
 }
 # Which rooms alone may import a library; a room that is not named may not.
 LIBRARIES = {
-    "torch": {"data", "model", "training", "evaluation", "scripts", "benchmarks", ""},
+    "torch": {"data", "model", "training", "evaluation", "serving", "scripts", "benchmarks", ""},
     "deepspeed": {"training", "scripts"},
     "fire": {"console"},
     "bitsandbytes": {"model", "training"},
