@@ -32,14 +32,14 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
 # The share of conversations of each task, at the beginning and later.
 EARLY = {"copy": 0.2, "recall": 0.25, "lookup": 0.1, "memory": 0.02, "json": 0.05, "choice": 0.38}
 LATE = {
-    "copy": 0.04,
+    "copy": 0.03,
     "recall": 0.08,
     "lookup": 0.06,
     "memory": 0.02,
     "json": 0.04,
-    "choice": 0.2,
-    "filling": 0.24,
-    "form": 0.32,
+    "choice": 0.32,
+    "filling": 0.18,
+    "form": 0.27,
 }
 
 PROBES: dict[str, Callable[[Words], Conversation]] = {

@@ -22,6 +22,13 @@ _PIECES, _CAPITALS, _SIGNS = 0.34, 0.08, 0.02
 _SIGN = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
 # So often a word of the list counts beside those that the text has.
 _LISTED = 40
+# What chat formats and schemas are made of is one token each: the text between a question and its
+# answer is what a small model has to look across.
+STRUCTURE = (
+    "\n\n assistant system user tool functions parameters namespace recipient uses parallel name "
+    "type string integer number boolean default minimum maximum pattern description required "
+    "properties object array"
+)
 
 
 def pretraining_vocabulary(
@@ -44,7 +51,8 @@ def pretraining_vocabulary(
     numbers = [f"{number:02}".encode() for number in range(100)]
     tokens = [*_with_capitals(pieces, texts, int(_CAPITALS * room)), *numbers, *signs]
     tokens = list(dict.fromkeys(tokens))
-    return tokens + _behind_signs(tokens, texts, size - len(tokens))
+    whole = _whole(tokens, STRUCTURE.split(" "))
+    return [*tokens, *_behind_signs(tokens, texts, size - len(tokens) - len(whole)), *whole]
 
 
 def joins(word: bytes, ranks: Mapping[bytes, int]) -> list[list[bytes]]:
@@ -79,6 +87,17 @@ def _with_capitals(pieces: Sequence[bytes], texts: Sequence[str], most: int) -> 
     chosen = {piece for piece, _ in begun.most_common(most) if len(piece) > 1}
     both = ((each, each.title()) if each in chosen else (each,) for each in pieces)
     return [token for tokens in both for token in tokens]
+
+
+def _whole(tokens: Sequence[bytes], words: Iterable[str]) -> list[bytes]:
+    """Return what makes each word one token, joined from its beginning."""
+    ranks = {token: rank for rank, token in enumerate(tokens)}
+    for word in words:
+        first, *rest = joins(word.encode(), ranks)[-1]
+        for part in rest:
+            first += part
+            ranks.setdefault(first, len(ranks))
+    return list(ranks)[len(tokens) :]
 
 
 def _behind_signs(tokens: Sequence[bytes], texts: Sequence[str], most: int) -> list[bytes]:

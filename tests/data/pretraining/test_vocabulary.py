@@ -4,7 +4,7 @@ from chat.tokenizer import load_tokenizer
 from chat.vocabulary import tiktoken_lines
 from data.pretraining.lexicon import ALL_WORDS
 from data.pretraining.stream import TASKS
-from data.pretraining.vocabulary import joins, pretraining_vocabulary
+from data.pretraining.vocabulary import STRUCTURE, joins, pretraining_vocabulary
 
 SIZE = 1400
 
@@ -31,7 +31,10 @@ def test_the_same_text_gives_the_same_tokens(tokens):
 
 
 def test_a_word_is_cut_the_same_way_behind_a_blank_or_an_underscore(tokenizer):
-    for word in ALL_WORDS:
+    whole = {word[:3] for word in STRUCTURE.split()}
+    ordinary = [word for word in ALL_WORDS if word[:3] not in whole]
+    assert len(ordinary) > 1000
+    for word in ordinary:
         bare, *others = (
             [tokenizer.decode([token]) for token in tokenizer.encode(sign + word)]
             for sign in ("", " ", "_")
@@ -41,6 +44,11 @@ def test_a_word_is_cut_the_same_way_behind_a_blank_or_an_underscore(tokenizer):
                 assert pieces[1:] == bare
             else:
                 assert pieces == [sign + bare[0], *bare[1:]]
+
+
+def test_what_stands_around_every_message_is_one_token_each(tokenizer):
+    for text in ("assistant", "system", "user", "\n\n", "functions", "integer"):
+        assert len(tokenizer.encode(text)) == 1
 
 
 def test_joins_follow_the_ranks():
