@@ -66,21 +66,24 @@ def _llama3_turn(role: str) -> Turn:
     return Turn(f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
 
 
-FORMATS: dict[str, ChatFormat] = {
-    "llama3": ChatFormat(
-        name="llama3",
-        special_table="llama3",
-        special_tokens=(
-            "<|begin_of_text|>",
-            "<|start_header_id|>",
-            "<|end_header_id|>",
-            "<|eot_id|>",
-        ),
-        begin="<|begin_of_text|>",
-        turns={role: _llama3_turn(role) for role in ("system", "user", "assistant", "tool")},
-        stop_tokens=("<|eot_id|>",),
-        tool_syntax="namespace",
+_LLAMA3 = ChatFormat(
+    name="llama3",
+    special_table="llama3",
+    special_tokens=(
+        "<|begin_of_text|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|eot_id|>",
     ),
+    begin="<|begin_of_text|>",
+    turns={role: _llama3_turn(role) for role in ("system", "user", "assistant", "tool")},
+    stop_tokens=("<|eot_id|>",),
+    tool_syntax="namespace",
+)
+
+FORMATS: dict[str, ChatFormat] = {
+    "llama3": _LLAMA3,
+    "llama3_short": replace(_LLAMA3, name="llama3_short", tool_syntax="namespace_short"),
 }
 
 

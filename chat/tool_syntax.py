@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from chat.conversation import Tool, ToolCall
@@ -68,9 +68,9 @@ _NAMESPACE_HEAD = """\
 
 namespace functions {"""
 
-_NAMESPACE_TAIL = """\
-} // namespace functions
+_NAMESPACE_END = "} // namespace functions"
 
+_WRAPPER = """\
 ## multi_tool_use
 
 // Calls go through this wrapper, whether there is one or several. Answer with one JSON object on a
@@ -94,7 +94,12 @@ parameters: object,
 
 def describe_namespace(tools: Sequence[Tool]) -> str:
     """Announce tools as a TypeScript-like namespace, followed by the wrapper that calls them."""
-    return "\n\n".join([_NAMESPACE_HEAD, *map(describe_function, tools), _NAMESPACE_TAIL])
+    return f"{describe_tools_alone(tools)}\n\n{_WRAPPER}"
+
+
+def describe_tools_alone(tools: Sequence[Tool]) -> str:
+    """Announce tools as a TypeScript-like namespace; how to call them is left to training."""
+    return "\n\n".join([_NAMESPACE_HEAD, *map(describe_function, tools), _NAMESPACE_END])
 
 
 def encode_tool_uses(content: str, calls: Sequence[ToolCall]) -> str:
@@ -283,12 +288,15 @@ def _excerpt(text: str, most: int = 40) -> str:
     return repr(text if len(text) <= most else text[: most - 1] + "…")
 
 
+_NAMESPACE = ToolSyntax(
+    describe_namespace,
+    encode_tool_uses,
+    decode_tool_uses,
+    tool_uses_grammar,
+    unfinished_tool_uses,
+)
+
 SYNTAXES: dict[str, ToolSyntax] = {
-    "namespace": ToolSyntax(
-        describe_namespace,
-        encode_tool_uses,
-        decode_tool_uses,
-        tool_uses_grammar,
-        unfinished_tool_uses,
-    ),
+    "namespace": _NAMESPACE,
+    "namespace_short": replace(_NAMESPACE, describe=describe_tools_alone),
 }

@@ -189,3 +189,14 @@ class TestNamespaceDescription:
         assert wrapper.endswith(
             "parameters: object,\n}[],\n}) => any;\n\n} // namespace multi_tool_use"
         )
+
+    def test_the_short_one_is_the_same_without_the_wrapper(self) -> None:
+        tools = [Tool("first", "One."), Tool("second.of two")]
+        short = SYNTAXES["namespace_short"]
+        assert short.describe(tools) == NAMESPACE.describe(tools).partition("\n\n## multi")[0]
+        assert short.describe(tools).endswith("} // namespace functions")
+        assert (short.encode, short.decode, short.grammar) == (
+            NAMESPACE.encode,
+            NAMESPACE.decode,
+            NAMESPACE.grammar,
+        )
