@@ -8,7 +8,7 @@ from functools import partial
 
 from rich.console import Console
 
-from console.command import print_next, run
+from console.command import print_next, run, typed
 from evaluation.answering import Source, load_speaker
 from model.directory import resolve_directory
 from serving.process import check_installed, listen, serve
@@ -66,9 +66,8 @@ def main(
         with Engine(speaker.model, max_batch_size, max_seq_len, max_waiting) as engine:
             url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/v1"
             tell(f"{name} answers at {url} until Ctrl-C")
-            print_next(
-                f"python scripts/evaluate.py --endpoint {url} --model {name} --dataset-file F"
-            )
+            flags = f"--endpoint {url} --model {typed(name)}"
+            print_next(f"python scripts/evaluate.py {flags} --dataset-file F")
             app = make_app(Service(engine, speaker, settings, tell))
             serve(app, listener, engine.close, grace)
     tell("stopped")

@@ -1,0 +1,72 @@
+"""The tools of a chat: built-in ones by name, a user's own from a file, and what calls give."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chat.conversation import Tool, ToolCall
+from data.synthesis.domains import weather
+from serving.toolbox import DEFAULT_TOOLS, open_toolbox
+
+DOOR = Tool("door", "", {"type": "object", "properties": {"open": {"type": "boolean"}}})
+PYTHON = '''
+EXAMPLES = {"name": ["Ada", "Alan"]}
+
+
+def greet(name: str) -> str:
+    """Greet somebody."""
+    return f"Hello {name}"
+'''
+
+
+def test_a_few_built_in_tools_are_the_default_and_names_and_domains_choose_others() -> None:
+    assert ",".join(tool.name for tool in open_toolbox().tools) == DEFAULT_TOOLS
+    names = [tool.name for tool in open_toolbox("calculate_percentage, weather").tools]
+    assert names == ["calculate_percentage", *(tool.name for tool in weather.DOMAIN.tools)]
+    assert open_toolbox("none").tools == ()
+
+
+def test_a_call_of_a_built_in_tool_runs_and_a_wrong_one_is_an_error() -> None:
+    toolbox = open_toolbox("calculate_percentage")
+
+    def result(name: str, **arguments: object) -> object:
+        return json.loads(toolbox.result(ToolCall(name, arguments)) or "")
+
+    assert result("calculate_percentage", percent=10, base=50) == {"result": 5.0, "rest": 45.0}
+    wrong = result("calculate_percentage", percent="ten", base=50)
+    assert wrong == {"error": "'ten' is not of type 'number'"}
+    assert result("nothing") == {"error": "there is no tool nothing"}
+
+
+@pytest.mark.parametrize("record", [[DOOR.to_record()], {"tools": [DOOR.to_record()]}])
+def test_of_schemas_somebody_types_the_results(tmp_path: Path, record: object) -> None:
+    (tmp_path / "own.json").write_text(json.dumps(record))
+    toolbox = open_toolbox(file=str(tmp_path / "own.json"))
+    assert toolbox.tools == (DOOR,)
+    assert toolbox.result(ToolCall("door", {"open": True})) is None
+    assert toolbox.problem(ToolCall("door", {"open": 1})) == "1 is not of type 'boolean'"
+    both = open_toolbox("calculate_percentage", str(tmp_path / "own.json"))
+    assert [tool.name for tool in both.tools] == ["calculate_percentage", "door"]
+
+
+def test_functions_of_a_python_file_run(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(PYTHON)
+    toolbox = open_toolbox(file=str(tmp_path / "own.py"))
+    assert toolbox.result(ToolCall("greet", {"name": "Eve"})) == '"Hello Eve"'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "own.json: Expecting"),
+        ("[]", "wanted a list of tools"),
+        ("5", "wanted a list of tools"),
+        ('[{"description": "?"}]', "a tool's name must be text"),
+        (json.dumps([DOOR.to_record()] * 2), "two tools are called door"),
+    ],
+)
+def test_a_file_that_holds_no_tools_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "own.json").write_text(text)
+    with pytest.raises(ValueError, match=problem):
+        open_toolbox(file=str(tmp_path / "own.json"))
