@@ -23,25 +23,41 @@ class Words:
     """Draws words of one lexicon, and names made of them.
 
     `pieces` are texts of the vocabulary's tokens, letters only; without them names are made of
-    words and syllables.
+    words and syllables. So often as `strange` says a noun, verb or adjective is an invented word:
+    who knows all the words goes on with them by heart, and has to read those.
     """
 
-    def __init__(self, dice: Dice, lexicon: Lexicon, pieces: Sequence[str] = ()) -> None:
+    def __init__(
+        self, dice: Dice, lexicon: Lexicon, pieces: Sequence[str] = (), strange: float = 0.0
+    ) -> None:
         self.dice = dice
         self.lexicon = lexicon
         self.pieces = pieces
+        self.strange = strange
 
     def noun(self) -> str:
         """Return a noun in the singular."""
-        return self.dice.choice(self.lexicon.nouns)
+        return self._word(self.lexicon.nouns)
 
     def verb(self) -> str:
         """Return a verb as it stands in a request."""
-        return self.dice.choice(self.lexicon.verbs)
+        return self._word(self.lexicon.verbs)
 
     def adjective(self) -> str:
         """Return an adjective."""
-        return self.dice.choice(self.lexicon.adjectives)
+        return self._word(self.lexicon.adjectives)
+
+    def _word(self, known: Sequence[str]) -> str:
+        dice = self.dice
+        if not self.strange or not dice.chance(self.strange):
+            return dice.choice(known)
+        if dice.chance(0.5):
+            # half of one known word and half of another begin and end like words
+            first, second = dice.choice(known), dice.choice(self.lexicon.nouns)
+            return first[: dice.between(2, 4)] + second[-dice.between(2, 4) :]
+        if self.pieces and dice.chance(0.5):
+            return "".join(dice.choice(self.pieces) for _ in range(2)).lower()
+        return dice.choice(_ONSETS) + dice.choice(_VOWELS) + dice.choice(_CODAS)
 
     def thing(self) -> str:
         """Return one to two words for a thing: 'parcel', 'green parcel', 'parcel label'."""

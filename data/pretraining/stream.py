@@ -42,6 +42,9 @@ LATE = {
     "form": 0.27,
 }
 
+# The share of words that are invented, so that no word is gone on with by heart.
+STRANGE = 0.45
+
 PROBES: dict[str, Callable[[Words], Conversation]] = {
     "copy": recall.plain_copy,
     "lookup": recall.plain_lookup,
@@ -87,7 +90,7 @@ class Stream:
         dice = Dice("pretraining", self.seed, step, index)
         late = min(1.0, step / max(1, self.early_steps))
         shares = {name: (1 - late) * EARLY.get(name, 0.0) + late * LATE[name] for name in TASKS}
-        return TASKS[_drawn(dice, shares)](Words(dice, SEEN, self.pieces))
+        return TASKS[_drawn(dice, shares)](Words(dice, SEEN, self.pieces, STRANGE))
 
     def tokens(self, conversation: Conversation) -> tuple[list[int], list[bool]]:
         """Return a conversation's tokens and which are to be predicted: the assistant's."""

@@ -25,3 +25,11 @@ def test_words_are_of_the_lexicon_that_was_given():
 def test_identifiers_and_codes_hold_no_blank():
     words = Words(Dice("names", 4), SEEN)
     assert all(" " not in words.identifier() + words.code() for _ in range(200))
+
+
+def test_strange_words_come_as_often_as_asked():
+    words = Words(Dice("strange"), SEEN, ("par", "cel"), strange=0.4)
+    drawn = [words.noun() for _ in range(1000)]
+    known = sum(word in SEEN.nouns for word in drawn)
+    assert 550 < known < 680
+    assert all(re.fullmatch("[a-z]+", word) for word in drawn)
