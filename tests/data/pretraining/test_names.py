@@ -1,3 +1,5 @@
+import re
+
 from data.pretraining.lexicon import HELD_OUT, SEEN
 from data.pretraining.names import Words
 from data.synthesis.dice import Dice
