@@ -12,6 +12,7 @@ from console.command import print_next, run, typed
 from console.flags import UsageError
 from data.synthesis.behaviours import BEHAVIOURS
 from data.synthesis.generation import Settings, generate_file
+from data.synthesis.scene import MOST_TOOLS
 
 
 def main(
@@ -22,6 +23,8 @@ def main(
     domains: str | None = None,
     only_tools: str | None = None,
     exclude_tools: str | None = None,
+    most_tools: int = MOST_TOOLS,
+    values: str = "all",
     **quotas: object,
 ) -> None:
     """Generate conversations in which tools are called, or rightly are not.
@@ -32,9 +35,12 @@ def main(
         seed: Another number gives other conversations; the same number the same bytes.
         tools_file: Your own tools, a JSON file of schemas with examples or a Python file. A Python
             file is executed: name only one that you trust.
-        domains: Take tools of these domains only, with commas between; yours are in "custom".
+        domains: Take tools of these domains only, with commas between; custom means yours.
         only_tools: Take these tools only, with commas between.
         exclude_tools: Leave these tools out, with commas between.
+        most_tools: The most tools that a conversation offers, as far as it does not call more.
+        values: seen or unseen, so that two files with the same tools share no value that a user can
+            choose freely; all draws from both. Choices and yes or no stand in both.
         **quotas: A behaviour's share, as --quota.small_talk=0.1; the others share what is left.
     """
     settings = Settings(
@@ -45,6 +51,8 @@ def main(
         _names(only_tools),
         _names(exclude_tools),
         {_behaviour(name): share for name, share in quotas.items()},
+        most_tools,
+        values,
     )
     numbers = generate_file(save_file, settings)
     table = Table("behaviour", "conversations", "what happens")

@@ -80,7 +80,8 @@ def _read(file: str) -> tuple[tuple[Tool, ...], tuple[SyntheticTool, ...]]:
     """Read a user's tools: schemas from JSON, functions that run from Python."""
     path = Path(file)
     if path.suffix == ".py":
-        functions = read_tools_file(path).tools
+        domains = read_tools_file(path)
+        functions = tuple(tool for domain in domains for tool in domain.tools)
         return tuple(each.tool for each in functions), functions
     if not path.is_file():
         raise FileNotFoundError(f"--tools_file {path} does not exist; name a .json or .py file")

@@ -81,7 +81,7 @@ def _another(
     """Return the same use with another value in one slot; None where there is none."""
     taken = [use.arguments[slot.name] for use in uses]
     for _ in range(TRIES):
-        value = slot.kind.draw(scene.dice)
+        value = scene.draw(slot)
         arguments = {
             each.name: value if each is slot else others[each.name]
             for each in tool.parameters

@@ -1,6 +1,7 @@
 """The tools a run may use, and which of them suit which behaviour."""
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,9 +17,9 @@ class Catalogue:
     domains: tuple[Domain, ...]
 
     def __post_init__(self) -> None:
-        names = [tool.name for tool in self.tools]
-        for name in names:
-            if names.count(name) > 1:
+        counts = Counter(tool.name for tool in self.tools)
+        for name, count in counts.items():
+            if count > 1:
                 raise ValueError(f"two tools are called {name}; rename one of them")
 
     @cached_property
@@ -118,15 +119,21 @@ def select(
 ) -> Catalogue:
     """Return the catalogue of the built-in and the `added` domains, cut down to what is named.
 
-    ValueError names a domain or tool that does not exist, with the nearest there is.
+    Among `domains`, "custom" means all those that are added. ValueError names a domain or tool
+    that does not exist, with the nearest there is.
     """
-    everything = Catalogue((*DOMAINS, *added))
+    everything = (*DOMAINS, *added)
+    own = [domain.name for domain in added]
+    domains = [name for each in domains for name in (own if each == "custom" else [each])]
+    taken = {domain.name for domain in DOMAINS}.intersection(own)
+    if taken:
+        raise ValueError(f"two domains are called {min(taken)}; rename yours")
     wanted, only, without = set(domains), set(only_tools), set(exclude_tools)
-    known_domains = [domain.name for domain in everything.domains]
-    _refuse_unknown("domain", domains, known_domains)
-    _refuse_unknown("tool", [*only_tools, *exclude_tools], list(everything.by_name))
+    _refuse_unknown("domain", domains, [domain.name for domain in everything])
+    known = [tool.name for domain in everything for tool in domain.tools]
+    _refuse_unknown("tool", [*only_tools, *exclude_tools], known)
     kept = []
-    for domain in everything.domains:
+    for domain in everything:
         tools = tuple(
             tool
             for tool in domain.tools

@@ -27,28 +27,34 @@ DOMAIN = "custom"
 _VAGUE = ("automatic", "standard", "the usual one", "something else", "the best one", "any")
 
 
-def read_tools_file(path: Path | str) -> Domain:
-    """Read a user's tools as the domain `custom`; a Python file is executed.
+def read_tools_file(path: Path | str) -> tuple[Domain, ...]:
+    """Read a user's tools: the domain `custom`, or a Python file's own DOMAINS; it is executed.
 
     ValueError names the file, the tool and what it lacks.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"--tools-file {path} does not exist; name a .py or .json file")
-    readers = {".py": _read_python, ".json": _read_json}
+    readers = {".py": _read_python, ".json": lambda path: [Domain(DOMAIN, _read_json(path))]}
     if path.suffix not in readers:
         raise ValueError(f"--tools-file {path} ends in {path.suffix!r}, wanted .py or .json")
     try:
-        tools = tuple(_with_phrases(tool) for tool in readers[path.suffix](path))
+        domains = tuple(map(_complete, readers[path.suffix](path)))
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from error
-    if not tools:
+    if not any(domain.tools for domain in domains):
         raise ValueError(f"{path} holds no tool")
-    return Domain(DOMAIN, tools, tuple(_chains(tools)))
+    return domains
 
 
-def _read_python(path: Path) -> list[SyntheticTool]:
-    """Take TOOLS, or every public function defined in the file."""
+def _complete(domain: Domain) -> Domain:
+    """Give the tools of a domain phrases, and link them, where that was not done by hand."""
+    tools = tuple(map(_with_phrases, domain.tools))
+    return replace(domain, tools=tools, chains=domain.chains or tuple(_chains(tools)))
+
+
+def _read_python(path: Path) -> list[Domain]:
+    """Take DOMAINS, or TOOLS, or every public function defined in the file."""
     spec = importlib.util.spec_from_file_location(f"tools_of_user_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError("it cannot be loaded as Python")
@@ -58,6 +64,8 @@ def _read_python(path: Path) -> list[SyntheticTool]:
     except Exception as error:
         raise ValueError(f"it cannot be executed: {type(error).__name__}: {error}") from error
     names = vars(module)
+    if "DOMAINS" in names:
+        return list(names["DOMAINS"])
     found = names.get("TOOLS") or [
         each
         for name, each in names.items()
@@ -67,10 +75,11 @@ def _read_python(path: Path) -> list[SyntheticTool]:
         and getattr(each, "__module__", "") == module.__name__
     ]
     examples, wrong = names.get("EXAMPLES", {}), names.get("WRONG", {})
-    return [
+    tools = tuple(
         each if isinstance(each, SyntheticTool) else _of_function(each, examples, wrong)
         for each in found
-    ]
+    )
+    return [Domain(DOMAIN, tools)]
 
 
 def _of_function(
@@ -104,12 +113,12 @@ def _listing(parameter: Parameter) -> Parameter:
     return replace(parameter, kind=several(parameter.kind, parameter.kind.noun, 1, 2))
 
 
-def _read_json(path: Path) -> list[SyntheticTool]:
+def _read_json(path: Path) -> tuple[SyntheticTool, ...]:
     content = json.loads(path.read_text(encoding="utf-8"))
     records = content.get("tools") if isinstance(content, dict) else content
     if not isinstance(records, list):
         raise ValueError('wanted a list of tools, or an object with "tools"')
-    return [_of_record(record) for record in records]
+    return tuple(_of_record(record) for record in records)
 
 
 def _of_record(record: Any) -> SyntheticTool:
@@ -258,12 +267,12 @@ def _imperative(sentence: str) -> str:
 def _chains(tools: tuple[SyntheticTool, ...]) -> list[Chain]:
     """Link tools of which one's result has an entry that another takes as an argument."""
     found = []
+    needed = {tool.name: {e.name for e in tool.parameters if e.required} for tool in tools}
     for first in tools:
+        own = {each.name for each in first.parameters}
+        result = _example(first, {})
         for then in tools:
-            needed = {each.name for each in then.parameters if each.required}
-            own = {each.name for each in first.parameters}
-            result = _example(first, {})
-            uses = {name: name for name in result if name in needed - own}
+            uses = {name: name for name in result if name in needed[then.name] and name not in own}
             if uses and first is not then and _example(then, {name: result[name] for name in uses}):
                 do = (f"{one}, and (then|after that) {two}" for one in first.do for two in then.do)
                 found.append(Chain(first.name, then.name, uses, tuple(do)))

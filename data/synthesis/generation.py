@@ -20,7 +20,7 @@ from data.synthesis.catalogue import Catalogue, select
 from data.synthesis.custom import read_tools_file
 from data.synthesis.dice import Dice
 from data.synthesis.quotas import apportion, read_shares, schedule
-from data.synthesis.scene import Scene
+from data.synthesis.scene import MOST_TOOLS, VALUES, Scene
 from storage.atomic import new_file
 
 # How often a conversation is drawn anew when its user says what another one said.
@@ -38,10 +38,15 @@ class Settings:
     only_tools: tuple[str, ...] = ()
     exclude_tools: tuple[str, ...] = ()
     quotas: Mapping[str, Any] = field(default_factory=dict)
+    most_tools: int = MOST_TOOLS
+    values: str = "all"
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"--count is {self.count}, wanted a number from 1 up")
+        for flag, number in (("--count", self.count), ("--most-tools", self.most_tools)):
+            if number < 1:
+                raise ValueError(f"{flag} is {number}, wanted a number from 1 up")
+        if self.values not in VALUES:
+            raise ValueError(f"--values is {self.values!r}, wanted one of {', '.join(VALUES)}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,13 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
     names = list(BEHAVIOURS)
     places = schedule(numbers, settings.seed)
     tasks = (Task(index, names[place]) for index, place in enumerate(places))
-    make = partial(compose, seed=settings.seed, selection=selection)
+    make = partial(
+        compose,
+        seed=settings.seed,
+        selection=selection,
+        most_tools=settings.most_tools,
+        values=settings.values,
+    )
     with SeenConversations() as seen:
         for made in in_order(make, tasks, workers=workers):
             while _was_said(made, seen) and made.task.attempt < REDRAWS:
@@ -121,10 +132,10 @@ def _with_progress(all_made: Iterator[Made], count: int) -> Iterable[Made]:
     return track(all_made, "Generating", count, console=console, disable=hidden)
 
 
-def compose(task: Task, seed: int, selection: Selection) -> Made:
-    """Make one conversation; it follows from the task, the seed and the tools alone."""
+def compose(task: Task, seed: int, selection: Selection, most_tools: int, values: str) -> Made:
+    """Make one conversation; it follows from what is given alone."""
     dice = Dice(seed, task.index, task.behaviour, task.attempt)
-    scene = Scene(dice, find_catalogue(selection))
+    scene = Scene(dice, find_catalogue(selection), most_tools, values)
     BEHAVIOURS[task.behaviour].play(scene)
     conversation = scene.conversation(f"synthetic-{task.behaviour}-{task.index:06}")
     said = tuple(m.content for m in scene.messages if m.role == "user")
@@ -134,7 +145,7 @@ def compose(task: Task, seed: int, selection: Selection) -> Made:
 @cache
 def find_catalogue(selection: Selection) -> Catalogue:
     """Return the chosen tools; they are built once in each process."""
-    added = [read_tools_file(selection.tools_file)] if selection.tools_file else []
+    added = read_tools_file(selection.tools_file) if selection.tools_file else ()
     return select(added, selection.domains, selection.only_tools, selection.exclude_tools)
 
 

@@ -22,7 +22,7 @@ class Replayed:
 
 def replay_file(source_file: Path | str, tools_file: Path | str | None = None) -> Replayed:
     """Execute every call of a file; ValueError names the first whose result is another one."""
-    catalogue = select([read_tools_file(tools_file)] if tools_file else [])
+    catalogue = select(read_tools_file(tools_file) if tools_file else ())
     conversations = calls = 0
     for conversation in read_conversations(source_file):
         conversations += 1

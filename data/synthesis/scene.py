@@ -1,5 +1,6 @@
 """A conversation in the making: arguments are drawn, tools really run, turns are written."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,16 @@ from data.synthesis.declaration import (
 from data.synthesis.dice import Dice
 from data.synthesis.grammar import expand, marked, plain, skeleton, spoken, telling
 from data.synthesis.phrasing import LEADS, describe, request
+from data.synthesis.world import fact
 
 MOST_TOOLS = 8
 GIVE_OPTIONAL = 0.35
 ASK_AS_QUESTION = 0.35
 TRIES = 300
+# Which values are drawn: any, those for training, or the others, of which training knows none.
+VALUES = ("all", "seen", "unseen")
+# One value in this many is kept for the others.
+UNSEEN_ONE_IN = 4
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,17 @@ class Scene:
     avoid: Domains whose tools must not be offered, because they would suit.
     """
 
-    def __init__(self, dice: Dice, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        dice: Dice,
+        catalogue: Catalogue,
+        most_tools: int = MOST_TOOLS,
+        values: str = "all",
+    ) -> None:
         self.dice = dice
         self.catalogue = catalogue
+        self.most_tools = most_tools
+        self.values = values
         self.messages: list[Message] = []
         self.skeletons: list[str] = []
         self.used: dict[str, SyntheticTool] = {}
@@ -104,7 +118,7 @@ class Scene:
             if parameter.name in fixed:
                 arguments[parameter.name] = fixed[parameter.name]
             elif parameter.required:
-                arguments[parameter.name] = parameter.kind.draw(self.dice)
+                arguments[parameter.name] = self.draw(parameter)
             elif self.dice.chance(GIVE_OPTIONAL):
                 arguments[parameter.name] = self._optional(parameter)
         return arguments
@@ -113,7 +127,21 @@ class Scene:
         # Nobody asks for what happens anyway.
         if isinstance(parameter.default, bool):
             return not parameter.default
-        return parameter.kind.draw(self.dice)
+        return self.draw(parameter)
+
+    def draw(self, parameter: Parameter) -> Any:
+        """Draw a value of the wanted ones; a choice and a yes or no are always wanted.
+
+        ValueError says so when a parameter has none.
+        """
+        for _ in range(TRIES):
+            value = parameter.kind.draw(self.dice)
+            if self.values == "all" or _is_choice(parameter) or _part(value) == self.values:
+                return value
+        raise ValueError(
+            f"none of {TRIES} values drawn for {parameter.name} is {self.values}; "
+            "give it more values, or generate with --values all"
+        )
 
     def ask_for(self, tool: SyntheticTool, said: Mapping[str, Any]) -> None:
         """Let the user ask for a tool's work in words that tell exactly the values `said`."""
@@ -162,7 +190,7 @@ class Scene:
         if not self.offered:
             others = self.others()
             least = max(len(self.used), 1)
-            count = self.dice.between(least, max(least, MOST_TOOLS)) - len(self.used)
+            count = self.dice.between(least, max(least, self.most_tools)) - len(self.used)
             chosen = [*self.used.values(), *self.dice.sample(others, count)]
             self.offered = tuple(self.dice.shuffled(chosen))
         return self.offered
@@ -182,3 +210,12 @@ class Scene:
         """Return the conversation."""
         tools = tuple(each.tool for each in self.offer())
         return Conversation(tuple(self.messages), tools, id, source="synthetic")
+
+
+def _is_choice(parameter: Parameter) -> bool:
+    return "enum" in parameter.schema or parameter.schema.get("type") == "boolean"
+
+
+def _part(value: Any) -> str:
+    """Return which part a value belongs to; it follows from the value alone."""
+    return "unseen" if fact(1, UNSEEN_ONE_IN, "part", json.dumps(value)) == 1 else "seen"

@@ -113,11 +113,11 @@ def test_own_tools_join_the_built_in_ones(tools_file: Path) -> None:
 def test_requests_are_built_from_descriptions_names_and_examples(tmp_path: Path) -> None:
     file = tmp_path / "my_tools.py"
     file.write_text(PYTHON)
-    cake, collect, hours = read_tools_file(file).tools
+    cake, collect, hours = read_tools_file(file)[0].tools
     assert cake.do[0].startswith("order a cake[(, with|")
     assert collect.do[0].startswith("return when an order can be collected[")
     assert hours.do == ("opening hours",)
-    assert [chain.uses for chain in read_tools_file(file).chains] == [
+    assert [chain.uses for chain in read_tools_file(file)[0].chains] == [
         {"order_number": "order_number"}
     ]
     assert cake.slips == ("cake",)
@@ -126,7 +126,7 @@ def test_requests_are_built_from_descriptions_names_and_examples(tmp_path: Path)
 def test_a_json_tool_gives_the_same_result_for_the_same_arguments(tmp_path: Path) -> None:
     file = tmp_path / "my_tools.json"
     file.write_text(json.dumps(RECORDS))
-    translate, lamp, _ = read_tools_file(file).tools
+    translate, lamp, _ = read_tools_file(file)[0].tools
     arguments = {"text": "Good morning", "language": "french"}
     assert translate.run(arguments) == translate.run(dict(reversed(arguments.items())))
     assert lamp.run({"lamp_id": "L-999", "level": 3}) == {"error": "unknown lamp id 'L-999'"}
@@ -137,7 +137,7 @@ def test_optional_parameters_without_examples_are_declared_and_never_given(tmp_p
     file = tmp_path / "t.json"
     schema = {"type": "object", "properties": {"note": {"type": "string"}}}
     file.write_text(json.dumps([{"name": "ring", "parameters": schema, "results": ["ok"]}]))
-    (ring,) = read_tools_file(file).tools
+    (ring,) = read_tools_file(file)[0].tools
     assert list(ring.tool.parameters["properties"]) == ["note"] and ring.parameters == ()
     assert ring.run({}) == "ok"
 
@@ -192,8 +192,35 @@ def test_phrases_of_ones_own_are_kept(tmp_path: Path) -> None:
         "TOOLS = [declare(ring, do=('ring[ {times}]',), answer=('It rang {times}.',),\n"
         "                 kinds={'times': number('times', 1, 9, 'time')})]\n"
     )
-    (ring,) = read_tools_file(file).tools
+    (ring,) = read_tools_file(file)[0].tools
     assert ring.do == ("ring[ {times}]",) and ring.domain == "custom"
+
+
+TWO_DOMAINS = """
+from data.synthesis.brief import number, tool
+from data.synthesis.declaration import Domain
+DOMAINS = [
+    Domain("bells", (tool("ring", "Ring.", "ring", number("times", 1, 9, "{} times")),)),
+    Domain("drums", (tool("drum", "Drum.", "drum", number("times", 1, 9, "{} times")),)),
+]
+"""
+
+
+def test_a_python_file_may_hold_domains_and_custom_means_them_all(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(TWO_DOMAINS)
+    for chosen, names in ((("custom",), {"ring", "drum"}), (("drums",), {"drum"})):
+        quotas = {"single_call": 0.5, "no_suitable_tool": 0.5}
+        settings = Settings(count=40, tools_file=str(file), domains=chosen, quotas=quotas)
+        made = list(generate(settings, workers=1))
+        assert {t.name for each in made for t in each.conversation.tools} == names
+
+
+def test_a_domain_with_the_name_of_a_built_in_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(TWO_DOMAINS.replace("drums", "weather"))
+    with pytest.raises(ValueError, match="two domains are called weather; rename yours"):
+        next(iter(generate(Settings(tools_file=str(file)), 1)))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from chat.conversation import Conversation
 from data.conversations import content_sha256, json_line, read_conversations
 from data.rules import RULES
 from data.synthesis.behaviours import BEHAVIOURS
+from data.synthesis.catalogue import select
 from data.synthesis.generation import Made, Settings, generate, generate_file
 from data.synthesis.quotas import apportion, read_shares
 
@@ -190,3 +191,36 @@ def test_a_choice_of_tools_that_cannot_be_is_refused(settings: Settings, message
 def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="--count is 0, wanted a number from 1 up"):
         Settings(count=0)
+    with pytest.raises(ValueError, match="--most-tools is 0, wanted a number from 1 up"):
+        Settings(most_tools=0)
+    with pytest.raises(ValueError, match="--values is 'new', wanted one of all, seen, unseen"):
+        Settings(values="new")
+
+
+def test_most_tools_bounds_what_is_offered_beside_what_is_called():
+    for made in generate(Settings(count=150, seed=7, most_tools=2), workers=1):
+        called = {c.name for m in made.conversation.messages for c in m.tool_calls}
+        assert len(made.conversation.tools) <= max(2, len(called))
+
+
+def test_seen_and_unseen_values_share_none_that_can_be_chosen_freely():
+    tools = ("get_air_quality", "get_current_weather", "set_reminder", "compose_email")
+    tools = tuple(name for name in tools if name in select().by_name)
+    given: dict[str, set[tuple[str, str, str]]] = {}
+    for values in ("seen", "unseen"):
+        settings = Settings(count=300, only_tools=tools, quotas={"single_call": 1}, values=values)
+        calls = [
+            call
+            for made in generate(settings, workers=1)
+            for message in made.conversation.messages
+            for call in message.tool_calls
+        ]
+        given[values] = {
+            (call.name, name, json.dumps(value))
+            for call in calls
+            for name, value in call.arguments.items()
+            if "enum" not in select().by_name[call.name].tool.parameters["properties"][name]
+            and not isinstance(value, bool)
+        }
+        assert len(given[values]) > 50
+    assert given["seen"].isdisjoint(given["unseen"])
