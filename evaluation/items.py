@@ -1,6 +1,6 @@
 """What is scored: turns of held-out conversations, BFCL's tasks, NexusRaven's queries."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -40,6 +40,7 @@ def read_items(
     answers_file: str | None = None,
     tools_file: str | None = None,
     limit: int | None = None,
+    categories: str | None = None,
 ) -> list[Item]:
     """Read what is to be scored, at most the first `limit`; the flags of scripts/evaluate.py."""
     if limit is not None and limit < 1:
@@ -50,6 +51,8 @@ def read_items(
         items: Iterable[Item] = conversation_items(dataset_file, _held_out(held_out_of))
     else:
         items = _benchmark_items(benchmark, benchmark_file, answers_file, tools_file)
+    if categories is not None:
+        items = _of_categories(items, [name.strip() for name in categories.split(",")])
     found = list(islice(items, limit))
     if not found:
         held_out = f" among those held out by {held_out_of}" if held_out_of else ""
@@ -59,6 +62,18 @@ def read_items(
             else f"{dataset_file} has no turn of an assistant to score{held_out}"
         )
     return found
+
+
+def _of_categories(items: Iterable[Item], wanted: Sequence[str]) -> Iterator[Item]:
+    """Yield the items of these categories; ValueError for one that no item has."""
+    known: dict[str, None] = {}
+    for item in items:
+        known[item.category] = None
+        if item.category in wanted:
+            yield item
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"no item is of the category {name!r}; there are {', '.join(known)}")
 
 
 def _benchmark_items(

@@ -33,6 +33,7 @@ def main(
     answers_file: str | None = None,
     tools_file: str | None = None,
     limit: int | None = None,
+    categories: str | None = None,
     output_file: str | None = None,
     failures_file: str | None = None,
     report_file: str | None = None,
@@ -64,6 +65,8 @@ def main(
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
         limit: Score only the first so many items.
+        categories: Score only the items of these categories, with commas between; for a dataset
+            there are call, parallel and no_call, each also _after_result.
         output_file: Where to write the summary and the verdict on every id, JSON.
         failures_file: Where to write what failed, side by side with what was wanted, text.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
@@ -81,7 +84,8 @@ def main(
     flags = dict(locals())
     _refuse_unclear(flags)
     items = read_items(
-        dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file, limit
+        *(dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file),
+        *(limit, categories),
     )
     about = {name: value for name, value in flags.items() if value is not None}
     outputs = Outputs(output_file, failures_file, report_file)

@@ -98,6 +98,16 @@ def test_a_limit_takes_the_first(dataset: Path) -> None:
         read_items(str(dataset), limit=0)
 
 
+def test_categories_are_chosen_and_an_unknown_one_is_told(dataset: Path) -> None:
+    every = read_items(str(dataset))
+    wanted = {"call", "no_call"} & {item.category for item in every}
+    assert wanted and wanted < {item.category for item in every}
+    chosen = read_items(str(dataset), categories=", ".join(wanted))
+    assert [item.id for item in chosen] == [e.id for e in every if e.category in wanted]
+    with pytest.raises(ValueError, match="no item is of the category 'cal'; there are "):
+        read_items(str(dataset), categories="cal,call")
+
+
 def test_a_dataset_with_nothing_to_score_or_an_id_twice_is_told(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     write_conversations(path, [Conversation((Message("user", "Hi"),))])
