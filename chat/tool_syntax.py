@@ -68,8 +68,6 @@ _NAMESPACE_HEAD = """\
 
 namespace functions {"""
 
-_NAMESPACE_END = "} // namespace functions"
-
 _WRAPPER = """\
 ## multi_tool_use
 
@@ -99,7 +97,9 @@ def describe_namespace(tools: Sequence[Tool]) -> str:
 
 def describe_tools_alone(tools: Sequence[Tool]) -> str:
     """Announce tools as a TypeScript-like namespace; how to call them is left to training."""
-    return "\n\n".join([_NAMESPACE_HEAD, *map(describe_function, tools), _NAMESPACE_END])
+    return "\n\n".join(
+        [_NAMESPACE_HEAD, *map(describe_function, tools), "} // namespace functions"]
+    )
 
 
 def encode_tool_uses(content: str, calls: Sequence[ToolCall]) -> str:
@@ -289,11 +289,7 @@ def _excerpt(text: str, most: int = 40) -> str:
 
 
 _NAMESPACE = ToolSyntax(
-    describe_namespace,
-    encode_tool_uses,
-    decode_tool_uses,
-    tool_uses_grammar,
-    unfinished_tool_uses,
+    describe_namespace, encode_tool_uses, decode_tool_uses, tool_uses_grammar, unfinished_tool_uses
 )
 
 SYNTAXES: dict[str, ToolSyntax] = {
