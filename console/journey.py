@@ -15,17 +15,21 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Stage:
-    """One command: what `program` is given, and how to say what came out in the directory given."""
+    """One command: what `program` is given, and how to say what came out in the directory given.
+
+    typed: A file whose lines the command reads as if somebody typed them.
+    """
 
     title: str
     command: str
     outcome: Callable[[Path], str]
     program: str = "python"
+    typed: str | None = None
 
     @property
     def line(self) -> str:
         """The command as it is typed."""
-        return f"{self.program} {self.command}"
+        return f"{self.program} {self.command}{f' < {self.typed}' if self.typed else ''}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[D
         console.print(f"$ {stage.line}\n", style="bold", markup=False, soft_wrap=True)
         start = time.perf_counter()
         words = [_installed(stage.program), *shlex.split(stage.command)]
-        code = subprocess.run(words, cwd=root, env=environment).returncode
+        with open(root / stage.typed if stage.typed else os.devnull, "rb") as stdin:
+            code = subprocess.run(words, cwd=root, env=environment, stdin=stdin).returncode
         if code:
             print(f"error: {stage.line} ended with exit code {code}", file=sys.stderr)
             raise SystemExit(code if code > 0 else 128 - code)

@@ -15,10 +15,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from console import outcomes
 from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
 from storage.atomic import new_file, refuse_foreign_directory
@@ -86,12 +86,12 @@ def journey(output: Path, zero: bool = False) -> list[Stage]:
         Stage(
             "a random Llama in two shards, as Meta ships one",
             f"scripts/make_random_model.py --output-dir {meta} --num-shards 2",
-            lambda root: f"noise, {_size(root / 'meta')}",
+            lambda root: f"noise, {outcomes.size(root / 'meta')}",
         ),
         Stage(
             "Meta's shards to a native directory",
             f"scripts/convert_from_meta_weights.py --llama3-dir {meta} --output-dir {base}",
-            lambda root: f"{_size(root / 'base')}, every bit compared",
+            lambda root: f"{outcomes.size(root / 'base')}, every bit compared",
         ),
         Stage(
             "what the base says: noise",
@@ -103,20 +103,20 @@ def journey(output: Path, zero: bool = False) -> list[Stage]:
             "clean the raw rows",
             f"scripts/clean_dataset.py --source-file demo/glaive-sample.json --save-file {cleaned} "
             "--remove-no-fc",
-            _cleaned,
+            outcomes.cleaned,
         ),
         Stage(
             "tokens and training mask",
             f"scripts/build_dataset.py --source-file {cleaned} "
             f"--tokenizer-file {base}/tokenizer.model --save-dir {dataset}",
-            _built,
+            outcomes.built,
         ),
         _finetune(output, zero),
         Stage(
             "merge the adapter, with proof",
             f"scripts/convert_lora_weights.py --config-dir {final} --base-ckpt-path {base} "
             f"--lora-ckpt-path {final} --output-dir {merged}",
-            _merged,
+            outcomes.merged,
         ),
         Stage(
             "chat with tools",
@@ -128,7 +128,7 @@ def journey(output: Path, zero: bool = False) -> list[Stage]:
             "back to Meta's format",
             f"scripts/convert_to_meta_weights.py --config-file {merged}/params.json "
             f"--ckpt-file {merged}/consolidated.safetensors --num-shards 2 --output-dir {exported}",
-            lambda root: f"2 shards, {_size(root / 'exported')}",
+            lambda root: f"2 shards, {outcomes.size(root / 'exported')}",
         ),
         Stage(
             "read the export as if it were Meta's",
@@ -152,7 +152,7 @@ def write_summary(output: Path, done: Sequence[Done]) -> None:
     summary = {
         "seconds": round(sum(stage.seconds for stage in done), 1),
         "stages": [{**asdict(stage), "seconds": round(stage.seconds, 2)} for stage in done],
-        "losses": losses(output),
+        "losses": outcomes.losses(output),
         "bytes": {
             path.name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             for path in sorted(output.iterdir())
@@ -169,26 +169,6 @@ def write_summary(output: Path, done: Sequence[Done]) -> None:
     write_manifest(output, KIND)
 
 
-def losses(output: Path) -> dict[str, dict[str, float]]:
-    """Return the first and last training loss, and the first and lowest validation loss.
-
-    The first training loss is the base's own; validation comes first after some steps.
-    """
-    lines = (output / "logs/demo/metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
-    trained = [record["loss"] for record in records if record["kind"] == "train"]
-    held_out = {r["step"]: r["loss"] for r in records if r["kind"] == "validation"}
-    first = min(held_out)
-    return {
-        "train": {"first": trained[0], "last": trained[-1]},
-        "validation": {
-            "first_step": first,
-            "first": held_out[first],
-            "lowest": min(held_out.values()),
-        },
-    }
-
-
 def _finetune(output: Path, zero: bool) -> Stage:
     settings = "--config-file configs/demo.json"
     if output != Path(OUTPUT_DIR):
@@ -197,51 +177,12 @@ def _finetune(output: Path, zero: bool) -> Stage:
             f"--checkpoint.output_dir={output}/checkpoints --logging.output_dir={output}/logs"
         )
     if not zero:
-        return Stage("fine-tune with LoRA", f"finetune.py {settings}", _trained)
+        return Stage("fine-tune with LoRA", f"finetune.py {settings}", outcomes.trained)
     return Stage(
         "fine-tune with LoRA on two ranks, ZeRO-3",
         f"{LAUNCH} {settings} {ZERO_3}",
-        _trained_on_ranks,
+        outcomes.trained_on_ranks,
         program="deepspeed",
-    )
-
-
-def _cleaned(root: Path) -> str:
-    report = _read(root / "cleaned.report.json")
-    counts = ", ".join(f"{report[key]} {key}" for key in ("kept", "repaired", "rejected"))
-    return f"{report['input']} rows: {counts}"
-
-
-def _built(root: Path) -> str:
-    splits = _read(root / "dataset/dataset.json")["splits"]
-    return ", ".join(
-        f"{name} {counts['conversations']} ({counts['tokens']:,} tokens)"
-        for name, counts in splits.items()
-    )
-
-
-def _trained(root: Path) -> str:
-    figures = losses(root)
-    train, held_out = figures["train"], figures["validation"]
-    return (
-        f"training loss {train['first']:.2f} to {train['last']:.2f}, "
-        f"validation loss {held_out['first']:.2f} after step {held_out['first_step']} to "
-        f"{held_out['lowest']:.2f}"
-    )
-
-
-def _trained_on_ranks(root: Path) -> str:
-    run = root / "checkpoints/demo"
-    newest = run / (run / "latest").read_text(encoding="utf-8").strip()
-    parts = _read(newest / "deepspeed.json")
-    return f"{parts['ranks']} ranks at stage {parts['zero_stage']}, {_trained(root)}"
-
-
-def _merged(root: Path) -> str:
-    proof = _read(root / "merged/merge.json")["proof"]
-    return (
-        f"logits differ from base + adapter by {proof['merge']['mean']:.1e} on average, "
-        f"{proof['mean_limit']:.1e} allowed"
     )
 
 
@@ -254,14 +195,6 @@ def _returned(root: Path) -> str:
             f"{root / 'returned'} does not hold the bits of {root / 'merged'}; the export lost some"
         )
     return "the same bits as the merged model"
-
-
-def _size(directory: Path) -> str:
-    return f"{sum(file.stat().st_size for file in directory.iterdir()) / 1e6:.1f} MB"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

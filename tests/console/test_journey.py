@@ -43,6 +43,16 @@ def test_a_killed_command_gives_the_code_that_a_shell_gives(tmp_path: Path):
     assert left.value.code == 128 + 9
 
 
+def test_a_command_reads_the_lines_of_a_file_as_if_they_were_typed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    (tmp_path / "said.txt").write_text("hello\n")
+    asks = Stage("ask", '-c "print(input().upper())"', lambda output: "", typed="said.txt")
+    [done] = run_journey([asks], tmp_path, tmp_path)
+    assert done.command == 'python -c "print(input().upper())" < said.txt'
+    assert "\nHELLO\n" in capfd.readouterr().out
+
+
 def test_commands_run_with_this_python_in_the_root(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):

@@ -8,7 +8,7 @@ from command_lines import problem_of
 from launches import environment
 
 from chat.dialogs import read_dialogs
-from scripts.demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journey, losses, start_anew
+from scripts.demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journey, start_anew
 from storage.manifest import read_manifest
 
 
@@ -79,24 +79,6 @@ def test_a_directory_of_someone_else_is_refused_and_kept(tmp_path: Path):
     with pytest.raises(FileExistsError, match="was not written by this command"):
         start_anew(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
-
-
-def test_the_losses_are_those_of_the_run(tmp_path: Path):
-    lines = [
-        {"kind": "train", "step": 1, "loss": 9.0},
-        {"kind": "validation", "step": 1, "loss": 8.0},
-        {"kind": "train", "step": 2, "loss": 3.0},
-        {"kind": "validation", "step": 2, "loss": 4.0},
-        {"kind": "train", "step": 3, "loss": 2.0},
-        {"kind": "validation", "step": 3, "loss": 5.0},
-    ]
-    file = tmp_path / "logs/demo/metrics.jsonl"
-    file.parent.mkdir(parents=True)
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert losses(tmp_path) == {
-        "train": {"first": 9.0, "last": 2.0},
-        "validation": {"first_step": 1, "first": 8.0, "lowest": 4.0},
-    }
 
 
 def test_the_dialogs_can_be_answered_and_one_stands_in_the_sample():

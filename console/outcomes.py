@@ -1,0 +1,84 @@
+"""What the commands of a journey left behind, each in a line; `root` is where they wrote."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def losses(output: Path) -> dict[str, dict[str, float]]:
+    """Return the first and last training loss, and the first and lowest validation loss.
+
+    The first training loss is the base's own; validation comes first after some steps.
+    """
+    lines = (output / "logs/demo/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    trained = [record["loss"] for record in records if record["kind"] == "train"]
+    held_out = {r["step"]: r["loss"] for r in records if r["kind"] == "validation"}
+    first = min(held_out)
+    return {
+        "train": {"first": trained[0], "last": trained[-1]},
+        "validation": {
+            "first_step": first,
+            "first": held_out[first],
+            "lowest": min(held_out.values()),
+        },
+    }
+
+
+def cleaned(root: Path) -> str:
+    """Say how many rows a cleaning kept, repaired and rejected."""
+    report = _read(root / "cleaned.report.json")
+    counts = ", ".join(f"{report[key]} {key}" for key in ("kept", "repaired", "rejected"))
+    return f"{report['input']} rows: {counts}"
+
+
+def built(root: Path) -> str:
+    """Say how many conversations and tokens each split has."""
+    splits = _read(root / "dataset/dataset.json")["splits"]
+    return ", ".join(
+        f"{name} {counts['conversations']} ({counts['tokens']:,} tokens)"
+        for name, counts in splits.items()
+    )
+
+
+def trained(root: Path) -> str:
+    """Say from where to where the losses of the run went."""
+    figures = losses(root)
+    train, held_out = figures["train"], figures["validation"]
+    return (
+        f"training loss {train['first']:.2f} to {train['last']:.2f}, "
+        f"validation loss {held_out['first']:.2f} after step {held_out['first_step']} to "
+        f"{held_out['lowest']:.2f}"
+    )
+
+
+def trained_on_ranks(root: Path) -> str:
+    """Say the same of a run with DeepSpeed, and on how many ranks it was."""
+    run = root / "checkpoints/demo"
+    newest = run / (run / "latest").read_text(encoding="utf-8").strip()
+    parts = _read(newest / "deepspeed.json")
+    return f"{parts['ranks']} ranks at stage {parts['zero_stage']}, {trained(root)}"
+
+
+def merged(root: Path) -> str:
+    """Say how close the merged model is to its base with the adapter."""
+    proof = _read(root / "merged/merge.json")["proof"]
+    return (
+        f"logits differ from base + adapter by {proof['merge']['mean']:.1e} on average, "
+        f"{proof['mean_limit']:.1e} allowed"
+    )
+
+
+def lines(file: Path) -> str:
+    """Say how many conversations a file of JSON Lines holds."""
+    with file.open("rb") as opened:
+        return f"{sum(1 for _ in opened):,} conversations"
+
+
+def size(directory: Path) -> str:
+    """Say how many megabytes the files of a directory have."""
+    return f"{sum(file.stat().st_size for file in directory.iterdir()) / 1e6:.1f} MB"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))

@@ -1,0 +1,32 @@
+import json
+from pathlib import Path
+
+from console.outcomes import lines, losses, size, trained
+
+
+def test_the_losses_are_those_of_the_run(tmp_path: Path):
+    lines = [
+        {"kind": "train", "step": 1, "loss": 9.0},
+        {"kind": "validation", "step": 1, "loss": 8.0},
+        {"kind": "train", "step": 2, "loss": 3.0},
+        {"kind": "validation", "step": 2, "loss": 4.0},
+        {"kind": "train", "step": 3, "loss": 2.0},
+        {"kind": "validation", "step": 3, "loss": 5.0},
+    ]
+    file = tmp_path / "logs/demo/metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert losses(tmp_path) == {
+        "train": {"first": 9.0, "last": 2.0},
+        "validation": {"first_step": 1, "first": 8.0, "lowest": 4.0},
+    }
+    assert trained(tmp_path) == (
+        "training loss 9.00 to 2.00, validation loss 8.00 after step 1 to 4.00"
+    )
+
+
+def test_files_are_counted_and_weighed(tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_text("{}\n" * 1200)
+    assert lines(tmp_path / "rows.jsonl") == "1,200 conversations"
+    (tmp_path / "weights").write_bytes(bytes(1_500_000))
+    assert size(tmp_path) == "1.5 MB"
