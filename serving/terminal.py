@@ -1,6 +1,7 @@
 """A chat at the terminal: replies as they are written, calls as they form, results, history."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -50,6 +51,8 @@ class Chat:
                 except KeyboardInterrupt:
                     self._screen.line()
                     continue
+                if not sys.stdin.isatty():
+                    self._screen.line(text)
                 self._take(text)
         self._screen.line()
         if self._constraints is not None:

@@ -207,6 +207,10 @@ def test_a_reply_that_is_cut_off_says_so(talk: Talk) -> None:
     assert "(cut off: raise" in talk("And there?", tools="get_air_quality", max_gen_len=1).out
 
 
+def test_lines_that_nobody_types_are_shown_as_if_somebody_did(talk: Talk) -> None:
+    assert "> And there?\nWhere?\n> " in talk("And there?", tools="get_air_quality").out
+
+
 def test_calls_without_end_give_the_word_back(talk: Talk, folder: Path) -> None:
     outcome = talk("Loop", *["1"] * 8, "Break", tools_file=folder / "tools.json", max_seq_len=4096)
     assert outcome.out.count("door gives?") == 8
