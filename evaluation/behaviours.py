@@ -1,0 +1,73 @@
+"""Figures on prompts that the generator made, by what is asked for in them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from evaluation.summary import Figure, Figures, percent, share
+
+# What calls are asked for in each of the generator's behaviours; in any other it is one.
+CALLS = {
+    "parallel_calls": "several calls at once",
+    "call_sequence": "calls one after the other",
+    "missing_argument": "a call once something missing is told",
+}
+ONE_CALL, ALL_CALLS = "one call", "all calls"
+ASKING = "something is missing or wrong: no call yet"
+NO_CALL = "no tool is wanted or fits: no call"
+KINDS = (ONE_CALL, *CALLS.values(), ALL_CALLS, ASKING, NO_CALL)
+
+
+def figures_by_behaviour(results_file: Path | str) -> dict[str, Figure]:
+    """Return the share of right replies for each of KINDS that scripts/evaluate.py judged.
+
+    Calls are right as a whole or not at all; where none is wanted, no call is right.
+    """
+    results = json.loads(Path(results_file).read_text(encoding="utf-8"))
+    verdicts = results["verdicts"]
+    kinds = {kind: [v["verdict"] for v in verdicts if kind in kinds_of(v)] for kind in KINDS}
+    return {kind: share(sum(right), len(right)) for kind, right in kinds.items() if right}
+
+
+def kinds_of(verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which of KINDS a verdict counts for; ValueError where the generator made no such id.
+
+    Its ids are synthetic-BEHAVIOUR-NUMBER, with the place of the judged turn after a slash.
+    """
+    source, *rest = str(verdict["id"]).split("-")
+    if source != "synthetic" or len(rest) != 2:
+        raise ValueError(
+            f"{verdict['id']} is no prompt of scripts/generate_dataset.py, whose ids tell what is "
+            "asked for, as synthetic-single_call-000003/1"
+        )
+    if verdict["should_call"]:
+        return CALLS.get(rest[0], ONE_CALL), ALL_CALLS
+    asks = rest[0] in ("missing_argument", "invalid_value", "tool_error")
+    return (ASKING if asks else NO_CALL,)
+
+
+def behaviours_line(found: Figures) -> str:
+    """Return the main figures as one line."""
+    names = {ALL_CALLS: "calls", ASKING: "asking", NO_CALL: "no call"}
+    return ", ".join(
+        f"{short} {percent(found[kind].value)} of {found[kind].count}"
+        for kind, short in names.items()
+        if kind in found
+    )
+
+
+def behaviours_table(title: str, found: Mapping[str, Figures]) -> Table:
+    """Return a table of KINDS: how many prompts, and what each model has right of the same ones."""
+    table = Table(title=title)
+    table.add_column("what is asked for")
+    for column in ("prompts", *found):
+        table.add_column(column, justify="right")
+    for kind in KINDS:
+        figures = [each[kind] for each in found.values() if kind in each]
+        if figures:
+            cells = [f"{percent(f.value)} ({100 * f.low:.0f}-{100 * f.high:.0f})" for f in figures]
+            table.add_row(kind, str(figures[0].count), *cells, end_section=kind == ALL_CALLS)
+    return table

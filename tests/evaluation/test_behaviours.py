@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.behaviours import ALL_CALLS, ASKING, CALLS, NO_CALL, ONE_CALL, figures_by_behaviour
+
+VERDICTS = (
+    ("synthetic-single_call-000000/1", True, True),
+    ("synthetic-single_call-000001/1", True, False),
+    ("synthetic-parallel_calls-000002/1", True, True),
+    ("synthetic-call_sequence-000003/3", True, False),
+    ("synthetic-missing_argument-000004/1", False, True),
+    ("synthetic-missing_argument-000004/3", True, True),
+    ("synthetic-no_suitable_tool-000005/1", False, False),
+    ("synthetic-small_talk-000006/1", False, True),
+)
+
+
+def write(folder: Path, verdicts: tuple[tuple[str, bool, bool], ...]) -> Path:
+    file = folder / "results.json"
+    names = ("id", "should_call", "verdict")
+    records = [dict(zip(names, verdict, strict=True)) for verdict in verdicts]
+    file.write_text(json.dumps({"verdicts": records}))
+    return file
+
+
+def test_each_verdict_counts_for_what_was_asked(tmp_path: Path):
+    found = figures_by_behaviour(write(tmp_path, VERDICTS))
+    assert {name: (figure.hits, figure.count) for name, figure in found.items()} == {
+        ONE_CALL: (1, 2),
+        CALLS["parallel_calls"]: (1, 1),
+        CALLS["call_sequence"]: (0, 1),
+        CALLS["missing_argument"]: (1, 1),
+        ALL_CALLS: (3, 5),
+        ASKING: (1, 1),
+        NO_CALL: (1, 2),
+    }
+    assert found[ALL_CALLS].low < 0.6 < found[ALL_CALLS].high
+
+
+def test_what_was_not_asked_for_has_no_figure(tmp_path: Path):
+    assert set(figures_by_behaviour(write(tmp_path, VERDICTS[-1:]))) == {NO_CALL}
+
+
+@pytest.mark.parametrize("id", ["simple_3", "glaive-7/1", "synthetic-a-b-000001/1"])
+def test_another_id_is_refused(id: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=f"{id} is no prompt of scripts/generate_dataset.py"):
+        figures_by_behaviour(write(tmp_path, ((id, True, True),)))
