@@ -16,10 +16,10 @@ NONE_FITS = "None of these forms fits."
 def form_conversation(words: Words) -> Conversation:
     """Return a conversation about a few forms, of two to four requests."""
     dice = words.dice
-    forms = _forms(words, dice.choice((2, 2, 2, 3, 3, 4)))
+    forms = _forms(words, dice.choice((2, 2, 2, 3, 3, 4)), (0, 0, 1, 1, 1, 2, 2, 3))
     answers = dice.choice(tuple(ANSWERS))
     messages = [_announced(words, forms, answers)]
-    for _ in range(dice.between(1, 5)):
+    for _ in range(dice.between(2, 6)):
         messages += _request(words, forms, answers)
     return Conversation(tuple(messages))
 
@@ -70,9 +70,10 @@ _TASKS = (
 )
 
 
-def _forms(words: Words, count: int) -> list[Form]:
+def _forms(
+    words: Words, count: int, fields: Sequence[int] = (0, 1, 1, 2, 2, 2, 3, 3, 4)
+) -> list[Form]:
     """Draw forms of different names, some of which share their verb or their thing."""
-    fields = (0, 1, 1, 2, 2, 2, 3, 3, 4)
     return [_form(words, aim, words.dice.choice(fields)) for aim in draw_aims(words, count)]
 
 
@@ -96,7 +97,7 @@ def _sound_alike(one: Draft, other: Draft) -> bool:
 def _request(words: Words, forms: Sequence[Form], answers: str) -> list[Message]:
     dice = words.dice
     kind = dice.below(100)
-    if kind < 10:
+    if kind < 6:
         # what one form does is wanted with the thing of none, or the other way round
         near, kept = dice.choice(forms), dice.below(3)
         verb = near.verb if kept == 0 else words.verb()
@@ -106,9 +107,9 @@ def _request(words: Words, forms: Sequence[Form], answers: str) -> list[Message]
             return [Message("user", said), Message("assistant", NONE_FITS)]
     entry = _fill(words, dice.choice(forms))
     missing = [each for each in entry.filled if each.field.required]
-    if kind < 25 and missing:
+    if kind < 15 and missing:
         return _asking(words, entry, dice.choice(missing), answers)
-    if kind < 40 and len(forms) > 1:
+    if kind < 25 and len(forms) > 1:
         other = _fill(words, dice.choice([each for each in forms if each is not entry.form]))
         first = f"{_wish(words, entry)}{dice.choice((' and ', ', and ', '; also '))}"
         answer = f"{ANSWERS[answers](entry)}\n{ANSWERS[answers](other)}"

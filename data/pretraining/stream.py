@@ -33,13 +33,13 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
 EARLY = {"copy": 0.2, "recall": 0.25, "lookup": 0.1, "memory": 0.02, "json": 0.05, "choice": 0.38}
 LATE = {
     "copy": 0.03,
-    "recall": 0.08,
-    "lookup": 0.06,
+    "recall": 0.05,
+    "lookup": 0.03,
     "memory": 0.02,
     "json": 0.04,
-    "choice": 0.32,
-    "filling": 0.18,
-    "form": 0.27,
+    "choice": 0.33,
+    "filling": 0.2,
+    "form": 0.3,
 }
 
 # The share of words that are invented, so that no word is gone on with by heart.
