@@ -1,12 +1,14 @@
 """A thousand tools with names that mean little, so that a model learns to read what is offered."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from data.pretraining.choices import draw_aims
 from data.pretraining.lexicon import SEEN
 from data.pretraining.names import Words
 from data.synthesis.brief import Blank, amount, blank, choice, clock, known, number, person, place
 from data.synthesis.brief import tool as brief_tool
+from data.synthesis.custom import read_tools_file
 from data.synthesis.declaration import Domain, SyntheticTool
 from data.synthesis.dice import Dice
 
@@ -91,7 +93,9 @@ def hour(words: Words) -> Blank:
 
 
 def _domains() -> Iterator[Domain]:
-    taken: set[str] = set()
+    # A name that stands in the other files would be no new one there.
+    others = (read_tools_file(Path(__file__).with_name(f)) for f in ("everyday.py", "unseen.py"))
+    taken = {tool.name for domains in others for domain in domains for tool in domain.tools}
     for field in range(FIELDS):
         drawn = tools_of(Words(Dice("made up", field), SEEN))
         tools = [each for each in drawn if each.name not in taken]

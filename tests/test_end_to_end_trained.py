@@ -1,0 +1,233 @@
+"""The journey of `make demo`, command by command as a user types them, with less training."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from command_lines import ROOT, next_commands, problem_of
+
+from chat.conversation import Conversation
+from chat.formats import find_format, render, tokenize
+from chat.tokenizer import load_tokenizer
+from console.journey import Done
+from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
+from scripts.demo_trained import COLUMNS, PROMPTS, journey, write_summary
+
+STEPS = 12
+# What a printed next command holds where only the user can know the name, and what another
+# project's command begins with.
+PLACEHOLDERS = ("D", "F", "MODEL_DIR", "NAME")
+ELSEWHERE = ("tensorboard ", "python convert_checkpoint.py ")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One command of the journey and how it ended."""
+
+    command: str
+    code: int
+    out: str
+    error: str
+
+
+def run(command: str, typed: str | None = None) -> Ran:
+    """Run a command, given without `python`, in the project's root, with the lines of a file."""
+    lines = (ROOT / typed).read_text(encoding="utf-8") if typed else ""
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        input=lines,
+    )
+    return Ran(command, done.returncode, done.stdout, done.stderr)
+
+
+def shorter(command: str) -> str:
+    """Return a command of the journey that makes less of everything."""
+    command = re.sub(r"--count \d+", "--count 40", command)
+    command = command.replace("--max-new-tokens 176", "--max-new-tokens 24")
+    if command.startswith("finetune.py"):
+        command += (
+            f" --training.max_steps={STEPS} --validation.every=6 --logging.every=6"
+            " --schedule.warmup_steps=2 --validation.generated.prompts=8 --validation.generated.max_new_tokens=24"
+        )
+    return command
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(os.path.relpath(tmp_path_factory.mktemp("journey"), ROOT))
+
+
+@pytest.fixture(scope="module")
+def meta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model as Meta ships one, of noise: what is taught here is not looked at."""
+    directory = tmp_path_factory.mktemp("random") / "meta"
+    made = run(f"scripts/make_random_model.py --output-dir {directory} --num-shards 2")
+    assert made.code == 0, made.error
+    return directory
+
+
+@pytest.fixture(scope="module")
+def ran(output: Path, meta: Path) -> list[Ran]:
+    """Every command of the journey, in order."""
+    return [run(shorter(stage.command), stage.typed) for stage in journey(output, str(meta))]
+
+
+@pytest.fixture(scope="module")
+def folder(output: Path, ran: list[Ran]) -> Path:
+    """Where the journey wrote, after it."""
+    return (ROOT / output).resolve()
+
+
+def test_every_command_ends_well_and_warns_of_nothing(ran: list[Ran]):
+    assert [(each.command, each.code, each.error) for each in ran] == [
+        (each.command, 0, "") for each in ran
+    ]
+    assert not [each.command for each in ran if "warning" in each.out.lower()]
+
+
+def test_every_command_prints_next_ones_that_exist(ran: list[Ran]):
+    for each in ran:
+        commands = next_commands(each.out)
+        assert commands, each.command
+        for command in commands:
+            if not command.startswith(ELSEWHERE):
+                assert problem_of(command) == "", command
+
+
+def test_paths_in_a_next_command_are_there_or_left_to_the_user(ran: list[Ran]):
+    reads = ("--ckpt_dir", "--tokenizer_path", "--config-dir", "--base-ckpt-path", "--source-file")
+    for command in (c for each in ran for c in next_commands(each.out)):
+        words = command.split()
+        for flag, value in pairwise(words):
+            if flag in reads and value not in PLACEHOLDERS:
+                assert (ROOT / value).exists(), command
+
+
+def test_nothing_half_written_stays_behind(folder: Path):
+    assert not [path for path in folder.rglob("*") if path.name.endswith((".partial", ".old"))]
+
+
+def test_meta_to_native_and_back_gives_the_same_files(folder: Path, meta: Path, tmp_path: Path):
+    base = folder / "base"
+    ended = run(
+        f"scripts/convert_to_meta_weights.py --config-file {base}/params.json "
+        f"--ckpt-file {base}/consolidated.pth --num-shards 2 --output-dir {tmp_path}/again"
+    )
+    assert (ended.code, ended.error) == (0, "")
+    for name in ("consolidated.00.pth", "consolidated.01.pth", "tokenizer.model"):
+        assert (tmp_path / "again" / name).read_bytes() == (meta / name).read_bytes()
+    params = [json.loads((d / "params.json").read_text()) for d in (meta, tmp_path / "again")]
+    assert params[0] == params[1]
+
+
+def test_the_merged_model_survives_the_export_bit_for_bit(folder: Path):
+    merged, returned = (
+        (folder / name / "consolidated.safetensors").read_bytes() for name in ("merged", "returned")
+    )
+    assert merged == returned
+    assert merged != (folder / "base/consolidated.safetensors").read_bytes()
+
+
+def test_every_raw_row_is_accounted_for(folder: Path):
+    report = json.loads((folder / "cleaned.report.json").read_text(encoding="utf-8"))
+    sample = json.loads((ROOT / "demo/glaive-sample.json").read_text(encoding="utf-8"))
+    assert report["input"] == len(sample)
+    assert report["kept"] + report["repaired"] + report["rejected"] == len(sample)
+    files = [folder / f"{name}.jsonl" for name in ("cleaned", "everyday", "made_up")]
+    lines = [file.read_text(encoding="utf-8").splitlines() for file in files]
+    splits = [TokenizedDataset.open(folder / "dataset", name) for name in ("train", "validation")]
+    assert report["kept"] + report["repaired"] == len(lines[0])
+    assert sum(map(len, lines)) == sum(map(len, splits))
+
+
+def test_the_adapter_lowers_the_loss_on_rows_it_never_saw(folder: Path):
+    records = metrics(folder / "logs/demo")
+    trained = [record["loss"] for record in records if record["kind"] == "train"]
+    held_out = [record["loss"] for record in records if record["kind"] == "validation"]
+    assert len(trained) == STEPS
+    assert held_out[-1] < held_out[0] < trained[0] - 1
+    assert trained[-1] < trained[0] - 2
+
+
+def test_every_typed_line_is_shown_and_answered(ran: list[Ran]):
+    [chat] = [each.out for each in ran if each.command.startswith("chat_completion.py")]
+    lines = (ROOT / "demo/chat.txt").read_text(encoding="utf-8").splitlines()
+    assert [line[2:] for line in chat.splitlines() if line[:2] == "> " and line != "> "] == lines
+    assert "Tools: count_bikes, hire_bikes, greet_guest" in chat
+
+
+def test_the_mask_of_a_sample_is_shown(ran: list[Ran]):
+    [shown] = [each.out for each in ran if each.command.startswith("scripts/inspect_dataset.py")]
+    assert "<|eot_id|>" in shown
+
+
+def test_the_summary_tells_accuracy_seconds_and_sizes(folder: Path, ran: list[Ran]):
+    done = [Done(each.command, each.command, 1.5, "fine") for each in ran]
+    write_summary(folder, done)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert set(summary["accuracy"]) == set(PROMPTS)
+    for prompts, models in summary["accuracy"].items():
+        assert set(models) == set(COLUMNS)
+        for model, figures in models.items():
+            scored = json.loads((folder / f"scores/{model}-{prompts}.json").read_text())
+            assert sum(each["count"] for each in figures.values()) == (
+                len(scored["verdicts"]) + figures["all calls"]["count"]
+            )
+            for figure in figures.values():
+                assert figure["low"] <= figure["value"] <= figure["high"]
+                assert figure["value"] == figure["hits"] / figure["count"]
+    assert summary["seconds"] == 1.5 * len(ran)
+    assert [stage["title"] for stage in summary["stages"]] == [each.command for each in ran]
+    assert set(summary["losses"]) == {"train", "validation"}
+    assert {"base", "merged", "exported", "returned"} <= set(summary["bytes"])
+
+
+def test_forty_rows_can_be_learnt_by_heart(folder: Path, tmp_path: Path):
+    write_forty_rows(folder, tmp_path / "forty")
+    ended = run(
+        f"finetune.py --config-file configs/demo_trained.json --model.checkpoint_dir={folder}/base "
+        f"--data.dataset_dir={tmp_path}/forty --checkpoint.output_dir={tmp_path}/checkpoints "
+        f"--logging.output_dir={tmp_path}/logs --validation.every=1000 --training.epochs=14 "
+        "--validation.generated=null --validation.best_metric=loss "
+        "--training.batch_size=4 --lora.rank=128 --lora.alpha=128 --schedule.learning_rate=6e-3 "
+        "--schedule.warmup_steps=10 --model.dtype=float32"
+    )
+    assert (ended.code, ended.error) == (0, "")
+    steps = [record for record in metrics(tmp_path / "logs/demo") if record["kind"] == "train"]
+    last_epoch = steps[-10:]
+    tokens = sum(step["trained_tokens"] for step in last_epoch)
+    loss = sum(step["loss"] * step["trained_tokens"] for step in last_epoch) / tokens
+    assert loss < 0.1 * steps[0]["loss"]
+
+
+def write_forty_rows(folder: Path, directory: Path) -> None:
+    """Write a dataset of the sample's 40 shortest conversations, and one more to validate on."""
+    format, tokenizer = find_format("llama3"), load_tokenizer(folder / "base")
+    lines = (folder / "cleaned.jsonl").read_text(encoding="utf-8").splitlines()
+    conversations = [Conversation.from_record(json.loads(line)) for line in lines]
+    rendered = [tokenize(render(each, format), tokenizer) for each in conversations]
+    chosen = sorted(rendered, key=lambda tokens: len(tokens.ids))[:41]
+    samples = [
+        Sample(tokens.ids, tokens.trained, "train" if number < 40 else "validation")
+        for number, tokens in enumerate(chosen)
+    ]
+    encoding = Encoding(
+        format.name, tokenizer.sha256, tokenizer.vocab_size, tokenizer.special_tokens
+    )
+    write_dataset(directory, samples, encoding)
+
+
+def metrics(log_dir: Path) -> list[dict]:
+    """Return the records of a run's metrics.jsonl."""
+    lines = (log_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
