@@ -57,7 +57,8 @@ def shorter(command: str) -> str:
     if command.startswith("finetune.py"):
         command += (
             f" --training.max_steps={STEPS} --validation.every=6 --logging.every=6"
-            " --schedule.warmup_steps=2 --validation.generated.prompts=8 --validation.generated.max_new_tokens=24"
+            " --validation.generated.prompts=8 --validation.generated.max_new_tokens=24"
+            " --schedule.warmup_steps=2"
         )
     return command
 
