@@ -30,30 +30,36 @@ def choice_conversation(words: Words) -> Conversation:
     """Return wishes, one or several at a time, each answered by the name of what serves it."""
     dice = words.dice
     aims = draw_aims(words, dice.choice((2, 2, 3, 3, 4, 5, 6)))
-    line, answer = dice.choice(_LINES), dice.choice(_ANSWERS)
+    line = dice.choice(_NAME_LAST if dice.chance(0.5) else _LINES)
+    answer = dice.choice(_ANSWERS)
     if dice.chance(0.4):
-        return _plain_wishes(words, aims, answer)
+        aims = [(verb, thing, plain_purpose(verb, thing), name) for verb, thing, _, name in aims]
+    say = _plain_wishes if dice.chance(0.3) else _wishes
     messages = [_announced(aims, line, answer)]
     for _ in range(dice.between(6, 10)):
-        chosen = [dice.choice(aims) for _ in range(dice.choice((1, 1, 1, 1, 1, 2, 3)))]
-        wishes = [wish(words, verb, thing) for verb, thing, _, _ in chosen]
+        said, chosen = say(words, aims)
         reply = "\n".join(answer.format(name) for *_, name in chosen)
-        joined = dice.choice((" and ", ", ", ", and ", "; also ")).join(wishes)
-        messages += [Message("user", sentence(words, joined)), Message("assistant", reply)]
+        messages += [Message("user", said), Message("assistant", reply)]
     return Conversation(tuple(messages))
 
 
-def _plain_wishes(words: Words, aims: Sequence[Aim], answer: str) -> Conversation:
-    """Return wishes that end with a thing, as the purposes do: the easiest way to find a name."""
-    aims = [(verb, thing, plain_purpose(verb, thing), name) for verb, thing, _, name in aims]
-    messages = [_announced(aims, words.dice.choice(_NAME_LAST), answer)]
-    for _ in range(words.dice.between(8, 12)):
-        verb, thing, _, name = words.dice.choice(aims)
-        said = words.dice.choice((f"{verb} {one(thing)}", f"{verb} my {thing}", thing))
-        if said == thing and sum(thing == aim[1] for aim in aims) > 1:
-            said = f"{verb} {thing}"
-        messages += [Message("user", said), Message("assistant", answer.format(name))]
-    return Conversation(tuple(messages))
+def _wishes(words: Words, aims: Sequence[Aim]) -> tuple[str, list[Aim]]:
+    """Return one to three wishes in a sentence, and what they are for."""
+    dice = words.dice
+    chosen = [dice.choice(aims) for _ in range(dice.choice((1, 1, 1, 1, 1, 2, 3)))]
+    wishes = [wish(words, verb, thing) for verb, thing, _, _ in chosen]
+    joined = dice.choice((" and ", ", ", ", and ", "; also ")).join(wishes)
+    return sentence(words, joined), chosen
+
+
+def _plain_wishes(words: Words, aims: Sequence[Aim]) -> tuple[str, list[Aim]]:
+    """Return a wish that ends with a thing, as most purposes do: the easiest way to a name."""
+    chosen = words.dice.choice(aims)
+    verb, thing, _, _ = chosen
+    said = words.dice.choice((f"{verb} {one(thing)}", f"{verb} my {thing}", thing))
+    if said == thing and sum(thing == aim[1] for aim in aims) > 1:
+        said = f"{verb} {thing}"
+    return said, [chosen]
 
 
 def plain_choice(words: Words) -> Conversation:

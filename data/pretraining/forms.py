@@ -152,6 +152,10 @@ def _told(words: Words, entry: Entry, forms: Sequence[Form]) -> str:
     if words.dice.chance(0.2) and not any(thing in each.about for each in others):
         said = " ".join([thing, *(each.said for each in entry.filled)])
         return words.dice.choice(_SHORT).replace("{}", said)
+    if words.dice.chance(0.3):
+        # what is wanted comes last, right before the answer
+        parts = [each.said for each in words.dice.shuffled(entry.filled)]
+        return ", ".join([*parts, wish(words, entry.form.verb, thing)])
     return sentence(words, _wish(words, entry))
 
 
