@@ -5,10 +5,12 @@ python scripts/serve.py --ckpt-dir D
 
 import os
 from functools import partial
+from math import inf
 
 from rich.console import Console
 
 from console.command import print_next, run, typed
+from console.flags import UsageError, flag_of
 from evaluation.answering import Source, load_speaker
 from model.directory import resolve_directory
 from serving.process import check_installed, listen, serve
@@ -50,9 +52,13 @@ def main(
         max_batch_size: How many replies are written at once; each has a cache of max_seq_len.
         max_waiting: How many more may wait; beyond, clients are told to try again (429).
         max_body_bytes: The longest body of a request.
-        grace: How many seconds replies may go on when the server is told to end (Ctrl-C, SIGTERM).
+        grace: How many seconds replies may go on when the server is told to end (Ctrl-C, SIGTERM);
+            told again, it ends them at once.
     """
     check_installed()
+    _refuse_below(1, max_batch_size=max_batch_size, max_body_bytes=max_body_bytes)
+    _refuse_below(0, max_waiting=max_waiting, grace=grace)
+    _refuse_below(2, max_seq_len=max_seq_len)
     from serving.app import Service, Settings, make_app
     from serving.engine import Engine
 
@@ -71,6 +77,12 @@ def main(
             app = make_app(Service(engine, speaker, settings, tell))
             serve(app, listener, engine.close, grace)
     tell("stopped")
+
+
+def _refuse_below(least: int, **limits: float) -> None:
+    for name, value in limits.items():
+        if not least <= value < inf:
+            raise UsageError(f"{flag_of(name)} is {value}, wanted {least} or more")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,13 @@ def read_order(
 
     `constrain` holds calls to the schemas also where a request does not ask for it.
     """
+    try:
+        return _order(request, speaker, max_length, constrain)
+    except RecursionError:
+        raise refused("the schema of a tool is nested too deeply", "tools") from None
+
+
+def _order(request: ChatRequest, speaker: Speaker, max_length: int, constrain: bool) -> Order:
     conversation = Conversation(_messages(request.messages), _tools(request))
     prompt = _prompt(conversation, speaker)
     if len(prompt) >= max_length:

@@ -42,14 +42,22 @@ def serve(
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, and then what is under way.
 
-    When that takes longer than `grace` seconds, `overdue` is called, which should end it.
+    When that takes longer than `grace` seconds, or at a second signal, `overdue` is called, which
+    should end it.
     """
     import uvicorn
 
+    told: list[int] = []
+
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            super().handle_exit(sig, frame)
-            timer = threading.Timer(grace, overdue)
+            # Told a second time, uvicorn would drop what is under way, and trace every reply; it
+            # may at the third, when there are clients that do not listen.
+            told.append(sig)
+            self.should_exit = True
+            if len(told) > 2:
+                super().handle_exit(sig, frame)
+            timer = threading.Timer(grace if len(told) == 1 else 0, overdue)
             timer.daemon = True
             timer.start()
 

@@ -57,9 +57,10 @@ class ReplyReader:
 
     def _unsure(self, text: str) -> int:
         """Return how many characters at the end of a text could begin a stop text."""
-        for length in range(max(map(len, self._stop_texts), default=1) - 1, 0, -1):
+        longest = max(map(len, self._stop_texts), default=1) - 1
+        for length in range(min(longest, len(text)), 0, -1):
             if any(stop.startswith(text[-length:]) for stop in self._stop_texts):
-                return min(length, len(text))
+                return length
         return 0
 
     def _counted(self, events: Iterable[Event]) -> list[Event]:

@@ -12,6 +12,7 @@ from chat.formats import FORMATS
 from chat.tokenizer import load_tokenizer
 from evaluation.endpoint import wire_messages, wire_names
 from evaluation.replies import Speaker
+from serving.errors import ApiError
 from serving.orders import Order, read_order
 from serving.requests import read_request
 
@@ -62,3 +63,13 @@ def test_settings_become_those_of_decoding() -> None:
     assert (decoding.temperature, decoding.top_p, decoding.max_new_tokens) == (0.5, 0.25, 7)
     assert (decoding.seed, given.constraints, given.stop_texts) == (9, (None,) * 3, ("x",))
     assert order(messages, top_p=0).decoding.temperature == 0
+
+
+def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(300):
+        schema = {"type": "object", "properties": {"a": schema}}
+    tool = Tool("deep", "", schema).to_record()
+    with pytest.raises(ApiError, match="nested too deeply") as told:
+        order([{"role": "user", "content": "Hi"}], tools=[tool], tool_choice="required")
+    assert told.value.status == 400

@@ -48,3 +48,30 @@ def test_what_cannot_be_served_is_one_line(
             outcome = run_command(main, arguments, monkeypatch, capsys)
             assert (outcome.code, outcome.error.count("\n")) == (1, 1), outcome.error
             assert problem in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "least"),
+    [
+        ("--max-batch-size", 0, 1),
+        ("--max-body-bytes", 0, 1),
+        ("--max-waiting", -1, 0),
+        ("--max-seq-len", 1, 2),
+        ("--grace", -1, 0),
+        ("--grace", "nan", 0),
+        ("--grace", "inf", 0),
+    ],
+)
+def test_limits_with_which_nobody_would_be_answered_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flag: str,
+    value: object,
+    least: int,
+) -> None:
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    outcome = run_command(main, ["--ckpt-dir", "nowhere", flag, value], monkeypatch, capsys)
+    assert outcome.code == 2
+    assert f"{flag} is " in outcome.error
+    assert f"wanted {least} or more" in outcome.error

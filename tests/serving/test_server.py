@@ -499,6 +499,23 @@ def test_replies_that_take_longer_than_the_grace_are_ended_with_an_error(folder:
     assert not any("Traceback" in line or "ERROR" in line for line in server.lines)
 
 
+def test_a_server_told_twice_to_end_waits_no_longer_and_still_says_so(folder: Path) -> None:
+    endless: dict[str, Any] = {"model": "babbling", "messages": HI, "temperature": 0}
+    with served(folder / "babbling", **{"max-seq-len": 100_000, "grace": 600}) as server:
+        stream = iter(server.client().chat.completions.create(stream=True, **endless))
+        next(stream)
+        server.process.send_signal(signal.SIGINT)
+        # Two signals at once would be one.
+        with pytest.raises(openai.APIConnectionError):
+            while next(stream):
+                server.client().models.list()
+        server.process.send_signal(signal.SIGINT)
+        with pytest.raises(openai.APIError, match="the server is ending"):
+            list(stream)
+        assert server.end() == 0
+    assert not any("Traceback" in line or "ERROR" in line for line in server.lines)
+
+
 def test_ctrl_c_ends_a_server_that_has_nothing_to_do(folder: Path) -> None:
     with served(folder / "speaking", constrain=True) as server:
         message = {"role": "user", "content": "Break"}
