@@ -129,9 +129,22 @@ def _functions(value: Any, where: str) -> tuple[Mapping[str, Any], ...]:
         properties = parameters.get("properties") if isinstance(parameters, dict) else None
         if not isinstance(properties, dict) or not isinstance(function.get("name"), str):
             raise ValueError(f"{where} declares a function without name or parameters.properties")
+        if not all(map(_is_declaration, properties.values())):
+            raise ValueError(f"{where}: a parameter of {function['name']} has no type that is text")
+        required = function["parameters"].get("required", [])
+        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            raise ValueError(f"{where}: required of {function['name']} is no list of names")
     if not functions:
         raise ValueError(f"{where} declares no function")
     return tuple(functions)
+
+
+def _is_declaration(value: Any) -> bool:
+    """Whether a parameter is an object, and its type and that of its members are text."""
+    if not isinstance(value, dict) or not isinstance(value.get("type", ""), str):
+        return False
+    items = value.get("items")
+    return not isinstance(items, dict) or isinstance(items.get("type", ""), str)
 
 
 def _read_answers(path: Path | str) -> Iterator[tuple[str, Any]]:

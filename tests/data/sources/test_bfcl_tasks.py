@@ -23,6 +23,12 @@ def answer(identity: str = "simple_python_0", **changes: object) -> dict[str, ob
     return {"id": identity, "ground_truth": [{"f": {"a": [1]}}], **changes}
 
 
+def declared(parameter: object, required: object = ()) -> list[dict[str, object]]:
+    """Return the list of one function with one parameter."""
+    properties = {"type": "dict", "properties": {"a": parameter}, "required": required}
+    return [{"name": "f", "parameters": properties}]
+
+
 def write(path: Path, *rows: object) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -105,6 +111,11 @@ def test_a_question_without_its_answer_is_named(tmp_path: Path) -> None:
         (question(question=[[{"role": "robot"}]]), "role is 'robot'"),
         (question(function=[]), "declares no function"),
         (question(function=[{"name": "f"}]), "without name or parameters.properties"),
+        (question(function=declared(5)), "a parameter of f has no type that is text"),
+        (question(function=declared({"type": ["integer", "null"]})), "no type that is text"),
+        (question(function=declared({"type": "array", "items": {"type": 5}})), "no type that is"),
+        (question(function=declared({"type": "integer"}, None)), "required of f is no list"),
+        (question(function=declared({"type": "integer"}, "a")), "required of f is no list"),
     ],
 )
 def test_what_is_no_question_is_told(tmp_path: Path, row: object, told: str) -> None:
