@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chat.conversation import ToolCall
+from chat.conversation import ToolCall, to_json
 from chat.formats import ChatFormat, parse_reply
 from chat.tool_syntax import Reply
 from data.sources.rows import RawRow, read_rows
@@ -91,4 +91,10 @@ def _read(arguments: Any, name: str) -> Mapping[str, Any]:
             raise ValueError(f"the arguments of {name} are no JSON: {error}") from None
     if not isinstance(arguments, Mapping):
         raise ValueError(f"the arguments of {name} are no object")
+    try:
+        to_json(arguments)
+    except ValueError:
+        raise ValueError(
+            f"the arguments of {name} hold NaN or Infinity, which is no JSON"
+        ) from None
     return arguments

@@ -45,6 +45,11 @@ def test_a_call_without_arguments_has_none() -> None:
         ({"name": "f", "arguments": "{"}, "the arguments of f are no JSON"),
         ({"name": "f", "arguments": "[1]"}, "the arguments of f are no object"),
         ({"name": "f", "arguments": None}, "the arguments of f are no object"),
+        (
+            {"name": "f", "arguments": {"a": float("inf")}},
+            "the arguments of f hold NaN or Infinity",
+        ),
+        ({"name": "f", "arguments": '{"a": [NaN]}'}, "the arguments of f hold NaN or Infinity"),
         ("f(x)", "is no call"),
         ({}, "is no call"),
         ({"name": 3, "arguments": {}}, "is no call"),
