@@ -11,13 +11,24 @@ from rich.console import Console
 
 from chat.formats import find_format
 from console.command import print_next, run, typed
-from console.flags import UsageError
+from console.flags import UsageError, flag_of
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
 from evaluation.predictions import predicted, read_predictions
 from evaluation.replies import Answer, NotAsked
 from evaluation.results import refusal_lines
 from evaluation.summary import categories_table, figures_table
+
+# Flags that would do nothing without another one.
+_GOES_WITH = {
+    "lora_ckpt_path": "ckpt_dir",
+    "tokenizer_path": "ckpt_dir",
+    "model": "endpoint",
+    "held_out_of": "dataset_file",
+    "benchmark_file": "benchmark",
+    "answers_file": "benchmark",
+    "tools_file": "benchmark",
+}
 
 
 def main(
@@ -103,7 +114,7 @@ def main(
 
 
 def _refuse_unclear(flags: dict[str, Any]) -> None:
-    """Refuse flags that name two things to score, or none, or two sets of items."""
+    """Refuse flags that name two things to score, or none, or two sets of items, or do nothing."""
     named = [name for name in ("ckpt_dir", "endpoint", "predictions") if flags[name]]
     if len(named) != 1:
         raise UsageError("name one of --ckpt-dir, --endpoint and --predictions")
@@ -113,6 +124,9 @@ def _refuse_unclear(flags: dict[str, Any]) -> None:
         raise UsageError("--endpoint wants --model, the name of the model there")
     if bool(flags["dataset_file"]) == bool(flags["benchmark"]):
         raise UsageError("name one of --dataset-file and --benchmark")
+    for name, other in _GOES_WITH.items():
+        if flags[name] and not flags[other]:
+            raise UsageError(f"{flag_of(name)} goes with {flag_of(other)}, which is not given")
 
 
 def _answers(
@@ -150,10 +164,10 @@ def _next_command(flags: dict[str, Any]) -> str:
     if flags["ckpt_dir"]:
         return f"python chat_completion.py --ckpt_dir {typed(flags['ckpt_dir'])}"
     given = " ".join(
-        f"--{name.replace('_', '-')} {typed(str(value))}"
+        f"{flag_of(name)} {typed(str(value))}"
         for name, value in flags.items()
-        if name in ("endpoint", "model", "predictions", "dataset_file", "benchmark")
-        or name in ("benchmark_file", "answers_file", "tools_file")
+        if name in ("endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark")
+        or name in ("benchmark_file", "answers_file", "tools_file", "limit", "categories")
         if value is not None
     )
     return f"python scripts/evaluate.py {given} --failures-file failures.txt"

@@ -293,6 +293,19 @@ def test_missing_predictions_are_an_error_and_the_others_are_kept(
     assert verdicts(out) == {"hello/1": True}
 
 
+def test_the_next_command_scores_the_same_items(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    recorded = write(tmp_path / "recorded.jsonl", {"id": "rain/1", "text": "No idea"})
+    outcome = evaluate(
+        predictions=recorded, dataset_file=folder / "held_out.jsonl", limit=1, categories="call"
+    )
+    assert outcome.code == 0
+    (told,) = next_commands(outcome.out)
+    assert "--limit 1 --categories call" in told
+    assert problem_of(told) == ""
+
+
 def test_an_endpoint_is_scored(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     with serving(lambda _: completion(None, ("weather", '{"city": "Lyon"}'))) as server:
         outcome = evaluate(
@@ -353,6 +366,14 @@ def test_what_an_endpoint_answered_before_it_broke_is_kept(
         ({"predictions": "p", "dataset_file": "d", "constrain": True}, "--constrain wants"),
         ({"predictions": "p"}, "name one of --dataset-file and --benchmark"),
         ({"predictions": "p", "dataset_file": "d", "benchmark": "bfcl"}, "name one of --dataset"),
+        (
+            {"predictions": "p", "dataset_file": "d", "lora_ckpt_path": "l"},
+            "--lora-ckpt-path goes with --ckpt-dir, which is not given",
+        ),
+        ({"predictions": "p", "dataset_file": "d", "tokenizer_path": "t"}, "--tokenizer-path goes"),
+        ({"ckpt_dir": "m", "dataset_file": "d", "model": "n"}, "--model goes with --endpoint"),
+        ({"ckpt_dir": "m", "dataset_file": "d", "answers_file": "a"}, "goes with --benchmark"),
+        ({"ckpt_dir": "m", "benchmark": "bfcl", "held_out_of": "h"}, "goes with --dataset-file"),
     ],
 )
 def test_unclear_flags_are_wrong_usage(
