@@ -232,7 +232,20 @@ class _Models:
         self.directory: Path | None = None
 
     def load(self, candidate: Candidate) -> Speaker:
-        """Return what speaks for a candidate, until the next one is loaded."""
+        """Return what speaks for a candidate, until the next one is loaded.
+
+        ValueError where its weights are no longer those that the run was opened with.
+        """
+        speaker = self._loaded(candidate)
+        # A run under way replaces `best`, and its answers would be kept as those of the former.
+        if candidate.saved is not None and _weights(candidate.saved) != candidate.weights:
+            raise ValueError(
+                f"{candidate.saved.directory} has been replaced since the comparison began; run "
+                "the same command again"
+            )
+        return speaker
+
+    def _loaded(self, candidate: Candidate) -> Speaker:
         saved = candidate.saved
         if saved is None or not saved.is_adapter:
             return self._whole(_place(self.run, candidate))

@@ -16,6 +16,9 @@ from speaking_model import TOKENIZER, write_speaking_model
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.building import Settings, build_dataset
 from data.conversations import write_conversations
+from evaluation.checkpoints import Run, Setting, score_run
+from evaluation.items import read_items
+from model.generate import Decoding
 from scripts.evaluate import main as evaluate
 from scripts.evaluate_checkpoints import main
 
@@ -244,6 +247,23 @@ def test_an_adapter_of_another_base_is_told_and_the_others_are_scored(
     assert outcome.code == 1
     assert "was trained on another model: its norm_eps is 0.5" in outcome.error
     assert len(record(tmp_path / "out.json")["checkpoints"]) == len(CHECKPOINTS)
+
+
+def test_a_checkpoint_that_training_replaces_meanwhile_is_not_scored_as_the_former(
+    run: Path, folder: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(run / "best")
+    shutil.copytree(run / "step-000004", run / "best")
+    shutil.rmtree(run / "step-000004")
+    items = read_items(str(folder / "rows.jsonl"), limit=2)
+    opened = Run.open(run)
+    scored = score_run(opened, items, Setting(Decoding((), 8)), tmp_path / "kept", print)
+    assert next(scored).candidate.name == "base"
+    shutil.rmtree(run / "best")
+    shutil.copytree(run / "step-000008", run / "best")
+    assert [each.candidate.name for each in scored] == ["step-000008", "step-000012"]
+    assert "has been replaced since the comparison began" in opened.unread["best"]
+    assert not (tmp_path / "kept" / "best.json").exists()
 
 
 def test_a_base_that_was_moved_can_be_named(
