@@ -11,13 +11,13 @@ from evaluation.summary import Figure, Figures, percent, share
 
 # What calls are asked for in each of the generator's behaviours; in any other it is one.
 CALLS = {
-    "parallel_calls": "several calls at once",
-    "call_sequence": "calls one after the other",
-    "missing_argument": "a call once something missing is told",
+    "parallel_calls": "several at once",
+    "call_sequence": "one after another",
+    "missing_argument": "a call after asking",
 }
 ONE_CALL, ALL_CALLS = "one call", "all calls"
-ASKING = "something is missing or wrong: no call yet"
-NO_CALL = "no tool is wanted or fits: no call"
+ASKING = "no call: ask first"
+NO_CALL = "no call: no tool fits"
 KINDS = (ONE_CALL, *CALLS.values(), ALL_CALLS, ASKING, NO_CALL)
 
 
@@ -62,12 +62,17 @@ def behaviours_line(found: Figures) -> str:
 def behaviours_table(title: str, found: Mapping[str, Figures]) -> Table:
     """Return a table of KINDS: how many prompts, and what each model has right of the same ones."""
     table = Table(title=title)
-    table.add_column("what is asked for")
+    table.add_column("wanted", no_wrap=True)
     for column in ("prompts", *found):
         table.add_column(column, justify="right")
     for kind in KINDS:
         figures = [each[kind] for each in found.values() if kind in each]
         if figures:
-            cells = [f"{percent(f.value)} ({100 * f.low:.0f}-{100 * f.high:.0f})" for f in figures]
+            cells = [_rounded(f) for f in figures]
             table.add_row(kind, str(figures[0].count), *cells, end_section=kind == ALL_CALLS)
     return table
+
+
+def _rounded(figure: Figure) -> str:
+    value, low, high = (f"{100 * each:.0f}" for each in (figure.value, figure.low, figure.high))
+    return f"{value}% ({low}-{high})"

@@ -41,21 +41,16 @@ ZERO_3 = (
 FORMAT = "--chat-format llama3_short"
 # Few tools to a conversation: a tiny model has few tokens to learn from.
 GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"
-QUOTAS = " ".join(
-    f"--quota.{name}={share}"
-    for name, share in {
-        "single_call": 0.3,
-        "parallel_calls": 0.15,
-        "call_sequence": 0.1,
-        "missing_argument": 0.22,
-        "no_suitable_tool": 0.15,
-        "small_talk": 0.08,
-    }.items()
+# All behaviours are trained, those that are scored more than the others.
+TRAINED = "--quota.parallel_calls=0.16 --quota.missing_argument=0.2 --quota.tool_error=0.04"
+SCORED = (
+    "--quota.single_call=0.3 --quota.parallel_calls=0.15 --quota.call_sequence=0.1 "
+    "--quota.missing_argument=0.22 --quota.no_suitable_tool=0.15 --quota.small_talk=0.08"
 )
 # Each set of prompts with its tools and the seed that draws it.
 PROMPTS = {"seen": ("everyday", 4), "unseen": ("unseen", 5)}
 CATEGORIES = "call,parallel,call_after_result,no_call"
-COLUMNS = {"base": "base", "tuned": "fine-tuned", "constrained": "with --constrain"}
+COLUMNS = {"base": "base", "tuned": "fine-tuned", "constrained": "constrained"}
 SUMMARY_FILE = "summary.json"
 HONESTY = """\
 Right means right as a whole: the tool, every argument and every value, and every call where several
@@ -129,10 +124,10 @@ def _data(output: Path) -> list[Stage]:
             f"--save-file {output}/cleaned.jsonl --remove-no-fc",
             outcomes.cleaned,
         ),
-        _generated(output, "everyday", "everyday", "seen", 3, "--count 2600"),
-        _generated(output, "made_up", "made_up", "seen", 3, "--count 4400"),
+        _generated(output, "everyday", "everyday", "seen", 3, f"--count 2400 {TRAINED}"),
+        _generated(output, "made_up", "made_up", "seen", 3, f"--count 4000 {TRAINED}"),
         *(
-            _generated(output, f"{name}_prompts", tools, "unseen", seed, f"--count 460 {QUOTAS}")
+            _generated(output, f"{name}_prompts", tools, "unseen", seed, f"--count 460 {SCORED}")
             for name, (tools, seed) in PROMPTS.items()
         ),
         Stage(
@@ -165,7 +160,7 @@ def _scored(output: Path, prompts: str, model: str) -> Stage:
     file = f"{output}/{prompts}_prompts.jsonl"
     constrain = " --constrain" if model == "constrained" else ""
     return Stage(
-        f"score the {COLUMNS[model].removeprefix('with ')} model on {prompts} tools",
+        f"score the {COLUMNS[model]} model on {prompts} tools",
         f"scripts/evaluate.py --ckpt-dir {directory} --dataset-file {file} "
         f"{FORMAT} --categories {CATEGORIES} --max-new-tokens 176 --batch-size 64{constrain} "
         f"--output-file {output}/{_scores(prompts, model)} "

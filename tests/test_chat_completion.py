@@ -11,9 +11,10 @@ import pytest
 from commands import Outcome, run_command
 from meta_directories import write_tiktoken_file
 from native_directories import write_adapter
-from speaking_model import write_speaking_model
+from speaking_model import TOKENIZER, write_speaking_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.tokenizer import load_tokenizer
 from chat_completion import main
 from model.config import ModelConfig
 from model.lora import LoraConfig
@@ -150,7 +151,8 @@ def test_a_prompt_longer_than_the_limit_is_refused(chat: Chat) -> None:
 def test_a_foreign_tokenizer_is_refused(chat: Chat, tmp_path: Path) -> None:
     write_tiktoken_file(tmp_path / "tokenizer.model", 600)
     problem = refused(chat(tokenizer_path=tmp_path / "tokenizer.model"))
-    assert "has 600 tokens, and the model's embedding has 2,304 rows" in problem
+    rows = load_tokenizer(TOKENIZER).vocab_size
+    assert f"has 600 tokens, and the model's embedding has {rows:,} rows" in problem
 
 
 def test_the_adapter_of_another_model_is_refused(chat: Chat, learned: Path, tmp_path: Path) -> None:

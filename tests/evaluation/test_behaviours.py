@@ -2,8 +2,19 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from evaluation.behaviours import ALL_CALLS, ASKING, CALLS, NO_CALL, ONE_CALL, figures_by_behaviour
+from evaluation.behaviours import (
+    ALL_CALLS,
+    ASKING,
+    CALLS,
+    KINDS,
+    NO_CALL,
+    ONE_CALL,
+    behaviours_line,
+    behaviours_table,
+    figures_by_behaviour,
+)
 
 VERDICTS = (
     ("synthetic-single_call-000000/1", True, True),
@@ -47,3 +58,12 @@ def test_what_was_not_asked_for_has_no_figure(tmp_path: Path):
 def test_another_id_is_refused(id: str, tmp_path: Path):
     with pytest.raises(ValueError, match=f"{id} is no prompt of scripts/generate_dataset.py"):
         figures_by_behaviour(write(tmp_path, ((id, True, True),)))
+
+
+def test_a_table_and_a_line_tell_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    found = figures_by_behaviour(write(tmp_path, VERDICTS))
+    assert behaviours_line(found) == "calls 60.0% of 5, asking 100.0% of 1, no call 50.0% of 2"
+    Console(width=80).print(behaviours_table("Some tools", {"base": found, "tuned": found}))
+    printed = capsys.readouterr().out
+    assert printed.count("60% (23-88)") == 2
+    assert all(kind in printed for kind in KINDS)
