@@ -12,6 +12,7 @@ from chat.conversation import Conversation
 from chat.dialogs import read_dialogs
 from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, typed
+from console.flags import UsageError
 from evaluation.answering import Source, load_speaker
 from evaluation.constrained import Constraints
 from evaluation.replies import Answer, Speaker
@@ -59,6 +60,8 @@ def main(
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
     """
+    if not interactive and (tools or tools_file):
+        raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
     source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format)
     decoding = Decoding(
         stop_ids=(),

@@ -61,7 +61,7 @@ def _read_python(path: Path) -> list[Domain]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"it cannot be executed: {type(error).__name__}: {error}") from error
     names = vars(module)
     if "DOMAINS" in names:

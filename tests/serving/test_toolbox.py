@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import run_command
 
 from chat.conversation import Tool, ToolCall
+from chat_completion import main
 from data.synthesis.domains import weather
 from serving.toolbox import DEFAULT_TOOLS, open_toolbox
 
@@ -70,3 +72,12 @@ def test_a_file_that_holds_no_tools_is_told(tmp_path: Path, text: str, problem: 
     (tmp_path / "own.json").write_text(text)
     with pytest.raises(ValueError, match=problem):
         open_toolbox(file=str(tmp_path / "own.json"))
+
+
+@pytest.mark.parametrize("flag", ["--tools", "--tools_file"])
+def test_tools_for_a_chat_that_is_not_held_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    outcome = run_command(main, ["--ckpt_dir", "m", flag, "weather"], monkeypatch, capsys)
+    assert outcome.code == 2
+    assert "--tools and --tools_file go with --interactive" in outcome.error

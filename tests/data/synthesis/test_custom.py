@@ -231,6 +231,7 @@ def test_a_domain_with_the_name_of_a_built_in_one_is_refused(tmp_path: Path) -> 
         ("t.py", "def f(a): return a", "parameter a of f has no annotation"),
         ("t.py", "1 / 0", "it cannot be executed: ZeroDivisionError: division by zero"),
         ("t.py", "def f(", "it cannot be executed: SyntaxError"),
+        ("t.py", "import sys; sys.exit(3)", "it cannot be executed: SystemExit: 3"),
         ("t.py", "X = 1", "holds no tool"),
         ("t.json", "{", "t.json: .*line 1"),
         ("t.json", '{"a": 1}', 'wanted a list of tools, or an object with "tools"'),
