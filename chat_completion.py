@@ -13,6 +13,7 @@ from chat.dialogs import read_dialogs
 from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, typed
 from console.flags import UsageError
+from console.printable import printable
 from evaluation.answering import Source, load_speaker
 from evaluation.constrained import Constraints
 from evaluation.replies import Answer, Speaker
@@ -91,7 +92,7 @@ def _answer_all(
     for index, answer in speaker.answers(conversations, decoding, constraints):
         console.rule(f"dialog {index + 1} of {len(conversations)}")
         for line in [*conversation_lines(conversations[index]), *_answer_lines(answer)]:
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(printable(line), markup=False, soft_wrap=True)
     if constraints is not None:
         console.print(constraints.cost(), markup=False, soft_wrap=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from console.printable import printable
 from evaluation.items import Item
 from evaluation.replies import Answer, NotAsked
 from evaluation.report import results_page
@@ -33,7 +34,8 @@ class Outputs:
         if self.output_file is not None:
             write_text(self.output_file, json_text(results.to_record()))
         if self.failures_file is not None:
-            write_text(self.failures_file, "\n".join(failure_lines(results)) + "\n")
+            lines = map(printable, failure_lines(results))
+            write_text(self.failures_file, "\n".join(lines) + "\n")
         if self.report_file is not None:
             write_text(self.report_file, results_page(results))
 

@@ -1,13 +1,10 @@
 """What a chat prints: text as it comes, and one line that shows a call in the making."""
 
-import re
-
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-# What a model says must not steer the terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from console.printable import printable
 
 
 class Screen:
@@ -21,14 +18,14 @@ class Screen:
     def write(self, text: str) -> None:
         """Print more of a text; the line goes on."""
         self.settle()
-        self._console.out(_printable(text), end="", highlight=False)
+        self._console.out(printable(text), end="", highlight=False)
         self._within_line = not text.endswith("\n")
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line of its own."""
         self.settle()
         self.end_line()
-        self._console.print(Text(_printable(text), style), soft_wrap=True)
+        self._console.print(Text(printable(text), style), soft_wrap=True)
 
     def forming(self, text: str) -> None:
         """Show the end of what is being written, until something else is printed."""
@@ -38,7 +35,7 @@ class Screen:
             self.end_line()
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        shown = " ".join(_printable(text).split())[4 - self._console.width :]
+        shown = " ".join(printable(text).split())[4 - self._console.width :]
         self._live.update(Text(f"  … {shown}", "dim", no_wrap=True, overflow="crop"), refresh=True)
 
     def settle(self) -> None:
@@ -52,7 +49,3 @@ class Screen:
         if self._within_line:
             self._console.out("", highlight=False)
             self._within_line = False
-
-
-def _printable(text: str) -> str:
-    return _CONTROL.sub("\ufffd", text)

@@ -293,6 +293,17 @@ def test_missing_predictions_are_an_error_and_the_others_are_kept(
     assert verdicts(out) == {"hello/1": True}
 
 
+def test_the_failures_file_steers_no_terminal(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    call = {"name": "w\x1b[31m", "arguments": {}}
+    recorded = write(tmp_path / "recorded.jsonl", {"id": "rain/1", "calls": [call]})
+    failures = tmp_path / "failures.txt"
+    data = {"dataset_file": folder / "held_out.jsonl", "limit": 1}
+    evaluate(predictions=recorded, failures_file=failures, **data)
+    assert "calls w\ufffd[31m {}" in failures.read_text(encoding="utf-8")
+
+
 def test_the_next_command_scores_the_same_items(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,10 @@
+"""Text that others wrote, made fit for a terminal: it must not steer it."""
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return a text with U+FFFD for each control character but tabs and line ends."""
+    return _CONTROL.sub("\ufffd", text)
