@@ -174,7 +174,7 @@ def _scores(prompts: str, model: str) -> str:
 
 
 def _finetune(output: Path, zero: bool) -> Stage:
-    settings = "--config-file configs/demo_trained.json"
+    settings = "--config-file demo/finetune.json"
     if output != Path(OUTPUT_DIR):
         settings += (
             f" --model.checkpoint_dir={output}/base --data.dataset_dir={output}/dataset "

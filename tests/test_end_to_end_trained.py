@@ -196,7 +196,7 @@ def test_the_summary_tells_accuracy_seconds_and_sizes(folder: Path, ran: list[Ra
 def test_forty_rows_can_be_learnt_by_heart(folder: Path, tmp_path: Path):
     write_forty_rows(folder, tmp_path / "forty")
     ended = run(
-        f"finetune.py --config-file configs/demo_trained.json --model.checkpoint_dir={folder}/base "
+        f"finetune.py --config-file demo/finetune.json --model.checkpoint_dir={folder}/base "
         f"--data.dataset_dir={tmp_path}/forty --checkpoint.output_dir={tmp_path}/checkpoints "
         f"--logging.output_dir={tmp_path}/logs --validation.every=1000 --training.epochs=14 "
         "--validation.generated=null --validation.best_metric=loss "

@@ -23,13 +23,13 @@ def test_every_command_of_the_journey_is_one_that_a_user_can_type():
 def test_everything_goes_under_runs_demo_without_a_flag():
     from training.config import read_config  # a bare GPU image has no pydantic
 
-    config = read_config(ROOT / "configs/demo_trained.json")
+    config = read_config(ROOT / "demo/finetune.json")
     for path in (config.model.checkpoint_dir, config.data.dataset_dir, config.run_dir):
         assert Path(path).is_relative_to("runs/demo")
     assert config.log_dir.is_relative_to("runs/demo")
     assert (config.model.device, config.model.dtype) == ("cpu", "bfloat16")
     finetune = next(s.command for s in journey(Path("runs/demo")) if "finetune" in s.command)
-    assert finetune == "finetune.py --config-file configs/demo_trained.json"
+    assert finetune == "finetune.py --config-file demo/finetune.json"
 
 
 def test_with_zero_two_ranks_hold_parts_of_every_tensor_and_all_else_is_the_same():
@@ -44,7 +44,7 @@ def test_with_zero_two_ranks_hold_parts_of_every_tensor_and_all_else_is_the_same
     assert after.command == f"{LAUNCH} {settings} {ZERO_3}"
     given = dict(flag.removeprefix("--").split("=") for flag in ZERO_3.split())
     overrides = {key: int(value) for key, value in given.items()}
-    zero = engine_config(read_config(ROOT / "configs/demo_trained.json", overrides), world_size=2)
+    zero = engine_config(read_config(ROOT / "demo/finetune.json", overrides), world_size=2)
     assert zero["zero_optimization"] == {"stage": 3, "stage3_param_persistence_threshold": 0}
 
 
