@@ -19,16 +19,20 @@ ONE_CALL, ALL_CALLS = "one call", "all calls"
 ASKING = "no call: ask first"
 NO_CALL = "no call: no tool fits"
 KINDS = (ONE_CALL, *CALLS.values(), ALL_CALLS, ASKING, NO_CALL)
+# Of the replies that call, right or wrong: those whose calls all fit the schemas of offered tools.
+VALID = "calls made: valid"
 
 
 def figures_by_behaviour(results_file: Path | str) -> dict[str, Figure]:
-    """Return the share of right replies for each of KINDS that scripts/evaluate.py judged.
+    """Return the share of right replies for each of KINDS, and VALID, of what was judged.
 
-    Calls are right as a whole or not at all; where none is wanted, no call is right.
+    The file is what scripts/evaluate.py wrote. Calls are right as a whole or not at all; where
+    none is wanted, no call is right.
     """
     results = json.loads(Path(results_file).read_text(encoding="utf-8"))
     verdicts = results["verdicts"]
     kinds = {kind: [v["verdict"] for v in verdicts if kind in kinds_of(v)] for kind in KINDS}
+    kinds[VALID] = [v.get("schema_valid", False) for v in verdicts if v["called"]]
     return {kind: share(sum(right), len(right)) for kind, right in kinds.items() if right}
 
 
@@ -60,19 +64,22 @@ def behaviours_line(found: Figures) -> str:
 
 
 def behaviours_table(title: str, found: Mapping[str, Figures]) -> Table:
-    """Return a table of KINDS: how many prompts, and what each model has right of the same ones."""
+    """Return a table of what is wanted: how many prompts, and what each model has right of them."""
     table = Table(title=title)
     table.add_column("wanted", no_wrap=True)
-    for column in ("prompts", *found):
+    for column in ("of", *found):
         table.add_column(column, justify="right")
-    for kind in KINDS:
-        figures = [each[kind] for each in found.values() if kind in each]
-        if figures:
-            cells = [_rounded(f) for f in figures]
-            table.add_row(kind, str(figures[0].count), *cells, end_section=kind == ALL_CALLS)
+    for kind in (*KINDS, VALID):
+        counts = {each[kind].count for each in found.values() if kind in each}
+        if counts:
+            cells = [_rounded(each.get(kind)) for each in found.values()]
+            prompts = "" if kind == VALID else str(max(counts))
+            table.add_row(kind, prompts, *cells, end_section=kind in (ALL_CALLS, NO_CALL))
     return table
 
 
-def _rounded(figure: Figure) -> str:
+def _rounded(figure: Figure | None) -> str:
+    if figure is None:
+        return "none made"
     value, low, high = (f"{100 * each:.0f}" for each in (figure.value, figure.low, figure.high))
     return f"{value}% ({low}-{high})"

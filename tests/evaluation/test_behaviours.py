@@ -11,6 +11,7 @@ from evaluation.behaviours import (
     KINDS,
     NO_CALL,
     ONE_CALL,
+    VALID,
     behaviours_line,
     behaviours_table,
     figures_by_behaviour,
@@ -31,7 +32,15 @@ VERDICTS = (
 def write(folder: Path, verdicts: tuple[tuple[str, bool, bool], ...]) -> Path:
     file = folder / "results.json"
     names = ("id", "should_call", "verdict")
-    records = [dict(zip(names, verdict, strict=True)) for verdict in verdicts]
+    records: list[dict[str, object]] = [
+        dict(zip(names, verdict, strict=True)) for verdict in verdicts
+    ]
+    for record in records:
+        record["called"] = record["should_call"] == record["verdict"]
+    # Of the calls made, the first fits a schema, the second does not, and no other can be read.
+    made = [record for record in records if record["called"]]
+    for record, valid in zip(made, (True, False), strict=False):
+        record["schema_valid"] = valid
     file.write_text(json.dumps({"verdicts": records}))
     return file
 
@@ -46,6 +55,7 @@ def test_each_verdict_counts_for_what_was_asked(tmp_path: Path):
         ALL_CALLS: (3, 5),
         ASKING: (1, 1),
         NO_CALL: (1, 2),
+        VALID: (1, 4),
     }
     assert found[ALL_CALLS].low < 0.6 < found[ALL_CALLS].high
 
@@ -66,4 +76,7 @@ def test_a_table_and_a_line_tell_the_figures(tmp_path: Path, capsys: pytest.Capt
     Console(width=80).print(behaviours_table("Some tools", {"base": found, "tuned": found}))
     printed = capsys.readouterr().out
     assert printed.count("60% (23-88)") == 2
-    assert all(kind in printed for kind in KINDS)
+    assert all(kind in printed for kind in (*KINDS, VALID))
+    never = figures_by_behaviour(write(tmp_path, VERDICTS[1:2]))
+    Console(width=80).print(behaviours_table("Some tools", {"base": never, "tuned": found}))
+    assert "none made" in capsys.readouterr().out
