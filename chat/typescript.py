@@ -33,8 +33,14 @@ class _Type:
 
 
 def describe_function(tool: Tool) -> str:
-    """Write one tool as a function type, its description and those of its fields as comments."""
-    return _describe(tool.json_text)
+    """Write one tool as a function type, its description and those of its fields as comments.
+
+    ValueError tells of a schema too deep to be written.
+    """
+    try:
+        return _describe(tool.json_text)
+    except RecursionError:
+        raise ValueError(f"the schema of {tool.name} is nested too deep to be described") from None
 
 
 @lru_cache(maxsize=MOST_KEPT)

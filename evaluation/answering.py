@@ -61,9 +61,9 @@ def model_answers(
     With `constrain`, calls are valid by the tools' schemas (evaluation/constrained.py): items with
     a schema that cannot be enforced come first and are not asked, and `tell` hears of the cost.
     """
-    _refuse_long(speaker, items, decoding.max_length)
     conversations = [item.conversation for item in items]
     if not constrain:
+        _refuse_long(speaker, items, decoding.max_length)
         yield from speaker.answers(conversations, decoding)
         return
     from evaluation.constrained import Constraints, refusals
@@ -72,6 +72,7 @@ def model_answers(
     asked = [index for index in range(len(items)) if index not in refused]
     if not asked:
         raise ValueError(f"none of {len(items):,} items can be constrained; {refused[0]}")
+    _refuse_long(speaker, [items[index] for index in asked], decoding.max_length)
     yield from ((index, NotAsked(reason)) for index, reason in refused.items())
     left = [conversations[index] for index in asked]
     constraints = Constraints(left, speaker.format, speaker.tokenizer)

@@ -45,6 +45,8 @@ _OPEN = frozenset(("additionalProperties", "anyOf", "oneOf", "allOf", "$ref"))
 _DISPUTED = re.compile(r"\\[DWSBb]|\[\^[^\]]*\\[dws]|[*+?}]\+|\{,|\(\?[^:]")
 # Inside a JSON string these need \u escapes, which the grammar never writes.
 _UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+# Of a path that is longer, a message shows so many characters.
+LONGEST_POINTER = 120
 
 
 def enforceable(tool: Tool) -> dict[str, Any]:
@@ -53,7 +55,13 @@ def enforceable(tool: Tool) -> dict[str, Any]:
     Arguments that a schema does not name are left out, as far as it does not speak of others.
     Raises ValueError with the tool and a JSON Pointer to the keyword that is not enforced.
     """
-    found: dict[str, Any] = _read(tool.parameters or {"type": "object"}, "", tool.name, True)
+    try:
+        found: dict[str, Any] = _read(tool.parameters or {"type": "object"}, "", tool.name, True)
+    except RecursionError:
+        raise ValueError(
+            f"tool {tool.name} cannot be constrained: its schema is nested too deep; make it "
+            "flatter or generate without --constrain"
+        ) from None
     if not _OPEN & found.keys():
         found["additionalProperties"] = False
     return found
@@ -61,6 +69,8 @@ def enforceable(tool: Tool) -> dict[str, Any]:
 
 def refuse(tool: str, pointer: str, problem: str) -> ValueError:
     """Return the error of a schema that cannot be enforced."""
+    if len(pointer) > LONGEST_POINTER:
+        pointer = f"{pointer[:LONGEST_POINTER]}... ({pointer.count('/'):,} steps deep)"
     return ValueError(
         f"tool {tool} cannot be constrained: {pointer or 'its schema'} {problem}; remove the "
         "keyword from the schema or generate without --constrain"

@@ -15,7 +15,7 @@ from chat.conversation import Conversation, Tool, ToolCall
 from chat.formats import FORMATS, parse_reply, stop_ids
 from chat.schemas import read_tool, validate_arguments
 from chat.tokenizer import load_tokenizer
-from evaluation.constrained import CallConstraint, Constraints, constraint_for
+from evaluation.constrained import CallConstraint, Constraints, constraint_for, refusals
 from model.config import ModelConfig
 from model.generate import Completion, Decoding, complete
 from model.transformer import Transformer
@@ -346,3 +346,15 @@ def test_the_mask_of_llama_3s_vocabulary_is_that_of_its_tokens(shared: Path) -> 
         assert logits[tokenizer.special_tokens["<|begin_of_text|>"]] == float("-inf")
         assert constraint.accept(token, 1000)
     assert len(constraint.seconds) == len(tokenizer.encode(text)) + 1
+
+
+@pytest.mark.parametrize("depth", [300, 600])
+def test_a_schema_that_is_nested_too_deep_is_refused_in_a_line_and_no_other(depth: int) -> None:
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        deep = {"type": "object", "properties": {"a": deep}}
+    offered = [Conversation((), (tool,)) for tool in (WEATHER, Tool("deep", "", deep))]
+    (index, reason), *others = refusals(offered, LLAMA3, DEMO).items()
+    assert (index, others) == (1, [])
+    assert reason.startswith("tool deep cannot be constrained: ") and "deep" in reason[30:]
+    assert len(reason) < 500

@@ -173,6 +173,24 @@ def test_a_schema_that_cannot_be_enforced_leaves_its_item_out_and_no_other(
     assert told in read_page((tmp_path / "page.html").read_text(encoding="utf-8")).text
 
 
+def test_a_schema_too_deep_to_be_written_leaves_its_item_out_too(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (folder / "held_out.jsonl").read_text().splitlines()]
+    inner = rows[0]["tools"][0]["function"]["parameters"]
+    for _ in range(300):
+        inner["properties"]["deep"] = {"type": "object", "properties": {}}
+        inner = inner["properties"]["deep"]
+    deep = write(tmp_path / "deep.jsonl", *rows)
+    flags = {"ckpt_dir": folder / "model", "dataset_file": deep, "max_new_tokens": 100}
+    outcome = evaluate(output_file=tmp_path / "out.json", constrain=True, **flags)
+    assert (outcome.code, outcome.error) == (0, "")
+    assert set(verdicts(tmp_path / "out.json")) == {"oslo/1", "broken/1", "hello/1"}
+    free = evaluate(**flags)
+    assert (free.code, free.error.count("\n")) == (1, 1)
+    assert "the schema of weather is nested too deep to be described" in free.error
+
+
 def test_where_no_schema_can_be_enforced_it_is_one_line(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
