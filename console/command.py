@@ -13,7 +13,7 @@ import sys
 import textwrap
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,12 @@ def typed(path: Path | str) -> str:
     """Return a path as it is typed in a shell: in quotes where it needs them."""
     home, rest = ("~/", str(path)[2:]) if str(path).startswith("~/") else ("", str(path))
     return home + shlex.quote(rest)
+
+
+def typed_flags(values: Mapping[str, Any]) -> str:
+    """Return flags with their values as they are typed; those that are None are left out."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return " ".join(f"{flag_of(name)} {typed(str(value))}" for name, value in given.items())
 
 
 def help_text(command: Callable[..., None], invocation: str) -> str:

@@ -66,6 +66,13 @@ def kind_of(command: Callable[..., None], name: str) -> Any:
     return kind
 
 
+def refuse_idle(flags: Mapping[str, Any], goes_with: Mapping[str, str]) -> None:
+    """Refuse a flag that would do nothing: it goes with another one, which is not given."""
+    for name, other in goes_with.items():
+        if flags.get(name) and not flags.get(other):
+            raise UsageError(f"{flag_of(name)} goes with {flag_of(other)}, which is not given")
+
+
 def flag_of(name: str) -> str:
     """Return `--save-file` for save_file."""
     return "--" + name.replace("_", "-")

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from chat.formats import find_format
-from console.command import print_next, run, typed
-from console.flags import UsageError, flag_of
+from console.command import print_next, run, typed, typed_flags
+from console.flags import UsageError, refuse_idle
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
 from evaluation.predictions import predicted, read_predictions
@@ -124,9 +124,7 @@ def _refuse_unclear(flags: dict[str, Any]) -> None:
         raise UsageError("--endpoint wants --model, the name of the model there")
     if bool(flags["dataset_file"]) == bool(flags["benchmark"]):
         raise UsageError("name one of --dataset-file and --benchmark")
-    for name, other in _GOES_WITH.items():
-        if flags[name] and not flags[other]:
-            raise UsageError(f"{flag_of(name)} goes with {flag_of(other)}, which is not given")
+    refuse_idle(flags, _GOES_WITH)
 
 
 def _answers(
@@ -163,13 +161,9 @@ def _next_command(flags: dict[str, Any]) -> str:
         )
     if flags["ckpt_dir"]:
         return f"python chat_completion.py --ckpt_dir {typed(flags['ckpt_dir'])}"
-    given = " ".join(
-        f"{flag_of(name)} {typed(str(value))}"
-        for name, value in flags.items()
-        if name in ("endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark")
-        or name in ("benchmark_file", "answers_file", "tools_file", "limit", "categories")
-        if value is not None
-    )
+    names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
+    names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]
+    given = typed_flags({name: flags[name] for name in names})
     return f"python scripts/evaluate.py {given} --failures-file failures.txt"
 
 

@@ -5,20 +5,29 @@ python scripts/evaluate_checkpoints.py --checkpoint-dir checkpoints/NAME --data-
 What is finished is kept beside the output file; the same command goes on from there.
 """
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from console.command import print_next, run, typed
-from console.flags import UsageError
+from console.command import print_next, run, typed, typed_flags
+from console.flags import UsageError, refuse_idle
 from evaluation.checkpoints import BASE, Run, Setting
 from evaluation.comparing import ComparisonFiles, compare
 from evaluation.comparison import Comparison, comparison_table
 from evaluation.items import read_items
 from evaluation.results import refusal_lines
 from model.generate import Decoding
+
+# Flags that would do nothing without another one.
+_GOES_WITH = {"answers_file": "benchmark", "tools_file": "benchmark"}
+# How models are asked; scripts/evaluate.py has the same defaults.
+_ASKING = (
+    *("chat_format", "tokenizer_path", "max_seq_len", "max_new_tokens", "batch_size"),
+    *("top_p", "seed", "constrain"),
+)
 
 
 def main(
@@ -75,6 +84,9 @@ def main(
     about = {name: value for name, value in locals().items() if value is not None}
     if num_examples < 1:
         raise UsageError(f"--num-examples is {num_examples}, wanted 1 or more")
+    refuse_idle(about, _GOES_WITH)
+    if benchmark and held_out_of:
+        raise UsageError("--held-out-of goes with conversations, not with --benchmark")
     dataset, questions = (None, data_path) if benchmark else (data_path, None)
     items = read_items(
         dataset, held_out_of, benchmark, questions, answers_file, tools_file, num_examples
@@ -117,16 +129,24 @@ def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) 
     if saved.is_adapter:
         merge = "python scripts/convert_lora_weights.py"
         return f"{merge} --base-ckpt-path {typed(base)} {where} --output-dir D"
-    return f"python chat_completion.py --ckpt_dir {typed(saved.directory)}"
+    format = typed_flags(_unusual(about, ["chat_format"]))
+    return f"python chat_completion.py --ckpt_dir {typed(saved.directory)} {format}".rstrip()
 
 
 def _look(model: str, about: Mapping[str, Any]) -> str:
     """Return how to look at what a model gets wrong."""
-    data = "benchmark-file" if "benchmark" in about else "dataset-file"
     names = ("benchmark", "answers_file", "tools_file", "held_out_of")
-    flags = [f"--{name.replace('_', '-')} {typed(about[name])}" for name in names if name in about]
-    flags += [f"--{data} {typed(about['data_path'])}", "--failures-file failures.txt"]
-    return f"python scripts/evaluate.py --ckpt-dir {model} {' '.join(flags)}"
+    items = {name: about.get(name) for name in names}
+    items["benchmark_file" if "benchmark" in about else "dataset_file"] = about["data_path"]
+    chosen = {"limit": about["num_examples"], "temperature": about["temperature"]}
+    flags = typed_flags({**items, **chosen, **_unusual(about, _ASKING)})
+    return f"python scripts/evaluate.py --ckpt-dir {model} {flags} --failures-file failures.txt"
+
+
+def _unusual(about: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the flags of these names whose value is not the default."""
+    defaults = inspect.signature(main).parameters
+    return {name: about.get(name) for name in names if about.get(name) != defaults[name].default}
 
 
 if __name__ == "__main__":

@@ -208,6 +208,7 @@ class TestAnotherCall:
         assert "No checkpoint is above the base by correct." in again.out
         (line,) = next_commands(again.out)
         assert problem_of(line) == "" and line.startswith("python scripts/evaluate.py --ckpt-dir")
+        assert " --limit 10 --temperature 0.0 --max-new-tokens 60 --failures-file" in line
 
 
 @pytest.fixture
@@ -289,6 +290,10 @@ def test_whole_weights_are_scored_too(command: Command, folder: Path, tmp_path: 
     assert (outcome.code, outcome.error) == (0, "")
     found = record(tmp_path / "out.json")["checkpoints"]
     assert found["base"]["figures"] == found["step-000001"]["figures"]
+    outcome = command(checkpoint_dir=tmp_path / "full", chat_format="llama3_short", num_examples=2)
+    (line,) = next_commands(outcome.out)
+    assert problem_of(line) == ""
+    assert " --limit 2 --temperature 0.0 --chat-format llama3_short --max-new-tokens 60 " in line
 
 
 def test_one_checkpoint_alone_is_compared_with_its_base(
@@ -312,6 +317,9 @@ def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -
         ({"metric": "accuracy"}, "no figure 'accuracy'; there are correct, call_or_not", 1),
         ({"metric": "irrelevance"}, "no reply to these items counts for irrelevance", 1),
         ({"num_examples": 0}, "--num-examples is 0, wanted 1 or more", 2),
+        ({"benchmark": "bfcl", "held_out_of": "d"}, "--held-out-of goes with conversations", 2),
+        ({"answers_file": "a"}, "--answers-file goes with --benchmark, which is not given", 2),
+        ({"tools_file": "t"}, "--tools-file goes with --benchmark, which is not given", 2),
         ({"max_seq_len": 20}, "is a prompt of", 1),
         ({"chat_format": "lama3"}, "did you mean llama3?", 1),
         ({"base_model_name": "nowhere"}, "nowhere does not exist", 1),
