@@ -10,6 +10,7 @@ from evaluation.comparison import Comparison, check_metric
 from evaluation.comparison_report import comparison_page
 from evaluation.items import Item
 from evaluation.judging import refuse_unwritable, write_text
+from evaluation.measurable import refuse_unmeasurable
 from evaluation.results import json_text
 
 
@@ -48,6 +49,7 @@ def compare(
     Raises ValueError for a figure that there is not, or that these items do not ask for.
     """
     check_metric(metric)
+    refuse_unmeasurable(items, metric)
     refuse_unwritable(files.output_file, files.report_file)
     scored: list[Scored] = []
     for each in score_run(run, items, setting, files.folder, tell):
@@ -58,5 +60,5 @@ def compare(
     files.write(comparison, run.name)
     if not any(metric in figures for figures in comparison.figures.values()):
         there = ", ".join(dict.fromkeys(n for each in comparison.figures.values() for n in each))
-        raise ValueError(f"no reply to these items counts for {metric}; there are {there}")
+        raise ValueError(f"no reply of these models counts for {metric}; there are {there}")
     return comparison

@@ -8,15 +8,15 @@ from typing import Protocol
 
 import numpy as np
 
-from chat.conversation import Conversation, ToolCall
+from chat.conversation import Conversation
 from chat.formats import ChatFormat, find_format, render_prompt, stop_ids, tokenize
 from chat.tokenizer import Tokenizer, load_tokenizer
-from chat.tool_syntax import Reply
 from data.conversations import fraction, read_conversations
 from data.tokenized import TokenizedDataset
 from evaluation.during_training import Limits, Sample
 from evaluation.items import Item, turn_items
-from evaluation.summary import MEANINGS, figures
+from evaluation.measurable import counted, wanted_reply
+from evaluation.summary import MEANINGS
 from model.config import ModelConfig
 from model.directory import resolve_directory
 from model.tokenizer_file import check_tokenizer
@@ -146,7 +146,7 @@ def _language(checkpoint_dir: str, dataset: TokenizedDataset) -> tuple[ChatForma
 
 def _refuse_unmeasurable(items: Sequence[Item], best_metric: str, source: str) -> None:
     """Raise ValueError unless replies to these items can show what they are to show."""
-    right = [item.judge(_wanted_reply(item)) for item in items]
+    right = [item.judge(wanted_reply(item)) for item in items]
     drawn = f"of the {len(items)} prompts drawn from {source}"
     if not any(verdict.should_call for verdict in right):
         raise ValueError(
@@ -154,14 +154,8 @@ def _refuse_unmeasurable(items: Sequence[Item], best_metric: str, source: str) -
             "validation.generated.prompts, name another validation.generated.conversations_file, "
             f"or turn it off with {OFF}"
         )
-    if best_metric in MEANINGS and best_metric not in figures(right):
+    if best_metric in MEANINGS and best_metric not in counted(right):
         raise ValueError(
             f"validation.best_metric is {best_metric!r} ({MEANINGS[best_metric]}), and none "
             f"{drawn} counts for it; raise validation.generated.prompts, or follow another figure"
         )
-
-
-def _wanted_reply(item: Item) -> Reply:
-    if isinstance(item.expected, str):
-        return Reply(item.expected)
-    return Reply("", tuple(ToolCall(**call) for call in item.expected))

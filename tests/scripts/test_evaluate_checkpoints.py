@@ -304,6 +304,16 @@ def test_one_checkpoint_alone_is_compared_with_its_base(
     assert set(record(tmp_path / "out.json")["checkpoints"]) == {"base", CHECKPOINTS[2]}
 
 
+def test_a_figure_that_no_reply_can_count_for_is_refused_before_a_model_is_asked(
+    command: Command, tmp_path: Path
+) -> None:
+    outcome = command(metric="parallel_match")
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    told = "no reply to these items counts for parallel_match (the same, where several calls are"
+    assert told in outcome.error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -> None:
     empty, foreign = tmp_path / "empty.jsonl", tmp_path / "foreign.jsonl"
     empty.write_text("")

@@ -1,0 +1,50 @@
+"""Which figures replies to some items can count for, told before anything is asked."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from chat.conversation import ToolCall
+from chat.tool_syntax import Reply
+from evaluation.items import Item
+from evaluation.summary import MEANINGS, count
+from evaluation.tool_calls import Verdict
+
+# Wanted nowhere: figures about calls count for it even where none is wanted.
+_STRAY = Reply("", (ToolCall("stray", {"argument": 0}),))
+
+
+def refuse_unmeasurable(items: Sequence[Item], metric: str) -> None:
+    """Raise ValueError for a figure that no reply to these items can count for."""
+    there = counted(_verdicts(items))
+    if metric not in there:
+        raise ValueError(
+            f"no reply to these items counts for {metric} ({MEANINGS[metric]}); there are "
+            f"{', '.join(there)}"
+        )
+
+
+def counted(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return the figures for which some verdict counts, in the order of MEANINGS."""
+    listed = list(verdicts)
+    return [name for name in MEANINGS if any(count(name, each)[1] for each in listed)]
+
+
+def wanted_reply(item: Item) -> Reply:
+    """Return the reply that an item wants; of several values an argument may have, the first."""
+    if isinstance(item.expected, str):
+        return Reply(item.expected)
+    return Reply("", tuple(map(_call, item.expected)))
+
+
+def _verdicts(items: Iterable[Item]) -> Iterator[Verdict]:
+    for item in items:
+        yield item.judge(wanted_reply(item))
+        yield item.judge(_STRAY)
+
+
+def _call(record: dict[str, Any]) -> ToolCall:
+    if record.keys() == {"name", "arguments"}:
+        return ToolCall(**record)
+    # BFCL's {function: {parameter: accepted values}}.
+    ((name, accepted),) = record.items()
+    return ToolCall(name, {each: values[0] for each, values in accepted.items() if values})
