@@ -30,7 +30,7 @@ def counted(verdicts: Iterable[Verdict]) -> list[str]:
 
 
 def wanted_reply(item: Item) -> Reply:
-    """Return the reply that an item wants; of several values an argument may have, the first."""
+    """Return a reply of the calls an item wants, with the first value named of each argument."""
     if isinstance(item.expected, str):
         return Reply(item.expected)
     return Reply("", tuple(map(_call, item.expected)))

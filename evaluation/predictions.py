@@ -5,7 +5,7 @@ A call is `{"name", "arguments"}`, OpenAI's `{"type": "function", "function": {.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,24 @@ _ARGUMENTS = ("arguments", "parameters")
 
 
 def predicted(
-    items: Iterable[Item], predictions: Mapping[str, Answer], path: Path | str
+    items: Iterable[Item],
+    predictions: Mapping[str, Answer],
+    path: Path | str,
+    chosen: bool = False,
+    tell: Callable[[str], None] = print,
 ) -> Iterator[tuple[int, Answer]]:
-    """Yield (index, answer) of the items that have one, then ValueError if any has none."""
+    """Yield (index, answer) of the items that have one, then ValueError if any has none.
+
+    A prediction for no item is a ValueError before; where the items were `chosen` among others,
+    `tell` hears of it instead.
+    """
     listed = list(items)
+    ids = {item.id for item in listed}
+    if stray := [each for each in predictions if each not in ids]:
+        told = f"{path} has {len(stray):,} of {len(predictions):,} predictions for ids that"
+        if not chosen:
+            raise ValueError(f"{told} no item has, the first is {stray[0]}")
+        tell(f"{told} are not scored here, the first is {stray[0]}")
     for index, item in enumerate(listed):
         if item.id in predictions:
             yield index, predictions[item.id]
@@ -48,6 +62,8 @@ def read_predictions(path: Path | str, format: ChatFormat) -> dict[str, Answer]:
             )
         if identity in found:
             raise ValueError(f"{where} has the id {identity} again; wanted every id once")
+        if row.value.get("calls") is None and row.value.get("text") is None:
+            raise ValueError(f'{where} says neither calls nor text; wanted [] or "" for none')
         found[identity] = _answer(row, format, where)
     return found
 

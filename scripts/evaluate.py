@@ -131,7 +131,9 @@ def _answers(
     items: Sequence[Item], flags: dict[str, Any]
 ) -> Iterator[tuple[int, Answer | NotAsked]]:
     if path := flags["predictions"]:
-        return predicted(items, read_predictions(path, find_format(flags["chat_format"])), path)
+        chosen = any(flags[name] for name in ("limit", "categories", "held_out_of"))
+        predictions = read_predictions(path, find_format(flags["chat_format"]))
+        return predicted(items, predictions, path, chosen)
     sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
     if url := flags["endpoint"]:
         from evaluation.endpoint import Endpoint, Request

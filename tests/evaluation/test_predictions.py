@@ -83,6 +83,8 @@ def test_a_text_is_read_with_the_chat_format(tmp_path: Path) -> None:
         ({"calls": []}, "is no prediction"),
         ({"id": "a"}, "is no prediction"),
         ({"id": 7, "text": ""}, "is no prediction"),
+        ({"id": "a", "calls": None, "text": None}, "says neither calls nor text; wanted [] or"),
+        ({"id": "a", "text": None}, "says neither calls nor text"),
         ({"id": "a", "text": 7}, "text must be text, found 7"),
         ({"id": "a", "calls": {}}, "calls must be a list, found {}"),
         ({"id": "first", "text": ""}, "has the id first again"),
@@ -108,8 +110,20 @@ def item(identity: str) -> Item:
 
 
 def test_items_without_a_prediction_are_told_after_those_with_one(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.jsonl", {"id": "b", "text": "1"}, {"id": "z", "text": "2"})
+    path = write(tmp_path / "p.jsonl", {"id": "b", "text": "1"})
     answers = predicted([item("a"), item("b"), item("c")], read_predictions(path, LLAMA3), path)
     assert next(answers)[0] == 1
     with pytest.raises(ValueError, match="no prediction for 2 of 3 ids, the first is a"):
         next(answers)
+
+
+def test_predictions_for_no_item_are_told_before_any_is_judged(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", *({"id": each, "text": "1"} for each in "zay"))
+    found = read_predictions(path, LLAMA3)
+    with pytest.raises(ValueError, match="2 of 3 predictions for ids that no item has, the first"):
+        next(predicted([item("a")], found, path))
+    told: list[str] = []
+    assert [index for index, _ in predicted([item("a")], found, path, True, told.append)] == [0]
+    assert told == [
+        f"{path} has 2 of 3 predictions for ids that are not scored here, the first is z"
+    ]

@@ -264,6 +264,7 @@ def test_recorded_outputs_are_scored_without_a_model(
         "simple_python_1": False,
         "simple_python_2": False,
     }
+    assert "1 of 4 predictions for ids that are not scored here" in outcome.out
     (line,) = next_commands(outcome.out)
     assert problem_of(line) == ""
     assert line.endswith("--failures-file failures.txt")
@@ -309,6 +310,20 @@ def test_missing_predictions_are_an_error_and_the_others_are_kept(
     assert "has no prediction for 3 of 4 ids, the first is rain/1" in outcome.error
     assert f"1 of 4 answers are in {out}" in outcome.error
     assert verdicts(out) == {"hello/1": True}
+
+
+def test_predictions_for_other_items_are_an_error(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    rows = [{"id": each, "text": "Hi"} for each in ("rain/1", "oslo/1", "broken/1", "hello/1")]
+    outcome = evaluate(
+        predictions=write(tmp_path / "p", {"id": "hello", "text": "Hi"}, *rows),
+        dataset_file=folder / "held_out.jsonl",
+        output_file=tmp_path / "o.json",
+    )
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert "1 of 5 predictions for ids that no item has, the first is hello" in outcome.error
+    assert not (tmp_path / "o.json").exists()
 
 
 def test_the_failures_file_steers_no_terminal(
