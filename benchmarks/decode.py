@@ -31,6 +31,7 @@ from benchmarks.sizes import SIZES
 from console.command import run
 from model.config import ModelConfig
 from model.generate import generate
+from model.packed import pack
 from model.transformer import Transformer
 
 NEW_TOKENS = 64
@@ -106,6 +107,7 @@ def compare(size: str, dtype: str, batches: list[int], repetitions: int) -> list
     works = [work for batch in batches for work in _works(model, config, batch)]
     model.to(DTYPES[dtype])
     peer.to(DTYPES[dtype])
+    pack(model)
     results = []
     for work in works:
         sides: list[Callable[[], list[list[int]]]] = [

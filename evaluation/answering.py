@@ -13,6 +13,7 @@ from model.adapter import read_adapter
 from model.config import ModelConfig
 from model.directory import load_model, resolve_directory
 from model.generate import Decoding
+from model.packed import pack
 from model.tokenizer_file import check_tokenizer
 
 
@@ -46,6 +47,7 @@ def load_speaker(source: Source) -> Speaker:
     model = load_model(source.ckpt_dir, "cuda" if on_gpu else "cpu", dtype)
     if adapter is not None:
         adapter.attach(model)
+    pack(model)
     return Speaker(model, tokenizer, format)
 
 

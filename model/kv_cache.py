@@ -4,9 +4,9 @@ Shapes: T tokens of a forward pass, N rows, C new tokens of a row, S positions a
 H heads, K key/value heads, E head_dim.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor
 from model.attention import Documents, attend
 from model.config import ModelConfig
 
-# Attended lengths are rounded up to this, so that shapes repeat and kernels find them aligned.
+# Masks are as wide as a multiple of this, so that shapes repeat and kernels find them aligned.
 SPAN = 64
 
 
@@ -115,50 +115,37 @@ class LayerCache:
         self.keys[current.rows, :, current.positions] = k
         self.values[current.rows, :, current.positions] = v
         cut = current.continued
-        if cut == len(q) == len(current.mask):
-            return self._attend_singly(q)
         outputs = []
         if cut:
-            outputs.append(self._attend_continued(q[:cut]))
+            single = cut == current.present
+            outputs.append((self._attend_singly if single else self._attend_several)(q[:cut]))
         if current.documents is not None:
             outputs.append(attend(q[cut:], k[cut:], v[cut:], current.documents))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _attend_singly(self, q: Tensor) -> Tensor:
         """Attend one token of every row, the pass that decoding repeats; q [N, H, E]."""
-        rows, _, _, span = self.current.mask.shape
         # The queries that share a key head become queries of that head: nothing is repeated.
-        output = F.scaled_dot_product_attention(
-            q.view(rows, self.keys.shape[1], -1, q.shape[2]),
-            self.keys[:rows, :, :span],
-            self.values[:rows, :, :span],
-            attn_mask=self.current.mask,
-        )
-        return output.reshape(q.shape)
+        grouped = q.view(len(q), self.keys.shape[1], -1, q.shape[2])
+        return self._attend_grouped(grouped, self.current.mask).reshape(q.shape)
 
-    def _attend_continued(self, q: Tensor) -> Tensor:
+    def _attend_several(self, q: Tensor) -> Tensor:
         """Attend the tokens of rows that held some before, all rows in one call."""
         current, heads, kv_heads = self.current, q.shape[1], self.keys.shape[1]
-        rows, _, longest, span = current.mask.shape
-        if len(q) == rows * longest:
-            padded = q.view(rows, longest, heads, -1)
-        else:
-            padded = q.new_zeros(rows, longest, *q.shape[1:])
-            padded[current.rows[: len(q)], current.slots] = q
-        # The queries that share a key head become queries of that head: nothing is repeated.
+        assert current.mask is not None, "rows with several tokens need a mask"
+        padded = q.new_zeros(current.present, current.mask.shape[2], *q.shape[1:])
+        padded[current.rows[: len(q)], current.slots] = q
         grouped = padded.unflatten(2, (kv_heads, -1)).permute(0, 2, 3, 1, 4)
-        groups = grouped.shape[2]
-        mask = current.mask if longest == 1 else current.mask.repeat(1, 1, groups, 1)
-        output = F.scaled_dot_product_attention(
-            grouped.flatten(2, 3),
-            self.keys[:rows, :, :span],
-            self.values[:rows, :, :span],
-            attn_mask=mask,
-        )
-        output = output.unflatten(2, (groups, longest)).permute(0, 3, 1, 2, 4).flatten(2, 3)
-        if len(q) == rows * longest:
-            return output.flatten(0, 1)
+        mask = current.mask.repeat(1, 1, heads // kv_heads, 1)
+        output = self._attend_grouped(grouped.flatten(2, 3), mask).view(grouped.shape)
+        output = output.permute(0, 3, 1, 2, 4).flatten(2, 3)
         return output[current.rows[: len(q)], current.slots]
+
+    def _attend_grouped(self, q: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend the queries of each key head, q [N, K, C, E], to the rows' positions so far."""
+        rows, span = self.current.present, self.current.span
+        keys, values = self.keys[:rows, :, :span], self.values[:rows, :, :span]
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
 
 
 @dataclass(frozen=True)
@@ -166,41 +153,48 @@ class _Pass:
     """Where the tokens of one forward pass belong.
 
     rows and positions [T]: where each token's key and value go. The first `continued` tokens are
-    of rows that held some before: token t is number slots[t] of its row's new ones, and
-    mask [N, 1, C, S] says what each may look at. `documents` are the rows that begin here.
+    of the `present` rows, which held some before: token t is number slots[t] of its row's new
+    ones. They attend to positions below `span`, and mask [N, 1, C, S] is added to their scores;
+    it is None where all may look at all. `documents` are the rows that begin here.
     """
 
     rows: Tensor
     positions: Tensor
+    present: int
     continued: int
     slots: Tensor
-    mask: Tensor
+    span: int
+    mask: Tensor | None
     documents: Documents | None
 
 
 def _plan_pass(starts: Sequence[int], counts: Sequence[int], present: int, like: Tensor) -> _Pass:
-    device, max_length = like.device, like.shape[3]
-    row_of = [row for row, count in enumerate(counts) for _ in range(count)]
-    slots = [slot for count in counts for slot in range(count)]
-    rows = torch.tensor(row_of, device=device)
-    slots_tensor = torch.tensor(slots, device=device)
-    starts_tensor = torch.tensor(starts, device=device)
-    continued = sum(counts[:present])
+    def whole(numbers: Iterator[int]) -> Tensor:
+        return torch.tensor(list(numbers), device=like.device, dtype=torch.int64)
+
+    ranges = [range(start, start + count) for start, count in zip(starts, counts, strict=True)]
+    span, mask = _reach(ranges[:present], like)
     new = counts[present:]
     return _Pass(
-        rows=rows,
-        positions=starts_tensor[rows] + slots_tensor,
-        continued=continued,
-        slots=slots_tensor[:continued],
-        mask=_mask(starts_tensor[:present], counts[:present], starts, max_length),
-        documents=Documents([0, *accumulate(new)], device) if new else None,
+        rows=whole(row for row, count in enumerate(counts) for _ in range(count)),
+        positions=whole(chain.from_iterable(ranges)),
+        present=present,
+        continued=sum(counts[:present]),
+        slots=whole(slot for count in counts[:present] for slot in range(count)),
+        span=span,
+        mask=mask,
+        documents=Documents([0, *accumulate(new)], like.device) if new else None,
     )
 
 
-def _mask(first: Tensor, counts: Sequence[int], starts: Sequence[int], max_length: int) -> Tensor:
-    """Return what each new token of the present rows may look at: bool [N, 1, C, S]."""
-    longest = max(counts, default=0)
-    reach = max((start + count for start, count in zip(starts, counts, strict=False)), default=0)
-    span = min(max_length, SPAN * -(-reach // SPAN))
-    last = first[:, None] + torch.arange(longest, device=first.device)
-    return (torch.arange(span, device=first.device) <= last[:, :, None])[:, None]
+def _reach(ranges: Sequence[range], like: Tensor) -> tuple[int, Tensor | None]:
+    """Return how far rows attend whose new tokens have these positions, and their mask."""
+    longest = max(map(len, ranges), default=0)
+    ends = {each.stop for each in ranges}
+    if longest <= 1 and len(ends) <= 1:
+        return max(ends, default=0), None
+    span = min(like.shape[3], SPAN * -(-max(ends) // SPAN))
+    first = torch.tensor([each.start for each in ranges], device=like.device)
+    last = first[:, None, None, None] + torch.arange(longest, device=like.device)[:, None]
+    later = torch.arange(span, device=like.device) > last
+    return span, like.new_zeros(later.shape).masked_fill_(later, float("-inf"))

@@ -12,20 +12,20 @@ from model.config import ModelConfig, RopeScaling
 
 
 def rotation(config: ModelConfig, positions: Tensor) -> Tensor:
-    """Return the unit complex numbers that rotate each pair: positions [T] to complex64 [T, E/2].
+    """Return the unit complex numbers that rotate each pair: positions [T] to [T, 1, E/2].
 
     Computed in float32 from the positions at hand, so there is no table, no maximum length,
     and no buffer that a cast to bfloat16 could spoil.
     """
     frequencies = inverse_frequencies(config, positions.device)
-    angles = torch.outer(positions.float(), frequencies)
+    angles = torch.outer(positions.float(), frequencies)[:, None]
     return torch.polar(torch.ones_like(angles), angles)
 
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate queries or keys [T, H, E] by `rotation` [T, E/2]; the dtype is kept."""
+    """Rotate queries or keys [T, H, E] by `rotation` [T, 1, E/2]; the dtype is kept."""
     pairs = torch.view_as_complex(heads.float().view(*heads.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * rotation[:, None]).flatten(-2).type_as(heads)
+    return torch.view_as_real(pairs * rotation).flatten(-2).type_as(heads)
 
 
 def inverse_frequencies(config: ModelConfig, device: torch.device) -> Tensor:

@@ -80,7 +80,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, rotation: Tensor, context: LayerContext, rows: Tensor | None = None
     ) -> Tensor:
-        """x [T, D] and rotation [T, E/2] to [T, D], or to [N, D] at `rows` [N]."""
+        """x [T, D] and rotation [T, 1, E/2] to [T, D], or to [N, D] at `rows` [N]."""
         attended = self.attention(self.attention_norm(x), rotation, context, rows)
         x = _at(rows, x) + attended
         return x + self.feed_forward(self.ffn_norm(x))

@@ -255,3 +255,18 @@ def test_rows_come_and_go_between_passes_and_each_keeps_its_own_settings() -> No
             batch.drop([rows[2]])
     alone[2] = alone[2][:3]
     assert [said[id(row)] for row in rows] == alone
+
+
+def test_only_a_model_that_is_not_trained_runs_in_inference_mode() -> None:
+    """Weights that DeepSpeed gathers in that mode could not be trained any more."""
+    model, modes = random_model(TINY), []
+    model.register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
+    generate(model, PROMPTS, stop_ids=(), max_new_tokens=1)
+    generate(model.requires_grad_(False), PROMPTS, stop_ids=(), max_new_tokens=1)
+    assert modes == [False, True]
+
+
+def test_the_first_of_equally_likely_tokens_is_taken() -> None:
+    logits = torch.zeros(2, 500, dtype=torch.bfloat16)
+    logits[0, [7, 400]] = 1.0
+    assert choose(logits, 0, 1, [0.5, 0.5]).tolist() == [7, 0]

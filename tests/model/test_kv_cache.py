@@ -111,12 +111,19 @@ def test_the_memory_is_the_formula_of_the_docstring() -> None:
 
 
 def test_attention_reads_only_as_far_as_the_longest_row_reaches() -> None:
-    cache = KVCache(TINY, batch_size=1, max_length=10 * SPAN)
-    cache.plan([SPAN - 1])
-    cache.plan([1])
-    assert cache.layer(0).current.mask.shape == (1, 1, 1, SPAN)
-    cache.plan([1])
-    assert cache.layer(0).current.mask.shape == (1, 1, 1, 2 * SPAN)
+    cache = KVCache(TINY, batch_size=2, max_length=10 * SPAN)
+    cache.plan([SPAN - 1, 5])
+    cache.plan([1, 1])
+    assert cache.layer(0).current.mask.shape == (2, 1, 1, SPAN)
+    cache.plan([1, 3])
+    assert cache.layer(0).current.mask.shape == (2, 1, 3, 2 * SPAN)
+
+
+def test_rows_of_one_length_attend_without_a_mask() -> None:
+    cache = KVCache(TINY, batch_size=2, max_length=10 * SPAN)
+    cache.plan([SPAN, SPAN])
+    cache.plan([1, 1])
+    assert (cache.layer(0).current.mask, cache.layer(0).current.span) == (None, SPAN + 1)
 
 
 def test_a_row_longer_than_the_cache_is_refused_and_nothing_changes() -> None:
