@@ -39,7 +39,11 @@ class Toolbox:
             return result_text({"error": problem})
         if call.name not in self.running:
             return None
-        return result_text(self.running[call.name].run(call.arguments))
+        result = self.running[call.name].run(call.arguments)
+        try:
+            return result_text(result)
+        except (ValueError, RecursionError) as error:
+            return result_text({"error": str(error)})
 
     def _offers(self, call: ToolCall) -> bool:
         return any(tool.name == call.name for tool in self.tools)
@@ -80,7 +84,7 @@ def _read(file: str) -> tuple[tuple[Tool, ...], tuple[SyntheticTool, ...]]:
     """Read a user's tools: schemas from JSON, functions that run from Python."""
     path = Path(file)
     if path.suffix == ".py":
-        domains = read_tools_file(path)
+        domains = read_tools_file(path, spoken_of=False)
         functions = tuple(tool for domain in domains for tool in domain.tools)
         return tuple(each.tool for each in functions), functions
     if not path.is_file():

@@ -1,6 +1,7 @@
 """A user's own tools: one Python file of functions, or one JSON file of schemas with examples."""
 
 import importlib.util
+import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -27,19 +28,20 @@ DOMAIN = "custom"
 _VAGUE = ("automatic", "standard", "the usual one", "something else", "the best one", "any")
 
 
-def read_tools_file(path: Path | str) -> tuple[Domain, ...]:
+def read_tools_file(path: Path | str, spoken_of: bool = True) -> tuple[Domain, ...]:
     """Read a user's tools: the domain `custom`, or a Python file's own DOMAINS; it is executed.
 
-    ValueError names the file, the tool and what it lacks.
+    Where they are not `spoken_of` in generated data, functions need no example values and none is
+    called. ValueError names the file, the tool and what it lacks.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"--tools-file {path} does not exist; name a .py or .json file")
-    readers = {".py": _read_python, ".json": lambda path: [Domain(DOMAIN, _read_json(path))]}
-    if path.suffix not in readers:
+    if path.suffix not in (".py", ".json"):
         raise ValueError(f"--tools-file {path} ends in {path.suffix!r}, wanted .py or .json")
     try:
-        domains = tuple(map(_complete, readers[path.suffix](path)))
+        read = _read_python(path, spoken_of) if path.suffix == ".py" else _read_json(path)
+        domains = tuple(map(_complete, read) if spoken_of else read)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from error
     if not any(domain.tools for domain in domains):
@@ -53,7 +55,7 @@ def _complete(domain: Domain) -> Domain:
     return replace(domain, tools=tools, chains=domain.chains or tuple(_chains(tools)))
 
 
-def _read_python(path: Path) -> list[Domain]:
+def _read_python(path: Path, spoken_of: bool) -> list[Domain]:
     """Take DOMAINS, or TOOLS, or every public function defined in the file."""
     spec = importlib.util.spec_from_file_location(f"tools_of_user_{path.stem}", path)
     if spec is None or spec.loader is None:
@@ -75,11 +77,19 @@ def _read_python(path: Path) -> list[Domain]:
         and getattr(each, "__module__", "") == module.__name__
     ]
     examples, wrong = names.get("EXAMPLES", {}), names.get("WRONG", {})
-    tools = tuple(
-        each if isinstance(each, SyntheticTool) else _of_function(each, examples, wrong)
-        for each in found
-    )
-    return [Domain(DOMAIN, tools)]
+
+    def tool(each: Any) -> SyntheticTool:
+        if isinstance(each, SyntheticTool):
+            return each
+        return _of_function(each, examples, wrong) if spoken_of else _run_only(each)
+
+    return [Domain(DOMAIN, tuple(map(tool, found)))]
+
+
+def _run_only(function: Callable[..., Any]) -> SyntheticTool:
+    """Return a tool of which no arguments are ever drawn."""
+    names = inspect.signature(function).parameters
+    return declare(function, (), (), kinds={name: Kind(name, lambda _: None) for name in names})
 
 
 def _of_function(
@@ -113,12 +123,12 @@ def _listing(parameter: Parameter) -> Parameter:
     return replace(parameter, kind=several(parameter.kind, parameter.kind.noun, 1, 2))
 
 
-def _read_json(path: Path) -> tuple[SyntheticTool, ...]:
+def _read_json(path: Path) -> list[Domain]:
     content = json.loads(path.read_text(encoding="utf-8"))
     records = content.get("tools") if isinstance(content, dict) else content
     if not isinstance(records, list):
         raise ValueError('wanted a list of tools, or an object with "tools"')
-    return tuple(_of_record(record) for record in records)
+    return [Domain(DOMAIN, tuple(map(_of_record, records)))]
 
 
 def _of_record(record: Any) -> SyntheticTool:

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -83,6 +84,11 @@ class SyntheticTool:
         # A user's own function may raise anything; for a model that is an error like another.
         except Exception as error:
             return {"error": str(error) or type(error).__name__}
+        except SystemExit as error:
+            # So ends what is told to terminate (console/command.py), whatever runs at the time.
+            if error.code == 128 + signal.SIGTERM:
+                raise
+            return {"error": f"{self.name} called exit({error.code!r})"}
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter of this name."""

@@ -1,6 +1,7 @@
 """The tools of a chat: built-in ones by name, a user's own from a file, and what calls give."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,28 @@ from serving.toolbox import DEFAULT_TOOLS, open_toolbox
 
 DOOR = Tool("door", "", {"type": "object", "properties": {"open": {"type": "boolean"}}})
 PYTHON = '''
-EXAMPLES = {"name": ["Ada", "Alan"]}
+import os
+import signal
+import sys
 
 
 def greet(name: str) -> str:
     """Greet somebody."""
+    if name == "nobody":
+        sys.exit("who?")
+    if name == "signal":
+        os.kill(os.getpid(), signal.SIGTERM)
+    if name == "everybody":
+        return {"Ada", "Eve"}
+    if name == "infinity":
+        return float("inf")
     return f"Hello {name}"
+
+
+def leave_a_trace() -> dict:
+    """Write a file."""
+    open(__file__ + ".trace", "w").close()
+    return {"name": "Eve"}
 '''
 
 
@@ -56,6 +73,41 @@ def test_functions_of_a_python_file_run(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(PYTHON)
     toolbox = open_toolbox(file=str(tmp_path / "own.py"))
     assert toolbox.result(ToolCall("greet", {"name": "Eve"})) == '"Hello Eve"'
+    # Not to link tools by their results, as generated data does.
+    assert [each.name for each in tmp_path.glob("*.trace")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nobody", "greet called exit('who?')"),
+        ("everybody", "a tool's result cannot be written as JSON: Object of type set"),
+        ("infinity", "Out of range float values"),
+    ],
+)
+def test_a_tool_that_fails_in_any_way_gives_an_error(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    (tmp_path / "own.py").write_text(PYTHON)
+    told = open_toolbox(file=str(tmp_path / "own.py")).result(ToolCall("greet", {"name": name}))
+    result = json.loads(told or "")
+    assert list(result) == ["error"] and result["error"].startswith(problem)
+
+
+def test_a_signal_to_terminate_ends_a_chat_while_a_tool_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").write_text(PYTHON)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def chat() -> None:
+        toolbox = open_toolbox(file=str(tmp_path / "own.py"))
+        toolbox.result(ToolCall("greet", {"name": "signal"}))
+
+    try:
+        assert run_command(chat, [], monkeypatch, capsys).code == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(
