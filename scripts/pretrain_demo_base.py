@@ -1,6 +1,6 @@
 """Train the demo's base from scratch on generated text: a tiny Llama that copies and fills forms.
 
-    python scripts/pretrain_demo_base.py --work-dir ./runs/base --steps 4000
+    python scripts/pretrain_demo_base.py --work-dir ./runs/base
 
 Interrupt it when you like: the same command goes on where it was saved last. As it trains it
 prints probes, the share of exact answers about words that the training text never has.
@@ -34,13 +34,13 @@ STATE_FILE = "state.safetensors"
 
 def main(
     work_dir: str,
-    steps: int = 4000,
-    decay: int = 600,
-    step_tokens: int = 6000,
-    early_steps: int = 800,
+    steps: int = 14_000,
+    decay: int = 11_000,
+    step_tokens: int = 3600,
+    early_steps: int = 3000,
     ranks: int = 2816,
-    learning_rate: float = 0.0025,
-    embedding_rate: float = 0.003,
+    learning_rate: float = 0.004,
+    embedding_rate: float = 0.002,
     probe_every: int = 100,
     probe_items: int = 100,
     seed: int = 0,
