@@ -6,7 +6,8 @@ Two kinds of work. `equal`: prompts of one length, nothing stops. `mixed`, at ba
 60 to 500 tokens and replies that end at a stop token, as in an evaluation. Both sides
 must produce the same tokens in float32, or there is no result; in bfloat16 near ties may fall
 differently, and the share of equal tokens is printed. They are timed in turn by the process's CPU
-time, and the best run of each counts.
+time, and the best run of each counts. Ours is packed first (model/packed.py), as what loads a
+model to answer with does.
 """
 
 import json

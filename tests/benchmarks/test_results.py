@@ -22,6 +22,19 @@ def test_the_document_quotes_every_comparison_as_it_was_measured(file: Path) -> 
         assert figure in line, f"{figure} is not in: {line}"
 
 
+def test_decoding_is_half_again_as_fast_in_every_row_and_the_document_says_so() -> None:
+    record = json.loads((ROOT / "benchmarks/results/decode_2026-11-21.json").read_text())
+    text = DOCUMENT.read_text()
+    assert len(record["results"]) == 12
+    for found in record["results"]:
+        assert found["ratio"] >= 1.5
+        cells = [found["size"], found["dtype"], str(found["batch"]), found["work"]]
+        cells += [
+            f"{found['tokens'] / min(found[f'{side}_seconds']):,.0f}" for side in ("ours", "peer")
+        ]
+        assert f"| {' | '.join(cells)} | **{found['ratio']:.2f}x** |" in text
+
+
 def test_at_mid_size_it_is_twice_as_fast_in_half_the_memory() -> None:
     (file,) = [file for file in RESULTS if file.stem.endswith("-cpu-mid")]
     (found,) = json.loads(file.read_text())["comparisons"]
