@@ -140,9 +140,15 @@ def _inner(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return _schema({"type": value} if is_type(value) else {"description": value})
-    if value and _are_stray_properties(value) and not value.keys() & KEYWORDS.keys():
+    if _is_nothing_but_properties(value or {}):
         return _schema(wrap_flat(value))
-    return _schema(value or {})
+    schema = _schema(value or {})
+    # What was left of them when keywords without a value are gone.
+    return _schema(wrap_flat(schema)) if _is_nothing_but_properties(schema) else schema
+
+
+def _is_nothing_but_properties(value: Mapping[str, Any]) -> bool:
+    return bool(value) and _are_stray_properties(value) and not value.keys() & KEYWORDS.keys()
 
 
 def _adopted(result: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What several tests need: the folder of real data and a tiny model."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ from model.transformer import Transformer
 # Models this small lose more to the threads' meeting than they win; commands inherit the setting.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+
+# Every run tries the same random examples; others with: pytest --hypothesis-profile=default
+with suppress(ImportError):
+    from hypothesis import settings
+
+    settings.register_profile("same", derandomize=True)
+    settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

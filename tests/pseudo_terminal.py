@@ -13,10 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CTRL_C, CTRL_D = "\x03", "\x04"
-# Makes the terminal the one whose Ctrl-C reaches the process, then becomes the command.
+# Makes the terminal the one whose Ctrl-C reaches the process, which heeds it even when the tests
+# run in the background and ignore it, then becomes the command.
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\r")
 _SECONDS = 30.0

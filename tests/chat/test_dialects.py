@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chat.dialects import normalise_parameters
@@ -176,6 +176,7 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=600, deadline=None)
 @given(st.dictionaries(KEYS, ANYTHING, max_size=5))
+@example({"title": {"title": None, "optional": {"description": None}}})
 def test_whatever_is_accepted_becomes_a_valid_schema_that_stays_as_it_is(
     parameters: dict[str, Any],
 ) -> None:
