@@ -72,7 +72,7 @@ def _cores() -> int:
 def _follow_parent() -> None:
     """Prepare a worker: Ctrl-C is answered by the parent alone, and workers end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Rows hold no cycles; looking for some after every few of them takes a twentieth of the time.
+    # Rows hold no cycles; looking for some after every few of them takes some percent of the time.
     gc.freeze()
     gc.set_threshold(100_000)
     parent = parent_process()
