@@ -13,7 +13,7 @@ from model.adapter import read_adapter
 from model.config import ModelConfig
 from model.directory import load_model, resolve_directory
 from model.generate import Decoding
-from model.packed import pack
+from model.packed import native_dtype, pack
 from model.tokenizer_file import check_tokenizer
 
 
@@ -28,8 +28,9 @@ class Source:
 
 
 def load_speaker(source: Source) -> Speaker:
-    """Load a model on the GPU in bfloat16 where there is one, else as it is stored on the CPU.
+    """Load a model on the GPU in bfloat16 where there is one, else on the CPU.
 
+    There it computes in the dtype it is stored in, or in float32 where the processor cannot.
     Tokenizer, chat format and adapter are checked before the weights are read; ValueError says
     what does not belong to the model.
     """
@@ -45,6 +46,8 @@ def load_speaker(source: Source) -> Speaker:
     on_gpu = torch.cuda.is_available()
     dtype = torch.bfloat16 if on_gpu else None
     model = load_model(source.ckpt_dir, "cuda" if on_gpu else "cpu", dtype)
+    if not on_gpu:
+        model = model.to(native_dtype(model.tok_embeddings.weight.dtype))
     if adapter is not None:
         adapter.attach(model)
     pack(model)

@@ -46,11 +46,14 @@ def pack(model: Transformer) -> None:
 
     It can generate then, and adapters can be attached and detached, but it cannot be saved. It
     needs no more memory than before, except where embedding and output are tied: the embedding is
-    kept beside the packed output. On a GPU, or where oneDNN does not serve, it is only frozen.
+    kept beside the packed output. On a GPU, without oneDNN, and in a dtype that is not the
+    processor's (`native_dtype`) it is only frozen.
     """
     model.requires_grad_(False)
     weight = model.tok_embeddings.weight
-    if weight.device.type != "cpu" or not _served(weight.dtype):
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return
+    if weight.dtype != native_dtype(weight.dtype):
         return
     linears = [name for name, each in model.named_modules() if isinstance(each, nn.Linear)]
     for name in linears:
@@ -59,9 +62,12 @@ def pack(model: Transformer) -> None:
         setattr(model.get_submodule(owner), child, packed)
 
 
-def _served(dtype: torch.dtype) -> bool:
-    """Whether oneDNN is there and computes in `dtype` on this processor."""
-    if not torch.backends.mkldnn.is_available():
-        return False
-    half: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return dtype == torch.float32 or (dtype == torch.bfloat16 and half)
+def native_dtype(stored: torch.dtype) -> torch.dtype:
+    """Return the dtype in which this processor computes weights that are `stored` in another.
+
+    A processor without instructions for bfloat16 (AVX2 alone, say) takes fifty times as long for
+    a product in it as for one in float32, and half of float16.
+    """
+    onednn = torch.backends.mkldnn.is_available()
+    half = onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return stored if stored == torch.bfloat16 and half else torch.float32

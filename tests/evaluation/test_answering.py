@@ -19,6 +19,7 @@ from evaluation.replies import Speaker
 from model.attention import Documents
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, load_model
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
+from model.packed import native_dtype
 from scripts import convert_lora_weights, evaluate
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -97,3 +98,15 @@ def test_a_base_scores_the_same_with_its_adapter_unmerged_and_merged(
         asked = replace(conversation, messages=conversation.messages[:1])
         one, other = (logits(speaker, asked) for speaker in two)
         assert (one - other).abs().mean() <= allowed
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_on_the_cpu_a_model_answers_in_a_dtype_that_the_processor_computes(
+    dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    write_speaking_model(tmp_path / "base", conversations(WANTED))
+    file = tmp_path / "base" / WEIGHTS_FILE
+    save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
+    model = load_speaker(Source(str(tmp_path / "base"))).model
+    assert model.tok_embeddings.weight.dtype == native_dtype(dtype)

@@ -12,7 +12,7 @@ from model.adapter import detach_adapter
 from model.attention import Documents
 from model.generate import generate
 from model.lora import LoraConfig, adapter_state, add_lora, load_adapter
-from model.packed import WORTH_BEGINNING, PackedLinear, pack
+from model.packed import WORTH_BEGINNING, PackedLinear, native_dtype, pack
 from model.transformer import Transformer
 
 # Its output is large enough to be packed in float32, its other weights are not.
@@ -21,6 +21,16 @@ PROMPTS = [[1, 5, 9] * length for length in (1, 60, 200)]
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="needs a PyTorch with oneDNN"
+)
+
+
+BFLOAT16 = pytest.param(
+    torch.bfloat16,
+    id="bfloat16",
+    marks=pytest.mark.skipif(
+        native_dtype(torch.bfloat16) != torch.bfloat16,
+        reason="needs a processor with instructions for bfloat16",
+    ),
 )
 
 
@@ -53,15 +63,16 @@ def test_float32_logits_and_replies_are_the_same(tied: bool) -> None:
     assert generate(faster, PROMPTS, stop_ids=(), max_new_tokens=20) == wanted
 
 
-def test_bfloat16_logits_are_the_same_bit_for_bit() -> None:
-    model = random_model(TINY).bfloat16()
+@pytest.mark.parametrize("dtype", [BFLOAT16])
+def test_bfloat16_logits_are_the_same_bit_for_bit(dtype: torch.dtype) -> None:
+    model = random_model(TINY).to(dtype)
     faster = packed(model)
     assert faster.layers[0].attention.wk.weight.layout != torch.strided
     for count in (1, 300):
         assert torch.equal(logits(faster, count), logits(model, count))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, BFLOAT16])
 def test_weights_lie_in_memory_once_and_a_tied_one_twice(dtype: torch.dtype) -> None:
     model = random_model(LARGER).to(dtype)
     assert nbytes(packed(model)) == nbytes(model)
@@ -95,3 +106,8 @@ def test_a_dtype_that_is_not_served_is_left_as_it_is_but_frozen() -> None:
     pack(model)
     assert not any(isinstance(each, PackedLinear) for each in model.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_float32_is_native_everywhere_and_float16_on_no_processor() -> None:
+    assert native_dtype(torch.float32) == native_dtype(torch.float16) == torch.float32
+    assert native_dtype(torch.bfloat16) in (torch.bfloat16, torch.float32)
