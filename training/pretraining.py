@@ -1,7 +1,7 @@
-"""Training from scratch on an endless stream: bfloat16 products, float32 masters, Muon and AdamW.
+"""Training from scratch on an endless stream: float32 masters, Muon and AdamW.
 
-Smaller than `training/loop.py` in what it can do: one device, one micro-batch a step, no
-validation set, since no text of the stream ever comes twice.
+Smaller than `training/loop.py` in what it can do: processors only, one micro-batch a step for each
+process, no validation set, since no text of the stream ever comes twice.
 """
 
 import math
@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, distributed
 
 from data.batches import Batch
 from model.attention import Documents
 from model.transformer import Transformer
 from storage.atomic import new_file
 from training.loss import summed_cross_entropy
+from training.muon import Muon
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Trainer:
         others = {n: m for n, m in self.masters.items() if n not in blocks}
         self.names = (tuple(blocks), tuple(others))
         self.optimizers: tuple[Any, ...] = (
-            torch.optim.Muon(blocks.values(), lr=0.0, weight_decay=0.0, momentum=0.95),
+            Muon(blocks.values(), dtype),
             torch.optim.AdamW(others.values(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.0),
         )
 
@@ -88,18 +89,26 @@ class Trainer:
                 f"step {self.progress.step + 1}: loss {value}; resume with lower learning rates"
             )
         self._update()
+        counts = torch.tensor([len(batch.tokens), len(batch.targets)], dtype=torch.float64)
+        spent = torch.tensor([time.process_time() - start, value], dtype=torch.float64)
+        tokens, trained, seconds, losses = summed(torch.cat([counts, spent])).tolist()
         self.progress.step += 1
-        self.progress.tokens += len(batch.tokens)
-        self.progress.trained += len(batch.targets)
-        self.progress.cpu_seconds += time.process_time() - start
-        return value
+        self.progress.tokens += int(tokens)
+        self.progress.trained += int(trained)
+        self.progress.cpu_seconds += seconds
+        return losses / processes()
 
     @torch.no_grad()
     def _update(self) -> None:
-        for name, parameter in self.parameters.items():
+        gradients = []
+        for parameter in self.parameters.values():
             assert parameter.grad is not None
-            self.masters[name].grad = parameter.grad.float()
+            gradients.append(parameter.grad.float().flatten())
             parameter.grad = None
+        mean = summed(torch.cat(gradients)) / processes()
+        parts = mean.split([len(each) for each in gradients])
+        for master, part in zip(self.masters.values(), parts, strict=True):
+            master.grad = part.view_as(master)
         share = self.rates.share(self.progress.step)
         peaks = (self.rates.matrices, self.rates.others)
         for optimizer, names, peak in zip(self.optimizers, self.names, peaks, strict=True):
@@ -151,6 +160,18 @@ class Trainer:
     def weights(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """Return the masters in another dtype, for a file."""
         return {name: master.to(dtype) for name, master in self.masters.items()}
+
+
+def processes() -> int:
+    """Return how many processes train one model, each on its own batches."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def summed(values: Tensor) -> Tensor:
+    """Return the sum of every process's values; it takes the place of `values`."""
+    if processes() > 1:
+        distributed.all_reduce(values)
+    return values
 
 
 def read_progress(file: Path) -> Progress:

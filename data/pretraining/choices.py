@@ -94,15 +94,15 @@ def draw_aims(words: Words, count: int) -> list[Aim]:
 
 
 def name_for(words: Words, verb: str, thing: str) -> str:
-    """Return a name made of the words of a purpose, or one that has nothing to do with them."""
+    """Return a name made of the words of a purpose; seldom one that has nothing to do with them."""
     dice = words.dice
-    if dice.chance(0.55):
-        return f"{verb}_{thing.replace(' ', '_')}"
     others: tuple[Callable[[], str], ...] = (
         lambda: f"{thing.split()[-1]}_{verb}",
+        lambda: f"{verb}_{thing.split()[-1]}",
+        lambda: f"{verb}_{words.noun()}",
+        lambda: f"{words.verb()}_{thing.split()[-1]}",
         words.identifier,
-        words.identifier,
-        lambda: words.unknown().replace(" ", "_"),
-        words.invented,
     )
+    if dice.chance(0.85):
+        return f"{verb}_{thing.replace(' ', '_')}"
     return dice.choice(others)()

@@ -8,9 +8,6 @@ from data.pretraining.names import Words
 from data.synthesis.dice import Dice
 from data.synthesis.pools import listed
 
-_MONTHS = listed(
-    "January February March April May June July August September October November December"
-)
 _DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 
 
@@ -54,18 +51,18 @@ class Draft:
 
 def draft_field(words: Words) -> Draft:
     """Draw one field, most often named by a noun of the lexicon."""
-    kinds = (_text, _text, _text, _place, _person, _integer, _integer, _amount, _choice, _choice)
-    return words.dice.choice((*kinds, _switch, _date, _time, _day, _code, _several, _unit))(words)
+    kinds = (_text, _text, _text, _text, _place, _place, _person, _person, _integer, _integer)
+    more = (_integer, _amount, _amount, _choice, _choice, _choice, _code, _code, _time, _time, _day)
+    return words.dice.choice((*kinds, *more, _switch, _date, _several, _unit))(words)
 
 
 def _named(words: Words, nouns: tuple[str, ...] = ()) -> tuple[str, str]:
     """Return a field's name and the words it stands for."""
     dice = words.dice
     noun = dice.choice(nouns) if nouns and dice.chance(0.6) else words.noun()
-    if dice.chance(0.35):
+    if dice.chance(0.2):
         noun = f"{words.adjective()} {noun}"
-    joint = dice.choice(("_", "_", "_", "-"))
-    return noun.replace(" ", joint), noun
+    return noun.replace(" ", "_"), noun
 
 
 def _about(words: Words, spoken: str, extra: str = "") -> str:
@@ -153,17 +150,14 @@ def _choice(words: Words) -> Draft:
     name, spoken = _named(words, ("type", "category", "mode", "size", "style", "level", "status"))
     options: list[str] = []
     while len(options) < words.dice.choice((2, 3, 4)):
-        option = words.dice.choice((words.adjective, words.noun, words.thing))()
+        option = words.dice.choice((words.adjective, words.noun))()
         if option not in options:
             options.append(option)
-    values = tuple(option.replace(" ", "_") for option in options)
-
-    def draw() -> tuple[Any, str]:
-        place = words.dice.below(len(options))
-        return values[place], options[place]
-
+    values = tuple(options)
     cues = (f"as {{}} {spoken}", "in {}", f"of the {spoken} {{}}", "by {}", *_cues(spoken))
-    return Draft(Field(name, _about(words, spoken), "string", values), draw, cues)
+    more = ("of {} " + spoken, f"of {spoken} {{}}", f"with {{}} {spoken}", "with {}")
+    field = Field(name, _about(words, spoken), "string", values)
+    return Draft(field, lambda: _same(words.dice.choice(values)), (*cues, *more))
 
 
 def _switch(words: Words) -> Draft:
@@ -184,10 +178,7 @@ def _date(words: Words) -> Draft:
     def draw() -> tuple[Any, str]:
         dice = words.dice
         year, month, day = dice.between(2020, 2029), dice.between(1, 12), dice.between(1, 28)
-        month_name = _MONTHS[month - 1]
-        iso = f"{year}-{month:02}-{day:02}"
-        ways = (f"{month_name} {day}, {year}", f"{day} {month_name} {year}", iso)
-        return iso, dice.choice((*ways, f"{month_name[:3]} {day}, {year}"))
+        return _same(f"{year}-{month:02}-{day:02}")
 
     about = words.dice.choice(("Day", "Date", "The day", f"Day of the {words.noun()}"))
     cues = ("on {}", "for {}", f"the {name.replace('_', ' ')} is {{}}", "dated {}")
@@ -198,23 +189,17 @@ def _time(words: Words) -> Draft:
     def draw() -> tuple[Any, str]:
         dice = words.dice
         hour, minute = dice.between(0, 23), dice.choice((0, 15, 30, 45, dice.between(1, 59)))
-        clock = f"{hour:02}:{minute:02}"
-        half = f"{(hour + 11) % 12 + 1}{f':{minute:02}' if minute else ''}"
-        return clock, dice.choice((clock, f"{half} {'am' if hour < 12 else 'pm'}"))
+        return _same(f"{hour:02}:{minute:02}")
 
     name = words.dice.choice(("time", "start_time", "hour", "alarm_time"))
     return Draft(Field(name, "Time of day, HH:MM.", "string"), draw, ("at {}", "for {}"))
 
 
 def _day(words: Words) -> Draft:
-    days = tuple(day.lower() for day in _DAYS)
-    field = Field("weekday", "Day of the week.", "string", days)
-    return Draft(field, lambda: _day_value(words.dice), ("on {}", "for {}"))
-
-
-def _day_value(dice: Dice) -> tuple[Any, str]:
-    day = dice.choice(_DAYS)
-    return day.lower(), day
+    name = words.dice.choice(("weekday", "day"))
+    days = words.dice.shuffled(_DAYS)[: words.dice.between(3, 7)]
+    field = Field(name, "Day of the week.", "string", tuple(days))
+    return Draft(field, lambda: _same(words.dice.choice(days)), ("on {}", "for {}"))
 
 
 def _code(words: Words) -> Draft:

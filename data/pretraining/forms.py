@@ -8,29 +8,29 @@ from data.pretraining.choices import Aim, draw_aims
 from data.pretraining.fields import Draft, Field, Filled, draft_field
 from data.pretraining.names import Words
 from data.pretraining.phrases import sentence, wish
-from data.pretraining.styles import ANSWERS, DECLARATIONS, Entry, Form
+from data.pretraining.styles import ANSWERS, COMMON, DECLARATIONS, OFTEN, Entry, Form
 
 NONE_FITS = "None of these forms fits."
 
 
 def form_conversation(words: Words) -> Conversation:
-    """Return a conversation about a few forms, of two to four requests."""
+    """Return a conversation about a few forms, of two to five requests."""
     dice = words.dice
     forms = _forms(words, dice.choice((2, 2, 2, 3, 3, 4)), (0, 0, 1, 1, 1, 2, 2, 3))
-    answers = dice.choice(tuple(ANSWERS))
+    answers = dice.choice(OFTEN)
     messages = [_announced(words, forms, answers)]
-    for _ in range(dice.between(2, 6)):
+    for _ in range(dice.between(2, 5)):
         messages += _request(words, forms, answers)
     return Conversation(tuple(messages))
 
 
 def filling_conversation(words: Words) -> Conversation:
-    """Return many requests for one form, so that all is about which value goes where."""
+    """Return a few requests for one form, so that all is about which value goes where."""
     dice = words.dice
-    forms = [_form(words, aim, dice.choice((1, 2, 3, 3, 4, 4, 5))) for aim in draw_aims(words, 1)]
-    answers = dice.choice(tuple(ANSWERS))
+    forms = [_form(words, aim, dice.choice((1, 1, 2, 2, 3, 3, 4))) for aim in draw_aims(words, 1)]
+    answers = dice.choice(OFTEN)
     messages = [_announced(words, forms, answers)]
-    for _ in range(dice.between(2, 6)):
+    for _ in range(dice.between(1, 3)):
         entry = _fill(words, forms[0])
         said = sentence(words, _wish(words, entry))
         messages += [Message("user", said), Message("assistant", ANSWERS[answers](entry))]
@@ -46,7 +46,7 @@ def plain_request(words: Words, count: int | None = None) -> Conversation:
     """Return one request that exactly one of two to four (or `count`) declared forms answers."""
     dice = words.dice
     forms = _forms(words, count or dice.between(2, 4))
-    answers = dice.choice(tuple(ANSWERS))
+    answers = dice.choice(OFTEN)
     entry = _fill(words, dice.choice(forms))
     return Conversation(
         (
@@ -58,7 +58,7 @@ def plain_request(words: Words, count: int | None = None) -> Conversation:
 
 
 def _announced(words: Words, forms: Sequence[Form], answers: str) -> Message:
-    shown = DECLARATIONS[words.dice.choice(tuple(DECLARATIONS))](forms)
+    shown = DECLARATIONS[words.dice.choice(COMMON)](forms)
     return Message("system", f"{words.dice.choice(_TASKS)} Answer as {answers}.\n\n{shown}")
 
 

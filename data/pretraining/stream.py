@@ -30,16 +30,16 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
     "form": forms.form_conversation,
 }
 # The share of conversations of each task, at the beginning and later.
-EARLY = {"copy": 0.2, "recall": 0.25, "lookup": 0.1, "memory": 0.02, "json": 0.05, "choice": 0.38}
+EARLY = {"copy": 0.15, "recall": 0.2, "lookup": 0.05, "json": 0.1, "choice": 0.3, "filling": 0.2}
 LATE = {
-    "copy": 0.03,
-    "recall": 0.05,
-    "lookup": 0.03,
+    "copy": 0.02,
+    "recall": 0.04,
+    "lookup": 0.04,
     "memory": 0.02,
-    "json": 0.04,
-    "choice": 0.33,
-    "filling": 0.2,
-    "form": 0.3,
+    "json": 0.03,
+    "choice": 0.15,
+    "filling": 0.3,
+    "form": 0.4,
 }
 
 # The share of words that are invented, so that no word is gone on with by heart.
@@ -58,13 +58,15 @@ PROBES: dict[str, Callable[[Words], Conversation]] = {
 class Stream:
     """Conversations of generated text as tokens; the mix moves from EARLY to LATE.
 
-    It is LATE from step `early_steps` on; a step holds up to `step_tokens` tokens.
+    It is LATE from step `early_steps` on; a step holds up to `step_tokens` tokens for each of
+    the `processes` that train together.
     """
 
     tokenizer: Tokenizer
     seed: int
     step_tokens: int
     early_steps: int
+    processes: int = 1
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
@@ -74,13 +76,13 @@ class Stream:
         texts = (self.tokenizer.decode([token]) for token in ordinary)
         return tuple(text for text in texts if re.fullmatch(r"[a-zA-Z]{2,}", text))
 
-    def step(self, number: int) -> Batch:
-        """Return the batch of step `number`: conversations up to `step_tokens` tokens."""
+    def step(self, number: int, process: int = 0) -> Batch:
+        """Return a process's batch of step `number`: conversations up to `step_tokens` tokens."""
         packed, total = Packed(), 0
-        for index in count():
+        for index in count(process, self.processes):
             tokens, trained = self.tokens(self.conversation(number, index))
             total += len(tokens)
-            if total > self.step_tokens and index:
+            if total > self.step_tokens and len(packed):
                 break
             packed.add(tokens, trained)
         return packed.batch()

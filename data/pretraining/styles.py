@@ -83,6 +83,8 @@ def _list_of(form: Form) -> str:
 
 
 DECLARATIONS = {"schema": _schema, "interface": _interface, "list": _list}
+# A small model masters few ways sooner than many.
+COMMON = ("interface",) * 8 + ("schema", "list")
 
 
 def _as_lines(entry: Entry) -> str:
@@ -104,6 +106,7 @@ def _as_steps(entry: Entry) -> str:
 
 
 ANSWERS = {"lines": _as_lines, "an object": _as_object, "a signature": _as_steps}
+OFTEN = ("an object",) * 8 + ("lines", "a signature")
 
 
 def _in_order(entry: Entry) -> list[Filled]:

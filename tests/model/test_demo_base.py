@@ -13,7 +13,7 @@ VOCABULARY = Path("demo/base/tokenizer.model")
 
 def written(directory: Path) -> Path:
     """The base with the bundled vocabulary, untrained, in bfloat16."""
-    model = Transformer(base_config(2048 + 256))
+    model = Transformer(base_config(2816 + 256))
     initialise(model, 0)
     weights = {name: p.detach().bfloat16() for name, p in model.named_parameters()}
     write_base(directory / "base", weights, VOCABULARY)
@@ -22,7 +22,7 @@ def written(directory: Path) -> Path:
 
 def test_what_was_written_is_loaded(tmp_path):
     base = written(tmp_path)
-    assert ModelConfig.read(base) == base_config(2304)
+    assert ModelConfig.read(base) == base_config(2816 + 256)
     assert load_model(base).tok_embeddings.weight.dtype == torch.bfloat16
     assert "output.weight" not in open_weights(base)
 

@@ -1,19 +1,31 @@
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from chat.tokenizer import load_tokenizer
+from data.pretraining.stream import Stream
+from model.attention import Documents
+from model.demo_base import base_config
 from model.directory import load_model, open_weights
+from model.induction import initialise
+from model.packed import native_dtype
+from model.transformer import Transformer
 from scripts.pretrain_demo_base import main
+from training.loss import summed_cross_entropy
+
+VOCABULARY = Path("demo/base/tokenizer.model")
 
 
 def pretrain(work: Path, steps: int) -> None:
     """Take `steps` tiny steps in all, with the bundled vocabulary instead of a new one."""
     work.mkdir(exist_ok=True)
-    shutil.copyfile("demo/base/tokenizer.model", work / "tokenizer.model")
-    main(str(work), steps, decay=0, step_tokens=200, probe_every=1, probe_items=1)
+    shutil.copyfile(VOCABULARY, work / "tokenizer.model")
+    main(str(work), 1, steps, decay=0, step_tokens=200, probe_every=1, probe_items=1)
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +57,49 @@ def test_probes_are_printed_as_it_trains(work, capsys):
     assert "step 3: 0.00M tokens" in printed
     assert "copy 0.00, lookup 0.00, choice 0.00, filling 0.00, form 0.00" in printed
     assert "python chat_completion.py --ckpt_dir" in printed
+
+
+def test_processes_train_one_model_on_the_mean_of_their_gradients(tmp_path):
+    shutil.copyfile(VOCABULARY, tmp_path / "tokenizer.model")
+    main(str(tmp_path), 2, steps=1, decay=0, step_tokens=200, probe_items=1)
+    state = load_file(tmp_path / "state.safetensors")
+
+    tokenizer = load_tokenizer(tmp_path / "tokenizer.model")
+    stream = Stream(tokenizer, 0, 200, 800, processes=2)
+    model = Transformer(base_config(tokenizer.vocab_size))
+    ordinary = tokenizer.vocab_size - len(tokenizer.special_tokens)
+    initialise(model, 0, [tokenizer.decode([token]) for token in range(ordinary)])
+    for process in range(2):
+        batch = stream.step(0, process)
+        head = partial(summed_cross_entropy, targets=batch.targets)
+        loss = model(
+            batch.tokens, batch.positions, Documents(batch.offsets), batch.rows, head
+        ) / len(batch.targets)
+        (loss / 2).backward()
+    for name in ("layers.0.attention.wq.weight", "layers.5.feed_forward.w2.weight"):
+        gradient = model.get_parameter(name).grad
+        assert gradient.norm() > 0
+        found = state[f"momentum_buffer/{name}"]
+        # clipped to norm 1 as a whole, so only the direction is this one's
+        found, gradient = found / found.norm(), gradient / gradient.norm()
+        # in the dtype of the run
+        exact = native_dtype(torch.bfloat16) == torch.float32
+        assert (found - gradient).norm() < (1e-4 if exact else 0.1)
+
+
+def test_a_run_can_start_from_a_model_instead_of_the_circuit(work, tmp_path):
+    start = work / "model"
+    main(
+        str(tmp_path / "on"),
+        steps=1,
+        decay=0,
+        step_tokens=200,
+        probe_items=1,
+        start_from=str(start),
+    )
+    before, after = (open_weights(each) for each in (start, tmp_path / "on/model"))
+    assert (tmp_path / "on/tokenizer.model").read_bytes() == VOCABULARY.read_bytes()
+    for name, weight in before.items():
+        moved = (after[name].float() - weight.float()).abs().max()
+        assert moved < 0.02, name
+        assert moved > 0 or weight.ndim == 1, name

@@ -43,10 +43,10 @@ def test_no_two_aims_have_the_same_name_or_the_same_words():
         assert len({name for *_, name in aims}) == len({aim[:2] for aim in aims}) == 6
 
 
-def test_names_are_made_of_the_purpose_or_have_nothing_to_do_with_it():
+def test_most_names_are_made_of_the_purpose():
     told = 0
     for index in range(200):
         verb, thing, about, name = draw_aims(Words(Dice("names", index), SEEN), 1)[0]
         assert verb in about.lower() and thing in about
         told += name == f"{verb}_{thing.replace(' ', '_')}"
-    assert 80 < told < 150
+    assert 150 < told < 195

@@ -59,7 +59,7 @@ def test_the_mix_moves_from_copying_to_forms():
         told = "Answer as (lines|an object|a signature)"
         return sum(bool(re.search(told, each.messages[0].content)) for each in drawn) / len(drawn)
 
-    assert share_of_forms(0) < 0.1 < 0.3 < share_of_forms(100)
+    assert share_of_forms(0) < 0.3 < 0.6 < share_of_forms(100)
 
 
 @pytest.mark.parametrize("task", TASKS)
