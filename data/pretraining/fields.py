@@ -8,6 +8,8 @@ from data.pretraining.names import Words
 from data.synthesis.dice import Dice
 from data.synthesis.pools import listed
 
+_PLACES = listed("city town location place origin destination address room region")
+_PEOPLE = listed("name person guest customer recipient contact author attendee")
 _DAYS = listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 
 
@@ -104,23 +106,19 @@ def _text(words: Words) -> Draft:
 
 
 def _place(words: Words) -> Draft:
-    name = words.dice.choice(
-        ("city", "town", "location", "place", "origin", "destination", "address", "room", "region")
-    )
-    about = _about(words, name)
+    name, spoken = _named(words, _PLACES)
+    about = _about(words, spoken)
     cues = {
         "origin": ("from {}", "leaving {}", "starting in {}"),
         "destination": ("to {}", "going to {}", "that ends in {}"),
-    }.get(name, ("in {}", "at {}", "near {}", f"for the {name} {{}}"))
+    }.get(name, ("in {}", "at {}", "near {}", f"for the {spoken} {{}}"))
     return Draft(Field(name, about, "string"), lambda: _same(words.proper().title()), cues)
 
 
 def _person(words: Words) -> Draft:
-    name = words.dice.choice(
-        ("name", "person", "guest", "customer", "recipient", "contact", "author", "attendee")
-    )
-    cues = ("for {}", "with {}", "to {}", f"the {name} is {{}}", f"the {name} {{}}", "of {}")
-    about = _about(words, name)
+    name, spoken = _named(words, _PEOPLE)
+    cues = ("for {}", "with {}", "to {}", f"the {spoken} is {{}}", f"the {spoken} {{}}", "of {}")
+    about = _about(words, spoken)
     return Draft(Field(name, about, "string"), lambda: _same(words.proper().title()), cues)
 
 
@@ -173,7 +171,7 @@ def _switch(words: Words) -> Draft:
 
 
 def _date(words: Words) -> Draft:
-    name = words.dice.choice(("date", "day", "start_date", "check_in", "departure", "deadline"))
+    name, spoken = _named(words, ("date", "day", "start_date", "check_in", "departure", "deadline"))
 
     def draw() -> tuple[Any, str]:
         dice = words.dice
@@ -181,7 +179,7 @@ def _date(words: Words) -> Draft:
         return _same(f"{year}-{month:02}-{day:02}")
 
     about = words.dice.choice(("Day", "Date", "The day", f"Day of the {words.noun()}"))
-    cues = ("on {}", "for {}", f"the {name.replace('_', ' ')} is {{}}", "dated {}")
+    cues = ("on {}", "for {}", f"the {spoken.replace('_', ' ')} is {{}}", "dated {}")
     return Draft(Field(name, f"{about}, YYYY-MM-DD.", "string"), draw, cues)
 
 
@@ -191,12 +189,12 @@ def _time(words: Words) -> Draft:
         hour, minute = dice.between(0, 23), dice.choice((0, 15, 30, 45, dice.between(1, 59)))
         return _same(f"{hour:02}:{minute:02}")
 
-    name = words.dice.choice(("time", "start_time", "hour", "alarm_time"))
+    name, _ = _named(words, ("time", "start_time", "hour", "alarm_time"))
     return Draft(Field(name, "Time of day, HH:MM.", "string"), draw, ("at {}", "for {}"))
 
 
 def _day(words: Words) -> Draft:
-    name = words.dice.choice(("weekday", "day"))
+    name, _ = _named(words, ("weekday", "day"))
     days = words.dice.shuffled(_DAYS)[: words.dice.between(3, 7)]
     field = Field(name, "Day of the week.", "string", tuple(days))
     return Draft(field, lambda: _same(words.dice.choice(days)), ("on {}", "for {}"))
@@ -230,8 +228,8 @@ def _unit(words: Words) -> Draft:
             ("low", "medium", "high"),
         )
     )
-    name = words.dice.choice(("unit", "scale", "level", "target_unit"))
-    field = Field(name, _about(words, name.replace("_", " ")), "string", units)
+    name, spoken = _named(words, ("unit", "scale", "level", "target_unit"))
+    field = Field(name, _about(words, spoken.replace("_", " ")), "string", units)
     return Draft(field, lambda: _same(words.dice.choice(units)), ("in {}", "as {}"))
 
 

@@ -9,6 +9,8 @@ from data.pretraining.fields import Draft, Field, Filled, draft_field
 from data.pretraining.names import Words
 from data.pretraining.phrases import sentence, wish
 from data.pretraining.styles import ANSWERS, COMMON, DECLARATIONS, OFTEN, Entry, Form
+from data.synthesis import phrasing
+from data.synthesis.grammar import marked, plain
 
 NONE_FITS = "None of these forms fits."
 
@@ -97,7 +99,7 @@ def _sound_alike(one: Draft, other: Draft) -> bool:
 def _request(words: Words, forms: Sequence[Form], answers: str) -> list[Message]:
     dice = words.dice
     kind = dice.below(100)
-    if kind < 6:
+    if kind < 10:
         # what one form does is wanted with the thing of none, or the other way round
         near, kept = dice.choice(forms), dice.below(3)
         verb = near.verb if kept == 0 else words.verb()
@@ -107,9 +109,9 @@ def _request(words: Words, forms: Sequence[Form], answers: str) -> list[Message]
             return [Message("user", said), Message("assistant", NONE_FITS)]
     entry = _fill(words, dice.choice(forms))
     missing = [each for each in entry.filled if each.field.required]
-    if kind < 15 and missing:
+    if kind < 25 and missing:
         return _asking(words, entry, dice.choice(missing), answers)
-    if kind < 25 and len(forms) > 1:
+    if kind < 40 and len(forms) > 1:
         other = _fill(words, dice.choice([each for each in forms if each is not entry.form]))
         first = f"{_wish(words, entry)}{dice.choice((' and ', ', and ', '; also '))}"
         answer = f"{ANSWERS[answers](entry)}\n{ANSWERS[answers](other)}"
@@ -126,9 +128,18 @@ def _asking(words: Words, entry: Entry, missing: Filled, answers: str) -> list[M
     return [
         Message("user", sentence(words, _wish(words, replace(entry, filled=rest)))),
         Message("assistant", question),
-        Message("user", words.dice.choice((missing.said, f"{missing.said}, please"))),
+        Message("user", _given(words, missing)),
         Message("assistant", ANSWERS[answers](entry)),
     ]
+
+
+def _given(words: Words, missing: Filled) -> str:
+    """Return how a user gives a value that was asked for."""
+    if words.dice.chance(0.4):
+        return words.dice.choice((missing.said, f"{missing.said}, please"))
+    value = missing.value if isinstance(missing.value, str) else missing.said
+    slots = {"value": marked(value), "noun": _spoken(missing.field)}
+    return plain(phrasing.reply(words.dice, phrasing.ANSWER_FRAMES, **slots))
 
 
 def _fill(words: Words, form: Form) -> Entry:

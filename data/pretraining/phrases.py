@@ -1,6 +1,8 @@
 """What a user says who wants something done, and what is said about the thing that does it."""
 
 from data.pretraining.names import Words
+from data.synthesis import phrasing
+from data.synthesis.grammar import plain
 
 _DETERMINERS = ("the", "my", "this")
 _FRAMES = (
@@ -49,5 +51,7 @@ def wish(words: Words, verb: str, thing: str) -> str:
 
 
 def sentence(words: Words, wanted: str) -> str:
-    """Return a wish, or several, as a user's message."""
+    """Return a wish, or several, as a user's message, most often between other words."""
+    if words.dice.chance(0.6):
+        return plain(phrasing.request(words.dice, wanted, asks=False, reasons=()))
     return words.dice.choice(_FRAMES).replace("{}", wanted)

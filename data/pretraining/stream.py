@@ -33,13 +33,13 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
 EARLY = {"copy": 0.15, "recall": 0.2, "lookup": 0.05, "json": 0.1, "choice": 0.3, "filling": 0.2}
 LATE = {
     "copy": 0.02,
-    "recall": 0.04,
-    "lookup": 0.04,
+    "recall": 0.03,
+    "lookup": 0.03,
     "memory": 0.02,
-    "json": 0.03,
-    "choice": 0.15,
-    "filling": 0.3,
-    "form": 0.4,
+    "json": 0.02,
+    "choice": 0.1,
+    "filling": 0.2,
+    "form": 0.58,
 }
 
 # The share of words that are invented, so that no word is gone on with by heart.

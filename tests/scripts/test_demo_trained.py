@@ -27,7 +27,7 @@ def test_everything_goes_under_runs_demo_without_a_flag():
     for path in (config.model.checkpoint_dir, config.data.dataset_dir, config.run_dir):
         assert Path(path).is_relative_to("runs/demo")
     assert config.log_dir.is_relative_to("runs/demo")
-    assert (config.model.device, config.model.dtype) == ("cpu", "bfloat16")
+    assert (config.model.device, config.model.dtype) == ("cpu", "float32")
     finetune = next(s.command for s in journey(Path("runs/demo")) if "finetune" in s.command)
     assert finetune == "finetune.py --config-file demo/finetune.json"
 
