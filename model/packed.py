@@ -66,7 +66,7 @@ def native_dtype(stored: torch.dtype) -> torch.dtype:
     """Return the dtype in which this processor computes weights that are `stored` in another.
 
     A processor without instructions for bfloat16 (AVX2 alone, say) takes fifty times as long for
-    a product in it as for one in float32, and half of float16.
+    a product in it as for one in float32.
     """
     onednn = torch.backends.mkldnn.is_available()
     half = onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
