@@ -20,7 +20,7 @@ def form_conversation(words: Words) -> Conversation:
     dice = words.dice
     forms = _forms(words, dice.choice((2, 2, 2, 3, 3, 4)), (0, 0, 1, 1, 1, 2, 2, 3))
     answers = dice.choice(OFTEN)
-    messages = [_announced(words, forms, answers)]
+    messages = [announced(words, forms, answers)]
     for _ in range(dice.between(2, 5)):
         messages += _request(words, forms, answers)
     return Conversation(tuple(messages))
@@ -31,7 +31,7 @@ def filling_conversation(words: Words) -> Conversation:
     dice = words.dice
     forms = [_form(words, aim, dice.choice((1, 1, 2, 2, 3, 3, 4))) for aim in draw_aims(words, 1)]
     answers = dice.choice(OFTEN)
-    messages = [_announced(words, forms, answers)]
+    messages = [announced(words, forms, answers)]
     for _ in range(dice.between(1, 3)):
         entry = _fill(words, forms[0])
         said = sentence(words, _wish(words, entry))
@@ -52,14 +52,14 @@ def plain_request(words: Words, count: int | None = None) -> Conversation:
     entry = _fill(words, dice.choice(forms))
     return Conversation(
         (
-            _announced(words, forms, answers),
+            announced(words, forms, answers),
             Message("user", sentence(words, _wish(words, entry))),
             Message("assistant", ANSWERS[answers](entry)),
         )
     )
 
 
-def _announced(words: Words, forms: Sequence[Form], answers: str) -> Message:
+def announced(words: Words, forms: Sequence[Form], answers: str) -> Message:
     shown = DECLARATIONS[words.dice.choice(COMMON)](forms)
     return Message("system", f"{words.dice.choice(_TASKS)} Answer as {answers}.\n\n{shown}")
 
@@ -87,7 +87,8 @@ def _form(words: Words, aim: Aim, fields: int) -> Form:
         required = not words.dice.chance(0.25)
         if not any(_sound_alike(draft, other) for other in drafts.values()):
             drafts[draft.field.name] = replace(draft, field=replace(draft.field, required=required))
-    return Form(name, verb, thing, about, tuple(drafts.values()))
+    kept = tuple(drafts.values())
+    return Form(name, about, tuple(each.field for each in kept), verb, thing, kept)
 
 
 def _sound_alike(one: Draft, other: Draft) -> bool:

@@ -35,6 +35,10 @@ class Words:
         self.pieces = pieces
         self.strange = strange
 
+    def with_dice(self, dice: Dice) -> "Words":
+        """Return the same words, drawn with other dice."""
+        return Words(dice, self.lexicon, self.pieces, self.strange)
+
     def noun(self) -> str:
         """Return a noun in the singular."""
         return self._word(self.lexicon.nouns)

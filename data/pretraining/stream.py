@@ -12,7 +12,7 @@ from chat.conversation import Conversation
 from chat.formats import find_format, render, tokenize
 from chat.tokenizer import Tokenizer
 from data.batches import Batch, make_batch
-from data.pretraining import choices, forms, recall
+from data.pretraining import choices, forms, recall, requests
 from data.pretraining.lexicon import HELD_OUT, SEEN
 from data.pretraining.names import Words
 from data.synthesis.dice import Dice
@@ -28,18 +28,19 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
     "choice": choices.choice_conversation,
     "filling": forms.filling_conversation,
     "form": forms.form_conversation,
+    "request": requests.request_conversation,
 }
 # The share of conversations of each task, at the beginning and later.
 EARLY = {"copy": 0.15, "recall": 0.2, "lookup": 0.05, "json": 0.1, "choice": 0.3, "filling": 0.2}
 LATE = {
     "copy": 0.02,
-    "recall": 0.03,
+    "recall": 0.02,
     "lookup": 0.03,
     "memory": 0.02,
-    "json": 0.02,
-    "choice": 0.1,
-    "filling": 0.2,
-    "form": 0.58,
+    "choice": 0.03,
+    "filling": 0.08,
+    "form": 0.2,
+    "request": 0.6,
 }
 
 # The share of words that are invented, so that no word is gone on with by heart.
@@ -51,6 +52,7 @@ PROBES: dict[str, Callable[[Words], Conversation]] = {
     "choice": choices.plain_choice,
     "filling": forms.plain_filling,
     "form": forms.plain_request,
+    "request": requests.plain_call,
 }
 
 
@@ -91,7 +93,9 @@ class Stream:
         """Return conversation `index` of a step."""
         dice = Dice("pretraining", self.seed, step, index)
         late = min(1.0, step / max(1, self.early_steps))
-        shares = {name: (1 - late) * EARLY.get(name, 0.0) + late * LATE[name] for name in TASKS}
+        shares = {
+            name: (1 - late) * EARLY.get(name, 0.0) + late * LATE.get(name, 0.0) for name in TASKS
+        }
         return TASKS[_drawn(dice, shares)](Words(dice, SEEN, self.pieces, STRANGE))
 
     def tokens(self, conversation: Conversation) -> tuple[list[int], list[bool]]:

@@ -13,13 +13,17 @@ from data.pretraining.fields import Draft, Field, Filled
 
 @dataclass(frozen=True)
 class Form:
-    """A form with the words of its purpose: what is done, and to what."""
+    """A form; where it is asked for by its words, what is done, and to what.
+
+    drafts: Of each field, how a value for it is drawn.
+    """
 
     name: str
-    verb: str
-    thing: str
     about: str
-    drafts: tuple[Draft, ...]
+    fields: tuple[Field, ...]
+    verb: str = ""
+    thing: str = ""
+    drafts: tuple[Draft, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ def _schema(forms: Sequence[Form]) -> str:
 
 
 def _schema_of(form: Form) -> dict[str, object]:
-    fields = {each.field.name: _property(each.field) for each in form.drafts}
-    required = [each.field.name for each in form.drafts if each.field.required]
+    fields = {each.name: _property(each) for each in form.fields}
+    required = [each.name for each in form.fields if each.required]
     return {
         "description": form.about,
         "name": form.name,
@@ -50,7 +54,7 @@ def _property(field: Field) -> dict[str, object]:
         kind = {"type": "array", "items": {"type": "string"}}
     if field.options:
         kind["enum"] = list(field.options)
-    return {**kind, "description": field.about}
+    return {**kind, "description": field.about} if field.about else kind
 
 
 def _interface(forms: Sequence[Form]) -> str:
@@ -59,12 +63,12 @@ def _interface(forms: Sequence[Form]) -> str:
 
 def _interface_of(form: Form) -> str:
     lines = [f"// {form.about}", f"interface {form.name} {{"]
-    for draft in form.drafts:
-        field = draft.field
+    for field in form.fields:
         kind = {"list": "string[]"}.get(field.kind, field.kind)
         kind = " | ".join(f'"{option}"' for option in field.options) or kind
         mark = "" if field.required else "?"
-        lines += [f"// {field.about}", f"{field.name}{mark}: {kind},"]
+        lines += [f"// {field.about}"] if field.about else []
+        lines.append(f"{field.name}{mark}: {kind},")
     return "\n".join([*lines, "}"])
 
 
@@ -74,11 +78,11 @@ def _list(forms: Sequence[Form]) -> str:
 
 def _list_of(form: Form) -> str:
     lines = [f"# {form.about}", form.name]
-    for draft in form.drafts:
-        field = draft.field
+    for field in form.fields:
         options = f" ({', '.join(field.options)})" if field.options else ""
         optional = "" if field.required else ", optional"
-        lines.append(f"- {field.name}, {field.kind}{optional}: {field.about}{options}")
+        about = f": {field.about}" if field.about else ""
+        lines.append(f"- {field.name}, {field.kind}{optional}{about}{options}")
     return "\n".join(lines)
 
 
@@ -111,7 +115,7 @@ OFTEN = ("an object",) * 8 + ("lines", "a signature")
 
 def _in_order(entry: Entry) -> list[Filled]:
     """Return the filled fields in the order in which the form declares them."""
-    names = [each.field.name for each in entry.form.drafts]
+    names = [each.name for each in entry.form.fields]
     return sorted(entry.filled, key=lambda each: names.index(each.field.name))
 
 

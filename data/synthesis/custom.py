@@ -41,7 +41,7 @@ def read_tools_file(path: Path | str, spoken_of: bool = True) -> tuple[Domain, .
         raise ValueError(f"--tools-file {path} ends in {path.suffix!r}, wanted .py or .json")
     try:
         read = _read_python(path, spoken_of) if path.suffix == ".py" else _read_json(path)
-        domains = tuple(map(_complete, read) if spoken_of else read)
+        domains = tuple(map(complete, read) if spoken_of else read)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from error
     if not any(domain.tools for domain in domains):
@@ -49,7 +49,7 @@ def read_tools_file(path: Path | str, spoken_of: bool = True) -> tuple[Domain, .
     return domains
 
 
-def _complete(domain: Domain) -> Domain:
+def complete(domain: Domain) -> Domain:
     """Give the tools of a domain phrases, and link them, where that was not done by hand."""
     tools = tuple(map(_with_phrases, domain.tools))
     return replace(domain, tools=tools, chains=domain.chains or tuple(_chains(tools)))
