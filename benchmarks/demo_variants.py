@@ -1,6 +1,6 @@
 """Train the demo's model in several ways for the same time, and score each on the same prompts.
 
-    python scripts/demo_trained.py --base-dir D
+    python scripts/demo.py
     python benchmarks/demo_variants.py --jobs 2
 
 LoRA with three seeds, all weights of the same base, and all weights of a model of the same size
@@ -47,7 +47,7 @@ SCORE = (
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to train: settings beside those of demo/finetune.json, and the base it starts from."""
+    """A way to train: settings beside those of configs/demo.json, and the base it starts from."""
 
     name: str
     settings: str
@@ -71,14 +71,12 @@ def main(demo_dir: str = "runs/demo", jobs: int = 1) -> None:
     """Train and score every variant; print a table and write the figures to benchmarks/results.
 
     Args:
-        demo_dir: What `scripts/demo_trained.py` left behind.
+        demo_dir: What `scripts/demo.py` left behind.
         jobs: How many variants to train at a time, each on one thread.
     """
     demo = Path(demo_dir)
     if not (demo / "summary.json").is_file():
-        raise FileNotFoundError(
-            f"{demo}/summary.json is missing; make it: python scripts/demo_trained.py --base-dir D"
-        )
+        raise FileNotFoundError(f"{demo}/summary.json is missing; make it: python scripts/demo.py")
     write_untrained(demo)
     with ThreadPoolExecutor(jobs) as pool:
         tuned = list(pool.map(partial(measured, demo, None), LORA))
@@ -144,7 +142,7 @@ def train(demo: Path, variant: Variant, name: str, steps: int | None) -> float:
     """Fine-tune in a directory of its own; return the CPU seconds of the whole command."""
     place = _place(demo, name)
     settings = (
-        f"--config-file demo/finetune.json {variant.settings} "
+        f"--config-file configs/demo.json {variant.settings} "
         f"--model.checkpoint_dir={_base(demo, variant)} --data.dataset_dir={demo}/dataset "
         f"--checkpoint.output_dir={place}/checkpoints --logging.output_dir={place}/logs"
     )

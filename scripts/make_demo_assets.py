@@ -1,10 +1,11 @@
-"""Make the files that `make demo` starts from and that are committed under demo/.
+"""Make the sample of raw rows that is committed under demo/.
 
     python scripts/make_demo_assets.py --source-dir D
 
 D holds Glaive v2 rows in their raw form: `glaive-function-calling-v2.rows_0_4.jsonl`,
 `reconstructed_layout.en_part.json` and the licence text as `LICENSE`. The same rows give the
-same bytes. What the files are and where they come from is written in demo/NOTICE.md.
+same bytes. What the files are and where they come from is written in demo/NOTICE.md. The model
+there is made by scripts/pretrain_demo_base.py.
 """
 
 import json
@@ -12,8 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from chat.tokenizer import LLAMA3_PATTERN
-from chat.vocabulary import tiktoken_lines, train_vocabulary
 from console.command import print_next, run
 from data.sources.rows import read_rows
 from storage.atomic import new_file
@@ -25,21 +24,18 @@ MOST_CHARACTERS = 2500
 Row = Mapping[str, str]
 
 
-def main(source_dir: str, output_dir: str = "demo", ranks: int = 2048) -> None:
-    """Write the bundled sample, its licence and the vocabulary trained on it.
+def main(source_dir: str, output_dir: str = "demo") -> None:
+    """Write the bundled sample and its licence.
 
     Args:
         source_dir: The folder of raw Glaive v2 rows with its LICENSE.
         output_dir: The folder to write to; NOTICE.md there is written by hand and left alone.
-        ranks: The tokens of the vocabulary, its 256 bytes included and special tokens not.
     """
     source, output = Path(source_dir).expanduser(), Path(output_dir)
     rows = list(choose(row.value for name in SOURCES for row in read_rows(source / name)))
-    tokens = train_vocabulary((row["system"] + row["chat"] for row in rows), LLAMA3_PATTERN, ranks)
     _write(output / "glaive-sample.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     _write(output / "LICENSE-APACHE-2.0", (source / "LICENSE").read_text(encoding="utf-8"))
-    _write(output / "base" / "tokenizer.model", tiktoken_lines(tokens))
-    print(f"{len(rows)} rows and {len(tokens):,} ranks in {output}")
+    print(f"{len(rows)} rows in {output}")
     print_next("python scripts/demo.py")
 
 

@@ -17,7 +17,8 @@ from model.config import ModelConfig
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from model.transformer import Transformer
 
-TOKENIZER = Path(__file__).parents[1] / "demo" / "base" / TOKENIZER_FILE
+# Two thousand tokens, trained on the sample in demo/: few conversations are learned in no time.
+TOKENIZER = Path(__file__).parent / TOKENIZER_FILE
 
 
 def learn_by_heart(conversations: Sequence[Conversation], steps: int = 60) -> Transformer:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,9 +16,12 @@ from command_lines import ROOT, next_commands, problem_of
 from chat.conversation import Conversation
 from chat.formats import find_format, render, tokenize
 from chat.tokenizer import load_tokenizer
+from console.journey import Done
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
-from scripts.demo import journey
+from evaluation.behaviours import ALL_CALLS, KINDS
+from scripts.demo import COLUMNS, PROMPTS, journey, write_summary
 
+META = ROOT / "demo/base"
 STEPS = 12
 # What a printed next command holds where only the user can know the name, and what another
 # project's command begins with.
@@ -35,12 +39,30 @@ class Ran:
     error: str
 
 
-def run(command: str) -> Ran:
-    """Run a command, given without `python`, in the project's root."""
+def run(command: str, typed: str | None = None) -> Ran:
+    """Run a command, given without `python`, in the project's root, with the lines of a file."""
+    lines = (ROOT / typed).read_text(encoding="utf-8") if typed else ""
     done = subprocess.run(
-        [sys.executable, *shlex.split(command)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, *shlex.split(command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        input=lines,
     )
     return Ran(command, done.returncode, done.stdout, done.stderr)
+
+
+def shorter(command: str) -> str:
+    """Return a command of the journey that makes less of everything."""
+    command = re.sub(r"--count \d+", "--count 40", command)
+    command = command.replace("--max-new-tokens 176", "--max-new-tokens 24")
+    if command.startswith("finetune.py"):
+        command += (
+            f" --training.max_steps={STEPS} --validation.every=6 --logging.every=6"
+            " --validation.generated.prompts=8 --validation.generated.max_new_tokens=24"
+            " --schedule.warmup_steps=2"
+        )
+    return command
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +73,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ran(output: Path) -> list[Ran]:
     """Every command of the journey, in order."""
-    shorter = f" --training.max_steps={STEPS} --validation.every=6 --logging.every=6"
-    commands = [s.command + shorter * ("finetune.py" in s.command) for s in journey(output)]
-    return [run(command) for command in commands]
+    return [run(shorter(stage.command), stage.typed) for stage in journey(output)]
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +119,8 @@ def test_meta_to_native_and_back_gives_the_same_files(folder: Path, tmp_path: Pa
     )
     assert (ended.code, ended.error) == (0, "")
     for name in ("consolidated.00.pth", "consolidated.01.pth", "tokenizer.model"):
-        assert (tmp_path / "again" / name).read_bytes() == (folder / "meta" / name).read_bytes()
-    params = [
-        json.loads((d / "params.json").read_text()) for d in (folder / "meta", tmp_path / "again")
-    ]
+        assert (tmp_path / "again" / name).read_bytes() == (META / name).read_bytes()
+    params = [json.loads((d / "params.json").read_text()) for d in (META, tmp_path / "again")]
     assert params[0] == params[1]
 
 
@@ -119,9 +137,11 @@ def test_every_raw_row_is_accounted_for(folder: Path):
     sample = json.loads((ROOT / "demo/glaive-sample.json").read_text(encoding="utf-8"))
     assert report["input"] == len(sample)
     assert report["kept"] + report["repaired"] + report["rejected"] == len(sample)
-    lines = (folder / "cleaned.json").read_text(encoding="utf-8").splitlines()
+    files = [folder / f"{name}.jsonl" for name in ("cleaned", "everyday", "made_up")]
+    lines = [file.read_text(encoding="utf-8").splitlines() for file in files]
     splits = [TokenizedDataset.open(folder / "dataset", name) for name in ("train", "validation")]
-    assert report["kept"] + report["repaired"] == len(lines) == sum(map(len, splits))
+    assert report["kept"] + report["repaired"] == len(lines[0])
+    assert sum(map(len, lines)) == sum(map(len, splits))
 
 
 def test_the_adapter_lowers_the_loss_on_rows_it_never_saw(folder: Path):
@@ -133,22 +153,36 @@ def test_the_adapter_lowers_the_loss_on_rows_it_never_saw(folder: Path):
     assert trained[-1] < trained[0] - 2
 
 
-def test_the_merged_model_answers_every_dialog(ran: list[Ran]):
-    base, merged = (each for each in ran if each.command.startswith("chat_completion.py"))
-    for said in (base.out, merged.out):
-        assert said.count("> Assistant:") == 3
-        assert "Tools: get_tide_times" in said
-    assert base.out.split("> Assistant:")[1] != merged.out.split("> Assistant:")[1]
+def test_every_typed_line_is_shown_and_answered(ran: list[Ran]):
+    [chat] = [each.out for each in ran if each.command.startswith("chat_completion.py")]
+    lines = (ROOT / "demo/chat.txt").read_text(encoding="utf-8").splitlines()
+    assert [line[2:] for line in chat.splitlines() if line[:2] == "> " and line != "> "] == lines
+    assert "Tools: count_bikes, hire_bikes, greet_guest" in chat
 
 
-def test_the_first_dialog_is_a_training_row_and_the_others_are_not(folder: Path):
-    train = (folder / "dataset/train.origins.jsonl").read_text(encoding="utf-8").splitlines()
-    identifiers = {json.loads(line)["id"] for line in train}
-    rows = map(json.loads, (folder / "cleaned.json").read_text(encoding="utf-8").splitlines())
-    trained = [(row["tools"], row["messages"][0]) for row in rows if row["id"] in identifiers]
-    dialogs = json.loads((ROOT / "demo/dialogs.json").read_text(encoding="utf-8"))
-    known = [(dialog["tools"], dialog["messages"][0]) in trained for dialog in dialogs]
-    assert known == [True, False, False]
+def test_the_mask_of_a_sample_is_shown(ran: list[Ran]):
+    [shown] = [each.out for each in ran if each.command.startswith("scripts/inspect_dataset.py")]
+    assert "<|eot_id|>" in shown
+
+
+def test_the_summary_tells_accuracy_seconds_and_sizes(folder: Path, ran: list[Ran]):
+    done = [Done(each.command, each.command, 1.5, "fine") for each in ran]
+    write_summary(folder, done)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert set(summary["accuracy"]) == set(PROMPTS)
+    for prompts, models in summary["accuracy"].items():
+        assert set(models) == set(COLUMNS)
+        for model, figures in models.items():
+            scored = json.loads((folder / f"scores/{model}-{prompts}.json").read_text())
+            counted = sum(figure["count"] for kind, figure in figures.items() if kind in KINDS)
+            assert counted == len(scored["verdicts"]) + figures[ALL_CALLS]["count"]
+            for figure in figures.values():
+                assert figure["low"] <= figure["value"] <= figure["high"]
+                assert figure["value"] == figure["hits"] / figure["count"]
+    assert summary["seconds"] == 1.5 * len(ran)
+    assert [stage["title"] for stage in summary["stages"]] == [each.command for each in ran]
+    assert set(summary["losses"]) == {"train", "validation"}
+    assert {"base", "merged", "exported", "returned"} <= set(summary["bytes"])
 
 
 def test_forty_rows_can_be_learnt_by_heart(folder: Path, tmp_path: Path):
@@ -158,7 +192,8 @@ def test_forty_rows_can_be_learnt_by_heart(folder: Path, tmp_path: Path):
         f"--data.dataset_dir={tmp_path}/forty --checkpoint.output_dir={tmp_path}/checkpoints "
         f"--logging.output_dir={tmp_path}/logs --validation.every=1000 --training.epochs=14 "
         "--validation.generated=null --validation.best_metric=loss "
-        "--training.batch_size=4 --lora.rank=128 --lora.alpha=128 --schedule.learning_rate=6e-3"
+        "--training.batch_size=4 --lora.rank=128 --lora.alpha=128 --schedule.learning_rate=6e-3 "
+        "--schedule.warmup_steps=10 --model.dtype=float32"
     )
     assert (ended.code, ended.error) == (0, "")
     steps = [record for record in metrics(tmp_path / "logs/demo") if record["kind"] == "train"]
@@ -171,7 +206,7 @@ def test_forty_rows_can_be_learnt_by_heart(folder: Path, tmp_path: Path):
 def write_forty_rows(folder: Path, directory: Path) -> None:
     """Write a dataset of the sample's 40 shortest conversations, and one more to validate on."""
     format, tokenizer = find_format("llama3"), load_tokenizer(folder / "base")
-    lines = (folder / "cleaned.json").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "cleaned.jsonl").read_text(encoding="utf-8").splitlines()
     conversations = [Conversation.from_record(json.loads(line)) for line in lines]
     rendered = [tokenize(render(each, format), tokenizer) for each in conversations]
     chosen = sorted(rendered, key=lambda tokens: len(tokens.ids))[:41]

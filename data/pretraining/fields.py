@@ -37,12 +37,14 @@ class Filled:
 class Draft:
     """A field, and how a value for it is drawn: pairs of the value and how it is said.
 
-    `cues` are phrases with one {} for the value.
+    `cues` are phrases with one {} for the value; where they are `bare`, neither they nor the
+    field's name tell for which field it is.
     """
 
     field: Field
     draw: Callable[[], tuple[Any, str]]
     cues: tuple[str, ...]
+    bare: bool = False
 
     def fill(self, dice: Dice) -> Filled:
         """Draw a value and the phrase that gives it."""
@@ -112,14 +114,19 @@ def _place(words: Words) -> Draft:
         "origin": ("from {}", "leaving {}", "starting in {}"),
         "destination": ("to {}", "going to {}", "that ends in {}"),
     }.get(name, ("in {}", "at {}", "near {}", f"for the {spoken} {{}}"))
-    return Draft(Field(name, about, "string"), lambda: _same(words.proper().title()), cues)
+    return _proper(words, Field(name, about, "string"), cues, _PLACES)
 
 
 def _person(words: Words) -> Draft:
     name, spoken = _named(words, _PEOPLE)
     cues = ("for {}", "with {}", "to {}", f"the {spoken} is {{}}", f"the {spoken} {{}}", "of {}")
-    about = _about(words, spoken)
-    return Draft(Field(name, about, "string"), lambda: _same(words.proper().title()), cues)
+    return _proper(words, Field(name, _about(words, spoken), "string"), cues, _PEOPLE)
+
+
+def _proper(words: Words, field: Field, cues: tuple[str, ...], telling: tuple[str, ...]) -> Draft:
+    """Return a field for a name; `telling` are the fields' names that say what is so called."""
+    bare = field.name.rpartition("_")[2] not in telling
+    return Draft(field, lambda: _same(words.proper().title()), cues, bare)
 
 
 def _integer(words: Words) -> Draft:

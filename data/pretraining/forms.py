@@ -7,8 +7,8 @@ from chat.conversation import Conversation, Message
 from data.pretraining.choices import Aim, draw_aims
 from data.pretraining.fields import Draft, Field, Filled, draft_field
 from data.pretraining.names import Words
+from data.pretraining.notation import Entry, Form, declared, written
 from data.pretraining.phrases import sentence, wish
-from data.pretraining.styles import ANSWERS, COMMON, DECLARATIONS, OFTEN, Entry, Form
 from data.synthesis import phrasing
 from data.synthesis.grammar import marked, plain
 
@@ -19,23 +19,23 @@ def form_conversation(words: Words) -> Conversation:
     """Return a conversation about a few forms, of two to five requests."""
     dice = words.dice
     forms = _forms(words, dice.choice((2, 2, 2, 3, 3, 4)), (0, 0, 1, 1, 1, 2, 2, 3))
-    answers = dice.choice(OFTEN)
-    messages = [announced(words, forms, answers)]
+    messages = [announced(words, forms)]
     for _ in range(dice.between(2, 5)):
-        messages += _request(words, forms, answers)
+        messages += _request(words, forms)
     return Conversation(tuple(messages))
 
 
 def filling_conversation(words: Words) -> Conversation:
     """Return a few requests for one form, so that all is about which value goes where."""
     dice = words.dice
-    forms = [_form(words, aim, dice.choice((1, 1, 2, 2, 3, 3, 4))) for aim in draw_aims(words, 1)]
-    answers = dice.choice(OFTEN)
-    messages = [announced(words, forms, answers)]
+    forms = [
+        draw_form(words, aim, dice.choice((1, 1, 2, 2, 3, 3, 4))) for aim in draw_aims(words, 1)
+    ]
+    messages = [announced(words, forms)]
     for _ in range(dice.between(1, 3)):
         entry = _fill(words, forms[0])
         said = sentence(words, _wish(words, entry))
-        messages += [Message("user", said), Message("assistant", ANSWERS[answers](entry))]
+        messages += [Message("user", said), Message("assistant", written(entry))]
     return Conversation(tuple(messages))
 
 
@@ -48,20 +48,18 @@ def plain_request(words: Words, count: int | None = None) -> Conversation:
     """Return one request that exactly one of two to four (or `count`) declared forms answers."""
     dice = words.dice
     forms = _forms(words, count or dice.between(2, 4))
-    answers = dice.choice(OFTEN)
     entry = _fill(words, dice.choice(forms))
     return Conversation(
         (
-            announced(words, forms, answers),
+            announced(words, forms),
             Message("user", sentence(words, _wish(words, entry))),
-            Message("assistant", ANSWERS[answers](entry)),
+            Message("assistant", written(entry)),
         )
     )
 
 
-def announced(words: Words, forms: Sequence[Form], answers: str) -> Message:
-    shown = DECLARATIONS[words.dice.choice(COMMON)](forms)
-    return Message("system", f"{words.dice.choice(_TASKS)} Answer as {answers}.\n\n{shown}")
+def announced(words: Words, forms: Sequence[Form]) -> Message:
+    return Message("system", f"{words.dice.choice(_TASKS)}\n\n{declared(forms)}")
 
 
 _TASKS = (
@@ -76,10 +74,11 @@ def _forms(
     words: Words, count: int, fields: Sequence[int] = (0, 1, 1, 2, 2, 2, 3, 3, 4)
 ) -> list[Form]:
     """Draw forms of different names, some of which share their verb or their thing."""
-    return [_form(words, aim, words.dice.choice(fields)) for aim in draw_aims(words, count)]
+    return [draw_form(words, aim, words.dice.choice(fields)) for aim in draw_aims(words, count)]
 
 
-def _form(words: Words, aim: Aim, fields: int) -> Form:
+def draw_form(words: Words, aim: Aim, fields: int) -> Form:
+    """Draw a form with up to `fields` fields, no two of which are told alike."""
     verb, thing, about, name = aim
     drafts: dict[str, Draft] = {}
     for _ in range(fields):
@@ -94,10 +93,10 @@ def _form(words: Words, aim: Aim, fields: int) -> Form:
 def _sound_alike(one: Draft, other: Draft) -> bool:
     """Return whether a user could give a value of either in the same words."""
     same = one.field.kind == other.field.kind and set(one.cues) & set(other.cues)
-    return bool(same) or one.field.name == other.field.name
+    return bool(same) or one.field.name == other.field.name or (one.bare and other.bare)
 
 
-def _request(words: Words, forms: Sequence[Form], answers: str) -> list[Message]:
+def _request(words: Words, forms: Sequence[Form]) -> list[Message]:
     dice = words.dice
     kind = dice.below(100)
     if kind < 10:
@@ -111,18 +110,18 @@ def _request(words: Words, forms: Sequence[Form], answers: str) -> list[Message]
     entry = _fill(words, dice.choice(forms))
     missing = [each for each in entry.filled if each.field.required]
     if kind < 25 and missing:
-        return _asking(words, entry, dice.choice(missing), answers)
+        return _asking(words, entry, dice.choice(missing))
     if kind < 40 and len(forms) > 1:
         other = _fill(words, dice.choice([each for each in forms if each is not entry.form]))
         first = f"{_wish(words, entry)}{dice.choice((' and ', ', and ', '; also '))}"
-        answer = f"{ANSWERS[answers](entry)}\n{ANSWERS[answers](other)}"
+        answer = f"{written(entry)}\n{written(other)}"
         said = sentence(words, first + _wish(words, other))
         return [Message("user", said), Message("assistant", answer)]
     said = _told(words, entry, forms)
-    return [Message("user", said), Message("assistant", ANSWERS[answers](entry))]
+    return [Message("user", said), Message("assistant", written(entry))]
 
 
-def _asking(words: Words, entry: Entry, missing: Filled, answers: str) -> list[Message]:
+def _asking(words: Words, entry: Entry, missing: Filled) -> list[Message]:
     """Leave a required value out; it is asked for, given, and the form is filled in."""
     rest = tuple(each for each in entry.filled if each is not missing)
     question = f"What is the {_spoken(missing.field)}?"
@@ -130,7 +129,7 @@ def _asking(words: Words, entry: Entry, missing: Filled, answers: str) -> list[M
         Message("user", sentence(words, _wish(words, replace(entry, filled=rest)))),
         Message("assistant", question),
         Message("user", _given(words, missing)),
-        Message("assistant", ANSWERS[answers](entry)),
+        Message("assistant", written(entry)),
     ]
 
 

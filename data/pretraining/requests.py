@@ -11,7 +11,7 @@ from chat.conversation import Conversation, Message, Tool
 from data.pretraining.fields import Field, Filled
 from data.pretraining.forms import announced
 from data.pretraining.names import Words
-from data.pretraining.styles import ANSWERS, OFTEN, Entry, Form
+from data.pretraining.notation import Entry, Form, written
 from data.pretraining.tools import draw_domain
 from data.synthesis.behaviours import BEHAVIOURS
 from data.synthesis.catalogue import Catalogue
@@ -28,6 +28,7 @@ _SHARES = {
     "tool_error": 3,
     "no_suitable_tool": 12,
     "answer_from_result": 3,
+    "small_talk": 3,
 }
 _ELSEWHERE = {"no_suitable_tool"}
 _PLAYED = tuple(name for name, share in _SHARES.items() for _ in range(share))
@@ -57,15 +58,14 @@ def _conversation(
     )
     tools = tuple(dice.shuffled(offered.tools))
     forms = {each.name: _form(each.tool) for each in tools}
-    answers = dice.choice(OFTEN)
-    messages = [announced(words, list(forms.values()), answers)]
+    messages = [announced(words, list(forms.values()))]
     possible = [each for each in behaviours if BEHAVIOURS[each].possible(there)]
     for _ in range(requests):
         behaviour = dice.choice(possible)
         scene = Scene(dice, elsewhere if behaviour in _ELSEWHERE else there, values=values)
         scene.offered = tools
         BEHAVIOURS[behaviour].play(scene)
-        messages += _in_forms(_shortened(dice, scene.messages), forms, answers)
+        messages += _in_forms(_shortened(dice, scene.messages), forms)
     return Conversation(tuple(messages))
 
 
@@ -77,9 +77,7 @@ def _shortened(dice: Dice, messages: Sequence[Message]) -> Sequence[Message]:
     return messages[: last + 1]
 
 
-def _in_forms(
-    messages: Sequence[Message], forms: Mapping[str, Form], answers: str
-) -> Iterator[Message]:
+def _in_forms(messages: Sequence[Message], forms: Mapping[str, Form]) -> Iterator[Message]:
     """Yield the messages with calls as filled in forms, and with their results as the user's."""
     results: list[str] = []
     for message in messages:
@@ -91,7 +89,7 @@ def _in_forms(
             results = []
         if message.tool_calls:
             entries = [_entry(forms[each.name], each.arguments) for each in message.tool_calls]
-            message = Message("assistant", "\n".join(map(ANSWERS[answers], entries)))
+            message = Message("assistant", "\n".join(map(written, entries)))
         yield message
 
 

@@ -19,6 +19,11 @@ _TOWNS = (
     *(("origin", "from"), ("destination", "to")),
 )
 _AMOUNTS = ("price", "amount", "weight", "distance", "value", "budget", "sum")
+_SORTS = {
+    **dict.fromkeys(_PEOPLE, "person"),
+    **{name: cue if cue in ("from", "to") else "in" for name, cue in _TOWNS},
+    **dict.fromkeys(("time", "start", "hour"), "time"),
+}
 _UNITS = ("euros", "dollars", "kilograms", "metres", "litres")
 
 
@@ -49,15 +54,29 @@ def _tools(words: Words, aims: Sequence[Aim]) -> Iterator[SyntheticTool]:
 
 
 def draw_blanks(words: Words, count: int) -> list[brief.Blank]:
-    """Draw up to `count` blanks of different names and cues."""
-    blanks: dict[str, brief.Blank] = {}
-    cues: set[str] = set()
+    """Draw up to `count` blanks, no two of which could be meant by the same words."""
+    blanks: list[brief.Blank] = []
     for _ in range(count):
         drawn = words.dice.choice(_KINDS)(words)
-        if drawn.name not in blanks and drawn.cue not in cues:
-            blanks[drawn.name] = drawn
-            cues.add(drawn.cue)
-    return list(blanks.values())
+        if not any(are_alike(drawn, each) for each in blanks):
+            blanks.append(drawn)
+    return blanks
+
+
+def are_alike(one: brief.Blank, other: brief.Blank) -> bool:
+    """Return whether a request may leave open which of two keys a value is for."""
+    if one.name == other.name or one.cue == other.cue:
+        return True
+    return not (_is_told(one) or _is_told(other)) and _sort(one) == _sort(other)
+
+
+def _is_told(blank: brief.Blank) -> bool:
+    return blank.name.removesuffix("s") in blank.cue or "enum" in blank.schema
+
+
+def _sort(blank: brief.Blank) -> str:
+    """Return what a key says of its values; nothing, where it is any word."""
+    return _SORTS.get(blank.name, "")
 
 
 def _wish(words: Words, verb: str, thing: str, unlike: bool) -> str:

@@ -11,7 +11,7 @@ from chat.conversation import Conversation, ToolCall
 from data.synthesis.catalogue import Catalogue, select
 from data.synthesis.custom import read_tools_file
 from data.synthesis.generation import Settings, generate
-from scripts.demo_trained import journey
+from scripts.demo import journey
 from serving.toolbox import open_toolbox
 
 TOOLS = Path(__file__).parents[2] / "demo/tools"

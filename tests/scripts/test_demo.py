@@ -7,7 +7,6 @@ import pytest
 from command_lines import problem_of
 from launches import environment
 
-from chat.dialogs import read_dialogs
 from scripts.demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journey, start_anew
 from storage.manifest import read_manifest
 
@@ -15,7 +14,8 @@ from storage.manifest import read_manifest
 def test_every_command_of_the_journey_is_one_that_a_user_can_type():
     for output in (Path("runs/demo"), Path("../elsewhere")):
         for stage in (*journey(output), *journey(output, zero=True)):
-            assert problem_of(stage.line) == ""
+            assert problem_of(f"{stage.program} {stage.command}") == ""
+            assert stage.typed is None or (ROOT / stage.typed).is_file()
     for command in WITH_YOUR_OWN_WEIGHTS:
         assert problem_of(command) == ""
 
@@ -36,7 +36,7 @@ def test_with_zero_two_ranks_hold_parts_of_every_tensor_and_all_else_is_the_same
     from training.config import read_config
     from training.zero_config import engine_config
 
-    alone, ranks = (journey(Path("runs/demo-zero"), zero) for zero in (False, True))
+    alone, ranks = (journey(Path("runs/demo-zero"), zero=zero) for zero in (False, True))
     pairs = zip(alone, ranks, strict=True)
     [(before, after)] = [pair for pair in pairs if pair[0].line != pair[1].line]
     settings = before.command.removeprefix("finetune.py ")
@@ -61,8 +61,9 @@ def test_the_demo_with_zero_runs_to_its_end(tmp_path: Path):
     assert "warning" not in ended.stdout.lower()
     summary = json.loads((tmp_path / "demo/summary.json").read_text(encoding="utf-8"))
     [trained] = [stage for stage in summary["stages"] if "ds_finetune.py" in stage["command"]]
-    assert trained["outcome"].startswith("2 ranks at stage 3, training loss 9.")
-    assert summary["losses"]["train"]["last"] < 0.3
+    assert trained["outcome"].startswith("2 ranks at stage 3, training loss ")
+    losses = summary["losses"]["train"]
+    assert losses["last"] < 0.5 * losses["first"]
 
 
 def test_an_earlier_demo_is_removed_also_one_that_stopped_half_way(tmp_path: Path):
@@ -79,11 +80,3 @@ def test_a_directory_of_someone_else_is_refused_and_kept(tmp_path: Path):
     with pytest.raises(FileExistsError, match="was not written by this command"):
         start_anew(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
-
-
-def test_the_dialogs_can_be_answered_and_one_stands_in_the_sample():
-    dialogs = read_dialogs(ROOT / "demo/dialogs.json")
-    sample = (ROOT / "demo/glaive-sample.json").read_text(encoding="utf-8")
-    seen = [dialog.messages[-1].content in sample for dialog in dialogs]
-    assert all(dialog.tools for dialog in dialogs)
-    assert seen == [True, True, False]

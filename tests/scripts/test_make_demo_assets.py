@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chat.tokenizer import LLAMA3_PATTERN, load_tokenizer
-from chat.vocabulary import tiktoken_lines, train_vocabulary
 from scripts.make_demo_assets import MOST_PER_SHAPE, choose, main, shape_of
 
 DEMO = Path(__file__).parents[2] / "demo"
-ASSETS = ("glaive-sample.json", "LICENSE-APACHE-2.0", "base/tokenizer.model")
+ASSETS = ("glaive-sample.json", "LICENSE-APACHE-2.0")
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +19,6 @@ def test_the_script_makes_the_bundled_files_byte_for_byte(shared: Path, tmp_path
     main(str(shared / "glaive_v2_raw"), str(tmp_path))
     for name in ASSETS:
         assert (tmp_path / name).read_bytes() == (DEMO / name).read_bytes(), name
-
-
-def test_the_bundled_vocabulary_is_trained_on_the_bundled_rows(sample):
-    tokens = train_vocabulary((r["system"] + r["chat"] for r in sample), LLAMA3_PATTERN, 2048)
-    assert (DEMO / "base/tokenizer.model").read_text() == tiktoken_lines(tokens)
-    assert load_tokenizer(DEMO / "base").vocab_size == 2048 + 256
 
 
 def test_the_sample_is_small_and_shows_every_shape(sample):

@@ -1,6 +1,9 @@
+from itertools import combinations
+
 from data.pretraining.lexicon import SEEN
 from data.pretraining.names import Words
-from data.pretraining.tools import draw_blanks, draw_domain
+from data.pretraining.tools import are_alike, draw_blanks, draw_domain
+from data.synthesis import brief
 from data.synthesis.dice import Dice
 
 
@@ -31,11 +34,19 @@ def test_names_that_are_taken_are_left_out():
     assert [each.name for each in again.tools] == [each.name for each in first.tools[1:]]
 
 
-def test_no_two_blanks_of_a_tool_are_called_or_told_alike():
+def test_no_two_blanks_of_a_tool_could_be_meant_by_the_same_words():
     for index in range(300):
         blanks = draw_blanks(words(index), 3)
-        assert len({each.name for each in blanks}) == len(blanks)
-        assert len({each.cue for each in blanks}) == len(blanks)
+        assert not any(are_alike(*pair) for pair in combinations(blanks, 2))
+
+
+def test_two_keys_that_no_word_tells_apart_are_alike():
+    bare, other = brief.blank("bag", str, "for {}"), brief.blank("oven", str, "with {}")
+    assert are_alike(bare, other)
+    assert not are_alike(bare, brief.blank("oven", str, "with the oven {}"))
+    assert not are_alike(bare, brief.person("guest", "with"))
+    assert are_alike(brief.person("author", "for"), brief.person("guest", "with"))
+    assert not are_alike(brief.place("origin", "from"), brief.place("destination", "to"))
 
 
 def test_keys_are_often_other_than_the_words_of_the_request():
