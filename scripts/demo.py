@@ -43,9 +43,10 @@ FORMAT = "--chat-format llama3_short"
 GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"
 # All behaviours are trained, those that are scored more than the others.
 TRAINED = "--quota.parallel_calls=0.16 --quota.missing_argument=0.2 --quota.tool_error=0.04"
+# At least two hundred prompts of calls, of questions to ask first, and of no fitting tool.
 SCORED = (
-    "--quota.single_call=0.3 --quota.parallel_calls=0.15 --quota.call_sequence=0.1 "
-    "--quota.missing_argument=0.22 --quota.no_suitable_tool=0.15 --quota.small_talk=0.08"
+    "--quota.single_call=0.18 --quota.parallel_calls=0.1 --quota.call_sequence=0.08 "
+    "--quota.missing_argument=0.32 --quota.no_suitable_tool=0.22 --quota.small_talk=0.1"
 )
 # Each set of prompts with its tools and the seed that draws it.
 PROMPTS = {"seen": ("everyday", 4), "unseen": ("unseen", 5)}
@@ -57,7 +58,7 @@ Right means right as a whole: the tool, every argument and every value, and ever
 are wanted; in brackets is the 95% interval. Prompts of the first table use tools of the training
 data with values that it does not hold; the tools of the second, and all their names, it never
 shows. The base never calls, so it is right where no call is wanted.
-This is a model of three million weights: what it shows is that the whole way works. For a model
+This is a model of two million weights: what it shows is that the whole way works. For a model
 that understands people run the same commands on Llama 3."""
 WITH_YOUR_OWN_WEIGHTS = (
     "python scripts/convert_from_meta_weights.py --llama3-dir "
@@ -127,7 +128,7 @@ def _data(output: Path) -> list[Stage]:
         _generated(output, "everyday", "everyday", "seen", 3, f"--count 2400 {TRAINED}"),
         _generated(output, "made_up", "made_up", "seen", 3, f"--count 4000 {TRAINED}"),
         *(
-            _generated(output, f"{name}_prompts", tools, "unseen", seed, f"--count 460 {SCORED}")
+            _generated(output, f"{name}_prompts", tools, "unseen", seed, f"--count 640 {SCORED}")
             for name, (tools, seed) in PROMPTS.items()
         ),
         Stage(

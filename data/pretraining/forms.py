@@ -83,7 +83,7 @@ def draw_form(words: Words, aim: Aim, fields: int) -> Form:
     drafts: dict[str, Draft] = {}
     for _ in range(fields):
         draft = draft_field(words)
-        required = not words.dice.chance(0.25)
+        required = not words.dice.chance(0.08)
         if not any(_sound_alike(draft, other) for other in drafts.values()):
             drafts[draft.field.name] = replace(draft, field=replace(draft.field, required=required))
     kept = tuple(drafts.values())

@@ -36,20 +36,31 @@ _PLAYED = tuple(name for name, share in _SHARES.items() for _ in range(share))
 
 def request_conversation(words: Words) -> Conversation:
     """Return one to three requests to the same one to four forms."""
-    return _conversation(words, words.dice.choice((1, 2, 2, 3)), _PLAYED, "seen")
+    forms = words.dice.choice((1, 2, 2, 2, 3, 3, 4))
+    return _conversation(words, forms, words.dice.choice((1, 2, 2, 3)), _PLAYED, "seen")
+
+
+def missing_conversation(words: Words) -> Conversation:
+    """Return requests to one or two forms, each other one of which leaves something out.
+
+    Whether to ask has to be known at the first token of a reply.
+    """
+    forms = words.dice.between(1, 2)
+    behaviours = ("single_call", "missing_argument")
+    return _conversation(words, forms, words.dice.between(3, 4), behaviours, "seen")
 
 
 def plain_call(words: Words) -> Conversation:
     """Return one request that one of the declared forms answers, and the answer."""
-    whole = _conversation(words, 1, ("single_call",), "unseen")
+    whole = _conversation(words, words.dice.between(2, 4), 1, ("single_call",), "unseen")
     return Conversation(whole.messages[:3])
 
 
 def _conversation(
-    words: Words, requests: int, behaviours: Sequence[str], values: str
+    words: Words, count: int, requests: int, behaviours: Sequence[str], values: str
 ) -> Conversation:
     dice = words.dice
-    offered = draw_domain(words, "offered", dice.choice((1, 2, 2, 2, 3, 3, 4)))
+    offered = draw_domain(words, "offered", count)
     taken = frozenset(each.name for each in offered.tools)
     absent = (draw_domain(words, f"absent_{place}", 1, taken) for place in range(2))
     there, elsewhere = (

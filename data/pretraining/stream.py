@@ -29,6 +29,7 @@ TASKS: dict[str, Callable[[Words], Conversation]] = {
     "filling": forms.filling_conversation,
     "form": forms.form_conversation,
     "request": requests.request_conversation,
+    "missing": requests.missing_conversation,
 }
 # The share of conversations of each task, at the beginning and later.
 EARLY = {"copy": 0.15, "recall": 0.2, "lookup": 0.05, "json": 0.1, "choice": 0.3, "filling": 0.2}
@@ -39,8 +40,9 @@ LATE = {
     "memory": 0.02,
     "choice": 0.03,
     "filling": 0.08,
-    "form": 0.2,
-    "request": 0.6,
+    "form": 0.14,
+    "request": 0.52,
+    "missing": 0.14,
 }
 
 # The share of words that are invented, so that no word is gone on with by heart.
