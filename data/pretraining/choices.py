@@ -20,17 +20,18 @@ _LINES = (
     "{0} Then {1}",
     '{{"about": "{0}", "name": "{1}"}}',
     '{{"name": "{1}", "about": "{0}"}}',
-    "// {0}\ninterface {1} {{}}",
+    *("// {0}\ninterface {1} {{\n}}",) * 8,
 )
 _NAME_LAST = ("# {0}\n{1}", "// {0}\n{1}()", "{0} Then {1}", '{{"about": "{0}", "name": "{1}"}}')
-_ANSWERS = ("{}", "[{}]", "{}()", '{{"form": "{}"}}')
+# Most often as forms are declared and filled in.
+_ANSWERS = ("{}", "[{}]", "{}()", *('{{"form": "{}"}}',) * 5)
 
 
 def choice_conversation(words: Words) -> Conversation:
     """Return wishes, one or several at a time, each answered by the name of what serves it."""
     dice = words.dice
     aims = draw_aims(words, dice.choice((2, 2, 3, 3, 4, 5, 6)))
-    line = dice.choice(_NAME_LAST if dice.chance(0.5) else _LINES)
+    line = dice.choice(_NAME_LAST if dice.chance(0.25) else _LINES)
     answer = dice.choice(_ANSWERS)
     if dice.chance(0.4):
         aims = [(verb, thing, plain_purpose(verb, thing), name) for verb, thing, _, name in aims]

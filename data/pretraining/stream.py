@@ -37,11 +37,11 @@ LATE = {
     "copy": 0.02,
     "recall": 0.02,
     "lookup": 0.03,
-    "memory": 0.02,
-    "choice": 0.03,
-    "filling": 0.08,
-    "form": 0.14,
-    "request": 0.52,
+    "memory": 0.03,
+    "choice": 0.12,
+    "filling": 0.06,
+    "form": 0.09,
+    "request": 0.49,
     "missing": 0.14,
 }
 
