@@ -42,7 +42,10 @@ FORMAT = "--chat-format llama3_short"
 # Few tools to a conversation: a tiny model has few tokens to learn from.
 GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"
 # All behaviours are trained, those that are scored more than the others.
-TRAINED = "--quota.parallel_calls=0.16 --quota.missing_argument=0.2 --quota.tool_error=0.04"
+TRAINED = (
+    "--quota.parallel_calls=0.18 --quota.missing_argument=0.26 --quota.tool_error=0.04 "
+    "--quota.invalid_value=0.04"
+)
 # At least two hundred prompts of calls, of questions to ask first, and of no fitting tool.
 SCORED = (
     "--quota.single_call=0.18 --quota.parallel_calls=0.1 --quota.call_sequence=0.08 "
@@ -125,15 +128,15 @@ def _data(output: Path) -> list[Stage]:
             f"--save-file {output}/cleaned.jsonl --remove-no-fc",
             outcomes.cleaned,
         ),
-        _generated(output, "everyday", "everyday", "seen", 3, f"--count 2400 {TRAINED}"),
-        _generated(output, "made_up", "made_up", "seen", 3, f"--count 4000 {TRAINED}"),
+        _generated(output, "everyday", "everyday", "seen", 3, f"--count 2500 {TRAINED}"),
+        _generated(output, "made_up", "made_up", "seen", 3, f"--count 1700 {TRAINED}"),
         *(
             _generated(output, f"{name}_prompts", tools, "unseen", seed, f"--count 640 {SCORED}")
             for name, (tools, seed) in PROMPTS.items()
         ),
         Stage(
             "tokens and training mask",
-            f"scripts/build_dataset.py --source-file {files} "
+            f"scripts/build_dataset.py --source-file {files} --weights 0.3,1,1 "
             f"--tokenizer-file {output}/base/tokenizer.model --save-dir {output}/dataset "
             f"--val-ratio 0.03 {FORMAT}",
             outcomes.built,
