@@ -54,7 +54,7 @@ def run(command: str, typed: str | None = None) -> Ran:
 
 def shorter(command: str) -> str:
     """Return a command of the journey that makes less of everything."""
-    command = re.sub(r"--count \d+", "--count 40", command)
+    command = re.sub(r"--count \d+", "--count 60", command)
     command = command.replace("--max-new-tokens 176", "--max-new-tokens 24")
     if command.startswith("finetune.py"):
         command += (
