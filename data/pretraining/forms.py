@@ -28,9 +28,7 @@ def form_conversation(words: Words) -> Conversation:
 def filling_conversation(words: Words) -> Conversation:
     """Return a few requests for one form, so that all is about which value goes where."""
     dice = words.dice
-    forms = [
-        draw_form(words, aim, dice.choice((1, 1, 2, 2, 3, 3, 4))) for aim in draw_aims(words, 1)
-    ]
+    forms = _forms(words, 1, (1, 1, 2, 2, 3, 3, 4))
     messages = [announced(words, forms)]
     for _ in range(dice.between(1, 3)):
         entry = _fill(words, forms[0])
@@ -59,6 +57,7 @@ def plain_request(words: Words, count: int | None = None) -> Conversation:
 
 
 def announced(words: Words, forms: Sequence[Form]) -> Message:
+    """Return the system message that declares forms."""
     return Message("system", f"{words.dice.choice(_TASKS)}\n\n{declared(forms)}")
 
 

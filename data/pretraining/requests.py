@@ -15,6 +15,7 @@ from data.pretraining.notation import Entry, Form, written
 from data.pretraining.tools import draw_domain
 from data.synthesis.behaviours import BEHAVIOURS
 from data.synthesis.catalogue import Catalogue
+from data.synthesis.declaration import Domain
 from data.synthesis.dice import Dice
 from data.synthesis.scene import Scene
 
@@ -30,7 +31,6 @@ _SHARES = {
     "answer_from_result": 3,
     "small_talk": 3,
 }
-_ELSEWHERE = {"no_suitable_tool"}
 _PLAYED = tuple(name for name, share in _SHARES.items() for _ in range(share))
 
 
@@ -59,25 +59,31 @@ def plain_call(words: Words) -> Conversation:
 def _conversation(
     words: Words, count: int, requests: int, behaviours: Sequence[str], values: str
 ) -> Conversation:
+    """Return so many requests to `count` forms, each played as one of the behaviours."""
     dice = words.dice
-    offered = draw_domain(words, "offered", count)
-    taken = frozenset(each.name for each in offered.tools)
-    absent = (draw_domain(words, f"absent_{place}", 1, taken) for place in range(2))
-    there, elsewhere = (
-        Catalogue((offered,)),
-        Catalogue(tuple(each for each in absent if each.tools)),
-    )
+    offered, absent, other = _domains(words, (count, 1, 1))
+    there, elsewhere = Catalogue((offered,)), Catalogue((absent, other))
     tools = tuple(dice.shuffled(offered.tools))
     forms = {each.name: _form(each.tool) for each in tools}
     messages = [announced(words, list(forms.values()))]
     possible = [each for each in behaviours if BEHAVIOURS[each].possible(there)]
     for _ in range(requests):
         behaviour = dice.choice(possible)
-        scene = Scene(dice, elsewhere if behaviour in _ELSEWHERE else there, values=values)
+        catalogue = elsewhere if behaviour == "no_suitable_tool" else there
+        scene = Scene(dice, catalogue, values=values)
         scene.offered = tools
         BEHAVIOURS[behaviour].play(scene)
         messages += _in_forms(_shortened(dice, scene.messages), forms)
     return Conversation(tuple(messages))
+
+
+def _domains(words: Words, counts: Sequence[int]) -> list[Domain]:
+    """Draw fields of so many tools, no two of the same name."""
+    domains: list[Domain] = []
+    for place, count in enumerate(counts):
+        taken = frozenset(tool.name for each in domains for tool in each.tools)
+        domains.append(draw_domain(words, f"field_{place}", count, taken))
+    return domains
 
 
 def _shortened(dice: Dice, messages: Sequence[Message]) -> Sequence[Message]:
