@@ -65,9 +65,10 @@ def pack(model: Transformer) -> None:
 def native_dtype(stored: torch.dtype) -> torch.dtype:
     """Return the dtype in which this processor computes weights that are `stored` in another.
 
-    A processor without instructions for bfloat16 (AVX2 alone, say) takes fifty times as long for
-    a product in it as for one in float32.
+    A processor without instructions for bfloat16 takes fifty times as long for a product in it as
+    for one in float32, and five times with AVX-512, where oneDNN says that it supports it.
     """
     onednn = torch.backends.mkldnn.is_available()
-    half = onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    imitated = torch.cpu._is_avx512_supported() and not torch.cpu._is_avx512_bf16_supported()
+    half = onednn and not imitated and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return stored if stored == torch.bfloat16 and half else torch.float32

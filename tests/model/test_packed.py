@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -111,3 +112,11 @@ def test_a_dtype_that_is_not_served_is_left_as_it_is_but_frozen() -> None:
 def test_float32_is_native_everywhere_and_float16_on_no_processor() -> None:
     assert native_dtype(torch.float32) == native_dtype(torch.float16) == torch.float32
     assert native_dtype(torch.bfloat16) in (torch.bfloat16, torch.float32)
+
+
+def test_bfloat16_is_native_where_linux_lists_its_instructions_and_not_with_avx512_alone() -> None:
+    listed = Path("/proc/cpuinfo")
+    flags = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+    if "avx512f" not in flags:
+        pytest.skip("needs a processor with AVX-512, on Linux")
+    assert (native_dtype(torch.bfloat16) == torch.bfloat16) == ("avx512_bf16" in flags)
