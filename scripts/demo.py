@@ -43,7 +43,7 @@ FORMAT = "--chat-format llama3_short"
 GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"
 # All behaviours are trained, those that are scored more than the others.
 TRAINED = (
-    "--quota.parallel_calls=0.18 --quota.missing_argument=0.26 --quota.tool_error=0.04 "
+    "--quota.parallel_calls=0.18 --quota.missing_argument=0.32 --quota.tool_error=0.04 "
     "--quota.invalid_value=0.04"
 )
 # At least two hundred prompts of calls, of questions to ask first, and of no fitting tool.
