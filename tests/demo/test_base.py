@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from training.config import Config
 
 ROOT = Path(__file__).parents[2]
-STEPS = 40
+STEPS = 70
 
 
 @pytest.fixture(scope="module")
