@@ -59,6 +59,7 @@ class Progress:
     `data` are the fingerprints of both splits: a directory may be rebuilt under the same name.
     `sample` is that of the prompts that are replied to, and `prompts` how many of them the time
     allows; `best_counts` is what each added to the best figure, if it is one of replies.
+    `threads` compute on the processor, where the run chose their number itself.
     """
 
     step: int = 0
@@ -67,6 +68,7 @@ class Progress:
     sample: str | None = None
     prompts: int | None = None
     best_counts: list[list[int]] = field(default_factory=list)
+    threads: int | None = None
 
 
 class Checkpoints:

@@ -28,6 +28,7 @@ from training.config import Config
 from training.loop import Run, fit
 from training.optim import learning_rate
 from training.report import Report, Silence, warn
+from training.threads import threads_per_rank
 
 
 def find_device(name: str) -> torch.device:
@@ -184,6 +185,8 @@ def train(
             progress = checkpoints.resume(backend, splits.fingerprints, warn)
         if generated:
             keep_sample(progress, generated.fingerprint)
+        if backend.device.type == "cpu":
+            take_threads(progress, backend)
         first = backend.rank == 0
         report = Report(config, backend, total_steps, progress.step) if first else Silence()
         run = Run(
@@ -210,6 +213,20 @@ def keep_sample(progress: Progress, fingerprint: str) -> None:
             "it back, or use another --name"
         )
     progress.sample = fingerprint
+
+
+def take_threads(progress: Progress, backend: Backend) -> None:
+    """Compute with the threads the run began with, or as many as cores are free at its start.
+
+    OMP_NUM_THREADS goes before both. Another number of threads rounds sums differently, so that a
+    resumed run would not continue bit for bit.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    if progress.threads is None:
+        ranks = backend.world_size
+        progress.threads = backend.on_first_rank(lambda: threads_per_rank(ranks))
+    torch.set_num_threads(progress.threads)
 
 
 def reply_interval(config: Config) -> int | None:
