@@ -26,12 +26,15 @@ demo: install
 demo-zero: install
 	$(VENV)/python scripts/demo.py --zero
 
+# One worker a core; see tests/conftest.py for what goes to which.
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+
 test: install-test
-	$(VENV)/python -m pytest
+	$(VENV)/python -m pytest $(PARALLEL)
 
 # Also what takes long, marked so.
 test-all: install-test
-	$(VENV)/python -m pytest -m ""
+	$(VENV)/python -m pytest $(PARALLEL) -m ""
 
 lint: install-test
 	$(VENV)/ruff check .

@@ -23,6 +23,28 @@ with suppress(ImportError):
     settings.load_profile("same")
 
 
+# Files that start many processes, the longest first: begun last, one of them would run alone.
+LONGEST_FIRST = (
+    "test_zero.py",
+    "test_end_to_end.py",
+    "test_ranks.py",
+    "test_base.py",
+    "test_two_nodes.py",
+    "test_answering.py",
+    "test_style.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, which makes its fixtures once; runs shared by files likewise."""
+    for item in items:
+        shared_runs = "sharded_runs" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("sharded" if shared_runs else str(item.path)))
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real rows, tokenizers and weights, named by FC_SHARED."""

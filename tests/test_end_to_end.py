@@ -187,6 +187,7 @@ def test_the_summary_tells_accuracy_seconds_and_sizes(folder: Path, ran: list[Ra
     assert {"base", "merged", "exported", "returned"} <= set(summary["bytes"])
 
 
+@pytest.mark.long
 def test_forty_rows_can_be_learnt_by_heart(folder: Path, tmp_path: Path):
     write_forty_rows(folder, tmp_path / "forty")
     ended = run(

@@ -93,6 +93,7 @@ def test_calls_come_in_a_few_steps_and_best_holds_the_most(run: "Config") -> Non
     assert (progress["best"], found[progress["step"]]) == (max(found.values()),) * 2
 
 
+@pytest.mark.long
 def test_a_resumed_run_ends_as_one_that_was_never_stopped(
     run: "Config", settings: Callable[..., "Config"]
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
     assert all(torch.equal(ended[0][name], ended[1][name]) for name in ended[0])
 
 
+@pytest.mark.long
 def test_two_ranks_learn_as_one_device_does(
     settings: Callable[..., "Config"], run: "Config", tmp_path: Path
 ) -> None:

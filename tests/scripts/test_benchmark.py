@@ -34,6 +34,7 @@ def run(*arguments: object, bare: bool = False) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     native_dtype(torch.bfloat16) != torch.bfloat16,
     reason="compares in bfloat16, which takes this processor too long",

@@ -37,6 +37,7 @@ def work(tmp_path_factory):
     return work
 
 
+@pytest.mark.long
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(work, tmp_path):
     pretrain(tmp_path, 2)
     found, wanted = (open_weights(each / "model") for each in (work, tmp_path))
@@ -44,6 +45,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(work, tmp_p
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
+@pytest.mark.long
 def test_it_leaves_a_native_model_of_at_most_8_mb(work):
     assert (work / "model" / "consolidated.safetensors").stat().st_size <= 8_000_000
     assert json.loads((work / "model" / "params.json").read_text())["tied_embeddings"] is True
@@ -51,6 +53,7 @@ def test_it_leaves_a_native_model_of_at_most_8_mb(work):
     assert model.output.weight is model.tok_embeddings.weight
 
 
+@pytest.mark.long
 def test_probes_are_printed_as_it_trains(work, capsys):
     pretrain(work, 3)
     printed = capsys.readouterr().out
@@ -59,6 +62,7 @@ def test_probes_are_printed_as_it_trains(work, capsys):
     assert "python chat_completion.py --ckpt_dir" in printed
 
 
+@pytest.mark.long
 def test_processes_train_one_model_on_the_mean_of_their_gradients(tmp_path):
     shutil.copyfile(VOCABULARY, tmp_path / "tokenizer.model")
     main(str(tmp_path), 2, steps=1, decay=0, step_tokens=200, probe_items=1)
@@ -93,6 +97,7 @@ def test_processes_train_one_model_on_the_mean_of_their_gradients(tmp_path):
         assert (found - gradient).norm() < 1e-4
 
 
+@pytest.mark.long
 def test_a_run_can_start_from_a_model_instead_of_the_circuit(work, tmp_path):
     start = work / "model"
     main(

@@ -24,6 +24,7 @@ if find_spec("pydantic") is None:
         "test_optim.py",
         "test_ranks.py",
         "test_setup.py",
+        "test_threads.py",
         "test_zero.py",
         "test_zero_config.py",
     ]

@@ -139,6 +139,7 @@ def test_a_killed_run_goes_on_with_as_many_ranks_as_if_nothing_had_been(
     assert workspace.losses("killed") == workspace.losses("whole")
 
 
+@pytest.mark.long
 def test_another_number_of_ranks_goes_on_with_the_same_samples(
     workspace: Workspace, killed: tuple[int, float, str]
 ) -> None:
