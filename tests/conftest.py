@@ -36,8 +36,10 @@ LONGEST_FIRST = (
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each file to one worker, which makes its fixtures once; runs shared by files likewise."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return  # a bare GPU image has pytest alone
     for item in items:
         shared_runs = "sharded_runs" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("sharded" if shared_runs else str(item.path)))
