@@ -37,7 +37,7 @@ LONGEST_FIRST = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each file to one worker, which makes its fixtures once; runs shared by files likewise."""
+    """Give each file to one worker, which makes its fixtures once; likewise shared runs."""
     if not config.pluginmanager.hasplugin("xdist"):
         return  # a bare GPU image has pytest alone
     for item in items:
