@@ -38,8 +38,9 @@ def partition_on_arrival(
 ) -> Callable[[Tensor], nn.Parameter] | None:
     """Return `load_model`'s `place` for ZeRO-3, None below: a rank keeps its part of each tensor.
 
-    The part is copied straight from the file's mapping, so that no rank ever holds a whole tensor:
-    anonymous memory is the model's bytes over all ranks, however many they are.
+    Tensor by tensor, what is mapped from the file goes to the device, and the part is kept of it:
+    DeepSpeed gathers a weight to the device where it was partitioned. In the host's memory no rank
+    ever holds a whole tensor; where that is the device, the part comes straight from the mapping.
     """
     if zero_stage(engine) < 3:
         return None
@@ -48,7 +49,7 @@ def partition_on_arrival(
     context = deepspeed.zero.Init(config_dict_or_path=dict(engine), dtype=dtype)
 
     def place(tensor: Tensor) -> nn.Parameter:
-        parameter = nn.Parameter(tensor.to(dtype), requires_grad=False)
+        parameter = nn.Parameter(tensor.to(context.local_device, dtype), requires_grad=False)
         # What Init does to a module's parameters, without its broadcast from rank 0: every rank
         # reads the same file.
         context._convert_to_deepspeed_param(parameter)

@@ -26,6 +26,7 @@ if find_spec("pydantic") is None:
         "test_setup.py",
         "test_zero.py",
         "test_zero_config.py",
+        "test_zero_devices.py",
     ]
 
 
