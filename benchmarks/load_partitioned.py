@@ -27,7 +27,7 @@ from rich.table import Table
 
 from console.command import run
 from model.directory import layout_bytes, layout_of, load_model, open_weights
-from training.ranks import joined_ranks
+from training.ranks import joined_ranks, wait_for_all
 from training.zero import partition_on_arrival
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def measure_here(work: Path, stage: int) -> None:
         }
         place = partition_on_arrival(engine, torch.bfloat16)
         stored = layout_bytes(layout_of(open_weights(work / "base")))
-        dist.barrier()
+        wait_for_all(ranks.device)
         before = _anonymous_bytes()
         with _highest() as peak:
             model = load_model(work / "base", "cpu", torch.bfloat16, place)

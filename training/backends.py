@@ -39,7 +39,10 @@ class Backend(Protocol):
     device: torch.device
 
     def sum(self, values: Tensor) -> Tensor:
-        """Return the sum of `values` over all ranks, on every rank."""
+        """Return the sum of `values` over all ranks, on every rank; it waits when it is read."""
+
+    def wait(self) -> None:
+        """Return once every rank has come here."""
 
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
@@ -102,6 +105,9 @@ class NativeBackend:
     def sum(self, values: Tensor) -> Tensor:
         """Return `values`: there is one rank."""
         return values
+
+    def wait(self) -> None:
+        """Return: there is one rank."""
 
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work`."""

@@ -102,18 +102,19 @@ class Checkpoints:
                 )
 
     def refuse_unshared(self, backend: Backend) -> None:
-        """Raise FileNotFoundError on a rank that does not see the directory rank 0 writes to."""
+        """Raise FileNotFoundError unless every rank sees the directory rank 0 writes to."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
         probe = backend.on_first_rank(
             lambda: Path(tempfile.mkdtemp(prefix=".seen.", dir=self.run_dir))
         )
-        seen = probe.is_dir()
-        backend.sum(torch.zeros(1, device=backend.device))  # all have looked
+        seen = torch.zeros(backend.world_size, device=backend.device)
+        seen[backend.rank] = probe.is_dir()
+        found = backend.sum(seen).tolist()  # once it is read, all have looked
         backend.on_first_rank(probe.rmdir)
-        if not seen:
+        if blind := [str(rank) for rank, sees in enumerate(found) if not sees]:
             raise FileNotFoundError(
-                f"{self.run_dir} is not the directory that rank 0 writes to; set "
-                "checkpoint.output_dir to storage that all nodes share"
+                f"{self.run_dir} on rank {', '.join(blind)} is not the directory that rank 0 "
+                "writes to; set checkpoint.output_dir to storage that all nodes share"
             )
 
     def steps(self) -> list[Path]:
@@ -164,7 +165,9 @@ class Checkpoints:
             self._write_weights(partial, backend)
             if with_state:
                 backend.save(partial)
+                backend.wait()  # for what the others write
             backend.on_first_rank(lambda: self._write_records(partial, progress))
+            backend.on_first_rank(building.close)
 
     def _write_weights(self, partial: Path, backend: Backend) -> None:
         """Write the trained weights, gathered one by one; only rank 0 has a file to put them in."""

@@ -51,12 +51,22 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
     failed = True
     try:
         yield ranks
-        dist.barrier()
+        wait_for_all(ranks.device)
         failed = False
     except Exception as error:
         _part_in_failure(error, ranks, processes, store)
     finally:
         _leave(store, ranks, failed)
+
+
+def wait_for_all(device: torch.device) -> None:
+    """Return once every rank has come here.
+
+    On NCCL a collective holds the device's stream and the host goes on; reading its result waits.
+    """
+    arrived = torch.zeros(1, device=device)
+    dist.all_reduce(arrived)
+    arrived.item()
 
 
 def _find_device(name: str) -> torch.device:

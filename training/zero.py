@@ -5,10 +5,13 @@ shares of one sum. Its scheduler, accumulation count and loss scale are not used
 """
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +20,11 @@ import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from console.command import one_line
 from model.transformer import Transformer
 from training.backends import Result, full_shape, trained_parameters
 from training.optim import make_optimizer
-from training.ranks import Ranks
+from training.ranks import Ranks, wait_for_all
 from training.shards import (
     SHARDS_FILE,
     full_disk_named,
@@ -38,8 +42,9 @@ def partition_on_arrival(
 ) -> Callable[[Tensor], nn.Parameter] | None:
     """Return `load_model`'s `place` for ZeRO-3, None below: a rank keeps its part of each tensor.
 
-    The part is copied straight from the file's mapping, so that no rank ever holds a whole tensor:
-    anonymous memory is the model's bytes over all ranks, however many they are.
+    Tensor by tensor, what is mapped from the file goes to the device, and the part is kept of it:
+    DeepSpeed gathers a weight to the device where it was partitioned. In the host's memory no rank
+    ever holds a whole tensor; where that is the device, the part comes straight from the mapping.
     """
     if zero_stage(engine) < 3:
         return None
@@ -48,7 +53,7 @@ def partition_on_arrival(
     context = deepspeed.zero.Init(config_dict_or_path=dict(engine), dtype=dtype)
 
     def place(tensor: Tensor) -> nn.Parameter:
-        parameter = nn.Parameter(tensor.to(dtype), requires_grad=False)
+        parameter = nn.Parameter(tensor.to(context.local_device, dtype), requires_grad=False)
         # What Init does to a module's parameters, without its broadcast from rank 0: every rank
         # reads the same file.
         context._convert_to_deepspeed_param(parameter)
@@ -98,14 +103,19 @@ class DeepSpeedBackend:
         dist.all_reduce(total)
         return total
 
+    def wait(self) -> None:
+        """Return once every rank has come here."""
+        wait_for_all(self.device)
+
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
         outcome: list[Any] = [None, None]
         if self.rank == 0:
             try:
                 outcome[0] = work()
+                _sent(outcome[0])
             except Exception as error:
-                outcome[1] = error
+                outcome = [None, _alike(error)]
         dist.broadcast_object_list(outcome, device=self.device)
         if outcome[1] is not None:
             raise outcome[1]
@@ -187,7 +197,7 @@ class DeepSpeedBackend:
             self._load_shards(whole)
         finally:
             self.engine._config.load_universal_checkpoint = False
-            dist.barrier()
+            self.wait()
             self.on_first_rank(lambda: shutil.rmtree(whole.parent, ignore_errors=True))
 
     def _sharding(self) -> dict[str, int]:
@@ -203,6 +213,22 @@ class DeepSpeedBackend:
         torch.set_rng_state(states["cpu"])
         if "cuda" in states and self.device.type == "cuda":
             torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+def _alike(error: Exception) -> Exception:
+    """Return an error that says the same on every rank: its line alone where pickle loses it."""
+    told = ValueError(one_line(error))
+    told.__cause__ = error
+    with suppress(Exception):
+        if one_line(_sent(error)) == str(told):
+            return error
+    return told
+
+
+def _sent(value: Result) -> Result:
+    """Return what another rank gets of a value; raises where pickle cannot send it."""
+    pickle.dumps(value)
+    return deepcopy(value)  # made anew as pickle makes it, by what the value says of itself
 
 
 def _convert_to_universal(shards: Path, whole: Path, stage: int) -> None:

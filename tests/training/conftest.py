@@ -20,6 +20,7 @@ if find_spec("pydantic") is None:
         "test_checkpoint.py",
         "test_config.py",
         "test_generated.py",
+        "test_late_ranks.py",
         "test_loop.py",
         "test_optim.py",
         "test_ranks.py",
@@ -27,6 +28,7 @@ if find_spec("pydantic") is None:
         "test_threads.py",
         "test_zero.py",
         "test_zero_config.py",
+        "test_zero_devices.py",
     ]
 
 
