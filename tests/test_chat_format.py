@@ -80,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("formats")
     wrong = zip(CITIES, (*CITIES[1:], CITIES[0]), strict=True)
     base = write_speaking_model(
-        folder / "base", [calls(*each) for each in wrong], chat_format="llama3_short"
+        folder / "base", [calls(*pair) for pair in wrong], chat_format="llama3_short"
     )
     write_conversations(folder / "rows.jsonl", [calls(city, city) for city in CITIES])
     build_dataset(folder / "rows.jsonl", TOKENIZER, folder / "data", Settings(0.3, "llama3_short"))
@@ -463,9 +463,9 @@ class TestTraining:
         changes = {**SETTINGS, "training__max_steps": 1}
         with pytest.raises(
             ValueError, match="trained in llama3_short; rebuild the dataset"
-        ) as told_:
+        ) as problem:
             train_natively(make(**changes))
-        assert "--data.chat_format_anyway=true" in str(told_.value)
+        assert "--data.chat_format_anyway=true" in str(problem.value)
         assert not (tmp_path / "checkpoints").exists()
         train_natively(make(**changes, data__chat_format_anyway=True))
         assert told(tmp_path / "checkpoints/run/final") == {"name": "llama3"}
@@ -531,7 +531,7 @@ class TestComparing:
     def hits(self, tmp_path: Path) -> Callable[[], dict[str, int]]:
         def read() -> dict[str, int]:
             found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["checkpoints"]
-            return {name: each["figures"]["exact_match"]["hits"] for name, each in found.items()}
+            return {n: model["figures"]["exact_match"]["hits"] for n, model in found.items()}
 
         return read
 
