@@ -12,9 +12,10 @@ from chat.conversation import Conversation
 from chat.dialogs import read_dialogs
 from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, typed
-from console.flags import UsageError
+from console.flags import UsageError, refuse_idle
 from console.printable import printable
 from evaluation.answering import Source, load_speaker
+from evaluation.chat_choice import FORMAT_FLAGS
 from evaluation.constrained import Constraints
 from evaluation.replies import Answer, Speaker
 from model.directory import resolve_directory
@@ -36,7 +37,8 @@ def main(
     max_batch_size: int = 16,
     max_gen_len: int | None = None,
     seed: int = 1,
-    chat_format: str = "llama3",
+    chat_format: str | None = None,
+    chat_format_anyway: bool = False,
     lora_ckpt_path: str | None = None,
     constrain: bool = False,
 ) -> None:
@@ -57,13 +59,16 @@ def main(
         max_batch_size: How many dialogs are answered at once.
         max_gen_len: The most tokens of a reply; by default whatever max_seq_len leaves.
         seed: Another number draws other replies.
-        chat_format: How dialogs are written for this model; the one it was trained with.
+        chat_format: How dialogs are written for this model; by default the one that it was trained
+            in, or llama3 for a model as Meta ships it.
+        chat_format_anyway: Use --chat-format also where the model was trained in another.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
     """
+    refuse_idle(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
         raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
-    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format)
+    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)
     decoding = Decoding(
         stop_ids=(),
         max_new_tokens=max_seq_len if max_gen_len is None else max_gen_len,

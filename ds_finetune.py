@@ -43,7 +43,7 @@ def main(
         engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
         splits = open_splits(config)
         sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
-        checkpoints = open_checkpoints(config, resume)
+        checkpoints = open_checkpoints(config, splits.chat_format, resume)
         torch.manual_seed(config.seed)
         model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)

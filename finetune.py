@@ -33,7 +33,7 @@ def main(
     device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
     splits = open_splits(config)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
-    checkpoints = open_checkpoints(config, resume)
+    checkpoints = open_checkpoints(config, splits.chat_format, resume)
     torch.manual_seed(config.seed)
     # Without an adapter all weights are trained, and held in float32: they are their own masters.
     model = build_model(config, device, dtype if config.lora else torch.float32)

@@ -39,10 +39,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
 # Steps that tell how long one takes; the first ones, which warm up, are left out.
 TRIED = 24
-SCORE = (
-    "--chat-format llama3_short --categories call,parallel,call_after_result,no_call "
-    "--max-new-tokens 176 --batch-size 64"
-)
+SCORE = "--categories call,parallel,call_after_result,no_call --max-new-tokens 176 --batch-size 64"
 
 
 @dataclass(frozen=True)

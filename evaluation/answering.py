@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from chat.formats import find_format, stop_ids
+from chat.formats import ChatFormat, stop_ids
 from chat.tokenizer import load_tokenizer
+from evaluation.chat_choice import choose_format
 from evaluation.items import Item
 from evaluation.replies import Answer, NotAsked, Speaker
-from model.adapter import read_adapter
+from model.adapter import adapter_file, read_adapter
+from model.chat_record import ChatRecord, read_chat_record
 from model.config import ModelConfig
 from model.directory import load_model, resolve_directory
 from model.generate import Decoding
@@ -24,7 +26,18 @@ class Source:
     ckpt_dir: str
     lora_ckpt_path: str | None = None
     tokenizer_path: str | None = None
-    chat_format: str = "llama3"
+    chat_format: str | None = None
+    chat_format_anyway: bool = False
+
+    def format(self) -> ChatFormat:
+        """Return the chat format to speak in: the one given, or that of the weights' training."""
+        return choose_format(self.chat_format, self.chat_format_anyway, [self.chat_record()])
+
+    def chat_record(self) -> ChatRecord | None:
+        """Return what the weights know of their chat format; those of an adapter, where one is."""
+        if self.lora_ckpt_path:
+            return read_chat_record(adapter_file(self.lora_ckpt_path).parent)
+        return read_chat_record(resolve_directory(self.ckpt_dir))
 
 
 def load_speaker(source: Source) -> Speaker:
@@ -34,7 +47,7 @@ def load_speaker(source: Source) -> Speaker:
     Tokenizer, chat format and adapter are checked before the weights are read; ValueError says
     what does not belong to the model.
     """
-    format = find_format(source.chat_format)
+    format = source.format()
     directory = resolve_directory(source.ckpt_dir)
     config = ModelConfig.read(directory)
     tokenizer = load_tokenizer(source.tokenizer_path or directory, format.special_table)

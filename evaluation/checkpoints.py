@@ -14,14 +14,16 @@ from typing import Any
 
 import torch
 
-from chat.formats import find_format, parse_reply
+from chat.formats import ChatFormat, find_format, parse_reply
 from chat.tokenizer import load_tokenizer
 from evaluation.answering import Source, load_speaker, model_answers
+from evaluation.chat_choice import choose_format
 from evaluation.items import Item
 from evaluation.judging import Outputs, judge_all
 from evaluation.replies import Answer, NotAsked, Speaker
 from evaluation.results import Results
 from model.adapter import base_directory, detach_adapter, read_adapter
+from model.chat_record import ChatRecord, read_chat_record
 from model.config import ModelConfig
 from model.directory import resolve_directory, weights_file, weights_sha256
 from model.generate import Decoding
@@ -78,12 +80,20 @@ class Scored:
 
 @dataclass(frozen=True)
 class Run:
-    """The base and the checkpoints of a run; `unread` says why others cannot be scored."""
+    """The base and the checkpoints of a run; `unread` says why others cannot be scored.
+
+    `chat_records` are what all checkpoints know of their chat format.
+    """
 
     name: str
     base: Path
     candidates: Sequence[Candidate]
     unread: dict[str, str]
+    chat_records: Sequence[ChatRecord | None]
+
+    def format(self, given: str | None = None, anyway: bool = False) -> ChatFormat:
+        """Return the chat format of the checkpoints, which the base is spoken to in as well."""
+        return choose_format(given, anyway, self.chat_records)
 
     @staticmethod
     def open(checkpoint_dir: Path | str, base: Path | str | None = None) -> "Run":
@@ -92,9 +102,11 @@ class Run:
         directory = _base(saved, base)
         known: dict[str, Candidate] = {}
         unread: dict[str, str] = {}
+        records: list[ChatRecord | None] = []
         for each in saved:
             name = each.directory.name
             try:
+                records.append(read_chat_record(each.directory))
                 weights = _weights(each)
             except (ValueError, OSError) as error:
                 unread[name] = str(error)
@@ -112,6 +124,7 @@ class Run:
             directory,
             [Candidate(BASE, None, origin), *known.values()],
             unread,
+            records,
         )
 
 
@@ -263,6 +276,6 @@ class _Models:
         self.speaker = None
         gc.collect()
         tokenizer = self.setting.tokenizer_path or str(self.run.base)
-        source = Source(str(directory), None, tokenizer, self.setting.chat_format)
+        source = Source(str(directory), None, tokenizer, self.setting.chat_format, True)
         self.speaker, self.directory = load_speaker(source), directory
         return self.speaker

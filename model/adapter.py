@@ -87,7 +87,7 @@ def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adap
     `config_dir`, by default beside the tensors. Raises FileNotFoundError or ValueError that says
     what is missing or wrong.
     """
-    file = _adapter_file(Path(path).expanduser())
+    file = adapter_file(path)
     directory = file.parent if config_dir is None else Path(config_dir).expanduser()
     lora = LoraConfig.read(directory)
     params = ModelConfig.read(directory) if (directory / PARAMS_FILE).is_file() else None
@@ -128,7 +128,12 @@ def _base_record(directory: Path, key: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _adapter_file(path: Path) -> Path:
+def adapter_file(path: Path | str) -> Path:
+    """Return the file of tensors that `path` names: itself, or the one in a LoRA checkpoint.
+
+    Raises FileNotFoundError or ValueError that says what is there instead.
+    """
+    path = Path(path).expanduser()
     if path.is_file():
         return path
     if not path.is_dir():

@@ -74,12 +74,12 @@ class ModelConfig:
     @staticmethod
     def read(path: Path | str) -> "ModelConfig":
         """Read a `params.json`, named itself or by its directory."""
-        return ModelConfig.from_params(read_params(path), str(_params_file(path)))
+        return ModelConfig.from_params(read_params(path), str(params_file(path)))
 
 
 def read_params(path: Path | str) -> dict[str, Any]:
     """Return the JSON object of a `params.json`, named itself or by its directory."""
-    path = _params_file(path)
+    path = params_file(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing; a model directory needs it beside its weights "
@@ -94,7 +94,8 @@ def read_params(path: Path | str) -> dict[str, Any]:
     return params
 
 
-def _params_file(path: Path | str) -> Path:
+def params_file(path: Path | str) -> Path:
+    """Return the `params.json` that is named itself or by its directory."""
     path = Path(path).expanduser()
     return path if path.is_file() or path.suffix == ".json" else path / PARAMS_FILE
 

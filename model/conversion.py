@@ -11,7 +11,8 @@ from rich.filesize import decimal
 from torch import Tensor
 
 from console.progress import byte_bar
-from model.config import PARAMS_FILE, ModelConfig
+from model.chat_record import copy_chat_record
+from model.config import PARAMS_FILE, ModelConfig, params_file
 from model.directory import KIND as NATIVE_KIND
 from model.directory import (
     TOKENIZER_FILE,
@@ -59,6 +60,7 @@ def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
     require_space(target, total)
     with new_directory(target, NATIVE_KIND) as partial:
         write_beside(partial, model.params, model.tokenizer)
+        copy_chat_record(partial, model.tokenizer.parent)
         with byte_bar("writing", total) as advance:
             whole = ((name, model.whole(name)) for name in layout)
             write_safetensors(partial / WEIGHTS_FILE, layout, whole, advance)
@@ -86,6 +88,7 @@ def convert_to_meta(
     require_space(target, total)
     with new_directory(target, META_KIND) as partial:
         write_beside(partial, export.params, export.tokenizer)
+        copy_chat_record(partial, export.tokenizer.parent, params_file(config_file).parent)
         with byte_bar("writing", total) as advance:
             for index in range(num_shards):
                 parts = ((name, export.part(name, index)) for name in export.layout)

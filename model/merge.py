@@ -11,6 +11,7 @@ from torch import Tensor
 
 from console.progress import byte_bar
 from model.adapter import Adapter
+from model.chat_record import copy_chat_record
 from model.config import PARAMS_FILE, ModelConfig, read_params
 from model.conversion import check_bits, require_space, write_beside
 from model.directory import (
@@ -114,6 +115,7 @@ def merge_checkpoint(
                 "if it stays so, report it with --debug"
             )
         _write_record(partial, base, adapter, proof)
+        copy_chat_record(partial, adapter.file.parent, adapter.directory)
     dtypes = tuple(sorted({dtype_name(kind) for _, kind in layout.values()}))
     return Merged(target, len(adapter.state) // 2, total, dtypes, proof)
 

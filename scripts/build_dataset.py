@@ -13,7 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from console.command import print_next, run, typed
+from console.flags import refuse_idle
 from data.building import Settings, build_dataset
+from evaluation.chat_choice import FORMAT_FLAGS, choose_format, format_flags
+from model.chat_record import read_chat_record
 
 
 def main(
@@ -21,7 +24,8 @@ def main(
     tokenizer_file: str,
     save_dir: str,
     val_ratio: float = 0.15,
-    chat_format: str = "llama3",
+    chat_format: str | None = None,
+    chat_format_anyway: bool = False,
     max_seq_len: int = 8192,
     skip_overlong: bool = False,
     weights: str | None = None,
@@ -36,7 +40,9 @@ def main(
         tokenizer_file: The model's tokenizer.model, or the directory that holds it.
         save_dir: The dataset directory to write; an earlier dataset there is replaced.
         val_ratio: The share of conversations that validate, more than 0 and less than 1.
-        chat_format: How conversations are written for the model, for example llama3.
+        chat_format: How conversations are written for the model; by default the one that the model
+            beside tokenizer_file was trained in, or llama3 for a model as Meta ships it.
+        chat_format_anyway: Use --chat-format also where the model was trained in another.
         max_seq_len: The most tokens a conversation may have; a longer one first loses tools that
             it never calls.
         skip_overlong: Leave out longer conversations, and those without anything to train,
@@ -47,7 +53,11 @@ def main(
         split_by: conversation, or tools: then no tool is in both splits, neither by its name nor
             by its definition.
     """
-    settings = Settings(val_ratio, chat_format, max_seq_len, skip_overlong, weights, seed, split_by)
+    refuse_idle(locals(), FORMAT_FLAGS)
+    model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
+    record = read_chat_record(model)
+    format = choose_format(chat_format, chat_format_anyway, [record]).name
+    settings = Settings(val_ratio, format, max_seq_len, skip_overlong, weights, seed, split_by)
     description = build_dataset(source_file, tokenizer_file, save_dir, settings)
     table = Table()
     for column in ("split", "conversations", "tokens", "trained", "longest"):
@@ -68,9 +78,10 @@ def main(
         console.print(f"{file['file']}, weight {file['weight']:g}: {taken}", markup=False)
     console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
     command = f"python finetune.py --data.dataset_dir={typed(save_dir)}"
-    model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
     if (model / "params.json").is_file():
         command += f" --model.checkpoint_dir={typed(model)}"
+    if "chat_format_anyway" in format_flags(format, record):
+        command += " --data.chat_format_anyway=true"
     print_next(f"python scripts/inspect_dataset.py --dataset-dir {typed(save_dir)}", command)
 
 

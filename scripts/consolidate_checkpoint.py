@@ -8,6 +8,7 @@ Nothing of it is needed to go on from a run: every checkpoint holds its weights 
 from rich.filesize import decimal
 
 from console.command import print_next, run, typed
+from evaluation.chat_choice import missing_flag
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from training.consolidation import Consolidated, consolidate_checkpoint
 from training.report import warn
@@ -39,7 +40,7 @@ def _say_what_is_next(done: Consolidated) -> None:
     if done.file.name == WEIGHTS_FILE:
         print_next(
             f"python chat_completion.py --ckpt_dir {typed(directory)} "
-            f"--tokenizer_path {typed(directory / TOKENIZER_FILE)}"
+            f"--tokenizer_path {typed(directory / TOKENIZER_FILE)}{missing_flag(directory)}"
         )
     else:
         print_next(

@@ -10,6 +10,7 @@ little more memory than its largest tensor.
 from rich.filesize import decimal
 
 from console.command import print_next, run, typed
+from evaluation.chat_choice import missing_flag
 from model.conversion import convert_from_meta
 from model.directory import TOKENIZER_FILE
 
@@ -33,7 +34,8 @@ def main(llama3_dir: str, output_dir: str) -> None:
         print(f"{done.left_out} x rope.freqs left out: the model computes them")
     print_next(
         f"python chat_completion.py --ckpt_dir {typed(done.directory)} "
-        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}",
+        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}"
+        f"{missing_flag(done.directory)}",
         "python scripts/clean_dataset.py --source-file F --save-file ./datasets/cleaned.json",
     )
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from chat.tokenizer import load_tokenizer
 from console.command import print_next, run, typed
+from evaluation.chat_choice import missing_flag
 from model.adapter import read_adapter
 from model.config import PARAMS_FILE
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
@@ -57,7 +58,8 @@ def main(
     _print_proof(done.proof, done.directory)
     print_next(
         f"python chat_completion.py --ckpt_dir {typed(done.directory)} "
-        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}",
+        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}"
+        f"{missing_flag(done.directory)}",
         "python scripts/convert_to_meta_weights.py "
         f"--config-file {typed(done.directory / PARAMS_FILE)} "
         f"--ckpt-file {typed(done.directory / WEIGHTS_FILE)} --num-shards 1 --output-dir D",

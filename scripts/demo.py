@@ -38,6 +38,7 @@ ZERO_3 = (
     "--deepspeed_config.zero_optimization.stage=3 "
     "--deepspeed_config.zero_optimization.stage3_param_persistence_threshold=0"
 )
+# Only dataset and base are told: what is trained on the dataset remembers its format.
 FORMAT = "--chat-format llama3_short"
 # Few tools to a conversation: a tiny model has few tokens to learn from.
 GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"
@@ -162,11 +163,11 @@ def _generated(output: Path, name: str, tools: str, values: str, seed: int, more
 def _scored(output: Path, prompts: str, model: str) -> Stage:
     directory = output / ("base" if model == "base" else "merged")
     file = f"{output}/{prompts}_prompts.jsonl"
-    constrain = " --constrain" if model == "constrained" else ""
+    more = {"base": f" {FORMAT}", "constrained": " --constrain"}.get(model, "")
     return Stage(
         f"score the {COLUMNS[model]} model on {prompts} tools",
         f"scripts/evaluate.py --ckpt-dir {directory} --dataset-file {file} "
-        f"{FORMAT} --categories {CATEGORIES} --max-new-tokens 176 --batch-size 64{constrain} "
+        f"--categories {CATEGORIES} --max-new-tokens 176 --batch-size 64{more} "
         f"--output-file {output}/{_scores(prompts, model)} "
         f"--failures-file {output}/{_scores(prompts, model).replace('.json', '.txt')}",
         lambda root: behaviours_line(figures_by_behaviour(root / _scores(prompts, model))),
@@ -208,7 +209,7 @@ def _chat(output: Path) -> Stage:
     return Stage(
         "chat with tools that run",
         f"chat_completion.py --ckpt_dir {output}/merged --interactive --temperature 0 "
-        f"--tools-file demo/tools/chat.py {FORMAT}",
+        "--tools-file demo/tools/chat.py",
         lambda root: "read it above",
         typed="demo/chat.txt",
     )

@@ -5,24 +5,30 @@ python scripts/evaluate.py --predictions F --benchmark bfcl --benchmark-file F -
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from chat.formats import find_format
 from console.command import print_next, run, typed, typed_flags
 from console.flags import UsageError, refuse_idle
+from evaluation.chat_choice import FORMAT_FLAGS, format_flags
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
 from evaluation.predictions import predicted, read_predictions
 from evaluation.replies import Answer, NotAsked
 from evaluation.results import refusal_lines
 from evaluation.summary import categories_table, figures_table
+from model.chat_record import PROPOSED_FORMAT
+
+if TYPE_CHECKING:
+    from evaluation.answering import Source
 
 # Flags that would do nothing without another one.
 _GOES_WITH = {
     "lora_ckpt_path": "ckpt_dir",
     "tokenizer_path": "ckpt_dir",
+    "chat_format_anyway": "ckpt_dir",
     "model": "endpoint",
     "held_out_of": "dataset_file",
     "benchmark_file": "benchmark",
@@ -48,7 +54,8 @@ def main(
     output_file: str | None = None,
     failures_file: str | None = None,
     report_file: str | None = None,
-    chat_format: str = "llama3",
+    chat_format: str | None = None,
+    chat_format_anyway: bool = False,
     tokenizer_path: str | None = None,
     max_seq_len: int = 4096,
     max_new_tokens: int = 512,
@@ -81,7 +88,9 @@ def main(
         output_file: Where to write the summary and the verdict on every id, JSON.
         failures_file: Where to write what failed, side by side with what was wanted, text.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
-        chat_format: How conversations are written for this model; the one it was trained with.
+        chat_format: How conversations are written for this model; by default the one that it was
+            trained in, or llama3 for a model as Meta ships it and for predictions.
+        chat_format_anyway: Use --chat-format also where the model was trained in another.
         tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
         max_seq_len: The most tokens of a prompt and its reply together.
         max_new_tokens: The most tokens of a reply.
@@ -94,6 +103,7 @@ def main(
     """
     flags = dict(locals())
     _refuse_unclear(flags)
+    flags["chat_format"] = _chat_format(flags)
     items = read_items(
         *(dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file),
         *(limit, categories),
@@ -124,7 +134,24 @@ def _refuse_unclear(flags: dict[str, Any]) -> None:
         raise UsageError("--endpoint wants --model, the name of the model there")
     if bool(flags["dataset_file"]) == bool(flags["benchmark"]):
         raise UsageError("name one of --dataset-file and --benchmark")
+    if flags["endpoint"] and flags["chat_format"]:
+        raise UsageError("--chat-format does nothing with --endpoint, which has its own")
     refuse_idle(flags, _GOES_WITH)
+    refuse_idle(flags, FORMAT_FLAGS)
+
+
+def _chat_format(flags: dict[str, Any]) -> str | None:
+    """Return the chat format that the model is spoken to in; None where an endpoint decides."""
+    if flags["ckpt_dir"]:
+        return _source(flags).format().name
+    return None if flags["endpoint"] else find_format(flags["chat_format"] or PROPOSED_FORMAT).name
+
+
+def _source(flags: dict[str, Any]) -> "Source":
+    from evaluation.answering import Source
+
+    names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format", "chat_format_anyway")
+    return Source(**{name: flags[name] for name in names})
 
 
 def _answers(
@@ -146,11 +173,10 @@ def _answers(
 def _model_answers(
     items: Sequence[Item], flags: dict[str, Any], sampling: dict[str, Any]
 ) -> Iterator[tuple[int, Answer | NotAsked]]:
-    from evaluation.answering import Source, load_speaker, model_answers
+    from evaluation.answering import load_speaker, model_answers
     from model.generate import Decoding
 
-    names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format")
-    speaker = load_speaker(Source(**{name: flags[name] for name in names}))
+    speaker = load_speaker(_source(flags))
     limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
     yield from model_answers(speaker, items, Decoding((), **limits, **sampling), flags["constrain"])
 
@@ -162,10 +188,13 @@ def _next_command(flags: dict[str, Any]) -> str:
             f"--lora-ckpt-path {typed(flags['lora_ckpt_path'])} --output-dir D"
         )
     if flags["ckpt_dir"]:
-        return f"python chat_completion.py --ckpt_dir {typed(flags['ckpt_dir'])}"
+        spoken = format_flags(flags["chat_format"], _source(flags).chat_record())
+        command = f"python chat_completion.py --ckpt_dir {typed(flags['ckpt_dir'])}"
+        return f"{command} {typed_flags(spoken)}".rstrip()
     names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
     names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]
-    given = typed_flags({name: flags[name] for name in names})
+    spoken = format_flags(flags["chat_format"], None) if flags["predictions"] else {}
+    given = typed_flags({name: flags[name] for name in names} | spoken)
     return f"python scripts/evaluate.py {given} --failures-file failures.txt"
 
 

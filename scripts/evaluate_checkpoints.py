@@ -14,18 +14,20 @@ from rich.console import Console
 
 from console.command import print_next, run, typed, typed_flags
 from console.flags import UsageError, refuse_idle
+from evaluation.chat_choice import FORMAT_FLAGS, format_flags
 from evaluation.checkpoints import BASE, Run, Setting
 from evaluation.comparing import ComparisonFiles, compare
 from evaluation.comparison import Comparison, comparison_table
 from evaluation.items import read_items
 from evaluation.results import refusal_lines
+from model.chat_record import read_chat_record
 from model.generate import Decoding
 
 # Flags that would do nothing without another one.
 _GOES_WITH = {"answers_file": "benchmark", "tools_file": "benchmark"}
 # How models are asked; scripts/evaluate.py has the same defaults.
 _ASKING = (
-    *("chat_format", "tokenizer_path", "max_seq_len", "max_new_tokens", "batch_size"),
+    *("tokenizer_path", "max_seq_len", "max_new_tokens", "batch_size"),
     *("top_p", "seed", "constrain"),
 )
 
@@ -42,7 +44,8 @@ def main(
     benchmark: str | None = None,
     answers_file: str | None = None,
     tools_file: str | None = None,
-    chat_format: str = "llama3",
+    chat_format: str | None = None,
+    chat_format_anyway: bool = False,
     tokenizer_path: str | None = None,
     max_seq_len: int = 4096,
     max_new_tokens: int = 512,
@@ -70,7 +73,9 @@ def main(
         benchmark: bfcl or nexusraven, where data_path holds the questions of one.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
-        chat_format: How conversations are written for these models; the one of the training.
+        chat_format: How conversations are written for these models, the base included; by default
+            the one that the checkpoints were trained in.
+        chat_format_anyway: Use --chat-format also where they were trained in another.
         tokenizer_path: The models' tokenizer.model; by default the base's.
         max_seq_len: The most tokens of a prompt and its reply together.
         max_new_tokens: The most tokens of a reply.
@@ -84,7 +89,7 @@ def main(
     about = {name: value for name, value in locals().items() if value is not None}
     if num_examples < 1:
         raise UsageError(f"--num-examples is {num_examples}, wanted 1 or more")
-    refuse_idle(about, _GOES_WITH)
+    refuse_idle(about, _GOES_WITH | FORMAT_FLAGS)
     if benchmark and held_out_of:
         raise UsageError("--held-out-of goes with conversations, not with --benchmark")
     dataset, questions = (None, data_path) if benchmark else (data_path, None)
@@ -93,9 +98,10 @@ def main(
     )
     sampling = temperature, top_p, seed
     decoding = Decoding((), max_new_tokens, max_seq_len, batch_size, *sampling)
-    setting = Setting(decoding, chat_format, tokenizer_path, constrain)
-    files = ComparisonFiles(Path(output_file), Path(report_file) if report_file else None, about)
     compared = Run.open(checkpoint_dir, base_model_name)
+    about["chat_format"] = compared.format(chat_format, chat_format_anyway).name
+    setting = Setting(decoding, about["chat_format"], tokenizer_path, constrain)
+    files = ComparisonFiles(Path(output_file), Path(report_file) if report_file else None, about)
     comparison = compare(compared, items, setting, metric, files)
     _show(comparison, files)
     print_next(_next_command(comparison, compared.base, about))
@@ -119,27 +125,29 @@ def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) 
     best = comparison.best
     saved = None if best is None else best.candidate.saved
     gain = comparison.difference(best.candidate.name, BASE) if best else None
+    spoken = format_flags(
+        about["chat_format"], read_chat_record(base if saved is None else saved.directory)
+    )
     if saved is None:
-        return _look(typed(base), about)
+        return _look(typed(base), about, spoken)
     where = f"--lora-ckpt-path {typed(saved.directory)}"
     if gain is not None and gain.value <= 0:
-        return _look(
-            f"{typed(base)} {where}" if saved.is_adapter else typed(saved.directory), about
-        )
+        model = f"{typed(base)} {where}" if saved.is_adapter else typed(saved.directory)
+        return _look(model, about, spoken)
     if saved.is_adapter:
         merge = "python scripts/convert_lora_weights.py"
         return f"{merge} --base-ckpt-path {typed(base)} {where} --output-dir D"
-    format = typed_flags(_unusual(about, ["chat_format"]))
-    return f"python chat_completion.py --ckpt_dir {typed(saved.directory)} {format}".rstrip()
+    flags = typed_flags(spoken)
+    return f"python chat_completion.py --ckpt_dir {typed(saved.directory)} {flags}".rstrip()
 
 
-def _look(model: str, about: Mapping[str, Any]) -> str:
+def _look(model: str, about: Mapping[str, Any], spoken: Mapping[str, Any]) -> str:
     """Return how to look at what a model gets wrong."""
     names = ("benchmark", "answers_file", "tools_file", "held_out_of")
     items = {name: about.get(name) for name in names}
     items["benchmark_file" if "benchmark" in about else "dataset_file"] = about["data_path"]
     chosen = {"limit": about["num_examples"], "temperature": about["temperature"]}
-    flags = typed_flags({**items, **chosen, **_unusual(about, _ASKING)})
+    flags = typed_flags({**items, **chosen, **spoken, **_unusual(about, _ASKING)})
     return f"python scripts/evaluate.py --ckpt-dir {model} {flags} --failures-file failures.txt"
 
 

@@ -10,8 +10,9 @@ from math import inf
 from rich.console import Console
 
 from console.command import print_next, run, typed
-from console.flags import UsageError, flag_of
+from console.flags import UsageError, flag_of, refuse_idle
 from evaluation.answering import Source, load_speaker
+from evaluation.chat_choice import FORMAT_FLAGS
 from model.directory import resolve_directory
 from serving.process import check_installed, listen, serve
 
@@ -20,7 +21,8 @@ def main(
     ckpt_dir: str,
     lora_ckpt_path: str | None = None,
     tokenizer_path: str | None = None,
-    chat_format: str = "llama3",
+    chat_format: str | None = None,
+    chat_format_anyway: bool = False,
     model_name: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -41,7 +43,9 @@ def main(
         ckpt_dir: A native model directory (merged, or converted from Meta's weights).
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
-        chat_format: How conversations are written for this model; the one it was trained with.
+        chat_format: How conversations are written for this model; by default the one that it was
+            trained in, or llama3 for a model as Meta ships it.
+        chat_format_anyway: Use --chat-format also where the model was trained in another.
         model_name: What clients call the model; by default the name of ckpt_dir.
         host: The address to listen at. Any but the default lets other machines in: set a key.
         port: The port to listen at; 0 takes a free one.
@@ -55,6 +59,7 @@ def main(
         grace: How many seconds replies may go on when the server is told to end (Ctrl-C, SIGTERM);
             told again, it ends them at once.
     """
+    refuse_idle(locals(), FORMAT_FLAGS)
     check_installed()
     _refuse_below(1, max_batch_size=max_batch_size, max_body_bytes=max_body_bytes)
     _refuse_below(0, max_waiting=max_waiting, grace=grace)
@@ -62,13 +67,14 @@ def main(
     from serving.app import Service, Settings, make_app
     from serving.engine import Engine
 
+    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)
     name = model_name or resolve_directory(ckpt_dir).resolve().name
     key = api_key or os.environ.get("SERVE_API_KEY") or None
     settings = Settings(name, key, constrain, max_seq_len, max_body_bytes)
     console = Console(highlight=False)
     tell = partial(console.print, markup=False, soft_wrap=True)
     with listen(host, port) as listener:
-        speaker = load_speaker(Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format))
+        speaker = load_speaker(source)
         with Engine(speaker.model, max_batch_size, max_seq_len, max_waiting) as engine:
             url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/v1"
             tell(f"{name} answers at {url} until Ctrl-C")

@@ -11,7 +11,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 
 from console.command import UsageError
-from training.checkpoint import CONFIG_FILE
+from training.resuming import CONFIG_FILE
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ("python", "python3")

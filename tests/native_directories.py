@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from tiny_models import random_model
 from torch import Tensor
 
+from model.chat_record import write_chat_record
 from model.config import ModelConfig
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
@@ -59,6 +60,7 @@ def write_adapter(
     state = random_adapter(config, lora, size)
     save_file(state, path / ADAPTER_FILE)
     lora.write(path)
+    write_chat_record(path, "llama3")
     write_params(path, config)
     write_tiktoken_file(path / TOKENIZER_FILE, config.vocab_size)
     return state

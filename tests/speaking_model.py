@@ -21,20 +21,27 @@ from model.transformer import Transformer
 TOKENIZER = Path(__file__).parent / TOKENIZER_FILE
 
 
-def learn_by_heart(conversations: Sequence[Conversation], steps: int = 60) -> Transformer:
+def learn_by_heart(
+    conversations: Sequence[Conversation], steps: int = 60, chat_format: str = "llama3"
+) -> Transformer:
     """Return a tiny model that can recite whole conversations."""
     vocab_size = load_tokenizer(TOKENIZER).vocab_size
     model = random_model(ModelConfig(**{**TINY.__dict__, "vocab_size": vocab_size}))
-    teach(model, conversations, steps)
+    teach(model, conversations, steps, chat_format)
     return model
 
 
-def teach(model: Transformer, conversations: Sequence[Conversation], steps: int = 60) -> None:
+def teach(
+    model: Transformer,
+    conversations: Sequence[Conversation],
+    steps: int = 60,
+    chat_format: str = "llama3",
+) -> None:
     """Train what can be trained of a model until it can recite whole conversations."""
     tokenizer = load_tokenizer(TOKENIZER)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
-    documents = [_training_tokens(each, tokenizer) for each in conversations]
+    documents = [_training_tokens(each, tokenizer, chat_format) for each in conversations]
     for _ in range(steps):
         loss = torch.stack([_loss(model, *document) for document in documents]).mean()
         optimizer.zero_grad()
@@ -44,11 +51,14 @@ def teach(model: Transformer, conversations: Sequence[Conversation], steps: int 
 
 
 def write_speaking_model(
-    path: Path, conversations: Sequence[Conversation], steps: int = 60
+    path: Path,
+    conversations: Sequence[Conversation],
+    steps: int = 60,
+    chat_format: str = "llama3",
 ) -> Path:
     """Write such a model as a native directory; return `path`."""
     path.mkdir(parents=True)
-    model = learn_by_heart(conversations, steps)
+    model = learn_by_heart(conversations, steps, chat_format)
     state = {name: parameter.detach() for name, parameter in model.named_parameters()}
     save_file(state, path / WEIGHTS_FILE)
     write_params(path, model.config)
@@ -57,9 +67,9 @@ def write_speaking_model(
 
 
 def _training_tokens(
-    conversation: Conversation, tokenizer: Tokenizer
+    conversation: Conversation, tokenizer: Tokenizer, chat_format: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    tokens = tokenize(render(conversation, FORMATS["llama3"]), tokenizer)
+    tokens = tokenize(render(conversation, FORMATS[chat_format]), tokenizer)
     return torch.tensor(tokens.ids), torch.tensor(tokens.trained)
 
 

@@ -47,6 +47,7 @@ LEAN = [
     "training/optim.py",
     "training/best.py",
     "training/checkpoint.py",
+    "training/resuming.py",
     "training/report.py",
     "training/flops.py",
     "storage",

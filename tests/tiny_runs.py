@@ -83,7 +83,8 @@ def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     from training.setup import build_model, open_checkpoints, open_splits, train
 
     device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
-    splits, checkpoints = open_splits(config), open_checkpoints(config, resume)
+    splits = open_splits(config)
+    checkpoints = open_checkpoints(config, splits.chat_format, resume)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
     model = build_model(config, device, dtype if config.lora else torch.float32)

@@ -1,7 +1,7 @@
 """The checkpoints of a run: whole or absent, each with everything needed to use or resume it.
 
 checkpoints/NAME/step-000200/   adapter.safetensors  lora.json      (or consolidated.safetensors)
-                 best/          params.json  base.json  tokenizer.model
+                 best/          params.json  base.json  tokenizer.model  chat_format.json
                  final/         config.json          progress.json  manifest.json
                                 state.safetensors    (steps only: masters, moments, RNG;
                                                       many ranks write DeepSpeed's shards instead)
@@ -25,29 +25,26 @@ from typing import Any
 
 import torch
 
-from model.adapter import base_sha256, write_base_record
+from model.adapter import write_base_record
+from model.chat_record import write_chat_record
 from model.config import PARAMS_FILE
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, weights_sha256, write_safetensors
+from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, write_safetensors
 from model.lora import ADAPTER_FILE, LoraConfig
 from model.run_directory import PROGRESS_FILE
 from model.weights import DTYPES
 from storage.atomic import new_directory, new_file
 from storage.manifest import damaged_files
 from training.backends import Backend
+from training.resuming import (
+    CONFIG_FILE,
+    refuse_other_base,
+    refuse_other_data,
+    refuse_other_format,
+    refuse_other_settings,
+)
 
 KIND = "checkpoint"
-CONFIG_FILE = "config.json"
 LATEST_FILE = "latest"
-FIXED_SETTINGS = (
-    ("seed",),
-    ("model", "checkpoint_dir"),
-    ("model", "dtype"),
-    ("lora",),
-    ("training", "batch_size"),
-    ("optimizer",),
-    ("schedule",),
-    ("validation", "best_metric"),
-)
 WEIGHTS_ONLY = ("best", "final")
 _STEP = re.compile(r"step-\d+")
 
@@ -81,12 +78,14 @@ class Checkpoints:
         config: Mapping[str, Any],
         lora: LoraConfig | None,
         keep_last: int,
+        chat_format: str,
     ) -> None:
         self.run_dir = run_dir
         self.base_dir = base_dir
         self.config = config
         self.lora = lora
         self.keep_last = keep_last
+        self.chat_format = chat_format
 
     def refuse_existing_run(self) -> None:
         """Raise FileExistsError when a run of this name is already there."""
@@ -146,10 +145,11 @@ class Checkpoints:
                 raise FileNotFoundError(
                     f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
                 )
-            self._refuse_other_settings(path)
-            self._refuse_other_base(path)
+            refuse_other_settings(path, self.config)
+            refuse_other_base(path, self.base_dir)
+            refuse_other_format(path, self.chat_format)
             progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
-            _refuse_other_data(path, progress.data, data)
+            refuse_other_data(path, progress.data, data)
             return path, progress, damaged
 
         path, progress, damaged = backend.on_first_rank(choose)
@@ -187,6 +187,7 @@ class Checkpoints:
         for name in (PARAMS_FILE, TOKENIZER_FILE):
             shutil.copyfile(self.base_dir / name, partial / name)
         write_base_record(partial, self.base_dir)
+        write_chat_record(partial, self.chat_format)
         _write_json(partial / CONFIG_FILE, self.config)
         _write_json(partial / PROGRESS_FILE, asdict(progress))
 
@@ -195,6 +196,7 @@ class Checkpoints:
         with new_file(self.run_dir / LATEST_FILE) as file:
             file.write_text(newest.name + "\n", encoding="utf-8")
         shutil.copyfile(newest / PARAMS_FILE, self.run_dir / PARAMS_FILE)
+        write_chat_record(self.run_dir, self.chat_format)
         if self.lora:
             self.lora.write(self.run_dir)
         older = [path for path in self.steps() if _number(path) <= _number(newest)]
@@ -203,26 +205,6 @@ class Checkpoints:
         # Also what a process that was killed here had begun to remove.
         for path in self.run_dir.glob(".step-*.removed"):
             shutil.rmtree(path)
-
-    def _refuse_other_base(self, path: Path) -> None:
-        """The weights under a path may be others than those the run began with."""
-        before, now = base_sha256(path), weights_sha256(self.base_dir)
-        if before and now and before != now:
-            raise ValueError(
-                f"{path} was trained on weights with sha256 {before[:12]}, and those in "
-                f"{self.base_dir} have {now[:12]}; put the former back, or use another --name"
-            )
-
-    def _refuse_other_settings(self, path: Path) -> None:
-        """Resuming with other mathematics would be another run under the same name."""
-        saved = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
-        for keys in FIXED_SETTINGS:
-            before, now = _setting(saved, keys), _setting(self.config, keys)
-            if before != now:
-                raise ValueError(
-                    f"{path} was trained with {'.'.join(keys)} = {json.dumps(before)}, this run "
-                    f"has {json.dumps(now)}; resume with the same settings or use another name"
-                )
 
 
 def saved_steps(run_dir: Path) -> list[Path]:
@@ -262,32 +244,12 @@ def _number(step: Path) -> int:
     return int(step.name.removeprefix("step-"))
 
 
-def _refuse_other_data(path: Path, before: list[str], now: list[str]) -> None:
-    if before != now:
-        raise ValueError(
-            f"{path} was trained on a dataset with the fingerprints {_short(before)}, the one "
-            f"given has {_short(now)}; name the same dataset with --data.dataset_dir, or use "
-            "another --name"
-        )
-
-
-def _short(fingerprints: list[str]) -> str:
-    return " and ".join(each[:12] for each in fingerprints)
-
-
 def _set_aside(damaged: list[Path]) -> None:
     """Rename damaged checkpoints, so that none counts as one of the last to keep."""
     for path in damaged:
         target = path.with_name(f"{path.name}.damaged")
         shutil.rmtree(target, ignore_errors=True)
         path.rename(target)
-
-
-def _setting(config: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    value: Any = config
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
 
 
 def _problems(path: Path) -> list[str]:

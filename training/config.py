@@ -39,9 +39,13 @@ class ModelSection(Section):
 
 
 class DataSection(Section):
-    """The directory that scripts/build_dataset.py wrote."""
+    """The directory that scripts/build_dataset.py wrote.
+
+    chat_format_anyway: Whether to train in its chat format a base that was trained in another.
+    """
 
     dataset_dir: str
+    chat_format_anyway: bool = False
 
 
 class LoraSection(Section):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from console.progress import byte_bar
 from model.adapter import BASE_FILE
+from model.chat_record import copy_chat_record
 from model.config import PARAMS_FILE, ModelConfig
 from model.conversion import check_bits, require_space
 from model.directory import (
@@ -31,7 +32,8 @@ from model.transformer import Transformer
 from model.weights import DTYPES, OUTPUT, bitwise_equal, expected_shapes, shapes
 from storage.atomic import new_directory, refuse_foreign_directory
 from storage.manifest import MANIFEST, damaged_files
-from training.checkpoint import CONFIG_FILE, WEIGHTS_ONLY, newest_whole, saved_steps
+from training.checkpoint import WEIGHTS_ONLY, newest_whole, saved_steps
+from training.resuming import CONFIG_FILE
 from training.shards import SHARDS_FILE, joined_masters
 
 # Another kind than a run's own, so that none of its checkpoints is ever replaced.
@@ -81,6 +83,7 @@ def consolidate_checkpoint(
     with new_directory(target, KIND) as partial:
         for beside in (*BESIDE, LORA_FILE) if lora else BESIDE:
             shutil.copyfile(step / beside, partial / beside)
+        copy_chat_record(partial, step)
         _write(partial / name, layout, tensors)
         if gathered is not None:
             _compare(step / name, gathered, partial / name)

@@ -15,6 +15,7 @@ from console.command import print_next, typed
 from data.batches import Batches, make_batch, refuse_overlong, whole_split
 from data.soundness import refuse_unsound
 from data.tokenized import TokenizedDataset
+from model.chat_record import read_chat_record
 from model.config import ModelConfig
 from model.directory import TOKENIZER_FILE, load_model, resolve_directory
 from model.lora import add_lora
@@ -62,6 +63,11 @@ class Splits(NamedTuple):
         """The sha256 of each split's contents."""
         return [self.train.fingerprint, self.validation.fingerprint]
 
+    @property
+    def chat_format(self) -> str:
+        """The name of the chat format that both are written in."""
+        return self.train.chat_format
+
 
 def open_splits(config: Config) -> Splits:
     """Open the train and validation splits; refuse what this model must not train on."""
@@ -81,6 +87,7 @@ def open_splits(config: Config) -> Splits:
             f"python scripts/build_dataset.py --source-file F --tokenizer-file {file} "
             f"--save-dir {config.data.dataset_dir}"
         )
+    _refuse_other_format(config, base, train.chat_format)
     rows = ModelConfig.read(base).vocab_size
     if train.vocab_size > rows:
         raise ValueError(
@@ -96,6 +103,19 @@ def open_splits(config: Config) -> Splits:
         refuse_overlong(split, config.training.micro_batch_tokens)
         refuse_unsound(split)
     return Splits(train, validation)
+
+
+def _refuse_other_format(config: Config, base: Path, chat_format: str) -> None:
+    """Raise ValueError where the base was trained in another chat format than the dataset's."""
+    record = read_chat_record(base)
+    if record is None or record.name in (None, chat_format) or config.data.chat_format_anyway:
+        return
+    raise ValueError(
+        f"{config.data.dataset_dir} is in the chat format {chat_format}, and {record.file} says "
+        f"that the model was trained in {record.name}; rebuild the dataset: python "
+        f"scripts/build_dataset.py --source-file F --tokenizer-file {typed(base)} --save-dir "
+        f"{typed(config.data.dataset_dir)}, or add --data.chat_format_anyway=true"
+    )
 
 
 def build_model(
@@ -122,14 +142,18 @@ def checkpoint_blocks(model: Transformer) -> None:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
-def open_checkpoints(config: Config, resume: bool) -> Checkpoints:
-    """Return the run's checkpoint directory; a new run refuses one that already holds a run."""
+def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoints:
+    """Return the run's checkpoint directory; a new run refuses one that already holds a run.
+
+    `chat_format` is the dataset's, which every checkpoint remembers.
+    """
     checkpoints = Checkpoints(
         config.run_dir,
         resolve_directory(config.model.checkpoint_dir),
         config.model_dump(mode="json"),
         config.lora.adapter() if config.lora else None,
         config.checkpoint.keep_last,
+        chat_format,
     )
     refuse_read_only(config.run_dir)
     if not resume:

@@ -17,6 +17,7 @@ from data.conversations import write_conversations
 from evaluation.answering import Source, load_speaker
 from evaluation.replies import Speaker
 from model.attention import Documents
+from model.chat_record import write_chat_record
 from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, load_model
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
 from model.packed import native_dtype
@@ -54,6 +55,7 @@ def write_adapted(folder: Path, dtype: torch.dtype) -> None:
     lora.mkdir()
     save_file(adapter_state(model), lora / ADAPTER_FILE)
     config.write(lora)
+    write_chat_record(lora, "llama3")
     write_params(lora, model.config)
     (lora / TOKENIZER_FILE).write_bytes(TOKENIZER.read_bytes())
 

@@ -84,6 +84,7 @@ def test_the_directory_is_a_native_model_with_the_proof_in_it(workspace: Path) -
     done = merge_in(workspace)
     names = sorted(path.name for path in done.directory.iterdir())
     assert names == [
+        "chat_format.json",
         "consolidated.safetensors",
         "manifest.json",
         "merge.json",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_lines import next_commands
 from commands import Outcome, run_command
 from launches import ROOT, environment
 from safetensors.torch import load_file, save_file
@@ -16,13 +17,14 @@ from zero_runs import NOT_SHARDED, SHARDED, Kind, ShardedRuns
 
 from model.directory import load_model
 from scripts import consolidate_checkpoint, convert_lora_weights
-from storage.manifest import damaged_files, write_manifest
+from storage.manifest import damaged_files, read_manifest, write_manifest
 
 LORA = Kind("lora", 3, "float32")
 FULL = Kind("full", 3, "bfloat16")
 ADAPTER = "adapter.safetensors"
 WEIGHTS = "consolidated.safetensors"
 BESIDE = {"base.json", "config.json", "manifest.json", "params.json", "tokenizer.model"}
+BESIDE |= {"chat_format.json"}
 Consolidate = Callable[..., Outcome]
 
 
@@ -186,7 +188,37 @@ def test_deepspeeds_own_script_is_used_as_the_base_project_printed_it(
     base = base_without_tokenizer(sharded_runs, tmp_path)
     converted = merged(tmp_path, base, file, monkeypatch, capsys, state)
     step = sharded_runs.run(kind) / "step-000002"
+    told = (tmp_path / "merged/chat_format.json").read_bytes()
     assert converted == merged(tmp_path, base, step, monkeypatch, capsys)
+    assert told == (tmp_path / "merged/chat_format.json").read_bytes()
+
+
+@pytest.mark.parametrize("kind", [LORA, FULL, NOT_SHARDED], ids=lambda kind: kind.name)
+def test_the_chat_format_of_the_training_comes_along(
+    consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path, kind: Kind
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(sharded_runs.run(kind), run)
+    step = run / "step-000004"
+    assert json.loads((step / "chat_format.json").read_text()) == {"name": "llama3"}
+    (step / "chat_format.json").write_text('{"name": "llama3_short"}')
+    seal(step)
+    assert " --chat-format" not in consolidate(run).out
+    told = tmp_path / "out" / "chat_format.json"
+    assert json.loads(told.read_text()) == {"name": "llama3_short"}
+    assert told.name in read_manifest(tmp_path / "out")["files"]
+
+
+def test_a_checkpoint_without_a_chat_format_leaves_its_name_to_the_user(
+    consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(sharded_runs.run(FULL), run)
+    (run / "step-000004" / "chat_format.json").unlink()
+    seal(run / "step-000004")
+    (line,) = next_commands(consolidate(run).out)
+    assert line.endswith(" --chat-format NAME")
+    assert json.loads((tmp_path / "out" / "chat_format.json").read_text()) == {"name": None}
 
 
 def test_the_script_stands_alone(sharded_runs: ShardedRuns, tmp_path: Path) -> None:

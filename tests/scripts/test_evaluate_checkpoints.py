@@ -18,6 +18,7 @@ from data.building import Settings, build_dataset
 from data.conversations import write_conversations
 from evaluation.checkpoints import Run, Setting, score_run
 from evaluation.items import read_items
+from model.chat_record import write_chat_record
 from model.generate import Decoding
 from scripts.evaluate import main as evaluate
 from scripts.evaluate_checkpoints import main
@@ -67,7 +68,7 @@ def command(
     folder: Path,
     tmp_path: Path,
 ) -> Command:
-    def compare(**flags: object) -> Outcome:
+    def compare(*words: object, **flags: object) -> Outcome:
         given = {
             "checkpoint_dir": folder / "runs" / "run",
             "data_path": folder / "rows.jsonl",
@@ -76,7 +77,7 @@ def command(
             "max_new_tokens": 60,
         } | flags
         arguments = [part for name, value in given.items() for part in (f"--{name}", value)]
-        return run_command(main, arguments, monkeypatch, capsys)
+        return run_command(main, [*words, *arguments], monkeypatch, capsys)
 
     return compare
 
@@ -286,14 +287,22 @@ def test_whole_weights_are_scored_too(command: Command, folder: Path, tmp_path: 
     step = tmp_path / "full" / "step-000001"
     shutil.copytree(folder / "base", step)
     (step / "base.json").write_text(json.dumps({"directory": str(folder / "base"), "sha256": None}))
+    write_chat_record(step, "llama3_short")
     outcome = command(checkpoint_dir=tmp_path / "full")
     assert (outcome.code, outcome.error) == (0, "")
     found = record(tmp_path / "out.json")["checkpoints"]
     assert found["base"]["figures"] == found["step-000001"]["figures"]
-    outcome = command(checkpoint_dir=tmp_path / "full", chat_format="llama3_short", num_examples=2)
+    assert found["base"]["figures"]["correct"]["hits"] == 0
+    outcome = command(
+        "--chat-format-anyway",
+        checkpoint_dir=tmp_path / "full",
+        chat_format="llama3",
+        num_examples=2,
+    )
     (line,) = next_commands(outcome.out)
     assert problem_of(line) == ""
-    assert " --limit 2 --temperature 0.0 --chat-format llama3_short --max-new-tokens 60 " in line
+    spoken = "--chat-format llama3 --chat-format-anyway True"
+    assert f" --limit 2 --temperature 0.0 {spoken} --max-new-tokens 60 " in line
 
 
 def test_one_checkpoint_alone_is_compared_with_its_base(

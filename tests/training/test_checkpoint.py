@@ -57,6 +57,7 @@ def test_a_checkpoint_is_self_sufficient_and_matches_its_manifest(
         "config.json",
         "progress.json",
         "manifest.json",
+        "chat_format.json",
     }
     for name in names(config):
         files = {path.name for path in (config.run_dir / name).iterdir()}
@@ -204,7 +205,9 @@ def test_resuming_on_a_dataset_rebuilt_under_the_same_name_is_refused(
         for split in ("train", "validation")
         for i in range(len(rows) - (split == "validation"))
     ]
-    write_dataset(config.data.dataset_dir, samples, Encoding("", rows.tokenizer_sha256, 384, {}))
+    write_dataset(
+        config.data.dataset_dir, samples, Encoding("llama3", rows.tokenizer_sha256, 384, {})
+    )
     with pytest.raises(ValueError, match=r"was trained on a dataset with the fingerprints"):
         train_run(config, resume=True)
 
@@ -257,7 +260,9 @@ def test_sigterm_ends_the_run_with_the_step_it_came_in(settings: Settings) -> No
     backend = TerminatedInItsThirdStep(model, config.optimizer, device, torch.float32)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(InterruptedError, match="saved after step 3 of 6"):
-        train(config, open_splits(config), open_checkpoints(config, False), backend, False)
+        train(
+            config, open_splits(config), open_checkpoints(config, "llama3", False), backend, False
+        )
     assert "step-000003" in names(config)
     assert signal.getsignal(signal.SIGTERM) == handler
 
@@ -295,7 +300,7 @@ def test_a_directory_that_the_nodes_do_not_share_is_refused(settings: Settings) 
     config, device = settings(), torch.device("cpu")
     model = build_model(config, device, torch.float32)
     backend = OnAnotherNode(model, config.optimizer, device, torch.float32)
-    checkpoints = open_checkpoints(config, False)
+    checkpoints = open_checkpoints(config, "llama3", False)
     with pytest.raises(FileNotFoundError, match=r"set checkpoint\.output_dir to storage that all"):
         checkpoints.refuse_unshared(backend)
 

@@ -90,4 +90,4 @@ def test_a_place_for_checkpoints_that_cannot_be_written_is_refused_before_traini
     (tmp_path / "notes").write_text("mine")
     config = settings(checkpoint__output_dir=str(tmp_path / "notes"))
     with pytest.raises(PermissionError, match=r"notes/run cannot be written: .*notes is read-only"):
-        open_checkpoints(config, resume=False)
+        open_checkpoints(config, "llama3", resume=False)

@@ -51,7 +51,8 @@ def main(cases: str, output_dir: str, local_rank: int | None = None) -> None:
 def run_case(config: Config, ranks: Ranks, output: Path) -> None:
     """Train as one configuration says, and write what came out."""
     engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
-    splits, checkpoints = open_splits(config), open_checkpoints(config, resume=False)
+    splits = open_splits(config)
+    checkpoints = open_checkpoints(config, splits.chat_format, resume=False)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
     model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))

@@ -1,0 +1,75 @@
+"""The chat format in which a directory of weights is spoken to: its `chat_format.json`.
+
+Training writes it, and whatever is made of trained weights carries it on: `{"name": "llama3"}`, or
+null for a name where the trained weights came without one. What a name means is known in `chat/`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+CHAT_RECORD_FILE = "chat_format.json"
+# The format that a Llama is given where nobody says another: Meta's own.
+PROPOSED_FORMAT = "llama3"
+# Training and merging have always left one of these, also before they wrote a record. `config.json`
+# is not among them: Hugging Face has a file of that name.
+_TRAINED_FILES = ("base.json", "progress.json", "merge.json", "lora.json")
+
+
+@dataclass(frozen=True)
+class ChatRecord:
+    """What is known of weights that were trained here: the format's name, None where it is not.
+
+    `file` is the record, which may be missing where the name is None.
+    """
+
+    file: Path
+    name: str | None
+
+
+def read_chat_record(*directories: Path) -> ChatRecord | None:
+    """Return the record of weights whose files lie in these directories, the first that has one.
+
+    None where nothing was trained: such weights may be spoken to in any format. ValueError names a
+    file that is no record.
+    """
+    for directory in directories:
+        file = directory / CHAT_RECORD_FILE
+        if file.is_file():
+            return ChatRecord(file, _read_name(file))
+    for directory in directories:
+        if any((directory / name).is_file() for name in _TRAINED_FILES):
+            return ChatRecord(directory / CHAT_RECORD_FILE, None)
+    return None
+
+
+def write_chat_record(directory: Path, name: str | None) -> None:
+    """Write the record of weights that were trained in this chat format; none may be known."""
+    text = json.dumps({"name": name or None}, ensure_ascii=False)
+    (directory / CHAT_RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def copy_chat_record(target: Path, *sources: Path) -> None:
+    """Write what `read_chat_record` finds in the sources to another directory, if it finds any."""
+    if record := read_chat_record(*sources):
+        write_chat_record(target, record.name)
+
+
+def _read_name(file: Path) -> str | None:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(_malformed(file, f"not JSON ({error})")) from None
+    if not isinstance(record, dict) or record.keys() != {"name"}:
+        raise ValueError(_malformed(file, json.dumps(record)[:80]))
+    name = record["name"]
+    if name is not None and not (isinstance(name, str) and name):
+        raise ValueError(_malformed(file, json.dumps(record)[:80]))
+    return name
+
+
+def _malformed(file: Path, found: str) -> str:
+    return (
+        f'{file} is {found}, wanted such as {{"name": "{PROPOSED_FORMAT}"}}; '
+        "write it so, with the format these weights were trained in"
+    )

@@ -1,0 +1,75 @@
+"""What must be the same for a run to go on: its settings, base, chat format and data."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model.adapter import base_sha256
+from model.chat_record import read_chat_record
+from model.directory import weights_sha256
+
+CONFIG_FILE = "config.json"
+FIXED_SETTINGS = (
+    ("seed",),
+    ("model", "checkpoint_dir"),
+    ("model", "dtype"),
+    ("lora",),
+    ("training", "batch_size"),
+    ("optimizer",),
+    ("schedule",),
+    ("validation", "best_metric"),
+)
+
+
+def refuse_other_settings(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise ValueError where a checkpoint was trained with other mathematics than `config` says."""
+    saved = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+    for keys in FIXED_SETTINGS:
+        before, now = _setting(saved, keys), _setting(config, keys)
+        if before != now:
+            raise ValueError(
+                f"{path} was trained with {'.'.join(keys)} = {json.dumps(before)}, this run "
+                f"has {json.dumps(now)}; resume with the same settings or use another name"
+            )
+
+
+def refuse_other_base(path: Path, base: Path) -> None:
+    """Raise ValueError where other weights than the run began with lie under the base's path."""
+    before, now = base_sha256(path), weights_sha256(base)
+    if before and now and before != now:
+        raise ValueError(
+            f"{path} was trained on weights with sha256 {before[:12]}, and those in "
+            f"{base} have {now[:12]}; put the former back, or use another --name"
+        )
+
+
+def refuse_other_format(path: Path, chat_format: str) -> None:
+    """Raise ValueError where a checkpoint was trained in another chat format than the dataset's."""
+    record = read_chat_record(path)
+    if record and record.name not in (None, chat_format):
+        raise ValueError(
+            f"{path} was trained in the chat format {record.name}, and the dataset is in "
+            f"{chat_format}; resume with the same dataset, or use another --name"
+        )
+
+
+def refuse_other_data(path: Path, before: list[str], now: list[str]) -> None:
+    """Raise ValueError where a checkpoint was trained on splits with other fingerprints."""
+    if before != now:
+        raise ValueError(
+            f"{path} was trained on a dataset with the fingerprints {_short(before)}, the one "
+            f"given has {_short(now)}; name the same dataset with --data.dataset_dir, or use "
+            "another --name"
+        )
+
+
+def _short(fingerprints: list[str]) -> str:
+    return " and ".join(fingerprint[:12] for fingerprint in fingerprints)
+
+
+def _setting(config: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    value: Any = config
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
