@@ -34,11 +34,12 @@ class ChatFormat:
     special_tokens: The special tokens that this row's own strings hold.
     begin: What stands before the first turn.
     turns: The surroundings of each role's text.
-    stop_tokens: The special tokens at which an assistant's turn ends.
+    stop_tokens: The special tokens at which an assistant's turn ends; the model learns them.
     tool_syntax: A name in chat/tool_syntax.py: how tools are announced and calls are written.
     tools_in: The role whose first message announces the tools; a system message is made for it.
     default_system: The system text of a conversation that has none; empty for no system turn.
     strip: Whether white space around a message is dropped.
+    end_tokens: Special tokens that end a reply too, where the tokenizer has them; none is trained.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ChatFormat:
     tools_in: Literal["system", "user"] = "system"
     default_system: str = ""
     strip: bool = True
+    end_tokens: tuple[str, ...] = ()
 
     @property
     def syntax(self) -> ToolSyntax:
@@ -79,6 +81,8 @@ _LLAMA3 = ChatFormat(
     turns={role: _llama3_turn(role) for role in ("system", "user", "assistant", "tool")},
     stop_tokens=("<|eot_id|>",),
     tool_syntax="namespace",
+    # Meta's base models end a document with it, and a reply of theirs so too.
+    end_tokens=("<|end_of_text|>",),
 )
 
 FORMATS: dict[str, ChatFormat] = {
@@ -149,9 +153,17 @@ def special_id(token: str, tokenizer: Tokenizer) -> int:
     return tokenizer.special_tokens[token]
 
 
-def stop_ids(format: ChatFormat, tokenizer: Tokenizer) -> frozenset[int]:
-    """Return the ids at which generation ends."""
-    return frozenset(special_id(token, tokenizer) for token in format.stop_tokens)
+def stop_ids(format: ChatFormat, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Return the ids at which generation ends, the trained ones first."""
+    known = tokenizer.special_tokens
+    ends = (known[token] for token in format.end_tokens if token in known)
+    return (*(special_id(token, tokenizer) for token in format.stop_tokens), *ends)
+
+
+def reply_text(tokens: Iterable[int], tokenizer: Tokenizer) -> str:
+    """Return the text of generated tokens; special tokens have none."""
+    special = set(tokenizer.special_tokens.values())
+    return tokenizer.decode([token for token in tokens if token not in special])
 
 
 def parse_reply(text: str, format: ChatFormat) -> Reply:

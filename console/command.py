@@ -20,7 +20,14 @@ from typing import Any
 
 from rich.console import Console
 
-from console.flags import UsageError, check_flags, flag_of, value_readers
+from console.flags import (
+    UsageError,
+    check_flags,
+    flag_of,
+    other_spellings,
+    own_spellings,
+    value_readers,
+)
 
 HELP_FLAGS = {"-h", "--help"}
 # How long a process waits for another to tell of an error, in seconds; launchers kill after 30.
@@ -44,8 +51,9 @@ def run(command: Callable[..., None], launcher: str = "python") -> None:
         if HELP_FLAGS & set(arguments):
             print(help_text(command, f"{launcher} {sys.argv[0]}"))
             return
-        check_flags(command, arguments)
-        _call(command, arguments)
+        arguments, spelled = own_spellings(command, arguments)
+        check_flags(command, arguments, spelled)
+        _call(command, arguments, spelled)
 
 
 @contextmanager
@@ -97,7 +105,8 @@ def help_text(command: Callable[..., None], invocation: str) -> str:
             flags.append(("--section.key=value", sentences.get(name, "")))
             continue
         value = "" if parameter.default is False else f" {name.split('_')[-1].upper()}"
-        ending = _default_note(parameter.default)
+        others = ", ".join(map(flag_of, other_spellings(command, name)))
+        ending = _default_note(parameter.default) + (f" Also {others}." if others else "")
         flags.append((flag_of(name) + value, sentences.get(name, "") + ending))
     flags.append(("--debug", "Show the traceback of an error."))
     width = max(len(flag) for flag, _ in flags)
@@ -119,13 +128,13 @@ def _default_note(default: Any) -> str:
     return "" if default is None or default is False else f" Default: {default}."
 
 
-def _call(command: Callable[..., None], arguments: list[str]) -> None:
+def _call(command: Callable[..., None], arguments: list[str], spelled: Mapping[str, str]) -> None:
     import fire
     from fire.core import FireExit
     from fire.decorators import SetParseFns
 
     # fire reads values as Python literals; a path or a name must stay the text that was typed.
-    read = SetParseFns(**value_readers(command))(command)
+    read = SetParseFns(**value_readers(command, spelled))(command)
     try:
         fire.Fire(read, command=arguments, name=Path(sys.argv[0]).name)
     except FireExit as left:

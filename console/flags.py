@@ -5,11 +5,15 @@ import inspect
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from console.spellings import SPELLINGS
+
+# From this share of equal characters on, a name may have been meant.
+_ALIKE = 0.6
 WORDS_FOR_BOOL = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -17,10 +21,13 @@ class UsageError(Exception):
     """The command line itself is wrong."""
 
 
-def check_flags(command: Callable[..., None], arguments: list[str]) -> None:
+def check_flags(
+    command: Callable[..., None], arguments: list[str], spelled: Mapping[str, str] | None = None
+) -> None:
     """Refuse what the command does not take before any work; fire would only notice it afterwards.
 
-    Values that stand without a flag fill the required flags in their order.
+    Values that stand without a flag fill the required flags in their order. `spelled` holds how
+    flags were spelled, as `own_spellings` returns it.
     """
     parameters = {
         name: parameter
@@ -32,7 +39,7 @@ def check_flags(command: Callable[..., None], arguments: list[str]) -> None:
         _refuse_unknown(given, list(parameters))
     for name in given:
         if name in parameters and given[name] is None and kind_of(command, name) in (str, Path):
-            raise UsageError(f"{flag_of(name)} wants a value")
+            raise UsageError(f"{flag_of((spelled or {}).get(name, name))} wants a value")
     missing = [
         name
         for name, parameter in parameters.items()
@@ -44,8 +51,47 @@ def check_flags(command: Callable[..., None], arguments: list[str]) -> None:
         raise UsageError("missing " + ", ".join(map(flag_of, missing[len(words) :])))
 
 
-def value_readers(command: Callable[..., None]) -> dict[str, Callable[[str], Any]]:
-    """Return for each flag how its text is read; UsageError where it is not of the flag's kind."""
+def other_spellings(command: Callable[..., None], name: str) -> list[str]:
+    """Return what else a flag of a command may be called; its other flags keep their names."""
+    parameters = inspect.signature(command).parameters
+    return [spelling for spelling in SPELLINGS.get(name, ()) if spelling not in parameters]
+
+
+def own_spellings(
+    command: Callable[..., None], arguments: list[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments in the command's own spellings, and how each flag was spelled.
+
+    Raises UsageError where one flag is given in two spellings.
+    """
+    names = {
+        spelling: name
+        for name in inspect.signature(command).parameters
+        for spelling in (name, *other_spellings(command, name))
+    }
+    spelled: dict[str, str] = {}
+    own = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        spelling = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("--") or spelling not in names:
+            own.append(argument)
+            continue
+        name = names[spelling]
+        if spelled.setdefault(name, spelling) != spelling:
+            both = f"{flag_of(spelled[name])} and {flag_of(spelling)}"
+            raise UsageError(f"{both} are one flag in two spellings; give one of them")
+        own.append(flag_of(name) + equals + value)
+    return own, spelled
+
+
+def value_readers(
+    command: Callable[..., None], spelled: Mapping[str, str] | None = None
+) -> dict[str, Callable[[str], Any]]:
+    """Return for each flag how its text is read; UsageError where it is not of the flag's kind.
+
+    `spelled` holds how flags were spelled, for the error.
+    """
     read: dict[str, Callable[[str], Any]] = {}
     for name in inspect.signature(command).parameters:
         kind = kind_of(command, name)
@@ -53,7 +99,7 @@ def value_readers(command: Callable[..., None]) -> dict[str, Callable[[str], Any
             # A shell leaves the `~` of --flag=~/file for us to read.
             read[name] = os.path.expanduser
         elif kind in _NUMBERS:
-            read[name] = partial(_read, name, kind)
+            read[name] = partial(_read, (spelled or {}).get(name, name), kind)
     return read
 
 
@@ -74,8 +120,31 @@ def refuse_idle(flags: Mapping[str, Any], goes_with: Mapping[str, str]) -> None:
 
 
 def flag_of(name: str) -> str:
-    """Return `--save-file` for save_file."""
-    return "--" + name.replace("_", "-")
+    """Return `--save-file` for save_file, and `--training.batch_size` as it stands."""
+    return "--" + (name if "." in name else name.replace("_", "-"))
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names most like `name`, several where they are equally so, or none.
+
+    The last part of a dotted name counts as the name too: `output_dir` is like
+    `logging.output_dir`.
+    """
+    alike = {
+        other: max(
+            difflib.SequenceMatcher(None, name, text).ratio()
+            for text in (other, other.rpartition(".")[2])
+        )
+        for other in known
+    }
+    best = max(alike.values(), default=0.0)
+    return [other for other, share in alike.items() if share == best >= _ALIKE]
+
+
+def unknown_flag(name: str, known: Iterable[str]) -> UsageError:
+    """Return the error of a flag that there is not, with the nearest ones that there are."""
+    close = " or ".join(map(flag_of, nearest(name, known)))
+    return UsageError(f"unknown flag {flag_of(name)}" + (f"; did you mean {close}?" * bool(close)))
 
 
 def _split(arguments: list[str]) -> tuple[Mapping[str, str | None], list[str]]:
@@ -102,9 +171,8 @@ def _refuse_unknown(given: Mapping[str, str | None], known: list[str]) -> None:
         name for name in given if name not in known and name.removeprefix("no") not in known
     )
     if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"; did you mean {flag_of(close[0])}?" if close else ""
-        raise UsageError(f"unknown flag {flag_of(unknown[0])}{hint}")
+        others = (spelling for name in known for spelling in SPELLINGS.get(name, ()))
+        raise unknown_flag(unknown[0], dict.fromkeys((*known, *others)))
 
 
 def _bool(text: str) -> bool:

@@ -61,7 +61,7 @@ def clean_file(
         if file.is_dir():
             raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
     benchmark = load_benchmark(settings.exclude_benchmark)
-    rows, layout = _with_layout(read_unparsed(source, settings.skip_malformed), source, format)
+    rows, layout = with_layout(read_unparsed(source, settings.skip_malformed), source, format)
     about = {
         "source": {"file": source.name, "sha256": sha256_of_file(source), "format": layout},
         "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
@@ -150,7 +150,7 @@ def _apply_rules(draft: Draft) -> Draft:
     return Draft(conversation, changes)
 
 
-def _with_layout(
+def with_layout(
     rows: Iterator[RawRow | Line], source: Path, format: str
 ) -> tuple[Iterator[RawRow | Line], str]:
     """Return all rows, and the layout that was named or that the first readable row has."""

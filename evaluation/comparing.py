@@ -1,17 +1,18 @@
 """Compare a run: score its models one after the other and write what is known after each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.printable import printable
 from evaluation.checkpoints import Run, Scored, Setting, score_run
 from evaluation.comparison import Comparison, check_metric
 from evaluation.comparison_report import comparison_page
 from evaluation.items import Item
 from evaluation.judging import refuse_unwritable, write_text
 from evaluation.measurable import refuse_unmeasurable
-from evaluation.results import json_text
+from evaluation.results import failure_lines, json_text
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class ComparisonFiles:
 
     output_file: Path
     report_file: Path | None
+    failures_file: Path | None
     about: Mapping[str, Any]
 
     @property
@@ -28,12 +30,15 @@ class ComparisonFiles:
         return self.output_file.with_name(f"{self.output_file.stem}.verdicts")
 
     def write(self, comparison: Comparison, run_name: str) -> None:
-        """Write figures and differences as JSON, and everything as a page where one is named."""
+        """Write figures and differences as JSON; failures and a page where a file is named."""
         record = {"about": dict(self.about), **comparison.to_record()}
         write_text(self.output_file, json_text(record))
         if self.report_file is not None:
             page = comparison_page(comparison, f"Checkpoints of {run_name}", self.about)
             write_text(self.report_file, page)
+        if self.failures_file is not None:
+            lines = map(printable, _failure_lines(comparison.scored))
+            write_text(self.failures_file, "\n".join(lines) + "\n")
 
 
 def compare(
@@ -50,7 +55,7 @@ def compare(
     """
     check_metric(metric)
     refuse_unmeasurable(items, metric)
-    refuse_unwritable(files.output_file, files.report_file)
+    refuse_unwritable(files.output_file, files.report_file, files.failures_file)
     scored: list[Scored] = []
     for each in score_run(run, items, setting, files.folder, tell):
         scored.append(each)
@@ -62,3 +67,11 @@ def compare(
         there = ", ".join(dict.fromkeys(n for each in comparison.figures.values() for n in each))
         raise ValueError(f"no reply of these models counts for {metric}; there are {there}")
     return comparison
+
+
+def _failure_lines(scored: Sequence[Scored]) -> Iterator[str]:
+    """Yield what each model failed under its name, the base first."""
+    for model in scored:
+        yield f"==== {model.candidate.title}"
+        yield from failure_lines(model.results)
+        yield ""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from chat.conversation import Conversation, Tool
-from chat.formats import ChatFormat, special_id
+from chat.formats import ChatFormat, stop_ids
 from chat.tokenizer import TiktokenTokenizer, Tokenizer
 from chat.tool_syntax import CallGrammar
 from evaluation.ending import Vocabulary, find_ending
@@ -56,7 +56,7 @@ def constraint_for(
         tools = [_named(tools, forced)]
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
-    vocabulary = _vocabulary(_source(tokenizer), format.stop_tokens)
+    vocabulary = _vocabulary(_source(tokenizer), stop_ids(format, tokenizer))
     grammar = format.syntax.grammar([tool.name for tool in tools])
     schemas = [json.dumps(enforceable(tool) | {"x-guidance": _WRITING}) for tool in tools]
     text = _lark(grammar.forced if forced else grammar.free, grammar, schemas)
@@ -153,12 +153,11 @@ def _source(tokenizer: Tokenizer) -> _Source:
 
 
 @lru_cache(maxsize=4)
-def _vocabulary(source: _Source, stop_tokens: tuple[str, ...]) -> Vocabulary:
+def _vocabulary(source: _Source, stops: tuple[int, ...]) -> Vocabulary:
     """Prepare a vocabulary; kept, because it takes half a second at 128,256 tokens."""
     from llguidance.tiktoken import lltokenizer_from_encoding
 
     tokenizer, encoding = source.tokenizer, source.tokenizer.encoding
-    stops = tuple(special_id(token, tokenizer) for token in stop_tokens)
     made = lltokenizer_from_encoding(
         encoding, n_vocab=tokenizer.vocab_size, eos_token=list(stops), slices=None
     )

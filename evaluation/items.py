@@ -8,14 +8,17 @@ from typing import Any
 
 from chat.conversation import Conversation, Message, ToolCall
 from chat.tool_syntax import Reply
-from data.conversations import read_conversations
-from data.sources.bfcl_tasks import Task, read_tasks
+from data.any_layout import read_any_layout
+from data.sources.bfcl_tasks import LANGUAGES, Task, read_tasks
 from data.sources.nexusraven import Query, read_queries
 from data.tokenized import TokenizedDataset
 from evaluation import bfcl
 from evaluation.tool_calls import Verdict, Wanted, same_value, score
 
 BENCHMARKS = ("bfcl", "nexusraven")
+# What a turn of a conversation may be.
+_KINDS = ("call", "parallel", "no_call")
+TURN_CATEGORIES = (*_KINDS, *(f"{kind}_after_result" for kind in _KINDS), "no_tools")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,14 @@ def read_items(
     else:
         items = _benchmark_items(benchmark, benchmark_file, answers_file, tools_file)
     if categories is not None:
-        items = _of_categories(items, [name.strip() for name in categories.split(",")])
+        wanted = [name.strip() for name in categories.split(",")]
+        if benchmark == "nexusraven":
+            # Its categories are the data sets that its queries name.
+            items = list(items)
+            _check_categories(wanted, dict.fromkeys(item.category for item in items))
+        else:
+            _check_categories(wanted, LANGUAGES if benchmark else TURN_CATEGORIES)
+        items = _of_categories(items, wanted)
     found = list(islice(items, limit))
     if not found:
         held_out = f" among those held out by {held_out_of}" if held_out_of else ""
@@ -62,6 +72,14 @@ def read_items(
             else f"{dataset_file} has no turn of an assistant to score{held_out}"
         )
     return found
+
+
+def _check_categories(wanted: Sequence[str], known: Iterable[str]) -> None:
+    """Raise ValueError for a word that is no category."""
+    known = list(known)
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"--categories: there is no {name!r}; there are {', '.join(known)}")
 
 
 def _of_categories(items: Iterable[Item], wanted: Sequence[str]) -> Iterator[Item]:
@@ -104,7 +122,7 @@ def conversation_items(path: Path | str, only: Collection[str] | None = None) ->
     conversation and the number of the message, counted from 0.
     """
     seen: set[str] = set()
-    for conversation in read_conversations(path):
+    for conversation in read_any_layout(path):
         if only is not None and conversation.sha256 not in only:
             continue
         if conversation.id in seen:

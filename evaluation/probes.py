@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chat.conversation import Conversation
-from chat.formats import ChatFormat, render_prompt, stop_ids, tokenize
+from chat.formats import ChatFormat, render_prompt, reply_text, stop_ids, tokenize
 from chat.tokenizer import Tokenizer
 from model.generate import Decoding, complete
 from model.transformer import Transformer
@@ -24,7 +24,7 @@ def answers(
     decoding = Decoding(stop_ids(format, tokenizer), max_new_tokens, batch_size=64)
     replies = dict(complete(model, prompts, decoding))
     return [
-        None if replies[row].stop is None else tokenizer.decode(replies[row].tokens)
+        None if replies[row].stop is None else reply_text(replies[row].tokens, tokenizer)
         for row in range(len(prompts))
     ]
 

@@ -4,7 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from chat.conversation import Conversation
-from chat.formats import ChatFormat, parse_reply, render_prompt, stop_ids, tokenize
+from chat.formats import (
+    ChatFormat,
+    parse_reply,
+    render_prompt,
+    reply_text,
+    stop_ids,
+    tokenize,
+)
 from chat.tokenizer import Tokenizer
 from chat.tool_syntax import Reply
 from model.generate import Decoding, RowConstraint, complete
@@ -31,7 +38,7 @@ def read_answer(
     tokens: Sequence[int], whole: bool, tokenizer: Tokenizer, format: ChatFormat
 ) -> Answer:
     """Return the answer that generated tokens, without the stop token, say."""
-    text = tokenizer.decode(tokens)
+    text = reply_text(tokens, tokenizer)
     return Answer(text, parse_reply(text, format), whole)
 
 

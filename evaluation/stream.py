@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chat.conversation import ToolCall
-from chat.formats import ChatFormat, parse_reply
+from chat.formats import ChatFormat, parse_reply, reply_text
 from chat.tokenizer import Tokenizer
 from chat.tool_syntax import Reply
 
@@ -89,7 +89,10 @@ def assemble(events: Sequence[Event]) -> Reply:
 
 
 class TokenText:
-    """Turns tokens into text as they come; characters that are cut between tokens wait."""
+    """Turns tokens into text as they come; characters that are cut between tokens wait.
+
+    Special tokens have no text.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -99,13 +102,13 @@ class TokenText:
     def feed(self, token: int) -> str:
         """Return the text that is certain now and was not before; often empty."""
         self._tokens.append(token)
-        text = self._tokenizer.decode(self._tokens)
+        text = reply_text(self._tokens, self._tokenizer)
         # Half a character is decoded as U+FFFD until its other half comes.
         return self._new(text[: len(text.rstrip("\ufffd"))])
 
     def finish(self) -> str:
         """Return what is left when no token follows."""
-        return self._new(self._tokenizer.decode(self._tokens))
+        return self._new(reply_text(self._tokens, self._tokenizer))
 
     def _new(self, text: str) -> str:
         new = text[self._given :]

@@ -74,12 +74,12 @@ def main(
             http://localhost:8000/v1; a key is taken from OPENAI_API_KEY.
         model: The name of the model at the endpoint.
         predictions: Instead of a model, its recorded outputs, JSON Lines of id and calls or text.
-        dataset_file: Canonical conversations; each assistant's turn after a user or a tool is
-            one item.
+        dataset_file: Conversations of any layout that scripts/clean_dataset.py reads; each
+            assistant's turn after a user or a tool is one item. With --benchmark, its questions.
         held_out_of: A dataset made by build_dataset.py; of dataset_file, only the conversations
             it keeps for validation are scored.
         benchmark: Instead of a dataset, bfcl or nexusraven.
-        benchmark_file: The questions: a BFCL_v4_*.json, or NexusRaven's standardized_queries.
+        benchmark_file: Its questions: a BFCL_v4_*.json, or NexusRaven's standardized_queries.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
         limit: Score only the first so many items.
@@ -101,6 +101,8 @@ def main(
         constrain: Make every call of the model valid by the schemas of the tools offered; items
             with a schema that cannot be enforced are listed and count in no figure.
     """
+    if benchmark and not benchmark_file:
+        dataset_file, benchmark_file = None, dataset_file
     flags = dict(locals())
     _refuse_unclear(flags)
     flags["chat_format"] = _chat_format(flags)

@@ -39,6 +39,7 @@ def main(
     num_examples: int = 10,
     output_file: str = "checkpoint_evaluation.json",
     report_file: str | None = None,
+    failures_file: str | None = None,
     metric: str = "correct",
     held_out_of: str | None = None,
     benchmark: str | None = None,
@@ -60,12 +61,14 @@ def main(
     Args:
         checkpoint_dir: The run's directory, such as checkpoints/NAME, of finetune.py or
             ds_finetune.py.
-        data_path: Canonical conversations to score, or the questions of --benchmark.
+        data_path: Conversations to score, of any layout that scripts/clean_dataset.py reads, or the
+            questions of --benchmark.
         base_model_name: The base's directory, where it is no longer where the checkpoints say.
         num_examples: Score the first so many items; differences among few are luck.
         output_file: Where to write figures and differences, JSON; the verdicts on each checkpoint
             go to a folder of the same name that ends in .verdicts.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
+        failures_file: Where to write what each model failed, side by side with what was wanted.
         metric: The figure that says which is best: correct, exact_match, name, irrelevance or
             another of scripts/evaluate.py.
         held_out_of: A dataset made by build_dataset.py; of data_path, only the conversations it
@@ -101,7 +104,8 @@ def main(
     compared = Run.open(checkpoint_dir, base_model_name)
     about["chat_format"] = compared.format(chat_format, chat_format_anyway).name
     setting = Setting(decoding, about["chat_format"], tokenizer_path, constrain)
-    files = ComparisonFiles(Path(output_file), Path(report_file) if report_file else None, about)
+    page, failures = (Path(name) if name else None for name in (report_file, failures_file))
+    files = ComparisonFiles(Path(output_file), page, failures, about)
     comparison = compare(compared, items, setting, metric, files)
     _show(comparison, files)
     print_next(_next_command(comparison, compared.base, about))
@@ -115,6 +119,7 @@ def _show(comparison: Comparison, files: ComparisonFiles) -> None:
     console = Console(highlight=False)
     console.print(comparison_table(comparison))
     named = {"Results": files.output_file, "Verdicts": files.folder, "Page": files.report_file}
+    named["Failures"] = files.failures_file
     told = [f"{name}: {path}" for name, path in named.items() if path is not None]
     for line in (*comparison.verdict(), *refusal_lines(comparison.refused), *told):
         console.print(line, soft_wrap=True, markup=False)

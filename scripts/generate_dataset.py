@@ -5,18 +5,20 @@
 docs/synthetic-data.md tells about the behaviours, quotas and tools of your own.
 """
 
+import inspect
+
 from rich.console import Console
 from rich.table import Table
 
 from console.command import print_next, run, typed
-from console.flags import UsageError
+from console.flags import unknown_flag
 from data.synthesis.behaviours import BEHAVIOURS
 from data.synthesis.generation import Settings, generate_file
 from data.synthesis.scene import MOST_TOOLS
 
 
 def main(
-    save_file: str,
+    save_file: str = "data/tool_using_dataset.json",
     count: int = 10_000,
     seed: int = 3,
     tools_file: str | None = None,
@@ -25,6 +27,7 @@ def main(
     exclude_tools: str | None = None,
     most_tools: int = MOST_TOOLS,
     values: str = "all",
+    generate_only: bool = False,
     **quotas: object,
 ) -> None:
     """Generate conversations in which tools are called, or rightly are not.
@@ -41,6 +44,8 @@ def main(
         most_tools: The most tools that a conversation offers, as far as it does not call more.
         values: seen or unseen, so that two files with the same tools share no value that a user can
             choose freely; all draws from both. Choices and yes or no stand in both.
+        generate_only: End with the data: the next command checks it. Without, the next commands
+            lead on to a fine-tuned model.
         **quotas: A behaviour's share, as --quota.small_talk=0.1; the others share what is left.
     """
     settings = Settings(
@@ -62,11 +67,13 @@ def main(
     console.print(table)
     console.print(f"{count:,} conversations: {save_file}", soft_wrap=True, markup=False)
     tools = f" --tools-file {typed(tools_file)}" if tools_file else ""
-    print_next(
-        f"python scripts/replay_dataset.py --source-file {typed(save_file)}{tools}",
+    check = f"python scripts/replay_dataset.py --source-file {typed(save_file)}{tools}"
+    train = (
         f"python scripts/build_dataset.py --source-file {typed(save_file)} "
         "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME",
+        "python finetune.py --model.checkpoint_dir=MODEL_DIR --data.dataset_dir=./datasets/NAME",
     )
+    print_next(check, *(() if generate_only else train))
 
 
 def _names(text: str | None) -> tuple[str, ...]:
@@ -75,8 +82,9 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 def _behaviour(flag: str) -> str:
     name = flag.removeprefix("quota.")
-    if name == flag:
-        raise UsageError(f"unknown flag --{flag.replace('_', '-')}")
+    if name == flag or name not in BEHAVIOURS:
+        flags = [name for name in inspect.signature(main).parameters if name != "quotas"]
+        raise unknown_flag(flag, [*flags, *(f"quota.{behaviour}" for behaviour in BEHAVIOURS)])
     return name
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from console.command import UsageError
+from console.flags import UsageError, own_spellings
 from training.resuming import CONFIG_FILE
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +38,10 @@ def problem_of(line: str) -> str:
     parameters = inspect.signature(module.main).parameters
     if not parameters:
         return _problem_of_parsing(module.arguments, words[1:])
+    try:
+        arguments, _ = own_spellings(module.main, arguments)
+    except UsageError as error:
+        return str(error)
     flags = _flags(arguments)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     settings = {n: _value(v) for n, v in flags.items() if open_ended and n not in parameters}
@@ -93,7 +97,7 @@ def _problem_of_settings(
         file = ROOT / parameters["config_file"].default
     try:
         read_config(file, settings)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, UsageError) as error:
         return str(error)
     return ""
 

@@ -5,11 +5,9 @@ checkpoint as `config.json`, which is itself a valid configuration file. `deepsp
 DeepSpeed's own JSON, for ds_finetune.py alone; training/zero_config.py reads it.
 """
 
-import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal, Self, get_args
 
 from pydantic import (
@@ -21,7 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from console.flags import UsageError, flag_of, nearest
 from model.lora import ALL_LINEARS, LoraConfig
+from training.setting_names import check_setting, overlap, setting_names
 
 
 class Section(BaseModel):
@@ -221,7 +221,8 @@ class Config(Section):
 def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a configuration file and lay `section.key` overrides over it.
 
-    Raises FileNotFoundError or ValueError with the key, what was found and what is known.
+    Raises FileNotFoundError or ValueError with the key, what was found and what is known; where a
+    flag is what is wrong, UsageError with that flag.
     """
     path = Path(file).expanduser()
     if not path.is_file():
@@ -235,12 +236,21 @@ def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold an object, found {type(values).__name__}")
-    for key, value in (overrides or {}).items():
+    overrides = overrides or {}
+    for key, value in overrides.items():
+        check_setting(key, Config)
         _lay_over(values, key, value)
     try:
         # As JSON, because strict settings take lists for tuples from nothing else.
         return Config.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        flags = [key for key in overrides if overlap(key, where)]
+        if flags == [where]:
+            raise UsageError(f"--{_first_problem(error)}") from None
+        if flags:
+            named = " with ".join(map(flag_of, flags))
+            raise UsageError(f"{named}: {_first_problem(error)}") from None
         raise ValueError(f"{path}: {_first_problem(error)}") from None
 
 
@@ -268,20 +278,11 @@ def _first_problem(error: ValidationError) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{_nearest(problem['loc'])}{more}"
+        close = nearest(where, setting_names(Config))
+        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+        return f"unknown key {where!r}{hint}{more}"
     if problem["type"] == "missing":
         return f"missing key {where!r}{more}"
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}{more}"
     return f"{where} is {problem['input']!r}: {problem['msg']}{more}"
-
-
-def _nearest(location: tuple[int | str, ...]) -> str:
-    section: Any = Config
-    for part in location[:-1]:
-        kind = section.model_fields[str(part)].annotation
-        # Of a section that may be null, the section.
-        section = next((each for each in get_args(kind) if each is not NoneType), kind)
-    known = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

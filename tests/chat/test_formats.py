@@ -237,7 +237,14 @@ class TestLlama3:
             128006, 78191, 128007, 271, 9906, 128009,
         ]  # fmt: skip
         assert tokens.trained == [False] * 12 + [True] * 2
-        assert stop_ids(LLAMA3, llama3) == {128009}
+        assert stop_ids(LLAMA3, llama3) == (128009, 128001)
+
+    def test_a_tokenizer_without_the_end_of_a_document_ends_at_the_trained_stop(self) -> None:
+        class Short:
+            path, special_tokens = Path("short.model"), {"<|eot_id|>": 7}
+
+        assert stop_ids(LLAMA3, Short()) == (7,)  # type: ignore[arg-type]
+        assert LLAMA3.stop_tokens == ("<|eot_id|>",)
 
 
 class TestRendering:

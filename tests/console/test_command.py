@@ -147,7 +147,7 @@ def test_help_has_a_sentence_and_the_default_of_every_flag(tmp_path: Path) -> No
     assert lines[2] == "Copy rows from a file."
     assert lines[4:] == [
         "--source-file FILE  The file to read. Required.",
-        "--limit LIMIT       How many rows. Default: 3.",
+        "--limit LIMIT       How many rows. Default: 3. Also --num-examples.",
         "--remove-no-fc      Leave out rows without a call.",
         "--note NOTE         Any text.",
         "--debug             Show the traceback of an error.",

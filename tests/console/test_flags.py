@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from console.flags import UsageError, check_flags, kind_of, value_readers
+from console.flags import (
+    UsageError,
+    check_flags,
+    kind_of,
+    nearest,
+    own_spellings,
+    value_readers,
+)
 
 
 def copy(
@@ -94,3 +101,45 @@ def test_a_value_of_another_kind_is_refused(flag: str, text: str, message: str) 
 
 def test_the_kind_of_an_optional_value_is_that_of_the_value() -> None:
     assert (kind_of(copy, "most"), kind_of(copy, "source_file")) == (int, str)
+
+
+def score(ckpt_dir: str, dataset_file: str = "d", limit: int | None = None) -> None:
+    """Stand for a command whose flags have other spellings."""
+
+
+def both(limit: int = 1, num_examples: int = 2, data_path: str = "d") -> None:
+    """Stand for a command that has two flags which are one elsewhere."""
+
+
+def test_another_spelling_is_the_flag_itself() -> None:
+    line = "--checkpoint_dir a --data-path=b --num-examples 3"
+    own, spelled = own_spellings(score, line.split())
+    assert own == ["--ckpt-dir", "a", "--dataset-file=b", "--limit", "3"]
+    check_flags(score, own, spelled)
+    with pytest.raises(UsageError, match="--num-examples wants a whole number, found 'x'"):
+        value_readers(score, spelled)["limit"]("x")
+    own, spelled = own_spellings(score, ["--checkpoint-dir"])
+    with pytest.raises(UsageError, match="--checkpoint-dir wants a value"):
+        check_flags(score, own, spelled)
+    with pytest.raises(UsageError, match="--num-exampels; did you mean --num-examples"):
+        check_flags(score, ["--ckpt-dir=a", "--num-exampels=3"])
+
+
+@pytest.mark.parametrize(
+    "line", ["--ckpt-dir a --checkpoint-dir b", "--ckpt_dir=a --limit 3 --num_examples=3"]
+)
+def test_two_spellings_of_one_flag_are_refused(line: str) -> None:
+    with pytest.raises(UsageError, match="are one flag in two spellings; give one of them"):
+        own_spellings(score, line.split())
+
+
+def test_a_flag_of_the_commands_own_keeps_its_name() -> None:
+    line = ["--limit=1", "--num-examples=2", "--dataset-file=x"]
+    assert own_spellings(both, line)[0] == [*line[:2], "--data-path=x"]
+
+
+def test_the_nearest_names_are_found_by_their_last_part_too() -> None:
+    known = ["seed", "checkpoint.output_dir", "logging.output_dir", "logging.every"]
+    assert nearest("outpt_dir", known) == ["checkpoint.output_dir", "logging.output_dir"]
+    assert nearest("logging.evry", known) == ["logging.every"]
+    assert nearest("zzz", known) == nearest("seed", []) == []

@@ -9,7 +9,9 @@ from data.soundness import refuse_unsound
 from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
 
 STOP = 9
-ENCODING = Encoding("llama3", "0" * 64, 16, {"<|eot_id|>": STOP})
+END_OF_TEXT = 8
+SPECIALS = {"<|eot_id|>": STOP, "<|end_of_text|>": END_OF_TEXT}
+ENCODING = Encoding("llama3", "0" * 64, 16, SPECIALS)
 GOOD = Sample([1, 2, STOP, 1, 3, STOP, 1], [0, 1, 1, 0, 1, 1, 0])
 
 
@@ -30,6 +32,7 @@ def test_turns_that_end_in_a_trained_stop_token_pass(tmp_path: Path) -> None:
         ([1, 2, STOP, 1, 3, STOP, 1], [0, 1, 1, 0, 1, 0, 0], 4),  # the stop token is not trained
         ([1, 2, STOP, 1, 3], [0, 1, 1, 0, 1], 4),  # nothing comes after the turn
         ([1, 2, 3, STOP], [0, 1, 0, 0], 1),
+        ([1, 2, END_OF_TEXT, 1], [0, 1, 1, 0], 2),  # it ends a reply, but is not the format's stop
     ],
 )
 @pytest.mark.parametrize("piece", [1, 8, 4_000_000])

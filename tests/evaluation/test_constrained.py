@@ -23,7 +23,7 @@ from model.transformer import Transformer
 jsonschema = pytest.importorskip("jsonschema")
 DEMO = load_tokenizer(TOKENIZER)
 LLAMA3 = FORMATS["llama3"]
-STOPS = stop_ids(LLAMA3, DEMO)
+STOP, END_OF_TEXT = stop_ids(LLAMA3, DEMO)
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("weather", "", CITY)
 CLOCK = Tool("clock.now", "", {"type": "object", "properties": {}})
@@ -41,7 +41,7 @@ def one(name: str, schema: dict[str, Any]) -> Tool:
 
 def fits(constraint: CallConstraint, text: str, stopped: bool = True, room: int = 10_000) -> bool:
     """Whether a reply of that text may be said token by token, and end there."""
-    tokens = [*DEMO.encode(text), *(STOPS if stopped else [])]
+    tokens = [*DEMO.encode(text), *([STOP] if stopped else [])]
     for token in tokens:
         logits = torch.zeros(DEMO.vocab_size)
         constraint.restrict(logits, room)
@@ -68,7 +68,7 @@ def replies(
         [Conversation((), tuple(each)) for each in tools], LLAMA3, DEMO, forced
     )
     prompts = [[index % 2000, 3] for index in range(len(tools))]
-    done = complete(model, prompts, Decoding(STOPS, **settings), constraint=constraint)
+    done = complete(model, prompts, Decoding((STOP,), **settings), constraint=constraint)
     return [completion for _, completion in sorted(done, key=lambda each: each[0])]
 
 
@@ -299,7 +299,7 @@ def test_free_replies_of_a_random_model_are_never_half_a_call(model: Transformer
     def boosted(index: int) -> CallConstraint:
         return constraint_for([WEATHER], LLAMA3, DEMO)
 
-    decoding = Decoding(STOPS, 60, temperature=1.5)
+    decoding = Decoding((STOP,), 60, temperature=1.5)
     for _, reply in complete(model, [[i, 3] for i in range(40)], decoding, constraint=boosted):
         if reply.stop is not None:
             assert parse_reply(DEMO.decode(reply.tokens), LLAMA3).problem is None
@@ -324,7 +324,7 @@ def test_a_padded_embedding_says_no_token_that_is_not_there() -> None:
 
 
 def test_rows_without_a_constraint_stay_free(model: Transformer) -> None:
-    decoding = Decoding(STOPS, 20)
+    decoding = Decoding((STOP,), 20)
     prompts = [[5, 3], [6, 3], [7, 3]]
     free = dict(complete(model, prompts, decoding))
     rule: Callable[[int], CallConstraint | None] = lambda index: (  # noqa: E731
@@ -339,7 +339,7 @@ def test_the_mask_of_llama_3s_vocabulary_is_that_of_its_tokens(shared: Path) -> 
     tokenizer = load_tokenizer(shared / "tokenizers" / "llama3")
     constraint = constraint_for([WEATHER], LLAMA3, tokenizer, forced=True)
     text = says(ToolCall("weather", {"city": "Lyon 名前 😀"}))
-    for token in [*tokenizer.encode(text), *stop_ids(LLAMA3, tokenizer)]:
+    for token in [*tokenizer.encode(text), stop_ids(LLAMA3, tokenizer)[0]]:
         logits = torch.zeros(tokenizer.vocab_size)
         constraint.restrict(logits, 1000)
         assert logits[token] == 0
@@ -358,3 +358,24 @@ def test_a_schema_that_is_nested_too_deep_is_refused_in_a_line_and_no_other(dept
     assert (index, others) == (1, [])
     assert reason.startswith("tool deep cannot be constrained: ") and "deep" in reason[30:]
     assert len(reason) < 500
+
+
+def test_the_end_of_a_document_ends_a_reply_where_the_stop_token_does(model: Transformer) -> None:
+    specials = DEMO.special_tokens.values()
+
+    def allowed(text: str) -> set[int]:
+        constraint = constraint_for([WEATHER], LLAMA3, DEMO)
+        for token in DEMO.encode(text):
+            assert constraint.accept(token, 1000)
+        logits = torch.zeros(DEMO.vocab_size)
+        constraint.restrict(logits, 1000)
+        return {token for token in specials if logits[token] == 0}
+
+    call = says(ToolCall("weather", {"city": "Lyon"}))
+    assert allowed("It rains") == allowed(call) == {STOP, END_OF_TEXT}
+    assert allowed(call[:-3]) == set()
+    # A call that is hurried ends as the model was taught.
+    hurried = constraint_for([WEATHER], LLAMA3, DEMO, forced=True)
+    prompt = Decoding((STOP, END_OF_TEXT), max_new_tokens=60)
+    ((_, reply),) = complete(model, [[1, 2, 3]], prompt, constraint=lambda _: hurried)
+    assert reply.stop == STOP

@@ -8,12 +8,15 @@ import pytest
 from speaking_model import TOKENIZER
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.formats import FORMATS, render_prompt
+from chat.tokenizer import load_tokenizer
 from chat.tool_syntax import Reply
 from data.building import Settings, build_dataset
 from data.conversations import write_conversations
 from data.sources.nexusraven import Function, Query
 from data.tokenized import TokenizedDataset
-from evaluation.items import conversation_items, query_item, read_items
+from evaluation.constrained import constraint_for
+from evaluation.items import TURN_CATEGORIES, conversation_items, query_item, read_items
 
 TOOL = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 LYON, OSLO = ToolCall("weather", {"city": "Lyon"}), ToolCall("weather", {"city": "Oslo"})
@@ -104,8 +107,55 @@ def test_categories_are_chosen_and_an_unknown_one_is_told(dataset: Path) -> None
     assert wanted and wanted < {item.category for item in every}
     chosen = read_items(str(dataset), categories=", ".join(wanted))
     assert [item.id for item in chosen] == [e.id for e in every if e.category in wanted]
-    with pytest.raises(ValueError, match="no item is of the category 'cal'; there are "):
-        read_items(str(dataset), categories="cal,call")
+    assert {item.category for item in every} <= set(TURN_CATEGORIES)
+    with pytest.raises(ValueError, match="no item is of the category 'parallel_after_result'"):
+        read_items(str(dataset), categories="call,parallel_after_result")
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_a_word_that_is_no_category_is_told(dataset: Path, tmp_path: Path, limit: int) -> None:
+    told = "--categories: there is no 'cal'; there are call, parallel, no_call, call_after_result,"
+    with pytest.raises(ValueError, match=told):
+        read_items(str(dataset), categories="call,cal", limit=limit)
+    questions = write_rows(tmp_path / "q.json", question("irrelevance_0", [function()]))
+    with pytest.raises(ValueError, match="no 'relevance'; there are simple_python, "):
+        read_items(
+            benchmark="bfcl",
+            benchmark_file=str(questions),
+            categories="irrelevance,relevance",
+            limit=limit,
+        )
+
+
+def question(identity: str, functions: object) -> dict[str, object]:
+    asked = [[{"role": "user", "content": "Bake a cake"}]]
+    return {"id": identity, "question": asked, "function": functions}
+
+
+def function() -> dict[str, object]:
+    return {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
+
+
+def write_rows(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_benchmarks_question_without_tools_wants_text(tmp_path: Path) -> None:
+    path = write_rows(
+        tmp_path / "q.json",
+        question("live_irrelevance_0-0-0", []),
+        question("live_irrelevance_1-0-0", [function()]),
+    )
+    bare, other = read_items(benchmark="bfcl", benchmark_file=str(path))
+    assert (bare.conversation.tools, len(other.conversation.tools)) == ((), 1)
+    assert bare.expected == "no call"
+    prompt = "".join(each.text for each in render_prompt(bare.conversation, FORMATS["llama3"]))
+    assert "system" not in prompt and "functions" not in prompt
+    for reply, right in ((Reply("I cannot"), True), (Reply("", (LYON,)), False)):
+        assert bare.judge(reply).correct is right
+    told = constraint_for(bare.conversation.tools, FORMATS["llama3"], load_tokenizer(TOKENIZER))
+    assert told is not None
 
 
 def test_a_dataset_with_nothing_to_score_or_an_id_twice_is_told(tmp_path: Path) -> None:

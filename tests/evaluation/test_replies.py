@@ -1,15 +1,19 @@
 """A model answers conversations: calls are parsed, order is kept, limits are told."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
+import torch
 from speaking_model import TOKENIZER, learn_by_heart
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats import FORMATS
+from chat.formats import FORMATS, parse_reply, stop_ids
 from chat.tokenizer import load_tokenizer
-from evaluation.replies import Speaker
+from evaluation.replies import Speaker, read_answer
+from evaluation.stream import TextDelta
 from model.generate import Decoding
+from serving.reading import ReplyReader
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 CALL = ToolCall("weather", {"city": "Lyon"})
@@ -63,3 +67,36 @@ def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_said(speaker: 
 
 def test_no_conversations_give_no_answers(speaker: Speaker) -> None:
     assert list(speaker.answers([], GREEDY)) == []
+
+
+def swapped(speaker: Speaker, one: int, other: int) -> Speaker:
+    """Return the speaker of a model that says token `other` for `one`, and `one` for it."""
+    model = deepcopy(speaker.model)
+    with torch.no_grad():
+        model.output.weight[[one, other]] = model.output.weight[[other, one]]
+    return replace(speaker, model=model)
+
+
+def test_a_reply_ends_with_the_document_too(speaker: Speaker) -> None:
+    trained, end_of_text = stop_ids(speaker.format, speaker.tokenizer)
+    assert speaker.tokenizer.special_tokens["<|end_of_text|>"] == end_of_text
+    found = list(swapped(speaker, trained, end_of_text).answers(QUESTIONS, GREEDY))
+    assert found == list(speaker.answers(QUESTIONS, GREEDY))
+
+
+def test_special_tokens_are_no_text_of_a_reply(speaker: Speaker) -> None:
+    tokenizer, format = speaker.tokenizer, speaker.format
+    specials = [
+        id for name, id in tokenizer.special_tokens.items() if id not in stop_ids(format, tokenizer)
+    ]
+    text = "Grüße 😀 to you"
+    tokens = [part for pair in zip(tokenizer.encode(text), specials) for part in pair]  # noqa: B905
+    answer = read_answer(tokens, True, tokenizer, format)
+    assert answer.text == answer.reply.content == text
+    reader = ReplyReader(speaker)
+    events = [event for token in tokens for event in reader.feed(token)] + reader.finish()
+    assert "".join(each.text for each in events if isinstance(each, TextDelta)) == text
+    # What only looks like a special token stays.
+    shown = "Llama 3 ends with <|eot_id|>."
+    assert read_answer(tokenizer.encode(shown), True, tokenizer, format).text == shown
+    assert parse_reply(shown, format).content == shown

@@ -270,6 +270,65 @@ def test_recorded_outputs_are_scored_without_a_model(
     assert line.endswith("--failures-file failures.txt")
 
 
+def test_the_flags_of_the_command_that_compares_checkpoints_are_taken(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    outcome = evaluate(
+        checkpoint_dir=folder / "model",
+        data_path=folder / "held_out.jsonl",
+        num_examples=3,
+        max_new_tokens=60,
+        output_file=tmp_path / "out.json",
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert verdicts(tmp_path / "out.json") == {k: v for k, v in RIGHT.items() if k != "hello/1"}
+
+
+def test_questions_may_be_named_as_data(evaluate: Evaluate, tmp_path: Path) -> None:
+    """Two rows of live_irrelevance: one offers no function at all."""
+    declared = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
+    rows = [
+        {
+            "id": f"live_irrelevance_{i}-0-0",
+            "question": [[{"role": "user", "content": "Hi"}]],
+            "function": functions,
+        }
+        for i, functions in enumerate(([], [declared]))
+    ]
+    outcome = evaluate(
+        predictions=write(tmp_path / "p", *({"id": row["id"], "text": "No."} for row in rows)),
+        benchmark="bfcl",
+        data_path=write(tmp_path / "q.json", *rows),
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "2 of 2" in outcome.out
+    assert [problem_of(line) for line in next_commands(outcome.out)] == [""]
+
+
+@pytest.mark.parametrize("constrain", [False, True])
+def test_a_question_without_tools_is_put_to_a_model(
+    evaluate: Evaluate, folder: Path, tmp_path: Path, constrain: bool
+) -> None:
+    row = {
+        "id": "live_irrelevance_0-0-0",
+        "question": [[{"role": "user", "content": "Rain in Lyon?"}]],
+        "function": [],
+    }
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        benchmark="bfcl",
+        benchmark_file=write(tmp_path / "q.json", row),
+        output_file=tmp_path / "out.json",
+        max_new_tokens=60,
+        constrain=constrain,
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    (verdict,) = json.loads((tmp_path / "out.json").read_text())["verdicts"]
+    assert verdict["should_call"] is False
+    if constrain:
+        assert verdict["called"] is False
+
+
 def test_irrelevance_needs_no_answers(evaluate: Evaluate, shared: Path, tmp_path: Path) -> None:
     rows = [{"id": f"irrelevance_{i}", "text": "No tool does that."} for i in range(240)]
     outcome = evaluate(predictions=write(tmp_path / "p", *rows), **bfcl(shared, "irrelevance"))
@@ -409,7 +468,12 @@ def test_what_an_endpoint_answered_before_it_broke_is_kept(
         ({"endpoint": "http://x", "dataset_file": "d"}, "--endpoint wants --model"),
         ({"predictions": "p", "dataset_file": "d", "constrain": True}, "--constrain wants"),
         ({"predictions": "p"}, "name one of --dataset-file and --benchmark"),
-        ({"predictions": "p", "dataset_file": "d", "benchmark": "bfcl"}, "name one of --dataset"),
+        (
+            {"predictions": "p", "dataset_file": "d", "benchmark": "bfcl", "benchmark_file": "q"},
+            "name one of --dataset-file and --benchmark",
+        ),
+        ({"predictions": "p", "dataset_file": "d", "data_path": "e"}, "are one flag in two"),
+        ({"ckpt_dir": "m", "checkpoint_dir": "n", "dataset_file": "d"}, "are one flag in two"),
         (
             {"predictions": "p", "dataset_file": "d", "lora_ckpt_path": "l"},
             "--lora-ckpt-path goes with --ckpt-dir, which is not given",
@@ -437,7 +501,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     unknown = write(tmp_path / "unknown", {"id": "web_search_0", "question": [[]], "function": []})
     cases: list[tuple[dict[str, object], str]] = [
         ({**model, "dataset_file": empty}, "is empty"),
-        ({**model, "dataset_file": other}, "python scripts/clean_dataset.py"),
+        (
+            {**model, "dataset_file": other},
+            "other, line 1: no known layout: found an object with the keys",
+        ),
         ({**model, "dataset_file": "nowhere"}, "nowhere does not exist"),
         ({"ckpt_dir": "nowhere", **data}, "nowhere does not exist"),
         ({**model, **data, "max_seq_len": 20}, "rain/1 is a prompt of"),

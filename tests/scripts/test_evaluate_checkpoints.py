@@ -157,6 +157,30 @@ def test_verdicts_are_those_of_the_command_that_scores_one(
     assert kept["verdicts"] == record(tmp_path / "one.json")["verdicts"]
 
 
+def test_rows_with_parameters_are_read_and_other_spellings_taken(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    row = calls("Lyon", "Lyon").to_record()
+    row["messages"][1]["tool_calls"] = [{"name": "weather", "parameters": {"city": "Lyon"}}]
+    (tmp_path / "rows.json").write_text(
+        json.dumps([{**row, "tools": [row["tools"][0]["function"]]}])
+    )
+    flags = ["--ckpt_dir", folder / "runs" / "run", "--dataset_file", tmp_path / "rows.json"]
+    flags += ["--limit", 1, "--max_new_tokens", 60, "--output_file", tmp_path / "out.json"]
+    flags += ["--failures_file", tmp_path / "failures.txt"]
+    outcome = run_command(main, flags, monkeypatch, capsys)
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "rows of the layout openai, cleaned while they were read: 1 used, 0 rej" in outcome.out
+    found = record(tmp_path / "out.json")
+    assert (found["about"]["num_examples"], found["about"]["temperature"]) == (1, 0.1)
+    failures = (tmp_path / "failures.txt").read_text(encoding="utf-8")
+    assert failures.startswith("==== base\n1 of 1 answers are wrong\n")
+    assert "User: Rain in Lyon?" in failures and failures.count("====") == 1 + len(CHECKPOINTS)
+
+
 class TestAnotherCall:
     def test_uses_what_is_finished(self, command: Command, tmp_path: Path) -> None:
         first = command()
@@ -332,7 +356,7 @@ def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -
         ({"checkpoint_dir": tmp_path / "nowhere"}, "does not exist; wanted a run's directory", 1),
         ({"checkpoint_dir": tmp_path / "none"}, "holds no checkpoint", 1),
         ({"data_path": empty}, "is empty", 1),
-        ({"data_path": foreign}, "python scripts/clean_dataset.py", 1),
+        ({"data_path": foreign}, "foreign.jsonl, line 1: no known layout: found an object with", 1),
         ({"metric": "accuracy"}, "no figure 'accuracy'; there are correct, call_or_not", 1),
         ({"metric": "irrelevance"}, "no reply to these items counts for irrelevance", 1),
         ({"num_examples": 0}, "--num-examples is 0, wanted 1 or more", 2),

@@ -20,7 +20,7 @@ def test_what_is_generated_replays_and_is_clean_and_can_be_built(
     ended = run_command(generate_dataset.main, flags, monkeypatch, capsys)
     assert (ended.code, ended.error) == (0, "")
     assert "120 conversations" in ended.out and "small_talk" in ended.out
-    assert [problem_of(line) for line in next_commands(ended.out)] == ["", ""]
+    assert [problem_of(line) for line in next_commands(ended.out)] == ["", "", ""]
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert sum(row["id"].startswith("synthetic-small_talk-") for row in rows) == 12
     assert {row["source"] for row in rows} == {"synthetic"}
@@ -38,11 +38,34 @@ def test_what_is_generated_replays_and_is_clean_and_can_be_built(
     assert (ended.code, ended.error) == (0, "")
 
 
+def test_generate_only_ends_with_data_in_the_default_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["--generate_only", "--num_examples", "7"]
+    ended = run_command(generate_dataset.main, flags, monkeypatch, capsys)
+    assert (ended.code, ended.error) == (0, "")
+    rows = (tmp_path / "data/tool_using_dataset.json").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 7
+    (check,) = next_commands(ended.out)
+    assert check.startswith("python scripts/replay_dataset.py") and problem_of(check) == ""
+    ended = run_command(generate_dataset.main, flags[1:], monkeypatch, capsys)
+    scripts = [line.split()[1] for line in next_commands(ended.out)]
+    assert scripts == ["scripts/replay_dataset.py", "scripts/build_dataset.py", "finetune.py"]
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (["--quota.smalltalk=0.1"], 1, "error: no behaviour 'smalltalk'; did you mean small_talk?"),
-        (["--cuont", "3"], 2, "error: unknown flag --cuont"),
+        (
+            ["--quota.smalltalk=0.1"],
+            2,
+            "error: unknown flag --quota.smalltalk; did you mean --quota.small_talk?",
+        ),
+        (["--cuont", "3"], 2, "error: unknown flag --cuont; did you mean --count?"),
+        (["--small-talk", "0.1"], 2, "error: unknown flag --small-talk; did you mean --quota.sm"),
+        (["--count", "3", "--num-examples", "3"], 2, "error: --count and --num-examples are one"),
+        (["--num_examples", "few"], 2, "error: --num-examples wants a whole number, found 'few'"),
         (["--count", "few"], 2, "error: --count wants a whole number, found 'few'"),
         (["--tools-file", "no.py"], 1, "error: --tools-file no.py does not exist"),
         (["--domains", "weather,wrok"], 1, "error: no domain 'wrok'; did you mean work?"),

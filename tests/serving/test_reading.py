@@ -17,7 +17,7 @@ from serving.reading import ReplyReader
 DEMO = load_tokenizer(TOKENIZER)
 FORMAT = FORMATS["llama3"]
 SPEAKER = Speaker(random_model(TINY), DEMO, FORMAT)
-(STOP,) = stop_ids(FORMAT, DEMO)
+STOP = stop_ids(FORMAT, DEMO)[0]
 CALL = '{"tool_uses": [{"recipient_name": "functions.f", "parameters": {"a": "stop"}}]}'
 TEXTS = st.lists(st.sampled_from(["a", "b", " ", "\n", "é", "😀", "stop", "st", CALL]), max_size=9)
 

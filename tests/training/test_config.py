@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from console.flags import UsageError
 from training.config import Config, read_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -68,47 +69,80 @@ def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"training.batchsize": 3}, r"unknown key 'training.batchsize'; did you mean 'batch_size'"),
-        ({"lora.rnk": 3}, r"unknown key 'lora.rnk'; did you mean 'rank'"),
-        ({"trainin.epochs": 3}, r"unknown key 'trainin'; did you mean 'training'"),
-        ({"training.epochs": 0}, r"training.epochs is 0: .*greater than or equal to 1"),
-        ({"model.dtype": "float16"}, r"model.dtype is 'float16': .*'bfloat16' or 'float32'"),
-        ({"training.epochs": True}, r"training.epochs is True: .*valid integer"),
-        ({"lora.rank": "16"}, r"lora.rank is '16': .*valid integer"),
-        ({"name": ".."}, r"name is '..': .*match pattern"),
-        ({"schedule.min_learning_rate": 1.0}, r"min_learning_rate must not be above learning_rate"),
+        (
+            {"training.batchsize": 3},
+            "unknown flag --training.batchsize; did you mean --training.ba",
+        ),
+        ({"lora.rnk": 3}, r"unknown flag --lora.rnk; did you mean --lora.rank\?"),
+        ({"trainin.epochs": 3}, "unknown flag --trainin.epochs; did you mean --training.epochs"),
+        (
+            {"outpt_dir": "x"},
+            "unknown flag --outpt-dir; did you mean --checkpoint.output_dir or --log",
+        ),
+        ({"resum": True}, r"unknown flag --resum; did you mean --resume\?"),
+        ({"config_fil": "x"}, r"unknown flag --config-fil; did you mean --config-file\?"),
+        ({"zzz": 3}, "unknown flag --zzz$"),
+        ({"seed.x": 1}, r"unknown flag --seed.x; did you mean --seed\?"),
+        ({"training.epochs": 0}, "^--training.epochs is 0: .*greater than or equal to 1"),
+        ({"training.batch_size": "abc"}, "^--training.batch_size is 'abc': .*valid integer"),
+        ({"optimizer.betas": [1, "a"]}, "--optimizer.betas: optimizer.betas.1 is 'a': .*number"),
+        ({"model.dtype": "float16"}, "--model.dtype is 'float16': .*'bfloat16' or 'float32'"),
+        ({"training.epochs": True}, "--training.epochs is True: .*valid integer"),
+        ({"lora.rank": "16"}, "--lora.rank is '16': .*valid integer"),
+        ({"name": ".."}, "--name is '..': .*match pattern"),
+        (
+            {"schedule.min_learning_rate": 1.0},
+            "--schedule.min_learning_rate: schedule: min_learning_rate must not be above lear",
+        ),
         (
             {"validation.best_metric": "exact_mach"},
-            r"validation.best_metric is 'exact_mach': .*'loss', .*'exact_match', ",
+            "--validation.best_metric is 'exact_mach': .*'loss', .*'exact_match', ",
         ),
         (
             {"validation.best_metric": "exact_match"},
-            r"validation: best_metric is 'exact_match', which is measured on generated replies, "
-            r"and generated is null; add --validation.generated.prompts=100, or follow one of lo",
+            "validation: best_metric is 'exact_match', which is measured on generated replies, "
+            "and generated is null; add --validation.generated.prompts=100, or follow one of lo",
         ),
         (
             {"validation.generated.prompt": 5},
-            r"unknown key 'validation.generated.prompt'; did you mean 'prompts'",
+            "unknown flag --validation.generated.prompt; did you mean --validation.generat",
         ),
         (
             {"validation.generated.every": 300},
-            r"validation: generated.every is 300, wanted a multiple of every, which is 200",
+            "validation: generated.every is 300, wanted a multiple of every, which is 200",
         ),
         (
             {"validation.every": None, "validation.generated.every": 300},
-            r"wanted a multiple of every, which is None",
+            "--validation.every with --validation.generated.every: .* every, which is None",
         ),
-        ({"validation.generated.seconds": 0}, r"generated.seconds is 0: .*greater than 0"),
-        ({"seed.x": 1}, r"--seed.x: 'seed' is a value, not a section"),
+        ({"validation.generated.seconds": 0}, "validation.generated.seconds is 0: .*than 0"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_is_known(
+def test_a_wrong_flag_is_named_with_what_is_near(
     file: Path, overrides: dict[str, object], message: str
 ) -> None:
-    if "seed.x" in overrides:
-        file.write_text(json.dumps({**MINIMAL, "seed": 1}))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UsageError, match=message):
         read_config(file, overrides)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"training": {"epochs": 0}}, "run.json: training.epochs is 0: "),
+        (
+            {"training": {"epoch": 1}},
+            "unknown key 'training.epoch'; did you mean 'training.epochs'",
+        ),
+        ({"schedule": {"min_learning_rate": 1.0}}, "schedule: min_learning_rate must not be above"),
+        ({"lora": 5}, "--lora.rank: 'lora' is a value, not a section"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_not_the_flags_fault(
+    file: Path, values: dict[str, object], message: str
+) -> None:
+    file.write_text(json.dumps({**MINIMAL, **values}))
+    with pytest.raises(ValueError, match=message):
+        read_config(file, {"lora.rank": 3, "training.batch_size": 9})
 
 
 def test_a_missing_key_is_named(file: Path) -> None:

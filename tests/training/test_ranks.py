@@ -172,7 +172,7 @@ def test_a_mistake_on_all_ranks_is_told_once(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (["--training.batch_sise=4"], 1, "unknown key 'training.batch_sise'"),
+        (["--training.batch_sise=4"], 2, "did you mean --training.batch_size?"),
         (["resume"], 2, "resume"),
     ],
 )

@@ -87,6 +87,13 @@ def test_unknown_categories_are_named_with_those_there_are(tmp_path: Path) -> No
     assert "live_irrelevance" in found
 
 
+@pytest.mark.parametrize("category", ["irrelevance", "live_irrelevance"])
+def test_where_no_call_is_wanted_there_may_be_no_function(tmp_path: Path, category: str) -> None:
+    rows = [question(f"{category}_{i}", function=[FUNCTION] * i) for i in range(2)]
+    tasks = read_tasks(write(tmp_path / "questions.json", *rows))
+    assert [len(task.functions) for task in tasks] == [0, 1]
+
+
 def test_questions_of_several_turns_are_refused(shared: Path) -> None:
     path = shared / "bfcl" / "BFCL_v4_multi_turn_base.ids_0_99.json"
     with pytest.raises(ValueError, match="category 'multi_turn_base', which is not scored"):
@@ -109,7 +116,9 @@ def test_a_question_without_its_answer_is_named(tmp_path: Path) -> None:
         (question(question=[[], []]), "has 2 turns"),
         (question(question=[[]]), "asks nothing"),
         (question(question=[[{"role": "robot"}]]), "role is 'robot'"),
-        (question(function=[]), "declares no function"),
+        (question(function=[]), "declares no function, and simple_python asks for a call"),
+        (question("live_relevance_0-0-0", function=[]), "and live_relevance asks for a call"),
+        (question("live_irrelevance_0-0-0", function=None), "has no list of functions"),
         (question(function=[{"name": "f"}]), "without name or parameters.properties"),
         (question(function=declared(5)), "a parameter of f has no type that is text"),
         (question(function=declared({"type": ["integer", "null"]})), "no type that is text"),
