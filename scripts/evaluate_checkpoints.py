@@ -19,6 +19,7 @@ from evaluation.comparing import ComparisonFiles, compare
 from evaluation.comparison import Comparison, comparison_table
 from evaluation.items import read_items
 from evaluation.results import refusal_lines
+from evaluation.summary import BALANCED
 from model.generate import Decoding
 
 # Flags that would do nothing without another one.
@@ -37,7 +38,7 @@ def main(
     num_examples: int = 10,
     output_file: str = "checkpoint_evaluation.json",
     report_file: str | None = None,
-    metric: str = "correct",
+    metric: str = BALANCED,
     held_out_of: str | None = None,
     benchmark: str | None = None,
     answers_file: str | None = None,
@@ -63,8 +64,9 @@ def main(
         output_file: Where to write figures and differences, JSON; the verdicts on each checkpoint
             go to a folder of the same name that ends in .verdicts.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
-        metric: The figure that says which is best: correct, exact_match, name, irrelevance or
-            another of scripts/evaluate.py.
+        metric: The figure that says which is best: balanced (of exact_match and irrelevance; where
+            all or no items want calls, the one there is), correct, name or another of
+            scripts/evaluate.py.
         held_out_of: A dataset made by build_dataset.py; of data_path, only the conversations it
             keeps for validation are scored.
         benchmark: bfcl or nexusraven, where data_path holds the questions of one.

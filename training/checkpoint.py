@@ -58,7 +58,8 @@ class Progress:
 
     `data` are the fingerprints of both splits: a directory may be rebuilt under the same name.
     `sample` is that of the prompts that are replied to, and `prompts` how many of them the time
-    allows; `best_counts` is what each added to the best figure, if it is one of replies.
+    allows; `best_counts` is what each added to the best figure, if it is one of replies: hits, and
+    of how many, for each side of it.
     """
 
     step: int = 0

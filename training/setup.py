@@ -185,6 +185,8 @@ def train(
         if generated:
             keep_sample(progress, generated.fingerprint)
         first = backend.rank == 0
+        if generated and generated.warning and first:
+            warn(generated.warning)
         report = Report(config, backend, total_steps, progress.step) if first else Silence()
         run = Run(
             config=config,
