@@ -104,7 +104,7 @@ class Results:
     def headline(self) -> str:
         """The figure that leads, `correct` beside it, and how many replies say nothing."""
         text = headline_text(self.summary.all)
-        return f"{text} Replies that are empty: {self.empty:,}." if self.empty else text
+        return f"{text} Empty replies: {self.empty:,}." if self.empty else text
 
     @property
     def empty(self) -> int:

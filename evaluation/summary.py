@@ -175,7 +175,7 @@ def headline_text(found: Figures) -> str:
         return "Nothing was judged."
     leading = headline(found)
     names = dict.fromkeys((leading, "correct"))
-    figures = ", ".join(f"{name} {told(found[name])}" for name in names) + "."
+    figures = "; ".join(f"{name} {told(found[name])}" for name in names) + "."
     return f"{figures} {why(leading)}".rstrip()
 
 

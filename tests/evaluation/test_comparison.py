@@ -41,7 +41,9 @@ def scored(name: str, items: list[Item], reply: Callable[[int], Reply]) -> Score
     for index, item in enumerate(items):
         said = reply(index)
         judged.append(Judged(item, Answer(said.content, said, True), item.judge(said)))
-    saved = None if name == "base" else SavedModel(Path(name), 4, True)
+    saved = (
+        None if name == "base" else SavedModel(Path(name), Path(name) / "adapter.safetensors", 4)
+    )
     return Scored(Candidate(name, saved, {}), Results(judged, len(items), {}))
 
 
@@ -78,9 +80,7 @@ def test_silence_is_below_everything() -> None:
     assert found.verdict()[0] == "No checkpoint is above the base by balanced."
     silent = found.scored[1].results
     assert silent.headline.startswith("balanced 0.0% (0.0 to ")
-    assert silent.headline.endswith(
-        "correct 0.0% (0.0 to 8.8), 0 of 40. Replies that are empty: 40."
-    )
+    assert silent.headline.endswith("correct 0.0% (0.0 to 8.8), 0 of 40. Empty replies: 40.")
     assert silent.to_record()["summary"]["empty"] == 40
 
 
@@ -114,7 +114,7 @@ def test_tables_and_pages_lead_with_balanced_and_a_category_with_its_side() -> N
     page = read_page(comparison_page(found, "Models", {}))
     for text in (
         "By checkpoint: balanced",
-        "no_call: irrelevance, of 29",
+        "irrelevance, of 29",
         "Differences in balanced",
     ):
         assert text in page.text, text

@@ -142,7 +142,7 @@ def test_a_set_of_one_side_is_led_by_that_sides_figure_and_says_why(
 
 def test_the_headline_shows_the_counts_of_both_sides_and_correct_beside_it() -> None:
     text = headline_text(figures([score([LYON], Reply("Hello")), *CALLS, *TEXTS, *TEXTS]))
-    assert text.startswith("balanced 85.7% (") and "), 3 of 4 and 10 of 10, correct 92.9% (" in text
+    assert text.startswith("balanced 85.7% (") and "), 3 of 4 and 10 of 10; correct 92.9% (" in text
 
 
 def test_without_a_verdict_nothing_leads() -> None:
