@@ -4,14 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chat.conversation import Tool
-from evaluation.summary import Figures, pooled_share
+from evaluation.summary import Figures, figures_of
 from evaluation.tool_calls import Verdict
 
 _TYPES = ("string", "integer", "number", "boolean", "array", "object")
 
 
-def by_argument_type(judged: Iterable[tuple[Verdict, Sequence[Tool]]]) -> Figures:
-    """Return for each type, by the schema of the offered tools, how many wanted ones are right."""
+def by_argument_type(
+    judged: Iterable[tuple[Verdict, Sequence[Tool]]], conversations: Sequence[str] = ()
+) -> Figures:
+    """Return for each type, by the schema of the offered tools, how many wanted ones are right.
+
+    `conversations` names that of each verdict; without it each is of one of its own.
+    """
     counts: list[dict[str, tuple[int, int]]] = []
     for verdict, tools in judged:
         kinds: dict[str, tuple[int, int]] = {}
@@ -23,11 +28,7 @@ def by_argument_type(judged: Iterable[tuple[Verdict, Sequence[Tool]]]) -> Figure
         counts.append(kinds)
     order = [*_TYPES, *sorted({kind for kinds in counts for kind in kinds} - set(_TYPES))]
     pairs = {kind: [kinds.get(kind, (0, 0)) for kinds in counts] for kind in order}
-    return {
-        kind: pooled_share([right for right, _ in each], [wanted for _, wanted in each])
-        for kind, each in pairs.items()
-        if any(wanted for _, wanted in each)
-    }
+    return figures_of(pairs, conversations)
 
 
 def argument_type(tools: Sequence[Tool], function: str, name: str) -> str:

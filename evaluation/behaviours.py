@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from evaluation.summary import Figure, Figures, percent, share
+from evaluation.summary import BALANCED, Figure, Figures, figures_of, percent
 
 # What calls are asked for in each of the generator's behaviours; in any other it is one.
 CALLS = {
@@ -21,19 +21,35 @@ NO_CALL = "no call: no tool fits"
 KINDS = (ONE_CALL, *CALLS.values(), ALL_CALLS, ASKING, NO_CALL)
 # Of the replies that call, right or wrong: those whose calls all fit the schemas of offered tools.
 VALID = "calls made: valid"
+_SHOWN = (BALANCED, *KINDS, VALID)
+# The last rows of the parts of a table.
+_LAST = (BALANCED, ALL_CALLS, NO_CALL)
 
 
-def figures_by_behaviour(results_file: Path | str) -> dict[str, Figure]:
-    """Return the share of right replies for each of KINDS, and VALID, of what was judged.
+def figures_by_behaviour(results_file: Path | str) -> Figures:
+    """Return BALANCED, the share of right replies for each of KINDS, and VALID.
 
     The file is what scripts/evaluate.py wrote. Calls are right as a whole or not at all; where
-    none is wanted, no call is right.
+    none is wanted, text without a call is right.
     """
     results = json.loads(Path(results_file).read_text(encoding="utf-8"))
     verdicts = results["verdicts"]
-    kinds = {kind: [v["verdict"] for v in verdicts if kind in kinds_of(v)] for kind in KINDS}
-    kinds[VALID] = [v.get("schema_valid", False) for v in verdicts if v["called"]]
-    return {kind: share(sum(right), len(right)) for kind, right in kinds.items() if right}
+    counts: dict[str, list[tuple[int, ...]]] = {BALANCED: [_of_both(v) for v in verdicts]}
+    for kind in KINDS:
+        counts[kind] = [_one(v["verdict"], kind in kinds_of(v)) for v in verdicts]
+    counts[VALID] = [_one(v.get("schema_valid", False), v["called"]) for v in verdicts]
+    return figures_of(counts, [str(v["id"]).partition("/")[0] for v in verdicts])
+
+
+def _of_both(verdict: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return what a verdict adds to the sides of BALANCED: calls wanted, and none wanted."""
+    right, wanted = verdict["verdict"], verdict["should_call"]
+    return *_one(right, wanted), *_one(right, not wanted)
+
+
+def _one(right: bool, counts: bool) -> tuple[int, int]:
+    """Return hits, and of how many, of one verdict."""
+    return int(right and counts), int(counts)
 
 
 def kinds_of(verdict: Mapping[str, Any]) -> tuple[str, ...]:
@@ -55,7 +71,7 @@ def kinds_of(verdict: Mapping[str, Any]) -> tuple[str, ...]:
 
 def behaviours_line(found: Figures) -> str:
     """Return the main figures as one line."""
-    names = {ALL_CALLS: "calls", ASKING: "asking", NO_CALL: "no call"}
+    names = {BALANCED: BALANCED, ALL_CALLS: "calls", ASKING: "asking", NO_CALL: "no call"}
     return ", ".join(
         f"{short} {percent(found[kind].value)} of {found[kind].count}"
         for kind, short in names.items()
@@ -69,12 +85,12 @@ def behaviours_table(title: str, found: Mapping[str, Figures]) -> Table:
     table.add_column("wanted", no_wrap=True)
     for column in ("of", *found):
         table.add_column(column, justify="right")
-    for kind in (*KINDS, VALID):
+    for kind in _SHOWN:
         counts = {each[kind].count for each in found.values() if kind in each}
         if counts:
             cells = [_rounded(each.get(kind)) for each in found.values()]
             prompts = "" if kind == VALID else str(max(counts))
-            table.add_row(kind, prompts, *cells, end_section=kind in (ALL_CALLS, NO_CALL))
+            table.add_row(kind, prompts, *cells, end_section=kind in _LAST)
     return table
 
 

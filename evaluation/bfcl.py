@@ -95,7 +95,7 @@ def judge(task: Task, reply: Reply, tools: Sequence[Tool] | None = None) -> Verd
         return score(None, reply, offered)
     verdict = score([_wanted(task, *answer) for answer in task.answers], reply, offered)
     if not task.answers:
-        # A call that cannot be read is none to the benchmark.
+        # A call that cannot be read is none to the benchmark, and an empty reply is right.
         return replace(verdict, correct=not reply.tool_calls)
     return replace(verdict, correct=is_right(task, reply.tool_calls))
 

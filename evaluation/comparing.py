@@ -13,6 +13,7 @@ from evaluation.items import Item
 from evaluation.judging import refuse_unwritable, write_text
 from evaluation.measurable import refuse_unmeasurable
 from evaluation.results import failure_lines, json_text
+from evaluation.summary import BALANCED
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def compare(
     Raises ValueError for a figure that there is not, or that these items do not ask for.
     """
     check_metric(metric)
-    refuse_unmeasurable(items, metric)
+    if metric != BALANCED:
+        # Where balanced is not there, that of the one side leads.
+        refuse_unmeasurable(items, metric)
     refuse_unwritable(files.output_file, files.report_file, files.failures_file)
     scored: list[Scored] = []
     for each in score_run(run, items, setting, files.folder, tell):
@@ -63,7 +66,7 @@ def compare(
     comparison = Comparison(metric, scored, run.unread)
     # Also what turned out last to be damaged.
     files.write(comparison, run.name)
-    if not any(metric in figures for figures in comparison.figures.values()):
+    if not any(comparison.metric in figures for figures in comparison.figures.values()):
         there = ", ".join(dict.fromkeys(n for each in comparison.figures.values() for n in each))
         raise ValueError(f"no reply of these models counts for {metric}; there are {there}")
     return comparison

@@ -11,7 +11,7 @@ from rich.text import Text
 from evaluation.checkpoints import BASE, Scored
 from evaluation.differences import Difference, differences
 from evaluation.results import Refused
-from evaluation.summary import MEANINGS, Figures, cells, percent
+from evaluation.summary import BALANCED, MEANINGS, Figures, cells, headline, percent, told, why
 
 # Below this p, a difference is not taken for luck.
 SURE = 0.05
@@ -19,9 +19,9 @@ SURE = 0.05
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was scored of a run, by the figure named `metric`; `unread` is what could not be."""
+    """What was scored of a run, by the figure that was `asked` for; `unread` could not be."""
 
-    metric: str
+    asked: str
     scored: Sequence[Scored]
     unread: Mapping[str, str]
 
@@ -29,6 +29,15 @@ class Comparison:
     def figures(self) -> dict[str, Figures]:
         """All figures of every model by its name."""
         return {each.candidate.name: each.results.summary.all for each in self.scored}
+
+    @cached_property
+    def metric(self) -> str:
+        """The figure to compare by: the one asked for, for `balanced` that of the one side."""
+        return self.metric_of(next(iter(self.figures.values())))
+
+    def metric_of(self, figures: Figures) -> str:
+        """Return the figure to compare by where only some items count, as in a category."""
+        return headline(figures) if self.asked == BALANCED else self.asked
 
     @cached_property
     def categories(self) -> dict[str, dict[str, Figures]]:
@@ -51,7 +60,8 @@ class Comparison:
             each.candidate.name: [judged.verdict for judged in each.results.judged]
             for each in self.scored
         }
-        return differences(self.metric, verdicts)
+        conversations = [each.item.conversation_id for each in self.scored[0].results.judged]
+        return differences(self.metric, verdicts, conversations)
 
     @property
     def refused(self) -> Sequence[Refused]:
@@ -84,11 +94,12 @@ class Comparison:
         if best is None:
             return [f"No checkpoint has the figure {self.metric}."]
         name = best.candidate.name
-        interval, counts = cells(self.figures[name][self.metric])
-        value = percent(self.figures[name][self.metric].value)
-        lines = [f"Best by {self.metric}: {best.candidate.title}, {value} ({interval}), {counts}."]
+        figure = told(self.figures[name][self.metric])
+        lines = [f"Best by {self.metric}: {best.candidate.title}, {figure}."]
+        if self.metric != self.asked:
+            lines.append(why(self.metric))
         if gain := self.difference(name, BASE):
-            lines.append(f"Against the base: {told(gain)}.")
+            lines.append(f"Against the base: {told_difference(gain)}.")
             if gain.value <= 0:
                 lines.insert(0, f"No checkpoint is above the base by {self.metric}.")
         rivals = [
@@ -116,7 +127,7 @@ class Comparison:
         return self.figures[scored.candidate.name][self.metric].value
 
 
-def told(difference: Difference) -> str:
+def told_difference(difference: Difference) -> str:
     """Return a difference in points, with its interval and p."""
     low, high = f"{100 * difference.low:+.1f}", f"{100 * difference.high:+.1f}"
     return f"{100 * difference.value:+.1f} points ({low} to {high}), p {chance(difference.p)}"
@@ -138,15 +149,23 @@ def comparison_table(comparison: Comparison) -> Table:
     if len(comparison.categories) > 1:
         groups += list(comparison.categories.items())
     for category, models in groups:
+        metric = comparison.metric_of(next(iter(models.values())))
         if category:
-            table.add_row(Text(category, "bold"))
+            table.add_row(Text(category_title(comparison, category), "bold"))
         for name, found in models.items():
-            if figure := found.get(comparison.metric):
+            if figure := found.get(metric):
                 gain = None if category else comparison.difference(name, BASE)
                 beside = (f"{100 * gain.value:+.1f}", chance(gain.p)) if gain else ()
-                table.add_row(Text(titles[name]), percent(figure.value), *cells(figure), *beside)
+                row = percent(figure.value), *cells(figure, "\n"), *beside
+                table.add_row(Text(titles[name]), *row)
         table.add_section()
     return table
+
+
+def category_title(comparison: Comparison, category: str) -> str:
+    """Return the name of a category, with that of its figure where another one leads there."""
+    metric = comparison.metric_of(next(iter(comparison.categories[category].values())))
+    return category if metric == comparison.metric else f"{category}: {metric}"
 
 
 def check_metric(metric: str) -> None:

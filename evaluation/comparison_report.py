@@ -6,7 +6,7 @@ from typing import Any
 from console.charts import Point, line
 from console.page import document, shown, table
 from evaluation.checkpoints import BASE, Scored
-from evaluation.comparison import Comparison, chance, told
+from evaluation.comparison import Comparison, category_title, chance, told_difference
 from evaluation.report import ARGUMENTS, INTERVALS, about_part, meanings_part, refused_part
 from evaluation.results import Judged
 from evaluation.side_by_side import STYLE, first_of, item_html
@@ -40,8 +40,8 @@ def _parts(comparison: Comparison, about: Mapping[str, Any]) -> Iterator[str]:
     yield from _pairs(comparison)
     if len(comparison.categories) > 1:
         panels = (
-            (name, {n: each[metric] for n, each in models.items() if metric in each})
-            for name, models in comparison.categories.items()
+            (category_title(comparison, name), _of_category(comparison, name))
+            for name in comparison.categories
         )
         yield "<h2>By category</h2>" + _panels(comparison, panels)
     types = dict.fromkeys(kind for each in comparison.argument_types.values() for kind in each)
@@ -55,6 +55,12 @@ def _parts(comparison: Comparison, about: Mapping[str, Any]) -> Iterator[str]:
     yield from refused_part(comparison.refused)
     yield meanings_part(next(iter(comparison.figures.values())))
     yield about_part(about)
+
+
+def _of_category(comparison: Comparison, category: str) -> dict[str, Figure]:
+    models = comparison.categories[category]
+    metric = comparison.metric_of(next(iter(models.values())))
+    return {name: each[metric] for name, each in models.items() if metric in each}
 
 
 def _line(comparison: Comparison, title: str, figures: Mapping[str, Figure], height: int) -> str:
@@ -107,7 +113,7 @@ def _pairs(comparison: Comparison) -> Iterator[str]:
     for each in comparison.scored:
         own = each.candidate.name
         cells = [comparison.difference(own, other) for other in (BASE, name)]
-        rows.append((own, *("" if cell is None else told(cell) for cell in cells)))
+        rows.append((own, *("" if cell is None else told_difference(cell) for cell in cells)))
     yield table(("checkpoint", "to the base", f"to the best, {name}"), rows)
     names = [each.candidate.name for each in comparison.scored]
     if 3 < len(names) <= _MATRIX:
@@ -115,9 +121,9 @@ def _pairs(comparison: Comparison) -> Iterator[str]:
         every = table(("row above column, p", *names), rows)
         yield f"<details><summary>Every pair</summary>{every}</details>"
     yield (
-        "<p>Points of difference on the same items; intervals by resampling the items 10,000 times "
-        "(paired bootstrap). p is how often a difference as large appears when a coin decides, "
-        "item by item, whose answer is whose.</p>"
+        "<p>Points of difference on the same items; intervals by resampling whole conversations "
+        "10,000 times (paired bootstrap). p is how often a difference as large appears when a coin "
+        "decides, conversation by conversation, whose answers are whose.</p>"
     )
 
 

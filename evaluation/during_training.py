@@ -19,7 +19,7 @@ from chat.tokenizer import Tokenizer
 from evaluation.items import Item
 from evaluation.replies import read_answer
 from evaluation.results import Judged
-from evaluation.summary import Figures, count, figures, percent
+from evaluation.summary import Figures, cells, count, figures, percent
 from model.generate import Completion, Decoding, complete
 from model.transformer import Transformer
 
@@ -64,7 +64,8 @@ class Replies:
     @cached_property
     def scored(self) -> Figures:
         """The scorer's figures with their counts."""
-        return figures([each.verdict for each in self.judged])
+        conversations = [judged.item.conversation_id for judged in self.judged]
+        return figures([judged.verdict for judged in self.judged], conversations)
 
     @property
     def figures(self) -> Mapping[str, float]:
@@ -80,8 +81,8 @@ class Replies:
     def line(self) -> str:
         """The figures in a line, each with its counts; prompts that were left out are said."""
         parts = [
-            f"{name.replace('_', ' ')} {percent(each.value)} ({each.hits} of {each.count})"
-            for name, each in self.scored.items()
+            f"{name.replace('_', ' ')} {percent(figure.value)} ({cells(figure)[1]})"
+            for name, figure in self.scored.items()
         ]
         parts.append(f"{self.reached} of {self.total} prompts in {self.seconds:.1f} s")
         if self.reached < self.total:
@@ -93,8 +94,8 @@ class Replies:
         """What was asked, wanted and said for the first prompts, as Markdown by their number."""
         return {str(i): _markdown(each) for i, each in enumerate(self.judged[:SHOWN], start=1)}
 
-    def counts(self, figure: str) -> list[tuple[int, int]]:
-        """Return what each prompt adds to a figure: hits, and of how many."""
+    def counts(self, figure: str) -> list[tuple[int, ...]]:
+        """Return what each prompt adds to a figure: hits, and of how many, for each side of it."""
         return [count(figure, each.verdict) for each in self.judged]
 
 
@@ -104,6 +105,7 @@ class Sample:
 
     Prompts make up batches that do not depend on the number of ranks, so that neither do the
     replies; ranks take turns at the batches. All ranks get all replies and judge them alike.
+    `warning` is what a user should know of the sample before training, or empty.
     """
 
     items: Sequence[Item]
@@ -111,6 +113,7 @@ class Sample:
     tokenizer: Tokenizer
     format: ChatFormat
     limits: Limits
+    warning: str = ""
 
     @property
     def fingerprint(self) -> str:

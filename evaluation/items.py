@@ -25,10 +25,12 @@ TURN_CATEGORIES = (*_KINDS, *(f"{kind}_after_result" for kind in _KINDS), "no_to
 class Item:
     """A conversation that waits for a reply, and who judges it.
 
+    conversation_id: Items of the same one are no independent observations.
     expected: What would be right, as JSON for people to read.
     """
 
     id: str
+    conversation_id: str
     category: str
     conversation: Conversation
     expected: Any
@@ -154,6 +156,8 @@ def _turn_item(conversation: Conversation, index: int) -> Item:
         kind += "_after_result"
     return Item(
         f"{conversation.id}/{index}",
+        # Ids may come again in another file that a dataset was built from.
+        conversation.sha256 or conversation.id,
         kind,
         Conversation(conversation.messages[:index], tools),
         [call_record(call) for call in calls] or message.content,
@@ -166,6 +170,7 @@ def task_item(task: Task) -> Item:
     tools = bfcl.offered_tools(task)
     expected = [{name: accepted} for name, accepted in task.answers]
     return Item(
+        task.id,
         task.id,
         task.category,
         Conversation(task.messages, tools),
@@ -181,6 +186,7 @@ def query_item(query: Query) -> Item:
     """
     tools = tuple(each.tool for each in query.functions)
     return Item(
+        query.id,
         query.id,
         query.dataset,
         Conversation((Message("user", query.prompt),), tools),

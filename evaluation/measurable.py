@@ -6,7 +6,7 @@ from typing import Any
 from chat.conversation import ToolCall
 from chat.tool_syntax import Reply
 from evaluation.items import Item
-from evaluation.summary import MEANINGS, count
+from evaluation.summary import MEANINGS, figures
 from evaluation.tool_calls import Verdict
 
 # Wanted nowhere: figures about calls count for it even where none is wanted.
@@ -25,8 +25,7 @@ def refuse_unmeasurable(items: Sequence[Item], metric: str) -> None:
 
 def counted(verdicts: Iterable[Verdict]) -> list[str]:
     """Return the figures for which some verdict counts, in the order of MEANINGS."""
-    listed = list(verdicts)
-    return [name for name in MEANINGS if any(count(name, each)[1] for each in listed)]
+    return list(figures(list(verdicts)))
 
 
 def wanted_reply(item: Item) -> Reply:

@@ -7,7 +7,7 @@ from console.charts import Bar, Chart, bars
 from console.page import document, shown, table
 from evaluation.results import Judged, Refused, Results
 from evaluation.side_by_side import STYLE, first_of, item_html
-from evaluation.summary import MEANINGS, Figure, Figures, cells, percent
+from evaluation.summary import MEANINGS, Figure, Figures, cells, headline, percent
 
 
 def results_page(results: Results) -> str:
@@ -16,15 +16,13 @@ def results_page(results: Results) -> str:
 
 
 def _parts(results: Results) -> Iterator[str]:
-    correct = results.summary.all["correct"]
-    interval, counts = cells(correct)
-    lead = f"{percent(correct.value)} of the replies are right ({interval}): {counts}."
-    yield f"<p><strong>{shown(lead)}</strong> {INTERVALS}</p>"
+    yield f"<p><strong>{shown(results.headline)}</strong> {INTERVALS}</p>"
     if missing := results.items - len(results.judged) - len(results.refused):
         yield f'<p class="bad">{missing:,} of {results.items:,} items were not answered.</p>'
     yield "<h2>Figures</h2>" + figure_bars("", results.summary.all)
     categories = {
-        name: each["correct"] for name, each in sorted(results.summary.categories.items())
+        f"{name}: {headline(each)}": each[headline(each)]
+        for name, each in sorted(results.summary.categories.items())
     }
     if len(categories) > 1:
         yield "<h2>By category</h2>" + figure_bars("", categories)
@@ -43,7 +41,8 @@ def _failure(judged: Judged) -> str:
 
 
 INTERVALS = (
-    "Thin lines, and the numbers in brackets, are 95% intervals: what these items alone leave open."
+    "Thin lines, and the numbers in brackets, are 95% intervals: what these conversations alone "
+    "leave open."
 )
 ARGUMENTS = (
     "How many of the arguments wanted are given right, by the type that the tool's schema declares."
@@ -75,7 +74,7 @@ def refused_part(refused: Sequence[Refused]) -> Iterator[str]:
 def meanings_part(figures: Figures) -> str:
     """Return what each figure says."""
     rows = [(name, meaning) for name, meaning in MEANINGS.items() if name in figures]
-    return f"<h2>What the figures say</h2>{table(('figure', 'share of'), rows)}"
+    return f"<h2>What the figures say</h2>{table(('figure', 'what it says'), rows)}"
 
 
 def about_part(about: Mapping[str, Any]) -> str:

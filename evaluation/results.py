@@ -10,7 +10,7 @@ from chat.transcript import call_lines, conversation_lines
 from evaluation.argument_types import by_argument_type
 from evaluation.items import Item, call_record
 from evaluation.replies import Answer
-from evaluation.summary import Figures, Summary, records, summarise
+from evaluation.summary import Figures, Summary, headline_text, records, summarise
 from evaluation.tool_calls import Verdict
 
 
@@ -36,6 +36,7 @@ class Judged:
             "category": self.item.category,
             "should_call": verdict.should_call,
             "called": verdict.called,
+            "empty": verdict.empty,
             **facts,
             "arguments_wanted": verdict.arguments_wanted,
             "arguments_found": verdict.arguments_found,
@@ -85,13 +86,30 @@ class Results:
     @cached_property
     def summary(self) -> Summary:
         """The figures of what was judged."""
-        categories = [each.item.category for each in self.judged]
-        return summarise([each.verdict for each in self.judged], categories)
+        categories = [judged.item.category for judged in self.judged]
+        verdicts = [judged.verdict for judged in self.judged]
+        return summarise(verdicts, categories, self._conversations)
 
     @cached_property
     def argument_types(self) -> Figures:
         """The share of right arguments by their type."""
-        return by_argument_type((e.verdict, e.item.conversation.tools) for e in self.judged)
+        verdicts = ((e.verdict, e.item.conversation.tools) for e in self.judged)
+        return by_argument_type(verdicts, self._conversations)
+
+    @property
+    def _conversations(self) -> list[str]:
+        return [judged.item.conversation_id for judged in self.judged]
+
+    @property
+    def headline(self) -> str:
+        """The figure that leads, `correct` beside it, and how many replies say nothing."""
+        text = headline_text(self.summary.all)
+        return f"{text} Empty replies: {self.empty:,}." if self.empty else text
+
+    @property
+    def empty(self) -> int:
+        """How many replies say nothing at all."""
+        return sum(judged.verdict.empty for judged in self.judged)
 
     @property
     def failures(self) -> list[Judged]:
@@ -104,6 +122,7 @@ class Results:
             "items": self.items,
             "answered": len(self.judged),
             "cut_off": sum(not each.answer.whole for each in self.judged),
+            "empty": self.empty,
             "refused": len(self.refused),
         }
         figures = {**self.summary.to_record(), "argument_types": records(self.argument_types)}

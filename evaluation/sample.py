@@ -16,7 +16,7 @@ from data.tokenized import TokenizedDataset
 from evaluation.during_training import Limits, Sample
 from evaluation.items import Item, turn_items
 from evaluation.measurable import counted, wanted_reply
-from evaluation.summary import MEANINGS
+from evaluation.summary import BALANCED, MEANINGS, headline
 from model.config import ModelConfig
 from model.directory import resolve_directory
 from model.tokenizer_file import check_tokenizer
@@ -65,7 +65,7 @@ def open_sample(
     format, tokenizer = _language(checkpoint_dir, validation)
     source = settings.conversations_file or f"{validation.directory} (validation)"
     items = choose_items(settings, seed, train, validation)
-    _refuse_unmeasurable(items, validating.best_metric, source)
+    leading = _measurable(items, validating.best_metric, source)
     prompts = [tokenize(render_prompt(item.conversation, format), tokenizer).ids for item in items]
     most = max(train.longest, validation.longest)
     for item, prompt in zip(items, prompts, strict=True):
@@ -75,7 +75,15 @@ def open_sample(
                 f"conversation of the dataset has {most:,}; leave it out of the file"
             )
     limits = Limits(settings.seconds, settings.max_new_tokens, settings.batch_size)
-    return Sample(items, prompts, tokenizer, format, limits)
+    warning = ""
+    if leading != validating.best_metric:
+        drawn = f"of the {len(items)} prompts drawn from {source}"
+        warning = (
+            f"validation.best_metric is {BALANCED!r}, and none {drawn} wants a text; best/ follows "
+            f"{leading}, raise validation.generated.prompts or name another "
+            "validation.generated.conversations_file for both"
+        )
+    return Sample(items, prompts, tokenizer, format, limits, warning)
 
 
 def choose_items(
@@ -144,8 +152,12 @@ def _language(checkpoint_dir: str, dataset: TokenizedDataset) -> tuple[ChatForma
     return format, tokenizer
 
 
-def _refuse_unmeasurable(items: Sequence[Item], best_metric: str, source: str) -> None:
-    """Raise ValueError unless replies to these items can show what they are to show."""
+def _measurable(items: Sequence[Item], best_metric: str, source: str) -> str:
+    """Return the figure that replies to these items can be told by: the one asked for.
+
+    For `balanced` it is that of the one side where they have no other. ValueError where calls, or
+    the figure, are not asked for.
+    """
     right = [item.judge(wanted_reply(item)) for item in items]
     drawn = f"of the {len(items)} prompts drawn from {source}"
     if not any(verdict.should_call for verdict in right):
@@ -154,8 +166,12 @@ def _refuse_unmeasurable(items: Sequence[Item], best_metric: str, source: str) -
             "validation.generated.prompts, name another validation.generated.conversations_file, "
             f"or turn it off with {OFF}"
         )
-    if best_metric in MEANINGS and best_metric not in counted(right):
+    there = counted(right)
+    if best_metric == BALANCED:
+        return headline(there)
+    if best_metric in MEANINGS and best_metric not in there:
         raise ValueError(
             f"validation.best_metric is {best_metric!r} ({MEANINGS[best_metric]}), and none "
             f"{drawn} counts for it; raise validation.generated.prompts, or follow another figure"
         )
+    return best_metric

@@ -1,33 +1,44 @@
-"""Figures over many verdicts, each with its count and a 95% interval.
+"""Figures over many verdicts, each with its counts and a 95% interval.
 
-Shares of replies have Wilson's interval; shares of arguments, which come several to a reply, have
-one from 1,000 resamples of the replies with a fixed seed.
+`balanced` leads: it is 0 for a model that never calls, for one that always does, and for one that
+says nothing. How intervals are found: evaluation/intervals.py.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
+from evaluation.intervals import Array, by_conversation, interval, share
 from evaluation.tool_calls import Verdict
 
-RESAMPLES = 1000
-# Of the normal distribution, this many deviations leave 5% outside.
-_Z = 1.959963984540054
+BALANCED = "balanced"
+# What `balanced` is the harmonic mean of: where calls are wanted, and where none is.
+SIDES = ("exact_match", "irrelevance")
+# What leads where a figure before it is missing, and why that is so.
+_LEADS = {
+    BALANCED: "",
+    "exact_match": "every item wants a call",
+    "irrelevance": "no item names the calls it wants",
+    "correct": "no item names the calls it wants",
+}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A share: `hits` of `count`, and the interval that holds the true one 95 times in 100."""
+    """A share, and the interval that holds the true one 95 times in 100.
+
+    It is `hits` of `count`, but for `balanced`: that has hits and count of each of its `sides`,
+    and their sums.
+    """
 
     value: float
     low: float
     high: float
     hits: int
     count: int
+    sides: tuple[tuple[int, int], ...] = ()
 
 
 Figures = Mapping[str, Figure]
@@ -57,7 +68,9 @@ SHARES: Mapping[str, Callable[[Verdict], bool | None]] = {
     "name": lambda verdict: verdict.names_right,
     "exact_match": lambda verdict: verdict.exact_match,
     "parallel_match": lambda verdict: verdict.exact_match if verdict.parallel else None,
-    "irrelevance": lambda verdict: None if verdict.should_call else verdict.correct,
+    "irrelevance": lambda verdict: (
+        None if verdict.should_call else verdict.correct and not verdict.empty
+    ),
     "json_equal": lambda verdict: verdict.json_equal,
 }
 # What is counted over the arguments of all verdicts together: how many are right, of how many.
@@ -66,6 +79,7 @@ POOLED: Mapping[str, Callable[[Verdict], tuple[int, int]]] = {
     "argument_recall": lambda verdict: (verdict.arguments_right, verdict.arguments_wanted),
 }
 MEANINGS: Mapping[str, str] = {
+    BALANCED: "the harmonic mean of exact_match and irrelevance",
     "correct": "right as a whole",
     "call_or_not": "a call where one is wanted, none elsewhere",
     "valid_json": "calls that can be read",
@@ -75,79 +89,100 @@ MEANINGS: Mapping[str, str] = {
     "argument_recall": "arguments wanted that are given right",
     "exact_match": "the calls wanted, in any order",
     "parallel_match": "the same, where several calls are wanted",
-    "irrelevance": "no call, where none is wanted",
+    "irrelevance": "text and no call, where none is wanted",
     "json_equal": "the very JSON, calls in order",
 }
 
 
-def summarise(verdicts: Sequence[Verdict], categories: Sequence[str] = ()) -> Summary:
-    """Return the figures of verdicts; `categories` names that of each, in the same order."""
-    groups: dict[str, list[Verdict]] = {}
-    for verdict, category in zip(verdicts, categories, strict=bool(categories)):
-        groups.setdefault(category, []).append(verdict)
-    return Summary(figures(verdicts), {name: figures(each) for name, each in groups.items()})
+def summarise(
+    verdicts: Sequence[Verdict], categories: Sequence[str] = (), conversations: Sequence[str] = ()
+) -> Summary:
+    """Return the figures of verdicts; `categories` and `conversations` name those of each.
 
-
-def figures(verdicts: Sequence[Verdict]) -> Figures:
-    """Return every figure for which some verdict counts, in the order of MEANINGS."""
-    found: dict[str, Figure] = {}
-    for name in MEANINGS:
-        counts = [count(name, each) for each in verdicts]
-        hits, counted = [hit for hit, _ in counts], [of for _, of in counts]
-        if any(counted):
-            pooled = name in POOLED
-            found[name] = pooled_share(hits, counted) if pooled else share(sum(hits), sum(counted))
-    return found
-
-
-def count(name: str, verdict: Verdict) -> tuple[int, int]:
-    """Return what a verdict adds to a figure: its hits, and of how many; 0 of 0 where none arises.
-
-    The figure of many verdicts is the sum of the first by the sum of the second.
+    Without `conversations` each verdict is of one of its own.
     """
+    groups: dict[str, list[int]] = {}
+    for index, (_, category) in enumerate(zip(verdicts, categories, strict=bool(categories))):
+        groups.setdefault(category, []).append(index)
+    return Summary(
+        figures(verdicts, conversations),
+        {
+            name: figures(
+                [verdicts[index] for index in chosen],
+                [conversations[index] for index in chosen] if conversations else (),
+            )
+            for name, chosen in groups.items()
+        },
+    )
+
+
+def figures(verdicts: Sequence[Verdict], conversations: Sequence[str] = ()) -> Figures:
+    """Return every figure for which some verdict counts, in the order of MEANINGS."""
+    counts = {name: [count(name, verdict) for verdict in verdicts] for name in MEANINGS}
+    return figures_of(counts, conversations)
+
+
+def figures_of(
+    counts: Mapping[str, Sequence[tuple[int, ...]]], conversations: Sequence[str] = ()
+) -> Figures:
+    """Return the figures of what every item adds to each, as far as anything does.
+
+    `conversations` names that of each item; without it each is of one of its own.
+    """
+    sums = {name: by_conversation(rows, conversations) for name, rows in counts.items() if rows}
+    return {name: _figure(rows) for name, rows in sums.items() if rows.sum(0)[1::2].all()}
+
+
+def _figure(sums: Array) -> Figure:
+    whole = sums.sum(0)
+    pairs = [(int(hits), int(of)) for hits, of in whole.reshape(-1, 2)]
+    return Figure(
+        float(share(whole)),
+        *interval(sums),
+        hits=sum(hits for hits, _ in pairs),
+        count=sum(of for _, of in pairs),
+        sides=tuple(pairs) if len(pairs) > 1 else (),
+    )
+
+
+def count(name: str, verdict: Verdict) -> tuple[int, ...]:
+    """Return what a verdict adds to a figure: hits, and of how many; 0 of 0 where none arises.
+
+    The figure of many verdicts is the sum of the first by the sum of the second; `balanced` has
+    such a pair for each of SIDES.
+    """
+    if name == BALANCED:
+        return tuple(number for side in SIDES for number in count(side, verdict))
     if name in POOLED:
         return POOLED[name](verdict)
     answer = SHARES[name](verdict)
     return (0, 0) if answer is None else (int(answer), 1)
 
 
-def share(hits: int, count: int) -> Figure:
-    """Return a share of independent answers with Wilson's interval."""
-    low, high = wilson(hits, count)
-    return Figure(hits / count, low, high, hits, count)
+def headline(names: Collection[str]) -> str:
+    """Return which of some figures leads: `balanced`, or that of the one side there is."""
+    return next((name for name in _LEADS if name in names), BALANCED)
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Return Wilson's 95% interval of a share (Wilson 1927, equation for p); count is above 0."""
-    observed, z2 = hits / count, _Z**2
-    middle = (observed + z2 / (2 * count)) / (1 + z2 / count)
-    spread = sqrt(observed * (1 - observed) / count + z2 / (4 * count**2))
-    spread *= _Z / (1 + z2 / count)
-    # Rounding would leave 1e-17 beyond the ends that the formula reaches exactly.
-    low = 0.0 if hits == 0 else max(0.0, middle - spread)
-    high = 1.0 if hits == count else min(1.0, middle + spread)
-    return low, high
+def why(leading: str) -> str:
+    """Return why not `balanced` leads, as a sentence; empty where it does."""
+    return f"There is no {BALANCED} figure: {_LEADS[leading]}." if _LEADS[leading] else ""
 
 
-def pooled_share(hits: Sequence[int], counts: Sequence[int]) -> Figure:
-    """Return sum(hits) / sum(counts) with the interval of resampled pairs.
+def headline_text(found: Figures) -> str:
+    """Return the figure that leads, why if it is not `balanced`, and `correct` beside it."""
+    if not found:
+        return "Nothing was judged."
+    leading = headline(found)
+    names = dict.fromkeys((leading, "correct"))
+    figures = "; ".join(f"{name} {told(found[name])}" for name in names) + "."
+    return f"{figures} {why(leading)}".rstrip()
 
-    Where all or none are hits, every resample says the same, and Wilson's interval of the number
-    of pairs says what so few leave open.
-    """
-    hit, counted = np.asarray(hits), np.asarray(counts)
-    whole, total = int(hit.sum()), int(counted.sum())
-    if whole in (0, total):
-        pairs = int((counted > 0).sum())
-        return Figure(whole / total, *wilson(pairs if whole else 0, pairs), whole, total)
-    draw = np.random.default_rng(0)
-    shares = []
-    for _ in range(RESAMPLES):
-        chosen = draw.integers(len(hit), size=len(hit))
-        if drawn := counted[chosen].sum():
-            shares.append(hit[chosen].sum() / drawn)
-    low, high = np.quantile(shares, (0.025, 0.975)) if shares else (0.0, 1.0)
-    return Figure(whole / total, float(low), float(high), whole, total)
+
+def told(figure: Figure) -> str:
+    """Return a figure as text: its value, the interval in brackets, what was counted."""
+    ends, counts = cells(figure)
+    return f"{percent(figure.value)} ({ends}), {counts}"
 
 
 def figures_table(found: Figures) -> Table:
@@ -158,20 +193,23 @@ def figures_table(found: Figures) -> Table:
     table.add_column("95% interval", justify="right")
     table.add_column("counted", justify="right")
     for name, figure in found.items():
-        table.add_row(name, percent(figure.value), *cells(figure))
+        table.add_row(name, percent(figure.value), *cells(figure, "\n"))
     return table
 
 
 def categories_table(summary: Summary) -> Table:
-    """Return a table of the categories: what is right as a whole, interval, counts."""
+    """Return a table of the categories: the figure that leads in each, interval, counts."""
     table = Table()
-    table.add_column("category", no_wrap=True)
-    table.add_column("correct", justify="right")
-    table.add_column("95% interval", justify="right")
-    table.add_column("counted", justify="right")
+    table.add_column("category", overflow="fold")
+    table.add_column("figure", no_wrap=True)
+    table.add_column("share", justify="right")
+    table.add_column("95% interval", justify="right", no_wrap=True)
+    table.add_column("counted", justify="right", no_wrap=True)
     for name, found in [*sorted(summary.categories.items()), ("all", summary.all)]:
-        figure = found["correct"]
-        table.add_row(name, percent(figure.value), *cells(figure), end_section=name != "all")
+        if found:
+            leading = headline(found)
+            row = percent(found[leading].value), *cells(found[leading], "\n")
+            table.add_row(name, leading, *row, end_section=name != "all")
     return table
 
 
@@ -180,12 +218,17 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def cells(figure: Figure) -> tuple[str, str]:
-    """Return the interval and the counts of a figure as texts."""
-    interval = f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
-    return interval, f"{figure.hits:,} of {figure.count:,}"
+def cells(figure: Figure, between: str = " and ") -> tuple[str, str]:
+    """Return the interval and the counts of a figure as texts; `between` counts of two sides."""
+    ends = f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+    pairs = figure.sides or ((figure.hits, figure.count),)
+    return ends, between.join(f"{hits:,} of {of:,}" for hits, of in pairs)
 
 
 def records(found: Figures) -> dict[str, Any]:
-    """Return the JSON object of figures."""
-    return {name: asdict(figure) for name, figure in found.items()}
+    """Return the JSON object of figures; `sides` is of `balanced` alone."""
+    return {name: _record(figure) for name, figure in found.items()}
+
+
+def _record(figure: Figure) -> dict[str, Any]:
+    return {name: value for name, value in asdict(figure).items() if name != "sides" or value}

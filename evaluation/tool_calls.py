@@ -48,7 +48,9 @@ class Argument:
 class Verdict:
     """What is right about one reply; None where a question does not arise.
 
+    correct: Whether it is right as a whole; of a benchmark's tasks its own checker says so.
     called: Whether it calls tools, or tries to in a way that cannot be read.
+    empty: Whether it says nothing at all: no call and no text.
     readable: Whether what looks like a call could be read; None without a call.
     schema_valid: Whether every call that was read names an offered tool and fits its schema.
     names_right: Whether the calls, in any order, are of the functions wanted.
@@ -60,6 +62,7 @@ class Verdict:
     correct: bool
     should_call: bool
     called: bool
+    empty: bool = False
     readable: bool | None = None
     schema_valid: bool | None = None
     names_right: bool | None = None
@@ -95,22 +98,33 @@ def score(
     found: Reply | Sequence[ToolCall],
     tools: Sequence[Tool] = (),
 ) -> Verdict:
-    """Judge a reply; no `expected` calls means that none is right, None that any is."""
+    """Judge a reply; no `expected` calls means that text alone is right, None that any call is.
+
+    Where text is right any text is, but an empty reply is never right.
+    """
     reply = found if isinstance(found, Reply) else Reply("", tuple(found))
     calls = reply.tool_calls
     called = bool(calls) or reply.problem is not None
+    empty = not called and not reply.content.strip()
     schema_reasons = tuple(_schema_reasons(calls, tools))
     facts: dict[str, Any] = {
         "should_call": expected is None or bool(expected),
         "called": called,
+        "empty": empty,
         "readable": reply.problem is None if called else None,
         "schema_valid": not schema_reasons if calls else None,
     }
     unread = (f"not read as a call: {reply.problem}",) if reply.problem else ()
     if not expected:
-        right = bool(calls) if expected is None else not called
-        wrong = () if right else ("no tool is called",) if expected is None else _needless(calls)
-        return Verdict(correct=right, reasons=unread + wrong + schema_reasons, **facts)
+        wrong: tuple[str, ...]
+        if expected is None:
+            right, wrong = bool(calls), ("no tool is called",)
+        elif empty:
+            right, wrong = False, ("the reply is empty",)
+        else:
+            right, wrong = not called, _needless(calls)
+        reasons = unread + (() if right else wrong) + schema_reasons
+        return Verdict(correct=right, reasons=reasons, **facts)
     pairing = _Pairing([_as_wanted(each) for each in expected], calls)
     return Verdict(
         correct=pairing.exact,

@@ -59,9 +59,10 @@ COLUMNS = {"base": "base", "tuned": "fine-tuned", "constrained": "constrained"}
 SUMMARY_FILE = "summary.json"
 HONESTY = """\
 Right means right as a whole: the tool, every argument and every value, and every call where several
-are wanted; in brackets is the 95% interval. Prompts of the first table use tools of the training
-data with values that it does not hold; the tools of the second, and all their names, it never
-shows. The base never calls, so it is right where no call is wanted.
+are wanted; where none is wanted any text is right, but no empty reply. `balanced` is the harmonic
+mean of what is right where calls are wanted and where none is: 0 for the base, which never calls.
+In brackets is the 95% interval. Prompts of the first table use tools of the training data with
+values that it does not hold; the tools of the second, and all their names, it never shows.
 This is a model of two million weights: what it shows is that the whole way works. For a model
 that understands people run the same commands on Llama 3."""
 WITH_YOUR_OWN_WEIGHTS = (

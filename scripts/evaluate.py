@@ -116,6 +116,7 @@ def main(
     console = Console(highlight=False)
     for line in refusal_lines(results.refused):
         console.print(line, soft_wrap=True, markup=False)
+    console.print(results.headline, soft_wrap=True, markup=False)
     console.print(figures_table(results.summary.all))
     console.print(categories_table(results.summary))
     named = {"Results": output_file, "Failures": failures_file, "Page": report_file}

@@ -20,6 +20,7 @@ from evaluation.comparing import ComparisonFiles, compare
 from evaluation.comparison import Comparison, comparison_table
 from evaluation.items import read_items
 from evaluation.results import refusal_lines
+from evaluation.summary import BALANCED
 from model.chat_record import read_chat_record
 from model.generate import Decoding
 
@@ -40,7 +41,7 @@ def main(
     output_file: str = "checkpoint_evaluation.json",
     report_file: str | None = None,
     failures_file: str | None = None,
-    metric: str = "correct",
+    metric: str = BALANCED,
     held_out_of: str | None = None,
     benchmark: str | None = None,
     answers_file: str | None = None,
@@ -69,8 +70,9 @@ def main(
             go to a folder of the same name that ends in .verdicts.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
         failures_file: Where to write what each model failed, side by side with what was wanted.
-        metric: The figure that says which is best: correct, exact_match, name, irrelevance or
-            another of scripts/evaluate.py.
+        metric: The figure that says which is best: balanced (of exact_match and irrelevance; where
+            all or no items want calls, the one there is), correct, name or another of
+            scripts/evaluate.py.
         held_out_of: A dataset made by build_dataset.py; of data_path, only the conversations it
             keeps for validation are scored.
         benchmark: bfcl or nexusraven, where data_path holds the questions of one.

@@ -45,7 +45,7 @@ def test_best_is_what_calls_best_in_every_ready_configuration(name: str):
     from training.config import read_config
 
     validation = read_config(ROOT / f"configs/{name}.json").validation
-    assert validation.best_metric == "correct" and validation.generated is not None
+    assert validation.best_metric == "balanced" and validation.generated is not None
 
 
 def test_runs_of_ready_configurations_do_not_meet():

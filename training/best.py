@@ -6,12 +6,15 @@ its time, the best one so far is measured again on those, from what each prompt 
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import harmonic_mean
 from typing import Protocol
 
 from training.backends import Backend
 from training.checkpoint import Progress
 
 LOWER_IS_BETTER = ("loss", "perplexity")
+# All others are figures of replies.
+WITHOUT_REPLIES = (*LOWER_IS_BETTER, "token_accuracy")
 
 
 class Outcome(Protocol):
@@ -33,8 +36,8 @@ class Outcome(Protocol):
     def texts(self) -> Mapping[str, str]:
         """Some replies as Markdown, by a name that is the same each time."""
 
-    def counts(self, figure: str) -> Sequence[tuple[int, int]]:
-        """Return what each prompt adds to a figure: hits, and of how many."""
+    def counts(self, figure: str) -> Sequence[tuple[int, ...]]:
+        """Return what each prompt adds to a figure: hits, and of how many, for each side of it."""
 
 
 class Generated(Protocol):
@@ -43,6 +46,10 @@ class Generated(Protocol):
     @property
     def fingerprint(self) -> str:
         """The sha256 of the prompts, of what is wanted of them, and of what a reply may be."""
+
+    @property
+    def warning(self) -> str:
+        """What to say of the sample before training; empty for nothing."""
 
     def __call__(self, backend: Backend, most: int | None) -> Outcome:
         """Reply to the first `most` prompts, None for all, as far as there is time."""
@@ -55,20 +62,29 @@ def improves(
 
     Of equal ones the first stays.
     """
-    counts: Sequence[tuple[int, int]] = ()
-    before = progress.best
-    if outcome is not None and metric in outcome.figures:
-        counts = outcome.counts(metric)
-        before = share(progress.best_counts[: outcome.reached])
-    found = figures.get(metric, math.nan)
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    if math.isnan(found) or (before is not None and not sign * found > sign * before):
+    counts: Sequence[tuple[int, ...]] = ()
+    found, before = figures.get(metric), progress.best
+    if metric not in WITHOUT_REPLIES:
+        counts = outcome.counts(metric) if outcome else ()
+        found, before = share(counts), share(progress.best_counts[: len(counts)])
+    if found is None or math.isnan(found):
         return False
-    progress.best, progress.best_counts = found, [list(each) for each in counts]
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    if before is not None and not sign * found > sign * before:
+        return False
+    # As reported, and not rounded in another way.
+    progress.best = figures.get(metric, found)
+    progress.best_counts = [list(row) for row in counts]
     return True
 
 
 def share(counts: Sequence[Sequence[int]]) -> float | None:
-    """Return the hits of all by what was counted; None where nothing was."""
-    counted = sum(of for _, of in counts)
-    return sum(hits for hits, _ in counts) / counted if counted else None
+    """Return the hits of all by what was counted, of several sides the harmonic mean.
+
+    A side that no prompt is of is left out: of the same prompts, it is so for all weights. None
+    where nothing was counted.
+    """
+    sums = [sum(column) for column in zip(*counts, strict=True)]
+    pairs = zip(sums[0::2], sums[1::2], strict=True)
+    shares = [hits / of for hits, of in pairs if of]
+    return harmonic_mean(shares) if shares else None

@@ -55,8 +55,9 @@ class Progress:
 
     `data` are the fingerprints of both splits: a directory may be rebuilt under the same name.
     `sample` is that of the prompts that are replied to, and `prompts` how many of them the time
-    allows; `best_counts` is what each added to the best figure, if it is one of replies.
-    `threads` compute on the processor, where the run chose their number itself.
+    allows; `best_counts` is what each added to the best figure, if it is one of replies: hits, and
+    of how many, for each side of it. `threads` compute on the processor, where the run chose their
+    number itself.
     """
 
     step: int = 0

@@ -125,6 +125,7 @@ class GeneratedSection(Section):
 MeasuredMetric = Literal["loss", "perplexity", "token_accuracy"]
 # The scorer's figures, evaluation/summary.py: a higher one is better.
 GeneratedMetric = Literal[
+    "balanced",
     "correct",
     "call_or_not",
     "valid_json",
@@ -142,7 +143,8 @@ GeneratedMetric = Literal[
 class ValidationSection(Section):
     """How often, and on how many conversations of the validation split (null: all).
 
-    best_metric: The figure that best/ follows; a generated one needs `generated`.
+    best_metric: The figure that best/ follows; a generated one needs `generated`. By default
+        balanced where replies are generated, and loss where none are.
     generated: Null generates nothing.
     """
 
@@ -150,6 +152,13 @@ class ValidationSection(Section):
     max_conversations: int | None = Field(200, ge=1)
     best_metric: Literal[MeasuredMetric, GeneratedMetric] = "loss"
     generated: GeneratedSection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follows_replies_by_default(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or values.get("generated") is None:
+            return values
+        return {"best_metric": "balanced", **values}
 
     @model_validator(mode="after")
     def _can_be_measured(self) -> Self:

@@ -212,6 +212,8 @@ def train(
         if backend.device.type == "cpu":
             take_threads(progress, backend)
         first = backend.rank == 0
+        if generated and generated.warning and first:
+            warn(generated.warning)
         report = Report(config, backend, total_steps, progress.step) if first else Silence()
         run = Run(
             config=config,

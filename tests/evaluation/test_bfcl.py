@@ -12,6 +12,7 @@ from chat.schemas import schema_problem
 from chat.tool_syntax import Reply
 from data.sources.bfcl_tasks import Task, read_tasks
 from evaluation.bfcl import argument_is_right, judge, offered_tools
+from evaluation.summary import figures
 from evaluation.tool_calls import same_value
 
 RECORDED = json.loads(VERDICTS.read_text(encoding="utf-8"))
@@ -90,6 +91,13 @@ def test_an_unreadable_call_is_no_call_to_the_benchmark() -> None:
     broken = Reply("{", problem="the call is no JSON")
     assert judge(irrelevant("irrelevance"), broken).correct
     assert not judge(irrelevant("irrelevance"), broken).decided_right
+
+
+def test_an_empty_reply_is_right_to_the_benchmark_but_counts_against_irrelevance() -> None:
+    empty = judge(irrelevant("irrelevance"), Reply(" "))
+    assert empty.correct and empty.empty
+    found = figures([empty, judge(irrelevant("irrelevance"), Reply("Sorry."))])
+    assert (found["correct"].hits, found["irrelevance"].hits) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ from math import comb
 import numpy as np
 import pytest
 
+from chat.conversation import ToolCall
+from chat.tool_syntax import Reply
 from evaluation.differences import differences
-from evaluation.tool_calls import Argument, Verdict
+from evaluation.tool_calls import Argument, Verdict, score
 
 
 def right(*answers: int) -> list[Verdict]:
@@ -91,3 +93,58 @@ def test_all_pairs_are_compared_but_not_those_for_whom_the_figure_does_not_arise
 def test_the_figures_are_the_same_each_time() -> None:
     verdicts = {"a": right(*[1, 0, 1] * 9), "b": right(*[0, 0, 1] * 9)}
     assert differences("correct", verdicts) == differences("correct", verdicts)
+
+
+LYON, OSLO = ToolCall("weather", {"city": "Lyon"}), ToolCall("weather", {"city": "Oslo"})
+
+
+def replies(called: int, told: int) -> list[Verdict]:
+    """So many of 11 calls right, and so many texts of 29."""
+    wanted = [score([LYON], [LYON])] * called + [score([LYON], Reply("Hello"))] * (11 - called)
+    return wanted + [score([], Reply("Hello"))] * told + [score([], [OSLO])] * (29 - told)
+
+
+def test_a_base_that_never_calls_is_told_apart_from_its_child() -> None:
+    """Right as a whole are 62.5% and 80%, which these items do not tell apart."""
+    texts = reversed(replies(0, 25)[11:])
+    models = {"child": replies(8, 24), "base": [*replies(0, 0)[:11], *texts]}
+    (correct,) = differences("correct", models)
+    assert correct.value == pytest.approx(0.175) and correct.p > 0.05
+    (balanced,) = differences("balanced", models)
+    assert balanced.value == pytest.approx(2 / (11 / 8 + 29 / 24))
+    assert 0.4 < balanced.low < balanced.high <= 1 and balanced.p < 0.05
+
+
+def test_models_are_not_compared_by_a_balance_of_which_a_side_is_missing() -> None:
+    calls = {"a": replies(8, 0)[:11], "b": replies(3, 0)[:11]}
+    assert differences("balanced", calls) == []
+    assert len(differences("exact_match", calls)) == 1
+
+
+@pytest.mark.parametrize("metric", ["correct", "balanced"])
+def test_turns_of_a_conversation_are_exchanged_and_resampled_together(metric: str) -> None:
+    """Eight conversations of ten turns each: two models differ by luck in six of them."""
+    wanted = [score([LYON], [LYON]), score([], Reply("Yes"))]
+    wrong = [score([LYON], [OSLO]), score([], [OSLO])]
+    wins = [1, 1, 1, 1, 1, 0, 1, 1]
+    one, other = (
+        [(wanted if win == side else wrong)[turn % 2] for win in wins for turn in range(10)]
+        for side in (1, 0)
+    )
+    names = [str(index) for index in range(8) for _ in range(10)]
+    (together,) = differences(metric, {"a": one, "b": other}, names)
+    (alone,) = differences(metric, {"a": one, "b": other})
+    assert together.value == alone.value == 0.75
+    # Of 8 fair coins, 7 or more fall alike 18 times in 256.
+    assert together.p == pytest.approx(18 / 256, abs=0.01) and alone.p < 0.001
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+
+
+def test_an_order_of_items_that_mixes_conversations_changes_nothing() -> None:
+    one, other = right(*[1, 0, 1] * 9), right(*[0, 0, 1] * 9)
+    names = [str(index // 3) for index in range(27)]
+    order = [*range(0, 27, 3), *range(1, 27, 3), *range(2, 27, 3)]
+    mixed = {"a": [one[i] for i in order], "b": [other[i] for i in order]}
+    assert differences("correct", mixed, [names[i] for i in order]) == differences(
+        "correct", {"a": one, "b": other}, names
+    )

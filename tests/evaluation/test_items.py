@@ -13,10 +13,18 @@ from chat.tokenizer import load_tokenizer
 from chat.tool_syntax import Reply
 from data.building import Settings, build_dataset
 from data.conversations import write_conversations
+from data.sources.bfcl_tasks import Task
 from data.sources.nexusraven import Function, Query
 from data.tokenized import TokenizedDataset
 from evaluation.constrained import constraint_for
-from evaluation.items import TURN_CATEGORIES, conversation_items, query_item, read_items
+from evaluation.items import (
+    TURN_CATEGORIES,
+    conversation_items,
+    query_item,
+    read_items,
+    task_item,
+    turn_items,
+)
 
 TOOL = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 LYON, OSLO = ToolCall("weather", {"city": "Lyon"}), ToolCall("weather", {"city": "Oslo"})
@@ -64,6 +72,14 @@ def test_turns_after_a_user_or_a_result_are_items(dataset: Path) -> None:
     assert items[1].expected == "It rains"
 
 
+def test_items_of_a_conversation_know_it_also_where_ids_come_again(dataset: Path) -> None:
+    *long, plain = [item.conversation_id for item in conversation_items(dataset)]
+    assert len(long) == 5 and len(set(long)) == 1 and plain not in long
+    once, again = (replace(PLAIN, sha256=sha256) for sha256 in ("a", "b"))
+    (one,), (other,) = turn_items(once), turn_items(again)
+    assert one.id == other.id and one.conversation_id != other.conversation_id
+
+
 def test_each_item_is_judged_by_its_own_turn(dataset: Path) -> None:
     items = {item.id: item for item in conversation_items(dataset)}
     assert items["long/8"].judge(Reply("", (OSLO, LYON))).correct
@@ -71,6 +87,7 @@ def test_each_item_is_judged_by_its_own_turn(dataset: Path) -> None:
     assert items["long/11"].judge(Reply("", (OSLO,))).correct
     assert items["long/5"].judge(Reply("Whatever it says")).correct
     assert not items["long/5"].judge(Reply("", (LYON,))).correct
+    assert not items["long/5"].judge(Reply("")).correct
 
 
 def test_only_what_is_held_out_is_taken(dataset: Path) -> None:
@@ -201,3 +218,9 @@ def test_nexusraven_fills_defaults_in(
     verdict = query_item(QUERY).judge(Reply("", (ToolCall("find", arguments),)))
     assert verdict.correct is right
     assert verdict.json_equal is literally
+
+
+def test_a_benchmarks_items_are_conversations_of_their_own() -> None:
+    function = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
+    tasks = [Task(f"irrelevance_{i}", "irrelevance", (), (function,)) for i in range(3)]
+    assert [task_item(task).conversation_id for task in tasks] == [task.id for task in tasks]

@@ -48,4 +48,6 @@ def test_a_figure_is_refused_where_no_reply_could_count_for_it(
         except ValueError as error:
             assert str(error).startswith(f"no reply to these items counts for {metric} (")
             refused.add(metric)
-    assert refused == without
+    assert refused == without | {"balanced"}
+    both = [turn(), turn(CALL)]
+    refuse_unmeasurable(both, "balanced")

@@ -106,7 +106,7 @@ def test_an_empty_file_is_told(tmp_path: Path) -> None:
 
 def item(identity: str) -> Item:
     asked = Conversation((Message("user", "?"),))
-    return Item(identity, "all", asked, "", lambda reply: score([], reply))
+    return Item(identity, identity, "all", asked, "", lambda reply: score([], reply))
 
 
 def test_items_without_a_prediction_are_told_after_those_with_one(tmp_path: Path) -> None:

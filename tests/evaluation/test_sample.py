@@ -155,6 +155,18 @@ def test_a_figure_that_no_prompt_counts_for_cannot_be_followed(base: Path, datas
     assert sample(base, dataset, best_metric="irrelevance")
 
 
+def test_balanced_of_prompts_that_all_want_calls_is_told_before_training(
+    base: Path, dataset: Path, tmp_path: Path
+) -> None:
+    assert sample(base, dataset, best_metric="balanced").warning == ""
+    calls = [each for each in HELD_OUT if each.messages[-1].tool_calls]
+    path = write_talking_dataset(tmp_path / "calls", base, calls, TRAINED)
+    assert sample(base, path, best_metric="exact_match").warning == ""
+    warning = sample(base, path, best_metric="balanced").warning
+    assert "best_metric is 'balanced', and none of the 3 prompts drawn" in warning
+    assert "wants a text; best/ follows exact_match" in warning and "\n" not in warning
+
+
 @pytest.mark.parametrize("chat_format", ["", "llama4"])
 def test_a_dataset_of_no_known_chat_format_is_refused(
     base: Path, dataset: Path, chat_format: str

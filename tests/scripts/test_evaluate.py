@@ -104,6 +104,8 @@ def test_a_model_is_scored_on_held_out_turns(
         "hits": 2,
         "count": 3,
     }
+    assert outcome.out.startswith("balanced 50.0% (")
+    assert "), 1 of 3 and 1 of 1; correct 50.0% (" in outcome.out
     assert "2 of 4" in outcome.out and "95% interval" in outcome.out
     assert [problem_of(line) for line in next_commands(outcome.out)] == [""]
     failures = (tmp_path / "failures.txt").read_text()

@@ -105,7 +105,7 @@ def test_every_checkpoint_and_the_base_are_scored_on_the_same_items(
         d for d in found["differences"] if {d["one"], d["other"]} == {"base", found["best"]}
     )
     assert abs(gain["value"]) == pytest.approx(shares[found["best"]]["value"])
-    for text in ("95% interval", "to base", f"0 of {len(CITIES)}", "Best by correct: step-"):
+    for text in ("95% interval", "to base", f"0 of {len(CITIES)}", "Best by exact_match: step-"):
         assert text in outcome.out
     assert all(len(line) <= 80 for line in outcome.out.splitlines() if line.startswith("│"))
 
@@ -126,9 +126,10 @@ def test_the_page_compares_and_shows_failures_side_by_side(
     page = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
     best = record(tmp_path / "out.json")["best"]
     for text in (
-        "By checkpoint: correct",
+        "By checkpoint: exact_match",
+        "There is no balanced figure: every item wants a call.",
         "By argument type",
-        "Differences in correct",
+        "Differences in exact_match",
         f"Gained: base wrong, {best} right",
         f"✗ base ✓ {best}" if best == CHECKPOINTS[0] else f"✓ {best}",
         "Rain in Lyon?",
@@ -230,7 +231,7 @@ class TestAnotherCall:
         assert again.out.count("answers are in") == 1 + len(CHECKPOINTS)
         found = record(tmp_path / "out.json")["checkpoints"]
         assert found["base"]["figures"]["correct"]["hits"] == len(CITIES)
-        assert "No checkpoint is above the base by correct." in again.out
+        assert "No checkpoint is above the base by exact_match." in again.out
         (line,) = next_commands(again.out)
         assert problem_of(line) == "" and line.startswith("python scripts/evaluate.py --ckpt-dir")
         assert " --limit 10 --temperature 0.0 --max-new-tokens 60 --failures-file" in line
@@ -357,7 +358,11 @@ def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -
         ({"checkpoint_dir": tmp_path / "none"}, "holds no checkpoint", 1),
         ({"data_path": empty}, "is empty", 1),
         ({"data_path": foreign}, "foreign.jsonl, line 1: no known layout: found an object with", 1),
-        ({"metric": "accuracy"}, "no figure 'accuracy'; there are correct, call_or_not", 1),
+        (
+            {"metric": "accuracy"},
+            "no figure 'accuracy'; there are balanced, correct, call_or_not",
+            1,
+        ),
         ({"metric": "irrelevance"}, "no reply to these items counts for irrelevance", 1),
         ({"num_examples": 0}, "--num-examples is 0, wanted 1 or more", 2),
         ({"benchmark": "bfcl", "held_out_of": "d"}, "--held-out-of goes with conversations", 2),

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from evaluation.summary import MEANINGS
-from training.best import LOWER_IS_BETTER, improves
+from training.best import LOWER_IS_BETTER, WITHOUT_REPLIES, improves
 from training.checkpoint import Progress
 from training.config import GeneratedMetric, MeasuredMetric
 
@@ -32,7 +32,7 @@ class Hits:
     def texts(self) -> Mapping[str, str]:
         return {}
 
-    def counts(self, figure: str) -> list[tuple[int, int]]:
+    def counts(self, figure: str) -> list[tuple[int, ...]]:
         assert figure == "correct"
         return [(hit, 1) for hit in self.right]
 
@@ -87,17 +87,58 @@ def test_a_share_of_all_that_is_lower_may_be_the_better_one_on_the_same_prompts(
 
 
 def test_arguments_are_pooled_over_prompts() -> None:
-    class Arguments(Hits):
-        def counts(self, figure: str) -> list[tuple[int, int]]:
-            return [(1, 1), (0, 3)]
-
     progress = Progress()
-    assert improves({"correct": 0.25}, Arguments([1, 0]), "correct", progress)
-    assert progress.best_counts == [[1, 1], [0, 3]]
-    assert not improves({"correct": 0.25}, Arguments([0, 1]), "correct", progress)
-    assert improves({"correct": 0.3}, Arguments([0, 1]), "correct", progress)
+    assert followed(progress, "argument_recall", [(1, 1), (0, 3)])
+    assert (progress.best, progress.best_counts) == (0.25, [[1, 1], [0, 3]])
+    assert not followed(progress, "argument_recall", [(0, 1), (1, 3)])
+    assert followed(progress, "argument_recall", [(0, 1), (2, 3)])
+    assert not followed(progress, "argument_recall", [(0, 0), (0, 0)]), "nothing is counted"
+
+
+CALLED, NOT_CALLED = (1, 1, 0, 0), (0, 1, 0, 0)
+TOLD, NOT_TOLD = (0, 0, 1, 1), (0, 0, 0, 1)
+
+
+def followed(progress: Progress, metric: str, counts: list[tuple[int, ...]]) -> bool:
+    """Let an evaluation with these counts follow; whether it is the best so far."""
+
+    class Counted(Hits):
+        def counts(self, figure: str) -> list[tuple[int, ...]]:
+            return counts
+
+    return improves({"loss": 1.0}, Counted([0] * len(counts)), metric, progress)
+
+
+def test_balanced_follows_calls_and_texts_alike() -> None:
+    progress = Progress()
+    assert followed(progress, "balanced", [NOT_CALLED, NOT_CALLED, TOLD, TOLD, TOLD])
+    assert progress.best == 0
+    assert followed(progress, "balanced", [CALLED, NOT_CALLED, TOLD, NOT_TOLD, TOLD])
+    assert progress.best == pytest.approx(2 / (2 + 3 / 2))
+    assert not followed(progress, "balanced", [NOT_CALLED, CALLED, TOLD, TOLD, NOT_TOLD])
+    assert followed(progress, "balanced", [NOT_CALLED, CALLED, TOLD, TOLD, TOLD])
+
+
+def test_balanced_of_fewer_prompts_is_compared_on_those_and_by_the_sides_they_have() -> None:
+    best = [CALLED, TOLD, NOT_TOLD, NOT_CALLED, CALLED]
+    progress = Progress()
+    assert followed(progress, "balanced", best)
+    assert not followed(progress, "balanced", [CALLED, NOT_TOLD, TOLD]), "1 and 1/2 both"
+    assert followed(progress, "balanced", [CALLED, TOLD, TOLD])
+    assert progress.best_counts == [list(row) for row in (CALLED, TOLD, TOLD)]
+    assert not followed(progress, "balanced", [CALLED]), "one side is left, and all right as before"
+    calls = Progress()
+    assert followed(calls, "balanced", [NOT_CALLED])
+    assert followed(calls, "balanced", [CALLED])
+    assert calls.best == 1
+
+
+def test_the_best_figure_is_kept_as_it_was_reported() -> None:
+    progress = Progress()
+    assert improves({"correct": 2 / 3}, Hits([1, 1, 0]), "correct", progress)
+    assert progress.best == 2 / 3
 
 
 def test_the_figures_one_may_follow_are_those_of_validation_and_of_the_scorer() -> None:
     assert set(get_args(GeneratedMetric)) == set(MEANINGS)
-    assert set(LOWER_IS_BETTER) < set(get_args(MeasuredMetric))
+    assert set(LOWER_IS_BETTER) < set(get_args(MeasuredMetric)) == set(WITHOUT_REPLIES)

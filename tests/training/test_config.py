@@ -50,6 +50,19 @@ def test_a_flag_with_one_target_or_a_number_for_a_name_is_understood(file: Path)
     assert (config.lora.targets, config.name) == (("wq",), "2026")
 
 
+def test_best_follows_balanced_where_replies_are_generated_and_the_loss_elsewhere(
+    file: Path,
+) -> None:
+    assert read_config(file).validation.best_metric == "loss"
+    flags = {"validation.generated.prompts": 7}
+    assert read_config(file, flags).validation.best_metric == "balanced"
+    named = {**flags, "validation.best_metric": "loss"}
+    assert read_config(file, named).validation.best_metric == "loss"
+    saved = file.with_name("saved.json")
+    saved.write_text(read_config(file, flags).model_dump_json())
+    assert read_config(saved).validation.best_metric == "balanced"
+
+
 def test_a_flag_turns_generated_replies_on_and_null_off(file: Path) -> None:
     assert read_config(file).validation.generated is None
     flags = {"validation.generated.prompts": 7, "validation.best_metric": "exact_match"}

@@ -95,6 +95,39 @@ def test_best_holds_the_most_accurate_weights_where_the_loss_says_otherwise(
     assert scored(base, run.config.run_dir / "best", tmp_path) == by_calls["exact_match"]
 
 
+def test_best_follows_balanced_where_nothing_is_named(
+    talking: Talking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The base's two texts are all right as a whole, until calls are."""
+    config = talking(validation={"every": 5, "generated": GENERATED}, training__max_steps=20)
+    train_natively(config)
+    found = Run(config)
+    best = found.progress()
+    by_both = max(found.validations, key=lambda row: row["balanced"])
+    assert (best["step"], best["best"]) == (by_both["step"], by_both["balanced"])
+    assert [len(row) for row in best["best_counts"]] == [4] * 5
+    assert sum(row[1] for row in best["best_counts"]) == 3
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_best_follows_the_calls_alone_where_no_prompt_wants_a_text(
+    talking: Talking, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = [each for each in HELD_OUT if each.messages[-1].tool_calls]
+    dataset = write_talking_dataset(tmp_path / "calls", base, calls, TRAINED)
+    config = talking(
+        data={"dataset_dir": str(dataset)},
+        validation={"every": 5, "generated": GENERATED},
+        training__max_steps=25,
+    )
+    train_natively(config)
+    found = Run(config)
+    assert capsys.readouterr().out.count("none of the 3 prompts drawn from") == 1
+    assert all("balanced" not in row for row in found.validations)
+    best = found.progress()
+    assert best["best"] == max(row["exact_match"] for row in found.validations) > 0
+
+
 def test_best_follows_the_loss_where_that_is_named(talking: Talking) -> None:
     validation = {"every": 5, "best_metric": "loss", "generated": GENERATED}
     config = talking(validation=validation, training__max_steps=15)
@@ -176,7 +209,8 @@ def test_the_console_says_each_figure_with_its_count(
     train_natively(talking(training__max_steps=1))
     lines = capsys.readouterr().out.splitlines()
     line = next(each for each in lines if each.startswith("replies after"))
-    assert line.startswith("replies after step 1: correct ")
+    assert line.startswith("replies after step 1: balanced 0.0% (0 of 3 and ")
+    assert "  correct " in line
     assert "exact match 0.0% (0 of 3)" in line and "5 of 5 prompts in " in line
 
 
