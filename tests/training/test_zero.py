@@ -138,6 +138,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
             name=name,
             training__max_steps=16,
             validation__every=8,
+            validation__best_metric="balanced",
             validation__generated={**generated, **seconds},
             checkpoint__every=16,
             deepspeed_config={"zero_optimization": section} if talk else None,

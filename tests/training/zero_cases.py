@@ -80,6 +80,10 @@ class Watched:
     def fingerprint(self) -> str:
         return self.sample.fingerprint if self.sample else ""
 
+    @property
+    def warning(self) -> str:
+        return self.sample.warning if self.sample else ""
+
     def __call__(self, backend: Backend, most: int | None) -> Outcome:
         before = masters_of(backend)
         outcome = self.replied(backend, most)
