@@ -11,6 +11,8 @@ from typing import Any
 _TYPES = frozenset(("string", "integer", "number", "boolean", "array", "object", "null"))
 _TEXTS = frozenset(("title", "description", "format"))
 _SIZES = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
+# More choices are looked up, not gone through for each value.
+_MOST_CHOICES = 100
 _LIMITS = frozenset(("minimum", "maximum"))
 # What the draft or its predecessors give a meaning to, and is not decided here.
 _NOT_PLAIN = frozenset(
@@ -47,7 +49,7 @@ def _is_plain_keyword(key: str, value: Any) -> bool:
     if key == "required":
         return isinstance(value, list) and _are_names(value)
     if key == "enum":
-        return isinstance(value, list)
+        return isinstance(value, list) and len(value) <= _MOST_CHOICES
     if key in _SIZES:
         return type(value) is int and value >= 0
     if key in _LIMITS:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from chat.conversation import Tool
 from chat.dialects import normalise_parameters
 from chat.flat_parameters import excerpt
+from chat.patterns import TooCostly
 from chat.plain_schemas import plainly_fits
 from chat.recurring import MOST_KEPT, read_once
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
+
+    from chat.checking import ArgumentChecker
 
 
 # OpenAI's name for a tool's parameters, Anthropic's, MCP's, and NESTFUL's.
@@ -26,7 +28,8 @@ class ArgumentProblem:
     """What is wrong at one place of a call's arguments; `pointer` is a JSON Pointer to it.
 
     rule: The keyword of JSON Schema that is violated, "undeclared" for an argument that the schema
-        does not name, or "schema" when the tool's own schema cannot be used.
+        does not name, "schema" when the tool's own schema cannot be used, or "costly" when checking
+        with it has no end within a bound.
     """
 
     pointer: str
@@ -56,7 +59,7 @@ def read_tool(record: Any) -> Tool:
 def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[ArgumentProblem]:
     """Check a call's arguments against the JSON Schema of its tool; empty when they fit.
 
-    Needs the package jsonschema. Formats are not checked, and references are never fetched.
+    Formats are not checked, and references are never fetched.
     """
     if _surely_fit(tool, arguments):
         return []
@@ -64,32 +67,34 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
     from referencing.exceptions import Unresolvable
 
     try:
-        validator = _validator(tool.json_text)
-        found = [_problem(error) for error in validator.iter_errors(arguments)]
+        found = list(map(_problem, _checker(tool.json_text).problems(arguments)))
     except SchemaError as error:
         where = _pointer(error.path) or "its root"
         message = f"the schema of {tool.name} is wrong at {where}: {error.message}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
+    except TooCostly as error:
+        message = f"{tool.name}: {error}"
+        return [ArgumentProblem("", "costly", excerpt(message, 300))]
     except (Unresolvable, UnknownType, RecursionError, ValueError) as error:
         message = f"the schema of {tool.name} cannot be used: {error}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
     return sorted([*found, *_undeclared(tool, arguments)], key=lambda each: each.pointer)
 
 
-def schema_problem(tool: Tool) -> str | None:
+def schema_problem(tool: Tool) -> ArgumentProblem | None:
     """Return why the schema of a tool cannot be used to check a call, or None."""
     if tool.has_plain_schema:
         return None
     try:
         return _schema_problem(tool.json_text)
     except ValueError as error:
-        return f"the schema of {tool.name} is no JSON: {error}"
+        return ArgumentProblem("", "schema", f"the schema of {tool.name} is no JSON: {error}")
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def _schema_problem(tool_text: str) -> str | None:
+def _schema_problem(tool_text: str) -> ArgumentProblem | None:
     problems = validate_arguments(_tool(tool_text), {})
-    return next((each.message for each in problems if each.rule == "schema"), None)
+    return next((each for each in problems if each.rule in ("schema", "costly")), None)
 
 
 def _surely_fit(tool: Tool, arguments: Mapping[str, Any]) -> bool:
@@ -105,14 +110,11 @@ def _tool(tool_text: str) -> Tool:
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def _validator(tool_text: str) -> "Draft202012Validator":
+def _checker(tool_text: str) -> "ArgumentChecker":
     """Check and prepare a schema; kept, because checking one takes longer than using it."""
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
+    from chat.checking import ArgumentChecker
 
-    schema = _tool(tool_text).parameters
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, registry=Registry())
+    return ArgumentChecker(_tool(tool_text).parameters, tool_text)
 
 
 def _problem(error: "ValidationError") -> ArgumentProblem:

@@ -8,13 +8,14 @@ still being written.
 
 import json
 import math
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from chat.conversation import Tool, ToolCall
 from chat.typescript import describe_function
+from chat.unfinished import CALL, UnfinishedToolUses
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,14 @@ class ToolSyntax:
     """One way to write tools and calls; `decode(encode(content, calls))` gives them back.
 
     grammar: What a reply may be when tools of these names are offered.
-    unfinished: How much of a text that may go on is surely content, in characters, and the calls
-        in it that are whole.
+    unfinished: What reads a reply that is still being written: its content, and whole calls.
     """
 
     describe: Callable[[Sequence[Tool]], str]
     encode: Callable[[str, Sequence[ToolCall]], str]
     decode: Callable[[str], Reply]
     grammar: Callable[[Sequence[str]], CallGrammar]
-    unfinished: Callable[[str], tuple[int, tuple[ToolCall, ...]]]
+    unfinished: Callable[[], UnfinishedToolUses]
 
 
 PREFIX = "functions."
@@ -117,7 +117,6 @@ def encode_tool_uses(content: str, calls: Sequence[ToolCall]) -> str:
     return f"{content}\n{text}" if content else text
 
 
-_CALL = re.compile(r'\{\s*"(?:tool_uses|recipient_name)"')
 _CALL_BEGINS = '{"tool_uses"'
 
 
@@ -137,7 +136,7 @@ def decode_tool_uses(text: str) -> Reply:
 
 
 def _call_start(text: str) -> int | None:
-    found = _CALL.search(text)
+    found = CALL.search(text)
     if found:
         return found.start()
     last_line = text[text.rfind("\n") + 1 :]
@@ -212,50 +211,16 @@ def _lark(text: str) -> str:
     return _ENCODER.encode(text)
 
 
-_LIST_BEGINS = re.compile(r'\{\s*"tool_uses"\s*:\s*\[')
-_BETWEEN = re.compile(r"\s*,?\s*")
-
-
-def unfinished_tool_uses(text: str) -> tuple[int, tuple[ToolCall, ...]]:
-    """Return where a call begins or might, and the elements of its list that are closed."""
-    found = _CALL.search(text)
-    if found is None:
-        return _possible_start(text), ()
-    calls: list[ToolCall] = []
-    begun = _LIST_BEGINS.match(text, found.start())
-    if begun is None or text[: found.start()].rpartition("\n")[2].strip():
-        return found.start(), ()
-    place = begun.end()
-    while True:
-        try:
-            use, end = _DECODER.raw_decode(text, _after(_BETWEEN, text, place))
-            calls.append(_read_call(use, "a call"))
-        except (ValueError, RecursionError):
-            return found.start(), tuple(calls)
-        place = end
-
-
-def _after(pattern: re.Pattern[str], text: str, place: int) -> int:
-    found = pattern.match(text, place)
-    assert found is not None, "the pattern matches nothing too"
-    return found.end()
-
-
-def _possible_start(text: str) -> int:
-    """Return where the end of a text could become the beginning of a call."""
-    place = text.rfind("{")
-    if place < 0:
-        return len(text)
-    rest = text[place + 1 :].lstrip()
-    possible = any(f'"{key}"'.startswith(rest) for key in ("tool_uses", "recipient_name"))
-    return place if possible else len(text)
+def unfinished_tool_uses() -> UnfinishedToolUses:
+    """Return what reads a reply with such calls while it is being written."""
+    return UnfinishedToolUses(lambda text: _read_call(_DECODER.decode(text), "a call"))
 
 
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in times.items() if count > 1)
         raise ValueError(f"the call gives {_excerpt(twice)} twice")
     return values
 

@@ -3,6 +3,7 @@
 `List[Tuple[int, str]], optional`, `HashMap<String, Integer>`, `string[]`, `array of numbers`.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def _table() -> dict[str, tuple[Schema, bool]]:
 
 _NAMES = MappingProxyType(_table())
 _REMARK = re.compile(
-    r"[\s,;(\[]*\b(?P<word>optional|required|default(?:s to)?\b.*)[\s)\]]*\Z", re.I | re.S
+    r"(?<![\s,;(\[])[\s,;(\[]*\b(?P<word>optional|required|default(?:s to)?\b.*)[\s)\]]*\Z",
+    re.I | re.S,
 )
 _LEADING_REMARK = re.compile(r"\A\s*(?P<word>optional|required)[\s,:]+(?=\w)", re.I)
 _TOKEN = re.compile(
@@ -94,7 +96,7 @@ def _read_type(text: str) -> TypeName:
 
 def union(schemas: list[Mapping[str, Any]]) -> Schema:
     """Return the schema of what fits any of several: a list of types where that says it all."""
-    distinct = [each for i, each in enumerate(schemas) if each not in schemas[:i]]
+    distinct = list({json.dumps(each): each for each in schemas}.values())
     if not distinct or {} in distinct:
         return {}
     if len(distinct) == 1:

@@ -11,6 +11,8 @@ from chat.conversation import Tool
 from chat.recurring import MOST_KEPT
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
+# Where no quote closes, none that comes later would open anything either.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+("?)')
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _KINDS_OF_LITERAL = {
     type(None): {"null"},
@@ -100,7 +102,7 @@ def _literals(schema: Mapping[str, Any]) -> _Type | None:
     else:
         return None
     declared = schema.get("type")
-    names = declared if isinstance(declared, list) else [declared]
+    names = _texts(declared if isinstance(declared, list) else [declared])
     implied = all(not _KINDS_OF_LITERAL[type(value)].isdisjoint(names) for value in values)
     return _Type(" | ".join(map(_json, values)), (), frozenset({key, "type"} if implied else {key}))
 
@@ -109,7 +111,7 @@ def _plain(schema: Mapping[str, Any]) -> _Type | None:
     """Write the type that `type` names, or that the other keywords imply; None for neither."""
     kind = schema.get("type")
     if isinstance(kind, list) and kind and all(isinstance(each, str) for each in kind):
-        return _union([_of_kind(each, schema) for each in kind])
+        return _union([_of_kind(each, schema) for each in dict.fromkeys(kind)])
     if isinstance(kind, str) and kind:
         return _of_kind(kind, schema)
     if "properties" in schema:
@@ -131,12 +133,12 @@ def _object(schema: Mapping[str, Any]) -> _Type:
     properties, extra = schema.get("properties"), schema.get("additionalProperties")
     said, lines = {"type"}, []
     required = schema.get("required")
-    names = required if isinstance(required, list) else []
+    names = _texts(required)
     if isinstance(properties, Mapping):
         said.add("properties")
         for name, value in properties.items():
             lines += _field(name, "" if name in names else "?", _type(value))
-        if isinstance(required, list) and set(map(_json, names)) <= set(map(_json, properties)):
+        if isinstance(required, list) and set(map(_json, required)) <= set(map(_json, properties)):
             said.add("required")
     if isinstance(extra, Mapping):
         said.add("additionalProperties")
@@ -185,9 +187,16 @@ def _labelled(value: _Type, label: str) -> _Type:
 
 def _operand(text: str) -> str:
     """Put parentheses around a union or intersection that becomes part of a larger type."""
-    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
-    plain = text.startswith("{") and text.endswith("}")
-    return f"({text})" if not plain and re.search(r" [|&] ", outside) else text
+    if text.startswith("{") and text.endswith("}"):
+        return text
+    outside = _QUOTED.sub(lambda found: "" if found[1] else found[0], text)
+    return f"({text})" if " | " in outside or " & " in outside else text
+
+
+def _texts(values: Any) -> frozenset[str]:
+    """Return the texts in a list; none of what is no list."""
+    listed = values if isinstance(values, list) else []
+    return frozenset(each for each in listed if isinstance(each, str))
 
 
 def _is_filled_list(value: Any) -> bool:

@@ -37,8 +37,10 @@ from data.unfinished import Unfinished, unfinished
 from storage.atomic import new_directory, refuse_foreign_directory
 from storage.manifest import sha256_of_file
 
-# How many blocks of rows an interrupted build loses at most; saving waits for the disk.
+# How many blocks of rows an interrupted build loses at most; saving waits for the disk. Where the
+# tally grows with the rows, it is a tenth of them: else saving would take most of the time.
 SAVE_EVERY = 40
+ENTRIES_A_BLOCK = 10 * ROWS
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class _Build:
             writers, blocks = self._writers(work, files)
             title = "Tokenising" if blocks == 0 else "Tokenising, continued"
             total = sum(size_of(part.file) for part in self.parts)
+            saved = blocks
             with byte_bar(title, total) as advance:
                 for encoded in self._encoded(job, blocks):
                     advance(encoded.size)
@@ -164,8 +167,9 @@ class _Build:
                     for split, block in encoded.blocks.items():
                         writers[split].add(block)
                     blocks += 1
-                    if blocks % SAVE_EVERY == 0:
+                    if blocks - saved >= max(SAVE_EVERY, self.tally.entries // ENTRIES_A_BLOCK):
                         self._save(work, writers, blocks)
+                        saved = blocks
             return {split: writer.finish() for split, writer in writers.items()}
 
     def _encoded(self, job: Job, done: int) -> Iterator[Encoded]:

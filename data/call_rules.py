@@ -10,21 +10,23 @@ from typing import Any
 from chat.conversation import Conversation, ToolCall
 from chat.schemas import ArgumentProblem, validate_arguments
 from data.outcomes import Change, Draft, Rejected, excerpt_of, pointer
+from data.said import first_places, texts_in
 
 _PREFIX = "functions."
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _TRUTHS = {"true": True, "True": True, "false": False, "False": False}
 # A whole argument that stands for a value nobody gave: the result of a call that has not been made
-# (Seal-Tools, NESTFUL), a variable of a template, or "<your_api_key>".
+# (Seal-Tools, NESTFUL), a variable of a template, or "<your_api_key>". A repetition's parts are cut
+# in one way only: trying several would take for ever.
 _PLACEHOLDER = re.compile(
     r"""API_call_\d+
     | \$var_?\d+(?:\.\w+)*\$?
     | \$\{\w[\w.]*\}
     | \{\{\s*\w[\w.]*\s*\}\}
-    | <\w+(?:[_\ ]\w+)+>
+    | <(?:\w[^\W_]*_\w+|\w+(?:\ \w+)+)>
     | <(?:your|insert|enter)\b[^<>]*>
     | \[(?:your|insert|enter)\b[^\[\]]*\]
-    | (?:your|insert|enter)(?:_\w+)*_(?:here|key|token|id|name|password|value)
+    | (?:your|insert|enter)(?:_\w+)?_(?:here|key|token|id|name|password|value)
     """,
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
@@ -33,7 +35,8 @@ _PLACEHOLDER = re.compile(
 def declared_functions(conversation: Conversation) -> Draft:
     """Reject calls of undeclared functions; take spaces and `functions.` off a declared name."""
     names = {tool.name for tool in conversation.tools}
-    changes = []
+    changes: list[Change] = []
+    mended: dict[tuple[int, int], ToolCall] = {}
     for i, j, call in _calls(conversation):
         if call.name in names:
             continue
@@ -44,20 +47,22 @@ def declared_functions(conversation: Conversation) -> Draft:
             reason = f"{call.name} is not declared ({declared} is)"
             raise Rejected("undeclared-function", where, reason, _excerpt(call))
         changes.append(Change("function-name", where, call.name, name))
-        conversation = _with_call(conversation, i, j, replace(call, name=name))
-    return Draft(conversation, tuple(changes))
+        mended[i, j] = replace(call, name=name)
+    return Draft(_with_calls(conversation, mended), tuple(changes))
 
 
 def given_values(conversation: Conversation) -> Draft:
     """Reject arguments that are placeholders, unless an earlier turn says the very same."""
-    for i, j, call in _calls(conversation):
-        for where, text in _texts(call.arguments, ""):
-            if not _PLACEHOLDER.fullmatch(text):
-                continue
-            if not any(text in message.content for message in conversation.messages[:i]):
-                place = pointer("messages", i, "tool_calls", j, "function", "arguments") + where
-                reason = f"{text!r} stands for a value that nobody gave"
-                raise Rejected("placeholder-value", place, reason, _excerpt(call))
+    found = [
+        (text, i, call)
+        for i, _, call in _calls(conversation)
+        for text in texts_in(call.arguments)
+        if _PLACEHOLDER.fullmatch(text)
+    ]
+    said = first_places({text for text, _, _ in found}, conversation) if found else {}
+    for text, i, call in found:
+        if said.get(text, i) >= i:
+            raise _placeholder(conversation, text, i, call)
     return Draft(conversation)
 
 
@@ -65,20 +70,22 @@ def valid_calls(conversation: Conversation) -> Draft:
     """Reject arguments that do not fit their schema, once numbers in quotes are numbers."""
     tools = {tool.name: tool for tool in conversation.tools}
     changes: list[Change] = []
+    corrected: dict[tuple[int, int], ToolCall] = {}
     for i, j, call in _calls(conversation):
         problems = validate_arguments(tools[call.name], call.arguments)
         if not problems:
             continue
         where = pointer("messages", i, "tool_calls", j, "function", "arguments")
         arguments, mended = _without_quotes(call.arguments, problems)
-        left = validate_arguments(tools[call.name], arguments)
+        left = validate_arguments(tools[call.name], arguments) if mended else problems
         if left:
             problem = left[0]
+            rule = "costly-schema" if problem.rule == "costly" else "invalid-arguments"
             reason = f"{problem.rule}: {problem.message}"
-            raise Rejected("invalid-arguments", where + problem.pointer, reason, _excerpt(call))
+            raise Rejected(rule, where + problem.pointer, reason, _excerpt(call))
         changes += [Change("text-value", where + at, old, new) for at, old, new in mended]
-        conversation = _with_call(conversation, i, j, replace(call, arguments=arguments))
-    return Draft(conversation, tuple(changes))
+        corrected[i, j] = replace(call, arguments=arguments)
+    return Draft(_with_calls(conversation, corrected), tuple(changes))
 
 
 def _without_quotes(
@@ -117,16 +124,24 @@ def _place(value: Any, where: str) -> tuple[Any, Any]:
     return value, int(steps[-1]) if isinstance(value, list) else steps[-1]
 
 
-def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
-    """Yield the texts in a JSON value with their pointers."""
-    if isinstance(value, str):
-        yield where, value
-    elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _texts(each, where + pointer(key))
-    elif isinstance(value, list):
-        for i, each in enumerate(value):
-            yield from _texts(each, where + pointer(i))
+def _placeholder(conversation: Conversation, text: str, i: int, call: ToolCall) -> Rejected:
+    j = next(j for j, each in enumerate(conversation.messages[i].tool_calls) if each is call)
+    place = pointer("messages", i, "tool_calls", j, "function", "arguments")
+    reason = f"{text!r} stands for a value that nobody gave"
+    return Rejected(
+        "placeholder-value", place + _where(call.arguments, text), reason, _excerpt(call)
+    )
+
+
+def _where(value: Any, text: str) -> str:
+    """Return the pointer of the first place of a JSON value that holds a text."""
+    steps = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for step, each in steps:
+        if each == text:
+            return pointer(step)
+        if isinstance(each, Mapping | list) and (inner := _where(each, text)):
+            return pointer(step) + inner
+    return ""
 
 
 def _calls(conversation: Conversation) -> Iterator[tuple[int, int, ToolCall]]:
@@ -135,11 +150,17 @@ def _calls(conversation: Conversation) -> Iterator[tuple[int, int, ToolCall]]:
             yield i, j, call
 
 
-def _with_call(conversation: Conversation, i: int, j: int, call: ToolCall) -> Conversation:
+def _with_calls(
+    conversation: Conversation, changed: Mapping[tuple[int, int], ToolCall]
+) -> Conversation:
+    """Return a conversation with other calls in some places: of a message, and in it."""
+    if not changed:
+        return conversation
     messages = list(conversation.messages)
-    calls = list(messages[i].tool_calls)
-    calls[j] = call
-    messages[i] = replace(messages[i], tool_calls=tuple(calls))
+    for i in dict.fromkeys(i for i, _ in changed):
+        calls = enumerate(messages[i].tool_calls)
+        new = tuple(changed.get((i, j), call) for j, call in calls)
+        messages[i] = replace(messages[i], tool_calls=new)
     return replace(conversation, messages=tuple(messages))
 
 

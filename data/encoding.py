@@ -1,7 +1,6 @@
 """Rows to tokens: what each process of a build does with a block of rows, and what it counts."""
 
 from array import array
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -62,12 +61,18 @@ class Tally:
         """How many rows were read."""
         return sum(file["conversations"] for file in self.files)
 
+    @property
+    def entries(self) -> int:
+        """How many entries it has that grow with the rows."""
+        return sum(map(len, (self.sources, self.overlong, self.untrained, self.tools_dropped)))
+
     def add(self, other: "Tally") -> None:
         """Count what another process counted."""
         for mine, theirs in zip(self.files, other.files, strict=True):
             for name, number in theirs.items():
                 mine[name] += number
-        self.sources = dict(Counter(self.sources) + Counter(other.sources))
+        for source, count in other.sources.items():
+            self.sources[source] = self.sources.get(source, 0) + count
         self.overlong += other.overlong
         self.untrained += other.untrained
         self.tools_dropped += other.tools_dropped

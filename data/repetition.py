@@ -11,6 +11,8 @@ from data.similarity import SIMILAR, bands, similarity
 
 # What SQLite keeps in memory, in KiB; the rest lies in its file and the system's cache.
 CACHE = 8192
+# How many keys one query asks for; SQLite has a limit, and a row may hold any number of calls.
+KEYS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,14 @@ class EarlierConversations:
         return None
 
     def _known(self, keys: list[int]) -> dict[int, tuple[int, bytes]]:
-        marks = ", ".join("?" * len(keys))
-        query = f"SELECT key, row, value FROM seen WHERE key IN ({marks})"
-        return {key: (row, value) for key, row, value in self.database.execute(query, keys)}
+        found: dict[int, tuple[int, bytes]] = {}
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            some = keys[start : start + KEYS_AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT key, row, value FROM seen WHERE key IN ({marks})"
+            for key, row, value in self.database.execute(query, some):
+                found[key] = row, value
+        return found
 
     def _sketch(self, row: int) -> bytes:
         found = self.database.execute("SELECT value FROM sketches WHERE row = ?", (row,))

@@ -50,8 +50,9 @@ def _groups(messages: Sequence[Message]) -> Iterator[tuple[int, int]]:
 def _order(caller: Message, results: list[Message], at: int) -> list[int]:
     """Return which result belongs to which call, as the order in which they should stand."""
     names = [call.name for call in caller.tool_calls]
+    called = {_bare(name): j for j, name in enumerate(names)}
     for k, result in enumerate(results):
-        if result.name and _bare(result.name) not in map(_bare, names):
+        if result.name and _bare(result.name) not in called:
             reason = f"a result of {result.name}, where {', '.join(names)} was called"
             raise Rejected(
                 "dangling-result", pointer("messages", at + 1 + k, "name"), reason, result.content
@@ -60,15 +61,15 @@ def _order(caller: Message, results: list[Message], at: int) -> list[int]:
     given = [result.tool_call_id for result in results]
     if _distinct(ids) and _distinct(given) and set(given) <= set(ids):
         _refuse_unanswered(caller, set(given), at)
-        return sorted(range(len(results)), key=lambda k: ids.index(given[k]))
+        places = {id: j for j, id in enumerate(ids)}
+        return sorted(range(len(results)), key=lambda k: places[given[k]])
     if len(results) < len(names) and any(given) and any(ids):
         place = pointer("messages", at + 1, "tool_call_id")
         reason = f"results with the ids {given} for calls with the ids {ids}"
         raise Rejected("dangling-result", place, reason, results[0].content)
-    called = [_bare(name) for name in names]
     named = [_bare(result.name or "") for result in results]
-    if _distinct(called) and _distinct(named) and set(named) == set(called):
-        return sorted(range(len(results)), key=lambda k: called.index(named[k]))
+    if all(called) and len(called) == len(names) and _distinct(named) and set(named) == set(called):
+        return sorted(range(len(results)), key=lambda k: called[named[k]])
     return list(range(len(results)))
 
 

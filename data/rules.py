@@ -8,7 +8,13 @@ from data.outcomes import Draft
 from data.result_rules import linked_results
 from data.text_rules import visible_text, writable_text
 from data.tool_rules import distinct_tools, usable_tools
-from data.turn_rules import ends_on_assistant, no_empty_turns, ordered_turns, whole_assistants
+from data.turn_rules import (
+    ends_on_assistant,
+    limited_turns,
+    no_empty_turns,
+    ordered_turns,
+    whole_assistants,
+)
 
 # Every rule code with what it means, in the order in which they apply to a row.
 MEANINGS: dict[str, str] = {
@@ -22,12 +28,14 @@ MEANINGS: dict[str, str] = {
     "ignored-weight": "repaired: a turn is trained although its weight was 0",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
     "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",
+    "too-many-turns": "rejected: more turns than any model could take in",
     "control-characters": "repaired: invisible control characters were taken out of a turn",
     "end-mark": "repaired: the end mark of some chat format was taken off an answer",
     "repeated-tool": "repaired: the same tool was declared twice",
     "conflicting-tools": "rejected: one name is declared with different definitions",
     "unusable-name": "rejected: the name of a tool holds control characters",
     "invalid-schema": "rejected: the schema of a tool is no JSON Schema",
+    "costly-schema": "rejected: whether a call fits the schema of its tool takes too long to tell",
     "split-assistant": "repaired: one assistant turn was written as several",
     "empty-ending": "repaired: turns without text at the end were cut off",
     "empty-turn": "rejected: a user or assistant says nothing, and others follow",
@@ -56,6 +64,7 @@ MEANINGS: dict[str, str] = {
 }
 
 RULES: tuple[Callable[[Conversation], Draft], ...] = (
+    limited_turns,
     writable_text,
     visible_text,
     distinct_tools,

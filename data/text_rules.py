@@ -66,8 +66,14 @@ def _mended(message: Message) -> list[tuple[str, str]]:
 
 
 def _without_end_mark(text: str) -> str:
-    while (bare := text.rstrip()).endswith(_END_MARKS):
-        if bare.endswith("</s>") and "<s>" in bare:
-            break  # of HTML
-        text = next(bare.removesuffix(mark) for mark in _END_MARKS if bare.endswith(mark)).rstrip()
-    return text
+    opened = text.find("<s>")
+    end = bare = len(text)
+    while True:
+        while bare and text[bare - 1].isspace():
+            bare -= 1
+        mark = next((mark for mark in _END_MARKS if text.endswith(mark, 0, bare)), None)
+        if mark is None or (mark == "</s>" and 0 <= opened < bare):
+            break  # the last one is of HTML
+        bare -= len(mark)
+        end = bare
+    return text[:end].rstrip() if end < len(text) else text

@@ -18,7 +18,7 @@ def distinct_tools(conversation: Conversation) -> Draft:
         if tool.name not in kept:
             kept[tool.name] = tool
             continue
-        record = conversation.to_record()["tools"][i]
+        record = tool.to_record()
         where = pointer("tools", i)
         if kept[tool.name] != tool:
             reason = f"{tool.name} is declared with different definitions"
@@ -41,5 +41,6 @@ def usable_tools(conversation: Conversation) -> Draft:
             raise Rejected("unusable-name", where + "/name", reason, excerpt_of(tool.name))
         if problem := schema_problem(tool):
             excerpt = excerpt_of(tool.parameters)
-            raise Rejected("invalid-schema", where + "/parameters", problem, excerpt)
+            rule = "costly-schema" if problem.rule == "costly" else "invalid-schema"
+            raise Rejected(rule, where + "/parameters", problem.message, excerpt)
     return Draft(conversation)

@@ -1,46 +1,81 @@
 """Rules about the order of turns: who speaks, what ends a conversation, whose result is whose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from chat.conversation import Conversation, Message
 from data.balancing import cut
 from data.outcomes import Change, Draft, Rejected, excerpt_of, pointer, records
 
+# Each turn takes five tokens and more; no context is as long as half a million.
+MOST_TURNS = 100_000
+
+
+def limited_turns(conversation: Conversation) -> Draft:
+    """Reject a conversation of more turns than any model could take in."""
+    count = len(conversation.messages)
+    if count > MOST_TURNS:
+        reason = f"{count:,} turns, at most {MOST_TURNS:,} are read"
+        raise Rejected("too-many-turns", "/messages", reason)
+    return Draft(conversation)
+
 
 def whole_assistants(conversation: Conversation) -> Draft:
     """Join text with the call that directly follows it, and calls that are answered together."""
-    messages = list(conversation.messages)
-    changes = []
-    i = 0
-    while i + 1 < len(messages):
-        first, second = messages[i], messages[i + 1]
-        if not (first.role == second.role == "assistant" and _belong_together(messages, i)):
-            i += 1
-            continue
-        content = "\n\n".join(text for text in (first.content, second.content) if text.strip())
-        calls = first.tool_calls + second.tool_calls
-        messages[i : i + 2] = [Message("assistant", content, calls)]
-        before, after = records(first, second), records(messages[i])[0]
-        changes.append(Change("split-assistant", pointer("messages", i), before, after))
+    messages: list[Message] = []
+    changes: list[Change] = []
+    for turns in _belonging_together(conversation.messages):
+        if len(turns) > 1:
+            content = "\n\n".join(each.content for each in turns if each.content.strip())
+            calls = tuple(call for each in turns for call in each.tool_calls)
+            turn = Message("assistant", content, calls)
+            where = pointer("messages", len(messages))
+            changes.append(Change("split-assistant", where, records(*turns), records(turn)[0]))
+            turns = [turn]
+        messages += turns
     return Draft(replace(conversation, messages=tuple(messages)), tuple(changes))
 
 
-def _belong_together(messages: list[Message], i: int) -> bool:
-    first, second = messages[i], messages[i + 1]
-    if not first.tool_calls:
-        return bool(second.tool_calls)
-    # Calls in a row are parallel calls only if each of them has its result.
-    following = messages[i:]
-    calls = _count(following, lambda m: m.role == "assistant" and bool(m.tool_calls))
-    wanted = sum(len(m.tool_calls) for m in following[:calls])
-    return bool(second.tool_calls) and wanted == _count(following[calls:], _is_result)
+def _belonging_together(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Yield the turns one by one, but together what one assistant's turn was written as."""
+    i = 0
+    while i < len(messages):
+        first = i + (_is_assistant(messages[i]) and not messages[i].tool_calls)
+        end = _end(messages, first, _calls)
+        if first == end:
+            yield [messages[i]]
+            i += 1
+            continue
+        results = _end(messages, end, _is_result) - end
+        wanted = sum(len(each.tool_calls) for each in messages[first:end])
+        # Calls in a row are parallel calls only if each of them has its result.
+        while wanted != results and first + 1 < end:
+            yield list(messages[i : first + 1])
+            wanted -= len(messages[first].tool_calls)
+            i = first = first + 1
+        yield list(messages[i:end])
+        i = end
+
+
+def _end(messages: Sequence[Message], at: int, wanted: Callable[[Message], bool]) -> int:
+    """Return where the messages end that are as wanted from a place on."""
+    while at < len(messages) and wanted(messages[at]):
+        at += 1
+    return at
+
+
+def _is_assistant(message: Message) -> bool:
+    return message.role == "assistant"
+
+
+def _calls(message: Message) -> bool:
+    return _is_assistant(message) and bool(message.tool_calls)
 
 
 def no_empty_turns(conversation: Conversation) -> Draft:
     """Drop empty turns at the end; reject them elsewhere. An empty tool result is a result."""
     messages = conversation.messages
-    end = len(messages) - _count(list(reversed(messages)), _is_empty)
+    end = len(messages) - _end(messages[::-1], 0, _is_empty)
     draft = cut(conversation, end, "empty-ending")
     for i, message in enumerate(draft.conversation.messages):
         if _is_empty(message):
@@ -52,7 +87,7 @@ def no_empty_turns(conversation: Conversation) -> Draft:
 def ends_on_assistant(conversation: Conversation) -> Draft:
     """Cut off what follows the last assistant turn; reject when there is none."""
     messages = conversation.messages
-    end = len(messages) - _count(list(reversed(messages)), lambda m: m.role != "assistant")
+    end = len(messages) - _end(messages[::-1], 0, lambda each: not _is_assistant(each))
     if end == 0:
         excerpt = messages[0].content if messages else ""
         raise Rejected("no-assistant", "/messages", "no assistant turn", excerpt)
@@ -91,8 +126,3 @@ def _is_empty(message: Message) -> bool:
 
 def _is_result(message: Message) -> bool:
     return message.role == "tool"
-
-
-def _count(messages: list[Message], wanted: Callable[[Message], bool]) -> int:
-    """Count the messages at the beginning that are as wanted."""
-    return next((i for i, m in enumerate(messages) if not wanted(m)), len(messages))

@@ -6,8 +6,11 @@ equal, and tests/evaluation/test_bfcl_verdicts.py holds them to that.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from evaluation.bfcl_scanning import between, entries, past_space, puts
 
 # A trailing newline is let pass, as the benchmark does.
 _WHOLE = re.compile(r"-?\d+\n?")
@@ -45,24 +48,24 @@ def _as_it_is(text: str, _: str | None = None) -> Any:
     return text
 
 
-_AS_LIST = re.compile(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)")
+_AS_LIST = re.compile(r"new\s+ArrayList<\w*>\(Arrays\.asList\(")
 _NEW_LIST = re.compile(r"new\s+ArrayList<\w*>\(\)")
 _FILLED_LIST = re.compile(_NEW_LIST.pattern + r"\s*\{\{\s*")
-_ADD = re.compile(r"add\((.+?)\)")
-_NEW_ARRAY = re.compile(r"new\s+\w+\[\]\s*\{(.*?)\}")
-_NEW_MAP = re.compile(r"new\s+HashMap<.*?>\s*\(\)", re.DOTALL)
-_FILLED_MAP = re.compile(_NEW_MAP.pattern + r"\s*\{\s*\{?\s*", re.DOTALL)
-_PUT = re.compile(r'put\("(.*?)",\s*(.*?)\)')
+_ADD = re.compile(r"add\(")
+_NEW_ARRAY = re.compile(r"new\s+\w+\[\]\s*\{")
+_MAP = re.compile(r"new\s+HashMap<")
+_NEW_MAP = re.compile(r">\s*\(\)")
+_FILLED_MAP = re.compile(_NEW_MAP.pattern + r"\s*\{\s*\{?\s*")
 
 
 def _array_list(text: str, inner: str | None) -> Any:
-    if found := _AS_LIST.search(text):
-        return [_list_member(each.strip(), inner) for each in found[1].split(",")]
+    if (listed := next(between(text, _AS_LIST, "))", 1), None)) is not None:
+        return [_list_member(each.strip(), inner) for each in listed.split(",")]
     filled = _FILLED_LIST.search(text)
     # Something must stand between the double braces.
     end = text.find("}}", filled.end() + 1) if filled else -1
     if filled and end >= 0:
-        added = _ADD.findall(text[filled.end() : end])
+        added = between(text[filled.end() : end], _ADD, ")", 1)
         return [_list_member(each.strip(), inner) for each in added]
     return [] if _NEW_LIST.search(text) else text
 
@@ -74,20 +77,21 @@ def _list_member(text: str, inner: str | None) -> Any:
 
 
 def _array(text: str, inner: str | None) -> Any:
-    found = _NEW_ARRAY.search(text)
-    if not found:
+    listed = next(between(text, _NEW_ARRAY, "}"), None)
+    if listed is None:
         return text
-    members = [each.strip() for each in found[1].split(",") if each.strip()]
+    members = [each.strip() for each in listed.split(",") if each.strip()]
     return [read_java(each, inner) if inner else _any_java(each) for each in members]
 
 
 def _hash_map(text: str, _: str | None = None) -> Any:
-    filled = _FILLED_MAP.search(text)
+    opening = _MAP.search(text)
+    filled = _FILLED_MAP.search(text, opening.end()) if opening else None
     end = text.find("}", filled.end()) if filled else -1
     if filled and end >= 0:
-        puts = _PUT.findall(text[filled.end() : end])
-        return {key: _any_java(value.strip()) for key, value in puts}
-    return {} if _NEW_MAP.search(text) else text
+        pairs = puts(text[filled.end() : end])
+        return {key: _any_java(value.strip()) for key, value in pairs}
+    return {} if opening and _NEW_MAP.search(text, opening.end()) else text
 
 
 def _any_java(text: str) -> Any:
@@ -133,14 +137,14 @@ def _is_quoted(text: str) -> bool:
 
 _LISTED = re.compile(r"\[(.*?)\]|\bnew\s+Array\((.*?)\)")
 _LISTED_TWICE = re.compile(r"(?:(\[)|\bnew\s+Array\()\s*(?=\[)")
-_ROW = re.compile(r"\[(.*?)\]")
+_ROW = re.compile(r"\[")
 
 
 def _list(text: str, inner: str | None = None) -> Any:
     text = text.strip()
     try:
         if end := _end_of_rows(text):
-            rows = _ROW.findall(text[:end])
+            rows = list(between(text[:end], _ROW, "]"))
             rows = [row.strip().removeprefix("[") if i == 0 else row for i, row in enumerate(rows)]
             return [[_any_javascript(each) for each in row.strip().split(",")] for row in rows]
         found = _LISTED.match(text)
@@ -162,44 +166,37 @@ def _list_item(text: str, inner: str | None) -> Any:
 def _end_of_rows(text: str) -> int | None:
     """Return where a list of lists that begins the text ends, or None where none begins it.
 
-    A row may end at any bracket that lets the rest be read. Ends are found from the right, so
-    that odd texts take no more than quadratic time.
+    A row may end at any bracket that lets the rest be read; ends are found from the right.
     """
     opening = _LISTED_TWICE.match(text)
     if not opening:
         return None
     closing = "]" if opening[1] else ")"
-    brackets = [place for place, letter in enumerate(text) if letter == "]"]
-    ends: dict[int, int | None] = {}
-    for place in reversed(brackets):
-        after = _past_space(text, place + 1)
+    lines = [place for place, letter in enumerate(text) if letter == "\n"]
+    # The first bracket found so far at which a row can end, and where the list then ends.
+    first, first_end = len(text), None
+
+    def end_of(row: int) -> int | None:
+        line = bisect_left(lines, row)
+        return first_end if line == len(lines) or first < lines[line] else None
+
+    for place in range(len(text) - 1, opening.end(), -1):
+        if text[place] != "]":
+            continue
+        after = past_space(text, place + 1)
         end = None
         if text[after : after + 1] == ",":
-            row = _past_space(text, after + 1)
+            row = past_space(text, after + 1)
             if text[row : row + 1] == "[":
-                end = _first_end(text, row, brackets, ends)
+                end = end_of(row)
         if end is None and text[after : after + 1] == closing:
             end = after + 1
-        ends[place] = end
-    return _first_end(text, opening.end(), brackets, ends)
-
-
-def _first_end(
-    text: str, row: int, brackets: list[int], ends: Mapping[int, int | None]
-) -> int | None:
-    line_end = text.find("\n", row)
-    last = len(text) if line_end < 0 else line_end
-    return next((end for p in brackets if row < p < last and (end := ends[p]) is not None), None)
-
-
-def _past_space(text: str, place: int) -> int:
-    while text[place : place + 1].isspace():
-        place += 1
-    return place
+        if end is not None:
+            first, first_end = place, end
+    return end_of(opening.end())
 
 
 _OBJECT = re.compile(r"\{(.*?)\}")
-_ENTRY = re.compile(r"([^:]+):\s*(.*?)(?:,\s*(?=[^,]+:)|$)")
 
 
 def _object(text: str, _: str | None = None) -> Any:
@@ -210,10 +207,7 @@ def _object(text: str, _: str | None = None) -> Any:
     if not found:
         return text
     try:
-        return {
-            key.strip().strip("'\""): _entry(value.strip())
-            for key, value in _ENTRY.findall(found[1])
-        }
+        return {key.strip().strip("'\""): _entry(value.strip()) for key, value in entries(found[1])}
     except ValueError:
         return text
 

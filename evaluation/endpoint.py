@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -105,11 +106,18 @@ def _answered(asked: Sequence[Future[Answer]], start: int) -> Iterator[tuple[int
 def wire_names(tools: Sequence[Tool]) -> dict[str, str]:
     """Return what each tool is called in a request: with `_` for signs that are not allowed."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
+    # Where the search for a free name ended that began with this one.
+    last: dict[str, str] = {}
     for tool in tools:
-        fit = _UNFIT.sub("_", tool.name)[:64]
-        while fit in names.values() and tool.name not in names:
+        if tool.name in names:
+            continue
+        first = _UNFIT.sub("_", tool.name)[:64]
+        fit = last.get(first, first)
+        while fit in taken:
             fit = fit[:63] + "_" if len(fit) < 64 else fit[1:] + "_"
-        names.setdefault(tool.name, fit)
+        names[tool.name] = last[first] = fit
+        taken.add(fit)
     return names
 
 
@@ -119,12 +127,12 @@ def wire_messages(messages: Sequence[Message], names: Mapping[str, str]) -> list
     Calls without an id get one; a result without one answers the first call still open.
     """
     wire: list[dict[str, Any]] = []
-    waiting: list[str] = []
+    waiting, answered = deque[str](), set[str]()
     for index, message in enumerate(messages):
         record: dict[str, Any] = {"role": message.role, "content": message.content}
         if message.role == "assistant" and message.tool_calls:
             ids = [call.id or f"call_{index}_{i}" for i, call in enumerate(message.tool_calls)]
-            waiting = list(ids)
+            waiting, answered = deque(ids), set()
             record["tool_calls"] = [
                 {
                     "id": identity,
@@ -138,8 +146,10 @@ def wire_messages(messages: Sequence[Message], names: Mapping[str, str]) -> list
             ]
         elif message.role == "tool":
             given = message.tool_call_id
+            while waiting and waiting[0] in answered:
+                waiting.popleft()
             record["tool_call_id"] = given if given or not waiting else waiting[0]
-            waiting = [each for each in waiting if each != record["tool_call_id"]]
+            answered.add(record["tool_call_id"])
         wire.append(record)
     return wire
 

@@ -42,7 +42,10 @@ _NOT_ENFORCED = frozenset(
 # With one of these beside `properties`, a schema speaks of other names too.
 _OPEN = frozenset(("additionalProperties", "anyOf", "oneOf", "allOf", "$ref"))
 # Regular expressions that engines read differently, or Python alone reads so.
-_DISPUTED = re.compile(r"\\[DWSBb]|\[\^[^\]]*\\[dws]|[*+?}]\+|\{,|\(\?[^:]")
+_DISPUTED = re.compile(r"\\[DWSBb]|[*+?}]\+|\{,|\(\?[^:]")
+# A class that excludes, up to its bracket, and what of it excludes another class.
+_EXCLUDING = re.compile(r"\[\^[^\]]*+")
+_EXCLUDED_CLASS = re.compile(r".*\\[dws]", re.DOTALL)
 # Inside a JSON string these need \u escapes, which the grammar never writes.
 _UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 # Of a path that is longer, a message shows so many characters.
@@ -158,9 +161,19 @@ def _wrong_format(value: Any) -> str:
 
 
 def _wrong_pattern(value: Any) -> str:
-    if isinstance(value, str) and (found := _DISPUTED.search(value)):
-        return f"holds {found[0]!r}, which is not enforced"
-    return ""
+    found = _disputed(value) if isinstance(value, str) else ""
+    return f"holds {found!r}, which is not enforced" if found else ""
+
+
+def _disputed(pattern: str) -> str:
+    """Return the first part of a pattern that engines read differently; empty for none."""
+    found = _DISPUTED.search(pattern)
+    for each in _EXCLUDING.finditer(pattern):
+        if found and found.start() < each.start():
+            break
+        if excluded := _EXCLUDED_CLASS.match(each[0]):
+            return excluded[0]
+    return found[0] if found else ""
 
 
 def _wrong_multiple(value: Any) -> str:

@@ -4,14 +4,12 @@ A grammar of schemas allows what no reader wants: a name twice in one object, an
 to be read. This follows the text byte by byte and says so beforehand.
 """
 
-import re
 from copy import copy
 from dataclasses import dataclass, field
 
 # Numbers with no more digits than these are finite, and quick to read.
 MOST_DIGITS = 200
 MOST_EXPONENT_DIGITS = 2
-_NUMBER = re.compile(r"-?(\d*)(?:\.\d*)?(?:[eE][+-]?(\d*))?")
 
 
 @dataclass
@@ -21,7 +19,8 @@ class JsonText:
     names: For each open object the names it has so far, None for an open array.
     key: Whether the next or present string of an object is a name.
     string: The bytes of the string under way, without its opening quote; None outside strings.
-    number: The text of the number under way.
+    digits: How many digits the number under way has before its point, or in its exponent.
+    part: The sign that began the part of that number under way: "." or "e"; empty at first.
     wrong: Whether a name came twice, or a number with too many digits.
     """
 
@@ -29,7 +28,8 @@ class JsonText:
     key: bool = False
     string: bytes | None = None
     escaped: bool = False
-    number: str = ""
+    digits: int = 0
+    part: str = ""
     wrong: bool = False
 
     def copy(self) -> "JsonText":
@@ -83,10 +83,10 @@ class JsonText:
             self.string = b""
 
     def _in_number(self, character: str) -> None:
-        if character not in "+-.0123456789eE":
-            self.number = ""
-            return
-        self.number += character
-        if found := _NUMBER.fullmatch(self.number):
-            whole, exponent = len(found[1]), len(found[2] or "")
-            self.wrong |= whole > MOST_DIGITS or exponent > MOST_EXPONENT_DIGITS
+        if character in "0123456789":
+            self.digits += 1
+            most = {"": MOST_DIGITS, "e": MOST_EXPONENT_DIGITS}.get(self.part)
+            self.wrong |= most is not None and self.digits > most
+        elif character not in "+-":
+            self.digits = 0
+            self.part = character.lower() if character in ".eE" else ""

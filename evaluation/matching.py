@@ -35,16 +35,18 @@ class _Search:
         columns = range(len(self.owner))
         reached: list[float] = [_UNREACHED] * len(columns)
         came_from: list[int | None] = [None] * len(columns)
-        done: list[int] = []
+        done: set[int] = set()
+        left = set(columns)
         last, current = None, row
         while True:
-            for column in (each for each in columns if each not in done):
+            for column in left:
                 slack = self._slack(current, column)
                 if slack < reached[column]:
                     reached[column], came_from[column] = slack, last
-            last = min((c for c in columns if c not in done), key=lambda c: reached[c])
+            last = min(left, key=lambda column: (reached[column], column))
             self._shift(row, done, reached, reached[last])
-            done.append(last)
+            done.add(last)
+            left.remove(last)
             owner = self.owner[last]
             if owner is None:
                 break
@@ -54,7 +56,7 @@ class _Search:
     def _slack(self, row: int, column: int) -> float:
         return -self.gains[row][column] - self.row_price[row] - self.column_price[column]
 
-    def _shift(self, row: int, done: list[int], reached: list[float], step: float) -> None:
+    def _shift(self, row: int, done: set[int], reached: list[float], step: float) -> None:
         """Move the prices of all that was reached, so that the next column costs nothing more."""
         self.row_price[row] += step
         for column in range(len(reached)):

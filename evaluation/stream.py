@@ -45,39 +45,46 @@ class ReplyStream:
 
     def __init__(self, format: ChatFormat) -> None:
         self._format = format
-        self._text = ""
+        self._reading = format.syntax.unfinished()
+        self._pieces: list[str] = []
+        # White space that is part of the content if more of it follows.
+        self._space: list[str] = []
         self._given = 0
-        self._calls: list[ToolCall] = []
+        self._calls = 0
 
     def feed(self, piece: str) -> Iterator[Event]:
         """Yield what is certain now that the text goes on with `piece`."""
-        self._text += piece
-        content, calls = self._format.syntax.unfinished(self._text)
-        yield from self._content(self._text[:content])
+        self._pieces.append(piece)
+        content, calls = self._reading.feed(piece)
+        yield from self._content(content)
         yield from self._new(calls)
 
     def finish(self) -> Iterator[Event]:
         """Yield what is left when nothing follows."""
-        reply = parse_reply(self._text, self._format)
+        reply = parse_reply("".join(self._pieces), self._format)
         rest = reply.content[self._given :]
         self._given += len(rest)
         if rest:
             yield TextDelta(rest)
-        yield from self._new(reply.tool_calls)
+        yield from self._new(reply.tool_calls[self._calls :])
         if reply.problem is not None:
             yield Unreadable(reply.problem)
 
-    def _content(self, text: str) -> Iterator[Event]:
-        """Yield the new part of a content that may go on: without the white space around it."""
-        new = text.strip()[self._given :]
-        if new:
-            self._given += len(new)
-            yield TextDelta(new)
+    def _content(self, more: str) -> Iterator[Event]:
+        """Yield more of a content that may go on: without the white space around it."""
+        text = more if self._given else more.lstrip()
+        if not text.strip():
+            self._space.append(text)
+            return
+        end = len(text.rstrip())
+        new = "".join([*self._space, text[:end]])
+        self._space = [text[end:]]
+        self._given += len(new)
+        yield TextDelta(new)
 
     def _new(self, calls: Sequence[ToolCall]) -> Iterator[Event]:
-        for call in calls[len(self._calls) :]:
-            self._calls.append(call)
-            yield WholeCall(call)
+        self._calls += len(calls)
+        yield from map(WholeCall, calls)
 
 
 def assemble(events: Sequence[Event]) -> Reply:
@@ -88,6 +95,12 @@ def assemble(events: Sequence[Event]) -> Reply:
     return Reply(content, () if problem is not None else calls, problem)
 
 
+# A character has at most four bytes, each of which may be a token of its own.
+_BYTES = 4
+# How many tokens are decoded together at most, and how many of them are kept then.
+_MOST_TOKENS, _KEPT_TOKENS = 16, 8
+
+
 class TokenText:
     """Turns tokens into text as they come; characters that are cut between tokens wait.
 
@@ -96,6 +109,7 @@ class TokenText:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        # The last tokens, and how much of their text was given.
         self._tokens: list[int] = []
         self._given = 0
 
@@ -103,14 +117,16 @@ class TokenText:
         """Return the text that is certain now and was not before; often empty."""
         self._tokens.append(token)
         text = reply_text(self._tokens, self._tokenizer)
-        # Half a character is decoded as U+FFFD until its other half comes.
-        return self._new(text[: len(text.rstrip("\ufffd"))])
+        # Part of a character is decoded as U+FFFD, at most once for a byte, until the rest comes.
+        certain = max(len(text.rstrip("\ufffd")), len(text) - _BYTES + 1)
+        new = text[self._given : certain]
+        self._given = max(self._given, certain)
+        if len(self._tokens) > _MOST_TOKENS:
+            left = len(text) - self._given
+            del self._tokens[:-_KEPT_TOKENS]
+            self._given = len(reply_text(self._tokens, self._tokenizer)) - left
+        return new
 
     def finish(self) -> str:
         """Return what is left when no token follows."""
-        return self._new(reply_text(self._tokens, self._tokenizer))
-
-    def _new(self, text: str) -> str:
-        new = text[self._given :]
-        self._given += len(new)
-        return new
+        return reply_text(self._tokens, self._tokenizer)[self._given :]

@@ -1,6 +1,7 @@
 """What a request wants of the model: a conversation, how to decode, and what rules the reply."""
 
 import secrets
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ def _tools(request: ChatRequest) -> tuple[Tool, ...]:
             raise refused(message, f"{where}.name")
         tool = Tool(function.name, function.description or "", function.parameters or {})
         if problem := schema_problem(tool):
-            raise refused(problem, f"{where}.parameters", "invalid_function_parameters")
+            raise refused(problem.message, f"{where}.parameters", "invalid_function_parameters")
         found[tool.name] = tool
     return tuple(found.values())
 
@@ -144,20 +145,23 @@ def _message(message: WireMessage, where: str) -> Message:
 
 def _results(wire: Sequence[WireMessage], place: int) -> list[Message]:
     """Return the results that follow the calls of the first message, in the order of the calls."""
-    waiting = list(enumerate(wire[0].tool_calls or ()))
+    calls = wire[0].tool_calls or ()
+    waiting: dict[str, deque[int]] = {}
+    for number, call in enumerate(calls):
+        waiting.setdefault(call.id, deque()).append(number)
     found: dict[int, Message] = {}
     for offset, message in enumerate(wire[1:], start=1):
         where = f"messages[{place + offset}]"
-        number = next((i for i, each in waiting if each.id == message.tool_call_id), None)
-        if number is None:
+        numbers = waiting.get(message.tool_call_id or "")
+        if not numbers:
             told = f"no call before it has the id {message.tool_call_id} and waits for a result"
             raise refused(told, f"{where}.tool_call_id")
-        waiting = [each for each in waiting if each[0] != number]
-        name = (wire[0].tool_calls or ())[number].function.name
+        number = numbers.popleft()
+        name = calls[number].function.name
         text = _message(message, where).content
         found[number] = Message("tool", text, name=name, tool_call_id=message.tool_call_id)
-    if waiting:
-        ids = ", ".join(each.id for _, each in waiting)
+    if len(found) < len(calls):
+        ids = ", ".join(call.id for number, call in enumerate(calls) if number not in found)
         told = f"no tool's message follows with the result of {ids}"
         raise refused(told, f"messages[{place}].tool_calls")
     return [found[number] for number in sorted(found)]

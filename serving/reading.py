@@ -1,10 +1,14 @@
 """One reply as its tokens come: events, why it ended, and what is still in the making."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from chat.formats import stop_ids
 from evaluation.replies import Speaker
 from evaluation.stream import Event, ReplyStream, TextDelta, TokenText
+
+# How much of a call in the making is shown at most, in characters.
+LONGEST_FORMING = 1000
 
 
 class ReplyReader:
@@ -18,17 +22,22 @@ class ReplyReader:
         self.tokens = 0
         self.ended = False
         self._stop_ids = stop_ids(speaker.format, speaker.tokenizer)
-        self._stop_texts = tuple(stop_texts)
+        self._stops = [_Stop(text) for text in stop_texts]
         self._tokens = TokenText(speaker.tokenizer)
         self._reply = ReplyStream(speaker.format)
-        self._text = self._held = ""
-        self._content = 0
+        # What may be the beginning of a stop text, in pieces, and its length.
+        self._held: deque[str] = deque()
+        self._unsure = 0
+        # The end of the text, and how much of it, from its first letter on, is no content yet.
+        self._end = ""
+        self._begun = False
+        self._forming = 0
         self._cut = False
 
     @property
     def forming(self) -> str:
-        """What may become a call: the text that is not content yet."""
-        return self._text.strip()[self._content :].strip()
+        """The end of what may become a call: the text that is not content yet."""
+        return self._end[len(self._end) - min(self._forming, len(self._end)) :].strip()
 
     def feed(self, token: int) -> list[Event]:
         """Return what is certain with one more token; none may come once the reply has ended."""
@@ -42,28 +51,67 @@ class ReplyReader:
     def finish(self) -> list[Event]:
         """Return what is left when no token follows."""
         rest = [] if self._cut else self._read(self._tokens.finish(), last=True)
-        return [*rest, *self._counted(self._reply.finish())]
+        return [*rest, *self._counted("", self._reply.finish())]
 
     def _read(self, piece: str, last: bool = False) -> list[Event]:
         """Read more text, but what may be the beginning of a stop text unless it is the last."""
-        held = self._held + piece
-        places = [place for text in self._stop_texts if (place := held.find(text)) >= 0]
-        if places:
+        self._held.append(piece)
+        self._unsure += len(piece)
+        found = [place for stop in self._stops if (place := stop.find(piece)) is not None]
+        if found:
             self._cut = self.ended = True
-        end = min(places) if places else len(held) - (0 if last else self._unsure(held))
-        self._held = "" if places else held[end:]
-        self._text += held[:end]
-        return self._counted(self._reply.feed(held[:end]))
+            length = self._unsure - len(piece) + min(found)
+        else:
+            kept = 0 if last else max((stop.met for stop in self._stops), default=0)
+            length = self._unsure - kept
+        certain = self._released(length)
+        return self._counted(certain, self._reply.feed(certain))
 
-    def _unsure(self, text: str) -> int:
-        """Return how many characters at the end of a text could begin a stop text."""
-        longest = max(map(len, self._stop_texts), default=1) - 1
-        for length in range(min(longest, len(text)), 0, -1):
-            if any(stop.startswith(text[-length:]) for stop in self._stop_texts):
-                return length
-        return 0
+    def _released(self, length: int) -> str:
+        """Take so much of the beginning of what is held."""
+        parts: list[str] = []
+        self._unsure -= length
+        while length > 0:
+            part = self._held.popleft()
+            parts.append(part[:length])
+            if len(part) > length:
+                self._held.appendleft(part[length:])
+            length -= len(part)
+        return "".join(parts)
 
-    def _counted(self, events: Iterable[Event]) -> list[Event]:
+    def _counted(self, text: str, events: Iterable[Event]) -> list[Event]:
         found = list(events)
-        self._content += sum(len(each.text) for each in found if isinstance(each, TextDelta))
+        content = sum(len(each.text) for each in found if isinstance(each, TextDelta))
+        self._end = (self._end + text)[-LONGEST_FORMING:]
+        begun = text if self._begun else text.lstrip()
+        self._begun |= bool(begun)
+        self._forming += len(begun) - content
         return found
+
+
+class _Stop:
+    """A text that ends a reply, looked for letter by letter (Knuth, Morris and Pratt).
+
+    met: How many letters at the end of what was read begin the text.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.met = 0
+        # For each beginning of the text the length of its longest ending that begins the text too.
+        self._shorter = [0] * len(text)
+        for place in range(1, len(text)):
+            self._shorter[place] = self._after(self._shorter[place - 1], text[place])
+
+    def _after(self, met: int, letter: str) -> int:
+        while met and self._text[met] != letter:
+            met = self._shorter[met - 1]
+        return met + (self._text[met] == letter)
+
+    def find(self, piece: str) -> int | None:
+        """Return where in a piece the text begins that ends in it, negative for before it."""
+        for place, letter in enumerate(piece, start=1):
+            self.met = self._after(self.met, letter)
+            if self.met == len(self._text):
+                return place - self.met
+        return None

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,9 +61,9 @@ def open_toolbox(names: str | None = None, file: str | None = None) -> Toolbox:
     built_in = [] if names == NO_TOOLS else list(_named(names, catalogue))
     own, running = _read(file) if file else ((), ())
     tools = (*(each.tool for each in built_in), *own)
-    for tool in tools:
-        if [each.name for each in tools].count(tool.name) > 1:
-            raise ValueError(f"two tools are called {tool.name}; rename one of them")
+    for name, times in Counter(tool.name for tool in tools).items():
+        if times > 1:
+            raise ValueError(f"two tools are called {name}; rename one of them")
     return Toolbox(tools, {each.name: each for each in (*built_in, *running)})
 
 

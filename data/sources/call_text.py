@@ -8,6 +8,7 @@ call may be wrapped (`{"id", "type", "function": {...}}`), its arguments called 
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -190,8 +191,8 @@ def _loads(text: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} stands twice")
+        times = Counter(key for key, _ in pairs)
+        raise ValueError(f"the key {next(k for k in times if times[k] > 1)!r} stands twice")
     return value
 
 

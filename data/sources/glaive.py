@@ -1,6 +1,7 @@
 """Raw Glaive v2: `{"system", "chat"}`, two texts with headed turns and calls in single quotes."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from data.sources.system_text import read_system
 from data.sources.turns import CALL, END
 
 ROLES: dict[str, Role] = {"USER": "user", "ASSISTANT": "assistant", "FUNCTION RESPONSE": "tool"}
+# How often a call that seems to end is read before it is one that never does.
+MOST_ENDS = 32
 _HEADER = re.compile(r"(USER|ASSISTANT|FUNCTION RESPONSE):(?=\s|\Z)")
 # Rows with functions set their turns apart by three newlines, the others by two.
 _BLANK = {
@@ -58,24 +61,41 @@ class _Turn:
 def _split(chat: str, newlines: int) -> list[_Turn]:
     """Cut a chat at the headers that stand after a blank line; others are text."""
     pieces = _BLANK[newlines].split(chat.strip())
-    turns = []
-    while pieces:
-        piece = pieces.pop(0)
-        # What looks like a header may stand inside a call's text: such a call goes on.
-        while pieces and _is_open_call(piece):
-            piece += "\n" * newlines + pieces.pop(0)
-        turns.append(_read_turn(piece))
+    turns, start = list[_Turn](), 0
+    while start < len(pieces):
+        end = _end_of_turn(pieces, start, "\n" * newlines)
+        turns.append(_read_turn(("\n" * newlines).join(pieces[start:end])))
+        start = end
     return turns
 
 
-def _is_open_call(piece: str) -> bool:
-    if not piece.startswith("ASSISTANT:") or CALL not in piece or piece.rstrip().endswith(END):
-        return False
+def _end_of_turn(pieces: Sequence[str], start: int, between: str) -> int:
+    """Return the place after a turn's last piece.
+
+    What looks like a header may stand inside a call's text: a call that cannot be read goes on. It
+    is read again at MOST_ENDS places where it could end.
+    """
+    if not pieces[start].startswith("ASSISTANT:") or CALL not in pieces[start]:
+        return start + 1
+    tried = 0
+    for end in range(start + 1, len(pieces)):
+        last = pieces[end - 1].rstrip()
+        if last.endswith(END):
+            return end
+        # A call ends with a brace, or Python's parentheses around one.
+        if last.endswith(("}", ")")) and tried < MOST_ENDS:
+            tried += 1
+            if _is_readable(between.join(pieces[start:end])):
+                return end
+    return len(pieces)
+
+
+def _is_readable(piece: str) -> bool:
     try:
         _read_turn(piece)
     except Rejected:
-        return True
-    return False
+        return False
+    return True
 
 
 def _read_turn(piece: str) -> _Turn:

@@ -1,6 +1,7 @@
 """Hammer's training rows: query and tools between marks in an `instruction`, calls in `output`."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from chat.conversation import Message
@@ -10,23 +11,43 @@ from data.sources.layout import Source, draft
 from data.sources.turns import Turns
 from data.sources.xlam import read_answer
 
-_SECTION = re.compile(
-    r"\[BEGIN OF (?P<name>[A-Z ]+)\]\n?(?P<text>.*?)\n?\[END OF (?P=name)\]", re.S
-)
-_FENCE = re.compile(r"\s*```(?:json)?\s*(?P<text>.*?)\s*```\s*", re.S)
+_MARK = re.compile(r"\[(BEGIN|END) OF ([A-Z ]+)\]")
+_FENCE = "```"
 
 
 def read(value: Any) -> Draft:
     """Read one row; the marks' other sections say how to answer, which a chat format does."""
-    sections = {m["name"]: m["text"].strip() for m in _SECTION.finditer(value["instruction"])}
+    sections = dict(_sections(value["instruction"]))
     missing = next((each for each in ("AVAILABLE TOOLS", "QUERY") if each not in sections), None)
     if missing:
         reason = f"the instruction has no section {missing}"
         raise Rejected("wrong-layout", "/instruction", reason, value["instruction"])
-    fence = _FENCE.fullmatch(value["output"])
-    answer = read_answer(fence["text"] if fence else value["output"].strip(), "/output")
+    answer = read_answer(_without_fence(value["output"].strip()), "/output")
     turns = Turns((Message("user", sections["QUERY"]), *answer.messages), answer.changes)
     return draft(turns, read_tools(sections["AVAILABLE TOOLS"], "/instruction"))
+
+
+def _sections(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what stands between two marks of one name, with the name; a mark alone is text."""
+    marks = list(_MARK.finditer(text))
+    ends: dict[str, list[re.Match[str]]] = {}
+    for mark in reversed(marks):
+        if mark[1] == "END":
+            ends.setdefault(mark[2], []).append(mark)
+    reached = 0
+    for mark in marks:
+        closing = ends.get(mark[2], [])
+        while closing and closing[-1].start() < max(reached, mark.end()):
+            closing.pop()
+        if mark[1] == "BEGIN" and mark.start() >= reached and closing:
+            yield mark[2], text[mark.end() : closing[-1].start()].strip()
+            reached = closing[-1].end()
+
+
+def _without_fence(text: str) -> str:
+    if len(text) < 2 * len(_FENCE) or not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    return text[len(_FENCE) : -len(_FENCE)].removeprefix("json").strip()
 
 
 SOURCE = Source(

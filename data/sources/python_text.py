@@ -35,6 +35,21 @@ def read_literal(text: str) -> Any:
     return value
 
 
+def last_collection(text: str, at: int) -> tuple[Any, int]:
+    """Return the collection that begins at a place and ends the text, or None, and how far it goes.
+
+    What is none is read up to where that shows.
+    """
+    reader: _Reader | None = None
+    try:
+        reader = _Reader(text, at)
+        value = reader.value()
+        reader.expect("")
+    except ValueError:
+        return None, reader.at if reader else at
+    return value, len(text)
+
+
 def read_call_expressions(text: str) -> list[tuple[str, dict[str, Any]]]:
     """Read `f(a=1, b=[2])`, or a list of such calls, as names with their arguments."""
     reader = _Reader(text)
@@ -50,11 +65,11 @@ def read_call_expressions(text: str) -> list[tuple[str, dict[str, Any]]]:
 class _Reader:
     """Goes through the tokens of one text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, at: int = 0) -> None:
         self.text = text
         self.depth = 0
         self.trailing_comma = False
-        self.at = 0
+        self.at = at
         self.kind, self.token = "", ""
         self._advance()
 

@@ -1,6 +1,5 @@
 """Seal-Tools' fine-tuning rows: tools as Python's repr in the user's text, calls likewise."""
 
-import re
 from typing import Any
 
 from chat.conversation import Message
@@ -10,19 +9,17 @@ from data.sources.declarations import decode_tools, read_tools
 from data.sources.layout import Source, draft
 from data.sources.turns import Turns
 
-_INPUT = re.compile(
-    r"api_list = (?P<tools>.*)\s+task_instruction = \"(?P<query>.*)\"\s*(?:Output:)?\s*", re.S
-)
+_TOOLS, _QUERY = "api_list = ", 'task_instruction = "'
 
 
 def read(value: Any) -> Draft:
     """Read one row; the answers' `responses`, which name the results, have no place in a call."""
     asked, answered = (turn.get("value") for turn in value["conversations"])
-    found = _INPUT.search(str(asked))
+    found = _parts(str(asked))
     if found is None:
         reason = "the text holds no api_list and task_instruction"
         raise Rejected("wrong-layout", "/conversations/0/value", reason, str(asked))
-    tools = read_tools(found["tools"], "/conversations/0/value")
+    tools = read_tools(found[0], "/conversations/0/value")
     try:
         values = decode_tools(str(answered), "/conversations/1/value")
         calls = read_call_values([_call(each) for each in values])
@@ -32,7 +29,19 @@ def read(value: Any) -> Draft:
             "unreadable-call", "/conversations/1/value", reason, str(answered)
         ) from error
     answer = Message("assistant", tool_calls=tuple(each.call for each in calls))
-    return draft(Turns((Message("user", found["query"]), answer)), tools)
+    return draft(Turns((Message("user", found[1]), answer)), tools)
+
+
+def _parts(text: str) -> tuple[str, str] | None:
+    """Return the tools and the query: as long as they can be, up to the last query and quote."""
+    begin, closing = text.find(_TOOLS), text.rfind('"')
+    begin += len(_TOOLS)
+    place = text.rfind(_QUERY, begin, closing) if begin >= len(_TOOLS) else -1
+    while place > begin and not text[place - 1].isspace():
+        place = text.rfind(_QUERY, begin, place)
+    if place <= begin:
+        return None
+    return text[begin : place - 1], text[place + len(_QUERY) : closing]
 
 
 def _call(value: Any) -> Any:

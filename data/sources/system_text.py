@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from data.sources.declarations import Declarations, read_tools
-from data.sources.python_text import after_space, read_literal
+from data.sources.python_text import after_space, last_collection
 
 WITH_TOOLS = (
     "You are a helpful assistant with access to the following functions. Use them if required -"
@@ -16,8 +16,10 @@ WITH_TOOLS = (
 WITHOUT_TOOLS = "You are a helpful assistant, with no access to external functions."
 _START = re.compile(r"(?:\[\s*)?\{\s*[\"'](?:name|type|function|description|parameters)[\"']")
 _DECODER = json.JSONDecoder(strict=False)
-# How many places are tried; what else looks like a declaration is prose.
+# How many places are tried, and how often the whole text may be read in vain; what else looks like
+# a declaration is prose.
 _MOST_STARTS = 1000
+_MOST_READ = 16
 _TAGS = (
     ("<tools>", "</tools>"),
     ("<functions>", "</functions>"),
@@ -61,35 +63,41 @@ def _between(body: str, opening: str, closing: str) -> Iterator[tuple[int, int]]
 
 def _beside_prose(body: str, where: str) -> SystemText | None:
     """Find declarations that nothing announces: JSON anywhere, or Python's repr at the end."""
-    reached = 0
+    reached, left = 0, _MOST_READ * (len(body) + 1000)
     for start in islice(_START.finditer(body), _MOST_STARTS):
         if start.start() < reached:
             continue
-        records, end = _decoded(body, start.start())
-        reached = end if records else reached
+        records, end, read = _decoded(body, start.start())
+        reached, left = end if records else reached, left - read
+        if left < 0:
+            break
         if _are_functions(records):
             around = body[: start.start()].rstrip() + "\n\n" + body[end:].lstrip()
             return SystemText(around.strip(), read_tools(records, where))
     return None
 
 
-def _decoded(body: str, at: int) -> tuple[list[Any], int]:
-    """Decode what stands at a place, and what follows it in the same way; return where it ends."""
+def _decoded(body: str, at: int) -> tuple[list[Any], int, int]:
+    """Decode what stands at a place, and what follows it in the same way.
+
+    Return where it ends, and how many characters were read in vain.
+    """
     records: list[Any] = []
+    read = 0
     while at < len(body):
         try:
             value, end = _DECODER.raw_decode(body, at)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            read = (error.pos if isinstance(error, json.JSONDecodeError) else len(body)) - at
             break
         records += value if isinstance(value, list) else [value]
         at = after_space(body, end)
     if not records:
-        try:
-            value = read_literal(body[at:])
-        except ValueError:
-            return [], at
-        return (value if isinstance(value, list) else [value]), len(body)
-    return records, at
+        value, end = last_collection(body, at)
+        if value is None:
+            return [], at, read + end - at
+        return (value if isinstance(value, list) else [value]), len(body), read
+    return records, at, read
 
 
 def _are_functions(records: list[Any]) -> bool:

@@ -238,15 +238,15 @@ def _results(turn: dict[str, Any], value: Any, called: set[str]) -> Iterator[Mes
 
 def _blocks(text: str, tag: str) -> tuple[str, list[str]]:
     """Return what stands around the blocks between two tags, and what stands in each of them."""
-    around, *rest = text.split(f"<{tag}>")
-    blocks: list[str] = []
+    before, *rest = text.split(f"<{tag}>")
+    around, blocks = [before], list[str]()
     for i, part in enumerate(rest):
         inside, closed, after = part.partition(f"</{tag}>")
         if not closed:
-            return around + f"<{tag}>" + f"<{tag}>".join(rest[i:]), blocks
+            return "".join(around) + f"<{tag}>" + f"<{tag}>".join(rest[i:]), blocks
         blocks.append(inside.strip())
-        around += after
-    return around, blocks
+        around.append(after)
+    return "".join(around), blocks
 
 
 def _several_results(text: str, called: set[str]) -> list[dict[str, Any]] | None:
