@@ -1,7 +1,7 @@
 """Many ranks against one: the same losses, the same weights, at every ZeRO stage."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,6 +86,36 @@ class Talk(NamedTuple):
 TALKS = [Talk(stage, ranks) for ranks in (1, 2) for stage in (0, 1, 2, 3)]
 CAPPED = Talk(3, 2, capped=True)
 
+# The sample of `make test`: every stage, both precisions, both optimizers, offloading, one rank.
+SAMPLE = {
+    *(Case(KINDS[0], stage, 2).name for stage in (0, 1, 2, 3)),
+    *(Case(kind, 3, 2).name for kind in KINDS[4:]),
+    Case(KINDS[2], 2, 2).name,
+    Case(KINDS[0], 3, 1).name,
+    CASES[-1].name,
+    *(talk.name for talk in (TALKS[0], Talk(3, 2), CAPPED)),
+}
+
+
+def sampled(cases: Sequence[Case] | Sequence[Talk]) -> pytest.MarkDecorator:
+    """Return the parametrisation by cases: the sample, and the rest for `make test-all`."""
+    name = "case" if isinstance(cases[0], Case) else "talk"
+    values = [
+        pytest.param(case, id=case.name, marks=() if case.name in SAMPLE else pytest.mark.long)
+        for case in cases
+    ]
+    return pytest.mark.parametrize(name, values)
+
+
+def asked_for(request: pytest.FixtureRequest) -> set[str]:
+    """Return the names of the runs that the collected tests look at."""
+    asked = {TALKS[0].name, CAPPED.name}
+    for item in request.session.items:
+        if item.path == request.path and isinstance(item, pytest.Function):
+            callspec = getattr(item, "callspec", None)
+            asked |= {case.name for case in callspec.params.values()} if callspec else set()
+    return asked
+
 
 class Runs(NamedTuple):
     """Where all the runs were made, and the masters that one device ended with."""
@@ -109,8 +139,8 @@ class Runs(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Every case, with a ragged last accumulation, uneven masks, clipping and recomputation."""
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The cases asked for, with a ragged last accumulation, uneven masks, clipping, recomputation."""
     workspace = tmp_path_factory.mktemp("zero")
     make = settings_in(workspace)
 
@@ -150,26 +180,27 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         backend = train_natively(settings("-".join(kind), kind))
         native[kind] = {name: master.clone() for name, master in backend.trained_state()}
     (workspace / "out").mkdir()
+    asked = asked_for(request)
     for ranks in (1, 2):
         cases = workspace / f"cases-{ranks}"
         cases.mkdir()
         for case in CASES:
-            if case.ranks == ranks:
+            if case.ranks == ranks and case.name in asked:
                 section = {"zero_optimization": case.zero}
                 config = settings(case.name, case.kind, deepspeed_config=section)
                 (cases / f"{case.name}.json").write_text(config.model_dump_json())
         for talk in (*TALKS, CAPPED):
-            if talk.ranks == ranks:
+            if talk.ranks == ranks and talk.name in asked:
                 config = talk_settings(talk.name, talk)
                 (cases / f"{talk.name}.json").write_text(config.model_dump_json())
         script = "tests/training/zero_cases.py"
         done = launch(ranks, script, "--cases", cases, "--output-dir", workspace / "out")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         assert "Warning" not in done.stderr
-    yield Runs(workspace, native)
+    return Runs(workspace, native)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@sampled(CASES)
 def test_many_ranks_train_as_one_device_does(runs: Runs, case: Case) -> None:
     wanted, found = runs.figures("-".join(case.kind)), runs.figures(case.name)
     assert [(row["kind"], row["step"]) for row in found] == [
@@ -202,7 +233,7 @@ def test_training_moved_what_the_comparisons_compare(runs: Runs) -> None:
 STAGE_3 = [case for case in CASES if case.stage == 3]
 
 
-@pytest.mark.parametrize("case", STAGE_3, ids=lambda case: case.name)
+@sampled(STAGE_3)
 def test_the_gathered_masters_are_the_ones_in_the_optimizers_memory(runs: Runs, case: Case) -> None:
     out = runs.workspace / "out"
     parts = [load_file(out / f"{case.name}.rank-{rank}.safetensors") for rank in range(case.ranks)]
@@ -216,7 +247,7 @@ def test_the_gathered_masters_are_the_ones_in_the_optimizers_memory(runs: Runs, 
         assert torch.equal(written[name], master.to(written[name].dtype))
 
 
-@pytest.mark.parametrize("case", STAGE_3, ids=lambda case: case.name)
+@sampled(STAGE_3)
 def test_at_stage_3_each_rank_holds_its_share_of_every_weight(runs: Runs, case: Case) -> None:
     base = load_file(runs.workspace / "base" / "consolidated.safetensors")
     elements = sum(tensor.numel() for tensor in base.values())
@@ -225,14 +256,12 @@ def test_at_stage_3_each_rank_holds_its_share_of_every_weight(runs: Runs, case: 
     assert runs.seen(case)["elements_here"] == elements // case.ranks
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@sampled(CASES)
 def test_validation_and_generation_move_no_weight(runs: Runs, case: Case) -> None:
     assert runs.seen(case)["unchanged_by_validation"] == [True, True]
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case.kind == KINDS[0]], ids=lambda case: case.name
-)
+@sampled([case for case in CASES if case.kind == KINDS[0]])
 def test_ranks_with_answers_of_other_lengths_generate_what_one_process_does(
     runs: Runs, case: Case
 ) -> None:
@@ -252,7 +281,7 @@ def scored(runs: Runs, name: str) -> Figures:
     return [{key: row[key] for key in row if key not in measured} for row in rows]
 
 
-@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.name)
+@sampled(TALKS)
 def test_replies_and_their_figures_are_those_of_one_device(runs: Runs, talk: Talk) -> None:
     wanted = scored(runs, "talk")
     assert [row["step"] for row in wanted] == [8, 16]
