@@ -140,7 +140,7 @@ class Runs(NamedTuple):
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """The cases asked for, with a ragged last accumulation, uneven masks, clipping, recomputation."""
+    """The cases asked for: a ragged last accumulation, uneven masks, clipping, recomputation."""
     workspace = tmp_path_factory.mktemp("zero")
     make = settings_in(workspace)
 
