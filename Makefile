@@ -26,8 +26,8 @@ demo: install
 demo-zero: install
 	$(VENV)/python scripts/demo.py --zero
 
-# One worker a core; see tests/conftest.py for what goes to which.
-PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+# One worker a core, a file to a worker, in the order of tests/conftest.py.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 test: install-test
 	$(VENV)/python -m pytest $(PARALLEL)

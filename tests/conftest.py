@@ -1,5 +1,6 @@
 """What several tests need: the folder of real data and a tiny model."""
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -35,14 +36,8 @@ LONGEST_FIRST = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each file to one worker, which makes its fixtures once; likewise shared runs."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return  # a bare GPU image has pytest alone
-    for item in items:
-        shared_runs = "sharded_runs" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("sharded" if shared_runs else str(item.path)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
@@ -64,5 +59,15 @@ def tiny_model() -> Transformer:
 
 @pytest.fixture(scope="session")
 def sharded_runs(tmp_path_factory: pytest.TempPathFactory) -> ShardedRuns:
-    """Runs that the real launcher made with DeepSpeed, to be read only."""
-    return make_sharded_runs(tmp_path_factory.mktemp("sharded"))
+    """Runs that the real launcher made with DeepSpeed, to be read only; workers share them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    workspace = folder / "sharded"
+    with (folder / "sharded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "sharded.done").exists():
+            workspace.mkdir()
+            make_sharded_runs(workspace)
+            (folder / "sharded.done").touch()
+    return ShardedRuns(workspace)
