@@ -14,14 +14,14 @@ from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, typed
 from console.flags import UsageError, refuse_idle
 from console.printable import printable
-from evaluation.answering import Source, load_speaker
-from evaluation.chat_choice import FORMAT_FLAGS
-from evaluation.constrained import Constraints
-from evaluation.replies import Answer, Speaker
-from model.directory import resolve_directory
-from model.generate import Decoding
+from inference.chat_choice import FORMAT_FLAGS
+from inference.chat_model import Answer, Speaker
+from inference.constrain.constraint import Constraints
+from inference.generate import Decoding
+from inference.loading import Source, load_speaker
 from serving.terminal import Chat
 from serving.toolbox import open_toolbox
+from weights.directory import resolve_directory
 
 
 def main(

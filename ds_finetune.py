@@ -27,7 +27,6 @@ def main(
 
     from evaluation.sample import open_sample
     from training.config import read_config
-    from training.ranks import joined_ranks
     from training.setup import (
         build_model,
         open_checkpoints,
@@ -35,8 +34,9 @@ def main(
         say_what_is_next,
         train,
     )
-    from training.zero import DeepSpeedBackend, partition_on_arrival
-    from training.zero_config import engine_config
+    from training.zero.engine import DeepSpeedBackend, partition_on_arrival
+    from training.zero.ranks import joined_ranks
+    from training.zero.settings import engine_config
 
     config = read_config(config_file, overrides)
     with joined_ranks(config.model.device) as ranks:

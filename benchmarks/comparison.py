@@ -19,8 +19,8 @@ from benchmarks.report import Comparison, Figures, Parity, Settings
 from benchmarks.sizes import SIZES
 from data.batches import Batches
 from model.config import ModelConfig
-from model.weights import expected_shapes
 from training.flops import step_flops
+from weights.table import expected_shapes
 
 LOSS_TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4

@@ -25,13 +25,13 @@ from rich.progress import track
 from benchmarks.ours import random_base
 from benchmarks.sizes import TINY
 from chat.conversation import Tool
-from chat.formats import ChatFormat, find_format, parse_reply, stop_ids
-from chat.schemas import read_tool
-from chat.tokenizer import Tokenizer, load_tokenizer
+from chat.formats.rendering import ChatFormat, find_format, parse_reply, stop_ids
+from chat.schemas.validation import read_tool
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from console.command import run
-from evaluation.constrained import CallConstraint, constraint_for
+from inference.constrain.constraint import CallConstraint, constraint_for
+from inference.generate import Completion, Decoding, complete
 from model.config import ModelConfig
-from model.generate import Completion, Decoding, complete
 
 DEMO_TOKENIZER = Path(__file__).parents[1] / "demo" / "base" / "tokenizer.model"
 SCHEMAS = 200

@@ -28,13 +28,13 @@ from torch import Tensor
 from console.command import run
 from console.progress import byte_bar
 from model.config import ModelConfig
-from model.conversion import require_space
-from model.directory import Layout, layout_bytes, open_weights
-from model.meta import shard_file
-from model.meta_params import meta_params
-from model.pth import write_pth
-from model.tokenizer_file import SPECIAL_TOKENS
-from model.weights import bitwise_equal, expected_shapes, shard, weights
+from weights.conversion import require_space
+from weights.directory import Layout, layout_bytes, open_weights
+from weights.meta import shard_file
+from weights.meta_params import meta_params
+from weights.pth import write_pth
+from weights.table import bitwise_equal, expected_shapes, shard, weights
+from weights.tokenizer_file import SPECIAL_TOKENS
 
 ROOT = Path(__file__).parents[1]
 LLAMA3_8B = ModelConfig(

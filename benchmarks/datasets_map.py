@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chat.conversation import Conversation
-from chat.formats import find_format, render, tokenize, unreadable_turns
-from chat.tokenizer import Tokenizer, load_tokenizer
+from chat.formats.rendering import find_format, render, tokenize, unreadable_turns
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from data.conversations import content_sha256, fraction
 
 

@@ -6,7 +6,7 @@ Two kinds of work. `equal`: prompts of one length, nothing stops. `mixed`, at ba
 60 to 500 tokens and replies that end at a stop token, as in an evaluation. Both sides
 must produce the same tokens in float32, or there is no result; in bfloat16 near ties may fall
 differently, and the share of equal tokens is printed. They are timed in turn by the process's CPU
-time, and the best run of each counts. Ours is packed first (model/packed.py), as what loads a
+time, and the best run of each counts. Ours is packed first (inference/packed.py), as what loads a
 model to answer with does.
 """
 
@@ -30,9 +30,9 @@ from benchmarks.ours import SEED, random_base
 from benchmarks.peer import hugging_face_base
 from benchmarks.sizes import SIZES
 from console.command import run
+from inference.generate import generate
+from inference.packed import pack
 from model.config import ModelConfig
-from model.generate import generate
-from model.packed import pack
 from model.transformer import Transformer
 
 NEW_TOKENS = 64

@@ -27,13 +27,13 @@ from rich.console import Console
 from rich.table import Table
 
 from console.command import run
-from evaluation.behaviours import ALL_CALLS, figures_by_behaviour
-from evaluation.summary import Figure, percent, records
-from model.demo_base import base_config, write_base
-from model.induction import initialise
-from model.tokenizer_file import token_count
+from demo.behaviours import ALL_CALLS, figures_by_behaviour
+from demo.making.base_directory import base_config, write_base
+from demo.making.induction import initialise
+from evaluation.figures import Figure, percent, records
 from model.transformer import Transformer
 from storage.atomic import new_file
+from weights.tokenizer_file import token_count
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chat.conversation import Conversation, Message, Tool
-from data.synthesis.generation import Settings, generate
 from storage.atomic import new_file
+from synthesis.generation import Settings, generate
 
 SYSTEM = (
     "SYSTEM: You are a helpful assistant with access to the following functions. "

@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from console.command import run
-from model.directory import layout_bytes, layout_of, load_model, open_weights
-from training.ranks import joined_ranks, wait_for_all
-from training.zero import partition_on_arrival
+from training.zero.engine import partition_on_arrival
+from training.zero.ranks import joined_ranks, wait_for_all
+from weights.directory import layout_bytes, layout_of, load_model, open_weights
 
 ROOT = Path(__file__).parents[1]
 RANKS = (1, 2, 4)

@@ -18,7 +18,7 @@ from data.batches import Batches
 from model.config import ModelConfig
 from model.lora import adapter_state
 from model.transformer import Transformer
-from model.weights import half_split, interleave, to_hugging_face, weights
+from weights.table import half_split, interleave, to_hugging_face, weights
 
 PADDED_BATCH = 4
 IGNORED = -100

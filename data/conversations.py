@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chat.conversation import Conversation, to_json, to_sorted_json
-from data.sources.rows import RawRow, read_rows
+from data.reading.rows import RawRow, read_rows
 from storage.atomic import new_file
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chat.formats import find_format
+from chat.formats.rendering import find_format
 from data.tokenized import TokenizedDataset
 
 # Few enough for the memory of any machine, many enough that each pass is numpy's work.

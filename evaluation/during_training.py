@@ -14,13 +14,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from chat.formats import ChatFormat, stop_ids
-from chat.tokenizer import Tokenizer
+from chat.formats.rendering import ChatFormat, stop_ids
+from chat.tokenizers.tokenizer import Tokenizer
+from evaluation.figures import Figures, cells, count, figures, percent
 from evaluation.items import Item
-from evaluation.replies import read_answer
 from evaluation.results import Judged
-from evaluation.summary import Figures, cells, count, figures, percent
-from model.generate import Completion, Decoding, complete
+from inference.chat_model import read_answer
+from inference.generate import Completion, Decoding, complete
 from model.transformer import Transformer
 
 # How many replies TensorBoard shows at each evaluation; always the same prompts.

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from chat.conversation import Conversation, Message, ToolCall
-from chat.tool_syntax import Reply
-from data.any_layout import read_any_layout
-from data.sources.bfcl_tasks import LANGUAGES, Task, read_tasks
-from data.sources.nexusraven import Query, read_queries
+from chat.formats.tool_syntax import Reply
+from data.benchmarks.bfcl_tasks import LANGUAGES, Task, read_tasks
+from data.benchmarks.nexusraven import Query, read_queries
+from data.cleaning.any_layout import read_any_layout
 from data.tokenized import TokenizedDataset
-from evaluation import bfcl
-from evaluation.tool_calls import Verdict, Wanted, same_value, score
+from evaluation.scoring import bfcl
+from evaluation.scoring.calls import Verdict, Wanted, same_value, score
 
 BENCHMARKS = ("bfcl", "nexusraven")
 # What a turn of a conversation may be.

@@ -11,9 +11,9 @@ from rich.progress import Progress
 
 from console.printable import printable
 from evaluation.items import Item
-from evaluation.replies import Answer, NotAsked
-from evaluation.report import results_page
+from evaluation.pages.evaluation import results_page
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
+from inference.chat_model import Answer, NotAsked
 from storage.atomic import new_file
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from chat.conversation import ToolCall
-from chat.tool_syntax import Reply
+from chat.formats.tool_syntax import Reply
+from evaluation.figures import MEANINGS, figures
 from evaluation.items import Item
-from evaluation.summary import MEANINGS, figures
-from evaluation.tool_calls import Verdict
+from evaluation.scoring.calls import Verdict
 
 # Wanted nowhere: figures about calls count for it even where none is wanted.
 _STRAY = Reply("", (ToolCall("stray", {"argument": 0}),))

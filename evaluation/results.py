@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from chat.transcript import call_lines, conversation_lines
-from evaluation.argument_types import by_argument_type
+from evaluation.figures import Figures, Summary, headline_text, records, summarise
 from evaluation.items import Item, call_record
-from evaluation.replies import Answer
-from evaluation.summary import Figures, Summary, headline_text, records, summarise
-from evaluation.tool_calls import Verdict
+from evaluation.scoring.argument_types import by_argument_type
+from evaluation.scoring.calls import Verdict
+from inference.chat_model import Answer
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from typing import Protocol
 import numpy as np
 
 from chat.conversation import Conversation
-from chat.formats import ChatFormat, find_format, render_prompt, stop_ids, tokenize
-from chat.tokenizer import Tokenizer, load_tokenizer
+from chat.formats.rendering import ChatFormat, find_format, render_prompt, stop_ids, tokenize
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from data.conversations import fraction, read_conversations
 from data.tokenized import TokenizedDataset
 from evaluation.during_training import Limits, Sample
+from evaluation.figures import BALANCED, MEANINGS, headline
 from evaluation.items import Item, turn_items
 from evaluation.measurable import counted, wanted_reply
-from evaluation.summary import BALANCED, MEANINGS, headline
 from model.config import ModelConfig
-from model.directory import resolve_directory
-from model.tokenizer_file import check_tokenizer
+from weights.directory import resolve_directory
+from weights.tokenizer_file import check_tokenizer
 
 OFF = "--validation.generated=null --validation.best_metric=loss"
 

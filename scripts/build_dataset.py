@@ -14,9 +14,9 @@ from rich.table import Table
 
 from console.command import print_next, run, typed
 from console.flags import refuse_idle
-from data.building import Settings, build_dataset
-from evaluation.chat_choice import FORMAT_FLAGS, choose_format, format_flags
-from model.chat_record import read_chat_record
+from data.building.dataset import Settings, build_dataset
+from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
+from weights.chat_record import read_chat_record
 
 
 def main(

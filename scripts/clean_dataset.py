@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from console.command import print_next, run, typed
-from data.cleaning import Settings, clean_file
+from data.cleaning.clean_file import Settings, clean_file
 
 
 def main(

@@ -8,10 +8,10 @@ Nothing of it is needed to go on from a run: every checkpoint holds its weights 
 from rich.filesize import decimal
 
 from console.command import print_next, run, typed
-from evaluation.chat_choice import missing_flag
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
-from training.consolidation import Consolidated, consolidate_checkpoint
+from inference.chat_choice import missing_flag
 from training.report import warn
+from training.zero.consolidation import Consolidated, consolidate_checkpoint
+from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
 
 
 def main(checkpoint_dir: str, output_dir: str, tag: str | None = None) -> None:

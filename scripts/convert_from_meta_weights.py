@@ -10,9 +10,9 @@ little more memory than its largest tensor.
 from rich.filesize import decimal
 
 from console.command import print_next, run, typed
-from evaluation.chat_choice import missing_flag
-from model.conversion import convert_from_meta
-from model.directory import TOKENIZER_FILE
+from inference.chat_choice import missing_flag
+from weights.conversion import convert_from_meta
+from weights.directory import TOKENIZER_FILE
 
 
 def main(llama3_dir: str, output_dir: str) -> None:

@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from chat.tokenizer import load_tokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 from console.command import print_next, run, typed
-from evaluation.chat_choice import missing_flag
-from model.adapter import read_adapter
+from inference.chat_choice import missing_flag
 from model.config import PARAMS_FILE
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
-from model.merge import MERGE_FILE, Base, merge_checkpoint, open_base
-from model.merge_proof import Proof
-from model.tokenizer_file import check_tokenizer
+from weights.adapter import read_adapter
+from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from weights.merge import MERGE_FILE, Base, merge_checkpoint, open_base
+from weights.merge_proof import Proof
+from weights.tokenizer_file import check_tokenizer
 
 PROBES = (
     "The weather tomorrow will be mostly dry, with a light wind from the",

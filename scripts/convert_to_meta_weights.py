@@ -9,7 +9,7 @@ Undoes `convert_from_meta_weights.py`: the shards of a round trip hold the same 
 from rich.filesize import decimal
 
 from console.command import print_next, run, typed
-from model.conversion import convert_to_meta
+from weights.conversion import convert_to_meta
 
 
 def main(

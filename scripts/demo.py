@@ -22,8 +22,8 @@ from rich.console import Console
 from console import outcomes
 from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
-from evaluation.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
-from evaluation.summary import Figures, records
+from demo.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
+from evaluation.figures import Figures, records
 from storage.atomic import new_file, refuse_foreign_directory
 from storage.manifest import sha256_of_file, write_manifest
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from chat.formats import find_format
+from chat.formats.rendering import find_format
 from console.command import print_next, run, typed, typed_flags
 from console.flags import UsageError, refuse_idle
-from evaluation.chat_choice import FORMAT_FLAGS, format_flags
+from evaluation.answers.predictions import predicted, read_predictions
+from evaluation.figures import categories_table, figures_table
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
-from evaluation.predictions import predicted, read_predictions
-from evaluation.replies import Answer, NotAsked
 from evaluation.results import refusal_lines
-from evaluation.summary import categories_table, figures_table
-from model.chat_record import PROPOSED_FORMAT
+from inference.chat_choice import FORMAT_FLAGS, format_flags
+from inference.chat_model import Answer, NotAsked
+from weights.chat_record import PROPOSED_FORMAT
 
 if TYPE_CHECKING:
-    from evaluation.answering import Source
+    from inference.loading import Source
 
 # Flags that would do nothing without another one.
 _GOES_WITH = {
@@ -151,7 +151,7 @@ def _chat_format(flags: dict[str, Any]) -> str | None:
 
 
 def _source(flags: dict[str, Any]) -> "Source":
-    from evaluation.answering import Source
+    from inference.loading import Source
 
     names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format", "chat_format_anyway")
     return Source(**{name: flags[name] for name in names})
@@ -166,7 +166,7 @@ def _answers(
         return predicted(items, predictions, path, chosen)
     sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
     if url := flags["endpoint"]:
-        from evaluation.endpoint import Endpoint, Request
+        from evaluation.answers.endpoint import Endpoint, Request
 
         request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
         return Endpoint(url, request).answers([item.conversation for item in items])
@@ -176,8 +176,9 @@ def _answers(
 def _model_answers(
     items: Sequence[Item], flags: dict[str, Any], sampling: dict[str, Any]
 ) -> Iterator[tuple[int, Answer | NotAsked]]:
-    from evaluation.answering import load_speaker, model_answers
-    from model.generate import Decoding
+    from evaluation.answers.model import model_answers
+    from inference.generate import Decoding
+    from inference.loading import load_speaker
 
     speaker = load_speaker(_source(flags))
     limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}

@@ -14,15 +14,15 @@ from rich.console import Console
 
 from console.command import print_next, run, typed, typed_flags
 from console.flags import UsageError, refuse_idle
-from evaluation.chat_choice import FORMAT_FLAGS, format_flags
-from evaluation.checkpoints import BASE, Run, Setting
-from evaluation.comparing import ComparisonFiles, compare
-from evaluation.comparison import Comparison, comparison_table
+from evaluation.checkpoints.candidates import BASE, Run, Setting
+from evaluation.checkpoints.comparing import ComparisonFiles, compare
+from evaluation.checkpoints.comparison import Comparison, comparison_table
+from evaluation.figures import BALANCED
 from evaluation.items import read_items
 from evaluation.results import refusal_lines
-from evaluation.summary import BALANCED
-from model.chat_record import read_chat_record
-from model.generate import Decoding
+from inference.chat_choice import FORMAT_FLAGS, format_flags
+from inference.generate import Decoding
+from weights.chat_record import read_chat_record
 
 # Flags that would do nothing without another one.
 _GOES_WITH = {"answers_file": "benchmark", "tools_file": "benchmark"}

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from console.command import print_next, run, typed
 from console.flags import unknown_flag
-from data.synthesis.behaviours import BEHAVIOURS
-from data.synthesis.generation import Settings, generate_file
-from data.synthesis.scene import MOST_TOOLS
+from synthesis.behaviours import BEHAVIOURS
+from synthesis.generation import Settings, generate_file
+from synthesis.scene import MOST_TOOLS
 
 
 def main(

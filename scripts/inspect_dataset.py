@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from console.command import print_next, run, typed
-from data.inspection import open_tokenizer, provenance, statistics
-from data.masks import Reader, view
-from data.page import page
+from data.inspection.masks import Reader, view
+from data.inspection.page import page
+from data.inspection.statistics import open_tokenizer, provenance, statistics
+from data.inspection.terminal import sample_view, show
 from data.soundness import refuse_unsound
 from data.split_files import SPLITS
-from data.terminal import sample_view, show
 from data.tokenized import TokenizedDataset
 from storage.atomic import new_file
 

@@ -7,7 +7,7 @@ nothing about tool calls.
 """
 
 from console.command import print_next, run, typed
-from model.random_meta import write_random_meta
+from weights.random_meta import write_random_meta
 
 
 def main(

@@ -4,7 +4,7 @@ python scripts/replay_dataset.py --source-file ./datasets/synthetic.jsonl
 """
 
 from console.command import print_next, run, typed
-from data.synthesis.replay import replay_file
+from synthesis.replay import replay_file
 
 
 def main(source_file: str, tools_file: str | None = None) -> None:

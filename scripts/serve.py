@@ -11,10 +11,10 @@ from rich.console import Console
 
 from console.command import print_next, run, typed
 from console.flags import UsageError, flag_of, refuse_idle
-from evaluation.answering import Source, load_speaker
-from evaluation.chat_choice import FORMAT_FLAGS
-from model.directory import resolve_directory
+from inference.chat_choice import FORMAT_FLAGS
+from inference.loading import Source, load_speaker
 from serving.process import check_installed, listen, serve
+from weights.directory import resolve_directory
 
 
 def main(

@@ -15,12 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from evaluation.replies import Speaker
-from evaluation.stream import TextDelta
+from inference.chat_model import Speaker
+from inference.streaming import TextDelta
+from serving.choices import Ending, Replies
 from serving.engine import Engine
 from serving.errors import ApiError
 from serving.orders import read_order
-from serving.replies import Ending, Replies
 from serving.requests import read_request
 from serving.responses import DONE, Answers, ending_delta, event, usage_record
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from torch import Tensor
 
-from model.generate import Batch, Decoding, Row, RowConstraint
+from inference.generate import Batch, Decoding, Row, RowConstraint
 from model.transformer import Transformer
 
 

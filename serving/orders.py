@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chat.conversation import Conversation, Message, Role, Tool, ToolCall
-from chat.formats import stop_ids
-from chat.schemas import schema_problem
-from evaluation.constrained import constraint_for
-from evaluation.replies import Speaker
-from model.generate import Decoding, RowConstraint
+from chat.formats.rendering import stop_ids
+from chat.schemas.validation import schema_problem
+from inference.chat_model import Speaker
+from inference.constrain.constraint import constraint_for
+from inference.generate import Decoding, RowConstraint
 from serving.errors import refused
 from serving.requests import ChatRequest, NamedChoice, WireMessage
 

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from chat.formats import stop_ids
-from evaluation.replies import Speaker
-from evaluation.stream import Event, ReplyStream, TextDelta, TokenText
+from chat.formats.rendering import stop_ids
+from inference.chat_model import Speaker
+from inference.streaming import Event, ReplyStream, TextDelta, TokenText
 
 # How much of a call in the making is shown at most, in characters.
 LONGEST_FORMING = 1000

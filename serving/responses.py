@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chat.conversation import ToolCall, to_json
-from evaluation.stream import TextDelta
-from serving.replies import Ending
+from inference.streaming import TextDelta
+from serving.choices import Ending
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from chat.conversation import Conversation, Message, ToolCall
-from chat.formats import stop_ids
+from chat.formats.rendering import stop_ids
 from chat.transcript import call_lines
-from evaluation.constrained import Constraints
-from evaluation.replies import Speaker
-from evaluation.stream import Event, TextDelta, Unreadable, WholeCall, assemble
-from model.generate import Decoding, stream
+from inference.chat_model import Speaker
+from inference.constrain.constraint import Constraints
+from inference.generate import Decoding, stream
+from inference.streaming import Event, TextDelta, Unreadable, WholeCall, assemble
 from serving.reading import ReplyReader
 from serving.screen import Screen
 from serving.toolbox import Toolbox

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from chat.conversation import Tool, ToolCall
-from chat.schemas import read_tool, validate_arguments
-from data.synthesis.catalogue import Catalogue, select
-from data.synthesis.custom import read_tools_file
-from data.synthesis.declaration import SyntheticTool, result_text
+from chat.schemas.validation import read_tool, validate_arguments
+from synthesis.catalogue import Catalogue, select
+from synthesis.custom import read_tools_file
+from synthesis.declaration import SyntheticTool, result_text
 
 # Few and different: a prompt of 370 tokens with Llama 3's vocabulary.
 DEFAULT_TOOLS = "get_current_weather,calculate_percentage,find_restaurant"

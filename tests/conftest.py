@@ -26,12 +26,12 @@ with suppress(ImportError):
 
 # Files that start many processes, the longest first: begun last, one of them would run alone.
 LONGEST_FIRST = (
-    "test_zero.py",
+    "test_engine.py",
     "test_end_to_end.py",
     "test_ranks.py",
     "test_base.py",
     "test_two_nodes.py",
-    "test_answering.py",
+    "test_loading.py",
     "test_style.py",
 )
 

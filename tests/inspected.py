@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from data.building import Settings, build_dataset
+from data.building.dataset import Settings, build_dataset
 from data.conversations import write_conversations
 
 WEATHER = Tool("get_weather", "Tell the weather.", {"type": "object", "properties": {"city": {}}})

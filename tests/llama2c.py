@@ -9,7 +9,7 @@ from sentencepiece import sentencepiece_model_pb2
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.weights import EMBEDDING, expected_shapes
+from weights.table import EMBEDDING, expected_shapes
 
 
 def read_llama2c(file: Path) -> tuple[ModelConfig, dict[str, Tensor]]:

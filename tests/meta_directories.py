@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.meta_params import feed_forward_rule
-from model.weights import EMBEDDING, shard, weights
+from weights.meta_params import feed_forward_rule
+from weights.table import EMBEDDING, shard, weights
 
 # Sizes that eight shards divide, and that Meta's rule gives: 256 * ceil(int(8 * 128 / 3) / 256).
 WIDE = ModelConfig(

@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from tiny_models import random_model
 from torch import Tensor
 
-from model.chat_record import write_chat_record
 from model.config import ModelConfig
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
 from model.transformer import Transformer
+from weights.chat_record import write_chat_record
+from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
 
 
 def write_native(

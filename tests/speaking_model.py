@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation
-from chat.formats import FORMATS, render, tokenize
-from chat.tokenizer import Tokenizer, load_tokenizer
+from chat.formats.rendering import FORMATS, render, tokenize
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from model.attention import Documents
 from model.config import ModelConfig
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from model.transformer import Transformer
+from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
 
 # Two thousand tokens, trained on the sample in demo/: few conversations are learned in no time.
 TOKENIZER = Path(__file__).parent / TOKENIZER_FILE

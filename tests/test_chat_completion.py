@@ -14,7 +14,7 @@ from native_directories import write_adapter
 from speaking_model import TOKENIZER, write_speaking_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.tokenizer import load_tokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 from chat_completion import main
 from model.config import ModelConfig
 from model.lora import LoraConfig

@@ -16,15 +16,15 @@ from speaking_model import TOKENIZER, write_speaking_model
 from tiny_runs import settings_over, train_natively
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from data.building import Settings, build_dataset
+from data.building.dataset import Settings, build_dataset
 from data.conversations import write_conversations
 from data.tokenized import TokenizedDataset
-from evaluation.chat_choice import choose_format, format_flags
-from model.adapter import read_adapter
-from model.chat_record import ChatRecord, copy_chat_record, read_chat_record, write_chat_record
-from model.conversion import convert_from_meta, convert_to_meta
-from model.merge import merge_checkpoint, open_base
+from inference.chat_choice import choose_format, format_flags
 from storage.manifest import read_manifest, write_manifest
+from weights.adapter import read_adapter
+from weights.chat_record import ChatRecord, copy_chat_record, read_chat_record, write_chat_record
+from weights.conversion import convert_from_meta, convert_to_meta
+from weights.merge import merge_checkpoint, open_base
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 CITIES = ("Lyon", "Oslo", "Nice", "Rome", "Bern", "Riga")

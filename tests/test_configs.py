@@ -29,7 +29,7 @@ def zero(name: str) -> dict[str, Any]:
 def test_a_ready_configuration_is_valid_on_one_device_or_on_eight(name: str):
     from training.config import read_config
     from training.setup import refuse_deepspeed_settings
-    from training.zero_config import engine_config, zero_stage
+    from training.zero.settings import engine_config, zero_stage
 
     file = ROOT / f"configs/{name}.json"
     config = read_config(file)

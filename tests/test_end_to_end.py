@@ -14,11 +14,11 @@ import pytest
 from command_lines import ROOT, next_commands, problem_of
 
 from chat.conversation import Conversation
-from chat.formats import find_format, render, tokenize
-from chat.tokenizer import load_tokenizer
+from chat.formats.rendering import find_format, render, tokenize
+from chat.tokenizers.tokenizer import load_tokenizer
 from console.journey import Done
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
-from evaluation.behaviours import ALL_CALLS, KINDS
+from demo.behaviours import ALL_CALLS, KINDS
 from scripts.demo import COLUMNS, PROMPTS, journey, write_summary
 
 META = ROOT / "demo/base"

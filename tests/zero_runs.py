@@ -60,7 +60,7 @@ def make_sharded_runs(workspace: Path) -> ShardedRuns:
             deepspeed_config={"zero_optimization": zero},
         )
         (cases / f"{kind.name}.json").write_text(config.model_dump_json())
-    script = "tests/training/zero_cases.py"
+    script = "tests/training/zero/zero_cases.py"
     done = launch(2, script, "--cases", cases, "--output-dir", output)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return ShardedRuns(workspace)

@@ -25,13 +25,8 @@ from typing import Any
 
 import torch
 
-from model.adapter import write_base_record
-from model.chat_record import write_chat_record
 from model.config import PARAMS_FILE
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE, write_safetensors
 from model.lora import ADAPTER_FILE, LoraConfig
-from model.run_directory import PROGRESS_FILE
-from model.weights import DTYPES
 from storage.atomic import new_directory, new_file
 from storage.manifest import damaged_files
 from training.backends import Backend
@@ -42,6 +37,11 @@ from training.resuming import (
     refuse_other_format,
     refuse_other_settings,
 )
+from weights.adapter import write_base_record
+from weights.chat_record import write_chat_record
+from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE, write_safetensors
+from weights.run_directory import PROGRESS_FILE
+from weights.table import DTYPES
 
 KIND = "checkpoint"
 LATEST_FILE = "latest"

@@ -2,7 +2,7 @@
 
 Unknown keys are refused with the nearest known name; the resolved settings are saved with every
 checkpoint as `config.json`, which is itself a valid configuration file. `deepspeed_config` is
-DeepSpeed's own JSON, for ds_finetune.py alone; training/zero_config.py reads it.
+DeepSpeed's own JSON, for ds_finetune.py alone; training/zero/settings.py reads it.
 """
 
 import json
@@ -123,7 +123,7 @@ class GeneratedSection(Section):
 
 
 MeasuredMetric = Literal["loss", "perplexity", "token_accuracy"]
-# The scorer's figures, evaluation/summary.py: a higher one is better.
+# The scorer's figures, evaluation/figures.py: a higher one is better.
 GeneratedMetric = Literal[
     "balanced",
     "correct",

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.adapter import base_sha256
-from model.chat_record import read_chat_record
-from model.directory import weights_sha256
+from weights.adapter import base_sha256
+from weights.chat_record import read_chat_record
+from weights.directory import weights_sha256
 
 CONFIG_FILE = "config.json"
 FIXED_SETTINGS = (

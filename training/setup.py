@@ -15,9 +15,7 @@ from console.command import print_next, typed
 from data.batches import Batches, make_batch, refuse_overlong, whole_split
 from data.soundness import refuse_unsound
 from data.tokenized import TokenizedDataset
-from model.chat_record import read_chat_record
 from model.config import ModelConfig
-from model.directory import TOKENIZER_FILE, load_model, resolve_directory
 from model.lora import add_lora
 from model.transformer import Transformer
 from storage.atomic import held
@@ -30,6 +28,8 @@ from training.loop import Run, fit
 from training.optim import learning_rate
 from training.report import Report, Silence, warn
 from training.threads import threads_per_rank
+from weights.chat_record import read_chat_record
+from weights.directory import TOKENIZER_FILE, load_model, resolve_directory
 
 
 def find_device(name: str) -> torch.device:

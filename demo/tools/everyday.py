@@ -1,7 +1,7 @@
 """Tools of everyday life that the demo is trained on, for scripts/generate_dataset.py."""
 
-from data.synthesis.brief import amount, called, choice, clock, known, number, person, place, tool
-from data.synthesis.declaration import Domain
+from synthesis.brief import amount, called, choice, clock, known, number, person, place, tool
+from synthesis.declaration import Domain
 
 WEEKDAYS = "Monday Wednesday Friday Sunday"
 ROOMS = "kitchen bedroom bathroom hall office"

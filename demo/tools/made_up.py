@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from data.pretraining.lexicon import SEEN
-from data.pretraining.names import Words
-from data.pretraining.tools import draw_domain
-from data.synthesis.custom import read_tools_file
-from data.synthesis.declaration import Domain
-from data.synthesis.dice import Dice
+from demo.making.text.lexicon import SEEN
+from demo.making.text.names import Words
+from demo.making.text.tools import draw_domain
+from synthesis.custom import read_tools_file
+from synthesis.declaration import Domain
+from synthesis.dice import Dice
 
 FIELDS = 50
 TOOLS_IN_A_FIELD = 20

@@ -1,7 +1,7 @@
 """Tools of fields that the demo never trains on, to see what it does with new ones."""
 
-from data.synthesis.brief import amount, called, choice, clock, known, number, person, place, tool
-from data.synthesis.declaration import Domain
+from synthesis.brief import amount, called, choice, clock, known, number, person, place, tool
+from synthesis.declaration import Domain
 
 DAYS = "Monday Wednesday Friday Sunday"
 

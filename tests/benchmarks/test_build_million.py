@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.build_million import family, measure, pss_bytes
 from benchmarks.glaive_rows import write_rows
-from data.cleaning import clean_file
+from data.cleaning.clean_file import clean_file
 from data.conversations import read_conversations
 
 

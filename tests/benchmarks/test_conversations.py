@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.conversations import LENGTHS_FILE, RandomConversations, shapes_of
 from data.batches import Batches
-from data.building import Settings as BuildSettings
-from data.building import build_dataset
-from data.cleaning import Settings as CleanSettings
-from data.cleaning import clean_file
+from data.building.dataset import Settings as BuildSettings
+from data.building.dataset import build_dataset
+from data.cleaning.clean_file import Settings as CleanSettings
+from data.cleaning.clean_file import clean_file
 
 SAMPLE = Path(__file__).parents[2] / "demo" / "glaive-sample.json"
 

@@ -7,7 +7,7 @@ import pytest
 
 from chat.conversation import Conversation
 from chat.recurring import read_once
-from chat.schemas import read_tool
+from chat.schemas.validation import read_tool
 
 
 def test_equal_values_are_read_once_and_give_the_same_object() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats import FORMATS, ChatFormat, parse_reply, render
+from chat.formats.rendering import FORMATS, ChatFormat, parse_reply, render
 
 COUNT = 10_000
 # What has gone wrong somewhere: quotes, escapes, marks of formats, scripts, controls, blanks.

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from data.cleaning import Settings, clean_file, clean_row
+from data.cleaning.clean_file import Settings, clean_file, clean_row
 from data.conversations import read_conversations
-from data.sources import RawRow
+from data.reading import RawRow
 
 Row = dict[str, Any]
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation
-from data.cleaning import Settings, clean_row
-from data.rules import MEANINGS
-from data.sources import RawRow, read_rows
+from data.cleaning.clean_file import Settings, clean_row
+from data.cleaning.rules import MEANINGS
+from data.reading import RawRow, read_rows
 
 FILES = {
     "glaive": "glaive_v2_raw/reconstructed_layout.en_part.json",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from data.cleaning import clean_file
-from data.rules import MEANINGS
+from data.cleaning.clean_file import clean_file
+from data.cleaning.rules import MEANINGS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "data-formats.md"
 # Layout, rows, kept, repaired, and how many rows met which rule.

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation
-from data.cleaning import Settings, clean_file, clean_row
+from data.cleaning.clean_file import Settings, clean_file, clean_row
 from data.conversations import read_conversations
-from data.sources import RawRow
+from data.reading import RawRow
 
 LEAD = "SYSTEM: You are a helpful assistant with access to the following functions. Use them -"
 LEAD = LEAD.replace("Use them -", "Use them if required -\n")

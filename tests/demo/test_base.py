@@ -11,14 +11,14 @@ from launches import launch
 from safetensors.torch import load_file
 from tiny_runs import settings_over, train_natively
 
-from chat.tokenizer import load_tokenizer
-from data.building import Settings as Building
-from data.building import build_dataset
-from data.pretraining.stream import FORMAT, probe_conversations
-from data.synthesis.generation import Settings, generate_file
-from evaluation.probes import answers, exact_share
-from model.conversion import convert_from_meta
-from model.directory import load_model
+from chat.tokenizers.tokenizer import load_tokenizer
+from data.building.dataset import Settings as Building
+from data.building.dataset import build_dataset
+from demo.making.probes import answers, exact_share
+from demo.making.text.stream import FORMAT, probe_conversations
+from synthesis.generation import Settings, generate_file
+from weights.conversion import convert_from_meta
+from weights.directory import load_model
 
 if TYPE_CHECKING:
     from training.config import Config
@@ -118,7 +118,7 @@ def test_two_ranks_learn_as_one_device_does(
     (tmp_path / "cases").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "cases/ranks.json").write_text(config.model_dump_json())
-    script, output = "tests/training/zero_cases.py", tmp_path / "out"
+    script, output = "tests/training/zero/zero_cases.py", tmp_path / "out"
     done = launch(2, script, "--cases", tmp_path / "cases", "--output-dir", output)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found, wanted = ([row["loss"] for row in rows(each, "train")][:4] for each in (config, run))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from chat.conversation import Conversation, ToolCall
-from data.synthesis.catalogue import Catalogue, select
-from data.synthesis.custom import read_tools_file
-from data.synthesis.generation import Settings, generate
 from scripts.demo import journey
 from serving.toolbox import open_toolbox
+from synthesis.catalogue import Catalogue, select
+from synthesis.custom import read_tools_file
+from synthesis.generation import Settings, generate
 
 TOOLS = Path(__file__).parents[2] / "demo/tools"
 

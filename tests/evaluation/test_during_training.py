@@ -12,13 +12,13 @@ from talking_runs import HELD_OUT, TEXTS, called
 from tiny_models import TINY
 from torch import Tensor
 
-from chat.formats import FORMATS, render_prompt, tokenize
-from chat.tokenizer import load_tokenizer
-from chat.tool_syntax import decode_tool_uses
+from chat.formats.rendering import FORMATS, render_prompt, tokenize
+from chat.formats.tool_syntax import decode_tool_uses
+from chat.tokenizers.tokenizer import load_tokenizer
 from evaluation.during_training import Limits, Replies, Sample
 from evaluation.items import turn_items
-from evaluation.replies import Answer
 from evaluation.results import Judged
+from inference.chat_model import Answer
 from model.lora import LoraConfig, add_lora
 from model.transformer import Transformer
 

@@ -8,15 +8,14 @@ import pytest
 from speaking_model import TOKENIZER
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats import FORMATS, render_prompt
-from chat.tokenizer import load_tokenizer
-from chat.tool_syntax import Reply
-from data.building import Settings, build_dataset
+from chat.formats.rendering import FORMATS, render_prompt
+from chat.formats.tool_syntax import Reply
+from chat.tokenizers.tokenizer import load_tokenizer
+from data.benchmarks.bfcl_tasks import Task
+from data.benchmarks.nexusraven import Function, Query
+from data.building.dataset import Settings, build_dataset
 from data.conversations import write_conversations
-from data.sources.bfcl_tasks import Task
-from data.sources.nexusraven import Function, Query
 from data.tokenized import TokenizedDataset
-from evaluation.constrained import constraint_for
 from evaluation.items import (
     TURN_CATEGORIES,
     conversation_items,
@@ -25,6 +24,7 @@ from evaluation.items import (
     task_item,
     turn_items,
 )
+from inference.constrain.constraint import constraint_for
 
 TOOL = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 LYON, OSLO = ToolCall("weather", {"city": "Lyon"}), ToolCall("weather", {"city": "Oslo"})

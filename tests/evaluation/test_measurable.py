@@ -3,10 +3,10 @@
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from data.sources.bfcl_tasks import Task
+from data.benchmarks.bfcl_tasks import Task
+from evaluation.figures import MEANINGS
 from evaluation.items import Item, task_item, turn_items
 from evaluation.measurable import refuse_unmeasurable
-from evaluation.summary import MEANINGS
 
 NEEDS_CALLS = {"name", "argument_precision", "argument_recall", "exact_match", "json_equal"}
 ADD = {"type": "dict", "properties": {"a": {"type": "integer"}}, "required": []}

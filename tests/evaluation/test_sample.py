@@ -12,7 +12,7 @@ from talking_runs import HELD_OUT, TRAINED, WEATHER, called, told, write_talking
 from tiny_models import TINY
 
 from chat.conversation import Conversation, Message
-from chat.tokenizer import load_tokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 from data.conversations import write_conversations
 from data.tokenized import SPLITS, TokenizedDataset
 from evaluation.during_training import Sample

@@ -11,10 +11,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from model.attention import Documents
 from model.config import ModelConfig, RopeScaling
-from model.conversion import convert_from_meta
-from model.directory import load_model
 from model.transformer import Transformer
-from model.weights import expected_shapes, from_hugging_face
+from weights.conversion import convert_from_meta
+from weights.directory import load_model
+from weights.table import expected_shapes, from_hugging_face
 
 # Long enough that scaled rotary positions differ visibly from plain ones, and factor 32 from 8.
 LONG = 640

@@ -10,7 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from data.sources.bfcl_tasks import Task, read_tasks
+from data.benchmarks.bfcl_tasks import Task, read_tasks
 
 HERE = Path(__file__).parent
 # The categories that have answers, and lie in the folder of real data.

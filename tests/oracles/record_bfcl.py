@@ -20,8 +20,8 @@ from oracles.bfcl_cases import HERE, OWN, SHARED, Calls, cases_of, tasks_of
 
 from chat.conversation import ToolCall
 from console.command import run
-from data.sources.bfcl_tasks import LANGUAGES, WITHOUT_ANSWERS, Task
-from evaluation.bfcl import is_right
+from data.benchmarks.bfcl_tasks import LANGUAGES, WITHOUT_ANSWERS, Task
+from evaluation.scoring.bfcl import is_right
 
 VERDICTS = HERE / "bfcl_verdicts.json"
 
@@ -58,7 +58,7 @@ def main(oracle_python: str, data_dir: str, all: bool = False) -> None:
 
 
 def _of_folder(category: str, folder: Path) -> list[Task]:
-    from data.sources.bfcl_tasks import read_tasks
+    from data.benchmarks.bfcl_tasks import read_tasks
 
     name = f"BFCL_v4_{category}.json"
     return read_tasks(folder / name, folder / "possible_answer" / name)

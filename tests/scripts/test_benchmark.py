@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.packed import native_dtype
+from inference.packed import native_dtype
 
 ROOT = Path(__file__).parents[2]
 # Blocks what the GPU image lacks, then runs the script.

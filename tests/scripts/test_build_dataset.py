@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data.cleaning import clean_file
+from data.cleaning.clean_file import clean_file
 from data.tokenized import TokenizedDataset
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from launches import ROOT, environment
 from safetensors.torch import load_file, save_file
 from zero_runs import NOT_SHARDED, SHARDED, Kind, ShardedRuns
 
-from model.directory import load_model
 from scripts import consolidate_checkpoint, convert_lora_weights
 from storage.manifest import damaged_files, read_manifest, write_manifest
+from weights.directory import load_model
 
 LORA = Kind("lora", 3, "float32")
 FULL = Kind("full", 3, "bfloat16")

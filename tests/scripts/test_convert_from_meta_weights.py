@@ -12,10 +12,10 @@ from meta_directories import WIDE, write_meta_directory, write_tiktoken_file
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 
 from model.config import ModelConfig
-from model.directory import load_model, open_weights
-from model.weights import bitwise_equal, expected_shapes
 from scripts.convert_from_meta_weights import main
 from storage.manifest import damaged_files, read_manifest
+from weights.directory import load_model, open_weights
+from weights.table import bitwise_equal, expected_shapes
 
 Convert = Callable[[Path], Outcome]
 

@@ -16,7 +16,7 @@ from native_directories import write_adapter, write_native
 from safetensors.torch import load_file
 from tiny_models import TINY
 
-import model.merge
+import weights.merge
 from model.lora import LoraConfig
 from scripts.convert_lora_weights import main
 
@@ -137,7 +137,7 @@ def refused(outcome: Outcome, workspace: Path) -> str:
 def test_a_wrong_merge_exits_with_1_and_leaves_nothing(
     merge: Merge, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model.merge, "merge", lambda w, a, b, scale, dtype: w.to(dtype))
+    monkeypatch.setattr(weights.merge, "merge", lambda w, a, b, scale, dtype: w.to(dtype))
     assert "the merge is not proven, nothing was written" in refused(merge(), workspace)
 
 

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from tiny_models import LLAMA3_SHAPES, random_model
 
 from model.config import read_params
-from model.conversion import convert_from_meta
-from model.directory import open_weights
-from model.weights import bitwise_equal, unshard, weights
 from scripts.convert_to_meta_weights import main
 from storage.manifest import damaged_files, read_manifest
+from weights.conversion import convert_from_meta
+from weights.directory import open_weights
+from weights.table import bitwise_equal, unshard, weights
 
 ROOT = Path(__file__).parents[2]
 Export = Callable[..., Outcome]

@@ -34,7 +34,7 @@ def test_everything_goes_under_runs_demo_without_a_flag():
 
 def test_with_zero_two_ranks_hold_parts_of_every_tensor_and_all_else_is_the_same():
     from training.config import read_config
-    from training.zero_config import engine_config
+    from training.zero.settings import engine_config
 
     alone, ranks = (journey(Path("runs/demo-zero"), zero=zero) for zero in (False, True))
     pairs = zip(alone, ranks, strict=True)

@@ -18,8 +18,8 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.conversations import write_conversations
 from model.config import ModelConfig
 from model.lora import LoraConfig
-from model.tokenizer_file import token_count
 from scripts.evaluate import main
+from weights.tokenizer_file import token_count
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 QUESTIONS = [

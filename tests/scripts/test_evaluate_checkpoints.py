@@ -14,14 +14,14 @@ from page_parser import read_page
 from speaking_model import TOKENIZER, write_speaking_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from data.building import Settings, build_dataset
+from data.building.dataset import Settings, build_dataset
 from data.conversations import write_conversations
-from evaluation.checkpoints import Run, Setting, score_run
+from evaluation.checkpoints.candidates import Run, Setting, score_run
 from evaluation.items import read_items
-from model.chat_record import write_chat_record
-from model.generate import Decoding
+from inference.generate import Decoding
 from scripts.evaluate import main as evaluate
 from scripts.evaluate_checkpoints import main
+from weights.chat_record import write_chat_record
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 CITIES = ("Lyon", "Oslo", "Nice", "Rome", "Bern", "Riga")

@@ -8,7 +8,7 @@ import pytest
 from tiny_models import TINY, random_model
 from torch import Tensor
 
-from model.generate import Decoding, generate
+from inference.generate import Decoding, generate
 from model.transformer import Transformer
 from serving.engine import Engine, Failed, Job, Said
 

@@ -8,10 +8,10 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats import FORMATS
-from chat.tokenizer import load_tokenizer
-from evaluation.endpoint import wire_messages, wire_names
-from evaluation.replies import Speaker
+from chat.formats.rendering import FORMATS
+from chat.tokenizers.tokenizer import load_tokenizer
+from evaluation.answers.endpoint import wire_messages, wire_names
+from inference.chat_model import Speaker
 from serving.errors import ApiError
 from serving.orders import Order, read_order
 from serving.requests import read_request

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
-from chat.formats import FORMATS, parse_reply, stop_ids
-from chat.tokenizer import load_tokenizer
-from evaluation.replies import Speaker
-from evaluation.stream import Event, TextDelta, assemble
+from chat.formats.rendering import FORMATS, parse_reply, stop_ids
+from chat.tokenizers.tokenizer import load_tokenizer
+from inference.chat_model import Speaker
+from inference.streaming import Event, TextDelta, assemble
 from serving.reading import ReplyReader
 
 DEMO = load_tokenizer(TOKENIZER)

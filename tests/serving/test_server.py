@@ -20,10 +20,10 @@ from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.conversations import write_conversations
-from evaluation.answering import Source, load_speaker
+from inference.generate import Decoding
+from inference.loading import Source, load_speaker
 from model.config import ModelConfig
-from model.directory import TOKENIZER_FILE, WEIGHTS_FILE
-from model.generate import Decoding
+from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
 
 openai = pytest.importorskip("openai")
 pytest.importorskip("fastapi")

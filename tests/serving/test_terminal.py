@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from speaking_model import TOKENIZER, write_speaking_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.tokenizer import load_tokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 from chat_completion import main
-from data.synthesis.catalogue import select
-from data.synthesis.declaration import result_text
-from model.directory import WEIGHTS_FILE
+from synthesis.catalogue import select
+from synthesis.declaration import result_text
+from weights.directory import WEIGHTS_FILE
 
 AIR = select(only_tools=["get_air_quality"]).tools[0]
 OSLO = ToolCall("get_air_quality", {"city": "Oslo"})

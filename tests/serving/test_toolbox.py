@@ -9,8 +9,8 @@ from commands import run_command
 
 from chat.conversation import Tool, ToolCall
 from chat_completion import main
-from data.synthesis.domains import weather
 from serving.toolbox import DEFAULT_TOOLS, open_toolbox
+from synthesis.domains import weather
 
 DOOR = Tool("door", "", {"type": "object", "properties": {"open": {"type": "boolean"}}})
 PYTHON = '''

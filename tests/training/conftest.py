@@ -20,15 +20,15 @@ if find_spec("pydantic") is None:
         "test_checkpoint.py",
         "test_config.py",
         "test_generated.py",
-        "test_late_ranks.py",
+        "zero/test_late_ranks.py",
         "test_loop.py",
         "test_optim.py",
-        "test_ranks.py",
+        "zero/test_ranks.py",
         "test_setup.py",
         "test_threads.py",
-        "test_zero.py",
-        "test_zero_config.py",
-        "test_zero_devices.py",
+        "zero/test_engine.py",
+        "zero/test_settings.py",
+        "zero/test_devices.py",
     ]
 
 

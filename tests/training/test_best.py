@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from evaluation.summary import MEANINGS
+from evaluation.figures import MEANINGS
 from training.best import LOWER_IS_BETTER, WITHOUT_REPLIES, improves
 from training.checkpoint import Progress
 from training.config import GeneratedMetric, MeasuredMetric

@@ -21,10 +21,11 @@ from tiny_runs import train_natively
 
 import finetune
 from data.conversations import write_conversations
-from evaluation.answering import Source, load_speaker, model_answers
+from evaluation.answers.model import model_answers
+from evaluation.figures import MEANINGS, figures
 from evaluation.items import conversation_items
-from evaluation.summary import MEANINGS, figures
-from model.generate import Decoding
+from inference.generate import Decoding
+from inference.loading import Source, load_speaker
 from training.config import Config
 
 Talking = Callable[..., Config]

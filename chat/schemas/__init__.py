@@ -1,0 +1,1 @@
+"""Parameters of tools: dialects brought to JSON Schema, and arguments checked against them."""

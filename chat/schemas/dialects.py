@@ -1,0 +1,241 @@
+"""Dialects of tool parameters, brought to JSON Schema draft 2020-12.
+
+Whatever comes out is a valid schema. What its keywords cannot say stays beside them under
+`x-original-KEYWORD`: a type name that means more than JSON's (`tuple`, `datetime`, a class), or a
+value that the draft does not allow for its keyword.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chat.schemas.flat_parameters import (
+    JSON_TYPES,
+    by_name,
+    excerpt,
+    is_flat,
+    is_type,
+    json_types,
+    truth,
+    wrap_flat,
+)
+from chat.schemas.keywords import DROPPED, KEYWORDS, ORIGINAL, SUBSCHEMA, are_schemas
+from chat.schemas.type_names import read_type, union
+
+# What other vocabularies put beside a schema's keywords; never the name of a stray property.
+_NO_PROPERTIES = SUBSCHEMA.keys() | {"default", "const", "example", "xml", "discriminator"}
+
+
+def normalise_parameters(parameters: Any, required: Any = None) -> dict[str, Any]:
+    """Return a JSON Schema of type object with `properties`; ValueError for no known dialect.
+
+    Args:
+        parameters: A schema, flat parameters by name, a list of parameters, or JSON text of one.
+        required: What stands beside the parameters where it belongs inside, or None.
+    """
+    if isinstance(parameters, str):
+        parameters = _decoded(parameters)
+    if isinstance(parameters, list):
+        parameters = by_name(parameters)
+    parameters = {} if parameters is None else parameters
+    if not isinstance(parameters, Mapping):
+        raise ValueError(f"parameters must be an object, found {excerpt(parameters)}")
+    if is_flat(parameters):
+        schema = _schema(wrap_flat(parameters, required))
+    else:
+        first = {} if "type" in parameters else {"type": "object"}
+        schema = _schema({**first, **parameters, "type": "object"})
+        schema.setdefault("properties", {})
+    schema["type"] = "object"
+    if isinstance(required, list) and "required" not in schema:
+        schema["required"] = list(dict.fromkeys(n for n in required if isinstance(n, str)))
+    # What is required is a parameter, even if only its name is known.
+    for name in schema.get("required", ()):
+        schema["properties"].setdefault(name, {})
+    return schema
+
+
+def _schema(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one schema in draft 2020-12."""
+    result: dict[str, Any] = {}
+    for key, value in source.items():
+        if key == "type":
+            _put_type(result, value, source)
+        elif key in SUBSCHEMA:
+            _put_subschema(result, key, value, source)
+        elif key == "required":
+            result[key] = value
+        elif key in KEYWORDS:
+            _put(result, key, KEYWORDS[key](value), value)
+        elif key != "optional" or truth(value) is None:
+            result[key] = value
+    properties = _adopted(result) or source.get("properties")
+    _finish_required(result, properties)
+    _finish_values(result, source)
+    return result
+
+
+def _put(result: dict[str, Any], key: str, cleaned: Any, original: Any) -> None:
+    """Store a keyword's value; put the original aside where the draft has no place for it."""
+    if cleaned is ORIGINAL:
+        result[f"x-original-{key}"] = original
+    elif cleaned is not DROPPED:
+        result[key] = cleaned
+
+
+def _put_type(result: dict[str, Any], value: Any, source: Mapping[str, Any]) -> None:
+    """Store what a type says, without overriding what the schema says itself."""
+    if isinstance(value, str) and value in JSON_TYPES:
+        result["type"] = value
+        return
+    if value is None or value == "" or value == []:
+        return
+    listed = value if isinstance(value, list) else [value]
+    names = ["null" if name is None else name for name in listed]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"a type must be a name, found {excerpt(value)}")
+    read = [read_type(name) for name in names]
+    found, exact = union([each.schema for each in read]), all(each.exact for each in read)
+    overridden = [key for key in found if key != "type" and source.get(key) is not None]
+    result.update({key: each for key, each in found.items() if key not in overridden})
+    if not exact or overridden:
+        result.setdefault("x-original-type", value)
+
+
+def _put_subschema(result: dict[str, Any], key: str, value: Any, source: Mapping[str, Any]) -> None:
+    """Store a keyword that holds schemas: one, a list of them, or some by name."""
+    if value is None:
+        return
+    if key == "items" and isinstance(value, list) and "prefixItems" not in source:
+        key = "prefixItems"
+    elif key == "additionalItems" and isinstance(source.get("items"), list):
+        key = "items"
+    elif key == "properties":
+        result[key] = _properties(value)
+        return
+    form = SUBSCHEMA[key]
+    if form == "list" and isinstance(value, list) and all(map(_is_schema, value)):
+        _put(result, key, [_inner(each) for each in value] or DROPPED, value)
+    elif form == "map" and are_schemas(value):
+        result[key] = {name: _inner(each) for name, each in value.items()}
+    elif form == "one" and _is_schema(value):
+        result[key] = _inner(value)
+    else:
+        result[f"x-original-{key}"] = value
+
+
+def _properties(value: Any) -> dict[str, Any]:
+    records = by_name(value) if isinstance(value, list) else value
+    if not isinstance(records, Mapping):
+        raise ValueError(f"properties must be an object, found {excerpt(value)}")
+    for name, record in records.items():
+        if not (record is None or isinstance(record, Mapping | bool | str)):
+            raise ValueError(f"the property {name} must be an object, found {excerpt(record)}")
+    return {name: _inner(record) for name, record in records.items()}
+
+
+def _inner(value: Any) -> Any:
+    """Return a schema that stands inside another: an object, a boolean, or only a type's name."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _schema({"type": value} if is_type(value) else {"description": value})
+    if _is_nothing_but_properties(value or {}):
+        return _schema(wrap_flat(value))
+    schema = _schema(value or {})
+    # What was left of them when keywords without a value are gone.
+    return _schema(wrap_flat(schema)) if _is_nothing_but_properties(schema) else schema
+
+
+def _is_nothing_but_properties(value: Mapping[str, Any]) -> bool:
+    return bool(value) and _are_stray_properties(value) and not value.keys() & KEYWORDS.keys()
+
+
+def _adopted(result: dict[str, Any]) -> dict[str, Any]:
+    """Make properties of what stands directly in an object that has none, and return them."""
+    if result.get("type") != "object" or result.get("properties"):
+        return {}
+    strays = {
+        key: value
+        for key, value in result.items()
+        if key not in KEYWORDS and key not in SUBSCHEMA and _are_stray_properties({key: value})
+    }
+    if strays:
+        for key in strays:
+            del result[key]
+        result["properties"] = _properties(strays)
+    return strays
+
+
+def _are_stray_properties(values: Mapping[str, Any]) -> bool:
+    """Whether these can only be properties that lack the wrapping of an object."""
+    return not values.keys() & _NO_PROPERTIES and all(
+        isinstance(value, Mapping)
+        and not name.startswith("x-")
+        and value.keys() & {"type", "description", "properties", "enum", "items"}
+        for name, value in values.items()
+    )
+
+
+def _finish_required(result: dict[str, Any], properties: Any) -> None:
+    """Make `required` a list of distinct names, with those that were marked one by one."""
+    records = by_name(properties) if isinstance(properties, list) else properties or {}
+    marked = [
+        name
+        for name, record in records.items()
+        if isinstance(record, Mapping) and truth(record.get("required"))
+    ]
+    given = result.get("required")
+    if isinstance(given, str):
+        given = [name for name in map(str.strip, given.split(",")) if name in records] or None
+    elif isinstance(given, Mapping):
+        given = [name for name, value in given.items() if truth(value)]
+    if isinstance(given, list) or marked:
+        names = [name for name in given or () if isinstance(name, str)]
+        result["required"] = list(dict.fromkeys([*names, *marked]))
+    else:
+        result.pop("required", None)
+
+
+def _finish_values(result: dict[str, Any], source: Mapping[str, Any]) -> None:
+    """Settle the keywords that depend on one another."""
+    for key, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if source.get(key) is True and limit in result:
+            result[key] = result.pop(limit)
+            del result[f"x-original-{key}"]
+        elif source.get(key) is False:
+            del result[f"x-original-{key}"]
+    values, items = result.get("enum"), result.get("items", {})
+    of_members = bool(values) and not any(isinstance(value, list) for value in values or ())
+    if of_members and result.get("type") == "array" and isinstance(items, dict):
+        # Of a list, data sets name the choices for its members.
+        choices = result.pop("enum")
+        result["items"] = {"enum": choices, **items}
+        if result["items"]["enum"] != choices:
+            result["x-original-enum"] = choices
+    nullable = truth(result.get("nullable"))
+    if nullable is not None:
+        del result["nullable"]
+    if nullable or ("default" in result and result["default"] is None):
+        _accept_null(result)
+
+
+def _accept_null(result: dict[str, Any]) -> None:
+    kinds = json_types(result.get("type"))
+    if kinds and "null" not in kinds:
+        result["type"] = [*kinds, "null"]
+    if "anyOf" in result and {"type": "null"} not in result["anyOf"]:
+        result["anyOf"] = [*result["anyOf"], {"type": "null"}]
+    if isinstance(result.get("enum"), list) and None not in result["enum"]:
+        result["enum"] = [*result["enum"], None]
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, Mapping | bool) or is_type(value)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise ValueError(f"parameters must be an object, found the text {excerpt(text)}") from error

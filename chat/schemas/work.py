@@ -1,0 +1,51 @@
+"""How much work a validation may take, and what it has found out so far."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonschema.exceptions import ValidationError
+
+from chat.schemas.patterns import TooCostly
+
+# How many checks the values of a call may take on average, and how many values are granted beside.
+CHECKS_A_VALUE = 1000
+VALUES_GRANTED = 100
+LETTERS_A_CHECK = 64
+
+
+@dataclass
+class Work:
+    """One validation: the checks it has left, and what is known of references and choices."""
+
+    left: int
+    resolver: Any
+    references: dict[tuple[Any, int], list[ValidationError]] = field(default_factory=dict)
+    choices: dict[int, frozenset[Any]] = field(default_factory=dict)
+
+    def spend(self, checks: int = 1) -> None:
+        self.left -= checks
+        if self.left < 0:
+            raise TooCostly(
+                f"checking the arguments takes more than {CHECKS_A_VALUE:,} checks a value"
+            )
+
+
+WORK: ContextVar[Work] = ContextVar("work")
+
+
+def count_values(value: Any) -> int:
+    """Count the values in a value, itself included."""
+    if isinstance(value, Mapping):
+        return 1 + sum(map(count_values, value.values()))
+    return 1 + sum(map(count_values, value)) if isinstance(value, list) else 1
+
+
+def frozen(value: Any) -> Any:
+    """Return what is equal and hashes alike for equal JSON values: 1 is 1.0, and true is not 1."""
+    if isinstance(value, bool):
+        return (bool, value)
+    if isinstance(value, Mapping):
+        return (dict, frozenset((key, frozen(each)) for key, each in value.items()))
+    return (list, *map(frozen, value)) if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""Text to token ids and back: one protocol over the files that models come with."""

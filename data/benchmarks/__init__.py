@@ -1,0 +1,1 @@
+"""Readers of the published benchmarks' own files."""

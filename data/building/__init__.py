@@ -1,0 +1,1 @@
+"""Clean conversations to stored tokens and masks, split into train and validation."""

@@ -1,0 +1,272 @@
+"""Turn canonical conversations into a tokenised dataset: render, tokenise, split, write.
+
+Files with weights are mixed. A build that is interrupted is continued by the same command.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from chat.formats.rendering import find_format, stop_ids
+from chat.tokenizers.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
+from console.progress import byte_bar
+from data import parallel
+from data.building.encoding import Encoded, Job, Tally, encode
+from data.building.mixture import ROWS, Part, read_parts, works
+from data.building.splitting import SPLITS_BY, group_tools, save_places
+from data.building.unfinished import Unfinished, unfinished
+from data.conversations import read_conversation
+from data.reading.rows import counted, read_rows, size_of
+from data.split_files import (
+    FILES,
+    FORMAT_VERSION,
+    KIND,
+    SPLITS,
+    Counts,
+    Encoding,
+    SplitWriter,
+    describe,
+    write_description,
+)
+from storage.atomic import new_directory, refuse_foreign_directory
+from storage.manifest import sha256_of_file
+
+# How many blocks of rows an interrupted build loses at most; saving waits for the disk. Where the
+# tally grows with the rows, it is a tenth of them: else saving would take most of the time.
+SAVE_EVERY = 40
+ENTRIES_A_BLOCK = 10 * ROWS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user chooses; the flags of scripts/build_dataset.py say what each does."""
+
+    val_ratio: float = 0.15
+    chat_format: str = "llama3"
+    max_seq_len: int = 8192
+    skip_overlong: bool = False
+    weights: str | None = None
+    seed: int = 3
+    split_by: str = "conversation"
+
+    def __post_init__(self) -> None:
+        if self.split_by not in SPLITS_BY:
+            raise ValueError(f"--split-by is {self.split_by!r}, wanted {' or '.join(SPLITS_BY)}")
+        if not isinstance(self.val_ratio, float | int) or not 0 < self.val_ratio < 1:
+            raise ValueError(
+                f"--val-ratio is {self.val_ratio!r}, wanted more than 0 and less than 1"
+            )
+        if not isinstance(self.max_seq_len, int) or self.max_seq_len < 2:
+            raise ValueError(f"--max-seq-len is {self.max_seq_len!r}, wanted a number from 2 up")
+
+
+def build_dataset(
+    source_file: Path | str,
+    tokenizer_file: Path | str,
+    save_dir: Path | str,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Write the dataset of one or more files of conversations and return its description.
+
+    `source_file` may name several files, with commas between. Nothing is written, and ValueError
+    says what to do, when a row cannot be read, when conversations are too long or train nothing
+    and are not to be skipped, or a split is empty.
+    """
+    settings = settings or Settings()
+    directory = Path(save_dir)
+    refuse_foreign_directory(directory, KIND)
+    format = find_format(settings.chat_format)
+    tokenizer = load_tokenizer(tokenizer_file, format.special_table)
+    stop_ids(format, tokenizer)
+    encoding = _encoding(tokenizer, format.name)
+    build = _Build(read_parts(source_file, settings.weights), encoding, settings)
+    job = Job(
+        parts=build.parts,
+        tokenizer_file=tokenizer.path,
+        chat_format=format.name,
+        max_seq_len=settings.max_seq_len,
+        val_ratio=settings.val_ratio,
+        seed=settings.seed,
+    )
+    with unfinished(directory, build.key()) as work, TemporaryDirectory() as temporary:
+        if settings.split_by == "tools":
+            job = replace(job, places_file=build.place_tools(Path(temporary) / "places.npy"))
+        splits = build.encode_all(work, job)
+        build.refuse_left_out()
+        build.refuse_empty_split()
+        description = describe(encoding, splits, build.notes())
+        with new_directory(directory, KIND) as complete:
+            for split in SPLITS:
+                for name in FILES.values():
+                    (work.path / f"{split}.{name}").replace(complete / f"{split}.{name}")
+            # So that the dataset can be looked at by itself.
+            shutil.copyfile(tokenizer.path, complete / TOKENIZER_FILE)
+            write_description(complete, description)
+    return description
+
+
+def _encoding(tokenizer: Tokenizer, chat_format: str) -> Encoding:
+    return Encoding(
+        chat_format, tokenizer.sha256, tokenizer.vocab_size, dict(tokenizer.special_tokens)
+    )
+
+
+class _Build:
+    """One build: what was taken so far, what was left out, and what dataset.json says of it."""
+
+    def __init__(self, parts: tuple[Part, ...], encoding: Encoding, settings: Settings) -> None:
+        self.parts = parts
+        self.settings = settings
+        self.encoding = encoding
+        self.source = ", ".join(str(part.file) for part in parts)
+        self.sha256s = [sha256_of_file(part.file) for part in parts]
+        self.tally = Tally.empty(len(parts))
+
+    def key(self) -> dict[str, Any]:
+        """Return what must be the same for an interrupted build to be continued."""
+        settings = asdict(self.settings)
+        del settings["skip_overlong"]
+        return {
+            "files": [
+                [str(part.file), part.weight, sha256]
+                for part, sha256 in zip(self.parts, self.sha256s, strict=True)
+            ],
+            "encoding": asdict(self.encoding),
+            "settings": settings,
+            "version": FORMAT_VERSION,
+        }
+
+    def place_tools(self, path: Path) -> Path:
+        """Read all conversations once, and write where their tools belong."""
+        with byte_bar("Grouping tools", sum(size_of(part.file) for part in self.parts)) as advance:
+            conversations = (
+                read_conversation(row, part.file)
+                for part in self.parts
+                for row in counted(read_rows(part.file), advance)
+            )
+            save_places(path, group_tools(conversations).places(self.settings.val_ratio))
+        return path
+
+    def encode_all(self, work: Unfinished, job: Job) -> dict[str, Any]:
+        """Write the files of all splits on all cores; return what dataset.json says of them."""
+        with ExitStack() as files:
+            writers, blocks = self._writers(work, files)
+            title = "Tokenising" if blocks == 0 else "Tokenising, continued"
+            total = sum(size_of(part.file) for part in self.parts)
+            saved = blocks
+            with byte_bar(title, total) as advance:
+                for encoded in self._encoded(job, blocks):
+                    advance(encoded.size)
+                    self.tally.add(encoded.tally)
+                    for split, block in encoded.blocks.items():
+                        writers[split].add(block)
+                    blocks += 1
+                    if blocks - saved >= max(SAVE_EVERY, self.tally.entries // ENTRIES_A_BLOCK):
+                        self._save(work, writers, blocks)
+                        saved = blocks
+            return {split: writer.finish() for split, writer in writers.items()}
+
+    def _encoded(self, job: Job, done: int) -> Iterator[Encoded]:
+        few = parallel.FEW // ROWS
+        rest = islice(works(self.parts), done, None)
+        return parallel.in_order(partial(encode, job=job), rest, few, chunk=1)
+
+    def _writers(self, work: Unfinished, files: ExitStack) -> tuple[dict[str, SplitWriter], int]:
+        """Open the files of all splits, as far as an earlier run came; return its blocks too."""
+        saved = work.progress
+        counts = {split: Counts(**saved["splits"][split]) for split in SPLITS} if saved else {}
+        if saved is None or not _are_there(work.path, counts):
+            work.start_anew()
+            return {split: SplitWriter(work.path, split, files) for split in SPLITS}, 0
+        self.tally = Tally(**saved["tally"])
+        writers = {split: SplitWriter(work.path, split, files, counts[split]) for split in SPLITS}
+        return writers, saved["blocks"]
+
+    def _save(self, work: Unfinished, writers: Mapping[str, SplitWriter], blocks: int) -> None:
+        for writer in writers.values():
+            writer.flush()
+        splits = {split: asdict(writer.counts) for split, writer in writers.items()}
+        work.save({"blocks": blocks, "tally": self.tally.record(), "splits": splits})
+
+    def notes(self) -> dict[str, Any]:
+        """Return the provenance, the rejected and the repaired conversations."""
+        files = [
+            {"file": part.file.name, "sha256": sha256, "weight": part.weight, **counts}
+            for part, sha256, counts in zip(self.parts, self.sha256s, self.tally.files, strict=True)
+        ]
+        return {
+            "provenance": {
+                "files": files,
+                "conversations": self.tally.rows,
+                "sources": self.tally.sources,
+                "val_ratio": self.settings.val_ratio,
+                "max_seq_len": self.settings.max_seq_len,
+                "seed": self.settings.seed,
+                "split_by": self.settings.split_by,
+            },
+            "rejected": {"overlong": self.tally.overlong, "untrained": self.tally.untrained},
+            "repaired": {"tools_dropped": self.tally.tools_dropped},
+        }
+
+    def refuse_left_out(self) -> None:
+        """Raise ValueError when something was left out that was not to be skipped."""
+        overlong, untrained, rows = self.tally.overlong, self.tally.untrained, self.tally.rows
+        if self.settings.skip_overlong:
+            return
+        if overlong:
+            longest = max(overlong, key=lambda each: each["tokens"])
+            raise ValueError(
+                f"{self.source}: {len(overlong)} of {rows} conversations are longer than "
+                f"--max-seq-len {self.settings.max_seq_len}, the longest, {longest['id']}, has "
+                f"{longest['tokens']} tokens; raise --max-seq-len, or leave them out with "
+                "--skip-overlong"
+            )
+        if untrained:
+            raise ValueError(
+                f"{self.source}: {len(untrained)} of {rows} conversations have no "
+                f"assistant turn to train on, the first is {untrained[0]}; clean the file "
+                "with scripts/clean_dataset.py, or leave them out with --skip-overlong"
+            )
+
+    def refuse_empty_split(self) -> None:
+        """Raise ValueError when all that was taken falls into one split."""
+        ratio, count = self.settings.val_ratio, sum(self.tally.sources.values())
+        least, greatest = self.tally.least, self.tally.greatest
+        if least < ratio <= greatest:
+            return
+        if least >= greatest:
+            raise ValueError(
+                f"{self.source} holds {count} conversations that can be trained on; training and "
+                "validation need two that differ"
+            )
+        empty = "validation" if ratio <= least else "train"
+        raise ValueError(
+            f"{self.source}: with --val-ratio {ratio} the {empty} split of {count} conversations "
+            f"would be empty; use --val-ratio {_between(least, greatest)}"
+        )
+
+
+def _are_there(directory: Path, counts: Mapping[str, Counts]) -> bool:
+    """Whether every file has what was counted; one that has more is cut."""
+    files = [
+        (directory / f"{split}.{FILES[part]}", size)
+        for split, each in counts.items()
+        for part, size in each.sizes().items()
+    ]
+    return all(file.is_file() and file.stat().st_size >= size for file, size in files)
+
+
+def _between(least: float, greatest: float) -> str:
+    """Return a short ratio that puts the least place into validation, the greatest into train."""
+    for digits in range(1, 17):
+        step = 10**-digits
+        ratio = (int(least / step) + 1) * step
+        if least < ratio < greatest:
+            return f"{ratio:.{digits}f}"
+    return repr(greatest)

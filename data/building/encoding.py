@@ -1,0 +1,223 @@
+"""Rows to tokens: what each process of a build does with a block of rows, and what it counts."""
+
+from array import array
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chat.conversation import Conversation
+from chat.formats.rendering import (
+    ChatFormat,
+    Tokens,
+    find_format,
+    render,
+    tokenize,
+    unreadable_turns,
+)
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from data.building.fitting import without_spare_tools
+from data.building.mixture import Part, Work, copies
+from data.building.splitting import load_places, place_by_tools
+from data.conversations import content_sha256, fraction, read_conversation
+from data.reading.rows import RawRow, parsed
+from data.split_files import Block, Origin, Sample, make_block
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every row of a build is encoded with."""
+
+    parts: tuple[Part, ...]
+    tokenizer_file: Path
+    chat_format: str
+    max_seq_len: int
+    val_ratio: float
+    seed: int
+    # Where the places of the tools are, when tools decide the split.
+    places_file: Path | None = None
+
+
+@dataclass
+class Tally:
+    """What was taken and what was left out, in a form that JSON keeps.
+
+    files: For each part of the mixture its rows ("conversations"), and of them how many were not
+        drawn; and how many samples they became in each split.
+    least, greatest: The places of the taken conversations lie between these.
+    """
+
+    files: list[dict[str, int]]
+    sources: dict[str, int] = field(default_factory=dict)
+    overlong: list[dict[str, Any]] = field(default_factory=list)
+    untrained: list[str] = field(default_factory=list)
+    tools_dropped: list[dict[str, Any]] = field(default_factory=list)
+    least: float = 1.0
+    greatest: float = 0.0
+
+    @staticmethod
+    def empty(parts: int) -> "Tally":
+        """Return the tally of no rows."""
+        names = ("conversations", "not_drawn", "train", "validation")
+        return Tally([dict.fromkeys(names, 0) for _ in range(parts)])
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+        return sum(file["conversations"] for file in self.files)
+
+    @property
+    def entries(self) -> int:
+        """How many entries it has that grow with the rows."""
+        return sum(map(len, (self.sources, self.overlong, self.untrained, self.tools_dropped)))
+
+    def add(self, other: "Tally") -> None:
+        """Count what another process counted."""
+        for mine, theirs in zip(self.files, other.files, strict=True):
+            for name, number in theirs.items():
+                mine[name] += number
+        for source, count in other.sources.items():
+            self.sources[source] = self.sources.get(source, 0) + count
+        self.overlong += other.overlong
+        self.untrained += other.untrained
+        self.tools_dropped += other.tools_dropped
+        self.least = min(self.least, other.least)
+        self.greatest = max(self.greatest, other.greatest)
+
+    def record(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A block of rows as blocks of the splits, and what was counted; `size` is that of the work."""
+
+    blocks: dict[str, Block]
+    tally: Tally
+    size: int
+
+
+def encode(work: Work, job: Job) -> Encoded:
+    """Encode the rows of one block; ValueError names the row that cannot be used."""
+    format = find_format(job.chat_format)
+    tokenizer = _tokenizer(job.tokenizer_file, format.special_table)
+    encoder = _Encoder(job, work.part, format, tokenizer)
+    samples: dict[str, list[Sample]] = {}
+    for row in work.rows:
+        for sample in encoder.samples(parsed(row)):
+            samples.setdefault(sample.split, []).append(sample)
+    blocks = {split: make_block(each, tokenizer.vocab_size) for split, each in samples.items()}
+    return Encoded(blocks, encoder.tally, work.size)
+
+
+@cache
+def _tokenizer(path: Path, special_table: str) -> Tokenizer:
+    """Load a tokenizer once in each process."""
+    return load_tokenizer(path, special_table)
+
+
+class _Encoder:
+    """Turns the rows of one part into samples."""
+
+    def __init__(self, job: Job, part: int, format: ChatFormat, tokenizer: Tokenizer) -> None:
+        self.job = job
+        self.part = job.parts[part]
+        self.format = format
+        self.tokenizer = tokenizer
+        self.tally = Tally.empty(len(job.parts))
+        self.counts = self.tally.files[part]
+
+    def samples(self, row: RawRow) -> list[Sample]:
+        """Return the samples that a row becomes: one, none, or several where it counts more."""
+        conversation = read_conversation(row, self.part.file)
+        self.counts["conversations"] += 1
+        try:
+            return self._taken(conversation)
+        except ValueError as error:
+            raise ValueError(f"{self.part.file}: row {row.index} ({row.place}): {error}") from error
+
+    def _taken(self, conversation: Conversation) -> list[Sample]:
+        content = content_sha256(conversation)
+        times = copies(self.part.weight, content, self.job.seed)
+        if times == 0:
+            self.counts["not_drawn"] += 1
+            return []
+        encoded = self._encoded(conversation)
+        where = self._place(conversation, content)
+        return self._counted(*encoded, where, times) if encoded else []
+
+    def _place(self, conversation: Conversation, content: str) -> float:
+        if self.job.places_file is None:
+            return place(content)
+        return place_by_tools(conversation, load_places(self.job.places_file))
+
+    def _encoded(self, conversation: Conversation) -> tuple[Conversation, Tokens] | None:
+        """Return what fits and its tokens; None when there is nothing to train on or too much."""
+        if unreadable := unreadable_turns(conversation, self.format):
+            raise ValueError(f"{unreadable[0]}; reword that turn or leave the row out")
+        tokens = self._rendered(conversation)
+        if not any(tokens.trained):
+            self.tally.untrained.append(conversation.id)
+            return None
+        if len(tokens.ids) > self.job.max_seq_len:
+            return self._fitted(conversation, len(tokens.ids))
+        return conversation, tokens
+
+    def _fitted(
+        self, conversation: Conversation, length: int
+    ) -> tuple[Conversation, Tokens] | None:
+        fitted = without_spare_tools(
+            conversation,
+            self.format,
+            lambda each: len(self._rendered(each).ids),
+            self.job.max_seq_len,
+        )
+        if fitted is None:
+            self.tally.overlong.append({"id": conversation.id, "tokens": length})
+            return None
+        kept = {tool.name for tool in fitted.tools}
+        tokens = self._rendered(fitted)
+        dropped = [tool.name for tool in conversation.tools if tool.name not in kept]
+        self.tally.tools_dropped.append(
+            {
+                "id": conversation.id,
+                "tools": dropped,
+                "tokens_before": length,
+                "tokens": len(tokens.ids),
+            }
+        )
+        return fitted, tokens
+
+    def _rendered(self, conversation: Conversation) -> Tokens:
+        return tokenize(render(conversation, self.format), self.tokenizer)
+
+    def _counted(
+        self, conversation: Conversation, tokens: Tokens, place: float, times: int
+    ) -> list[Sample]:
+        split = "validation" if place < self.job.val_ratio else "train"
+        # Measuring a conversation twice would only take longer.
+        times = times if split == "train" else 1
+        tally, source = self.tally, conversation.source
+        tally.sources[source] = tally.sources.get(source, 0) + times
+        tally.least, tally.greatest = min(tally.least, place), max(tally.greatest, place)
+        self.counts[split] += times
+        kept = _content(conversation) if split == "validation" else None
+        origin = Origin(conversation.id, source, conversation.sha256, kept)
+        # From a list this takes three times as long.
+        ids = np.frombuffer(array("I", tokens.ids), dtype=np.uint32)
+        trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
+        return [Sample(ids, trained, split, origin)] * times
+
+
+def _content(conversation: Conversation) -> dict[str, Any]:
+    """Return tools and messages as JSON; the provenance stands beside them."""
+    record = conversation.to_record()
+    return {"tools": record["tools"], "messages": record["messages"]}
+
+
+def place(content: str) -> float:
+    """Return a number in [0, 1) from a conversation's content alone: copies share a split."""
+    return fraction(content)

@@ -1,0 +1,159 @@
+"""The audit of a cleaning: what became of every row, counted by rule and written as JSON."""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from rich.table import Table
+
+from data.cleaning.fingerprints import Fingerprint
+from data.outcomes import Change, Rejected
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one row: a conversation's line, or the rejection that ended it."""
+
+    index: int
+    id: str
+    sha256: str
+    line: str = ""
+    fingerprint: Fingerprint | None = None
+    changes: tuple[Change, ...] = ()
+    rejected: Rejected | None = None
+
+
+# A rule's entry in the report names so many rows; all of them stand among the details.
+MOST_IDS = 1000
+
+
+class Audit:
+    """Counts outcomes, and keeps their details in temporary files until the report is written.
+
+    The files are in `folder` and have no name, so nothing is left of them whatever happens.
+    """
+
+    def __init__(self, meanings: Mapping[str, str], id_prefix: str, folder: Path) -> None:
+        self.meanings = meanings
+        self.id_prefix = id_prefix
+        self.kept = self.repaired = self.rejected = 0
+        self.counts: Counter[str] = Counter()
+        self.rows: dict[str, list[int]] = {rule: [] for rule in meanings}
+        self.rejected_by: Counter[str] = Counter()
+        self.files = ExitStack()
+        self.details = {name: self._temporary_file(folder) for name in ("rejections", "repairs")}
+
+    def _temporary_file(self, folder: Path) -> IO[str]:
+        return self.files.enter_context(tempfile.TemporaryFile("w+", encoding="ascii", dir=folder))
+
+    @property
+    def input(self) -> int:
+        """How many rows there were."""
+        return self.kept + self.repaired + self.rejected
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one row; a rejected row counts for its rejection alone."""
+        row = {"id": outcome.id, "row": outcome.index, "sha256": outcome.sha256}
+        if outcome.rejected:
+            reason = outcome.rejected
+            self.rejected += 1
+            self.rejected_by[reason.rule] += 1
+            self._count(reason.rule, outcome.index)
+            details = {
+                "rule": reason.rule,
+                "pointer": reason.pointer,
+                "reason": reason.reason,
+                "excerpt": reason.excerpt,
+            }
+            print(json.dumps({**row, **details}), file=self.details["rejections"])
+            return
+        self.repaired += bool(outcome.changes)
+        self.kept += not outcome.changes
+        for rule in dict.fromkeys(change.rule for change in outcome.changes):
+            self._count(rule, outcome.index)
+        for change in outcome.changes:
+            print(json.dumps({**row, **asdict(change)}), file=self.details["repairs"])
+
+    def _count(self, rule: str, row: int) -> None:
+        self.counts[rule] += 1
+        if len(self.rows[rule]) < MOST_IDS:
+            self.rows[rule].append(row)
+
+    def write(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write the report; the same rows and settings always give the same bytes."""
+        head = {
+            "input": self.input,
+            "kept": self.kept,
+            "repaired": self.repaired,
+            "rejected": self.rejected,
+            **about,
+        }
+        rules = {rule: self._rule(rule) for rule in self.meanings}
+        # A text from a damaged row may hold half a surrogate pair; JSON can escape it.
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as report:
+            report.write("{\n")
+            report.writelines(f"{_text(key)}: {_text(value)},\n" for key, value in head.items())
+            _write_block(report, "rules", "{}", (f"{_text(r)}: {_text(rules[r])}" for r in rules))
+            for name, details in self.details.items():
+                details.seek(0)
+                report.write(",\n")
+                _write_block(report, name, "[]", (_text(json.loads(line)) for line in details))
+            report.write("\n}\n")
+
+    def table(self) -> Table:
+        """Return the rules that some row met, with how many did."""
+        table = Table()
+        table.add_column("rule", no_wrap=True)
+        table.add_column("rows", justify="right")
+        table.add_column("what it means")
+        for rule, meaning in self.meanings.items():
+            if count := self.counts[rule]:
+                table.add_row(rule, f"{count:,}", meaning)
+        return table
+
+    def summary(self) -> str:
+        """Return the sum in one line."""
+        return (
+            f"{self.input:,} rows: {self.kept:,} kept, {self.repaired:,} repaired, "
+            f"{self.rejected:,} rejected"
+        )
+
+    def most_frequent_rejection(self) -> str:
+        """Return the rule that rejected most rows."""
+        return max(self.rejected_by, key=lambda rule: self.rejected_by[rule])
+
+    def _rule(self, rule: str) -> dict[str, Any]:
+        count = self.counts[rule]
+        ids = [f"{self.id_prefix}-{index}" for index in self.rows[rule]]
+        outcome, _, meaning = self.meanings[rule].partition(": ")
+        entry = {"outcome": outcome, "count": count, "meaning": meaning, "rows": ids}
+        return entry if count == len(ids) else {**entry, "rows_not_named": count - len(ids)}
+
+    def __enter__(self) -> "Audit":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.files.close()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _write_block(report: IO[str], name: str, brackets: str, texts: Iterable[str]) -> None:
+    """Write a named list or object, one entry a line."""
+    report.write(f"{_text(name)}: {brackets[0]}")
+    for i, text in enumerate(texts):
+        report.write((",\n" if i else "\n") + text)
+    report.write("\n" + brackets[1])

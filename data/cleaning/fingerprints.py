@@ -1,0 +1,85 @@
+"""What of a conversation decides whether another says the same: digests and a sketch."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from chat.conversation import Conversation, ToolCall
+from data.cleaning.similarity import sketch, words_of
+
+_NUMBER = re.compile(r"[0-9]+")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is called after a prompt: digests of the tools and turns before, and of the calls."""
+
+    prompt: bytes
+    calls: bytes
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A conversation as far as comparing goes.
+
+    messages, tools: Digests of what is said and of what is declared, without ids and the order of
+        keys.
+    labels: One for each turn that calls.
+    meaning: A digest of all calls and of the numbers that are mentioned; conversations that are
+        near duplicates have it in common.
+    sketch: What data.similarity compares.
+    """
+
+    messages: bytes
+    tools: bytes
+    labels: tuple[Label, ...]
+    meaning: bytes
+    sketch: bytes
+
+
+def fingerprint(conversation: Conversation) -> Fingerprint:
+    """Return the fingerprint of a conversation."""
+    tools = _digest(sorted(tool.sorted_json_text for tool in conversation.tools))
+    said, so_far = blake2b(digest_size=16), blake2b(tools, digest_size=16)
+    labels: list[Label] = []
+    texts: list[str] = []
+    for message in conversation.messages:
+        calls = sorted(map(_call, message.tool_calls))
+        if calls:
+            labels.append(Label(so_far.digest(), _digest(calls)))
+        size = str(len(message.content))
+        turn = "\x00".join((message.role, size, message.content, *calls, "")).encode()
+        said.update(turn)
+        so_far.update(turn)
+        texts += (message.role, message.content)
+    text = "\n".join(texts)
+    numbers = _NUMBER.findall(text)
+    meaning = _digest([*(label.calls.hex() for label in labels), *numbers])
+    return Fingerprint(said.digest(), tools, tuple(labels), meaning, sketch(words_of(text)))
+
+
+def _call(call: ToolCall) -> str:
+    return _json([call.name, _plain(call.arguments)])
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value with 5.0 as 5, which are the same number."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _json(value: Any) -> str:
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True)
+
+
+def _digest(texts: Iterable[str]) -> bytes:
+    return blake2b("\x00".join(texts).encode(), digest_size=16).digest()

@@ -1,0 +1,80 @@
+"""The cleaning rules in their order: each leaves a conversation alone, repairs or rejects it."""
+
+from collections.abc import Callable
+
+from chat.conversation import Conversation
+from data.cleaning.call_rules import declared_functions, given_values, valid_calls
+from data.cleaning.result_rules import linked_results
+from data.cleaning.text_rules import visible_text, writable_text
+from data.cleaning.tool_rules import distinct_tools, usable_tools
+from data.cleaning.turn_rules import (
+    ends_on_assistant,
+    limited_turns,
+    no_empty_turns,
+    ordered_turns,
+    whole_assistants,
+)
+from data.outcomes import Draft
+
+# Every rule code with what it means, in the order in which they apply to a row.
+MEANINGS: dict[str, str] = {
+    "malformed-json": "rejected: the line is not JSON (only with --skip-malformed)",
+    "wrong-layout": "rejected: the row does not have the layout of its file",
+    "unreadable-tools": "rejected: a tool declaration cannot be read",
+    "unreadable-call": "rejected: a call is cut off or not JSON, or its arguments are no object",
+    "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
+    "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
+    "reasoning": "repaired: the model's reasoning beside an answer was left out",
+    "ignored-weight": "repaired: a turn is trained although its weight was 0",
+    "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
+    "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",
+    "too-many-turns": "rejected: more turns than any model could take in",
+    "control-characters": "repaired: invisible control characters were taken out of a turn",
+    "end-mark": "repaired: the end mark of some chat format was taken off an answer",
+    "repeated-tool": "repaired: the same tool was declared twice",
+    "conflicting-tools": "rejected: one name is declared with different definitions",
+    "unusable-name": "rejected: the name of a tool holds control characters",
+    "invalid-schema": "rejected: the schema of a tool is no JSON Schema",
+    "costly-schema": "rejected: whether a call fits the schema of its tool takes too long to tell",
+    "split-assistant": "repaired: one assistant turn was written as several",
+    "empty-ending": "repaired: turns without text at the end were cut off",
+    "empty-turn": "rejected: a user or assistant says nothing, and others follow",
+    "unanswered-ending": "repaired: what follows the last assistant turn was cut off",
+    "no-assistant": "rejected: there is no assistant turn to learn from",
+    "result-without-call": "rejected: a tool result that no call asked for",
+    "call-without-result": "rejected: a call has no result, and the conversation goes on",
+    "two-assistants": "rejected: two assistant turns in a row",
+    "dangling-result": "rejected: whose result a turn is cannot be told by id, name or place",
+    "result-order": "repaired: results stood in another order than their calls",
+    "call-ids": "repaired: ids were missing, repeated or led nowhere, and are numbered anew",
+    "function-name": "repaired: spaces or the prefix functions. stood around a declared name",
+    "undeclared-function": "rejected: a function is called that is not declared",
+    "placeholder-value": "rejected: an argument stands for a value that nobody gave",
+    "text-value": "repaired: a number or truth value was written as a text",
+    "invalid-arguments": "rejected: arguments do not fit the schema of their tool",
+    "no-functions": "rejected: no function is declared (only with --remove-no-fc)",
+    "benchmark-copy": "rejected: a benchmark asks this question (only with --exclude-benchmark)",
+    "duplicate": "rejected: the same conversation stands earlier in the file",
+    "duplicate-other-tools": "rejected: an earlier conversation differs in its tools alone",
+    "contradictory-labels": "rejected: an earlier row calls otherwise after the same turns",
+    "near-duplicate": "rejected: an earlier conversation has the same calls and nearly all words",
+    "weak-ending": "repaired: a last exchange of thanks or apology was cut off (only --balance)",
+    "ending-at-question": "repaired: cut so that a question ends it (only --balance)",
+    "ending-at-call": "repaired: cut so that a call ends it (only --balance)",
+}
+
+RULES: tuple[Callable[[Conversation], Draft], ...] = (
+    limited_turns,
+    writable_text,
+    visible_text,
+    distinct_tools,
+    usable_tools,
+    whole_assistants,
+    no_empty_turns,
+    ends_on_assistant,
+    ordered_turns,
+    declared_functions,
+    linked_results,
+    given_values,
+    valid_calls,
+)

@@ -1,0 +1,1 @@
+"""What a dataset holds: counts, charts, and the mask of any conversation."""

@@ -1,0 +1,55 @@
+"""Dataset layouts: one small module each, told apart by what a row holds."""
+
+import difflib
+from typing import Any
+
+from data.reading import (
+    glaive,
+    gorilla,
+    hammer,
+    lmflow,
+    openai,
+    seal_tools,
+    sharegpt,
+    toolbench,
+    xlam,
+)
+from data.reading.layout import Source
+from data.reading.rows import RawRow, read_rows
+
+__all__ = ["SOURCES", "RawRow", "Source", "detect_format", "find_source", "read_rows"]
+
+# In the order in which they are tried: those that ask more of a row come first.
+SOURCES: dict[str, Source] = {
+    "glaive": glaive.SOURCE,
+    "xlam": xlam.SOURCE,
+    "lmflow": lmflow.SOURCE,
+    "openai": openai.SOURCE,
+    "seal_tools": seal_tools.SOURCE,
+    "sharegpt": sharegpt.SOURCE,
+    "hammer": hammer.SOURCE,
+    "gorilla": gorilla.SOURCE,
+    "toolbench": toolbench.SOURCE,
+}
+
+
+def detect_format(row: Any) -> str:
+    """Return the name of the layout that `row` has; ValueError lists the ones there are."""
+    for name, source in SOURCES.items():
+        if (source.detects or source.recognises)(row):
+            return name
+    if isinstance(row, dict):
+        found = f"an object with the keys {', '.join(map(repr, row)) or '(none)'}"
+    else:
+        found = f"{type(row).__name__} {str(row)[:40]!r}"
+    wanted = "; ".join(f"{name}: {source.looks_like}" for name, source in SOURCES.items())
+    raise ValueError(f"no known layout: found {found}, wanted {wanted}")
+
+
+def find_source(name: str) -> Source:
+    """Return the layout `name`; ValueError names the nearest one."""
+    if name in SOURCES:
+        return SOURCES[name]
+    close = difflib.get_close_matches(name, SOURCES, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise ValueError(f"no format {name!r}; {hint}there are auto, {', '.join(SOURCES)}")

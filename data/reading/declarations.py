@@ -1,0 +1,117 @@
+"""Read the tool declarations of a row, their schemas brought to JSON Schema."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chat.conversation import Tool
+from chat.schemas.validation import read_tool
+from data.outcomes import Change, Rejected, pointer
+from data.reading.python_text import after_space, read_literal
+
+RULE = "unreadable-tools"
+_DECODER = json.JSONDecoder(strict=False)
+_LEVELS = 3
+# How the keys of a tool are written elsewhere.
+_OTHER_NAMES = {"api_name": "name", "api_description": "description"}
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """The tools of a row, and those left out because they are no functions."""
+
+    tools: tuple[Tool, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+def read_tools(value: Any, where: str) -> Declarations:
+    """Read declarations: a list, JSON or Python text of one, or tools by name.
+
+    `where` is their JSON pointer; inside a text it goes on as if that were decoded. The tools of a
+    list may be texts themselves.
+    """
+    tools: list[Tool] = []
+    changes: list[Change] = []
+    for place, record in _records(value, where):
+        if _is_built_in(record):
+            changes.append(Change("tool-without-schema", place, record, None))
+        else:
+            tools.append(read_declaration(record, place))
+    return Declarations(tuple(tools), tuple(changes))
+
+
+def read_declaration(record: Any, where: str) -> Tool:
+    """Read one declaration, bare or wrapped as `{"type": "function", "function": {...}}`."""
+    if isinstance(record, Mapping) and "name" not in record and "api_name" in record:
+        record = {_OTHER_NAMES.get(key, key): value for key, value in record.items()}
+    try:
+        return read_tool(record)
+    except (ValueError, RecursionError) as error:
+        raise Rejected(RULE, where, str(error), _json(record)) from error
+
+
+def decode_tools(text: str, where: str) -> Any:
+    """Decode the text of declarations: JSON, objects one after the other, or Python's repr."""
+    problem: Exception
+    try:
+        return json.loads(text, strict=False) if text.strip() else []
+    except (ValueError, RecursionError) as error:
+        problem = error
+    for read in (_one_after_the_other, read_literal):
+        try:
+            return read(text)
+        except (ValueError, RecursionError):
+            continue
+    raise Rejected(RULE, where, f"the tools are not JSON: {problem}", text) from problem
+
+
+def _records(value: Any, where: str, level: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield the declarations with their places, decoding the texts among them."""
+    if isinstance(value, str) and level < _LEVELS:
+        yield from _records(decode_tools(value, where), where, level + 1)
+    elif isinstance(value, list):
+        for i, record in enumerate(value):
+            if isinstance(record, str | list) and level < _LEVELS:
+                yield from _records(record, where + pointer(i), level + 1)
+            else:
+                yield where + pointer(i), record
+    elif isinstance(value, dict):
+        yield from _of_object(value, where, level)
+    elif value is not None:
+        raise Rejected(RULE, where, "the tools must be a list", _json(value))
+
+
+def _of_object(value: dict[str, Any], where: str, level: int) -> Iterator[tuple[str, Any]]:
+    """Yield one declaration, those under a key of their own, or those given by name."""
+    if value.keys() & {"name", "function", "type", "api_name"}:
+        yield where, value
+        return
+    for key in ("tools", "functions"):
+        if key in value and level < _LEVELS:
+            yield from _records(value[key], where + pointer(key), level + 1)
+            return
+    if not all(isinstance(record, dict) for record in value.values()):
+        yield where, value
+        return
+    for name, record in value.items():
+        yield where + pointer(name), {"name": name, **record}
+
+
+def _one_after_the_other(text: str) -> list[Any]:
+    found, at = [], 0
+    while (at := after_space(text, at)) < len(text):
+        value, at = _DECODER.raw_decode(text, at)
+        found.append(value)
+    return found
+
+
+def _is_built_in(record: Any) -> bool:
+    """Whether this is a tool of the service that ran the conversation, which has no schema."""
+    if not isinstance(record, Mapping) or record.keys() & {"function", "name", "api_name"}:
+        return False
+    return isinstance(record.get("type"), str) and record["type"] not in ("function", "object")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,38 @@
+"""OpenAI's shape: `messages` and `tools`. Fine-tuning rows, canonical conversations, and the like.
+
+Also legacy `functions` and `function_call`, calls as `{"name", "parameters"}`, content as parts.
+"""
+
+from typing import Any
+
+from data.outcomes import Draft
+from data.reading.declarations import read_tools
+from data.reading.layout import Source, draft
+from data.reading.turns import PLAIN, Style, listed, read_turns
+
+_MESSAGES = ("messages", "traj")
+_TOOLS = ("tools", "functions")
+
+
+def read(value: Any) -> Draft:
+    """Read one row; tools may stand beside the messages, in the first of them, or in its text."""
+    key = next(key for key in _MESSAGES if isinstance(value.get(key), list | str))
+    turns = listed(value[key], "/" + key)
+    holder, where = value, ""
+    if not any(value.get(each) for each in _TOOLS) and turns and isinstance(turns[0], dict):
+        holder, where = turns[0], f"/{key}/0"
+    name = next((each for each in _TOOLS if holder.get(each)), "tools")
+    tools = read_tools(holder.get(name), f"{where}/{name}")
+    # Conversations that were cleaned already have a sha256: their texts are texts.
+    cleaned = "sha256" in value
+    read = read_turns(turns, "/" + key, Style(marked=False) if cleaned else PLAIN)
+    return draft(read, tools, value.get("system"), "/system", search=not cleaned)
+
+
+SOURCE = Source(
+    looks_like='{"messages": [{"role": "user", "content": "..."}, ...], "tools": [...]}',
+    recognises=lambda row: (
+        isinstance(row, dict) and any(isinstance(row.get(key), list | str) for key in _MESSAGES)
+    ),
+    read=read,
+)

@@ -1,0 +1,112 @@
+"""Find tool declarations that stand only inside a system text."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from data.reading.declarations import Declarations, read_tools
+from data.reading.python_text import after_space, last_collection
+
+WITH_TOOLS = (
+    "You are a helpful assistant with access to the following functions. Use them if required -"
+)
+WITHOUT_TOOLS = "You are a helpful assistant, with no access to external functions."
+_START = re.compile(r"(?:\[\s*)?\{\s*[\"'](?:name|type|function|description|parameters)[\"']")
+_DECODER = json.JSONDecoder(strict=False)
+# How many places are tried, and how often the whole text may be read in vain; what else looks like
+# a declaration is prose.
+_MOST_STARTS = 1000
+_MOST_READ = 16
+_TAGS = (
+    ("<tools>", "</tools>"),
+    ("<functions>", "</functions>"),
+    ("[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
+)
+_NONE = Declarations()
+
+
+@dataclass(frozen=True)
+class SystemText:
+    """What a system text says beside boilerplate, and the tools it declares."""
+
+    content: str
+    declarations: Declarations = _NONE
+
+
+def read_system(text: str, where: str) -> SystemText:
+    """Read a system text; what is announced as functions and cannot be read is rejected."""
+    body = text.strip().removeprefix("SYSTEM:").strip()
+    if body == WITHOUT_TOOLS:
+        return SystemText("")
+    if body.startswith(WITH_TOOLS):
+        return SystemText("", read_tools(body.removeprefix(WITH_TOOLS).strip(), where))
+    for opening, closing in _TAGS:
+        for start, end in _between(body, opening, closing):
+            around = body[: start - len(opening)].rstrip() + "\n\n"
+            around += body[end + len(closing) :].lstrip()
+            return SystemText(around.strip(), read_tools(body[start:end], where))
+    return _beside_prose(body, where) or SystemText(body)
+
+
+def _between(body: str, opening: str, closing: str) -> Iterator[tuple[int, int]]:
+    """Yield where something stands between two tags; a text may name them with nothing inside."""
+    at = 0
+    while (end := body.find(closing, at)) >= 0:
+        start = body.rfind(opening, at, end)
+        if start >= 0 and body[start + len(opening) : end].strip(" \n,."):
+            yield start + len(opening), end
+        at = end + len(closing)
+
+
+def _beside_prose(body: str, where: str) -> SystemText | None:
+    """Find declarations that nothing announces: JSON anywhere, or Python's repr at the end."""
+    reached, left = 0, _MOST_READ * (len(body) + 1000)
+    for start in islice(_START.finditer(body), _MOST_STARTS):
+        if start.start() < reached:
+            continue
+        records, end, read = _decoded(body, start.start())
+        reached, left = end if records else reached, left - read
+        if left < 0:
+            break
+        if _are_functions(records):
+            around = body[: start.start()].rstrip() + "\n\n" + body[end:].lstrip()
+            return SystemText(around.strip(), read_tools(records, where))
+    return None
+
+
+def _decoded(body: str, at: int) -> tuple[list[Any], int, int]:
+    """Decode what stands at a place, and what follows it in the same way.
+
+    Return where it ends, and how many characters were read in vain.
+    """
+    records: list[Any] = []
+    read = 0
+    while at < len(body):
+        try:
+            value, end = _DECODER.raw_decode(body, at)
+        except (ValueError, RecursionError) as error:
+            read = (error.pos if isinstance(error, json.JSONDecodeError) else len(body)) - at
+            break
+        records += value if isinstance(value, list) else [value]
+        at = after_space(body, end)
+    if not records:
+        value, end = last_collection(body, at)
+        if value is None:
+            return [], at, read + end - at
+        return (value if isinstance(value, list) else [value]), len(body), read
+    return records, at, read
+
+
+def _are_functions(records: list[Any]) -> bool:
+    """Whether all are named and one at least has parameters, which no other object would."""
+    objects = [each.get("function", each) for each in records if isinstance(each, dict)]
+    named = len(objects) == len(records) and all(
+        isinstance(each, dict) and isinstance(each.get("name"), str) for each in objects
+    )
+    return named and any(_PARAMETERS & each.keys() for each in objects)
+
+
+_PARAMETERS = frozenset(("parameters", "input_schema", "inputSchema"))

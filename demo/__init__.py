@@ -1,0 +1,1 @@
+"""The bundled base, its tools, and what the demo shows of them."""

@@ -1,0 +1,1 @@
+"""How the demo's base was made: its text, its own training loop, its probes."""

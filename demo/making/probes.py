@@ -1,0 +1,36 @@
+"""Probes of a base model: what share of one-answer conversations it completes to the letter."""
+
+from collections.abc import Sequence
+
+from chat.conversation import Conversation
+from chat.formats.rendering import ChatFormat, render_prompt, reply_text, stop_ids, tokenize
+from chat.tokenizers.tokenizer import Tokenizer
+from inference.generate import Decoding, complete
+from model.transformer import Transformer
+
+
+def answers(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    format: ChatFormat,
+    conversations: Sequence[Conversation],
+    max_new_tokens: int = 160,
+) -> list[str | None]:
+    """Return the greedy reply to all but the last message of each; None where it does not end."""
+    prompts = [
+        tokenize(render_prompt(Conversation(each.messages[:-1]), format), tokenizer).ids
+        for each in conversations
+    ]
+    decoding = Decoding(stop_ids(format, tokenizer), max_new_tokens, batch_size=64)
+    replies = dict(complete(model, prompts, decoding))
+    return [
+        None if replies[row].stop is None else reply_text(replies[row].tokens, tokenizer)
+        for row in range(len(prompts))
+    ]
+
+
+def exact_share(replies: Sequence[str | None], conversations: Sequence[Conversation]) -> float:
+    """Return the share of replies that equal the last message, character for character."""
+    wanted = [each.messages[-1].content for each in conversations]
+    hits = sum(reply == text for reply, text in zip(replies, wanted, strict=True))
+    return hits / len(wanted)

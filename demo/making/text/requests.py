@@ -1,0 +1,127 @@
+"""Requests as the generator of tool conversations plays them, answered in forms.
+
+What is asked, left out, unfit or wanted twice is what fine-tuning will see; how forms are declared
+and filled in is not.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chat.conversation import Conversation, Message, Tool
+from demo.making.text.fields import Field, Filled
+from demo.making.text.forms import announced
+from demo.making.text.names import Words
+from demo.making.text.notation import Entry, Form, written
+from demo.making.text.tools import draw_domain
+from synthesis.behaviours import BEHAVIOURS
+from synthesis.catalogue import Catalogue
+from synthesis.declaration import Domain
+from synthesis.dice import Dice
+from synthesis.scene import Scene
+
+# Of a hundred requests, so many are played in each way.
+_SHARES = {
+    "single_call": 28,
+    "parallel_calls": 20,
+    "call_sequence": 12,
+    "missing_argument": 18,
+    "invalid_value": 4,
+    "tool_error": 3,
+    "no_suitable_tool": 12,
+    "answer_from_result": 3,
+    "small_talk": 3,
+}
+_PLAYED = tuple(name for name, share in _SHARES.items() for _ in range(share))
+
+
+def request_conversation(words: Words) -> Conversation:
+    """Return one to three requests to the same one to four forms."""
+    forms = words.dice.choice((1, 2, 2, 2, 3, 3, 4))
+    return _conversation(words, forms, words.dice.choice((1, 2, 2, 3)), _PLAYED, "seen")
+
+
+def missing_conversation(words: Words) -> Conversation:
+    """Return requests to one or two forms, each other one of which leaves something out.
+
+    Whether to ask has to be known at the first token of a reply.
+    """
+    forms = words.dice.between(1, 2)
+    behaviours = ("single_call", "missing_argument")
+    return _conversation(words, forms, words.dice.between(3, 4), behaviours, "seen")
+
+
+def plain_call(words: Words) -> Conversation:
+    """Return one request that one of the declared forms answers, and the answer."""
+    whole = _conversation(words, words.dice.between(2, 4), 1, ("single_call",), "unseen")
+    return Conversation(whole.messages[:3])
+
+
+def _conversation(
+    words: Words, count: int, requests: int, behaviours: Sequence[str], values: str
+) -> Conversation:
+    """Return so many requests to `count` forms, each played as one of the behaviours."""
+    dice = words.dice
+    offered, absent, other = _domains(words, (count, 1, 1))
+    there, elsewhere = Catalogue((offered,)), Catalogue((absent, other))
+    tools = tuple(dice.shuffled(offered.tools))
+    forms = {each.name: _form(each.tool) for each in tools}
+    messages = [announced(words, list(forms.values()))]
+    possible = [each for each in behaviours if BEHAVIOURS[each].possible(there)]
+    for _ in range(requests):
+        behaviour = dice.choice(possible)
+        catalogue = elsewhere if behaviour == "no_suitable_tool" else there
+        scene = Scene(dice, catalogue, values=values)
+        scene.offered = tools
+        BEHAVIOURS[behaviour].play(scene)
+        messages += _in_forms(_shortened(dice, scene.messages), forms)
+    return Conversation(tuple(messages))
+
+
+def _domains(words: Words, counts: Sequence[int]) -> list[Domain]:
+    """Draw fields of so many tools, no two of the same name."""
+    domains: list[Domain] = []
+    for place, count in enumerate(counts):
+        taken = frozenset(tool.name for each in domains for tool in each.tools)
+        domains.append(draw_domain(words, f"field_{place}", count, taken))
+    return domains
+
+
+def _shortened(dice: Dice, messages: Sequence[Message]) -> Sequence[Message]:
+    """Most often leave out what follows the last call: its result and what is said of it."""
+    last = max((at for at, each in enumerate(messages) if each.tool_calls), default=None)
+    if last is None or any(each.role == "user" for each in messages[last:]) or dice.chance(0.3):
+        return messages
+    return messages[: last + 1]
+
+
+def _in_forms(messages: Sequence[Message], forms: Mapping[str, Form]) -> Iterator[Message]:
+    """Yield the messages with calls as filled in forms, and with their results as the user's."""
+    results: list[str] = []
+    for message in messages:
+        if message.role == "tool":
+            results.append(f"Result: {message.content}")
+            continue
+        if results:
+            yield Message("user", "\n".join(results))
+            results = []
+        if message.tool_calls:
+            entries = [_entry(forms[each.name], each.arguments) for each in message.tool_calls]
+            message = Message("assistant", "\n".join(map(written, entries)))
+        yield message
+
+
+def _form(tool: Tool) -> Form:
+    """Return a tool as a form; its fields are described by their names alone."""
+    required = tool.parameters["required"]
+    fields = (
+        Field(name, "", schema["type"], tuple(schema.get("enum", ())), name in required)
+        for name, schema in tool.parameters["properties"].items()
+    )
+    return Form(tool.name, tool.description, tuple(fields))
+
+
+def _entry(form: Form, arguments: Mapping[str, Any]) -> Entry:
+    filled = (
+        Filled(each, arguments[each.name], "") for each in form.fields if each.name in arguments
+    )
+    return Entry(form, tuple(filled))

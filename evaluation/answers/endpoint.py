@@ -1,0 +1,183 @@
+"""Ask an OpenAI-compatible server, with its own client, several conversations at a time."""
+
+import json
+import os
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from chat.conversation import Conversation, Message, Tool
+from chat.formats.tool_syntax import Reply
+from evaluation.answers.predictions import read_calls
+from inference.chat_model import Answer
+
+# What a function may be called there; names with other signs are written with underscores.
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]")
+_SECONDS = 120.0
+_KEY = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the server beside the conversation."""
+
+    model: str
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    at_once: int = 16
+
+
+class Endpoint:
+    """A server at `url`, such as http://localhost:8000/v1; the path may be left out."""
+
+    def __init__(self, url: str, request: Request) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError(f"--endpoint is {url!r}, wanted such as http://localhost:8000/v1")
+        self.url = url if parts.path.strip("/") else url.rstrip("/") + "/v1"
+        self.request = request
+        # Imported here: who scores recorded outputs or a model needs no client.
+        from openai import OpenAI
+
+        key = os.environ.get(_KEY) or "none"
+        self.client = OpenAI(base_url=self.url, api_key=key, timeout=_SECONDS)
+
+    def answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Answer]]:
+        """Yield (index, answer) in order; ValueError where the server fails or answers garbage.
+
+        Later answers that are there by then come before the error.
+        """
+        pool = ThreadPoolExecutor(self.request.at_once)
+        asked = [pool.submit(self.answer, conversation) for conversation in conversations]
+        try:
+            for index, each in enumerate(asked):
+                if each.exception() is not None:
+                    yield from _answered(asked, index)
+                yield index, each.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def answer(self, conversation: Conversation) -> Answer:
+        """Return the server's answer to one conversation."""
+        from openai import APIConnectionError, APIStatusError, OpenAIError
+
+        names = wire_names(conversation.tools)
+        try:
+            completion = self.client.chat.completions.create(**self._body(conversation, names))
+        except APIConnectionError as error:
+            cause = error.__cause__ or error
+            raise ValueError(
+                f"{self.url} cannot be reached ({cause}); is the server running?"
+            ) from error
+        except APIStatusError as error:
+            told = " ".join((error.response.text or error.message).split())[:200]
+            raise ValueError(f"{self.url} answered {error.status_code}: {told}") from error
+        except (OpenAIError, ValueError, RecursionError) as error:
+            raise ValueError(f"{self.url} answered what is no JSON: {error}") from error
+        return _read(completion, {wire: name for name, wire in names.items()}, self.url)
+
+    def _body(self, conversation: Conversation, names: Mapping[str, str]) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.request.model,
+            "messages": wire_messages(conversation.messages, names),
+            "max_tokens": self.request.max_new_tokens,
+            "temperature": self.request.temperature,
+            "top_p": self.request.top_p,
+            "seed": self.request.seed,
+        }
+        if conversation.tools:
+            body["tools"] = [_tool(tool, names[tool.name]) for tool in conversation.tools]
+        return body
+
+
+def _answered(asked: Sequence[Future[Answer]], start: int) -> Iterator[tuple[int, Answer]]:
+    """Yield the answers from `start` on that have come."""
+    for index in range(start, len(asked)):
+        if asked[index].done() and asked[index].exception() is None:
+            yield index, asked[index].result()
+
+
+def wire_names(tools: Sequence[Tool]) -> dict[str, str]:
+    """Return what each tool is called in a request: with `_` for signs that are not allowed."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    # Where the search for a free name ended that began with this one.
+    last: dict[str, str] = {}
+    for tool in tools:
+        if tool.name in names:
+            continue
+        first = _UNFIT.sub("_", tool.name)[:64]
+        fit = last.get(first, first)
+        while fit in taken:
+            fit = fit[:63] + "_" if len(fit) < 64 else fit[1:] + "_"
+        names[tool.name] = last[first] = fit
+        taken.add(fit)
+    return names
+
+
+def wire_messages(messages: Sequence[Message], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return messages as OpenAI's API takes them: arguments as text, results tied to their calls.
+
+    Calls without an id get one; a result without one answers the first call still open.
+    """
+    wire: list[dict[str, Any]] = []
+    waiting, answered = deque[str](), set[str]()
+    for index, message in enumerate(messages):
+        record: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.role == "assistant" and message.tool_calls:
+            ids = [call.id or f"call_{index}_{i}" for i, call in enumerate(message.tool_calls)]
+            waiting, answered = deque(ids), set()
+            record["tool_calls"] = [
+                {
+                    "id": identity,
+                    "type": "function",
+                    "function": {
+                        "name": names.get(call.name, call.name),
+                        "arguments": json.dumps(dict(call.arguments), ensure_ascii=False),
+                    },
+                }
+                for identity, call in zip(ids, message.tool_calls, strict=True)
+            ]
+        elif message.role == "tool":
+            given = message.tool_call_id
+            while waiting and waiting[0] in answered:
+                waiting.popleft()
+            record["tool_call_id"] = given if given or not waiting else waiting[0]
+            answered.add(record["tool_call_id"])
+        wire.append(record)
+    return wire
+
+
+def _tool(tool: Tool, name: str) -> dict[str, Any]:
+    function = {
+        "name": name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters) or {"type": "object", "properties": {}},
+    }
+    return {"type": "function", "function": function}
+
+
+def _read(completion: Any, names: Mapping[str, str], url: str) -> Answer:
+    """Read a completion; the client checks little of what a server sends."""
+    try:
+        choice = completion.choices[0]
+        content, calls = choice.message.content or "", choice.message.tool_calls or []
+        # What scripts/serve.py says of a call that could not be read; other servers keep silent.
+        problem = getattr(choice.message, "tool_call_problem", None)
+        records = [(call.function.name, call.function.arguments) for call in calls]
+        if not isinstance(content, str) or not all(isinstance(n, str) for n, _ in records):
+            raise TypeError("content and names must be text")
+    except (AttributeError, TypeError, LookupError) as error:
+        raise ValueError(
+            f"{url} answered what is no chat completion: {str(completion)[:80]!r}"
+        ) from error
+    whole = choice.finish_reason != "length"
+    read = [{"name": names.get(name, name), "arguments": each} for name, each in records]
+    unread = Reply(content, problem=problem if isinstance(problem, str) else None)
+    return Answer(content, read_calls(read, content) if read else unread, whole)

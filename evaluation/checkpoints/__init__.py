@@ -1,0 +1,1 @@
+"""The checkpoints of a run scored on the same items and compared."""

@@ -1,0 +1,282 @@
+"""Score the base and every checkpoint of a run on the same items, and keep what is finished.
+
+What is kept of a model are its answers, in a file of its own: they are used again while weights,
+items and settings are the same, and judged anew each time.
+"""
+
+import gc
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chat.formats.rendering import ChatFormat, find_format, parse_reply
+from chat.tokenizers.tokenizer import load_tokenizer
+from evaluation.answers.model import model_answers
+from evaluation.items import Item
+from evaluation.judging import Outputs, judge_all
+from evaluation.results import Results
+from inference.chat_choice import choose_format
+from inference.chat_model import Answer, NotAsked, Speaker
+from inference.generate import Decoding
+from inference.loading import Source, load_speaker
+from model.config import ModelConfig
+from model.lora import LoraConfig
+from storage.manifest import sha256_of_file
+from weights.adapter import base_directory, detach_adapter, read_adapter
+from weights.chat_record import ChatRecord, read_chat_record
+from weights.directory import resolve_directory, weights_file, weights_sha256
+from weights.run_directory import SavedModel, saved_models
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How every model of a run is asked; the stop tokens are the chat format's."""
+
+    decoding: Decoding
+    chat_format: str = "llama3"
+    tokenizer_path: str | None = None
+    constrain: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to be scored: the base (without `saved`) or a checkpoint.
+
+    also: Other names in the run's directory under which the same weights lie.
+    weights: What tells its weights apart from others.
+    """
+
+    name: str
+    saved: SavedModel | None
+    weights: Mapping[str, Any]
+    also: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> int | None:
+        """The step it was saved at; 0 for the base."""
+        return 0 if self.saved is None else self.saved.step
+
+    @property
+    def title(self) -> str:
+        """All its names, and the step where they do not tell it."""
+        title = " = ".join((self.name, *self.also))
+        told = self.saved is None or self.step is None or "step-" in title
+        return title if told else f"{title} (step {self.step})"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model and its results."""
+
+    candidate: Candidate
+    results: Results
+
+
+@dataclass(frozen=True)
+class Run:
+    """The base and the checkpoints of a run; `unread` says why others cannot be scored.
+
+    `chat_records` are what all checkpoints know of their chat format.
+    """
+
+    name: str
+    base: Path
+    candidates: Sequence[Candidate]
+    unread: dict[str, str]
+    chat_records: Sequence[ChatRecord | None]
+
+    def format(self, given: str | None = None, anyway: bool = False) -> ChatFormat:
+        """Return the chat format of the checkpoints, which the base is spoken to in as well."""
+        return choose_format(given, anyway, self.chat_records)
+
+    @staticmethod
+    def open(checkpoint_dir: Path | str, base: Path | str | None = None) -> "Run":
+        """Find what is in a run's directory; the base is where its checkpoints say, or `base`."""
+        saved = saved_models(checkpoint_dir)
+        directory = _base(saved, base)
+        known: dict[str, Candidate] = {}
+        unread: dict[str, str] = {}
+        records: list[ChatRecord | None] = []
+        for each in saved:
+            name = each.directory.name
+            try:
+                records.append(read_chat_record(each.directory))
+                weights = _weights(each)
+            except (ValueError, OSError) as error:
+                unread[name] = str(error)
+                continue
+            key = json.dumps(weights, sort_keys=True)
+            if key in known:
+                first = known[key]
+                known[key] = Candidate(first.name, first.saved, weights, (*first.also, name))
+            else:
+                known[key] = Candidate(name, each, weights)
+        file = weights_file(directory)
+        origin = {"base": weights_sha256(file.parent) or sha256_of_file(file)}
+        return Run(
+            Path(checkpoint_dir).name,
+            directory,
+            [Candidate(BASE, None, origin), *known.values()],
+            unread,
+            records,
+        )
+
+
+def score_run(
+    run: Run, items: Sequence[Item], setting: Setting, folder: Path, tell: Callable[[str], None]
+) -> Iterator[Scored]:
+    """Yield every model's results as they are finished; those kept in `folder` are used again.
+
+    Checkpoints that turn out to be damaged, or of another base, go to `run.unread`.
+    """
+    models = _Models(run, setting)
+    common = _common(run, items, setting)
+    for candidate in run.candidates:
+        file = folder / f"{candidate.name}.json"
+        inputs = {**common, **candidate.weights}
+        answers: Iterator[tuple[int, Answer | NotAsked]]
+        if kept := _kept(file, inputs, items, setting.chat_format):
+            tell(f"{candidate.title}: {len(kept):,} answers are in {file} already")
+            answers = iter(kept)
+        else:
+            try:
+                # Held by no name: the next model is loaded when this one is gone.
+                answers = model_answers(
+                    models.load(candidate), items, setting.decoding, setting.constrain, tell
+                )
+            except (ValueError, OSError) as error:
+                if candidate.saved is None:
+                    raise
+                run.unread[candidate.name] = str(error)
+                continue
+        about = {
+            "model": candidate.title,
+            "directory": str(_place(run, candidate)),
+            "inputs": inputs,
+        }
+        results = judge_all(items, answers, about, Outputs(file, title=candidate.title))
+        yield Scored(candidate, results)
+
+
+def _place(run: Run, candidate: Candidate) -> Path:
+    return run.base if candidate.saved is None else candidate.saved.directory
+
+
+def _base(saved: Sequence[SavedModel], named: Path | str | None) -> Path:
+    """Return the directory of the base, and refuse a checkpoint that bears its name."""
+    if any(each.directory.name == BASE for each in saved):
+        raise ValueError(f"a checkpoint is named {BASE!r}, as the base is in the table; rename it")
+    if named is not None:
+        return resolve_directory(named)
+    for each in saved:
+        if found := base_directory(each.directory):
+            if not Path(found).expanduser().is_dir():
+                raise FileNotFoundError(
+                    f"{each.directory} was trained on {found}, which is not there; name the base "
+                    "with --base-model-name"
+                )
+            return resolve_directory(found)
+    raise FileNotFoundError(
+        f"{saved[0].directory} does not say what it was trained on; name the base with "
+        "--base-model-name"
+    )
+
+
+def _weights(saved: SavedModel) -> dict[str, Any]:
+    if not saved.is_adapter:
+        return {"weights": saved.sha256()}
+    return {"adapter": saved.sha256(), "lora": asdict(LoraConfig.read(saved.directory))}
+
+
+def _common(run: Run, items: Sequence[Item], setting: Setting) -> dict[str, Any]:
+    """Return what decides the answers of all models of a run alike."""
+    decoding, format = setting.decoding, find_format(setting.chat_format)
+    tokenizer = load_tokenizer(setting.tokenizer_path or run.base, format.special_table)
+    content = hashlib.sha256()
+    for item in items:
+        text = json.dumps([item.id, item.conversation.to_record()], ensure_ascii=False)
+        content.update(text.encode("utf-8", "surrogatepass"))
+    return {
+        "base": run.candidates[0].weights["base"],
+        "tokenizer": tokenizer.sha256,
+        "items": content.hexdigest(),
+        "chat_format": setting.chat_format,
+        "constrain": setting.constrain,
+        "max_seq_len": decoding.max_length,
+        "max_new_tokens": decoding.max_new_tokens,
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "seed": decoding.seed,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+    }
+
+
+def _kept(
+    file: Path, inputs: Mapping[str, Any], items: Sequence[Item], chat_format: str
+) -> list[tuple[int, Answer | NotAsked]]:
+    """Return all answers that an earlier call kept; none where one is missing or inputs differ."""
+    format = find_format(chat_format)
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if record["summary"]["about"]["inputs"] != json.loads(json.dumps(inputs)):
+            return []
+        found: dict[str, Answer | NotAsked] = {
+            each["id"]: Answer(each["text"], parse_reply(each["text"], format), not each["cut_off"])
+            for each in record["verdicts"]
+        }
+        found |= {each["id"]: NotAsked(each["reason"]) for each in record["refused"]}
+        return [(index, found[item.id]) for index, item in enumerate(items)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+class _Models:
+    """The models of a run one after the other; the base is loaded once for all its adapters."""
+
+    def __init__(self, run: Run, setting: Setting) -> None:
+        self.run, self.setting = run, setting
+        self.speaker: Speaker | None = None
+        self.directory: Path | None = None
+
+    def load(self, candidate: Candidate) -> Speaker:
+        """Return what speaks for a candidate, until the next one is loaded.
+
+        ValueError where its weights are no longer those that the run was opened with.
+        """
+        speaker = self._loaded(candidate)
+        # A run under way replaces `best`, and its answers would be kept as those of the former.
+        if candidate.saved is not None and _weights(candidate.saved) != candidate.weights:
+            raise ValueError(
+                f"{candidate.saved.directory} has been replaced since the comparison began; run "
+                "the same command again"
+            )
+        return speaker
+
+    def _loaded(self, candidate: Candidate) -> Speaker:
+        saved = candidate.saved
+        if saved is None or not saved.is_adapter:
+            return self._whole(_place(self.run, candidate))
+        adapter = read_adapter(saved.directory)
+        adapter.check(ModelConfig.read(self.run.base), self.run.base)
+        speaker = self._whole(self.run.base)
+        adapter.attach(speaker.model)
+        return speaker
+
+    def _whole(self, directory: Path) -> Speaker:
+        if self.speaker is not None and self.directory == directory:
+            detach_adapter(self.speaker.model)
+            return self.speaker
+        # Two whole models may not fit.
+        self.speaker = None
+        gc.collect()
+        tokenizer = self.setting.tokenizer_path or str(self.run.base)
+        source = Source(str(directory), None, tokenizer, self.setting.chat_format, True)
+        self.speaker, self.directory = load_speaker(source), directory
+        return self.speaker

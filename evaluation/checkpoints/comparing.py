@@ -1,0 +1,80 @@
+"""Compare a run: score its models one after the other and write what is known after each."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from console.printable import printable
+from evaluation.checkpoints.candidates import Run, Scored, Setting, score_run
+from evaluation.checkpoints.comparison import Comparison, check_metric
+from evaluation.figures import BALANCED
+from evaluation.items import Item
+from evaluation.judging import refuse_unwritable, write_text
+from evaluation.measurable import refuse_unmeasurable
+from evaluation.pages.checkpoints import comparison_page
+from evaluation.results import failure_lines, json_text
+
+
+@dataclass(frozen=True)
+class ComparisonFiles:
+    """Where a comparison goes, and `about`: what was asked for."""
+
+    output_file: Path
+    report_file: Path | None
+    failures_file: Path | None
+    about: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where the verdicts on each model go."""
+        return self.output_file.with_name(f"{self.output_file.stem}.verdicts")
+
+    def write(self, comparison: Comparison, run_name: str) -> None:
+        """Write figures and differences as JSON; failures and a page where a file is named."""
+        record = {"about": dict(self.about), **comparison.to_record()}
+        write_text(self.output_file, json_text(record))
+        if self.report_file is not None:
+            page = comparison_page(comparison, f"Checkpoints of {run_name}", self.about)
+            write_text(self.report_file, page)
+        if self.failures_file is not None:
+            lines = map(printable, _failure_lines(comparison.scored))
+            write_text(self.failures_file, "\n".join(lines) + "\n")
+
+
+def compare(
+    run: Run,
+    items: Sequence[Item],
+    setting: Setting,
+    metric: str,
+    files: ComparisonFiles,
+    tell: Callable[[str], None] = print,
+) -> Comparison:
+    """Score the models of a run and compare them; what is finished is written whatever follows.
+
+    Raises ValueError for a figure that there is not, or that these items do not ask for.
+    """
+    check_metric(metric)
+    if metric != BALANCED:
+        # Where balanced is not there, that of the one side leads.
+        refuse_unmeasurable(items, metric)
+    refuse_unwritable(files.output_file, files.report_file, files.failures_file)
+    scored: list[Scored] = []
+    for each in score_run(run, items, setting, files.folder, tell):
+        scored.append(each)
+        files.write(Comparison(metric, tuple(scored), run.unread), run.name)
+    comparison = Comparison(metric, scored, run.unread)
+    # Also what turned out last to be damaged.
+    files.write(comparison, run.name)
+    if not any(comparison.metric in figures for figures in comparison.figures.values()):
+        there = ", ".join(dict.fromkeys(n for each in comparison.figures.values() for n in each))
+        raise ValueError(f"no reply of these models counts for {metric}; there are {there}")
+    return comparison
+
+
+def _failure_lines(scored: Sequence[Scored]) -> Iterator[str]:
+    """Yield what each model failed under its name, the base first."""
+    for model in scored:
+        yield f"==== {model.candidate.title}"
+        yield from failure_lines(model.results)
+        yield ""

@@ -1,0 +1,180 @@
+"""The models of a run side by side: which is best by a figure, and how sure that is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from evaluation.checkpoints.candidates import BASE, Scored
+from evaluation.checkpoints.significance import Difference, differences
+from evaluation.figures import BALANCED, MEANINGS, Figures, cells, headline, percent, told, why
+from evaluation.results import Refused
+
+# Below this p, a difference is not taken for luck.
+SURE = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was scored of a run, by the figure that was `asked` for; `unread` could not be."""
+
+    asked: str
+    scored: Sequence[Scored]
+    unread: Mapping[str, str]
+
+    @cached_property
+    def figures(self) -> dict[str, Figures]:
+        """All figures of every model by its name."""
+        return {each.candidate.name: each.results.summary.all for each in self.scored}
+
+    @cached_property
+    def metric(self) -> str:
+        """The figure to compare by: the one asked for, for `balanced` that of the one side."""
+        return self.metric_of(next(iter(self.figures.values())))
+
+    def metric_of(self, figures: Figures) -> str:
+        """Return the figure to compare by where only some items count, as in a category."""
+        return headline(figures) if self.asked == BALANCED else self.asked
+
+    @cached_property
+    def categories(self) -> dict[str, dict[str, Figures]]:
+        """The figures of every category, those of every model in it."""
+        found: dict[str, dict[str, Figures]] = {}
+        for each in self.scored:
+            for category, figures in sorted(each.results.summary.categories.items()):
+                found.setdefault(category, {})[each.candidate.name] = figures
+        return found
+
+    @cached_property
+    def argument_types(self) -> dict[str, Figures]:
+        """The share of right arguments by type, of every model by its name."""
+        return {each.candidate.name: each.results.argument_types for each in self.scored}
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """Every two models compared."""
+        verdicts = {
+            each.candidate.name: [judged.verdict for judged in each.results.judged]
+            for each in self.scored
+        }
+        conversations = [each.item.conversation_id for each in self.scored[0].results.judged]
+        return differences(self.metric, verdicts, conversations)
+
+    @property
+    def refused(self) -> Sequence[Refused]:
+        """The items that were not asked, the same for all models."""
+        return self.scored[0].results.refused
+
+    @property
+    def best(self) -> Scored | None:
+        """The checkpoint with the highest figure, of equals the earliest; None without any."""
+        found = [
+            each
+            for each in self.scored
+            if each.candidate.name != BASE and self.metric in self.figures[each.candidate.name]
+        ]
+        return max(found, key=self._value, default=None)
+
+    def difference(self, one: str, other: str) -> Difference | None:
+        """Return by how much `one` is above `other`; None where they were not compared."""
+        for each in self.differences:
+            if (each.one, each.other) == (one, other):
+                return each
+            if (each.one, each.other) == (other, one):
+                # Not -x: of 0 that would be -0.
+                return Difference(one, other, 0 - each.value, 0 - each.high, 0 - each.low, each.p)
+        return None
+
+    def verdict(self) -> list[str]:
+        """Say which checkpoint is best, what it gains over the base, and which may be as good."""
+        best = self.best
+        if best is None:
+            return [f"No checkpoint has the figure {self.metric}."]
+        name = best.candidate.name
+        figure = told(self.figures[name][self.metric])
+        lines = [f"Best by {self.metric}: {best.candidate.title}, {figure}."]
+        if self.metric != self.asked:
+            lines.append(why(self.metric))
+        if gain := self.difference(name, BASE):
+            lines.append(f"Against the base: {told_difference(gain)}.")
+            if gain.value <= 0:
+                lines.insert(0, f"No checkpoint is above the base by {self.metric}.")
+        rivals = [
+            each.candidate.name
+            for each in self.scored
+            if (d := self.difference(name, each.candidate.name)) and d.p >= SURE
+        ]
+        if rivals:
+            lines.append(f"These items do not tell it apart from {', '.join(rivals)}.")
+        return lines
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON object of the comparison."""
+        best = self.best
+        return {
+            "metric": self.metric,
+            "best": None if best is None else best.candidate.name,
+            "checkpoints": {each.candidate.name: _record(each) for each in self.scored},
+            "differences": [asdict(each) for each in self.differences],
+            "not_scored": dict(self.unread),
+            "refused": [each.to_record() for each in self.refused],
+        }
+
+    def _value(self, scored: Scored) -> float:
+        return self.figures[scored.candidate.name][self.metric].value
+
+
+def told_difference(difference: Difference) -> str:
+    """Return a difference in points, with its interval and p."""
+    low, high = f"{100 * difference.low:+.1f}", f"{100 * difference.high:+.1f}"
+    return f"{100 * difference.value:+.1f} points ({low} to {high}), p {chance(difference.p)}"
+
+
+def chance(p: float) -> str:
+    """Return p with the digits that 10,000 draws give it."""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the table of all models, over all items and by category."""
+    table = Table()
+    table.add_column("", overflow="fold")
+    for name in (comparison.metric, "95% interval", "counted", "to base", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    titles = {each.candidate.name: each.candidate.title for each in comparison.scored}
+    groups = [("", comparison.figures)]
+    if len(comparison.categories) > 1:
+        groups += list(comparison.categories.items())
+    for category, models in groups:
+        metric = comparison.metric_of(next(iter(models.values())))
+        if category:
+            table.add_row(Text(category_title(comparison, category), "bold"))
+        for name, found in models.items():
+            if figure := found.get(metric):
+                gain = None if category else comparison.difference(name, BASE)
+                beside = (f"{100 * gain.value:+.1f}", chance(gain.p)) if gain else ()
+                row = percent(figure.value), *cells(figure, "\n"), *beside
+                table.add_row(Text(titles[name]), *row)
+        table.add_section()
+    return table
+
+
+def category_title(comparison: Comparison, category: str) -> str:
+    """Return the name of a category, with that of its figure where another one leads there."""
+    metric = comparison.metric_of(next(iter(comparison.categories[category].values())))
+    return category if metric == comparison.metric else f"{category}: {metric}"
+
+
+def check_metric(metric: str) -> None:
+    """Raise ValueError for a figure that there is not."""
+    if metric not in MEANINGS:
+        raise ValueError(f"no figure {metric!r}; there are {', '.join(MEANINGS)}")
+
+
+def _record(scored: Scored) -> dict[str, Any]:
+    candidate = scored.candidate
+    summary = scored.results.to_record()["summary"]
+    return {"step": candidate.step, "also": list(candidate.also), **summary}

@@ -1,0 +1,79 @@
+"""Whether one model is better than another on the same items, or only luckier.
+
+The interval of a difference comes from resampling whole conversations, each with the answers of
+all models (the paired bootstrap): turns of one are not independent. Its p is how often a difference
+at least as large appears when, conversation by conversation, a coin decides which model gave which
+answers (the paired randomisation test): with few of them the bootstrap alone would be too sure of
+itself. Shapes: C conversations, N numbers of a row of counts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from evaluation.figures import count
+from evaluation.intervals import Array, by_conversation, portions, resampled, share
+from evaluation.scoring.calls import Verdict
+
+DRAWS = 10_000
+# Sums of the same numbers in another order may differ by this much.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much `one` scores above `other`, where this lies 95 times in 100, and p."""
+
+    one: str
+    other: str
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def differences(
+    metric: str, verdicts: Mapping[str, Sequence[Verdict]], conversations: Sequence[str] = ()
+) -> list[Difference]:
+    """Compare every two models by a figure; their verdicts are on the same items in one order.
+
+    `conversations` names that of each item; without it each is of one of its own. Models for
+    whom the figure does not arise are left out. A fixed seed: the same each time.
+    """
+    counts = {
+        name: by_conversation([count(metric, verdict) for verdict in each], conversations)
+        for name, each in verdicts.items()
+        if each
+    }
+    names = [name for name, each in counts.items() if each.sum(0)[1::2].all()]
+    pairs = list(combinations(names, 2))
+    if not pairs:
+        return []
+    sums = resampled(np.concatenate([counts[name] for name in names], axis=1), DRAWS)
+    shares = share(sums.reshape(len(sums), len(names), -1))
+    found = []
+    for one, other in pairs:
+        drawn = shares[:, names.index(one)] - shares[:, names.index(other)]
+        low, high = np.nanquantile(drawn, (0.025, 0.975))
+        value = share(counts[one].sum(0)) - share(counts[other].sum(0))
+        p = _chance(counts[one], counts[other], abs(value))
+        found.append(Difference(one, other, float(value), float(low), float(high), p))
+    return found
+
+
+def _chance(one: Array, other: Array, observed: Array) -> float:
+    """Return how often exchanged conversations differ at least as much as the real ones.
+
+    `one` and `other` are [C, N]. The real ones count as once.
+    """
+    differ = (one != other).any(1)
+    gain = other[differ] - one[differ]
+    draw = np.random.default_rng(0)
+    reached = 0
+    for size in portions(DRAWS, max(1, len(gain))):
+        moved = draw.integers(2, size=(size, len(gain))).astype(np.float64) @ gain
+        drawn = np.abs(share(one.sum(0) + moved) - share(other.sum(0) - moved))
+        reached += int((drawn >= observed - _ROUNDING).sum())
+    return (reached + 1) / (DRAWS + 1)

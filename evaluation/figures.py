@@ -1,0 +1,234 @@
+"""Figures over many verdicts, each with its counts and a 95% interval.
+
+`balanced` leads: it is 0 for a model that never calls, for one that always does, and for one that
+says nothing. How intervals are found: evaluation/intervals.py.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+from evaluation.intervals import Array, by_conversation, interval, share
+from evaluation.scoring.calls import Verdict
+
+BALANCED = "balanced"
+# What `balanced` is the harmonic mean of: where calls are wanted, and where none is.
+SIDES = ("exact_match", "irrelevance")
+# What leads where a figure before it is missing, and why that is so.
+_LEADS = {
+    BALANCED: "",
+    "exact_match": "every item wants a call",
+    "irrelevance": "no item names the calls it wants",
+    "correct": "no item names the calls it wants",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A share, and the interval that holds the true one 95 times in 100.
+
+    It is `hits` of `count`, but for `balanced`: that has hits and count of each of its `sides`,
+    and their sums.
+    """
+
+    value: float
+    low: float
+    high: float
+    hits: int
+    count: int
+    sides: tuple[tuple[int, int], ...] = ()
+
+
+Figures = Mapping[str, Figure]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of all verdicts, and of those of each category."""
+
+    all: Figures
+    categories: Mapping[str, Figures]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON object of this summary."""
+        return {
+            "figures": records(self.all),
+            "categories": {name: records(each) for name, each in self.categories.items()},
+        }
+
+
+# What is asked of every verdict; None where the question does not arise for it.
+SHARES: Mapping[str, Callable[[Verdict], bool | None]] = {
+    "correct": lambda verdict: verdict.correct,
+    "call_or_not": lambda verdict: verdict.decided_right,
+    "valid_json": lambda verdict: verdict.readable,
+    "valid_schema": lambda verdict: verdict.schema_valid,
+    "name": lambda verdict: verdict.names_right,
+    "exact_match": lambda verdict: verdict.exact_match,
+    "parallel_match": lambda verdict: verdict.exact_match if verdict.parallel else None,
+    "irrelevance": lambda verdict: (
+        None if verdict.should_call else verdict.correct and not verdict.empty
+    ),
+    "json_equal": lambda verdict: verdict.json_equal,
+}
+# What is counted over the arguments of all verdicts together: how many are right, of how many.
+POOLED: Mapping[str, Callable[[Verdict], tuple[int, int]]] = {
+    "argument_precision": lambda verdict: (verdict.arguments_right, verdict.arguments_found),
+    "argument_recall": lambda verdict: (verdict.arguments_right, verdict.arguments_wanted),
+}
+MEANINGS: Mapping[str, str] = {
+    BALANCED: "the harmonic mean of exact_match and irrelevance",
+    "correct": "right as a whole",
+    "call_or_not": "a call where one is wanted, none elsewhere",
+    "valid_json": "calls that can be read",
+    "valid_schema": "calls that fit the schema of an offered tool",
+    "name": "the functions wanted, where a call is",
+    "argument_precision": "arguments given that are right",
+    "argument_recall": "arguments wanted that are given right",
+    "exact_match": "the calls wanted, in any order",
+    "parallel_match": "the same, where several calls are wanted",
+    "irrelevance": "text and no call, where none is wanted",
+    "json_equal": "the very JSON, calls in order",
+}
+
+
+def summarise(
+    verdicts: Sequence[Verdict], categories: Sequence[str] = (), conversations: Sequence[str] = ()
+) -> Summary:
+    """Return the figures of verdicts; `categories` and `conversations` name those of each.
+
+    Without `conversations` each verdict is of one of its own.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, (_, category) in enumerate(zip(verdicts, categories, strict=bool(categories))):
+        groups.setdefault(category, []).append(index)
+    return Summary(
+        figures(verdicts, conversations),
+        {
+            name: figures(
+                [verdicts[index] for index in chosen],
+                [conversations[index] for index in chosen] if conversations else (),
+            )
+            for name, chosen in groups.items()
+        },
+    )
+
+
+def figures(verdicts: Sequence[Verdict], conversations: Sequence[str] = ()) -> Figures:
+    """Return every figure for which some verdict counts, in the order of MEANINGS."""
+    counts = {name: [count(name, verdict) for verdict in verdicts] for name in MEANINGS}
+    return figures_of(counts, conversations)
+
+
+def figures_of(
+    counts: Mapping[str, Sequence[tuple[int, ...]]], conversations: Sequence[str] = ()
+) -> Figures:
+    """Return the figures of what every item adds to each, as far as anything does.
+
+    `conversations` names that of each item; without it each is of one of its own.
+    """
+    sums = {name: by_conversation(rows, conversations) for name, rows in counts.items() if rows}
+    return {name: _figure(rows) for name, rows in sums.items() if rows.sum(0)[1::2].all()}
+
+
+def _figure(sums: Array) -> Figure:
+    whole = sums.sum(0)
+    pairs = [(int(hits), int(of)) for hits, of in whole.reshape(-1, 2)]
+    return Figure(
+        float(share(whole)),
+        *interval(sums),
+        hits=sum(hits for hits, _ in pairs),
+        count=sum(of for _, of in pairs),
+        sides=tuple(pairs) if len(pairs) > 1 else (),
+    )
+
+
+def count(name: str, verdict: Verdict) -> tuple[int, ...]:
+    """Return what a verdict adds to a figure: hits, and of how many; 0 of 0 where none arises.
+
+    The figure of many verdicts is the sum of the first by the sum of the second; `balanced` has
+    such a pair for each of SIDES.
+    """
+    if name == BALANCED:
+        return tuple(number for side in SIDES for number in count(side, verdict))
+    if name in POOLED:
+        return POOLED[name](verdict)
+    answer = SHARES[name](verdict)
+    return (0, 0) if answer is None else (int(answer), 1)
+
+
+def headline(names: Collection[str]) -> str:
+    """Return which of some figures leads: `balanced`, or that of the one side there is."""
+    return next((name for name in _LEADS if name in names), BALANCED)
+
+
+def why(leading: str) -> str:
+    """Return why not `balanced` leads, as a sentence; empty where it does."""
+    return f"There is no {BALANCED} figure: {_LEADS[leading]}." if _LEADS[leading] else ""
+
+
+def headline_text(found: Figures) -> str:
+    """Return the figure that leads, why if it is not `balanced`, and `correct` beside it."""
+    if not found:
+        return "Nothing was judged."
+    leading = headline(found)
+    names = dict.fromkeys((leading, "correct"))
+    figures = "; ".join(f"{name} {told(found[name])}" for name in names) + "."
+    return f"{figures} {why(leading)}".rstrip()
+
+
+def told(figure: Figure) -> str:
+    """Return a figure as text: its value, the interval in brackets, what was counted."""
+    ends, counts = cells(figure)
+    return f"{percent(figure.value)} ({ends}), {counts}"
+
+
+def figures_table(found: Figures) -> Table:
+    """Return a table of all figures: share, interval, counts."""
+    table = Table()
+    table.add_column("figure", no_wrap=True)
+    table.add_column("share", justify="right")
+    table.add_column("95% interval", justify="right")
+    table.add_column("counted", justify="right")
+    for name, figure in found.items():
+        table.add_row(name, percent(figure.value), *cells(figure, "\n"))
+    return table
+
+
+def categories_table(summary: Summary) -> Table:
+    """Return a table of the categories: the figure that leads in each, interval, counts."""
+    table = Table()
+    table.add_column("category", overflow="fold")
+    table.add_column("figure", no_wrap=True)
+    table.add_column("share", justify="right")
+    table.add_column("95% interval", justify="right", no_wrap=True)
+    table.add_column("counted", justify="right", no_wrap=True)
+    for name, found in [*sorted(summary.categories.items()), ("all", summary.all)]:
+        if found:
+            leading = headline(found)
+            row = percent(found[leading].value), *cells(found[leading], "\n")
+            table.add_row(name, leading, *row, end_section=name != "all")
+    return table
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with one decimal."""
+    return f"{100 * share:.1f}%"
+
+
+def cells(figure: Figure, between: str = " and ") -> tuple[str, str]:
+    """Return the interval and the counts of a figure as texts; `between` counts of two sides."""
+    ends = f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+    pairs = figure.sides or ((figure.hits, figure.count),)
+    return ends, between.join(f"{hits:,} of {of:,}" for hits, of in pairs)
+
+
+def records(found: Figures) -> dict[str, Any]:
+    """Return the JSON object of figures; `sides` is of `balanced` alone."""
+    return {name: _record(figure) for name, figure in found.items()}
+
+
+def _record(figure: Figure) -> dict[str, Any]:
+    return {name: value for name, value in asdict(figure).items() if name != "sides" or value}

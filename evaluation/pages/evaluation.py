@@ -1,0 +1,88 @@
+"""An evaluation as one HTML page: figures, categories, argument types, failures side by side."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from console.charts import Bar, Chart, bars
+from console.page import document, shown, table
+from evaluation.figures import MEANINGS, Figure, Figures, cells, headline, percent
+from evaluation.pages.side_by_side import STYLE, first_of, item_html
+from evaluation.results import Judged, Refused, Results
+
+
+def results_page(results: Results) -> str:
+    """Return the page of one evaluation."""
+    return document(f"Tool calls: {_subject(results.about)}", _parts(results), STYLE)
+
+
+def _parts(results: Results) -> Iterator[str]:
+    yield f"<p><strong>{shown(results.headline)}</strong> {INTERVALS}</p>"
+    if missing := results.items - len(results.judged) - len(results.refused):
+        yield f'<p class="bad">{missing:,} of {results.items:,} items were not answered.</p>'
+    yield "<h2>Figures</h2>" + figure_bars("", results.summary.all)
+    categories = {
+        f"{name}: {headline(each)}": each[headline(each)]
+        for name, each in sorted(results.summary.categories.items())
+    }
+    if len(categories) > 1:
+        yield "<h2>By category</h2>" + figure_bars("", categories)
+    if types := results.argument_types:
+        yield f"<h2>By argument type</h2><p>{ARGUMENTS}</p>" + figure_bars("", types)
+    yield f"<h2>Failures</h2><p>{len(results.failures):,} replies are wrong.</p>"
+    where = ", and --failures-file holds them all"
+    yield from first_of(results.failures, _failure, where)
+    yield from refused_part(results.refused)
+    yield meanings_part(results.summary.all)
+    yield about_part(results.about)
+
+
+def _failure(judged: Judged) -> str:
+    return item_html(judged.item, {"Came": judged}, "; ".join(judged.verdict.reasons[:2]))
+
+
+INTERVALS = (
+    "Thin lines, and the numbers in brackets, are 95% intervals: what these conversations alone "
+    "leave open."
+)
+ARGUMENTS = (
+    "How many of the arguments wanted are given right, by the type that the tool's schema declares."
+)
+
+
+def figure_bars(title: str, figures: Mapping[str, Figure]) -> str:
+    """Return shares as bars with their intervals."""
+    return bars(Chart(title, tuple(_bar(name, each) for name, each in figures.items()), full=1.0))
+
+
+def _bar(name: str, figure: Figure) -> Bar:
+    _, counts = cells(figure)
+    note = f"{percent(figure.value)}, {counts}"
+    return Bar(name, figure.value, note, figure.low, figure.high)
+
+
+def refused_part(refused: Sequence[Refused]) -> Iterator[str]:
+    """Yield the items that were not asked, with the reason."""
+    if not refused:
+        return
+    yield "<h2>Not asked</h2>"
+    yield f"<p>{len(refused):,} items count in no figure.</p>"
+    yield from first_of(
+        refused, lambda each: f"<p><b>{shown(each.item.id)}</b>: {shown(each.reason)}</p>"
+    )
+
+
+def meanings_part(figures: Figures) -> str:
+    """Return what each figure says."""
+    rows = [(name, meaning) for name, meaning in MEANINGS.items() if name in figures]
+    return f"<h2>What the figures say</h2>{table(('figure', 'what it says'), rows)}"
+
+
+def about_part(about: Mapping[str, Any]) -> str:
+    """Return what was evaluated, and how."""
+    rows = [(name, str(value)) for name, value in about.items()]
+    return f"<h2>Settings</h2>{table(('setting', 'value'), rows)}"
+
+
+def _subject(about: Mapping[str, Any]) -> str:
+    names = ("lora_ckpt_path", "ckpt_dir", "model", "endpoint", "predictions")
+    return next((str(about[name]) for name in names if about.get(name)), "results")

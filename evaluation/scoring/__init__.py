@@ -1,0 +1,1 @@
+"""Calls of a reply compared with the calls expected."""

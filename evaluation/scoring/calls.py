@@ -1,0 +1,264 @@
+"""Compare the calls of a reply with the calls that would be right.
+
+Values are equal by these rules: text to the letter; numbers by value, so that 5 is 5.0, as JSON
+has one kind of number; true is not 1; lists in order; objects whatever the order of their keys;
+an argument that is left out equals nothing, not even its default. The order of calls does not
+count: they are paired so that most calls, then most arguments, are right.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chat.conversation import Tool, ToolCall
+from chat.formats.tool_syntax import Reply
+from chat.schemas.validation import validate_arguments
+from evaluation.scoring.matching import best_pairs
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A call that would be right.
+
+    `accepts` says whether an argument may have a value, `equals` whether it is the very JSON that
+    was wanted; both are False for arguments that may not be given. Arguments that are accepted
+    but not `required` may be left out.
+    """
+
+    name: str
+    required: frozenset[str]
+    accepts: Callable[[str, Any], bool]
+    equals: Callable[[str, Any], bool]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a call that was wanted or made, and whether it is right where it is both."""
+
+    function: str
+    name: str
+    wanted: bool
+    found: bool
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is right about one reply; None where a question does not arise.
+
+    correct: Whether it is right as a whole; of a benchmark's tasks its own checker says so.
+    called: Whether it calls tools, or tries to in a way that cannot be read.
+    empty: Whether it says nothing at all: no call and no text.
+    readable: Whether what looks like a call could be read; None without a call.
+    schema_valid: Whether every call that was read names an offered tool and fits its schema.
+    names_right: Whether the calls, in any order, are of the functions wanted.
+    exact_match: Whether the calls, in any order, are the ones wanted.
+    json_equal: Whether the calls are the same JSON in the same order, 5 not being 5.0.
+    arguments: Every argument that is wanted or was found, but none of calls that were not read.
+    """
+
+    correct: bool
+    should_call: bool
+    called: bool
+    empty: bool = False
+    readable: bool | None = None
+    schema_valid: bool | None = None
+    names_right: bool | None = None
+    exact_match: bool | None = None
+    json_equal: bool | None = None
+    parallel: bool = False
+    arguments: tuple[Argument, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def decided_right(self) -> bool:
+        """Whether it called a tool where it should, and none where it should not."""
+        return self.called == self.should_call
+
+    @property
+    def arguments_wanted(self) -> int:
+        """How many arguments are wanted."""
+        return sum(each.wanted for each in self.arguments)
+
+    @property
+    def arguments_found(self) -> int:
+        """How many arguments the calls have."""
+        return sum(each.found for each in self.arguments)
+
+    @property
+    def arguments_right(self) -> int:
+        """How many arguments are as wanted."""
+        return sum(each.right for each in self.arguments)
+
+
+def score(
+    expected: Sequence[ToolCall | Wanted] | None,
+    found: Reply | Sequence[ToolCall],
+    tools: Sequence[Tool] = (),
+) -> Verdict:
+    """Judge a reply; no `expected` calls means that text alone is right, None that any call is.
+
+    Where text is right any text is, but an empty reply is never right.
+    """
+    reply = found if isinstance(found, Reply) else Reply("", tuple(found))
+    calls = reply.tool_calls
+    called = bool(calls) or reply.problem is not None
+    empty = not called and not reply.content.strip()
+    schema_reasons = tuple(_schema_reasons(calls, tools))
+    facts: dict[str, Any] = {
+        "should_call": expected is None or bool(expected),
+        "called": called,
+        "empty": empty,
+        "readable": reply.problem is None if called else None,
+        "schema_valid": not schema_reasons if calls else None,
+    }
+    unread = (f"not read as a call: {reply.problem}",) if reply.problem else ()
+    if not expected:
+        wrong: tuple[str, ...]
+        if expected is None:
+            right, wrong = bool(calls), ("no tool is called",)
+        elif empty:
+            right, wrong = False, ("the reply is empty",)
+        else:
+            right, wrong = not called, _needless(calls)
+        reasons = unread + (() if right else wrong) + schema_reasons
+        return Verdict(correct=right, reasons=reasons, **facts)
+    pairing = _Pairing([_as_wanted(each) for each in expected], calls)
+    return Verdict(
+        correct=pairing.exact,
+        names_right=pairing.names_right,
+        exact_match=pairing.exact,
+        json_equal=pairing.json_equal,
+        parallel=len(expected) > 1,
+        arguments=tuple(pairing.arguments()),
+        reasons=unread + tuple(pairing.reasons()) + schema_reasons,
+        **facts,
+    )
+
+
+def wanted(call: ToolCall) -> Wanted:
+    """Return what accepts exactly this call."""
+
+    def compare(strictly: bool) -> Callable[[str, Any], bool]:
+        return lambda name, value: (
+            name in call.arguments and same_value(call.arguments[name], value, strictly)
+        )
+
+    return Wanted(call.name, frozenset(call.arguments), compare(False), compare(True))
+
+
+def same_value(one: Any, other: Any, strictly: bool = False) -> bool:
+    """Whether two JSON values are equal by the rules above; `strictly`, 5 is not 5.0."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(
+            same_value(value, other[key], strictly) for key, value in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(
+            same_value(*pair, strictly) for pair in zip(one, other, strict=True)
+        )
+    if _is_number(one) and _is_number(other):
+        return bool(one == other) and (not strictly or type(one) is type(other))
+    return type(one) is type(other) and bool(one == other)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_wanted(expected: ToolCall | Wanted) -> Wanted:
+    return wanted(expected) if isinstance(expected, ToolCall) else expected
+
+
+def _needless(calls: Sequence[ToolCall]) -> tuple[str, ...]:
+    return tuple(f"calls {call.name}, and no tool is wanted" for call in calls)
+
+
+class _Pairing:
+    """Calls beside the wanted ones that suit them best."""
+
+    def __init__(self, expected: Sequence[Wanted], calls: Sequence[ToolCall]) -> None:
+        self.expected, self.calls = expected, calls
+        # One more exact call outweighs all names, one more name all arguments.
+        unit = 1 + sum(len(call.arguments) for call in calls)
+        gains = [[_gain(each, call, unit, len(calls)) for call in calls] for each in expected]
+        places = [
+            (row, column)
+            for row, column in best_pairs(gains)
+            if expected[row].name == calls[column].name
+        ]
+        self.pairs = [(expected[row], calls[column]) for row, column in places]
+        rows, columns = {row for row, _ in places}, {column for _, column in places}
+        self.missing = [each for row, each in enumerate(expected) if row not in rows]
+        self.needless = [call for column, call in enumerate(calls) if column not in columns]
+        names = Counter(each.name for each in expected)
+        self.names_right = names == Counter(call.name for call in calls)
+        self.exact = len(self.pairs) == len(expected) == len(calls) and all(
+            _is_exact(*pair) for pair in self.pairs
+        )
+        self.json_equal = len(expected) == len(calls) and all(
+            _is_json_equal(*pair) for pair in zip(expected, calls, strict=True)
+        )
+
+    def arguments(self) -> Iterator[Argument]:
+        """Yield the arguments of pairs, then of what was wanted or called without a partner."""
+        for each, call in self.pairs:
+            right = _right(each, call)
+            for name in [*call.arguments, *sorted(each.required - call.arguments.keys())]:
+                wanted, found = name in each.required | right, name in call.arguments
+                yield Argument(call.name, name, wanted, found, name in right)
+        for each in self.missing:
+            yield from (Argument(each.name, name, True, False) for name in sorted(each.required))
+        for call in self.needless:
+            yield from (Argument(call.name, name, False, True) for name in call.arguments)
+
+    def reasons(self) -> Iterator[str]:
+        """Say what is missing, what is too much, and which arguments are wrong."""
+        expected = Counter(each.name for each in self.expected)
+        found = Counter(call.name for call in self.calls)
+        for name, count in (expected - found).items():
+            yield f"{name} is not called" + (f" {count} times more" if count > 1 else "")
+        for name, count in (found - expected).items():
+            yield f"{name} is called" + (f" {count} times" if count > 1 else "") + " too often"
+        for each, call in self.pairs:
+            for name in sorted(each.required - call.arguments.keys()):
+                yield f"{call.name}: {name} is missing"
+            for name, value in call.arguments.items():
+                if not each.accepts(name, value):
+                    shown = json.dumps(value, ensure_ascii=False)
+                    yield f"{call.name}: {name} may not be {shown}"
+
+
+def _gain(each: Wanted, call: ToolCall, unit: int, calls: int) -> int:
+    if each.name != call.name:
+        return 0
+    exact = unit * (calls + 1) if _is_exact(each, call) else 0
+    return exact + unit + len(_right(each, call))
+
+
+def _right(each: Wanted, call: ToolCall) -> frozenset[str]:
+    return frozenset(name for name, value in call.arguments.items() if each.accepts(name, value))
+
+
+def _is_exact(each: Wanted, call: ToolCall) -> bool:
+    return each.required <= call.arguments.keys() and len(_right(each, call)) == len(call.arguments)
+
+
+def _is_json_equal(each: Wanted, call: ToolCall) -> bool:
+    return (
+        each.name == call.name
+        and each.required <= call.arguments.keys()
+        and all(each.equals(name, value) for name, value in call.arguments.items())
+    )
+
+
+def _schema_reasons(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> Iterator[str]:
+    offered = {tool.name: tool for tool in tools}
+    for call in calls:
+        if call.name not in offered:
+            yield f"{call.name} is not among the tools"
+            continue
+        for problem in validate_arguments(offered[call.name], call.arguments):
+            yield f"{call.name}{problem.pointer}: {problem.message}"

@@ -1,0 +1,89 @@
+"""Let a model answer conversations: prompts in, parsed replies out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from chat.conversation import Conversation
+from chat.formats.rendering import (
+    ChatFormat,
+    parse_reply,
+    render_prompt,
+    reply_text,
+    stop_ids,
+    tokenize,
+)
+from chat.formats.tool_syntax import Reply
+from chat.tokenizers.tokenizer import Tokenizer
+from inference.generate import Decoding, RowConstraint, complete
+from model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said; `whole` is false when a limit cut it off before a stop token."""
+
+    text: str
+    reply: Reply
+    whole: bool
+
+
+@dataclass(frozen=True)
+class NotAsked:
+    """What stands for an answer where nothing was asked, and why."""
+
+    reason: str
+
+
+def read_answer(
+    tokens: Sequence[int], whole: bool, tokenizer: Tokenizer, format: ChatFormat
+) -> Answer:
+    """Return the answer that generated tokens, without the stop token, say."""
+    text = reply_text(tokens, tokenizer)
+    return Answer(text, parse_reply(text, format), whole)
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A model with the tokenizer and the chat format it was trained with."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    format: ChatFormat
+
+    def answers(
+        self,
+        conversations: Sequence[Conversation],
+        decoding: Decoding,
+        constraint: Callable[[int], RowConstraint | None] | None = None,
+    ) -> Iterator[tuple[int, Answer]]:
+        """Yield (index, answer) in the conversations' order, each as soon as it is its turn.
+
+        The decoding's stop ids are replaced by those of the chat format; `constraint(index)` is
+        what rules an answer (inference/constrain/constraint.py). Raises ValueError for
+        the first prompt that leaves no room within `max_length`.
+        """
+        prompts = [self.prompt(conversation) for conversation in conversations]
+        _refuse_long(prompts, decoding.max_length)
+        stops = stop_ids(self.format, self.tokenizer)
+        ready: dict[int, Answer] = {}
+        turn = 0
+        decoding = replace(decoding, stop_ids=stops)
+        for row, completion in complete(self.model, prompts, decoding, constraint=constraint):
+            whole = completion.stop is not None
+            ready[row] = read_answer(completion.tokens, whole, self.tokenizer, self.format)
+            while turn in ready:
+                yield turn, ready.pop(turn)
+                turn += 1
+
+    def prompt(self, conversation: Conversation) -> list[int]:
+        """Return the tokens up to where the assistant speaks."""
+        return tokenize(render_prompt(conversation, self.format), self.tokenizer).ids
+
+
+def _refuse_long(prompts: Sequence[list[int]], max_length: int | None) -> None:
+    for number, prompt in enumerate(prompts, start=1):
+        if max_length is not None and len(prompt) >= max_length:
+            raise ValueError(
+                f"dialog {number} is a prompt of {len(prompt):,} tokens, and prompt and reply may "
+                f"have {max_length:,} together; raise --max_seq_len or shorten the dialog"
+            )

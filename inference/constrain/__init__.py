@@ -1,0 +1,1 @@
+"""Constrained decoding: calls that are valid by the schemas of the tools offered."""

@@ -1,0 +1,296 @@
+"""Generate token by token with a key/value cache, many prompts of different length at once.
+
+Shapes: N rows, V vocabulary.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from inference.kv_cache import KVCache
+from model.attention import Documents
+from model.transformer import Transformer
+
+# A nucleus rarely holds more tokens than this; sorting all of a large vocabulary is 20x slower.
+CANDIDATES = 1024
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen and when a row ends.
+
+    `max_length` bounds prompt and completion together; `batch_size` is how many rows run at once
+    (all when None). Temperature 0 takes the likeliest token; otherwise one is drawn from the
+    smallest set of likeliest tokens whose probabilities reach `top_p`. The draws of a row depend
+    on `seed` and its index alone, never on the rows beside it.
+    """
+
+    stop_ids: Collection[int]
+    max_new_tokens: int
+    max_length: int | None = None
+    batch_size: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {self.max_new_tokens}, wanted at least 1")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}, wanted at least 1")
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature is {self.temperature}, wanted 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}, wanted more than 0 and at most 1")
+
+    def room(self, row: int, prompt: Sequence[int]) -> int:
+        """Return how many tokens may follow a prompt; ValueError when it leaves no room."""
+        if not prompt:
+            raise ValueError(f"prompt {row} is empty; it needs at least one token")
+        if self.max_length is None:
+            return self.max_new_tokens
+        if len(prompt) >= self.max_length:
+            raise ValueError(
+                f"prompt {row} has {len(prompt)} tokens and max_length is {self.max_length}; "
+                "shorten it or raise the limit"
+            )
+        return min(self.max_new_tokens, self.max_length - len(prompt))
+
+
+class RowConstraint(Protocol):
+    """What one row may say; asked before each token is chosen, and told it afterwards."""
+
+    def restrict(self, logits: Tensor, room: int) -> None:
+        """Set logits [V] of what must not come to -inf, in place; `room` tokens may still come."""
+
+    def accept(self, token: int, room: int) -> bool:
+        """Take the chosen token, which `room` more may follow; or False, and another is chosen."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What followed a prompt; `stop` is the stop token that ended it, None when a limit did."""
+
+    tokens: list[int]
+    stop: int | None
+
+
+def generate(model: Transformer, prompts: Sequence[list[int]], **options: Any) -> list[list[int]]:
+    """Return the tokens after each prompt, without the stop token; options as in `Decoding`."""
+    replies = dict(complete(model, prompts, Decoding(**options)))
+    return [replies[row].tokens for row in range(len(prompts))]
+
+
+def complete(
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    anyone: Callable[[bool], bool] = bool,
+    constraint: Callable[[int], RowConstraint | None] | None = None,
+) -> Iterator[tuple[int, Completion]]:
+    """Yield (index of the prompt, its completion) as rows end, the shortest first.
+
+    `constraint(index)` makes what rules a row, None for a row that is free. Where ranks share the
+    weights, all must run the model equally often: before each pass `anyone` is told whether this
+    rank has rows left and answers whether any has.
+    """
+    produced: list[list[int]] = [[] for _ in prompts]
+    for row, token, ended in _produce(model, prompts, decoding, anyone, constraint):
+        produced[row].append(token)
+        if ended:
+            tokens = produced[row]
+            stop = tokens.pop() if token in decoding.stop_ids else None
+            yield row, Completion(tokens, stop)
+
+
+def stream(
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    constraint: Callable[[int], RowConstraint | None] | None = None,
+) -> Iterator[tuple[int, int]]:
+    """Yield (index of the prompt, token) as tokens are produced, stop tokens included."""
+    for row, token, _ in _produce(model, prompts, decoding, constraint=constraint):
+        yield row, token
+
+
+@dataclass(eq=False)
+class Row:
+    """A prompt under way: what the model has yet to read, and how much may still follow.
+
+    The `batch_size` of its decoding means nothing here.
+    """
+
+    index: int
+    unread: list[int]
+    decoding: Decoding
+    room: int
+    draws: random.Random
+    constraint: RowConstraint | None = None
+
+    @staticmethod
+    def of(index: int, prompt: list[int], decoding: Decoding) -> "Row":
+        """Return the row of a prompt; ValueError when it leaves no room."""
+        room = decoding.room(index, prompt)
+        return Row(index, prompt, decoding, room, random.Random(f"{decoding.seed}/{index}"))
+
+
+class Batch:
+    """Rows that share forward passes; between two passes some may come and others go.
+
+    There is room for `size` rows of `max_length` positions each, prompt and completion together.
+    """
+
+    def __init__(self, model: Transformer, size: int, max_length: int) -> None:
+        weight = model.tok_embeddings.weight
+        self.rows: list[Row] = []
+        self._model = model
+        self._cache = KVCache(model.config, size, max_length, weight.device, weight.dtype)
+        # Weights that DeepSpeed gathers in inference mode, the faster one, could not be trained.
+        trained = any(parameter.requires_grad for parameter in model.parameters())
+        self._mode = torch.no_grad if trained else torch.inference_mode
+
+    @property
+    def full(self) -> bool:
+        """Whether no more rows can come now."""
+        return len(self.rows) == self._cache.batch_size
+
+    def step(self) -> list[tuple[Row, int, bool]]:
+        """Let every row say a token; return (row, token, whether it ends), and drop those that do.
+
+        The model should be in evaluation mode.
+        """
+        with self._mode():
+            logits = _next_logits(self._model, self._cache, [row.unread for row in self.rows])
+            tokens = _choose_allowed(logits, self.rows)
+        said = []
+        for row, token in zip(self.rows, tokens, strict=True):
+            row.unread, row.room = [token], row.room - 1
+            said.append((row, token, row.room == 0 or token in row.decoding.stop_ids))
+        self.drop([row for row, _, ended in said if ended])
+        return said
+
+    def drop(self, rows: Collection[Row]) -> None:
+        """Let rows go, between the pass that was and the rows that come before the next one."""
+        order = self._cache.drop([place for place, row in enumerate(self.rows) if row in rows])
+        self.rows = [self.rows[place] for place in order]
+
+
+def _produce(
+    model: Transformer,
+    prompts: Sequence[list[int]],
+    decoding: Decoding,
+    anyone: Callable[[bool], bool] = bool,
+    constraint: Callable[[int], RowConstraint | None] | None = None,
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield (index of the prompt, token, whether the row ends with it)."""
+    rows = [Row.of(i, prompt, decoding) for i, prompt in enumerate(prompts)]
+    size = min(len(rows), decoding.batch_size or len(rows))
+    longest = max((len(row.unread) + row.room for row in rows), default=0)
+    batch = Batch(model, size, longest)
+    was_training = model.training
+    model.eval()
+    try:
+        yield from _run(model, batch, deque(rows), anyone, constraint or (lambda index: None))
+    finally:
+        model.train(was_training)
+
+
+def _run(
+    model: Transformer,
+    batch: Batch,
+    waiting: deque[Row],
+    anyone: Callable[[bool], bool],
+    constraint: Callable[[int], RowConstraint | None],
+) -> Iterator[tuple[int, int, bool]]:
+    """Run the rows; a finished one leaves the batch at once and the next takes its place."""
+    while anyone(bool(waiting or batch.rows)):
+        if not (waiting or batch.rows):
+            _idle(model)
+            continue
+        while waiting and not batch.full:
+            row = waiting.popleft()
+            row.constraint = constraint(row.index)
+            batch.rows.append(row)
+        yield from ((row.index, token, ended) for row, token, ended in batch.step())
+
+
+def _choose_allowed(logits: Tensor, rows: Sequence[Row]) -> list[int]:
+    """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
+    for place, row in enumerate(rows):
+        if row.constraint is not None:
+            row.constraint.restrict(logits[place], row.room)
+    draws = [row.draws.random() for row in rows]
+    tokens = _choose_each(logits, rows, draws)
+    for place, row in enumerate(rows):
+        while row.constraint is not None and not row.constraint.accept(tokens[place], row.room - 1):
+            own = logits[place : place + 1]
+            own[0, tokens[place]] = float("-inf")
+            row.constraint.restrict(own[0], row.room)
+            (tokens[place],) = _choose_each(own, [row], draws[place : place + 1])
+    return tokens
+
+
+def _choose_each(logits: Tensor, rows: Sequence[Row], draws: Sequence[float]) -> list[int]:
+    """Choose a token for each row of logits [N, V] by its own temperature and top_p."""
+    settings = [(row.decoding.temperature, row.decoding.top_p) for row in rows]
+    if len(set(settings)) == 1:
+        chosen: list[int] = choose(logits, *settings[0], draws).tolist()
+        return chosen
+    return [
+        int(choose(logits[place : place + 1], *settings[place], draws[place : place + 1]))
+        for place in range(len(rows))
+    ]
+
+
+def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]) -> Tensor:
+    """Let every row read its tokens; return the logits [N, V] after each row's last one."""
+    device = cache.keys.device
+    counts = [len(tokens) for tokens in unread]
+    positions = cache.plan(counts)
+    tokens = torch.tensor([token for row in unread for token in row], device=device)
+    last = torch.tensor(list(accumulate(counts)), device=device) - 1
+    return model(tokens, positions, cache, rows=last)
+
+
+@torch.no_grad()
+def _idle(model: Transformer) -> None:
+    """Run the model over one token, for the ranks that need this one's part of the weights."""
+    device = model.tok_embeddings.weight.device
+    token = torch.zeros(1, dtype=torch.int64, device=device)
+    model(token, token, Documents((0, 1), device))
+
+
+def choose(logits: Tensor, temperature: float, top_p: float, draws: Sequence[float]) -> Tensor:
+    """Return one token for each row of logits [N, V], as int64 [N].
+
+    Temperature 0 is the likeliest. Otherwise draws[n] in [0, 1) picks from the nucleus of row n:
+    the likeliest tokens, up to and with the one at which their probability reaches `top_p`.
+    """
+    if temperature == 0:
+        # the first of the largest, as argmax, which takes five times as long in bfloat16 on CPU
+        return logits.max(-1).indices
+    probabilities = (logits.float() / temperature).softmax(-1)
+    draw = torch.tensor(draws, device=logits.device, dtype=torch.float64)[:, None]
+    likeliest = probabilities.topk(min(CANDIDATES, logits.shape[-1]))
+    chosen = _draw_from_nucleus(*likeliest, top_p, draw)
+    # Rows are judged one by one, so that no row's ties are ordered by what its neighbours need.
+    if len(wide := (likeliest.values.sum(-1) < top_p).nonzero()[:, 0]):
+        everything = probabilities[wide].sort(dim=-1, descending=True, stable=True)
+        chosen[wide] = _draw_from_nucleus(*everything, top_p, draw[wide])
+    return chosen
+
+
+def _draw_from_nucleus(probabilities: Tensor, order: Tensor, top_p: float, draw: Tensor) -> Tensor:
+    """Pick by draw [N, 1] among tokens `order` [N, C], given from the likeliest down."""
+    cumulative = probabilities.double().cumsum(-1)
+    nucleus = (cumulative - probabilities < top_p).sum(-1, keepdim=True)
+    mass = cumulative.gather(-1, nucleus - 1)
+    rank = torch.searchsorted(cumulative, draw * mass, right=True)
+    return order.gather(-1, rank.minimum(nucleus - 1))[:, 0]

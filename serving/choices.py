@@ -1,0 +1,95 @@
+"""The replies to one request, while the engine says them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Self
+
+from chat.conversation import ToolCall
+from inference.chat_model import Speaker
+from inference.streaming import Event, TextDelta, assemble
+from serving.engine import Engine, Failed, Job, Said
+from serving.errors import ApiError
+from serving.orders import Order
+from serving.reading import ReplyReader
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a reply ends: its calls, why no more follows, and what could not be read as a call."""
+
+    calls: tuple[ToolCall, ...]
+    reason: Literal["stop", "length", "tool_calls"]
+    problem: str | None
+
+
+class Replies:
+    """Replies under way: iterate for (which reply, more of its text or its ending).
+
+    Leaving the `with` says no more of those that have not ended. Calls come with the ending,
+    because what follows a call may still make it unreadable.
+    """
+
+    def __init__(self, engine: Engine, speaker: Speaker, order: Order) -> None:
+        self._engine = engine
+        self._arrived: asyncio.Queue[tuple[int, Said | Failed]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self._readers = [ReplyReader(speaker, order.stop_texts) for _ in order.constraints]
+        self._events: list[list[Event]] = [[] for _ in order.constraints]
+        self._jobs = [
+            Job(order.prompt, order.decoding, partial(self._tell, index), constraint, index)
+            for index, constraint in enumerate(order.constraints)
+        ]
+        self.prompt_tokens, self.count = len(order.prompt), len(self._jobs)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens have been said, stop tokens included."""
+        return sum(reader.tokens for reader in self._readers)
+
+    def __enter__(self) -> Self:
+        if not self._engine.submit(self._jobs):
+            raise ApiError(
+                429, "too many requests are waiting; try again", code="rate_limit_exceeded", wait=1
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.cancel(self._jobs)
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, TextDelta | Ending]]:
+        left = set(range(len(self._jobs)))
+        while left:
+            index, said = await self._arrived.get()
+            if isinstance(said, Failed):
+                raise ApiError(500, f"the reply ended: {said.error}") from said.error
+            if index not in left:  # what was said until a stop text was noticed
+                continue
+            for part in self._read(index, said):
+                yield index, part
+                if isinstance(part, Ending):
+                    left.remove(index)
+
+    def _read(self, index: int, said: Said) -> list[TextDelta | Ending]:
+        reader, known = self._readers[index], self._events[index]
+        events = reader.feed(said.token)
+        over = said.last or reader.ended
+        if over:
+            events += reader.finish()
+            self._engine.cancel([self._jobs[index]])
+        known += events
+        parts: list[TextDelta | Ending] = [each for each in events if isinstance(each, TextDelta)]
+        return [*parts, self._ending(index)] if over else parts
+
+    def _ending(self, index: int) -> Ending:
+        reply = assemble(self._events[index])
+        if not self._readers[index].ended:
+            return Ending(reply.tool_calls, "length", reply.problem)
+        return Ending(reply.tool_calls, "tool_calls" if reply.tool_calls else "stop", reply.problem)
+
+    def _tell(self, index: int, said: Said | Failed) -> None:
+        """Take what the engine's thread says; after the server's end nobody listens any more."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._arrived.put_nowait, (index, said))

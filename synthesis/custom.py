@@ -1,0 +1,300 @@
+"""A user's own tools: one Python file of functions, or one JSON file of schemas with examples."""
+
+import importlib.util
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chat.conversation import Tool
+from chat.schemas.validation import read_tool, validate_arguments
+from synthesis.declaration import (
+    Chain,
+    Domain,
+    Parameter,
+    SyntheticTool,
+    declare,
+    enum_kind,
+    is_error,
+)
+from synthesis.dice import Dice
+from synthesis.kinds import Kind, decimal, number, one_of, several
+from synthesis.world import pick
+
+DOMAIN = "custom"
+_VAGUE = ("automatic", "standard", "the usual one", "something else", "the best one", "any")
+
+
+def read_tools_file(path: Path | str, spoken_of: bool = True) -> tuple[Domain, ...]:
+    """Read a user's tools: the domain `custom`, or a Python file's own DOMAINS; it is executed.
+
+    Where they are not `spoken_of` in generated data, functions need no example values and none is
+    called. ValueError names the file, the tool and what it lacks.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"--tools-file {path} does not exist; name a .py or .json file")
+    if path.suffix not in (".py", ".json"):
+        raise ValueError(f"--tools-file {path} ends in {path.suffix!r}, wanted .py or .json")
+    try:
+        read = _read_python(path, spoken_of) if path.suffix == ".py" else _read_json(path)
+        domains = tuple(map(complete, read) if spoken_of else read)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not any(domain.tools for domain in domains):
+        raise ValueError(f"{path} holds no tool")
+    return domains
+
+
+def complete(domain: Domain) -> Domain:
+    """Give the tools of a domain phrases, and link them, where that was not done by hand."""
+    tools = tuple(map(_with_phrases, domain.tools))
+    return replace(domain, tools=tools, chains=domain.chains or tuple(_chains(tools)))
+
+
+def _read_python(path: Path, spoken_of: bool) -> list[Domain]:
+    """Take DOMAINS, or TOOLS, or every public function defined in the file."""
+    spec = importlib.util.spec_from_file_location(f"tools_of_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError("it cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"it cannot be executed: {type(error).__name__}: {error}") from error
+    names = vars(module)
+    if "DOMAINS" in names:
+        return list(names["DOMAINS"])
+    found = names.get("TOOLS") or [
+        each
+        for name, each in names.items()
+        if callable(each)
+        and not name.startswith("_")
+        and not isinstance(each, type)
+        and getattr(each, "__module__", "") == module.__name__
+    ]
+    examples, wrong = names.get("EXAMPLES", {}), names.get("WRONG", {})
+
+    def tool(each: Any) -> SyntheticTool:
+        if isinstance(each, SyntheticTool):
+            return each
+        return _of_function(each, examples, wrong) if spoken_of else _run_only(each)
+
+    return [Domain(DOMAIN, tuple(map(tool, found)))]
+
+
+def _run_only(function: Callable[..., Any]) -> SyntheticTool:
+    """Return a tool of which no arguments are ever drawn."""
+    names = inspect.signature(function).parameters
+    return declare(function, (), (), kinds={name: Kind(name, lambda _: None) for name in names})
+
+
+def _of_function(
+    function: Callable[..., Any],
+    examples: Mapping[str, Sequence[Any]],
+    wrong: Mapping[str, Sequence[Any]],
+) -> SyntheticTool:
+    kinds = {name: _kind_of_examples(name, values, wrong) for name, values in examples.items()}
+    tool = declare(function, (), (), kinds=kinds)
+    parameters = tuple(
+        _listing(each) if each.schema["type"] == "array" else each for each in tool.parameters
+    )
+    slips = tuple(each.name for each in parameters if each.name in wrong)
+    return replace(tool, parameters=parameters, slips=slips)
+
+
+def _kind_of_examples(
+    name: str, values: Sequence[Any], wrong: Mapping[str, Sequence[Any]] | None = None
+) -> Kind:
+    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+        raise ValueError(f"the examples of {name} are {values!r}, wanted a list of values")
+    strays = (wrong or {}).get(name)
+    stray = (lambda dice: dice.choice(strays)) if strays else None
+    return one_of(name.replace("_", " "), list(values), stray=stray)
+
+
+def _listing(parameter: Parameter) -> Parameter:
+    """Where the examples of an array are single values, let it hold some of them."""
+    if isinstance(parameter.kind.draw(Dice("example")), list):
+        return parameter
+    return replace(parameter, kind=several(parameter.kind, parameter.kind.noun, 1, 2))
+
+
+def _read_json(path: Path) -> list[Domain]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    records = content.get("tools") if isinstance(content, dict) else content
+    if not isinstance(records, list):
+        raise ValueError('wanted a list of tools, or an object with "tools"')
+    return [Domain(DOMAIN, tuple(map(_of_record, records)))]
+
+
+def _of_record(record: Any) -> SyntheticTool:
+    tool = read_tool(record)
+    function = record.get("function", record)
+    examples = {**function.get("examples", {}), **record.get("examples", {})}
+    results = record.get("results", function.get("results"))
+    if not isinstance(results, list) or not results:
+        raise ValueError(f'the tool {tool.name} has no example results; add "results": [...]')
+    required = tool.parameters.get("required", [])
+    parameters = tuple(
+        _parameter(tool.name, name, schema, name in required, examples.get(name))
+        for name, schema in tool.parameters["properties"].items()
+        # An optional parameter without example values is declared, and never given.
+        if name in required or name in examples or _tells_values(schema)
+    )
+    known = {
+        each.name: examples.get(each.name) or each.schema["examples"]
+        for each in parameters
+        if each.required and _names_things(each)
+    }
+    run = _recorded(tool, results, known)
+    return SyntheticTool(tool, run, parameters, (), (), (), slips=tuple(known))
+
+
+def _names_things(parameter: Parameter) -> bool:
+    """Whether the examples name all there is (numbers of orders, say), so that others fail."""
+    return parameter.kind.stray is not None and not _is_text(parameter)
+
+
+def _recorded(tool: Tool, results: list[Any], known: Mapping[str, list[Any]]) -> Callable[..., Any]:
+    """Return a function that gives one of the results, always the same for the same arguments."""
+
+    def run(**arguments: Any) -> Any:
+        for name, values in known.items():
+            if arguments.get(name) not in values:
+                raise ValueError(f"unknown {name.replace('_', ' ')} {arguments.get(name)!r}")
+        for problem in validate_arguments(tool, arguments):
+            raise ValueError(problem.message)
+        return pick(results, tool.name, json.dumps(arguments, sort_keys=True))
+
+    return run
+
+
+def _tells_values(schema: Mapping[str, Any]) -> bool:
+    bounded = {"minimum", "maximum"} <= schema.keys()
+    return bounded or "enum" in schema or "examples" in schema or schema.get("type") == "boolean"
+
+
+def _parameter(
+    tool: str, name: str, schema: Mapping[str, Any], required: bool, examples: Any
+) -> Parameter:
+    values = examples if examples is not None else schema.get("examples")
+    noun = name.replace("_", " ")
+    if "enum" in schema:
+        kind = enum_kind(noun, tuple(schema["enum"]))
+    elif values:
+        kind = _kind_of_examples(name, values)
+        if schema.get("type") == "string":
+            kind = replace(kind, stray=lambda dice: _changed(values, dice))
+    else:
+        kind = _kind_of_schema(tool, name, noun, schema)
+    parameter = Parameter(name, kind, required, schema.get("default"), schema)
+    return _listing(parameter) if schema.get("type") == "array" else parameter
+
+
+def _kind_of_schema(tool: str, name: str, noun: str, schema: Mapping[str, Any]) -> Kind:
+    type = schema.get("type")
+    if type == "boolean":
+        return Kind(noun, lambda dice: dice.chance(0.5))
+    if type == "integer" and "minimum" in schema and "maximum" in schema:
+        return number(noun, schema["minimum"], schema["maximum"])
+    if type == "number" and "minimum" in schema and "maximum" in schema:
+        return decimal(noun, schema["minimum"], schema["maximum"])
+    raise ValueError(
+        f"the parameter {name} of {tool} has no example values; "
+        f'add "examples": {{"{name}": [...]}} beside the tool\'s description'
+    )
+
+
+def _changed(values: Sequence[Any], dice: Dice) -> Any:
+    """Return an example with other digits, or another word in front: one that is not known."""
+    value = str(dice.choice(values))
+    digits = re.sub(r"\d", lambda found: str((int(found[0]) + dice.between(1, 9)) % 10), value)
+    return digits if digits != value else f"{dice.choice(('old', 'new', 'other'))} {value}"
+
+
+def _with_phrases(tool: SyntheticTool) -> SyntheticTool:
+    """Give a tool that brings no phrases some that are built from its names and description."""
+    tool = replace(tool, parameters=tuple(map(_with_mistakes, tool.parameters)))
+    if tool.do:
+        return tool
+    words = _harmless(tool.name.replace("_", " ").replace("-", " ").replace(".", " "))
+    verb = _imperative(_harmless(tool.tool.description.partition(". ")[0])) or words
+    details = [_detail(each) for each in tool.parameters]
+    plain = "".join(f"[{each}]" if "{" in each else each for each in details)
+    # A name such as opening_hours begins with no verb.
+    starts = (verb, words) if words.partition(" ")[0] == verb.partition(" ")[0] else (verb,)
+    return replace(tool, do=tuple(start + plain for start in dict.fromkeys(starts)))
+
+
+def _with_mistakes(parameter: Parameter) -> Parameter:
+    """Give an enum something that a user may ask for and that it does not have."""
+    values = parameter.schema.get("enum")
+    if not values or parameter.kind.wrong:
+        return parameter
+    instead = tuple(word for word in _VAGUE if word not in values)
+    return replace(parameter, kind=enum_kind(parameter.kind.noun, tuple(values), instead))
+
+
+def _detail(parameter: Parameter) -> str:
+    """Return the part of a request that tells one argument."""
+    name, noun = parameter.name, _harmless(parameter.kind.noun)
+    if parameter.schema.get("type") != "boolean":
+        value = f"'{{{name}}}'" if _is_text(parameter) else f"{{{name}}}"
+        return f"(, with|, for|,) (the |){noun} {value}"
+    without = f"[!{name} , without {noun}]" if parameter.required or parameter.default else ""
+    return f"[?{name} , with {noun}]{without}"
+
+
+def _is_text(parameter: Parameter) -> bool:
+    """Whether the values are sentences, which stand in quotes."""
+    dice = Dice("example", parameter.name)
+    values = [parameter.kind.draw(dice) for _ in range(8)]
+    return any(isinstance(value, str) and value.count(" ") > 1 for value in values)
+
+
+def _harmless(text: str) -> str:
+    """Leave out what is special in templates."""
+    return " ".join(re.split(r"[()\[\]{}|.?!\n]", text)[0].split())
+
+
+def _imperative(sentence: str) -> str:
+    """Turn 'Gets the status' into 'get the status'."""
+    first, _, rest = sentence.partition(" ")
+    verb = first[:1].lower() + first[1:]
+    if re.fullmatch(r"[a-z]+(ch|sh|ss|x|zz)es", verb):
+        verb = verb[:-2]
+    elif re.fullmatch(r"[a-z]+[^aeiou]ies", verb):
+        verb = verb[:-3] + "y"
+    elif re.fullmatch(r"[a-z]+[^s]s", verb):
+        verb = verb[:-1]
+    return f"{verb} {rest}".strip()
+
+
+def _chains(tools: tuple[SyntheticTool, ...]) -> list[Chain]:
+    """Link tools of which one's result has an entry that another takes as an argument."""
+    found = []
+    needed = {tool.name: {e.name for e in tool.parameters if e.required} for tool in tools}
+    for first in tools:
+        own = {each.name for each in first.parameters}
+        result = _example(first, {})
+        for then in tools:
+            uses = {name: name for name in result if name in needed[then.name] and name not in own}
+            if uses and first is not then and _example(then, {name: result[name] for name in uses}):
+                do = (f"{one}, and (then|after that) {two}" for one in first.do for two in then.do)
+                found.append(Chain(first.name, then.name, uses, tuple(do)))
+    return found
+
+
+def _example(tool: SyntheticTool, fixed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result of a tool, empty where it gives none that has entries."""
+    dice = Dice("example", tool.name)
+    for _ in range(50):
+        drawn = {each.name: each.kind.draw(dice) for each in tool.parameters if each.required}
+        result = tool.run({**drawn, **fixed})
+        if isinstance(result, dict) and not is_error(result):
+            return result
+    return {}

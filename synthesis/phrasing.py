@@ -1,0 +1,185 @@
+"""How people ask and an assistant answers, whatever the tool: frames around its phrases."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from synthesis import pools
+from synthesis.dice import Dice
+from synthesis.grammar import expand, joined, marked, spoken
+
+REQUEST_FRAMES = (
+    "{do}.",
+    "{do}, please.",
+    "please {do}.",
+    "(can|could|would|will) you (please |quickly |kindly |just |){do}?",
+    "(can|could) you {do}(, if you don't mind| when you have a moment|, if that's all right)?",
+    "(could|would) you be so (kind|good) as to {do}?",
+    "(I need|I want|I would like|I'd like|I wanted) you to {do}(.|, please.)",
+    "I (was wondering|wonder|am wondering) (if|whether) you (could|can) {do}.",
+    "(it would be|it'd be) (great|nice|lovely|a big help|helpful) if you could {do}.",
+    "I'd (appreciate it|be grateful|be glad) if you (could |would ){do}.",
+    "(is it possible|would it be possible|is there a way) for you to {do}?",
+    "(any chance|do you think) you (could|can) {do}?",
+    "(do me a favour and|go ahead and|now) {do}.",
+    "(the next thing|my first request|what I need) is this: {do}.",
+    "(when you can|if you can|if possible|once you are ready), {do}.",
+    "(help me out|give me a hand|lend me a hand) and {do}.",
+    "my (question|request|wish) is simple: {do}.",
+)
+QUESTION_FRAMES = (
+    "{ask}?",
+    "{ask}, please?",
+    "(quick|short|small|one) question: {ask}?",
+    "(tell me|say|so|well|now), {ask}?",
+    "(I have to ask|here is my question|I'm curious|I was wondering): {ask}?",
+    "(do you know|can you tell me|any idea)? {ask}?",
+    "{ask}? (I can't find it|I have no idea|I forgot|I need to know).",
+)
+OPENERS = (
+    "(hi|hello|hey)( there|)(!|.|,)",
+    "good (morning|afternoon|evening)(!|.|,)",
+    "(hi|hello|hey|good morning|good evening)(,|!) {name} here.",
+    "(hi|hello)(,|!) (it's|this is) {name}(.| again.)",
+    "(okay|alright|right|now then|so)(,|.)",
+    "(sorry to bother you|excuse me|sorry|me again)(,|.)",
+    "(one more thing|another thing|next one)(:|.)",
+)
+CLOSERS = (
+    "(thanks|thank you|many thanks|thanks a lot|thank you so much)(!|.| in advance.)",
+    "(no rush|take your time|no hurry|whenever you can)(.|!)",
+    "(that's all|that is all|nothing else)( for now| for today|)(.|, thanks.)",
+    "(I appreciate it|much appreciated|you're a star|you're the best)(.|!)",
+    "(it's|this is) (urgent|not urgent|quite important|for today)(.|, thanks.)",
+    "(I'm on the road|I have a minute|I'll wait|I'm in a hurry)(.|, thanks.)",
+    "(hope that's clear|hope that makes sense|let me know)(.|!)",
+)
+ANSWER_FRAMES = (
+    "{value}(.|, please.)",
+    "(it's|it is|that's|that would be|that should be) {value}(.|, thanks.| as far as I know.)",
+    "(use|take|try|let's take|let's use|go with|let's go with) {value}(.|, please.)",
+    "(make it|let's say|say|I'd say) {value}(.|, please.| then.)",
+    "(I was thinking of|I had in mind|I'd like|I'll take|I want) {value}(.| then.)",
+    "(sorry, I forgot|I should have said|I forgot to say|I thought I said that)(:|.) {value}.",
+    "the {noun}(:| is| should be| would be| will be) {value}(.|, please.| I think.)",
+    "for the {noun}(,|:) {value}(.|, please.)",
+    "(oh|ah|right|of course|sure|yes|good point|fair enough)(,|:| -) {value}(.|, please.)",
+    "here (you go|it comes): {value}.",
+)
+CORRECTION_FRAMES = (
+    "(sorry|oops|oh|ah|my mistake|my bad|you're right|indeed), (I meant|it should be|make it|it is|"
+    "it's) {value}(.|, please.| instead.)",
+    "(then|in that case|all right, then|okay, then) (use|take|try|make it|let's take) {value}"
+    "(.|, please.| instead.)",
+    "the (right|correct|real|actual) {noun} (is|should be|would be) {value}(.| of course.)",
+    "(try|use|take|put) {value} (instead|then|this time)(.|, please.)",
+    "(I mixed that up|I misread it|that was a typo|silly me|I got that wrong)(:|, it's|, I meant) "
+    "{value}.",
+    "(how about|what about|can we do|could it be) {value}(| then)?",
+    "would {value} (do|work|be better|be all right)?",
+)
+MISSING_QUESTIONS = (
+    "(which|what) {noun} (should I use|shall I use|do you have in mind|would you like)?",
+    "(could|can|would) you (tell me|give me|let me know) the {noun}?",
+    "(sure|of course|gladly|okay)(!|.|,) (which {noun} should I use|could you give me the {noun})?",
+    "I (still |)need the {noun} (first|for that|before I can start). (Could|Can) you tell me?",
+    "(please|to do that, please) (tell me|give me|let me know) the {noun}.",
+    "(happy to help|I can do that). (Which|What) {noun} should I use?",
+    "(one thing is missing|something is missing): the {noun}. (Could|Can) you (add|give me) that?",
+)
+REFUSALS = (
+    "(I'm afraid|unfortunately,|sorry, but|I'm sorry, but|hm,) {rule}; you (said|wrote|gave me) "
+    "{wrong}. (Could|Can|Would) you (check|correct) the {noun}?",
+    "{wrong} (doesn't work|won't do|is not possible): {rule}. (Which|What) {noun} should I use "
+    "instead?",
+    "(that can't be right|there seems to be a mistake|I can't use that): {rule}, and you (wrote|"
+    "said) {wrong}. (Please|Could you please) give me the right {noun}.",
+)
+ERROR_REPORTS = (
+    "(that did not work|that failed|I ran into a problem|I got an error): {error}. (Which|What "
+    "other) {noun} should I (try|use)?",
+    "(I'm sorry|unfortunately that failed|no luck): {error}. (Could|Can) you give me another "
+    "{noun}?",
+    "(the tool says|the answer was|I was told): {error}. (Please check|Please change|You may "
+    "want to change) the {noun}.",
+)
+LEADS = ("", "", "", "(sure.|all right.|okay.|of course.|here you go.|there you are.) ")
+DECLINES = (
+    "(I'm sorry|sorry|unfortunately)(, but|,) I (have no tool for that|can't do that here|am not "
+    "able to do that). {offer}",
+    "(none of my tools can do that|there is no tool for that here|that is beyond my tools)(.|, "
+    "I'm afraid.) {offer}",
+    "I('d| would) (like|love) to help, but (I have no tool for that|my tools don't cover that). "
+    "{offer}",
+)
+OFFERS = (
+    "(what I can do here|my tools here are for this|here I can help with): {tools}.",
+    "(is there|do you have) (something|anything) else (for me|I can do)? (I can help with|my tools "
+    "cover) {tools}.",
+    "(you may need|try) another (service|app|website) for (it|that).",
+)
+MORE_FRAMES = (
+    "{ask}?",
+    "(and|also,|by the way,|one more thing:|just to be sure:|remind me:|thanks! and) {ask}?",
+    "(thanks|thank you|great|perfect|nice|good)(.|!) {ask}?",
+    "(okay|right|good to know|I see)(,|.) (and |but |){ask}?",
+    "{ask}, (if I may ask|by the way|again|exactly|please)?",
+    "(hm|wait|hold on|before I forget)(,|:) {ask}?",
+)
+
+
+def opening(dice: Dice, reasons: tuple[str, ...]) -> str:
+    """Return what a user says before the matter itself; often nothing."""
+    parts = []
+    if dice.chance(0.35):
+        name = marked(dice.choice(pools.FIRST_NAMES))
+        parts.append(expand(dice.choice(OPENERS), {"name": name}, dice))
+    if reasons and dice.chance(0.4):
+        parts.append(expand(dice.choice(reasons), {}, dice) + ".")
+    return "".join(part + " " for part in parts)
+
+
+def closing(dice: Dice) -> str:
+    """Return what a user says after the matter itself; often nothing."""
+    return " " + expand(dice.choice(CLOSERS), {}, dice) if dice.chance(0.35) else ""
+
+
+def request(dice: Dice, core: str, asks: bool, reasons: tuple[str, ...]) -> str:
+    """Put a request (or a question, if it `asks`) between an opening and a closing."""
+    frames, slot = (QUESTION_FRAMES, "ask") if asks else (REQUEST_FRAMES, "do")
+    framed = expand(dice.choice(frames), {slot: core}, dice)
+    return f"{opening(dice, reasons)}{framed}{closing(dice)}"
+
+
+def reply(dice: Dice, frames: tuple[str, ...], **values: str) -> str:
+    """Write one of the frames."""
+    return expand(dice.choice(frames), values, dice)
+
+
+def describe(result: Any, dice: Dice) -> str:
+    """Say what a result of any form holds, for tools that bring no phrases."""
+    facts = list(scalars(result).items())
+    if not facts:
+        return f"The result is {spoken(result)}."
+    texts = [f"the {name.replace('_', ' ')} is {spoken(value)}" for name, value in facts]
+    lead = expand("(Here is what I found|This is the result|I found this|Done)", {}, dice)
+    return f"{lead}: {joined(texts)}."
+
+
+def scalars(result: Any) -> Mapping[str, Any]:
+    """Return the entries of a result that can be said in a word or two."""
+    if not isinstance(result, dict):
+        return {}
+    return {
+        name: value
+        for name, value in result.items()
+        if isinstance(value, str | int | float) and value != ""
+    }
+
+
+def later_questions(result: Any) -> list[tuple[str, str]]:
+    """Return questions about entries of any result, and their answers, as templates."""
+    found = []
+    for name in scalars(result):
+        words = name.replace("_", " ")
+        found.append((f"(what is|what was|what's) the {words}", f"the {words} is {{{name}}}"))
+    return found

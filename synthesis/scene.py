@@ -1,0 +1,221 @@
+"""A conversation in the making: arguments are drawn, tools really run, turns are written."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chat.conversation import Conversation, Message, ToolCall
+from synthesis.catalogue import Catalogue
+from synthesis.declaration import (
+    Parameter,
+    SyntheticTool,
+    fitting,
+    is_error,
+    result_text,
+)
+from synthesis.dice import Dice
+from synthesis.grammar import expand, marked, plain, skeleton, spoken, telling
+from synthesis.phrasing import LEADS, describe, request
+from synthesis.world import fact
+
+MOST_TOOLS = 8
+GIVE_OPTIONAL = 0.35
+ASK_AS_QUESTION = 0.35
+TRIES = 300
+# Which values are drawn: any, those for training, or the others, of which training knows none.
+VALUES = ("all", "seen", "unseen")
+# One value in this many is kept for the others.
+UNSEEN_ONE_IN = 4
+
+
+@dataclass(frozen=True)
+class Use:
+    """A tool with arguments that work, and the result they give."""
+
+    tool: SyntheticTool
+    arguments: Mapping[str, Any]
+    result: Any
+
+    def said(self, dice: Dice) -> dict[str, Any]:
+        """Return the arguments as a user says them; true and false stay what they are."""
+        return {
+            name: value
+            if isinstance(value, bool)
+            else marked(self.tool.parameter(name).kind.say(value, dice))
+            for name, value in self.arguments.items()
+        }
+
+
+class Scene:
+    """Collects the messages of one conversation.
+
+    skeletons: The user's turns without digits and values, to measure how varied they are.
+    avoid: Domains whose tools must not be offered, because they would suit.
+    """
+
+    def __init__(
+        self,
+        dice: Dice,
+        catalogue: Catalogue,
+        most_tools: int = MOST_TOOLS,
+        values: str = "all",
+    ) -> None:
+        self.dice = dice
+        self.catalogue = catalogue
+        self.most_tools = most_tools
+        self.values = values
+        self.messages: list[Message] = []
+        self.skeletons: list[str] = []
+        self.used: dict[str, SyntheticTool] = {}
+        self.avoid: set[str] = set()
+        self.offered: tuple[SyntheticTool, ...] = ()
+        self.calls = 0
+
+    def user(self, text: str) -> None:
+        """Let the user say something."""
+        self.messages.append(Message("user", plain(text)))
+        self.skeletons.append(skeleton(text))
+
+    def assistant(self, text: str) -> None:
+        """Let the assistant say something."""
+        self.messages.append(Message("assistant", plain(text)))
+
+    def call(self, *uses: tuple[SyntheticTool, Mapping[str, Any]]) -> list[Any]:
+        """Let the assistant call tools at once; return their results."""
+        calls, answers, results = [], [], []
+        for tool, arguments in uses:
+            self.calls += 1
+            # Nine letters and digits: the narrowest form that a chat format wants.
+            id = f"call{self.calls:05}"
+            self.used[tool.name] = tool
+            results.append(tool.run(arguments))
+            calls.append(ToolCall(tool.name, arguments, id))
+            text = result_text(results[-1])
+            answers.append(Message("tool", text, name=tool.name, tool_call_id=id))
+        self.messages += [Message("assistant", tool_calls=tuple(calls)), *answers]
+        return results
+
+    def any_tool(self) -> SyntheticTool:
+        """Return a tool."""
+        return self.dice.choice(self.catalogue.tools)
+
+    def use(self, tool: SyntheticTool, fixed: Mapping[str, Any] | None = None) -> Use:
+        """Draw arguments, with some of them `fixed`, that the tool answers without an error."""
+        for _ in range(TRIES):
+            arguments = self._arguments(tool, fixed or {})
+            result = tool.run(arguments)
+            if not is_error(result):
+                return Use(tool, arguments, result)
+        raise ValueError(
+            f"the tool {tool.name} answers none of {TRIES} drawn examples, the last "
+            f"{dict(arguments)} with: {result['error']}"
+        )
+
+    def _arguments(self, tool: SyntheticTool, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = {}
+        for parameter in tool.parameters:
+            if parameter.name in fixed:
+                arguments[parameter.name] = fixed[parameter.name]
+            elif parameter.required:
+                arguments[parameter.name] = self.draw(parameter)
+            elif self.dice.chance(GIVE_OPTIONAL):
+                arguments[parameter.name] = self._optional(parameter)
+        return arguments
+
+    def _optional(self, parameter: Parameter) -> Any:
+        # Nobody asks for what happens anyway.
+        if isinstance(parameter.default, bool):
+            return not parameter.default
+        return self.draw(parameter)
+
+    def draw(self, parameter: Parameter) -> Any:
+        """Draw a value of the wanted ones; a choice and a yes or no are always wanted.
+
+        ValueError says so when a parameter has none.
+        """
+        for _ in range(TRIES):
+            value = parameter.kind.draw(self.dice)
+            if self.values == "all" or _is_choice(parameter) or _part(value) == self.values:
+                return value
+        raise ValueError(
+            f"none of {TRIES} values drawn for {parameter.name} is {self.values}; "
+            "give it more values, or generate with --values all"
+        )
+
+    def ask_for(self, tool: SyntheticTool, said: Mapping[str, Any]) -> None:
+        """Let the user ask for a tool's work in words that tell exactly the values `said`."""
+        given = frozenset(said)
+        asks = fitting(tool.ask, given)
+        question = bool(asks) and self.dice.chance(ASK_AS_QUESTION)
+        core = expand(
+            self.dice.choice(asks if question else fitting(tool.do, given)), said, self.dice
+        )
+        self.user(request(self.dice, core, question, self.catalogue.reasons[tool.domain]))
+
+    def order(self, tool: SyntheticTool, said: Mapping[str, Any]) -> str:
+        """Return a tool's request without its frame."""
+        return expand(self.dice.choice(fitting(tool.do, frozenset(said))), said, self.dice)
+
+    def answer(self, *uses: Use, naming: str = "") -> None:
+        """Let the assistant say what came out, `naming` an argument where its words allow."""
+        lead = expand(self.dice.choice(LEADS), {}, self.dice)
+        self.assistant(lead + " ".join(self._answer(use, naming) for use in uses))
+
+    def _answer(self, use: Use, naming: str) -> str:
+        if not use.tool.answer:
+            named = f"{spoken(use.arguments[naming])}: " if naming in use.arguments else ""
+            return named + describe(use.result, self.dice)
+        answers = telling(use.tool.answer, naming) if naming else use.tool.answer
+        return expand(self.dice.choice(answers), self.known(use), self.dice)
+
+    def known(self, use: Use) -> dict[str, Any]:
+        """Return what an answer may speak of: the result, the arguments, and their defaults."""
+        values = {each.name: each.default for each in use.tool.parameters if not each.required}
+        values |= use.arguments
+        spoken = {
+            name: value
+            if isinstance(value, bool)
+            else use.tool.parameter(name).kind.say(value, self.dice)
+            for name, value in values.items()
+            if value is not None
+        }
+        result = use.result if isinstance(use.result, dict) else {}
+        # Where both have a name, they have the same value, or the result's is the news.
+        news = {name for name, value in result.items() if values.get(name, value) != value}
+        return {**result, **{name: text for name, text in spoken.items() if name not in news}}
+
+    def offer(self) -> tuple[SyntheticTool, ...]:
+        """Choose the tools on offer: the called ones among others, in random order."""
+        if not self.offered:
+            others = self.others()
+            least = max(len(self.used), 1)
+            count = self.dice.between(least, max(least, self.most_tools)) - len(self.used)
+            chosen = [*self.used.values(), *self.dice.sample(others, count)]
+            self.offered = tuple(self.dice.shuffled(chosen))
+        return self.offered
+
+    def others(self) -> list[SyntheticTool]:
+        """Return the tools that may be offered beside the called ones."""
+        called = {tool.domain for tool in self.used.values()}
+        near = {name for domain in called for name in self.catalogue.similar[domain]}
+        avoid = self.avoid | (near - called)
+        return [
+            tool
+            for tool in self.catalogue.tools
+            if tool.name not in self.used and tool.domain not in avoid
+        ]
+
+    def conversation(self, id: str) -> Conversation:
+        """Return the conversation."""
+        tools = tuple(each.tool for each in self.offer())
+        return Conversation(tuple(self.messages), tools, id, source="synthetic")
+
+
+def _is_choice(parameter: Parameter) -> bool:
+    return "enum" in parameter.schema or parameter.schema.get("type") == "boolean"
+
+
+def _part(value: Any) -> str:
+    """Return which part a value belongs to; it follows from the value alone."""
+    return "unseen" if fact(1, UNSEEN_ONE_IN, "part", json.dumps(value)) == 1 else "seen"

@@ -1,0 +1,202 @@
+"""Calls as text: what is written is read back; what cannot be read is told, not repaired."""
+
+import json
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.conversation import Tool, ToolCall
+from chat.formats.tool_syntax import SYNTAXES, Reply, ToolSyntax
+
+NAMESPACE = SYNTAXES["namespace"]
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+TRICKY = st.sampled_from(
+    ["<|eot_id|>", '{"tool_uses": [', '"}', "\\", "\\u0041", "'", "\n", "```json", "functions.", ""]
+)
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+LEAVES = st.none() | st.booleans() | NUMBERS | TEXT | TRICKY
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT | TRICKY, inner, max_size=4),
+    max_leaves=12,
+)
+ARGUMENTS = st.dictionaries(TEXT | TRICKY, VALUES, max_size=5)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.sampled_from(
+    ["math.mean", "two words", "functions.x", "a/b-c", "名前"]
+)
+CALLS = st.lists(st.builds(ToolCall, NAMES, ARGUMENTS), min_size=1, max_size=3).map(tuple)
+
+
+def exact(calls: tuple[ToolCall, ...]) -> str:
+    """Calls as a text that tells 1 from 1.0 and True, and one key order from another."""
+    return repr([(call.name, call.arguments) for call in calls])
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
+class TestEverySyntax:
+    @settings(max_examples=300, deadline=None)
+    @given(calls=CALLS, content=st.sampled_from(["", "I will look.", "Two\n\nlines: {\n}"]))
+    def test_decode_inverts_encode(
+        self, syntax: ToolSyntax, calls: tuple[ToolCall, ...], content: str
+    ) -> None:
+        reply = syntax.decode(syntax.encode(content, calls))
+        assert reply.problem is None
+        assert reply.content == content
+        assert exact(reply.tool_calls) == exact(calls)
+
+    @settings(max_examples=100, deadline=None)
+    @given(content=TEXT)
+    def test_text_without_a_call_stays_text(self, syntax: ToolSyntax, content: str) -> None:
+        assert syntax.decode(syntax.encode(content, ())) == Reply(content.strip())
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, {"a": [math.nan]}])
+    def test_what_json_cannot_say_is_refused(self, syntax: ToolSyntax, value: Any) -> None:
+        with pytest.raises(ValueError, match="the arguments of f are no JSON"):
+            syntax.encode("", [ToolCall("f", {"x": value})])
+
+    @pytest.mark.parametrize("value", [{1, 2}, b"bytes", object()])
+    def test_an_object_that_is_no_json_is_refused(self, syntax: ToolSyntax, value: Any) -> None:
+        with pytest.raises(ValueError, match="the arguments of f are no JSON"):
+            syntax.encode("", [ToolCall("f", {"x": value})])
+
+    def test_arguments_nested_without_end_are_refused(self, syntax: ToolSyntax) -> None:
+        value: list[Any] = []
+        value.append(value)
+        with pytest.raises(ValueError, match="the arguments of f are no JSON"):
+            syntax.encode("", [ToolCall("f", {"x": value})])
+
+    @settings(max_examples=200, deadline=None)
+    @given(calls=CALLS, cut=st.integers(1, 10_000))
+    def test_a_call_cut_anywhere_is_never_read_as_another_call(
+        self, syntax: ToolSyntax, calls: tuple[ToolCall, ...], cut: int
+    ) -> None:
+        text = syntax.encode("", calls)
+        reply = syntax.decode(text[: -1 - cut % (len(text) - 1)])
+        assert reply.tool_calls == ()
+
+
+def use(name: str = "functions.f", **parameters: Any) -> dict[str, Any]:
+    return {"recipient_name": name, "parameters": parameters}
+
+
+def written(*uses: Any) -> str:
+    return json.dumps({"tool_uses": uses})
+
+
+class TestNamespaceCalls:
+    def test_calls_are_one_json_object_with_its_keys_in_order(self) -> None:
+        calls = [ToolCall("add", {"b": 1, "a": 2.0}), ToolCall("größe", {})]
+        assert NAMESPACE.encode("Wait.", calls) == (
+            'Wait.\n{"tool_uses": [{"recipient_name": "functions.add", "parameters": {"b": 1, '
+            '"a": 2.0}}, {"recipient_name": "functions.größe", "parameters": {}}]}'
+        )
+
+    def test_a_name_without_its_namespace_is_read(self) -> None:
+        assert NAMESPACE.decode(written(use("f", a=1))).tool_calls == (ToolCall("f", {"a": 1}),)
+
+    def test_a_name_loses_the_namespace_once(self) -> None:
+        reply = NAMESPACE.decode(written(use("functions.functions.f")))
+        assert reply.tool_calls == (ToolCall("functions.f", {}),)
+
+    def test_white_space_inside_and_around_a_call_is_read(self) -> None:
+        text = "Let me see.\n\n" + json.dumps({"tool_uses": [use(a=1)]}, indent=2) + "\n"
+        assert NAMESPACE.decode(text) == Reply("Let me see.", (ToolCall("f", {"a": 1}),))
+
+    def test_an_argument_may_hold_the_text_of_a_call(self) -> None:
+        inner = written(use("functions.g"))
+        calls = (ToolCall("f", {"text": inner, "tool_uses": [{"recipient_name": "x"}]}),)
+        assert NAMESPACE.decode(NAMESPACE.encode("", calls)) == Reply("", calls)
+
+    @pytest.mark.parametrize("text", ["", "{", "{}", "plain", '{"a": 1}', "use tool_uses", "[1]"])
+    def test_other_text_and_json_is_no_call(self, text: str) -> None:
+        assert NAMESPACE.decode(text) == Reply(text)
+
+    def test_a_huge_integer_survives_and_an_endless_one_is_a_problem(self) -> None:
+        number = 10**4000
+        assert NAMESPACE.decode(written(use(n=number))).tool_calls[0].arguments == {"n": number}
+        reply = NAMESPACE.decode('{"tool_uses": [' + "9" * 5000)
+        assert reply.problem and reply.tool_calls == ()
+
+
+GOOD = written(use(a=1))
+PROBLEMS = {
+    "cut in a string": (GOOD[:40], "the call is no JSON: Unterminated string .* of 40"),
+    "cut after the name": ('{"tool_uses"', "the call is no JSON"),
+    "cut in the name": ('Yes.\n{"tool_u', "the call is no JSON"),
+    "one brace too many": (GOOD + "}", "text follows the call: '}'"),
+    "words after it": (GOOD + "\nDone.", "text follows the call: 'Done.'"),
+    "two objects": (GOOD + "\n" + GOOD, "text follows the call: '{"),
+    "not on its own line": ("Sure: " + GOOD, "the call does not begin a line"),
+    "fenced": ("```json\n" + GOOD + "\n```", "text follows the call: '```'"),
+    "a call without its wrapper": (json.dumps(use()), 'the call is not {"tool_uses": '),
+    "another key beside": ('{"tool_uses": [], "x": 1}', 'the call is not {"tool_uses": '),
+    "uses as an object": ('{"tool_uses": {}}', 'the call is not {"tool_uses": '),
+    "no use": ('{"tool_uses": []}', "tool_uses is empty"),
+    "a use that is text": (written(use(), "f"), r"tool_uses\[1\] is 'f', wanted an object"),
+    "no name": ('{"tool_uses": [{"parameters": {}}]}', "recipient_name is missing or null"),
+    "an empty name": (written(use("functions.")), "recipient_name is 'functions.', wanted a tool"),
+    "a number as name": ('{"tool_uses": [{"recipient_name": 3}]}', "recipient_name is '3'"),
+    "no parameters": (written({"recipient_name": "f"}), "parameters is missing or null"),
+    "parameters as text": (
+        written({"recipient_name": "f", "parameters": "{}"}),
+        r"tool_uses\[0\].parameters is '{}', wanted an object",
+    ),
+    "parameters as a list": (
+        written({"recipient_name": "f", "parameters": [1]}),
+        r"parameters is '\[1\]', wanted an object",
+    ),
+    "arguments for parameters": (
+        written({"recipient_name": "f", "arguments": {}}),
+        r"tool_uses\[0\] has an unknown key 'arguments'",
+    ),
+    "a key twice": (GOOD.replace('"a": 1', '"a": 1, "a": 2'), "gives 'a' twice"),
+    "NaN": (GOOD.replace("1}", "NaN}"), "holds NaN, which is no JSON"),
+    "Infinity": (GOOD.replace("1}", "-Infinity}"), "holds -Infinity, which is no JSON"),
+    "beyond a float": (GOOD.replace("1}", "1e999}"), "holds '1e999', which is no finite number"),
+    "single quotes": (GOOD.replace('"a": 1', "'a': 1"), "the call is no JSON"),
+    "nested too deep": (GOOD.replace("1}", "[" * 100_000), "nested too deeply"),
+}
+
+
+class TestProblems:
+    @pytest.mark.parametrize("case", PROBLEMS)
+    def test_it_is_told_in_one_line_and_the_text_is_kept(self, case: str) -> None:
+        text, problem = PROBLEMS[case]
+        reply = NAMESPACE.decode(text)
+        assert reply.tool_calls == ()
+        assert reply.content == text
+        assert reply.problem is not None
+        assert "\n" not in reply.problem and len(reply.problem) < 200
+        assert re.search(problem, reply.problem), reply.problem
+
+
+class TestNamespaceDescription:
+    def test_every_tool_stands_in_the_namespace_and_the_wrapper_follows(self) -> None:
+        text = NAMESPACE.describe([Tool("first", "One."), Tool("second.of two")])
+        functions, wrapper = text.split("\n\n## multi_tool_use\n\n")
+        assert functions == (
+            "# Tools\n\n## functions\n\nnamespace functions {\n\n// One.\ntype first = () => any;"
+            "\n\ntype second.of two = () => any;\n\n} // namespace functions"
+        )
+        assert "namespace multi_tool_use {" in wrapper
+        assert "type parallel = (_: {\n" in wrapper
+        assert "tool_uses: {\n" in wrapper
+        assert "recipient_name: string,\n" in wrapper
+        assert wrapper.endswith(
+            "parameters: object,\n}[],\n}) => any;\n\n} // namespace multi_tool_use"
+        )
+
+    def test_the_short_one_is_the_same_without_the_wrapper(self) -> None:
+        tools = [Tool("first", "One."), Tool("second.of two")]
+        short = SYNTAXES["namespace_short"]
+        assert short.describe(tools) == NAMESPACE.describe(tools).partition("\n\n## multi")[0]
+        assert short.describe(tools).endswith("} // namespace functions")
+        assert (short.encode, short.decode, short.grammar) == (
+            NAMESPACE.encode,
+            NAMESPACE.decode,
+            NAMESPACE.grammar,
+        )

@@ -1,0 +1,191 @@
+"""Tool schemas as types: readable, and no keyword of a schema disappears."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.conversation import Tool
+from chat.formats.typescript import describe_function
+
+
+def field_text(schema: Any, required: bool = True) -> str:
+    """The lines of the one field `x` of a tool."""
+    names = ["x"] if required else []
+    parameters = {"type": "object", "properties": {"x": schema}, "required": names}
+    text = describe_function(Tool("f", "", parameters))
+    assert text.startswith("type f = (_: {\n") and text.endswith("\n}) => any;")
+    return text[len("type f = (_: {\n") : -len("\n}) => any;")]
+
+
+TYPES: list[tuple[Any, str]] = [
+    ({"type": "string"}, "x: string,"),
+    ({"type": "integer"}, "x: integer,"),
+    ({}, "x: any,"),
+    (True, "x: any,"),
+    (False, "// schema: false\nx: any,"),
+    ({"enum": ["a", "b c", 3, None]}, 'x: "a" | "b c" | 3 | null,'),
+    ({"type": "string", "enum": ['say "hi"', "größe"]}, 'x: "say \\"hi\\"" | "größe",'),
+    ({"type": ["string", "null"], "enum": ["a", None]}, 'x: "a" | null,'),
+    ({"type": "integer", "enum": ["1"]}, '// type: "integer"\nx: "1",'),
+    ({"type": "number", "enum": [1, 2.5]}, "x: 1 | 2.5,"),
+    ({"type": "boolean", "enum": []}, "// enum: []\nx: boolean,"),
+    ({"const": "on"}, 'x: "on",'),
+    ({"type": ["string", "null"]}, "x: string | null,"),
+    ({"type": "string", "nullable": True}, "x: string | null,"),
+    ({"type": "string", "nullable": False}, "// nullable: false\nx: string,"),
+    ({"type": "array"}, "x: any[],"),
+    ({"type": "array", "items": {"type": "string"}}, "x: string[],"),
+    ({"items": {"type": "string"}}, "x: string[],"),
+    ({"type": "array", "items": {"enum": ["a", "b"]}}, 'x: ("a" | "b")[],'),
+    ({"type": "array", "items": {"enum": ["a | b"]}}, 'x: "a | b"[],'),
+    ({"type": "array", "items": {"type": "array", "items": {"type": "number"}}}, "x: number[][],"),
+    ({"type": "array", "items": {"type": "string", "description": "d", "minLength": 1}},
+     "// items: d\n// items: minLength: 1\nx: string[],"),
+    ({"type": "array", "prefixItems": [{"type": "number"}, {"type": "string", "description": "d"}]},
+     "// item 2: d\nx: [number, string],"),
+    ({"type": "array", "prefixItems": [{"type": "number"}], "items": {"type": "string"}},
+     "x: [number, ...string[]],"),
+    ({"type": "array", "prefixItems": [{"type": "number"}], "items": False},
+     "// items: false\nx: [number],"),
+    ({"type": "array", "items": [{"type": "number"}, {"type": "string"}]}, "x: [number, string],"),
+    ({"type": "array", "items": [{"type": "number"}], "additionalItems": {"type": "string"}},
+     "x: [number, ...string[]],"),
+    ({"type": "array", "items": "string"}, '// items: "string"\nx: any[],'),
+    ({"type": "object"}, "x: object,"),
+    ({"type": "object", "properties": {}}, "x: {},"),
+    ({"properties": {"a": {"type": "string"}}}, "x: {\na?: string,\n},"),
+    ({"type": "object", "properties": {"a": {"description": "d"}}, "required": ["a"]},
+     "x: {\n// d\na: any,\n},"),
+    ({"type": "object", "properties": {"a": {}}, "required": ["a", "b"]},
+     '// required: ["a", "b"]\nx: {\na: any,\n},'),
+    ({"type": "object", "additionalProperties": {"type": "number", "description": "d"}},
+     "x: {\n// d\n[key: string]: number,\n},"),
+    ({"type": "object", "properties": {"a": {}}, "additionalProperties": False},
+     "// additionalProperties: false\nx: {\na?: any,\n},"),
+    ({"anyOf": [{"type": "string"}, {"type": "number", "minimum": 1}]},
+     "// option 2: minimum: 1\nx: string | number,"),
+    ({"oneOf": [{"type": "string"}, {"type": "string"}]}, "x: string,"),
+    ({"type": "string", "anyOf": [{"maxLength": 1}, {"pattern": "^a"}]},
+     '// option 1: maxLength: 1\n// option 2: pattern: "^a"\nx: string & any,'),
+    ({"allOf": [{"type": "object", "properties": {"a": {}}}, {"enum": [1, 2]}]},
+     "x: {\na?: any,\n} & (1 | 2),"),
+    ({"$ref": "#/$defs/color"}, '// $ref: "#/$defs/color"\nx: any,'),
+    ({"type": "string", "description": "Line one\nline two", "default": "a", "minLength": 2},
+     '// Line one\n// line two\n// default: "a"; minLength: 2\nx: string,'),
+    ({"type": "string", "description": 3}, "// description: 3\nx: string,"),
+    ({"type": 3}, "// type: 3\nx: any,"),
+    ({"type": "dict"}, "x: dict,"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "text"), TYPES, ids=[json.dumps(s)[:60] for s, _ in TYPES])
+def test_a_schema_becomes_this_type(schema: Any, text: str) -> None:
+    assert field_text(schema) == text
+
+
+def test_an_optional_field_has_a_mark_and_an_odd_name_has_quotes() -> None:
+    assert field_text({"type": "string"}, required=False) == "x?: string,"
+    properties = {"two words": {}, "größe": {}, "$a_1": {}, 'q"': {}}
+    text = describe_function(Tool("f", "", {"properties": properties, "required": ["größe"]}))
+    assert '"two words"?: any,\n"größe": any,\n$a_1?: any,\n"q\\""?: any,' in text
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"type": "object"}, {"type": "object", "properties": {}, "required": []}]
+)
+def test_a_tool_without_parameters_stays_visible(parameters: dict[str, Any]) -> None:
+    text = describe_function(Tool("stop", "Stops.\nNow.", parameters))
+    assert text == "// Stops.\n// Now.\ntype stop = () => any;"
+
+
+def test_keywords_of_the_parameters_themselves_are_kept() -> None:
+    parameters = {"properties": {}, "additionalProperties": False, "$defs": {"a": {"type": "null"}}}
+    assert describe_function(Tool("f", "Does.", parameters)) == (
+        '// Does.\n// additionalProperties: false; $defs: {"a": {"type": "null"}}\n'
+        "type f = () => any;"
+    )
+
+
+def test_a_name_with_a_line_break_cannot_break_the_line() -> None:
+    assert describe_function(Tool("a\nb")) == 'type "a\\nb" = () => any;'
+
+
+def leaves(value: Any) -> list[Any]:
+    """All names and plain values of a schema."""
+    if isinstance(value, dict):
+        return [leaf for key, each in value.items() for leaf in [key, *leaves(each)]]
+    if isinstance(value, list):
+        return [leaf for each in value for leaf in leaves(each)]
+    return [value]
+
+
+def read_tools(shared: Path) -> list[Tool]:
+    tools = []
+    for file in sorted((shared / "bfcl").glob("BFCL_v4_*.json")):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            for function in json.loads(line).get("function", []):
+                tools.append(Tool(function["name"], "", function["parameters"]))
+    return tools
+
+
+# Said by the shape of the type, not by a word.
+SHAPE = {
+    "type", "object", "array", "dict", "properties", "required", "items", "description", "enum",
+    "additionalProperties", True, False, "anyOf",
+}  # fmt: skip
+
+
+def test_every_word_of_real_schemas_is_in_the_text(shared: Path) -> None:
+    tools = read_tools(shared)
+    assert len(tools) > 1000
+    for tool in tools:
+        text = describe_function(tool)
+        for leaf in leaves(tool.parameters):
+            if not isinstance(leaf, str):
+                assert leaf in SHAPE or json.dumps(leaf) in text, (tool.name, leaf)
+            elif leaf not in SHAPE:
+                lines = [line.strip() for line in leaf.split("\n")]
+                escaped = json.dumps(leaf, ensure_ascii=False)
+                assert escaped in text or all(line in text for line in lines), (tool.name, leaf)
+
+
+KEYWORDS = st.sampled_from(
+    ["minimum", "format", "default", "title", "examples", "x-note", "pattern"]
+)
+PLAIN = st.text("abcxyz", min_size=4, max_size=8) | st.integers(1000, 9999)
+
+
+def schemas(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    parts = st.lists(inner, min_size=1, max_size=3)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["object", "array", "string", ["array", "object", "null"]]),
+            "properties": st.dictionaries(st.text("abcxyz", min_size=4), inner, max_size=3),
+            "items": inner | parts,
+            "prefixItems": parts,
+            "anyOf": parts,
+            "oneOf": parts,
+            "allOf": parts,
+            "additionalProperties": inner,
+            "additionalItems": inner,
+            "enum": st.lists(PLAIN, min_size=1, max_size=3),
+            "description": PLAIN,
+        },
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(schema=st.recursive(st.dictionaries(KEYWORDS, PLAIN, max_size=3), schemas, max_leaves=8))
+def test_every_word_of_any_schema_is_in_the_text(schema: dict[str, Any]) -> None:
+    text = describe_function(Tool("f", "", {"type": "object", "properties": {"field": schema}}))
+    said_by_shape = {
+        "type", "object", "array", "properties", "items", "prefixItems", "anyOf", "oneOf", "allOf",
+        "additionalProperties", "additionalItems", "enum", "description", "string",
+    }  # fmt: skip
+    for leaf in leaves(schema):
+        assert leaf in said_by_shape or str(leaf) in text, (leaf, text)

@@ -1,0 +1,243 @@
+"""Tool parameters in every dialect at hand become JSON Schema draft 2020-12, once and for all."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from chat.schemas.dialects import normalise_parameters
+from chat.schemas.keywords import KEYWORDS, SUBSCHEMA
+from chat.schemas.validation import read_tool, validate_arguments
+
+
+def check_schema(schema: Any) -> None:
+    """Fail unless this is a schema of draft 2020-12."""
+    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(schema)
+
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+def properties(parameters: Any, required: Any = None) -> dict[str, Any]:
+    return normalise_parameters(parameters, required)["properties"]
+
+
+def required(parameters: Any, beside: Any = None) -> list[str]:
+    return normalise_parameters(parameters, beside).get("required", [])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        CITY,
+        {"type": "dict", "properties": {"city": {"type": "String"}}, "required": ["city"]},
+        {"type": "HashMap", "properties": {"city": {"type": "str"}}, "required": ["city", "city"]},
+        {"properties": {"city": {"type": "string"}}, "required": "city"},
+        {"type": "object", "properties": {"city": "str"}, "required": {"city": True, "b": False}},
+        {"type": "object", "city": {"type": "string"}, "required": ["city"]},
+        {"city": {"type": "string"}, "required": ["city"]},
+        {"city": {"type": "str"}},
+        {"city": {"type": "str", "required": "true"}},
+        {"city": "str"},
+        [{"name": "city", "type": "string", "required": True}],
+        {"type": "object", "properties": [{"name": "city", "type": "str", "required": True}]},
+        json.dumps(CITY),
+    ],
+    ids=repr,
+)
+def test_one_tool_in_every_dialect_is_the_same_schema(parameters: Any) -> None:
+    before = json.dumps(parameters)
+    assert normalise_parameters(parameters) == CITY
+    assert json.dumps(parameters) == before, "the raw row stays as it was"
+
+
+def test_a_wrapped_schema_requires_only_what_it_lists() -> None:
+    parameters = {"type": "object", "properties": {"a": {"type": "str"}, "b": {"type": "int"}}}
+    assert "required" not in normalise_parameters(parameters)
+    assert required(parameters, ["b"]) == ["b"]
+    assert required({**parameters, "required": ["a"]}, ["b"]) == ["a"]
+
+
+def test_required_becomes_a_list_at_every_depth() -> None:
+    parameters = {
+        "type": "object",
+        "required": None,
+        "properties": {
+            "a": {"type": "string", "required": True},
+            "b": {"type": "string", "required": False},
+            "c": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"d": {"required": True}}},
+            },
+            "required": {"type": "boolean"},
+        },
+    }
+    assert normalise_parameters(parameters) == {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string"},
+            "b": {"type": "string"},
+            "c": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"d": {}}, "required": ["d"]},
+            },
+            "required": {"type": "boolean"},
+        },
+        "required": ["a"],
+    }
+
+
+def test_a_mark_on_a_property_adds_to_the_list_that_is_there() -> None:
+    marked = {"a": {}, "b": {"required": True}, "c": {"required": True}}
+    assert required({"properties": marked, "required": ["c", "a"]}) == ["c", "a", "b"]
+
+
+def test_what_is_required_is_declared() -> None:
+    assert properties({"type": "dict", "properties": {}, "required": ["a"]}) == {"a": {}}
+
+
+def test_objects_without_properties_inside_others_are_wrapped_too() -> None:
+    where = {"type": "dict", "lat": {"type": "float"}, "lon": {"type": "float", "required": True}}
+    wanted = {
+        "type": "object",
+        "properties": {"lat": {"type": "number"}, "lon": {"type": "number"}},
+        "required": ["lon"],
+    }
+    assert properties({"properties": {"where": where}})["where"] == wanted
+    bare = {"lat": {"type": "float", "default": 1}, "lon": {"type": "float"}}
+    found = properties({"where": bare})["where"]
+    assert found["required"] == ["lon"] and found["type"] == "object"
+
+
+def test_a_type_that_says_more_than_json_stays_beside_its_schema() -> None:
+    found = properties({"a": {"type": "tuple", "items": {"type": "float"}}, "b": {"type": "Path"}})
+    assert found["a"] == {
+        "type": "array",
+        "x-original-type": "tuple",
+        "items": {"type": "number"},
+    }
+    assert found["b"] == {"type": "string", "x-original-type": "Path"}
+    assert properties({"a": {"type": "float"}})["a"] == {"type": "number"}
+    assert properties({"a": {"type": ""}, "b": {"type": "any"}}) == {"a": {}, "b": {}}
+
+
+def test_what_the_schema_says_itself_goes_before_its_types_name() -> None:
+    own = {"type": "List[str]", "items": {"type": "string", "enum": ["a"]}}
+    found = properties({"properties": {"a": own}})["a"]
+    assert found["items"] == own["items"] and found["x-original-type"] == "List[str]"
+
+
+def test_other_keywords_stay() -> None:
+    schema = {**CITY, "additionalProperties": False, "$defs": {"a": {}}}
+    assert normalise_parameters(schema) == schema
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        (5, "must be an object, found 5"),
+        ("{", "must be an object, found the text {"),
+        ({"a": 5}, "no known dialect"),
+        ({"type": "array", "items": {"type": "string"}}, "no known dialect"),
+        ({"properties": 1.5}, "properties must be an object, found 1.5"),
+        ({"type": "object", "properties": 1.5}, "properties must be an object, found 1.5"),
+        ({"type": "object", "properties": {"a": 5}}, "the property a must be an object, found 5"),
+        ({"a": {"type": 5}}, "a type must be a name, found 5"),
+        ([{"name": "a"}, {"name": "a"}], "the parameter a stands twice"),
+        ([{"type": "string"}], "must have a name"),
+    ],
+)
+def test_what_is_in_no_dialect_is_told(parameters: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        normalise_parameters(parameters)
+
+
+TYPES = ["string", "str", "int, optional", "List[float]", "dict", "object", "array", "tuple", ""]
+TYPES += ["Dict[str, List[int]]", "Optional[int]", "numbr", "HashMap", "Literal['a', 'b']"]
+KEYS = st.sampled_from(
+    [*KEYWORDS, *SUBSCHEMA, "type", "required", "optional", "nullable", "example", "a", "b", "name"]
+)
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.sampled_from(["true", "a", "(", "3", *TYPES]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.dictionaries(KEYS, ANYTHING, max_size=5))
+@example({"title": {"title": None, "optional": {"description": None}}})
+def test_whatever_is_accepted_becomes_a_valid_schema_that_stays_as_it_is(
+    parameters: dict[str, Any],
+) -> None:
+    try:
+        found = normalise_parameters(parameters)
+    except ValueError:
+        return
+    check_schema(found)
+    assert json.dumps(normalise_parameters(found)) == json.dumps(found)
+
+
+def rows(path: Path) -> list[Any]:
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text) if text[0] == "[" else [json.loads(line) for line in text.splitlines()]
+
+
+def real_tools(shared: Path) -> Iterator[Any]:
+    for part in ("en", "zh"):
+        file = shared / "glaive_toolcall_sharegpt" / f"glaive_toolcall_{part}_demo.part.json"
+        for row in rows(file):
+            yield from json.loads(row["tools"])
+    for row in rows(shared / "xlam_function_calling_60k" / "xlam_rows.json"):
+        yield from json.loads(row["tools"])
+    for file in (shared / "bfcl").glob("BFCL*.json"):
+        yield from (tool for row in rows(file) for tool in row.get("function", ()))
+    for file in (shared / "bfcl" / "multi_turn_func_doc").glob("*.json"):
+        yield from rows(file)
+    yield from rows(shared / "nestful" / "non-executable-glaive-spec.json")
+
+
+def test_every_real_tool_becomes_a_valid_schema_that_stays_as_it_is(shared: Path) -> None:
+    seen = set()
+    for record in real_tools(shared):
+        tool = read_tool(record)
+        text = json.dumps(tool.parameters)
+        if text not in seen:
+            check_schema(tool.parameters)
+            assert json.dumps(normalise_parameters(tool.parameters)) == text
+        seen.add(text)
+    assert len(seen) > 1000
+
+
+# Their accepted answers leave out arguments that their own schema requires.
+INCOMPLETE = {"simple_python_200", "live_simple_106-63-0", "live_simple_112-68-0"}
+
+
+def accepted(value: Any) -> Any:
+    """Return the first of the values that a BFCL answer accepts, at every depth."""
+    if isinstance(value, dict):
+        kept = {name: each for name, each in value.items() if each and each[0] != ""}
+        return {name: accepted(each[0]) for name, each in kept.items()}
+    return [accepted(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("part", ["simple_python", "multiple", "parallel", "live_simple"])
+def test_the_accepted_calls_of_bfcl_fit_their_normalised_schemas(shared: Path, part: str) -> None:
+    answers = rows(shared / "bfcl" / "possible_answer" / f"BFCL_v4_{part}.json")
+    calls = {row["id"]: row["ground_truth"] for row in answers}
+    for row in rows(shared / "bfcl" / f"BFCL_v4_{part}.json"):
+        tools = {record["name"]: read_tool(record) for record in row["function"]}
+        for call in calls[row["id"]] if row["id"] not in INCOMPLETE else ():
+            for name, arguments in call.items():
+                problems = validate_arguments(tools[name], accepted(arguments))
+                assert problems == [], row["id"]

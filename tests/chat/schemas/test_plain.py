@@ -1,0 +1,140 @@
+"""Plain schemas: the quick yes agrees with jsonschema, and is only ever a yes."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.conversation import Tool
+from chat.schemas.plain import is_plain, plainly_fits
+from chat.schemas.validation import schema_problem, validate_arguments
+
+jsonschema = pytest.importorskip("jsonschema")
+TYPES = ["string", "integer", "number", "boolean", "array", "object", "null"]
+NAMES = st.sampled_from(["a", "b", "c"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from([0.0, 1.5, 2.0, "", "a", "b"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+# Values of keywords, most of them as they should be.
+KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
+    "type": st.sampled_from([*TYPES, ["string", "null"], ["integer", "integer"], [], "float", 3]),
+    "description": st.sampled_from(["", "text", None]),
+    "required": st.sampled_from([[], ["a"], ["a", "b"], ["a", "a"], "a", True]),
+    "enum": st.lists(VALUES, max_size=3),
+    "minimum": st.sampled_from([-1, 0, 1.5, True, "1"]),
+    "maximum": st.sampled_from([0, 2, None]),
+    "minLength": st.sampled_from([0, 1, -1, 1.0]),
+    "maxItems": st.sampled_from([0, 1, 2]),
+    "default": VALUES,
+    "pattern": st.sampled_from(["^a$", "("]),
+    "const": VALUES,
+    "uniqueItems": st.booleans(),
+    "x-original-type": st.just("tuple"),
+}
+SCHEMAS = st.recursive(
+    st.fixed_dictionaries({}, optional=KEYWORDS) | st.booleans(),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            **KEYWORDS,
+            "properties": st.dictionaries(NAMES, inner, max_size=3),
+            "items": inner,
+            "additionalProperties": inner,
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+        },
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(schema=SCHEMAS, value=VALUES)
+def test_what_plainly_fits_a_plain_schema_is_valid_by_jsonschema(schema: Any, value: Any) -> None:
+    if not is_plain(schema):
+        return
+    jsonschema.Draft202012Validator.check_schema(schema)
+    if plainly_fits(schema, value):
+        assert jsonschema.Draft202012Validator(schema).is_valid(value)
+
+
+PROPERTIES = {
+    "city": {"type": "string", "minLength": 1},
+    "unit": {"type": "string", "enum": ["c", "f"]},
+    "days": {"type": "integer", "minimum": 1, "maximum": 7},
+    "when": {"type": ["string", "null"]},
+    "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2},
+    "at": {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]},
+    "any": {},
+}
+WEATHER = {"type": "object", "properties": PROPERTIES, "required": ["city"]}
+
+
+@pytest.mark.parametrize(
+    "fits",
+    [
+        {"city": "Rome"},
+        {"city": "Rome", "unit": "c", "days": 7, "when": None, "tags": ["a", "b"]},
+        {"city": "Rome", "days": 2.0, "at": {"x": 1, "y": []}, "any": {"a": [1]}},
+    ],
+)
+def test_ordinary_arguments_of_ordinary_tools_are_decided_quickly(fits: dict[str, Any]) -> None:
+    assert is_plain(WEATHER) and plainly_fits(WEATHER, fits)
+    assert validate_arguments(Tool("weather", "", WEATHER), fits) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({}, ""),
+        ({"city": ""}, "/city"),
+        ({"city": "Rome", "unit": "k"}, "/unit"),
+        ({"city": "Rome", "days": 0}, "/days"),
+        ({"city": "Rome", "days": 8}, "/days"),
+        ({"city": "Rome", "days": True}, "/days"),
+        ({"city": "Rome", "days": "2"}, "/days"),
+        ({"city": "Rome", "when": 1}, "/when"),
+        ({"city": "Rome", "tags": ["a", 1]}, "/tags/1"),
+        ({"city": "Rome", "tags": ["a", "b", "c"]}, "/tags"),
+        ({"city": "Rome", "at": {}}, "/at"),
+        ({"city": "Rome", "else": 1}, "/else"),
+    ],
+)
+def test_what_does_not_fit_is_left_to_jsonschema_and_its_message(
+    wrong: dict[str, Any], where: str
+) -> None:
+    (problem,) = validate_arguments(Tool("weather", "", WEATHER), wrong)
+    assert problem.pointer == where and problem.message
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "numbr"},
+        {"type": []},
+        {"properties": []},
+        {"required": "a"},
+        {"required": ["a", "a"]},
+        {"minimum": "1"},
+        {"minLength": -1},
+        {"description": 3},
+        {"items": [{}]},
+        {"properties": {"a": {"type": "str"}}},
+        {"pattern": "("},
+        {"enum": 3},
+    ],
+)
+def test_a_schema_that_is_none_is_never_plain(schema: dict[str, Any]) -> None:
+    assert not is_plain(schema)
+    assert schema_problem(Tool("f", "", schema)) is not None
+    with pytest.raises(jsonschema.SchemaError):
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_schemas_with_other_keywords_are_used_though_they_are_not_plain() -> None:
+    schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"const": 1}]}}}
+    assert not is_plain(schema) and schema_problem(Tool("f", "", schema)) is None
+    assert validate_arguments(Tool("f", "", schema), {"a": 1}) == []
+    assert validate_arguments(Tool("f", "", schema), {"a": 2})[0].rule == "anyOf"

@@ -1,0 +1,135 @@
+"""Type names of other languages, word by word, and what an unknown one becomes."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.schemas.type_names import read_type, union
+
+
+def check_schema(schema: Any) -> None:
+    """Fail unless this is a schema of draft 2020-12."""
+    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(schema)
+
+
+STRINGS = {"type": "array", "items": {"type": "string"}}
+PAIR = {
+    "type": "array",
+    "prefixItems": [{"type": "integer"}, {"type": "string"}],
+    "minItems": 2,
+    "maxItems": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("str", {"type": "string"}),
+        ("String", {"type": "string"}),
+        ("STRING", {"type": "string"}),
+        ("int", {"type": "integer"}),
+        ("long", {"type": "integer"}),
+        ("Bigint", {"type": "integer"}),
+        ("float", {"type": "number"}),
+        ("Double", {"type": "number"}),
+        ("bool", {"type": "boolean"}),
+        ("Boolean", {"type": "boolean"}),
+        ("dict", {"type": "object"}),
+        ("HashMap", {"type": "object"}),
+        ("Hashtable", {"type": "object"}),
+        ("list", {"type": "array"}),
+        ("ArrayList", {"type": "array"}),
+        ("Queue", {"type": "array"}),
+        ("Set", {"type": "array", "uniqueItems": True}),
+        ("None", {"type": "null"}),
+        ("any", {}),
+        ("List[str]", STRINGS),
+        ("typing.List[str]", STRINGS),
+        ("java.util.ArrayList<String>", STRINGS),
+        ("Array.<string>", STRINGS),
+        ("String[]", STRINGS),
+        ("string...", STRINGS),
+        ("array of strings", STRINGS),
+        ("List(str)", STRINGS),
+        ("int[][]", {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}),
+        ("Set[int]", {"type": "array", "uniqueItems": True, "items": {"type": "integer"}}),
+        ("Tuple[int, str]", PAIR),
+        ("List[Tuple[int, str]]", {"type": "array", "items": PAIR}),
+        ("Tuple[str, ...]", STRINGS),
+        ("Dict[str, Any]", {"type": "object"}),
+        ("Dict[str, int]", {"type": "object", "additionalProperties": {"type": "integer"}}),
+        ("HashMap<String, List<String>>", {"type": "object", "additionalProperties": STRINGS}),
+        ("Union[int, float]", {"type": ["integer", "number"]}),
+        ("string | number", {"type": ["string", "number"]}),
+        ("str or int", {"type": ["string", "integer"]}),
+        ("Union[int, List[str]]", {"anyOf": [{"type": "integer"}, STRINGS]}),
+        ("Optional[str]", {"type": ["string", "null"]}),
+        ("string?", {"type": ["string", "null"]}),
+        ("Literal['a', \"b\"]", {"type": "string", "enum": ["a", "b"]}),
+        ("Literal[1, 'b', None]", {"enum": [1, "b", None]}),
+        ("'a' | 'b'", {"anyOf": [{"type": "string", "enum": [v]} for v in "ab"]}),
+    ],
+)
+def test_a_name_with_a_counterpart_is_read_exactly(name: str, schema: dict[str, Any]) -> None:
+    found = read_type(name)
+    assert dict(found.schema) == schema and found.exact
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("tuple", {"type": "array"}),
+        ("char", {"type": "string"}),
+        ("datetime.datetime", {"type": "string"}),
+        ("np.ndarray", {"type": "array"}),
+        ("Dict[int, str]", {"type": "object", "additionalProperties": {"type": "string"}}),
+        ("Callable[[int, str], bool]", {}),
+        ("pd.DataFrame", {}),
+        ("MyClass<String>", {}),
+        ("Tuple[()]", {"type": "array"}),
+        ("DATE (YYYY-MM-DD)", {"type": "string"}),
+        ("int, float", {"type": ["integer", "number"]}),
+        ("a string with the date", {"type": "string"}),
+        ("List[", {"type": "array"}),
+        ("x" * 10_000, {}),
+        ("[" * 10_000, {}),
+        ("", {}),
+    ],
+)
+def test_a_name_that_says_more_or_nothing_is_not_exact(name: str, schema: dict[str, Any]) -> None:
+    found = read_type(name)
+    assert dict(found.schema) == schema and not found.exact
+
+
+@pytest.mark.parametrize(
+    ("name", "exact"),
+    [
+        ("int, optional", True),
+        ("optional int", True),
+        ("int (optional)", True),
+        ("(int, optional)", True),
+        ("int, default 5", False),
+        ("int, optional, default: 5", False),
+    ],
+)
+def test_remarks_say_what_may_be_left_out(name: str, exact: bool) -> None:
+    found = read_type(name)
+    assert (dict(found.schema), found.optional, found.exact) == ({"type": "integer"}, True, exact)
+    assert not read_type("int, required").optional
+    assert read_type("Optional[int]").optional
+
+
+def test_a_union_with_anything_is_anything() -> None:
+    assert union([{"type": "string"}, {}]) == {}
+    assert union([]) == {}
+    assert union([{"type": "string"}, {"type": "string"}]) == {"type": "string"}
+
+
+@given(st.text(max_size=40) | st.text(alphabet="Listtr[](),|<>?. 'int", max_size=30))
+def test_any_text_is_read_as_a_valid_schema(text: str) -> None:
+    check_schema(dict(read_type(text).schema))

@@ -1,0 +1,268 @@
+"""Tokenizers: what they keep, what never becomes special, and which files they refuse."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+from chat.tokenizers.ordinary_text import LONGEST_RUN
+from chat.tokenizers.special_tokens import SPECIAL_TABLES
+from chat.tokenizers.tokenizer import TiktokenTokenizer, Tokenizer, load_tokenizer
+
+SPECIAL_TEXT = st.sampled_from([*SPECIAL_TABLES["llama3"][:12], *SPECIAL_TABLES["llama3_1"][:12]])
+UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
+MIXED = st.lists(UNICODE | SPECIAL_TEXT | st.text(" \t\r\n's12ab<|>"), max_size=8).map("".join)
+BRIEF = settings(max_examples=150, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def oracle(shared: Path, llama3: TiktokenTokenizer) -> HuggingFaceTokenizer:
+    """Llama 3's tokenizer as Transformers builds it from the same file, with its own pattern."""
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+
+    file = shared / "tokenizers" / "llama3" / "tokenizer.model"
+    names = list(llama3.special_tokens)
+    return TikTokenConverter(str(file), extra_special_tokens=names).converted()
+
+
+@pytest.fixture(
+    scope="module", params=["tokenizer.model.v1", "mistral_instruct_tokenizer_240323.model.v3"]
+)
+def mistral(shared: Path, request: pytest.FixtureRequest) -> Tokenizer:
+    return load_tokenizer(shared / "tokenizers" / "mistral_sentencepiece" / request.param)
+
+
+class TestTiktoken:
+    @BRIEF
+    @given(text=MIXED)
+    def test_any_unicode_text_survives(self, byte_tokenizer: Tokenizer, text: str) -> None:
+        assert byte_tokenizer.decode(byte_tokenizer.encode(text)) == text
+
+    @BRIEF
+    @given(text=MIXED)
+    def test_no_text_becomes_a_special_token(self, byte_tokenizer: Tokenizer, text: str) -> None:
+        special = set(byte_tokenizer.special_tokens.values())
+        assert special.isdisjoint(byte_tokenizer.encode(text))
+
+    def test_every_special_name_is_ordinary_text_and_its_id_decodes_to_it(
+        self, byte_tokenizer: Tokenizer
+    ) -> None:
+        for name, token in byte_tokenizer.special_tokens.items():
+            assert len(byte_tokenizer.encode(name)) > 1
+            assert byte_tokenizer.decode([token]) == name
+
+    def test_half_a_character_decodes_to_the_replacement_character(
+        self, byte_tokenizer: Tokenizer
+    ) -> None:
+        tokens = byte_tokenizer.encode("aé")
+        assert byte_tokenizer.decode(tokens[:2]) == "a\ufffd"
+
+    def test_numpy_ids_decode(self, byte_tokenizer: Tokenizer) -> None:
+        tokens = np.array(byte_tokenizer.encode("hello"), dtype=np.uint32)
+        assert byte_tokenizer.decode(tokens) == "hello"  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("token", [-1, 522])
+    def test_an_unknown_id_is_refused(self, byte_tokenizer: Tokenizer, token: int) -> None:
+        assert byte_tokenizer.vocab_size == 256 + 10 + 256
+        with pytest.raises(ValueError, match=rf"token id {token} is not in .*0 to 521"):
+            byte_tokenizer.decode([65, token])
+
+    def test_a_lone_surrogate_is_refused(self, byte_tokenizer: Tokenizer) -> None:
+        with pytest.raises(ValueError, match=r"lone surrogate U\+D83D at character 2"):
+            byte_tokenizer.encode("ab\ud83d")
+
+    def test_the_file_is_known_by_its_hash(self, byte_tokenizer: Tokenizer) -> None:
+        content = byte_tokenizer.path.read_bytes()
+        assert byte_tokenizer.sha256 == hashlib.sha256(content).hexdigest()
+
+    def test_a_directory_stands_for_the_file_in_it(
+        self, byte_tokenizer: Tokenizer, ranks_file: Path
+    ) -> None:
+        assert load_tokenizer(ranks_file.parent).sha256 == byte_tokenizer.sha256
+
+    def test_blank_lines_and_windows_line_ends_are_read(
+        self, byte_tokenizer: Tokenizer, ranks_file: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "ranks"
+        file.write_bytes(ranks_file.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+        assert load_tokenizer(file).encode("role in") == byte_tokenizer.encode("role in")
+
+
+class TestLongRuns:
+    @pytest.mark.parametrize("character", ["a", " ", "\n", "!", "7", "漢", "🦄", "\u3000"])
+    def test_a_long_run_survives(self, byte_tokenizer: Tokenizer, character: str) -> None:
+        text = character * (LONGEST_RUN + 7)
+        assert byte_tokenizer.decode(byte_tokenizer.encode(text)) == text
+
+
+class TestLlama3:
+    def test_the_file_has_the_published_hash_and_ids(self, llama3: Tokenizer) -> None:
+        assert llama3.sha256.startswith("82e9d31979e92ab9")
+        assert llama3.vocab_size == 128_256
+        assert llama3.encode("Hello world") == [9906, 1917]
+        assert llama3.special_tokens["<|begin_of_text|>"] == 128_000
+        assert llama3.special_tokens["<|eot_id|>"] == 128_009
+
+    @BRIEF
+    @given(text=MIXED)
+    def test_ids_equal_those_of_another_implementation(
+        self, llama3: Tokenizer, oracle: HuggingFaceTokenizer, text: str
+    ) -> None:
+        text = text.replace("|", "")  # so that it holds no special token, which the other reads
+        assert llama3.encode(text) == oracle.encode(text, add_special_tokens=False).ids
+
+    @BRIEF
+    @given(text=MIXED)
+    def test_any_unicode_text_survives(self, llama3: Tokenizer, text: str) -> None:
+        tokens = llama3.encode(text)
+        assert llama3.decode(tokens) == text
+        assert all(token < 128_000 for token in tokens)
+
+    def test_the_table_is_chosen_by_name(self, ranks_file: Path) -> None:
+        assert "<|eom_id|>" not in load_tokenizer(ranks_file).special_tokens
+        assert load_tokenizer(ranks_file, "llama3_1").special_tokens["<|eom_id|>"] == 266 + 8
+        with pytest.raises(ValueError, match=r"table of special tokens 'gpt2', wanted .*llama3_1"):
+            load_tokenizer(ranks_file, "gpt2")
+
+    def test_a_foreign_rank_file_loads_with_its_own_size(self, shared: Path) -> None:
+        qwen = shared / "tokenizers" / "qwen_family_tiktoken" / "emu3.tiktoken"
+        assert load_tokenizer(qwen).vocab_size == 151_643 + 256
+        small = shared / "tokenizers" / "tiny_test_assets" / "tiktoken_small.model"
+        tokenizer = load_tokenizer(small)
+        assert tokenizer.vocab_size == 2000 + 256
+        assert tokenizer.decode(tokenizer.encode("Grüße, 世界!")) == "Grüße, 世界!"
+
+
+class TestSentencePiece:
+    @BRIEF
+    @given(text=MIXED)
+    def test_text_survives_but_for_the_mark_that_stands_for_a_blank(
+        self, mistral: Tokenizer, text: str
+    ) -> None:
+        text = text.replace("\u2581", "")
+        assert mistral.decode(mistral.encode(text)) == text
+
+    @BRIEF
+    @given(parts=st.lists(UNICODE | st.sampled_from(["<s>", "</s>", "[INST]", "[TOOL_CALLS]"])))
+    def test_no_text_becomes_a_special_token(self, mistral: Tokenizer, parts: list[str]) -> None:
+        special = set(mistral.special_tokens.values())
+        assert special.isdisjoint(mistral.encode("".join(parts)))
+
+    def test_special_ids_decode_to_their_names(self, shared: Path) -> None:
+        folder = shared / "tokenizers" / "mistral_sentencepiece"
+        tokenizer = load_tokenizer(folder / "mistral_instruct_tokenizer_240323.model.v3")
+        special = tokenizer.special_tokens
+        assert tokenizer.vocab_size == 32_768
+        assert {name: special[name] for name in ("<s>", "</s>", "[INST]", "[TOOL_CALLS]")} == {
+            "<s>": 1, "</s>": 2, "[INST]": 3, "[TOOL_CALLS]": 5,
+        }  # fmt: skip
+        ids = [1, 3, *tokenizer.encode("Guten Tag"), 4, *tokenizer.encode("Hallo"), 2]
+        assert tokenizer.decode(ids) == "<s>[INST]Guten Tag[/INST]Hallo</s>"
+
+    def test_a_small_model_is_recognised_by_its_content(self, shared: Path, tmp_path: Path) -> None:
+        file = tmp_path / "named.tiktoken"
+        file.write_bytes((shared / "tokenizers" / "tiny_test_assets" / "m.model").read_bytes())
+        tokenizer = load_tokenizer(file)
+        assert tokenizer.vocab_size == 2000
+        assert tokenizer.decode(tokenizer.encode("hello my friend")) == "hello my friend"
+
+    def test_an_unknown_id_and_a_surrogate_are_refused(self, mistral: Tokenizer) -> None:
+        with pytest.raises(ValueError, match="token id 40000 is not in"):
+            mistral.decode([40_000])
+        with pytest.raises(ValueError, match="lone surrogate"):
+            mistral.encode("\udc00")
+
+    def test_a_cut_file_is_refused(self, shared: Path, tmp_path: Path) -> None:
+        file = tmp_path / "tokenizer.model"
+        source = shared / "tokenizers" / "tiny_test_assets" / "m.model"
+        file.write_bytes(source.read_bytes()[:1000])
+        with pytest.raises(ValueError, match=r"wanted a tokenizer\.model"):
+            load_tokenizer(file)
+
+
+SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
+FOREIGN = {
+    "empty": (b"", "is empty"),
+    "blank": (b" \n\n", "is empty or blank"),
+    "json": (json.dumps({"model": {"type": "BPE"}}).encode(), "is JSON"),
+    "html": (b"<!DOCTYPE html><html>", "is HTML or XML"),
+    "lfs": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:1",
+        "git-lfs pointer.*lfs pull",
+    ),
+    "zip": (b"PK\x03\x04rest", "pickle or zip"),
+    "pickle": (b"\x80\x02}q\x00.", "pickle or zip"),
+    "safetensors": (SAFETENSORS, "is a safetensors file"),
+    "text": (b"This is a readme.\nIt has lines.\n", "cannot be read"),
+    "bytes": (bytes(range(128, 256)) * 4, "cannot be read"),
+}
+
+
+class TestForeignFiles:
+    @pytest.mark.parametrize("kind", FOREIGN)
+    def test_a_foreign_file_is_named_for_what_it_is(
+        self, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        content, reason = FOREIGN[kind]
+        file = tmp_path / "tokenizer.model"
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{reason}.*wanted a tokenizer.model") as error:
+            load_tokenizer(file)
+        assert str(file) in str(error.value)
+        assert "\n" not in str(error.value)
+        assert capfd.readouterr() == ("", "")
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match=r"no tokenizer at .*nowhere\.model; wanted"):
+            load_tokenizer(tmp_path / "nowhere.model")
+        with pytest.raises(FileNotFoundError, match=r"no tokenizer at .*tokenizer\.model; wanted"):
+            load_tokenizer(tmp_path)
+
+    def test_weights_given_by_mistake_are_not_read_into_memory(self, tmp_path: Path) -> None:
+        file = tmp_path / "consolidated.bin"
+        with file.open("wb") as stream:
+            stream.write(b"weights")
+            stream.truncate(200_000_000)
+        with pytest.raises(ValueError, match="has 200,000,000 bytes, more than any tokenizer"):
+            load_tokenizer(file)
+
+
+def line(token: bytes, rank: int) -> bytes:
+    return base64.b64encode(token) + f" {rank}\n".encode()
+
+
+DAMAGED = {
+    "a rank that is no number": (line(b"zz", 266).replace(b"266", b"x"), "line 267 is .*wanted"),
+    "no rank": (b"enp6\n", "line 267 is 'enp6'"),
+    "a third field": (b"enp6 266 1\n", "line 267 is 'enp6 266 1'"),
+    "bad base64": (b"en!6 266\n", "line 267 is 'en!6 266'"),
+    "cut base64": (b"enp 266\n", "line 267 is 'enp 266'"),
+    "a token twice": (line(b"a", 266), "line 267 holds a token a second time"),
+    "a rank twice": (line(b"zz", 265), "wanted the ranks 0 to 266 once each: 266 is missing"),
+    "a gap": (line(b"zz", 300), "266 is missing or out of range"),
+    "a negative rank": (line(b"zz", -1), "-1 is missing or out of range"),
+    "a number too long to read": (b"enp6 " + b"9" * 5000, "line 267 is"),
+}
+
+
+class TestDamagedRanks:
+    @pytest.mark.parametrize("damage", DAMAGED)
+    def test_a_damaged_line_is_named(self, damage: str, ranks_file: Path, tmp_path: Path) -> None:
+        extra, reason = DAMAGED[damage]
+        file = tmp_path / "tokenizer.model"
+        file.write_bytes(ranks_file.read_bytes() + extra)
+        with pytest.raises(ValueError, match=f"{reason}.*damaged") as error:
+            load_tokenizer(file)
+        assert len(str(error.value)) < 300
+
+    def test_a_file_cut_short_is_refused(self, ranks_file: Path, tmp_path: Path) -> None:
+        file = tmp_path / "tokenizer.model"
+        file.write_bytes(b"".join(ranks_file.read_bytes().splitlines(keepends=True)[:200]))
+        with pytest.raises(ValueError, match=r"no token for byte 200 \(of 56 absent\), wanted all"):
+            load_tokenizer(file)

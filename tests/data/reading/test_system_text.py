@@ -1,0 +1,62 @@
+"""Tools that stand only in a system text are found there, and other texts stay as they are."""
+
+import json
+
+import pytest
+
+from data.outcomes import Rejected
+from data.reading.system_text import WITH_TOOLS, WITHOUT_TOOLS, read_system
+
+F = {"name": "f", "description": "It's f.", "parameters": {"a": {"type": "str"}}}
+G = {"name": "g", "description": "no parameters"}
+
+
+def found(text: str) -> tuple[str, list[str]]:
+    read = read_system(text, "/system")
+    return read.content, [tool.name for tool in read.declarations.tools]
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (f"SYSTEM: {WITH_TOOLS}\n{json.dumps(F, indent=4)}\n\n{json.dumps(G)}\n", ""),
+        (f"{WITH_TOOLS} {json.dumps([F, G])}", ""),
+        (f"Be brief.\n{json.dumps(F, indent=4)}\n\n{json.dumps(G, indent=4)}", "Be brief."),
+        (f"Use these: {json.dumps([F, G])}\nBe brief.", "Use these:\n\nBe brief."),
+        (f"Use these functions: {[F, G]}", "Use these functions:"),
+        (f"Inside <tools></tools> tags: <tools>{json.dumps([F, G])}</tools>", "Inside"),
+        (f"<tools>\n{json.dumps(F)}\n{json.dumps(G)}\n</tools>\nBe brief.", "Be brief."),
+        (f"<tools>{[F, G]}</tools>", ""),
+        (f"[AVAILABLE_TOOLS]{json.dumps([F, G])}[/AVAILABLE_TOOLS]", ""),
+    ],
+)
+def test_tools_inside_a_text_are_found(text: str, content: str) -> None:
+    around, names = found(text)
+    assert names == ["f", "g"]
+    assert around == content or (content and around.startswith(content))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Be brief.",
+        'Answer as {"name": "...", "age": 5}.',
+        'Answer as {"name": "...", "description": "..."}',
+        "Write [{'name': 'x'}] only.",
+        'A { and "a" brace',
+        "<tools></tools>",
+    ],
+)
+def test_a_text_without_tools_stays_as_it_is(text: str) -> None:
+    assert found(text) == (text, [])
+
+
+def test_boilerplate_without_tools_says_nothing() -> None:
+    assert found(f"SYSTEM: {WITHOUT_TOOLS}\n\n") == ("", [])
+    assert found(f"{WITH_TOOLS} ") == ("", [])
+
+
+@pytest.mark.parametrize("text", [f'{WITH_TOOLS}\n{{"name": "f"', '<tools>{"name": "f"</tools>'])
+def test_announced_tools_that_cannot_be_read_are_rejected(text: str) -> None:
+    with pytest.raises(Rejected, match="the tools are not JSON"):
+        found(text)

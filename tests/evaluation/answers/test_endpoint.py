@@ -1,0 +1,146 @@
+"""An OpenAI-compatible server is asked rightly, and its answers and failures are told."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from openai_server import completion, serving
+
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from evaluation.answers.endpoint import Endpoint, Request, wire_messages, wire_names
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = Tool("weather.now", "The weather", SCHEMA)
+ASKED = Conversation((Message("user", "Rain in Lyon?"),), (WEATHER,))
+
+
+def test_the_request_holds_the_conversation_its_tools_and_the_settings() -> None:
+    with serving(lambda _: completion("Hello")) as server:
+        endpoint = Endpoint(server.url, Request("m", 64, 0.5, 0.9, 7))
+        ((index, answer),) = endpoint.answers([ASKED])
+    assert (index, answer.text, answer.reply.content, answer.whole) == (0, "Hello", "Hello", True)
+    (request,) = server.requests
+    assert request["path"] == "/v1/chat/completions"
+    assert request["messages"] == [{"role": "user", "content": "Rain in Lyon?"}]
+    function = {"name": "weather_now", "description": "The weather", "parameters": SCHEMA}
+    assert request["tools"] == [{"type": "function", "function": function}]
+    settings = {name: request[name] for name in ("model", "max_tokens", "temperature", "top_p")}
+    assert settings == {"model": "m", "max_tokens": 64, "temperature": 0.5, "top_p": 0.9}
+    assert request["seed"] == 7
+
+
+def test_calls_come_back_under_the_names_of_the_tools() -> None:
+    called = completion(None, ("weather_now", '{"city": "Lyon"}'), ("other", "{}"))
+    with serving(lambda _: called) as server:
+        ((_, answer),) = Endpoint(server.url + "/v1/", Request("m")).answers([ASKED])
+    calls = (ToolCall("weather.now", {"city": "Lyon"}), ToolCall("other", {}))
+    assert answer.reply.tool_calls == calls
+
+
+def test_unreadable_arguments_are_a_problem_of_the_reply_and_cut_ones_are_told() -> None:
+    with serving(lambda _: completion(None, ("weather_now", '{"city": '), finish="length")) as it:
+        ((_, answer),) = Endpoint(it.url, Request("m")).answers([ASKED])
+    assert answer.reply.tool_calls == ()
+    assert "arguments of weather.now are no JSON" in str(answer.reply.problem)
+    assert not answer.whole
+
+
+def test_many_are_asked_at_once_and_none_is_mixed_up() -> None:
+    asked = [Conversation((Message("user", f"number {i}"),)) for i in range(40)]
+    with serving(lambda request: completion(request["messages"][0]["content"])) as server:
+        answers = list(Endpoint(server.url, Request("m", at_once=8)).answers(asked))
+    assert [(i, answer.text) for i, answer in answers] == [(i, f"number {i}") for i in range(40)]
+    assert all("tools" not in request for request in server.requests)
+
+
+GARBAGE = "<html>proxy error</html>"
+
+
+@pytest.mark.parametrize(
+    ("reaction", "told"),
+    [
+        ((200, GARBAGE, "text/html"), "answered what is no chat completion: '<html>"),
+        ((200, GARBAGE, "application/json"), "answered what is no"),
+        ((200, "{}", "application/json"), "answered what is no chat completion"),
+        ((200, "[]", "application/json"), "answered what is no chat completion"),
+        ((200, "null", "application/json"), "answered what is no chat completion"),
+        ((200, '{"choices": []}', "application/json"), "answered what is no chat completion"),
+        ((200, '{"choices": {"0": 1}}', "application/json"), "answered what is no chat completion"),
+        ((200, "[" * 100_000, "application/json"), "answered what is no JSON"),
+        ((200, "", "application/json"), "answered what is no JSON"),
+        ((302, "", "text/html"), "answered 302"),
+        ((200, '{"choices": [{}]}', "application/json"), "answered what is no chat completion"),
+        (completion(5), "answered what is no chat completion"),  # type: ignore[arg-type]
+        (completion(None, (7, "{}")), "answered what is no chat"),  # type: ignore[arg-type]
+        ((404, '{"error": {"message": "no model m"}}', "application/json"), "answered 404:"),
+        ((401, "who are you", "text/plain"), "answered 401:"),
+    ],
+)
+def test_what_is_no_completion_is_told_in_a_line(reaction: tuple[int, str, str], told: str) -> None:
+    with serving(lambda _: reaction) as server:
+        endpoint = Endpoint(server.url, Request("m"))
+        with pytest.raises(ValueError) as caught:
+            list(endpoint.answers([ASKED]))
+    assert told in str(caught.value)
+    assert str(caught.value).startswith(server.url)
+
+
+def test_answers_that_are_there_when_one_fails_are_not_lost() -> None:
+    """One of two threads waits for the first answer until the other has come to the last."""
+    last = threading.Event()
+
+    def react(request: dict[str, Any]) -> tuple[int, str, str]:
+        text = request["messages"][0]["content"]
+        if text == "first":
+            last.wait(timeout=20)
+            return 200, GARBAGE, "text/html"
+        if text == "last":
+            last.set()
+        return completion(text)
+
+    asked = [Conversation((Message("user", text),)) for text in ("first", "2", "3", "4", "last")]
+    found = []
+    with serving(react) as server, pytest.raises(ValueError, match="no chat completion"):
+        for index, answer in Endpoint(server.url, Request("m", at_once=2)).answers(asked):
+            found.append((index, answer.text))
+    assert found[:3] == [(1, "2"), (2, "3"), (3, "4")]
+
+
+def test_a_server_that_is_down_is_told() -> None:
+    with serving(lambda _: completion("")) as server:
+        url = server.url
+    endpoint = Endpoint(url, Request("m"))
+    endpoint.client = endpoint.client.with_options(max_retries=0)
+    with pytest.raises(ValueError, match=r"/v1 cannot be reached \(.+\); is the server running\?"):
+        list(endpoint.answers([ASKED]))
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "model"])
+def test_what_is_no_url_is_told(url: str) -> None:
+    with pytest.raises(ValueError, match="wanted such as http://localhost:8000/v1"):
+        Endpoint(url, Request("m"))
+
+
+def test_results_are_tied_to_their_calls() -> None:
+    messages = (
+        Message("user", "Both?"),
+        Message("assistant", "", (ToolCall("a.b", {"x": 1}), ToolCall("c", {}, id="mine"))),
+        Message("tool", "1", name="a.b"),
+        Message("tool", "2", name="c", tool_call_id="mine"),
+        Message("assistant", "Done"),
+    )
+    wire = wire_messages(messages, {"a.b": "a_b"})
+    first, second = wire[1]["tool_calls"]
+    assert (first["id"], second["id"]) == ("call_1_0", "mine")
+    assert first["function"]["name"] == "a_b"
+    assert json.loads(first["function"]["arguments"]) == {"x": 1}
+    assert [each["tool_call_id"] for each in wire[2:4]] == ["call_1_0", "mine"]
+    assert wire[4] == {"role": "assistant", "content": "Done"}
+
+
+def test_names_that_become_alike_are_kept_apart() -> None:
+    names = wire_names([Tool("a.b"), Tool("a_b"), Tool("a b"), Tool("x" * 70)])
+    assert len(set(names.values())) == 4
+    assert all(len(name) <= 64 for name in names.values())
+    assert names["a.b"] == "a_b"

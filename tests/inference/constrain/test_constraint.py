@@ -1,0 +1,381 @@
+"""Constrained decoding: free until a call opens, then valid by the schema, whatever the model."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from speaking_model import TOKENIZER
+from tiny_models import TINY, random_model
+
+from chat.conversation import Conversation, Tool, ToolCall
+from chat.formats.rendering import FORMATS, parse_reply, stop_ids
+from chat.schemas.validation import read_tool, validate_arguments
+from chat.tokenizers.tokenizer import load_tokenizer
+from inference.constrain.constraint import CallConstraint, Constraints, constraint_for, refusals
+from inference.generate import Completion, Decoding, complete
+from model.config import ModelConfig
+from model.transformer import Transformer
+
+jsonschema = pytest.importorskip("jsonschema")
+DEMO = load_tokenizer(TOKENIZER)
+LLAMA3 = FORMATS["llama3"]
+STOP, END_OF_TEXT = stop_ids(LLAMA3, DEMO)
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = Tool("weather", "", CITY)
+CLOCK = Tool("clock.now", "", {"type": "object", "properties": {}})
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    return random_model(ModelConfig(**{**TINY.__dict__, "vocab_size": DEMO.vocab_size}))
+
+
+def one(name: str, schema: dict[str, Any]) -> Tool:
+    """A tool with one required argument of that schema."""
+    return Tool(name, "", {"type": "object", "properties": {"x": schema}, "required": ["x"]})
+
+
+def fits(constraint: CallConstraint, text: str, stopped: bool = True, room: int = 10_000) -> bool:
+    """Whether a reply of that text may be said token by token, and end there."""
+    tokens = [*DEMO.encode(text), *([STOP] if stopped else [])]
+    for token in tokens:
+        logits = torch.zeros(DEMO.vocab_size)
+        constraint.restrict(logits, room)
+        if logits[token] != 0 or not constraint.accept(token, room - 1):
+            return False
+    return True
+
+
+def says(*calls: ToolCall, content: str = "") -> str:
+    return LLAMA3.syntax.encode(content, calls)
+
+
+def value(schema: dict[str, Any], text: str) -> bool:
+    """Whether the grammar takes the JSON text as the argument x of that schema."""
+    call = says(ToolCall("f", {"x": "VALUE"})).replace('"VALUE"', text)
+    return fits(constraint_for([one("f", schema)], LLAMA3, DEMO, forced=True), call)
+
+
+def replies(
+    model: Transformer, tools: Sequence[Sequence[Tool]], forced: bool | str = True, **options: Any
+) -> list[Completion]:
+    settings = {"max_new_tokens": 120, "temperature": 1.0, "batch_size": 32} | options
+    constraint = Constraints(
+        [Conversation((), tuple(each)) for each in tools], LLAMA3, DEMO, forced
+    )
+    prompts = [[index % 2000, 3] for index in range(len(tools))]
+    done = complete(model, prompts, Decoding((STOP,), **settings), constraint=constraint)
+    return [completion for _, completion in sorted(done, key=lambda each: each[0])]
+
+
+def check(completion: Completion, tools: Sequence[Tool]) -> list[ToolCall]:
+    """Assert that a reply is calls and nothing else, each valid by jsonschema; return them."""
+    assert completion.stop is not None
+    reply = parse_reply(DEMO.decode(completion.tokens), LLAMA3)
+    assert (reply.content, reply.problem) == ("", None)
+    assert reply.tool_calls
+    for call in reply.tool_calls:
+        (tool,) = (tool for tool in tools if tool.name == call.name)
+        jsonschema.Draft202012Validator(dict(tool.parameters)).validate(dict(call.arguments))
+        assert validate_arguments(tool, call.arguments) == []
+    return list(reply.tool_calls)
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "It rains.",
+            'Two\n\nlines, {x} and {\n  "y": 1}',
+            'The key "tool_uses" is no call.\n{',
+            "😀 <|eot_id|> is ordinary text",
+        ],
+    )
+    def test_is_free_while_no_call_opens(self, text: str) -> None:
+        assert fits(constraint_for([WEATHER], LLAMA3, DEMO), text)
+
+    def test_may_come_before_calls(self) -> None:
+        text = says(ToolCall("weather", {"city": "Lyon"}), content="I look.\nNow:")
+        assert fits(constraint_for([WEATHER], LLAMA3, DEMO), text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'I call {"tool_uses": [',
+            '{ "tool_uses"',
+            '{"recipient_name": "functions.weather"',
+            'Look:\n{"tool_us',
+            says(ToolCall("weather", {"city": "Lyon"})) + " and more",
+        ],
+    )
+    def test_never_holds_something_like_a_call_that_cannot_be_read(self, text: str) -> None:
+        assert parse_reply(text, LLAMA3).problem
+        assert not fits(constraint_for([WEATHER], LLAMA3, DEMO), text)
+
+    def test_opens_no_call_where_no_tool_is_offered(self) -> None:
+        assert fits(constraint_for([], LLAMA3, DEMO), "Hello")
+        assert not fits(constraint_for([], LLAMA3, DEMO), says(ToolCall("weather", {})))
+
+
+class TestCalls:
+    BOTH = (ToolCall("weather", {"city": 'L"y\\on\n😀'}), ToolCall("clock.now", {}))
+
+    def test_may_be_several_of_all_offered_tools(self) -> None:
+        assert fits(constraint_for([WEATHER, CLOCK], LLAMA3, DEMO), says(*self.BOTH, *self.BOTH))
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            ToolCall("wether", {"city": "Lyon"}),
+            ToolCall("weather", {}),
+            ToolCall("weather", {"city": 3}),
+            ToolCall("weather", {"city": "Lyon", "undeclared": 1}),
+            ToolCall("clock.now", {"city": "Lyon"}),
+        ],
+    )
+    def test_of_other_tools_or_with_other_arguments_cannot_be_said(self, call: ToolCall) -> None:
+        assert not fits(constraint_for([WEATHER, CLOCK], LLAMA3, DEMO), says(call))
+
+    def test_can_be_forced(self) -> None:
+        for text, fit in (("Hello", False), (says(self.BOTH[0]), True)):
+            constraint = constraint_for([WEATHER, CLOCK], LLAMA3, DEMO, forced=True)
+            assert fits(constraint, text) is fit
+
+    def test_can_be_forced_to_one_tool(self) -> None:
+        for call, fit in zip(self.BOTH, (False, True), strict=True):
+            constraint = constraint_for([WEATHER, CLOCK], LLAMA3, DEMO, forced="clock.now")
+            assert fits(constraint, says(call)) is fit
+
+    def test_of_a_tool_that_is_not_offered_cannot_be_forced(self) -> None:
+        with pytest.raises(ValueError, match=r"rain cannot be forced: it is not offered .*weather"):
+            constraint_for([WEATHER], LLAMA3, DEMO, forced="rain")
+        with pytest.raises(ValueError, match="no tools are offered"):
+            constraint_for([], LLAMA3, DEMO, forced=True)
+
+    def test_need_a_tiktoken_vocabulary(self, shared: Path) -> None:
+        mistral = shared / "tokenizers/mistral_sentencepiece/tokenizer.model.v1"
+        with pytest.raises(ValueError, match="is a SentencePiece model"):
+            constraint_for([WEATHER], LLAMA3, load_tokenizer(mistral))
+
+
+NESTED = {"type": "object", "properties": {"a": {"type": "null"}}}
+# schema, texts that are taken, texts that are not
+ENFORCED: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    ({"type": "integer", "minimum": 3, "maximum": 12}, ["3", "12"], ["2", "13", '"3"', "3.5"]),
+    ({"type": "number", "exclusiveMinimum": 0}, ["0.5", "7"], ["0", "-1"]),
+    ({"type": "integer", "multipleOf": 7}, ["14", "0"], ["15"]),
+    ({"type": "number"}, ["1e-05", "6.02e23", "-0.5"], ["1e999", "01", "9" * 300, "NaN"]),
+    ({"type": "string", "minLength": 2, "maxLength": 3}, ['"ab"', '"😀é"'], ['"a"', '"abcd"']),
+    ({"type": "string", "pattern": "^[a-c]+$"}, ['"abc"'], ['""', '"abd"']),
+    ({"type": "string", "format": "date"}, ['"2024-02-29"'], ['"2023-02-29"', '"today"']),
+    ({"format": "date"}, ['"2000-02-29"', "3"], ['"1900-02-29"', '"2024-02-30"']),
+    ({"type": "string", "format": "ipv4"}, ['"1.2.3.4"'], ['"1.2.3"', '"1.2.3.400"']),
+    ({"enum": ["é", 1, None, [1]]}, ['"é"', "1", "null", "[1]"], ['"e"', "2", "true"]),
+    ({"const": {"a": [True]}}, ['{"a": [true]}'], ['{"a": [false]}', "{}"]),
+    ({"type": ["string", "null"]}, ['"a"', "null"], ["1"]),
+    ({"type": "array", "items": {"type": "integer"}, "minItems": 1}, ["[1, 2]"], ["[]", '["a"]']),
+    ({"type": "array", "maxItems": 1}, ["[]", "[{}]"], ["[1, 2]"]),
+    ({"type": "array", "prefixItems": [{"const": 1}], "items": False}, ["[1]"], ["[2]", "[1, 1]"]),
+    (NESTED, ['{"a": null}', "{}"], ['{"a": 1}', '{"b": null}']),
+    ({"type": "object", "required": ["a"]}, ['{"a": 1}'], ["{}"]),
+    ({"type": "object", "additionalProperties": {"type": "null"}}, ['{"b": null}'], ['{"b": 1}']),
+    ({"type": "object", "minProperties": 1, "maxProperties": 1}, ['{"b": 1}'], ["{}"]),
+    (
+        {"type": "object"},
+        ['{"a": 1, "b": {"a": 1}}'],
+        ['{"a": 1, "a": 2}', '{"a": 1, "\\u0061": 2}'],
+    ),
+    ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, ["1", "null"], ['"a"']),
+    ({"oneOf": [{"type": "integer"}, {"type": "null"}]}, ["1", "null"], ['"a"']),
+    ({"allOf": [{"type": "integer"}, {"minimum": 3}]}, ["3"], ["2", '"a"']),
+]
+
+
+@pytest.mark.parametrize(("schema", "taken", "refused"), ENFORCED, ids=lambda each: str(each)[:40])
+def test_every_keyword_that_passes_is_enforced(
+    schema: dict[str, Any], taken: list[str], refused: list[str]
+) -> None:
+    assert [value(schema, text) for text in taken] == [True] * len(taken)
+    assert [value(schema, text) for text in refused] == [False] * len(refused)
+
+
+def test_references_are_enforced() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}, "v": {"type": "null"}}}
+    tool = Tool("f", "", {**node, "$defs": {"n": node}})
+    for arguments, fit in (({"next": {"next": {"v": None}}}, True), ({"next": {"v": 1}}, False)):
+        constraint = constraint_for([tool], LLAMA3, DEMO, forced=True)
+        assert fits(constraint, says(ToolCall("f", arguments))) is fit
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"title": "t", "description": "d", "default": 3, "examples": ["a"], "$comment": "c"},
+        {"deprecated": True, "readOnly": True, "x-original-type": "tuple", "contentEncoding": "b"},
+        {"uniqueItems": False, "anything else": [1], "format": "password"},
+    ],
+)
+def test_what_says_nothing_about_a_value_passes(words: dict[str, Any]) -> None:
+    assert value({"type": "string", **words}, '"a"')
+    assert not value({"type": "string", **words}, "3")
+
+
+NOT_ENFORCED: list[tuple[dict[str, Any], str]] = [
+    *(
+        ({key: given}, f"/properties/x/{re.escape(key)} is not enforced")
+        for key, given in {
+            "uniqueItems": True,
+            "contains": {},
+            "not": {},
+            "if": {},
+            "dependentRequired": {"a": ["b"]},
+            "patternProperties": {"^a": {}},
+            "propertyNames": {"pattern": "a"},
+            "unevaluatedProperties": False,
+            "$dynamicRef": "#a",
+            "$id": "http://a",
+        }.items()
+    ),
+    ({"items": {"properties": {"a/b": {"not": {}}}}}, "/properties/x/items/properties/a~1b/not"),
+    ({"type": "string", "format": "iri"}, "/properties/x/format is 'iri', and only date, "),
+    ({"pattern": "^(?!x)a"}, r"/properties/x/pattern holds '\(\?!'"),
+    ({"pattern": r"^\W$"}, r"/properties/x/pattern holds '\\\\W'"),
+    ({"pattern": "(a"}, "/properties/x is not enforced: .*regex"),
+    ({"multipleOf": 0.1}, "/properties/x/multipleOf is 0.1, and only whole numbers"),
+    ({"enum": ["a\x00"]}, r"/properties/x/enum holds the control character U\+0000"),
+    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "/properties/x is not enforced: oneOf"),
+    ({"anyOf": [{}, {"$ref": "http://a/b"}]}, "/properties/x/anyOf/1 is not enforced"),
+    ({"properties": {"a": {}, "b": {}}, "minProperties": 2}, "/properties/x is not enforced: min"),
+    ({"type": "integer", "minimum": 3, "maximum": 1}, "/properties/x is not enforced: Unsatisf"),
+]
+
+
+@pytest.mark.parametrize(("schema", "problem"), NOT_ENFORCED, ids=lambda each: str(each)[:40])
+def test_a_keyword_that_is_not_enforced_is_an_error_with_its_path(
+    schema: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^tool f cannot be constrained: {problem}") as raised:
+        constraint_for([WEATHER, one("f", schema)], LLAMA3, DEMO)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_random_model_only_makes_valid_calls_and_ends_them_in_time(
+    model: Transformer, shared: Path
+) -> None:
+    lines = (shared / "bfcl" / "BFCL_v4_simple_python.json").read_text().splitlines()[:60]
+    tools = [[read_tool(each) for each in json.loads(line)["function"]] for line in lines]
+    done = replies(model, tools)
+    whole = [check(reply, own) for reply, own in zip(done, tools, strict=True) if reply.stop]
+    assert len(whole) >= 59
+    assert max(len(calls) for calls in whole) > 1
+    assert max(len(reply.tokens) for reply in done) == 119
+
+
+def test_a_random_model_fills_schemas_that_leave_much_open(model: Transformer) -> None:
+    schemas: list[dict[str, Any]] = [schema for schema, _, _ in ENFORCED]
+    tools = [[one("f", schema)] for schema in [*schemas, {}, {"type": "object"}]]
+    for reply, own in zip(replies(model, tools), tools, strict=True):
+        check(reply, own)
+
+
+@pytest.mark.parametrize("format", ["date", "email", "ipv4", "ipv6", "uuid"])
+def test_formats_are_enforced_as_others_check_them(model: Transformer, format: str) -> None:
+    tool = one("f", {"type": "string", "format": format})
+    checker = jsonschema.FormatChecker()
+    assert format in checker.checkers
+    for reply in replies(model, [[tool]] * 12, max_new_tokens=150):
+        for call in check(reply, [tool]):
+            # Python's calendar begins with year 1.
+            text = re.sub("^0000", "2000", call.arguments["x"])
+            checker.check(text, format)
+
+
+def test_free_replies_of_a_random_model_are_never_half_a_call(model: Transformer) -> None:
+    def boosted(index: int) -> CallConstraint:
+        return constraint_for([WEATHER], LLAMA3, DEMO)
+
+    decoding = Decoding((STOP,), 60, temperature=1.5)
+    for _, reply in complete(model, [[i, 3] for i in range(40)], decoding, constraint=boosted):
+        if reply.stop is not None:
+            assert parse_reply(DEMO.decode(reply.tokens), LLAMA3).problem is None
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_what_a_row_says_does_not_depend_on_the_rows_beside_it(
+    model: Transformer, temperature: float
+) -> None:
+    tools = [[WEATHER], [CLOCK, one("f", {"type": "object"})], [one("g", {"type": "number"})]]
+    together = replies(model, tools, temperature=temperature, max_new_tokens=50)
+    assert (
+        replies(model, tools, temperature=temperature, max_new_tokens=50, batch_size=1) == together
+    )
+
+
+def test_a_padded_embedding_says_no_token_that_is_not_there() -> None:
+    logits = torch.zeros(DEMO.vocab_size + 64)
+    constraint_for([WEATHER], LLAMA3, DEMO).restrict(logits, 10)
+    assert (logits[DEMO.vocab_size :] == float("-inf")).all()
+    assert (logits == 0).any()
+
+
+def test_rows_without_a_constraint_stay_free(model: Transformer) -> None:
+    decoding = Decoding((STOP,), 20)
+    prompts = [[5, 3], [6, 3], [7, 3]]
+    free = dict(complete(model, prompts, decoding))
+    rule: Callable[[int], CallConstraint | None] = lambda index: (  # noqa: E731
+        constraint_for([WEATHER], LLAMA3, DEMO, forced=True) if index == 1 else None
+    )
+    mixed = dict(complete(model, prompts, decoding, constraint=rule))
+    assert (mixed[0], mixed[2]) == (free[0], free[2])
+    assert mixed[1] != free[1]
+
+
+def test_the_mask_of_llama_3s_vocabulary_is_that_of_its_tokens(shared: Path) -> None:
+    tokenizer = load_tokenizer(shared / "tokenizers" / "llama3")
+    constraint = constraint_for([WEATHER], LLAMA3, tokenizer, forced=True)
+    text = says(ToolCall("weather", {"city": "Lyon 名前 😀"}))
+    for token in [*tokenizer.encode(text), stop_ids(LLAMA3, tokenizer)[0]]:
+        logits = torch.zeros(tokenizer.vocab_size)
+        constraint.restrict(logits, 1000)
+        assert logits[token] == 0
+        assert logits[tokenizer.special_tokens["<|begin_of_text|>"]] == float("-inf")
+        assert constraint.accept(token, 1000)
+    assert len(constraint.seconds) == len(tokenizer.encode(text)) + 1
+
+
+@pytest.mark.parametrize("depth", [300, 600])
+def test_a_schema_that_is_nested_too_deep_is_refused_in_a_line_and_no_other(depth: int) -> None:
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        deep = {"type": "object", "properties": {"a": deep}}
+    offered = [Conversation((), (tool,)) for tool in (WEATHER, Tool("deep", "", deep))]
+    (index, reason), *others = refusals(offered, LLAMA3, DEMO).items()
+    assert (index, others) == (1, [])
+    assert reason.startswith("tool deep cannot be constrained: ") and "deep" in reason[30:]
+    assert len(reason) < 500
+
+
+def test_the_end_of_a_document_ends_a_reply_where_the_stop_token_does(model: Transformer) -> None:
+    specials = DEMO.special_tokens.values()
+
+    def allowed(text: str) -> set[int]:
+        constraint = constraint_for([WEATHER], LLAMA3, DEMO)
+        for token in DEMO.encode(text):
+            assert constraint.accept(token, 1000)
+        logits = torch.zeros(DEMO.vocab_size)
+        constraint.restrict(logits, 1000)
+        return {token for token in specials if logits[token] == 0}
+
+    call = says(ToolCall("weather", {"city": "Lyon"}))
+    assert allowed("It rains") == allowed(call) == {STOP, END_OF_TEXT}
+    assert allowed(call[:-3]) == set()
+    # A call that is hurried ends as the model was taught.
+    hurried = constraint_for([WEATHER], LLAMA3, DEMO, forced=True)
+    prompt = Decoding((STOP, END_OF_TEXT), max_new_tokens=60)
+    ((_, reply),) = complete(model, [[1, 2, 3]], prompt, constraint=lambda _: hurried)
+    assert reply.stop == STOP

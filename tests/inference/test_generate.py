@@ -1,0 +1,272 @@
+"""Generation: cached equals uncached, batched equals single, and sampling draws what it says."""
+
+import math
+import random
+
+import pytest
+import torch
+from tiny_models import LLAMA3_SHAPES, TINY, random_model
+from torch import Tensor
+
+from inference.generate import CANDIDATES, Batch, Decoding, Row, choose, complete, generate, stream
+from model.attention import Documents
+from model.lora import LoraConfig, add_lora
+from model.transformer import Transformer
+
+PROMPTS = [[11, 250, 3], [7], list(range(100, 170)), [5, 4, 3, 2, 300, 12, 9]]
+
+
+def sharp_model(shape: str = "llama3") -> Transformer:
+    """A random model whose greedy continuations wander instead of repeating one token."""
+    model = random_model(LLAMA3_SHAPES[shape], seed=3)
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.attention.wo.weight.mul_(6)
+            layer.feed_forward.w2.weight.mul_(6)
+    return model
+
+
+@torch.no_grad()
+def uncached_greedy(model: Transformer, prompt: list[int], count: int) -> list[int]:
+    tokens = list(prompt)
+    for _ in range(count):
+        documents = Documents([0, len(tokens)])
+        logits = model(torch.tensor(tokens), torch.arange(len(tokens)), documents)
+        tokens.append(int(logits[-1].argmax()))
+    return tokens[len(prompt) :]
+
+
+@pytest.mark.parametrize("shape", LLAMA3_SHAPES)
+def test_greedy_generation_is_the_same_cached_uncached_batched_and_single(shape: str) -> None:
+    model = sharp_model(shape)
+    options = {"stop_ids": (), "max_new_tokens": 24}
+    batched = generate(model, PROMPTS, **options)
+    assert batched == [uncached_greedy(model, prompt, 24) for prompt in PROMPTS]
+    assert batched == [generate(model, [prompt], **options)[0] for prompt in PROMPTS]
+    assert batched == generate(model, PROMPTS, batch_size=2, **options)
+    assert len({token for tokens in batched for token in tokens}) > 20
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_greedy_generation_on_a_gpu_is_that_of_the_cpu() -> None:
+    model = sharp_model()
+    options = {"stop_ids": (), "max_new_tokens": 24}
+    expected = generate(model, PROMPTS, **options)
+    assert generate(model.cuda(), PROMPTS, batch_size=3, **options) == expected
+
+
+def test_a_row_ends_at_its_stop_token_which_is_known_but_not_part_of_the_reply() -> None:
+    model = sharp_model()
+    free = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)
+    stop = free[1][4]
+    ends = dict(complete(model, PROMPTS, Decoding(stop_ids={stop}, max_new_tokens=12)))
+    for row, tokens in enumerate(free):
+        completion = ends[row]
+        cut = tokens.index(stop) if stop in tokens else None
+        assert completion.tokens == tokens[:cut]
+        assert completion.stop == (None if cut is None else stop)
+
+
+def test_completions_arrive_as_rows_end() -> None:
+    model = sharp_model()
+    stop = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)[1][4]
+    decoding = Decoding(stop_ids={stop}, max_new_tokens=12, batch_size=2)
+    lengths = {row: len(each.tokens) for row, each in complete(model, PROMPTS, decoding)}
+    assert set(lengths) == set(range(len(PROMPTS)))
+    assert next(iter(lengths)) == 1
+
+
+def test_finished_rows_no_longer_cost_anything() -> None:
+    model = sharp_model()
+    free = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)
+    widths: list[int] = []
+    model.norm.register_forward_hook(lambda _, inputs, __: widths.append(len(inputs[0])))
+    generate(model, PROMPTS, stop_ids={free[1][4]}, max_new_tokens=12)
+    assert widths[0] == len(PROMPTS)
+    assert widths[5] < len(PROMPTS)
+
+
+def test_prefill_projects_only_the_last_position_of_each_prompt() -> None:
+    model = sharp_model()
+    widths: list[int] = []
+    model.output.register_forward_hook(lambda _, inputs, __: widths.append(len(inputs[0])))
+    generate(model, PROMPTS, stop_ids=(), max_new_tokens=3)
+    assert widths == [len(PROMPTS)] * 3
+
+
+def test_max_length_bounds_prompt_and_reply_together() -> None:
+    replies = generate(sharp_model(), PROMPTS, stop_ids=(), max_new_tokens=50, max_length=72)
+    assert [len(reply) for reply in replies] == [50, 50, 2, 50]
+
+
+def test_tokens_arrive_in_order_while_they_are_produced() -> None:
+    model = sharp_model()
+    arrived: dict[int, list[int]] = {row: [] for row in range(len(PROMPTS))}
+    for row, token in stream(model, PROMPTS, Decoding(stop_ids=(), max_new_tokens=5)):
+        arrived[row].append(token)
+    assert list(arrived.values()) == generate(model, PROMPTS, stop_ids=(), max_new_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        ([], "prompt 1 is empty"),
+        ([1] * 8, "prompt 1 has 8 tokens and max_length is 8"),
+    ],
+)
+def test_a_prompt_that_cannot_be_continued_is_named(prompt: list[int], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        generate(random_model(TINY), [[1], prompt], stop_ids=(), max_new_tokens=4, max_length=8)
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens is 0, wanted at least 1"),
+        ({"batch_size": 0}, "batch_size is 0, wanted at least 1"),
+        ({"temperature": -0.1}, "temperature is -0.1, wanted 0"),
+        ({"temperature": math.nan}, "temperature is nan, wanted 0"),
+        ({"top_p": 0.0}, "top_p is 0.0, wanted more than 0 and at most 1"),
+        ({"top_p": 1.1}, "top_p is 1.1, wanted more than 0 and at most 1"),
+    ],
+)
+def test_impossible_settings_are_refused(option: dict[str, float], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Decoding(**{"stop_ids": (), "max_new_tokens": 1, **option})
+
+
+def test_no_prompts_give_no_replies() -> None:
+    assert generate(random_model(TINY), [], stop_ids=(), max_new_tokens=4) == []
+
+
+def test_dropout_is_off_while_generating_and_the_mode_is_given_back() -> None:
+    model = sharp_model()
+    add_lora(model, LoraConfig(rank=4, dropout=0.5))
+    for name, parameter in model.named_parameters():
+        if name.endswith("lora_b"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.train()
+    replies = [generate(model, PROMPTS, stop_ids=(), max_new_tokens=8) for _ in range(2)]
+    assert replies[0] == replies[1] == [uncached_greedy(model.eval(), p, 8) for p in PROMPTS]
+    model.train()
+    generate(model, PROMPTS, stop_ids=(), max_new_tokens=1)
+    assert model.training
+
+
+def sampled(seed: int, prompts: list[list[int]] = PROMPTS, **options: float) -> list[list[int]]:
+    settings = {"temperature": 2.0, "top_p": 0.95, "max_new_tokens": 12, **options}
+    return generate(sharp_model(), prompts, stop_ids=(), seed=seed, **settings)
+
+
+def test_sampling_follows_the_seed() -> None:
+    assert sampled(seed=1) == sampled(seed=1)
+    assert sampled(seed=1) != sampled(seed=2)
+
+
+def test_the_text_of_a_row_does_not_depend_on_the_rows_beside_it() -> None:
+    together = sampled(seed=5)
+    assert sampled(seed=5, batch_size=1) == together
+    assert sampled(seed=5, prompts=PROMPTS[:1]) == together[:1]
+    others = [PROMPTS[0], [1, 2], [3], PROMPTS[3]]
+    assert [sampled(seed=5, prompts=others)[row] for row in (0, 3)] == [together[0], together[3]]
+
+
+def test_equal_prompts_in_one_batch_are_drawn_apart() -> None:
+    first, second = sampled(seed=5, prompts=[PROMPTS[0], PROMPTS[0]])
+    assert first != second
+
+
+def test_a_tiny_nucleus_is_greedy() -> None:
+    greedy = generate(sharp_model(), PROMPTS, stop_ids=(), max_new_tokens=12)
+    assert sampled(seed=5, top_p=1e-6) == greedy
+
+
+def nucleus(logits: Tensor, temperature: float, top_p: float) -> Tensor:
+    """The definition, one token at a time: probabilities [V] of the nucleus."""
+    probabilities = (logits.double() / temperature).softmax(-1)
+    kept = torch.zeros_like(probabilities)
+    for token in probabilities.argsort(descending=True):
+        kept[token] = probabilities[token]
+        if kept.sum() >= top_p:
+            break
+    return kept / kept.sum()
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
+@pytest.mark.parametrize("top_p", [0.5, 0.9, 1.0])
+def test_draws_are_distributed_as_the_nucleus(temperature: float, top_p: float) -> None:
+    logits = torch.randn(12, generator=torch.Generator().manual_seed(4)) * 0.8
+    count = 20_000
+    source = random.Random("0/0")
+    draws = [source.random() for _ in range(count)]
+    chosen = choose(logits.expand(count, -1), temperature, top_p, draws)
+    expected = nucleus(logits, temperature, top_p) * count
+    seen = torch.bincount(chosen, minlength=12).double()
+    possible = expected > 0
+    assert seen[~possible].sum() == 0
+    chi_square = ((seen - expected)[possible] ** 2 / expected[possible]).sum()
+    freedom = int(possible.sum()) - 1
+    # Wilson and Hilferty's approximation of the 0.999 quantile.
+    limit = freedom * (1 - 2 / (9 * freedom) + 3.09 * (2 / (9 * freedom)) ** 0.5) ** 3
+    assert chi_square < limit
+
+
+def test_a_nucleus_wider_than_the_candidates_is_drawn_from_everything() -> None:
+    logits = torch.randn(2, 4 * CANDIDATES, generator=torch.Generator().manual_seed(4)) * 0.1
+    logits[0, 77] = 30
+    draws = [0.999, 0.999]
+    chosen = choose(logits, 1.0, 0.95, draws)
+    ranks = logits.argsort(-1, descending=True).argsort(-1)
+    assert chosen[0] == 77
+    assert ranks[1, chosen[1]] > CANDIDATES
+    assert torch.equal(choose(logits[1:], 1.0, 0.95, draws[1:]), chosen[1:])
+
+
+def test_the_extreme_draws_stay_inside_the_nucleus() -> None:
+    logits = torch.tensor([[0.0, 5.0, 4.9, -20.0]])
+    assert choose(logits, 1.0, 0.9, [0.0]).item() == 1
+    assert choose(logits, 1.0, 0.9, [math.nextafter(1.0, 0.0)]).item() == 2
+    assert choose(logits, 1.0, 1.0, [math.nextafter(1.0, 0.0)]).item() == 3
+
+
+def test_rows_come_and_go_between_passes_and_each_keeps_its_own_settings() -> None:
+    model = sharp_model().eval()
+    how = [
+        Decoding(stop_ids=(), max_new_tokens=9),
+        Decoding(stop_ids=(), max_new_tokens=7, temperature=1.5, top_p=0.9, seed=4),
+        Decoding(stop_ids=(), max_new_tokens=30),
+        Decoding(stop_ids=(), max_new_tokens=8, temperature=0.7, seed=5),
+    ]
+    alone = [
+        dict(complete(model, [prompt], each))[0].tokens
+        for prompt, each in zip(PROMPTS, how, strict=True)
+    ]
+    rows = [Row.of(0, prompt, each) for prompt, each in zip(PROMPTS, how, strict=True)]
+    batch = Batch(model, size=3, max_length=80)
+    said: dict[int, list[int]] = {id(row): [] for row in rows}
+    coming = list(rows)
+    while coming or batch.rows:
+        if coming and not batch.full:
+            batch.rows.append(coming.pop(0))
+        for row, token, _ in batch.step():
+            said[id(row)].append(token)
+        if len(said[id(rows[2])]) == 3:
+            batch.drop([rows[2]])
+    alone[2] = alone[2][:3]
+    assert [said[id(row)] for row in rows] == alone
+
+
+def test_only_a_model_that_is_not_trained_runs_in_inference_mode() -> None:
+    """Weights that DeepSpeed gathers in that mode could not be trained any more."""
+    model, modes = random_model(TINY), []
+    model.register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
+    generate(model, PROMPTS, stop_ids=(), max_new_tokens=1)
+    generate(model.requires_grad_(False), PROMPTS, stop_ids=(), max_new_tokens=1)
+    assert modes == [False, True]
+
+
+def test_the_first_of_equally_likely_tokens_is_taken() -> None:
+    logits = torch.zeros(2, 500, dtype=torch.bfloat16)
+    logits[0, [7, 400]] = 1.0
+    assert choose(logits, 0, 1, [0.5, 0.5]).tolist() == [7, 0]

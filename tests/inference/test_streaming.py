@@ -1,0 +1,93 @@
+"""Streaming: however a reply is cut into pieces, the events add up to what the whole is read as."""
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from speaking_model import TOKENIZER
+
+from chat.conversation import ToolCall
+from chat.formats.rendering import FORMATS, parse_reply
+from chat.tokenizers.tokenizer import load_tokenizer
+from inference.streaming import Event, ReplyStream, TextDelta, TokenText, WholeCall, assemble
+
+DEMO = load_tokenizer(TOKENIZER)
+CALLS = st.lists(
+    st.builds(
+        ToolCall,
+        st.sampled_from(["f", "math.mean", "名前"]),
+        st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=5), max_size=3),
+    ),
+    max_size=3,
+)
+FRAGMENTS = st.lists(
+    st.sampled_from(
+        [
+            *("{", "}", "[", "]", '"', "\n", " ", ",", ":", "text", "\\", "1e999", "é"),
+            *('{"tool_uses": [', '{"recipient_name"', '"tool_uses"', '"too', "]}", "{ \n"),
+            '{"recipient_name": "functions.f", "parameters": {}}',
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+def events_of(pieces: list[str], format: str) -> list[Event]:
+    stream = ReplyStream(FORMATS[format])
+    return [*(event for piece in pieces for event in stream.feed(piece)), *stream.finish()]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+class TestEveryFormat:
+    @settings(max_examples=400, deadline=None)
+    @given(text=FRAGMENTS, cuts=st.lists(st.integers(0, 200), max_size=8))
+    def test_any_text_cut_anywhere_is_read_as_the_whole(
+        self, format: str, text: str, cuts: list[int]
+    ) -> None:
+        borders = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+        pieces = [text[a:b] for a, b in pairwise(borders)]
+        assert assemble(events_of(pieces, format)) == parse_reply(text, FORMATS[format])
+
+    @settings(max_examples=100, deadline=None)
+    @given(calls=CALLS, content=st.sampled_from(["", "I look.", " a\n\n{b} "]))
+    def test_written_calls_come_back_one_character_at_a_time(
+        self, format: str, calls: list[ToolCall], content: str
+    ) -> None:
+        text = FORMATS[format].syntax.encode(content, calls)
+        assert assemble(events_of(list(text), format)) == parse_reply(text, FORMATS[format])
+
+    def test_a_call_is_told_before_the_next_one_begins(self, format: str) -> None:
+        syntax, stream = FORMATS[format].syntax, ReplyStream(FORMATS[format])
+        calls = [ToolCall("f", {"a": 1}), ToolCall("g", {})]
+        text = syntax.encode("Both.", calls)
+        early = list(stream.feed(text[: text.index("g")]))
+        assert [event for event in early if isinstance(event, WholeCall)] == [WholeCall(calls[0])]
+        assert assemble([*early, *stream.feed(text[text.index("g") :])]).tool_calls == tuple(calls)
+
+
+def test_text_is_told_at_once_and_a_possible_call_is_held_back() -> None:
+    stream = ReplyStream(FORMATS["llama3"])
+    assert list(stream.feed("\n Hello ")) == [TextDelta("Hello")]
+    assert list(stream.feed("you {")) == [TextDelta(" you")]
+    assert list(stream.feed(' "tool')) == []
+    assert list(stream.feed("s")) == [TextDelta(' { "tools')]
+
+
+def test_calls_of_a_reply_that_turns_out_unreadable_are_taken_back() -> None:
+    text = '{"tool_uses": [{"recipient_name": "f", "parameters": {}}, nothing'
+    events = events_of([text], "llama3")
+    assert any(isinstance(event, WholeCall) for event in events)
+    reply = assemble(events)
+    assert (reply.content, reply.tool_calls) == (text, ())
+    assert re.match("the call is no JSON", reply.problem or "")
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"])) | st.just("a\ufffd😀é\ufffd"))
+def test_tokens_become_text_without_half_characters(text: str) -> None:
+    stream = TokenText(DEMO)
+    pieces = [stream.feed(token) for token in DEMO.encode(text)]
+    assert "".join([*pieces, stream.finish()]) == text
+    assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text

@@ -1,0 +1,55 @@
+"""Quotas: shares of one, whole numbers, an order."""
+
+from collections import Counter
+
+import pytest
+
+from synthesis.behaviours import BEHAVIOURS
+from synthesis.quotas import apportion, read_shares, schedule
+
+
+def test_the_default_shares_are_those_of_the_table_and_sum_to_one() -> None:
+    shares = read_shares({})
+    assert shares == pytest.approx({name: each.share for name, each in BEHAVIOURS.items()})
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_given_share_is_kept_and_the_others_fill_the_rest_in_their_proportion() -> None:
+    shares = read_shares({"small_talk": 0.53})
+    assert shares["small_talk"] == 0.53
+    assert shares["single_call"] == pytest.approx(0.26 * 0.5)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert read_shares({"single_call": 1})["tool_error"] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"smalltalk": 0.1}, "no behaviour 'smalltalk'; did you mean small_talk"),
+        ({"small_talk": 1.5}, "--quota.small_talk is 1.5, wanted a share from 0 to 1"),
+        ({"small_talk": "much"}, "--quota.small_talk is 'much', wanted a share from 0 to 1"),
+        ({"small_talk": True}, "--quota.small_talk is True"),
+        ({"small_talk": 0.7, "single_call": 0.7}, "the quotas sum to 1.4, wanted at most 1"),
+        (dict.fromkeys(BEHAVIOURS, 0.1), "the quotas sum to 0.9, wanted 1"),
+    ],
+)
+def test_shares_that_cannot_be_are_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_shares(given)
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 9999])
+def test_apportioned_numbers_sum_up_and_lie_within_one_of_their_share(count: int) -> None:
+    shares = read_shares({"tool_error": 1 / 3})
+    numbers = apportion(shares, count)
+    assert sum(numbers.values()) == count
+    assert all(abs(numbers[name] - shares[name] * count) < 1 for name in shares)
+
+
+def test_a_schedule_holds_the_numbers_in_an_order_that_follows_from_the_seed() -> None:
+    numbers = apportion(read_shares({}), 1000)
+    places = schedule(numbers, 3)
+    names = list(BEHAVIOURS)
+    assert Counter(names[place] for place in places) == numbers
+    assert places == schedule(numbers, 3) != schedule(numbers, 4)
+    assert len(set(places[:60])) == len(BEHAVIOURS)

@@ -1,0 +1,150 @@
+"""What two ranks agree on while collectives return as NCCL's do, and one rank is late.
+
+    deepspeed --num_gpus=2 tests/training/zero/late_cases.py --config-file FILE --output-dir DIR
+
+DIR gets rank-N.json: how often shared storage was refused, whether waiting waits, and what this
+rank heard of each error of rank 0. Then it trains, and ends with an error that pickle cannot take.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from late_collectives import late_collectives
+
+from console.command import one_line, run
+from training.checkpoint import Checkpoints
+from training.config import read_config
+from training.setup import build_model, open_checkpoints, open_splits, train
+from training.zero.engine import DeepSpeedBackend, partition_on_arrival
+from training.zero.ranks import joined_ranks
+from training.zero.settings import engine_config
+
+LATE = 0.005
+TIMES = 20
+
+
+class Unpicklable(FileNotFoundError):
+    """Holds what pickle cannot take."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.opened = lambda: message
+
+
+class NotReadBack(ValueError):
+    """Pickle takes it, and cannot make it again: it wants two arguments."""
+
+    def __init__(self, file: str, line: int) -> None:
+        super().__init__(f"{file}, line {line} is broken")
+
+
+class ReadBackOtherwise(ValueError):
+    """Pickle makes another of it, which says something else."""
+
+    def __init__(self, file: str, line: int = 0) -> None:
+        super().__init__(f"{file}, line {line}")
+
+
+ERRORS: list[Exception] = [
+    ValueError("as it is"),
+    FileNotFoundError(2, "No such file or directory", "weights.bin"),
+    Unpicklable("weights.bin is missing;\n  copy it there"),
+    NotReadBack("data.jsonl", 7),
+    ReadBackOtherwise("data.jsonl", 7),
+    KeyError("a key"),
+]
+RESULTS: list[Any] = ["a name", lambda: None, [NotReadBack("data.jsonl", 7)]]
+
+
+def main(config_file: str, output_dir: str, local_rank: int | None = None) -> None:
+    """Train as one configuration says, and try what else ranks agree on.
+
+    Args:
+        config_file: The configuration.
+        output_dir: Where to write what was seen.
+        local_rank: Given by the launcher.
+    """
+    config = read_config(config_file)
+    with joined_ranks("cpu") as ranks, late_collectives(LATE * ranks.rank):
+        engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
+        splits, checkpoints = open_splits(config), open_checkpoints(config, resume=False)
+        torch.manual_seed(config.seed)
+        model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
+        backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
+        seen: dict[str, Any] = {"refused": refusals(checkpoints, backend)}
+        file = Path(output_dir) / f"rank-{ranks.rank}.json"
+        file.write_text(json.dumps(seen))
+        unseen = patch.object(Path, "is_dir", lambda path: not path.name.startswith(".seen."))
+        with unseen if ranks.rank else nullcontext():
+            seen["blind"] = told_of_storage(checkpoints, backend)
+        seen["waited"] = waits(Path(output_dir) / "written", backend)
+        seen["told"] = [told_of(lambda error=error: fail(error), backend) for error in ERRORS]
+        seen["results"] = [told_of(lambda result=result: result, backend) for result in RESULTS]
+        file.write_text(json.dumps(seen))
+        if ranks.rank:
+            save_slowly(backend)
+        train(config, splits, checkpoints, backend, False)
+        backend.on_first_rank(lambda: fail(Unpicklable("the end")))
+
+
+def refusals(checkpoints: Checkpoints, backend: DeepSpeedBackend) -> int:
+    """Count how often a directory that both ranks see is taken for one that they do not share."""
+    refused = 0
+    for _ in range(TIMES):
+        try:
+            checkpoints.refuse_unshared(backend)
+        except FileNotFoundError:
+            refused += 1
+    return refused
+
+
+def told_of_storage(checkpoints: Checkpoints, backend: DeepSpeedBackend) -> str:
+    """Return what this rank says of a directory that one of them does not see."""
+    try:
+        checkpoints.refuse_unshared(backend)
+    except FileNotFoundError as error:
+        return one_line(error)
+    return "nothing"
+
+
+def waits(file: Path, backend: DeepSpeedBackend) -> bool:
+    """Say whether, after waiting, this rank sees what the other wrote late."""
+    if backend.rank:
+        time.sleep(0.2)
+        file.touch()
+    backend.wait()
+    return file.is_file()
+
+
+def told_of(work: Callable[[], Any], backend: DeepSpeedBackend) -> str:
+    """Return the type and the line of what this rank hears when rank 0 does something."""
+    try:
+        return f"done: {backend.on_first_rank(work)}"
+    except Exception as heard:
+        return f"{type(heard).__name__}: {one_line(heard)}"
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def save_slowly(backend: DeepSpeedBackend) -> None:
+    """Let this rank's shards come when the other's have long been written."""
+    writer = backend.engine.checkpoint_engine
+    save = writer.save
+
+    def slow(*args: Any, **options: Any) -> Any:
+        time.sleep(0.2)
+        return save(*args, **options)
+
+    writer.save = slow
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,161 @@
+"""What lies in a checkpoint as a pickle is looked through before anything loads it."""
+
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from launches import launch
+from torch.serialization import get_safe_globals
+from zero_runs import Kind, ShardedRuns
+
+from storage.manifest import write_manifest
+from training.zero.shards import (
+    RESTRICT,
+    full_disk_named,
+    joined_masters,
+    known_classes_only,
+    refuse_foreign_pickles,
+)
+
+SHARD = "zero_pp_rank_0_mp_rank_00_optim_states.pt"
+
+
+class Burglar:
+    """Pickles as a call that makes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.system, (f"touch {self.file}",)
+
+
+def zip_archive(value: object, file: Path) -> None:
+    torch.save(value, file)
+
+
+def newer_protocol(value: object, file: Path) -> None:
+    torch.save(value, file, pickle_protocol=4)
+
+
+def older_layout(value: object, file: Path) -> None:
+    torch.save(value, file, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize("save", [zip_archive, newer_protocol, older_layout])
+def test_a_pickle_that_would_run_code_is_refused_unopened(
+    tmp_path: Path, save: Callable[[object, Path], None]
+) -> None:
+    save({"optimizer_state_dict": {"x": Burglar(tmp_path / "was-here")}}, tmp_path / SHARD)
+    with pytest.raises(ValueError, match=rf"{SHARD} .* and was not opened") as refusal:
+        refuse_foreign_pickles(tmp_path)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "was-here").exists()
+    torch.load(tmp_path / SHARD, weights_only=False)
+    assert (tmp_path / "was-here").exists(), "the file was dangerous"
+
+
+def test_the_name_that_was_found_is_told(tmp_path: Path) -> None:
+    torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / SHARD)
+    with pytest.raises(ValueError, match=r"names posix\.system, which no checkpoint of DeepSpeed"):
+        refuse_foreign_pickles(tmp_path)
+
+
+def test_every_file_of_a_checkpoint_is_looked_at_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / "inner" / "other.pt")
+    with pytest.raises(ValueError, match=r"other\.pt names posix\.system"):
+        refuse_foreign_pickles(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 100, -100])
+def test_a_truncated_file_is_told(tmp_path: Path, kept: int) -> None:
+    torch.save({"x": torch.ones(300)}, tmp_path / SHARD)
+    (tmp_path / SHARD).write_bytes((tmp_path / SHARD).read_bytes()[:kept])
+    with pytest.raises(ValueError, match="is damaged or not a file of DeepSpeed's") as refusal:
+        refuse_foreign_pickles(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_torch_and_deepspeed_store_passes(tmp_path: Path, sharded_runs: ShardedRuns) -> None:
+    torch.save(OrderedDict(x=torch.ones(3), shape=torch.Size([2])), tmp_path / SHARD)
+    refuse_foreign_pickles(tmp_path)
+    refuse_foreign_pickles(sharded_runs.workspace / "checkpoints")
+
+
+def test_whoever_loads_is_held_to_the_known_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second lock, should a file change between being looked at and being loaded."""
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / SHARD)
+    import_module("deepspeed")
+    before = set(get_safe_globals())
+    with known_classes_only(), pytest.raises(Exception, match="Weights only load failed"):
+        torch.load(tmp_path / SHARD, weights_only=False)
+    assert not (tmp_path / "was-here").exists()
+    assert RESTRICT not in os.environ
+    assert set(get_safe_globals()) == before
+
+
+def test_an_earlier_restriction_outlasts_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    monkeypatch.setenv(RESTRICT, "true")
+    with known_classes_only():
+        assert os.environ[RESTRICT] == "1"
+    assert os.environ[RESTRICT] == "true"
+
+
+def test_joining_prints_nothing(
+    sharded_runs: ShardedRuns,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    masters = joined_masters(sharded_runs.run(Kind("lora", 3, "float32")) / "step-000004")
+    assert all(master().dtype == torch.float32 for master in masters.values())
+    assert len(masters) == 28
+    assert capfd.readouterr() == ("", "")
+
+
+def test_resuming_refuses_a_foreign_pickle_before_deepspeed_reads_it(
+    sharded_runs: ShardedRuns, tmp_path: Path
+) -> None:
+    """A manifest proves that files are whole, not who wrote them."""
+    kind = Kind("lora", 3, "float32")
+    run = tmp_path / "checkpoints" / kind.name
+    shutil.copytree(sharded_runs.run(kind), run)
+    torch.save({"x": Burglar(tmp_path / "was-here")}, run / "step-000004" / SHARD)
+    (run / "step-000004" / "manifest.json").unlink()
+    write_manifest(run / "step-000004", "checkpoint")
+    config = sharded_runs.workspace / "cases" / f"{kind.name}.json"
+    done = launch(
+        2,
+        "ds_finetune.py",
+        f"--config-file={config}",
+        f"--checkpoint.output_dir={tmp_path / 'checkpoints'}",
+        f"--logging.output_dir={tmp_path / 'logs'}",
+        "--training.max_steps=5",
+        "--resume",
+    )
+    assert done.returncode == 1
+    assert f"{SHARD} names posix.system" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "was-here").exists()
+
+
+def test_a_disk_too_full_for_shards_is_named(tmp_path: Path) -> None:
+    message = rf"{tmp_path} could not take .* left\. Make room"
+    with pytest.raises(OSError, match=message), full_disk_named(tmp_path):
+        torch.save(torch.zeros(100_000), "/dev/full")
+
+
+def test_other_errors_while_shards_are_written_stay_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="peer reset"), full_disk_named(tmp_path):
+        raise RuntimeError("peer reset")

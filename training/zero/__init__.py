@@ -1,0 +1,1 @@
+"""Training on many devices with DeepSpeed's ZeRO."""

@@ -1,0 +1,185 @@
+"""A checkpoint's trained weights alone: joined from DeepSpeed's shards and checked bit by bit.
+
+What comes out is a directory like `best` or `final`. Where nothing is sharded (one device, or ZeRO
+stage 0) the weights lie gathered in the checkpoint and are copied.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from console.progress import byte_bar
+from model.config import PARAMS_FILE, ModelConfig
+from model.lora import ADAPTER_FILE, LORA_FILE, LoraConfig, adapter_state, add_lora
+from model.transformer import Transformer
+from storage.atomic import new_directory, refuse_foreign_directory
+from storage.manifest import MANIFEST, damaged_files
+from training.checkpoint import WEIGHTS_ONLY, newest_whole, saved_steps
+from training.resuming import CONFIG_FILE
+from training.zero.shards import SHARDS_FILE, joined_masters
+from weights.adapter import BASE_FILE
+from weights.chat_record import copy_chat_record
+from weights.conversion import check_bits, require_space
+from weights.directory import (
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Layout,
+    layout_bytes,
+    open_weights,
+    write_safetensors,
+)
+from weights.table import DTYPES, OUTPUT, bitwise_equal, expected_shapes, shapes
+
+# Another kind than a run's own, so that none of its checkpoints is ever replaced.
+KIND = "consolidated checkpoint"
+BESIDE = (PARAMS_FILE, TOKENIZER_FILE, BASE_FILE, CONFIG_FILE)
+
+
+@dataclass(frozen=True)
+class Consolidated:
+    """What was written: `file` with so many tensors and bytes, of the checkpoint `step`.
+
+    `shards` counts the ranks whose parts were joined, 0 where nothing is sharded; `compared` says
+    whether the file gathered by the run was there to compare with. `base` is the base's path.
+    """
+
+    step: Path
+    file: Path
+    tensors: int
+    bytes: int
+    shards: int
+    compared: bool
+    base: str
+
+
+def consolidate_checkpoint(
+    checkpoint_dir: Path | str,
+    output_dir: Path | str,
+    tag: str | None,
+    warn: Callable[[str], None],
+) -> Consolidated:
+    """Write the trained weights of a checkpoint, or of the one a run's `latest` names.
+
+    Raises ValueError or FileNotFoundError, with nothing written, for what is damaged or foreign.
+    """
+    target = Path(output_dir).expanduser()
+    refuse_foreign_directory(target, KIND)
+    step = _chosen(Path(checkpoint_dir).expanduser(), tag, warn)
+    lora = LoraConfig.read(step) if (step / LORA_FILE).is_file() else None
+    name = ADAPTER_FILE if lora else WEIGHTS_FILE
+    gathered = _gathered(step, name)
+    model: dict[str, Any] = json.loads((step / CONFIG_FILE).read_text(encoding="utf-8"))["model"]
+    layout = _layout(ModelConfig.read(step), lora, DTYPES[model["dtype"]])
+    shards = _shards(step)
+    tensors = joined_masters(step) if shards else {n: t.clone for n, t in (gathered or {}).items()}
+    _account(step, tensors, layout)
+    require_space(target, layout_bytes(layout))
+    with new_directory(target, KIND) as partial:
+        for beside in (*BESIDE, LORA_FILE) if lora else BESIDE:
+            shutil.copyfile(step / beside, partial / beside)
+        copy_chat_record(partial, step)
+        _write(partial / name, layout, tensors)
+        if gathered is not None:
+            _compare(step / name, gathered, partial / name)
+    size = layout_bytes(layout)
+    base = str(model["checkpoint_dir"])
+    return Consolidated(step, target / name, len(layout), size, shards, gathered is not None, base)
+
+
+def _chosen(path: Path, tag: str | None, warn: Callable[[str], None]) -> Path:
+    """Return the checkpoint meant: the directory itself, the one named, or a run's latest."""
+    if (path / MANIFEST).is_file():
+        if tag is not None:
+            raise ValueError(f"{path} is one checkpoint already; leave out --tag {tag}")
+        return path
+    if tag is not None:
+        found = [each.name for each in saved_steps(path)]
+        found += [each for each in WEIGHTS_ONLY if (path / each).is_dir()]
+        if tag not in found:
+            raise FileNotFoundError(
+                f"{path} has no checkpoint {tag!r}; there is {', '.join(found) or 'none'}"
+            )
+        return path / tag
+    step, _ = newest_whole(path, warn)
+    if step is None:
+        raise FileNotFoundError(
+            f"{path} holds no whole checkpoint; wanted a run's directory such as "
+            "checkpoints/NAME, or a checkpoint in it such as checkpoints/NAME/step-000200"
+        )
+    return step
+
+
+def _gathered(step: Path, name: str) -> dict[str, Tensor] | None:
+    """Return the weights the run gathered; None where they are damaged and shards stand for them.
+
+    Raises ValueError when anything else in the checkpoint is damaged.
+    """
+    problems = damaged_files(step)
+    needed = [each for each in problems if not (_shards(step) and each.startswith(f"{name} "))]
+    if needed:
+        raise ValueError(f"{step} is damaged ({needed[0]}); take another checkpoint")
+    return None if problems else open_weights(step / name)
+
+
+def _shards(step: Path) -> int:
+    """Return how many ranks hold a part of the weights; 0 where each holds them whole."""
+    file = step / SHARDS_FILE
+    if not file.is_file():
+        return 0
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    return int(saved["ranks"]) if saved["zero_stage"] else 0
+
+
+def _layout(config: ModelConfig, lora: LoraConfig | None, dtype: torch.dtype) -> Layout:
+    """Return the trained tensors in the model's order; an adapter is stored in float32."""
+    if lora is None:
+        return {name: (shape, dtype) for name, shape in expected_shapes(config).items()}
+    with torch.device("meta"):
+        model = Transformer(config)
+        add_lora(model, lora)
+    return {name: (shape, torch.float32) for name, shape in shapes(adapter_state(model)).items()}
+
+
+def _account(step: Path, tensors: Mapping[str, object], layout: Layout) -> None:
+    """Raise ValueError unless the tensors found are the ones of the model described."""
+    # A tied model's embedding is found under both of its names.
+    left_over = tensors.keys() - layout.keys() - {OUTPUT}
+    if strange := layout.keys() - tensors.keys() or left_over:
+        raise ValueError(
+            f"{step} holds the weights of another model than its {PARAMS_FILE} describes "
+            f"({min(strange)} is in one of them only); take another checkpoint"
+        )
+
+
+def _write(file: Path, layout: Layout, tensors: Mapping[str, Callable[[], Tensor]]) -> None:
+    """Write the tensors one by one, and compare what was written with what it was written from."""
+
+    def whole(name: str) -> Tensor:
+        return tensors[name]().to(layout[name][1])
+
+    total = layout_bytes(layout)
+    with byte_bar("writing", total) as advance:
+        write_safetensors(file, layout, ((name, whole(name)) for name in layout), advance)
+    written = open_weights(file)
+    with byte_bar("checking", total) as advance:
+        for name in layout:
+            check_bits(file, name, written[name], whole(name))
+            advance(written[name].nbytes)
+
+
+def _compare(file: Path, gathered: Mapping[str, Tensor], written: Path) -> None:
+    """Raise ValueError unless the run gathered the very bits that its shards hold."""
+    joined = open_weights(written)
+    for name in joined.keys() | gathered.keys():
+        both = name in joined and name in gathered
+        if not (both and bitwise_equal(joined[name], gathered[name])):
+            raise ValueError(
+                f"{file} and the shards beside it differ in {name}: one of them is of another "
+                "run; take another checkpoint"
+            )

@@ -1,0 +1,245 @@
+"""Many devices: DeepSpeed's ZeRO holds gradients, masters and (stage 3) weights in parts.
+
+What DeepSpeed divides by the number of ranks is multiplied by it beforehand: the loop's losses are
+shares of one sum. Its scheduler, accumulation count and loss scale are not used.
+"""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from console.command import one_line
+from model.transformer import Transformer
+from training.backends import Result, full_shape, trained_parameters
+from training.optim import make_optimizer
+from training.zero.ranks import Ranks, wait_for_all
+from training.zero.settings import zero_stage
+from training.zero.shards import (
+    SHARDS_FILE,
+    full_disk_named,
+    known_classes_only,
+    refuse_foreign_pickles,
+)
+
+if TYPE_CHECKING:
+    from training.config import OptimizerSection
+
+
+def partition_on_arrival(
+    engine: Mapping[str, Any], dtype: torch.dtype
+) -> Callable[[Tensor], nn.Parameter] | None:
+    """Return `load_model`'s `place` for ZeRO-3, None below: a rank keeps its part of each tensor.
+
+    Tensor by tensor, what is mapped from the file goes to the device, and the part is kept of it:
+    DeepSpeed gathers a weight to the device where it was partitioned. In the host's memory no rank
+    ever holds a whole tensor; where that is the device, the part comes straight from the mapping.
+    """
+    if zero_stage(engine) < 3:
+        return None
+    import deepspeed
+
+    context = deepspeed.zero.Init(config_dict_or_path=dict(engine), dtype=dtype)
+
+    def place(tensor: Tensor) -> nn.Parameter:
+        parameter = nn.Parameter(tensor.to(context.local_device, dtype), requires_grad=False)
+        # What Init does to a module's parameters, without its broadcast from rank 0: every rank
+        # reads the same file.
+        context._convert_to_deepspeed_param(parameter)
+        parameter.partition()  # type: ignore[attr-defined]
+        parameter.requires_grad_()
+        return parameter
+
+    return place
+
+
+class DeepSpeedBackend:
+    """Any number of devices through DeepSpeed; see `Backend` for what the loop asks."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        settings: "OptimizerSection",
+        engine: Mapping[str, Any],
+        ranks: Ranks,
+    ) -> None:
+        import deepspeed
+
+        self.model = model
+        self.rank, self.world_size, self.device = ranks.rank, ranks.world_size, ranks.device
+        self.stage, self.clip_norm = zero_stage(engine), settings.clip_norm
+        self.parameters = trained_parameters(model)
+        if engine["bf16"]["enabled"]:
+            for parameter in self.parameters.values():
+                parameter.data = parameter.data.bfloat16()
+        if self.rank:
+            # Ranks share the seed up to here, for the adapter's start; dropout is to differ.
+            torch.manual_seed(torch.initial_seed() + self.rank)
+        self.engine, *_ = deepspeed.initialize(
+            model=model,
+            optimizer=make_optimizer(self.parameters.values(), settings),
+            config=dict(engine),
+            dist_init_required=False,
+        )
+        self.forward: Callable[..., Tensor] = self.engine
+        self.trained: Mapping[str, torch.Size] = {
+            name: full_shape(p) for name, p in self.parameters.items()
+        }
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of `values` over all ranks, on every rank."""
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    def wait(self) -> None:
+        """Return once every rank has come here."""
+        wait_for_all(self.device)
+
+    def on_first_rank(self, work: Callable[[], Result]) -> Result:
+        """Do `work` on rank 0; return its result, or raise its error, on every rank."""
+        outcome: list[Any] = [None, None]
+        if self.rank == 0:
+            try:
+                outcome[0] = work()
+                _sent(outcome[0])
+            except Exception as error:
+                outcome = [None, _alike(error)]
+        dist.broadcast_object_list(outcome, device=self.device)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]  # type: ignore[no-any-return]
+
+    def backward(self, loss: Tensor, last: bool) -> None:
+        """Add the gradient of one micro-batch; the last one's is reduced over ranks."""
+        self.engine.set_gradient_accumulation_boundary(last)
+        self.engine.backward(loss * self.world_size)
+        if not last:
+            self.engine.step()  # counts the micro-batch, no more
+
+    def step(self, learning_rate: float) -> float:
+        """Clip, update, clear the gradients; return their norm before clipping."""
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        norm: Any = None
+        if self.stage == 0:
+            norm = nn.utils.get_total_norm([p.grad for p in self.parameters.values()])  # type: ignore[misc]
+        self.engine.step()
+        return float(self.engine.get_global_grad_norm() if norm is None else norm)
+
+    def trained_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each trained parameter's name and float32 master, gathered one at a time."""
+        from deepspeed.utils import safe_get_full_fp32_param
+
+        for name, parameter in self.parameters.items():
+            master = parameter.detach() if self.stage == 0 else safe_get_full_fp32_param(parameter)
+            yield name, master.view(self.trained[name])
+
+    def save(self, directory: Path) -> None:
+        """Write DeepSpeed's shards and each rank's random state, and what they are shards of."""
+        save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
+        if self.rank == 0:
+            text = json.dumps(self._sharding(), indent=2) + "\n"
+            (directory / SHARDS_FILE).write_text(text, encoding="utf-8")
+        with full_disk_named(directory.parent):
+            self.engine.save_checkpoint(
+                str(directory.parent),
+                directory.name,
+                save_latest=False,
+                exclude_frozen_parameters=True,
+            )
+
+    def load(self, directory: Path) -> None:
+        """Restore what `save` wrote: exactly from as many ranks, resharded from others."""
+        file = directory / SHARDS_FILE
+        if not file.is_file():
+            raise ValueError(f"{directory} was written by finetune.py; resume it there")
+        saved = json.loads(file.read_text(encoding="utf-8"))
+        if saved["zero_stage"] != self.stage:
+            raise ValueError(
+                f"{directory} was written at ZeRO stage {saved['zero_stage']}, this run has stage "
+                f"{self.stage}; resume at the stage it was started with"
+            )
+        self.on_first_rank(lambda: refuse_foreign_pickles(directory))
+        if saved["ranks"] == self.world_size or self.stage == 0:
+            self._load_shards(directory)
+        else:
+            self._load_resharded(directory)
+        random = directory / f"rng-{self.rank:05d}.safetensors"
+        if saved["ranks"] == self.world_size:
+            self._set_random_state(load_file(random))
+
+    def _load_shards(self, directory: Path) -> None:
+        # Not strict, because frozen weights are not in it: they are the base's.
+        with known_classes_only():
+            self.engine.load_checkpoint(
+                str(directory.parent), directory.name, load_module_strict=False
+            )
+
+    def _load_resharded(self, directory: Path) -> None:
+        """Load shards of another number of ranks through DeepSpeed's universal checkpoint."""
+        # In a folder of its own: DeepSpeed writes a `latest_universal` beside it.
+        whole = directory.with_name(f".{directory.name}.universal") / directory.name
+        self.on_first_rank(lambda: _convert_to_universal(directory, whole, self.stage))
+        try:
+            self.engine._config.load_universal_checkpoint = True
+            self._load_shards(whole)
+        finally:
+            self.engine._config.load_universal_checkpoint = False
+            self.wait()
+            self.on_first_rank(lambda: shutil.rmtree(whole.parent, ignore_errors=True))
+
+    def _sharding(self) -> dict[str, int]:
+        return {"ranks": self.world_size, "zero_stage": self.stage}
+
+    def _random_state(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+    def _set_random_state(self, states: Mapping[str, Tensor]) -> None:
+        torch.set_rng_state(states["cpu"])
+        if "cuda" in states and self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+def _alike(error: Exception) -> Exception:
+    """Return an error that says the same on every rank: its line alone where pickle loses it."""
+    told = ValueError(one_line(error))
+    told.__cause__ = error
+    with suppress(Exception):
+        if one_line(_sent(error)) == str(told):
+            return error
+    return told
+
+
+def _sent(value: Result) -> Result:
+    """Return what another rank gets of a value; raises where pickle cannot send it."""
+    pickle.dumps(value)
+    return deepcopy(value)  # made anew as pickle makes it, by what the value says of itself
+
+
+def _convert_to_universal(shards: Path, whole: Path, stage: int) -> None:
+    """Write what `shards` hold as one file a tensor, with DeepSpeed's own converter."""
+    shutil.rmtree(whole.parent, ignore_errors=True)
+    whole.parent.mkdir()
+    command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal"]
+    command += ["--input_folder", str(shards), "--output_folder", str(whole)]
+    if stage < 3:
+        command.append("--inject_missing_state")
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
+        raise ValueError(f"{shards} cannot be resharded: ds_to_universal says {last!r}")

@@ -1,0 +1,294 @@
+"""A native model directory: `params.json`, `consolidated.safetensors`, `tokenizer.model`.
+
+Tensors are read through the file's mapping, so that opening a checkpoint costs no memory, and
+written one after the other, so that writing it costs at most the one tensor at hand.
+"""
+
+import errno
+import json
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+from model.transformer import Transformer
+from storage.manifest import read_manifest
+from weights.table import (
+    DTYPES,
+    EMBEDDING,
+    Shape,
+    account,
+    drop_tied_copy,
+    expected_shapes,
+    lora_message,
+    shapes,
+)
+
+WEIGHTS_FILE = "consolidated.safetensors"
+TOKENIZER_FILE = "tokenizer.model"
+# What follows the name of a file that was cut into several: the table of which tensor is in which.
+INDEX_SUFFIX = ".index.json"
+# The name under which the project this one grew from keeps a whole model.
+OLDER_WEIGHTS_FILE = "consolidated.pth"
+
+KIND = "native model"
+
+Layout = Mapping[str, tuple[Shape, torch.dtype]]
+
+_SAFETENSORS_DTYPES = {
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+}
+_CHUNK = 16 * 2**20
+
+
+def resolve_directory(path: Path | str) -> Path:
+    """Return the native directory that `path` names: itself, or that of the weights file named."""
+    return weights_file(path).parent
+
+
+def weights_file(path: Path | str) -> Path:
+    """Return the weights file that `path` names: a file, or the one in a native directory.
+
+    `consolidated.pth` stands for its sibling `consolidated.safetensors` where only that exists.
+    Raises FileNotFoundError, or ValueError for Meta's shards and LoRA checkpoints.
+    """
+    path = Path(path).expanduser()
+    if path.is_file():
+        return path
+    directory = path.parent if path.name in (WEIGHTS_FILE, OLDER_WEIGHTS_FILE) else path
+    if not directory.is_dir():
+        raise FileNotFoundError(
+            f"{path} does not exist; wanted a model directory or its {WEIGHTS_FILE} "
+            "(python scripts/convert_from_meta_weights.py makes one)"
+        )
+    for name in (WEIGHTS_FILE, OLDER_WEIGHTS_FILE):
+        if (directory / name).is_file():
+            return directory / name
+    raise _no_weights(directory)
+
+
+def weights_sha256(directory: Path) -> str | None:
+    """Return the sha256 of a directory's weights as its manifest has it; None without one."""
+    try:
+        sha256 = read_manifest(directory)["files"][WEIGHTS_FILE]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(sha256)
+
+
+def open_weights(path: Path | str) -> dict[str, Tensor]:
+    """Return the tensors of a `.safetensors` or `.pth` file by name, mapped and not yet read.
+
+    `path` is the file, or the index of several, or a native directory. Raises ValueError when a
+    file is damaged or holds anything but named floating-point tensors.
+    """
+    file = weights_file(path)
+    tensors = _open_indexed(file) if file.name.endswith(INDEX_SUFFIX) else _open_file(file)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES.values():
+            raise ValueError(
+                f"{file}: {name} is {dtype_name(tensor.dtype)}, wanted {', '.join(DTYPES)}; "
+                "quantised checkpoints are not read"
+            )
+    return tensors
+
+
+def load_model(
+    path: Path | str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    place: Callable[[Tensor], nn.Parameter] | None = None,
+) -> Transformer:
+    """Build the model of a native directory and fill in its weights, each copied exactly once.
+
+    `dtype` None keeps what is stored. `place` makes a parameter of a tensor that is still mapped
+    from the file, and by default that copy. Raises ValueError that lists every tensor that is
+    missing, left over or of the wrong shape.
+    """
+
+    def copied(tensor: Tensor) -> nn.Parameter:
+        wanted = dtype or tensor.dtype
+        return nn.Parameter(tensor.to(device=device, dtype=wanted, copy=True))
+
+    file = weights_file(path)
+    config = ModelConfig.read(file.parent)
+    tensors = drop_tied_copy(config, open_weights(file))
+    account(expected_shapes(config), shapes(tensors), str(file))
+    with torch.device("meta"):
+        model = Transformer(config)
+    for name, tensor in tensors.items():
+        owner, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, (place or copied)(tensor))
+    if config.tied_embeddings:
+        model.output.weight = model.get_parameter(EMBEDDING)
+    return model
+
+
+def write_safetensors(
+    file: Path | str,
+    layout: Layout,
+    tensors: Iterable[tuple[str, Tensor]],
+    advance: Callable[[int], object] = int,
+) -> None:
+    """Write `tensors`, which come one by one in the order of `layout`, to a safetensors file.
+
+    `layout` gives each tensor's shape and dtype; `advance` is told of the bytes as they go out.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, (shape, dtype) in layout.items():
+        start, end = end, end + byte_count(shape, dtype)
+        header[name] = {
+            "dtype": _SAFETENSORS_DTYPES[dtype],
+            "shape": list(shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    # The data begins at a multiple of 64 bytes, where mapped tensors are read fastest.
+    text += b" " * (-(8 + len(text)) % 64)
+    with Path(file).open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for tensor in in_layout(layout, tensors):
+            for chunk in byte_chunks(tensor):
+                stream.write(chunk)
+                advance(len(chunk))
+
+
+def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Shape, torch.dtype]]:
+    """Return the shape and dtype of every tensor by name, as the writers want them."""
+    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+
+
+def layout_bytes(layout: Layout) -> int:
+    """Return the bytes that the tensors of a layout take."""
+    return sum(byte_count(shape, dtype) for shape, dtype in layout.values())
+
+
+def byte_count(shape: Shape, dtype: torch.dtype) -> int:
+    """Return the bytes of one tensor."""
+    return torch.Size(shape).numel() * dtype.itemsize
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return `bfloat16` for torch.bfloat16."""
+    return str(dtype).removeprefix("torch.")
+
+
+def in_layout(layout: Layout, tensors: Iterable[tuple[str, Tensor]]) -> Iterator[Tensor]:
+    """Yield the tensors after a check that each is the next one its layout announces."""
+    arriving = iter(tensors)
+    for name, wanted in layout.items():
+        found, tensor = next(arriving, ("nothing", torch.empty(0)))
+        if (found, (tuple(tensor.shape), tensor.dtype)) != (name, wanted):
+            raise ValueError(
+                f"found {found} {list(tensor.shape)} {dtype_name(tensor.dtype)} to write, wanted "
+                f"{name} {list(wanted[0])} {dtype_name(wanted[1])}"
+            )
+        yield tensor
+        # Only the writer may still hold the tensor while the next one is made.
+        del tensor
+    if extra := next(arriving, None):
+        raise ValueError(f"found {extra[0]} to write, wanted nothing more")
+
+
+def byte_chunks(tensor: Tensor) -> Iterator[memoryview]:
+    """Yield the bytes of a tensor in row-major order, without a copy where it is contiguous."""
+    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    for start in range(0, len(data), _CHUNK):
+        yield data[start : start + _CHUNK]
+
+
+def _open_indexed(index: Path) -> dict[str, Tensor]:
+    """Open the files of an index beside it; together they hold exactly the tensors it names."""
+    wanted = _read_index(index)
+    tensors: dict[str, Tensor] = {}
+    for name in sorted(set(wanted.values())):
+        if not (index.parent / name).is_file():
+            raise FileNotFoundError(f"{index.parent / name} is missing, and {index.name} names it")
+        found = _open_file(index.parent / name)
+        named = {tensor for tensor, file in wanted.items() if file == name}
+        if strange := found.keys() ^ named:
+            raise ValueError(
+                f"{index.parent / name} and {index.name} disagree on {min(strange)}; write both "
+                "again"
+            )
+        tensors |= found
+    return {tensor: tensors[tensor] for tensor in wanted}
+
+
+def _read_index(index: Path) -> dict[str, str]:
+    """Return the file of each tensor; a file is a name in the index's own directory."""
+    try:
+        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{index} is no index of weights: {error!r}; write it again") from None
+    for tensor, name in files:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise ValueError(f"{index}: {tensor} is in {name!r}, wanted a file's name without path")
+    return dict(files)
+
+
+def _open_file(file: Path) -> dict[str, Tensor]:
+    return _open_safetensors(file) if file.suffix == ".safetensors" else _open_pth(file)
+
+
+def _open_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.offset_keys()}
+    except SafetensorError as error:
+        raise ValueError(_damaged(file, "a safetensors file", error)) from None
+
+
+def _open_pth(file: Path) -> dict[str, Tensor]:
+    try:
+        tensors = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"{file} holds more than plain tensors and was not opened (a pickle can run code); "
+            "wanted a dictionary of tensors as torch.save writes it"
+        ) from None
+    except (RuntimeError, EOFError, OSError) as error:
+        # torch seeks before the start of a file whose last bytes are gone: "Invalid argument".
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        raise ValueError(_damaged(file, "a checkpoint of torch.save", error)) from None
+    if not isinstance(tensors, dict):
+        raise ValueError(f"{file} holds type {type(tensors).__name__}, wanted named tensors")
+    for name, tensor in tensors.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ValueError(
+                f"{file}: {name!r} is of type {type(tensor).__name__}, wanted a flat dictionary "
+                "of tensors"
+            )
+    return tensors
+
+
+def _damaged(file: Path, wanted: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0].rstrip(".")
+    return (
+        f"{file} ({file.stat().st_size:,} bytes) is truncated or not {wanted}: {reason}; "
+        "fetch or write it again"
+    )
+
+
+def _no_weights(directory: Path) -> Exception:
+    names = sorted(file.name for file in directory.iterdir())
+    if "consolidated.00.pth" in names:
+        return ValueError(
+            f"{directory} holds Meta's shards, wanted a native directory; convert it first: python "
+            f"scripts/convert_from_meta_weights.py --llama3-dir {directory} --output-dir D"
+        )
+    if lora := [name for name in names if name in ("lora.json", "adapter.safetensors")]:
+        return ValueError(lora_message(str(directory), lora[0]))
+    return FileNotFoundError(
+        f"{directory} has no {WEIGHTS_FILE}; found {', '.join(names[:5]) or 'nothing'} "
+        "(python scripts/convert_from_meta_weights.py makes a native directory)"
+    )

@@ -1,0 +1,117 @@
+"""A native model seen as Meta's shards: which part of which tensor each shard file holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.config import ModelConfig, read_params
+from weights.directory import TOKENIZER_FILE, Layout, open_weights, weights_file
+from weights.meta import MOST_SHARDS
+from weights.meta_params import meta_params
+from weights.table import (
+    DTYPES,
+    EMBEDDING,
+    OUTPUT,
+    account,
+    drop_tied_copy,
+    expected_shapes,
+    shapes,
+    shard,
+    weights,
+)
+from weights.tokenizer_file import check_tokenizer, is_sentencepiece
+
+
+@dataclass(frozen=True)
+class MetaExport:
+    """An opened native model, to be written as `count` shards of the same `layout`.
+
+    `params` is what Meta's `params.json` will say, and `axes` where each tensor is cut.
+    """
+
+    params: dict[str, Any]
+    config: ModelConfig
+    tokenizer: Path
+    tensors: Mapping[str, Tensor]
+    axes: Mapping[str, int | None]
+    count: int
+    layout: Layout
+
+    def part(self, name: str, index: int) -> Tensor:
+        """Return what shard `index` holds of a tensor; only a change of dtype takes memory."""
+        part = shard(self.tensors[name], self.axes[name], index, self.count)
+        dtype = self.layout[name][1]
+        return part if part.dtype == dtype else _cast(part, dtype, name)
+
+
+def open_export(
+    config_file: Path | str, ckpt_file: Path | str, count: int, dtype: str | None = None
+) -> MetaExport:
+    """Open a native model for an export to `count` shards; ValueError says what speaks against it.
+
+    `dtype` is a name of `model.weights.DTYPES`; None keeps what is stored.
+    """
+    wanted = _dtype(dtype)
+    file = weights_file(ckpt_file)
+    stored = read_params(config_file)
+    config = ModelConfig.from_params(stored, str(config_file))
+    tensors = drop_tied_copy(config, open_weights(file))
+    account(expected_shapes(config), shapes(tensors), str(file))
+    tokenizer = file.parent / TOKENIZER_FILE
+    if not tokenizer.is_file():
+        raise FileNotFoundError(
+            f"{tokenizer} is missing; copy the model's tokenizer there, an export needs it"
+        )
+    check_tokenizer(tokenizer, config.vocab_size)
+    check_shard_count(config, count)
+    # Meta's files hold the output projection also where it is the embedding.
+    tensors.setdefault(OUTPUT, tensors[EMBEDDING])
+    axes = {name: row.axis for name, row in weights(replace(config, tied_embeddings=False)).items()}
+    # Llama 2's loaders, which read SentencePiece, cut the columns of the embedding.
+    axes[EMBEDDING] = 1 if is_sentencepiece(tokenizer) else 0
+    layout = {
+        name: (tuple(shard(tensors[name], axis, 0, count).shape), wanted or tensors[name].dtype)
+        for name, axis in axes.items()
+    }
+    params = meta_params(stored, config)
+    return MetaExport(params, config, tokenizer, tensors, axes, count, layout)
+
+
+def check_shard_count(config: ModelConfig, count: int) -> None:
+    """Raise ValueError unless `count` shards cut every tensor, and no head, evenly."""
+    sizes = {
+        name: getattr(config, name)
+        for name in ("n_kv_heads", "n_heads", "dim", "hidden_dim", "vocab_size")
+    }
+    possible = [
+        n for n in range(1, MOST_SHARDS + 1) if not any(size % n for size in sizes.values())
+    ]
+    if not isinstance(count, int) or isinstance(count, bool) or count not in possible:
+        whole = isinstance(count, int) and count > 0
+        undivided = [f"{name} {size}" for name, size in sizes.items() if whole and size % count]
+        reason = f"; it does not divide {', '.join(undivided)}" if undivided else ""
+        raise ValueError(
+            f"--num-shards is {count!r}, wanted one of {', '.join(map(str, possible))} for this "
+            f"model{reason}"
+        )
+
+
+def _dtype(name: str | None) -> torch.dtype | None:
+    if name is not None and name not in DTYPES:
+        raise ValueError(f"--dtype is {name!r}, wanted one of {', '.join(DTYPES)}")
+    return DTYPES[name] if name else None
+
+
+def _cast(part: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    cast = part.to(dtype)
+    least, most = cast.aminmax()
+    if not (least.isfinite() and most.isfinite()):
+        raise ValueError(
+            f"{name} has values that {str(dtype).removeprefix('torch.')} cannot hold; "
+            "choose --dtype bfloat16 or float32"
+        )
+    return cast
