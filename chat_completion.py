@@ -11,14 +11,14 @@ from rich.console import Console
 from chat.conversation import Conversation
 from chat.dialogs import read_dialogs
 from chat.transcript import call_lines, conversation_lines
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from console.flags import UsageError, refuse_idle
 from console.printable import printable
 from inference.chat_choice import FORMAT_FLAGS
-from inference.chat_model import Answer, Speaker
+from inference.chat_model import Answer, ChatModel
 from inference.constrain.constraint import Constraints
 from inference.generate import Decoding
-from inference.loading import Source, load_speaker
+from inference.loading import Source, load_chat_model
 from serving.terminal import Chat
 from serving.toolbox import open_toolbox
 from weights.directory import resolve_directory
@@ -80,21 +80,24 @@ def main(
     )
     if interactive:
         toolbox = open_toolbox(tools, tools_file)
-        Chat(load_speaker(source), toolbox, decoding, constrain).hold()
+        Chat(load_chat_model(source), toolbox, decoding, constrain).hold()
     else:
         conversations = read_dialogs(dialogs)
-        _answer_all(load_speaker(source), conversations, decoding, constrain)
+        _answer_all(load_chat_model(source), conversations, decoding, constrain)
     _say_what_is_next(ckpt_dir, lora_ckpt_path)
 
 
 def _answer_all(
-    speaker: Speaker, conversations: Sequence[Conversation], decoding: Decoding, constrain: bool
+    chat_model: ChatModel,
+    conversations: Sequence[Conversation],
+    decoding: Decoding,
+    constrain: bool,
 ) -> None:
     constraints = (
-        Constraints(conversations, speaker.format, speaker.tokenizer) if constrain else None
+        Constraints(conversations, chat_model.format, chat_model.tokenizer) if constrain else None
     )
     console = Console(highlight=False)
-    for index, answer in speaker.answers(conversations, decoding, constraints):
+    for index, answer in chat_model.answers(conversations, decoding, constraints):
         console.rule(f"dialog {index + 1} of {len(conversations)}")
         for line in [*conversation_lines(conversations[index]), *_answer_lines(answer)]:
             console.print(printable(line), markup=False, soft_wrap=True)
@@ -115,13 +118,13 @@ def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
     directory = resolve_directory(ckpt_dir)
     if lora_ckpt_path is not None:
         print_next(
-            f"python scripts/convert_lora_weights.py --base-ckpt-path {typed(directory)} "
-            f"--lora-ckpt-path {typed(lora_ckpt_path)} --output-dir D"
+            f"python scripts/convert_lora_weights.py --base-ckpt-path {shell_quote(directory)} "
+            f"--lora-ckpt-path {shell_quote(lora_ckpt_path)} --output-dir D"
         )
     else:
         print_next(
-            f"python scripts/convert_to_meta_weights.py --config-file {typed(directory)} "
-            f"--ckpt-file {typed(directory)} --num-shards 1 --output-dir D"
+            f"python scripts/convert_to_meta_weights.py --config-file {shell_quote(directory)} "
+            f"--ckpt-file {shell_quote(directory)} --num-shards 1 --output-dir D"
         )
 
 

@@ -31,7 +31,7 @@ from console.flags import (
 
 HELP_FLAGS = {"-h", "--help"}
 # How long a process waits for another to tell of an error, in seconds; launchers kill after 30.
-PATIENCE = 3.0
+ERROR_GRACE_SECONDS = 3.0
 
 
 class RankError(ValueError):
@@ -80,7 +80,7 @@ def print_next(*commands: str) -> None:
         console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
-def typed(path: Path | str) -> str:
+def shell_quote(path: Path | str) -> str:
     """Return a path as it is typed in a shell: in quotes where it needs them."""
     home, rest = ("~/", str(path)[2:]) if str(path).startswith("~/") else ("", str(path))
     return home + shlex.quote(rest)
@@ -89,7 +89,7 @@ def typed(path: Path | str) -> str:
 def typed_flags(values: Mapping[str, Any]) -> str:
     """Return flags with their values as they are typed; those that are None are left out."""
     given = {name: value for name, value in values.items() if value is not None}
-    return " ".join(f"{flag_of(name)} {typed(str(value))}" for name, value in given.items())
+    return " ".join(f"{flag_of(name)} {shell_quote(str(value))}" for name, value in given.items())
 
 
 def help_text(command: Callable[..., None], invocation: str) -> str:
@@ -167,5 +167,5 @@ def _leave(message: str, code: int, tells: bool = True) -> None:
     elif code < 128:
         # A launcher terminates all when one ends: let the first tell before.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        time.sleep(PATIENCE)
+        time.sleep(ERROR_GRACE_SECONDS)
     sys.exit(code)

@@ -175,11 +175,11 @@ def headline_text(found: Figures) -> str:
         return "Nothing was judged."
     leading = headline(found)
     names = dict.fromkeys((leading, "correct"))
-    figures = "; ".join(f"{name} {told(found[name])}" for name in names) + "."
+    figures = "; ".join(f"{name} {format_figure(found[name])}" for name in names) + "."
     return f"{figures} {why(leading)}".rstrip()
 
 
-def told(figure: Figure) -> str:
+def format_figure(figure: Figure) -> str:
     """Return a figure as text: its value, the interval in brackets, what was counted."""
     ends, counts = cells(figure)
     return f"{percent(figure.value)} ({ends}), {counts}"

@@ -13,7 +13,7 @@ from data.benchmarks.nexusraven import Query, read_queries
 from data.cleaning.any_layout import read_any_layout
 from data.tokenized import TokenizedDataset
 from evaluation.scoring import bfcl
-from evaluation.scoring.calls import Verdict, Wanted, same_value, score
+from evaluation.scoring.calls import ExpectedCall, Verdict, same_value, score
 
 BENCHMARKS = ("bfcl", "nexusraven")
 # What a turn of a conversation may be.
@@ -195,7 +195,7 @@ def query_item(query: Query) -> Item:
     )
 
 
-def _filled_in(query: Query) -> Wanted:
+def _filled_in(query: Query) -> ExpectedCall:
     defaults = query.called.defaults
     filled = {**defaults, **query.call.arguments}
     required = frozenset(
@@ -204,7 +204,7 @@ def _filled_in(query: Query) -> Wanted:
         if name not in defaults or not same_value(defaults[name], value)
     )
     given = query.call.arguments
-    return Wanted(
+    return ExpectedCall(
         query.call.name,
         required,
         lambda name, value: name in filled and same_value(filled[name], value),

@@ -13,7 +13,7 @@ from console.printable import printable
 from evaluation.items import Item
 from evaluation.pages.evaluation import results_page
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
-from inference.chat_model import Answer, NotAsked
+from inference.chat_model import Answer, SkippedItem
 from storage.atomic import new_file
 
 
@@ -42,7 +42,7 @@ class Outputs:
 
 def judge_all(
     items: Sequence[Item],
-    answers: Iterator[tuple[int, Answer | NotAsked]],
+    answers: Iterator[tuple[int, Answer | SkippedItem]],
     about: Mapping[str, Any],
     outputs: Outputs,
 ) -> Results:
@@ -57,7 +57,7 @@ def judge_all(
     try:
         for index, answer in _shown_progress(answers, len(items), outputs.title):
             item = items[index]
-            if isinstance(answer, NotAsked):
+            if isinstance(answer, SkippedItem):
                 refused.append(Refused(item, answer.reason))
             else:
                 judged.append(Judged(item, answer, item.judge(answer.reply)))
@@ -92,8 +92,8 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def _shown_progress(
-    answers: Iterator[tuple[int, Answer | NotAsked]], total: int, title: str
-) -> Iterator[tuple[int, Answer | NotAsked]]:
+    answers: Iterator[tuple[int, Answer | SkippedItem]], total: int, title: str
+) -> Iterator[tuple[int, Answer | SkippedItem]]:
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         yield from progress.track(answers, total=total, description=title)

@@ -28,7 +28,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class NotAsked:
+class SkippedItem:
     """What stands for an answer where nothing was asked, and why."""
 
     reason: str
@@ -43,7 +43,7 @@ def read_answer(
 
 
 @dataclass(frozen=True)
-class Speaker:
+class ChatModel:
     """A model with the tokenizer and the chat format it was trained with."""
 
     model: Transformer

@@ -256,7 +256,7 @@ def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]
     positions = cache.plan(counts)
     tokens = torch.tensor([token for row in unread for token in row], device=device)
     last = torch.tensor(list(accumulate(counts)), device=device) - 1
-    return model(tokens, positions, cache, rows=last)
+    return model(tokens, positions, cache, output_positions=last)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from chat.formats.rendering import ChatFormat, stop_ids
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.chat_choice import choose_format
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from inference.packed import native_dtype, pack
 from model.config import ModelConfig
 from weights.adapter import adapter_file, read_adapter
@@ -37,7 +37,7 @@ class Source:
         return read_chat_record(resolve_directory(self.ckpt_dir))
 
 
-def load_speaker(source: Source) -> Speaker:
+def load_chat_model(source: Source) -> ChatModel:
     """Load a model on the GPU in bfloat16 where there is one, else on the CPU.
 
     There it computes in the dtype it is stored in, or in float32 where the processor cannot.
@@ -61,4 +61,4 @@ def load_speaker(source: Source) -> Speaker:
     if adapter is not None:
         adapter.attach(model)
     pack(model)
-    return Speaker(model, tokenizer, format)
+    return ChatModel(model, tokenizer, format)

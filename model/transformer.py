@@ -50,20 +50,20 @@ class Transformer(nn.Module):
         tokens: Tensor,
         positions: Tensor,
         context: Context,
-        rows: Tensor | None = None,
+        output_positions: Tensor | None = None,
         head: Callable[[Tensor, Tensor], Tensor] = F.linear,
     ) -> Tensor:
-        """Return the logits [N, V] at `rows` [N] of `tokens` [T]; at all of them when None.
+        """Return the logits [N, V] at `output_positions` [N] of `tokens` [T]; at all when None.
 
         `positions` [T] count from 0 in each document. `head(hidden [N, D], weight [V, D])`
         replaces the projection to the vocabulary, so that a loss need not hold all logits.
         """
         x = self.tok_embeddings(tokens)
-        turns = rotation(self.config, positions)
+        rotary = rotation(self.config, positions)
         *layers, last = self.layers
         for index, layer in enumerate(layers):
-            x = layer(x, turns, context.layer(index))
-        x = last(x, turns, context.layer(len(layers)), rows)
+            x = layer(x, rotary, context.layer(index))
+        x = last(x, rotary, context.layer(len(layers)), output_positions)
         return self.output(self.norm(x), head)
 
 
@@ -78,11 +78,15 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config.dim, config.hidden_dim)
 
     def forward(
-        self, x: Tensor, rotation: Tensor, context: LayerContext, rows: Tensor | None = None
+        self,
+        x: Tensor,
+        rotary: Tensor,
+        context: LayerContext,
+        output_positions: Tensor | None = None,
     ) -> Tensor:
-        """x [T, D] and rotation [T, 1, E/2] to [T, D], or to [N, D] at `rows` [N]."""
-        attended = self.attention(self.attention_norm(x), rotation, context, rows)
-        x = _at(rows, x) + attended
+        """x [T, D] and rotary [T, 1, E/2] to [T, D], or to [N, D] at `output_positions` [N]."""
+        attended = self.attention(self.attention_norm(x), rotary, context, output_positions)
+        x = select_positions(output_positions, x) + attended
         return x + self.feed_forward(self.ffn_norm(x))
 
 
@@ -99,13 +103,17 @@ class Attention(nn.Module):
         self.wo = nn.Linear(queries, config.dim, bias=False)
 
     def forward(
-        self, x: Tensor, rotation: Tensor, context: LayerContext, rows: Tensor | None = None
+        self,
+        x: Tensor,
+        rotary: Tensor,
+        context: LayerContext,
+        output_positions: Tensor | None = None,
     ) -> Tensor:
-        """x [T, D] to [T, D], or to [N, D] at `rows` [N]."""
+        """x [T, D] to [T, D], or to [N, D] at `output_positions` [N]."""
         # Not unflatten, which costs as much as a small product when single tokens are decoded.
         q, k, v = (w(x).view(len(x), -1, self.head_dim) for w in (self.wq, self.wk, self.wv))
-        attended = context.attend(rotate(q, rotation), rotate(k, rotation), v)
-        return self.wo(_at(rows, attended.flatten(-2)))
+        attended = context.attend(rotate(q, rotary), rotate(k, rotary), v)
+        return self.wo(select_positions(output_positions, attended.flatten(-2)))
 
 
 class FeedForward(nn.Module):
@@ -146,6 +154,6 @@ class Output(nn.Linear):
         return head(x, self.weight)
 
 
-def _at(rows: Tensor | None, x: Tensor) -> Tensor:
-    """Return x [T, D] at `rows` [N]: after its attention, the last layer needs no other tokens."""
-    return x if rows is None else x.index_select(0, rows)
+def select_positions(output_positions: Tensor | None, x: Tensor) -> Tensor:
+    """Return x [T, D] at `output_positions` [N]; all of it when None."""
+    return x if output_positions is None else x.index_select(0, output_positions)

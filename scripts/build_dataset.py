@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from console.flags import refuse_idle
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
@@ -77,12 +77,12 @@ def main(
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
         console.print(f"{file['file']}, weight {file['weight']:g}: {taken}", markup=False)
     console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
-    command = f"python finetune.py --data.dataset_dir={typed(save_dir)}"
+    command = f"python finetune.py --data.dataset_dir={shell_quote(save_dir)}"
     if (model / "params.json").is_file():
-        command += f" --model.checkpoint_dir={typed(model)}"
+        command += f" --model.checkpoint_dir={shell_quote(model)}"
     if "chat_format_anyway" in format_flags(format, record):
         command += " --data.chat_format_anyway=true"
-    print_next(f"python scripts/inspect_dataset.py --dataset-dir {typed(save_dir)}", command)
+    print_next(f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}", command)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import Settings, clean_file
 
 
@@ -50,7 +50,7 @@ def main(
         console.print(audit.table())
     console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
     print_next(
-        f"python scripts/build_dataset.py --source-file {typed(save_file)} "
+        f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
         "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME"
     )
 

@@ -7,7 +7,7 @@ Nothing of it is needed to go on from a run: every checkpoint holds its weights 
 
 from rich.filesize import decimal
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from inference.chat_choice import missing_flag
 from training.report import warn
 from training.zero.consolidation import Consolidated, consolidate_checkpoint
@@ -39,13 +39,13 @@ def _say_what_is_next(done: Consolidated) -> None:
     directory = done.file.parent
     if done.file.name == WEIGHTS_FILE:
         print_next(
-            f"python chat_completion.py --ckpt_dir {typed(directory)} "
-            f"--tokenizer_path {typed(directory / TOKENIZER_FILE)}{missing_flag(directory)}"
+            f"python chat_completion.py --ckpt_dir {shell_quote(directory)} "
+            f"--tokenizer_path {shell_quote(directory / TOKENIZER_FILE)}{missing_flag(directory)}"
         )
     else:
         print_next(
-            f"python scripts/convert_lora_weights.py --config-dir {typed(directory)} "
-            f"--base-ckpt-path {typed(done.base)} --lora-ckpt-path {typed(directory)} "
+            f"python scripts/convert_lora_weights.py --config-dir {shell_quote(directory)} "
+            f"--base-ckpt-path {shell_quote(done.base)} --lora-ckpt-path {shell_quote(directory)} "
             "--output-dir D"
         )
 

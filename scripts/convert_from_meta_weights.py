@@ -9,7 +9,7 @@ little more memory than its largest tensor.
 
 from rich.filesize import decimal
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from inference.chat_choice import missing_flag
 from weights.conversion import convert_from_meta
 from weights.directory import TOKENIZER_FILE
@@ -33,8 +33,8 @@ def main(llama3_dir: str, output_dir: str) -> None:
     if done.left_out:
         print(f"{done.left_out} x rope.freqs left out: the model computes them")
     print_next(
-        f"python chat_completion.py --ckpt_dir {typed(done.directory)} "
-        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}"
+        f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
+        f"--tokenizer_path {shell_quote(done.directory / TOKENIZER_FILE)}"
         f"{missing_flag(done.directory)}",
         "python scripts/clean_dataset.py --source-file F --save-file ./datasets/cleaned.json",
     )

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from chat.tokenizers.tokenizer import load_tokenizer
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from inference.chat_choice import missing_flag
 from model.config import PARAMS_FILE
 from weights.adapter import read_adapter
@@ -57,12 +57,12 @@ def main(
     )
     _print_proof(done.proof, done.directory)
     print_next(
-        f"python chat_completion.py --ckpt_dir {typed(done.directory)} "
-        f"--tokenizer_path {typed(done.directory / TOKENIZER_FILE)}"
+        f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
+        f"--tokenizer_path {shell_quote(done.directory / TOKENIZER_FILE)}"
         f"{missing_flag(done.directory)}",
         "python scripts/convert_to_meta_weights.py "
-        f"--config-file {typed(done.directory / PARAMS_FILE)} "
-        f"--ckpt-file {typed(done.directory / WEIGHTS_FILE)} --num-shards 1 --output-dir D",
+        f"--config-file {shell_quote(done.directory / PARAMS_FILE)} "
+        f"--ckpt-file {shell_quote(done.directory / WEIGHTS_FILE)} --num-shards 1 --output-dir D",
     )
 
 

@@ -8,7 +8,7 @@ Undoes `convert_from_meta_weights.py`: the shards of a round trip hold the same 
 
 from rich.filesize import decimal
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from weights.conversion import convert_to_meta
 
 
@@ -32,7 +32,7 @@ def main(
     )
     print_next(
         "python convert_checkpoint.py "
-        f"--meta_ckpt_dir {typed(done.directory)} --output_dir ./tensorrt_llm "
+        f"--meta_ckpt_dir {shell_quote(done.directory)} --output_dir ./tensorrt_llm "
         f"--dtype {done.dtypes[0]}  (in TensorRT-LLM's examples for Llama)"
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from chat.formats.rendering import find_format
-from console.command import print_next, run, typed, typed_flags
+from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, refuse_idle
 from evaluation.answers.predictions import predicted, read_predictions
 from evaluation.figures import categories_table, figures_table
@@ -18,7 +18,7 @@ from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
 from evaluation.results import refusal_lines
 from inference.chat_choice import FORMAT_FLAGS, format_flags
-from inference.chat_model import Answer, NotAsked
+from inference.chat_model import Answer, SkippedItem
 from weights.chat_record import PROPOSED_FORMAT
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _source(flags: dict[str, Any]) -> "Source":
 
 def _answers(
     items: Sequence[Item], flags: dict[str, Any]
-) -> Iterator[tuple[int, Answer | NotAsked]]:
+) -> Iterator[tuple[int, Answer | SkippedItem]]:
     if path := flags["predictions"]:
         chosen = any(flags[name] for name in ("limit", "categories", "held_out_of"))
         predictions = read_predictions(path, find_format(flags["chat_format"]))
@@ -175,25 +175,28 @@ def _answers(
 
 def _model_answers(
     items: Sequence[Item], flags: dict[str, Any], sampling: dict[str, Any]
-) -> Iterator[tuple[int, Answer | NotAsked]]:
+) -> Iterator[tuple[int, Answer | SkippedItem]]:
     from evaluation.answers.model import model_answers
     from inference.generate import Decoding
-    from inference.loading import load_speaker
+    from inference.loading import load_chat_model
 
-    speaker = load_speaker(_source(flags))
+    chat_model = load_chat_model(_source(flags))
     limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
-    yield from model_answers(speaker, items, Decoding((), **limits, **sampling), flags["constrain"])
+    yield from model_answers(
+        chat_model, items, Decoding((), **limits, **sampling), flags["constrain"]
+    )
 
 
 def _next_command(flags: dict[str, Any]) -> str:
     if flags["ckpt_dir"] and flags["lora_ckpt_path"]:
         return (
-            f"python scripts/convert_lora_weights.py --base-ckpt-path {typed(flags['ckpt_dir'])} "
-            f"--lora-ckpt-path {typed(flags['lora_ckpt_path'])} --output-dir D"
+            "python scripts/convert_lora_weights.py "
+            f"--base-ckpt-path {shell_quote(flags['ckpt_dir'])} "
+            f"--lora-ckpt-path {shell_quote(flags['lora_ckpt_path'])} --output-dir D"
         )
     if flags["ckpt_dir"]:
         spoken = format_flags(flags["chat_format"], _source(flags).chat_record())
-        command = f"python chat_completion.py --ckpt_dir {typed(flags['ckpt_dir'])}"
+        command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
         return f"{command} {typed_flags(spoken)}".rstrip()
     names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
     names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]

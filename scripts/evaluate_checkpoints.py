@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from console.command import print_next, run, typed, typed_flags
+from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, refuse_idle
 from evaluation.checkpoints.candidates import BASE, Run, Setting
 from evaluation.checkpoints.comparing import ComparisonFiles, compare
@@ -136,16 +136,16 @@ def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) 
         about["chat_format"], read_chat_record(base if saved is None else saved.directory)
     )
     if saved is None:
-        return _look(typed(base), about, spoken)
-    where = f"--lora-ckpt-path {typed(saved.directory)}"
+        return _look(shell_quote(base), about, spoken)
+    where = f"--lora-ckpt-path {shell_quote(saved.directory)}"
     if gain is not None and gain.value <= 0:
-        model = f"{typed(base)} {where}" if saved.is_adapter else typed(saved.directory)
+        model = f"{shell_quote(base)} {where}" if saved.is_adapter else shell_quote(saved.directory)
         return _look(model, about, spoken)
     if saved.is_adapter:
         merge = "python scripts/convert_lora_weights.py"
-        return f"{merge} --base-ckpt-path {typed(base)} {where} --output-dir D"
+        return f"{merge} --base-ckpt-path {shell_quote(base)} {where} --output-dir D"
     flags = typed_flags(spoken)
-    return f"python chat_completion.py --ckpt_dir {typed(saved.directory)} {flags}".rstrip()
+    return f"python chat_completion.py --ckpt_dir {shell_quote(saved.directory)} {flags}".rstrip()
 
 
 def _look(model: str, about: Mapping[str, Any], spoken: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import inspect
 from rich.console import Console
 from rich.table import Table
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from console.flags import unknown_flag
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.generation import Settings, generate_file
@@ -66,10 +66,10 @@ def main(
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{count:,} conversations: {save_file}", soft_wrap=True, markup=False)
-    tools = f" --tools-file {typed(tools_file)}" if tools_file else ""
-    check = f"python scripts/replay_dataset.py --source-file {typed(save_file)}{tools}"
+    tools = f" --tools-file {shell_quote(tools_file)}" if tools_file else ""
+    check = f"python scripts/replay_dataset.py --source-file {shell_quote(save_file)}{tools}"
     train = (
-        f"python scripts/build_dataset.py --source-file {typed(save_file)} "
+        f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
         "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME",
         "python finetune.py --model.checkpoint_dir=MODEL_DIR --data.dataset_dir=./datasets/NAME",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from data.inspection.masks import Reader, view
 from data.inspection.page import page
 from data.inspection.statistics import open_tokenizer, provenance, statistics
@@ -60,8 +60,10 @@ def main(
         console.print(f"Page: {html}", soft_wrap=True, markup=False)
     for each in splits.values():
         refuse_unsound(each)
-    command = f"python scripts/inspect_dataset.py --dataset-dir {typed(dataset_dir)} --index 0"
-    train = f"python finetune.py --data.dataset_dir={typed(dataset_dir)}"
+    command = (
+        f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(dataset_dir)} --index 0"
+    )
+    train = f"python finetune.py --data.dataset_dir={shell_quote(dataset_dir)}"
     print_next(train if index is not None else command)
 
 

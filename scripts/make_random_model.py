@@ -6,7 +6,7 @@ The weights are noise: such a model shows that commands fit together and what th
 nothing about tool calls.
 """
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from weights.random_meta import write_random_meta
 
 
@@ -35,8 +35,8 @@ def main(
         "It is untrained: what it says is noise."
     )
     print_next(
-        f"python scripts/convert_from_meta_weights.py --llama3-dir {typed(output_dir)} "
-        f"--output-dir {typed(output_dir.rstrip('/') + '-native')}"
+        f"python scripts/convert_from_meta_weights.py --llama3-dir {shell_quote(output_dir)} "
+        f"--output-dir {shell_quote(output_dir.rstrip('/') + '-native')}"
     )
 
 

@@ -3,7 +3,7 @@
 python scripts/replay_dataset.py --source-file ./datasets/synthetic.jsonl
 """
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from synthesis.replay import replay_file
 
 
@@ -18,7 +18,7 @@ def main(source_file: str, tools_file: str | None = None) -> None:
     done = replay_file(source_file, tools_file)
     print(f"{done.calls:,} calls in {done.conversations:,} conversations gave the stored results.")
     print_next(
-        f"python scripts/build_dataset.py --source-file {typed(source_file)} "
+        f"python scripts/build_dataset.py --source-file {shell_quote(source_file)} "
         "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME"
     )
 

@@ -9,10 +9,10 @@ from math import inf
 
 from rich.console import Console
 
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from console.flags import UsageError, flag_of, refuse_idle
 from inference.chat_choice import FORMAT_FLAGS
-from inference.loading import Source, load_speaker
+from inference.loading import Source, load_chat_model
 from serving.process import check_installed, listen, serve
 from weights.directory import resolve_directory
 
@@ -74,13 +74,13 @@ def main(
     console = Console(highlight=False)
     tell = partial(console.print, markup=False, soft_wrap=True)
     with listen(host, port) as listener:
-        speaker = load_speaker(source)
-        with Engine(speaker.model, max_batch_size, max_seq_len, max_waiting) as engine:
+        chat_model = load_chat_model(source)
+        with Engine(chat_model.model, max_batch_size, max_seq_len, max_waiting) as engine:
             url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/v1"
             tell(f"{name} answers at {url} until Ctrl-C")
-            flags = f"--endpoint {url} --model {typed(name)}"
+            flags = f"--endpoint {url} --model {shell_quote(name)}"
             print_next(f"python scripts/evaluate.py {flags} --dataset-file F")
-            app = make_app(Service(engine, speaker, settings, tell))
+            app = make_app(Service(engine, chat_model, settings, tell))
             serve(app, listener, engine.close, grace)
     tell("stopped")
 

@@ -15,19 +15,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from inference.streaming import TextDelta
 from serving.choices import Ending, Replies
 from serving.engine import Engine
 from serving.errors import ApiError
-from serving.orders import read_order
+from serving.generation_requests import read_generation_request
 from serving.requests import read_request
 from serving.responses import DONE, Answers, ending_delta, event, usage_record
 
 # A body that is too long is read on, so that its sender comes to hear of it, but not for ever.
 _MOST_DISCARDED = 64
 # What nobody receives any more.
-_GONE = 499
+CLIENT_CLOSED_REQUEST = 499
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Service:
     """One model that answers requests; `tell` hears a line of each."""
 
     def __init__(
-        self, engine: Engine, speaker: Speaker, settings: Settings, tell: Callable[[str], None]
+        self, engine: Engine, chat_model: ChatModel, settings: Settings, tell: Callable[[str], None]
     ) -> None:
-        self._engine, self._speaker, self._settings = engine, speaker, settings
+        self._engine, self._chat_model, self._settings = engine, chat_model, settings
         self._tell = tell
         self._created = int(time.time())
 
@@ -69,10 +69,14 @@ class Service:
         wanted = read_request(await _body(request, settings.max_bytes))
         self._check_model(wanted.model)
         # In a thread, so that a long prompt or a new schema holds nobody up.
-        order = await asyncio.to_thread(
-            read_order, wanted, self._speaker, settings.max_length, settings.constrain
+        generation = await asyncio.to_thread(
+            read_generation_request,
+            wanted,
+            self._chat_model,
+            settings.max_length,
+            settings.constrain,
         )
-        replies = Replies(self._engine, self._speaker, order)
+        replies = Replies(self._engine, self._chat_model, generation)
         if not wanted.stream:
             return await self._whole(request, replies)
         options = wanted.stream_options
@@ -113,7 +117,7 @@ class Service:
         """Answer when all is said; say no more when the client leaves."""
         with replies, self._reported(replies):
             collecting = asyncio.ensure_future(_collect(replies))
-            leaving = asyncio.ensure_future(_leave(request))
+            leaving = asyncio.ensure_future(wait_for_disconnect(request))
             try:
                 await asyncio.wait({collecting, leaving}, return_when=asyncio.FIRST_COMPLETED)
                 if not collecting.done():
@@ -191,7 +195,7 @@ def make_app(service: Service) -> FastAPI:
 
     @app.exception_handler(ClientDisconnect)
     async def forget(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=_GONE)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
     @app.exception_handler(Exception)
     async def fail(request: Request, error: Exception) -> Response:
@@ -221,7 +225,7 @@ async def _collect(replies: Replies) -> list[list[TextDelta | Ending]]:
     return parts
 
 
-async def _leave(request: Request) -> None:
+async def wait_for_disconnect(request: Request) -> None:
     """Return when the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Literal, Self
 
 from chat.conversation import ToolCall
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from inference.streaming import Event, TextDelta, assemble
-from serving.engine import Engine, Failed, Job, Said
+from serving.engine import Engine, Failed, Job, NewToken
 from serving.errors import ApiError
-from serving.orders import Order
+from serving.generation_requests import GenerationRequest
 from serving.reading import ReplyReader
 
 
@@ -32,17 +32,23 @@ class Replies:
     because what follows a call may still make it unreadable.
     """
 
-    def __init__(self, engine: Engine, speaker: Speaker, order: Order) -> None:
+    def __init__(self, engine: Engine, chat_model: ChatModel, request: GenerationRequest) -> None:
         self._engine = engine
-        self._arrived: asyncio.Queue[tuple[int, Said | Failed]] = asyncio.Queue()
+        self._arrived: asyncio.Queue[tuple[int, NewToken | Failed]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
-        self._readers = [ReplyReader(speaker, order.stop_texts) for _ in order.constraints]
-        self._events: list[list[Event]] = [[] for _ in order.constraints]
+        self._readers = [ReplyReader(chat_model, request.stop_texts) for _ in request.constraints]
+        self._events: list[list[Event]] = [[] for _ in request.constraints]
         self._jobs = [
-            Job(order.prompt, order.decoding, partial(self._tell, index), constraint, index)
-            for index, constraint in enumerate(order.constraints)
+            Job(
+                request.prompt,
+                request.decoding,
+                partial(self._tell, index),
+                constraint,
+                index,
+            )
+            for index, constraint in enumerate(request.constraints)
         ]
-        self.prompt_tokens, self.count = len(order.prompt), len(self._jobs)
+        self.prompt_tokens, self.count = len(request.prompt), len(self._jobs)
 
     @property
     def tokens(self) -> int:
@@ -72,7 +78,7 @@ class Replies:
                 if isinstance(part, Ending):
                     left.remove(index)
 
-    def _read(self, index: int, said: Said) -> list[TextDelta | Ending]:
+    def _read(self, index: int, said: NewToken) -> list[TextDelta | Ending]:
         reader, known = self._readers[index], self._events[index]
         events = reader.feed(said.token)
         over = said.last or reader.ended
@@ -89,7 +95,7 @@ class Replies:
             return Ending(reply.tool_calls, "length", reply.problem)
         return Ending(reply.tool_calls, "tool_calls" if reply.tool_calls else "stop", reply.problem)
 
-    def _tell(self, index: int, said: Said | Failed) -> None:
+    def _tell(self, index: int, said: NewToken | Failed) -> None:
         """Take what the engine's thread says; after the server's end nobody listens any more."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._arrived.put_nowait, (index, said))

@@ -18,7 +18,7 @@ from model.transformer import Transformer
 
 
 @dataclass(frozen=True)
-class Said:
+class NewToken:
     """A token; `last` tells that none follows."""
 
     token: int
@@ -41,7 +41,7 @@ class Job:
 
     prompt: list[int]
     decoding: Decoding
-    tell: Callable[[Said | Failed], None]
+    on_token: Callable[[NewToken | Failed], None]
     constraint: RowConstraint | None = None
     index: int = 0
 
@@ -112,7 +112,7 @@ class Engine:
 
     def _fail(self, error: Exception) -> None:
         for job in self._jobs.values():
-            job.tell(Failed(error))
+            job.on_token(Failed(error))
         self._jobs = {}
 
     def _goes_on(self) -> bool:
@@ -134,7 +134,7 @@ class Engine:
             while self._waiting and not self._batch.full:
                 job = self._waiting.popleft()
                 row = Row.of(job.index, job.prompt, job.decoding)
-                row.constraint = job.constraint and _Guarded(job.constraint)
+                row.constraint = job.constraint and IsolatedConstraint(job.constraint)
                 self._jobs[row] = job
                 self._batch.rows.append(row)
 
@@ -142,15 +142,15 @@ class Engine:
         """Let every row say a token, and tell it."""
         failed = []
         for row, token, last in self._batch.step():
-            error = row.constraint.error if isinstance(row.constraint, _Guarded) else None
+            error = row.constraint.error if isinstance(row.constraint, IsolatedConstraint) else None
             if error is not None:
                 failed.append(row)
             job = self._jobs.pop(row) if last or error is not None else self._jobs[row]
-            job.tell(Said(token, last) if error is None else Failed(error))
+            job.on_token(NewToken(token, last) if error is None else Failed(error))
         self._batch.drop(failed)
 
 
-class _Guarded:
+class IsolatedConstraint:
     """A constraint whose error ends its own row and no other."""
 
     def __init__(self, constraint: RowConstraint) -> None:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from chat.formats.rendering import stop_ids
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from inference.streaming import Event, ReplyStream, TextDelta, TokenText
 
 # How much of a call in the making is shown at most, in characters.
@@ -18,13 +18,13 @@ class ReplyReader:
     read. A stop text and what follows it are not part of the reply.
     """
 
-    def __init__(self, speaker: Speaker, stop_texts: Sequence[str] = ()) -> None:
+    def __init__(self, chat_model: ChatModel, stop_texts: Sequence[str] = ()) -> None:
         self.tokens = 0
         self.ended = False
-        self._stop_ids = stop_ids(speaker.format, speaker.tokenizer)
+        self._stop_ids = stop_ids(chat_model.format, chat_model.tokenizer)
         self._stops = [_Stop(text) for text in stop_texts]
-        self._tokens = TokenText(speaker.tokenizer)
-        self._reply = ReplyStream(speaker.format)
+        self._tokens = TokenText(chat_model.tokenizer)
+        self._reply = ReplyStream(chat_model.format)
         # What may be the beginning of a stop text, in pieces, and its length.
         self._held: deque[str] = deque()
         self._unsure = 0

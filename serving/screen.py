@@ -27,7 +27,7 @@ class Screen:
         self.end_line()
         self._console.print(Text(printable(text), style), soft_wrap=True)
 
-    def forming(self, text: str) -> None:
+    def show_partial_call(self, text: str) -> None:
         """Show the end of what is being written, until something else is printed."""
         if not self._console.is_terminal or not text:
             return

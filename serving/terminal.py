@@ -9,7 +9,7 @@ from dataclasses import replace
 from chat.conversation import Conversation, Message, ToolCall
 from chat.formats.rendering import stop_ids
 from chat.transcript import call_lines
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from inference.constrain.constraint import Constraints
 from inference.generate import Decoding, stream
 from inference.streaming import Event, TextDelta, Unreadable, WholeCall, assemble
@@ -27,17 +27,19 @@ class Chat:
     """A conversation with a model, and the tools it may call."""
 
     def __init__(
-        self, speaker: Speaker, toolbox: Toolbox, decoding: Decoding, constrain: bool = False
+        self, chat_model: ChatModel, toolbox: Toolbox, decoding: Decoding, constrain: bool = False
     ) -> None:
         self.history: tuple[Message, ...] = ()
-        self._speaker, self._toolbox, self._screen = speaker, toolbox, Screen()
-        self._decoding = replace(decoding, stop_ids=stop_ids(speaker.format, speaker.tokenizer))
+        self._chat_model, self._toolbox, self._screen = chat_model, toolbox, Screen()
+        self._decoding = replace(
+            decoding, stop_ids=stop_ids(chat_model.format, chat_model.tokenizer)
+        )
         offered = [Conversation((), toolbox.tools)]
         self._constraints = (
-            Constraints(offered, speaker.format, speaker.tokenizer) if constrain else None
+            Constraints(offered, chat_model.format, chat_model.tokenizer) if constrain else None
         )
 
-    def hold(self) -> None:
+    def run(self) -> None:
         """Talk until the input ends, and say what constraining cost."""
         names = ", ".join(tool.name for tool in self._toolbox.tools)
         self._screen.line(f"Tools: {names or 'none'}")
@@ -85,7 +87,7 @@ class Chat:
 
     def _answer(self, messages: Sequence[Message]) -> Message:
         """Say the next reply while it is written; one that is stopped keeps its text so far."""
-        reader = ReplyReader(self._speaker)
+        reader = ReplyReader(self._chat_model)
         events: list[Event] = []
         try:
             for event in self._events(messages, reader):
@@ -105,7 +107,7 @@ class Chat:
         return Message("assistant", reply.content, reply.tool_calls)
 
     def _events(self, messages: Sequence[Message], reader: ReplyReader) -> Iterator[Event]:
-        prompt = self._speaker.prompt(Conversation(tuple(messages), self._toolbox.tools))
+        prompt = self._chat_model.prompt(Conversation(tuple(messages), self._toolbox.tools))
         limit = self._decoding.max_length
         if limit is not None and len(prompt) >= limit:
             raise ValueError(
@@ -114,9 +116,9 @@ class Chat:
             )
         # The same question may be answered otherwise the next time.
         decoding = replace(self._decoding, seed=self._decoding.seed + len(messages))
-        for _, token in stream(self._speaker.model, [prompt], decoding, self._constraints):
+        for _, token in stream(self._chat_model.model, [prompt], decoding, self._constraints):
             yield from reader.feed(token)
-            self._screen.forming(reader.forming)
+            self._screen.show_partial_call(reader.forming)
         yield from reader.finish()
 
     def _show(self, event: Event) -> None:

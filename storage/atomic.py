@@ -67,7 +67,7 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
+def directory_lock(directory: Path) -> Iterator[None]:
     """Keep a directory for this process; FileExistsError where another one keeps it."""
     handle = os.open(directory, os.O_RDONLY)
     try:

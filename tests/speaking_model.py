@@ -76,5 +76,5 @@ def _training_tokens(
 def _loss(model: Transformer, ids: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
     rows = trained[1:].nonzero()[:, 0]
     documents = Documents([0, len(ids)])
-    logits = model(ids, torch.arange(len(ids)), documents, rows=rows)
+    logits = model(ids, torch.arange(len(ids)), documents, output_positions=rows)
     return torch.nn.functional.cross_entropy(logits, ids[rows + 1])

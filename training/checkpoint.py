@@ -155,7 +155,7 @@ class Checkpoints:
 
         path, progress, damaged = backend.on_first_rank(choose)
         backend.load(path)
-        backend.on_first_rank(lambda: _set_aside(damaged))
+        backend.on_first_rank(lambda: rename_damaged(damaged))
         return progress
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
@@ -245,7 +245,7 @@ def _number(step: Path) -> int:
     return int(step.name.removeprefix("step-"))
 
 
-def _set_aside(damaged: list[Path]) -> None:
+def rename_damaged(damaged: list[Path]) -> None:
     """Rename damaged checkpoints, so that none counts as one of the last to keep."""
     for path in damaged:
         target = path.with_name(f"{path.name}.damaged")

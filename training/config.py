@@ -248,7 +248,7 @@ def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     overrides = overrides or {}
     for key, value in overrides.items():
         check_setting(key, Config)
-        _lay_over(values, key, value)
+        apply_override(values, key, value)
     try:
         # As JSON, because strict settings take lists for tuples from nothing else.
         return Config.model_validate_json(json.dumps(values, default=str), strict=True)
@@ -263,7 +263,7 @@ def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
         raise ValueError(f"{path}: {_first_problem(error)}") from None
 
 
-def _lay_over(values: dict[str, Any], key: str, value: Any) -> None:
+def apply_override(values: dict[str, Any], key: str, value: Any) -> None:
     """Set values["section"]["key"] for the flag `--section.key=value`."""
     *sections, last = key.split(".")
     for section in sections:

@@ -23,7 +23,7 @@ from training.backends import Backend
 from training.best import Generated, improves
 from training.checkpoint import Checkpoints, Progress
 from training.loss import loss_and_hits, summed_cross_entropy
-from training.report import Report, Silence, StepMetrics
+from training.report import NullReport, Report, StepMetrics
 
 if TYPE_CHECKING:
     from training.config import Config
@@ -39,7 +39,7 @@ class Run:
     rate: Callable[[int], float]
     total_steps: int
     checkpoints: Checkpoints
-    report: Report | Silence
+    report: Report | NullReport
     # What lets the model reply, on every rank: the entry script knows how to score it.
     generated: Generated | None = None
     generated_every: int | None = None
@@ -131,7 +131,7 @@ def batch_loss(backend: Backend, batch: Batch, head: Callable[..., Tensor]) -> T
         batch.tokens,
         batch.positions,
         Documents(batch.offsets, backend.device),
-        rows=batch.rows,
+        output_positions=batch.rows,
         head=partial(head, targets=batch.targets),
     )
 

@@ -40,10 +40,10 @@ class StepMetrics:
     batches: list[Batch]
 
 
-class Silence:
+class NullReport:
     """What the ranks report that are not the first: the figures are those of all, told once."""
 
-    def __enter__(self) -> "Silence":
+    def __enter__(self) -> "NullReport":
         return self
 
     def __exit__(self, *exception: object) -> None:

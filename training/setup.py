@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from console.command import print_next, typed
+from console.command import print_next, shell_quote
 from data.batches import Batches, make_batch, refuse_overlong, whole_split
 from data.soundness import refuse_unsound
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
 from model.lora import add_lora
 from model.transformer import Transformer
-from storage.atomic import held
+from storage.atomic import directory_lock
 from storage.manifest import sha256_of_file
 from training.backends import Backend
 from training.best import Generated
@@ -26,7 +26,7 @@ from training.checkpoint import Checkpoints, Progress
 from training.config import Config
 from training.loop import Run, fit
 from training.optim import learning_rate
-from training.report import Report, Silence, warn
+from training.report import NullReport, Report, warn
 from training.threads import threads_per_rank
 from weights.chat_record import read_chat_record
 from weights.directory import TOKENIZER_FILE, load_model, resolve_directory
@@ -47,8 +47,8 @@ def refuse_deepspeed_settings(config: Config, file: str) -> None:
     if config.deepspeed_config is not None:
         raise ValueError(
             f"{file} has a deepspeed_config, and finetune.py trains on one device without "
-            f"DeepSpeed; run: deepspeed --num_gpus=8 ds_finetune.py --config-file {typed(file)} "
-            "(or add --deepspeed_config=null)"
+            "DeepSpeed; run: deepspeed --num_gpus=8 ds_finetune.py --config-file "
+            f"{shell_quote(file)} (or add --deepspeed_config=null)"
         )
 
 
@@ -113,8 +113,8 @@ def _refuse_other_format(config: Config, base: Path, chat_format: str) -> None:
     raise ValueError(
         f"{config.data.dataset_dir} is in the chat format {chat_format}, and {record.file} says "
         f"that the model was trained in {record.name}; rebuild the dataset: python "
-        f"scripts/build_dataset.py --source-file F --tokenizer-file {typed(base)} --save-dir "
-        f"{typed(config.data.dataset_dir)}, or add --data.chat_format_anyway=true"
+        f"scripts/build_dataset.py --source-file F --tokenizer-file {shell_quote(base)} --save-dir "
+        f"{shell_quote(config.data.dataset_dir)}, or add --data.chat_format_anyway=true"
     )
 
 
@@ -203,18 +203,18 @@ def train(
     )
     checkpoints.refuse_unshared(backend)
     with ExitStack() as alone:
-        backend.on_first_rank(lambda: alone.enter_context(held(config.run_dir)))
+        backend.on_first_rank(lambda: alone.enter_context(directory_lock(config.run_dir)))
         progress = Progress(data=splits.fingerprints)
         if resume:
             progress = checkpoints.resume(backend, splits.fingerprints, warn)
         if generated:
-            keep_sample(progress, generated.fingerprint)
+            check_same_prompts(progress, generated.fingerprint)
         if backend.device.type == "cpu":
             take_threads(progress, backend)
         first = backend.rank == 0
         if generated and generated.warning and first:
             warn(generated.warning)
-        report = Report(config, backend, total_steps, progress.step) if first else Silence()
+        report = Report(config, backend, total_steps, progress.step) if first else NullReport()
         run = Run(
             config=config,
             batches=batches,
@@ -230,7 +230,7 @@ def train(
             fit(run, backend, progress)
 
 
-def keep_sample(progress: Progress, fingerprint: str) -> None:
+def check_same_prompts(progress: Progress, fingerprint: str) -> None:
     """Remember which prompts are replied to; ValueError when the run began with others."""
     if progress.sample not in (None, fingerprint):
         raise ValueError(
@@ -265,18 +265,18 @@ def reply_interval(config: Config) -> int | None:
 def say_what_is_next(config: Config) -> None:
     """Print what to run after training: watch it, then chat with the model or merge the adapter."""
     final = config.run_dir / "final"
-    watch = f"tensorboard --logdir {typed(config.logging.output_dir)}"
+    watch = f"tensorboard --logdir {shell_quote(config.logging.output_dir)}"
     if config.lora is None:
         print_next(
             watch,
-            f"python chat_completion.py --ckpt_dir {typed(final)} "
-            f"--tokenizer_path {typed(final / 'tokenizer.model')}",
+            f"python chat_completion.py --ckpt_dir {shell_quote(final)} "
+            f"--tokenizer_path {shell_quote(final / 'tokenizer.model')}",
         )
     else:
         print_next(
             watch,
-            f"python scripts/convert_lora_weights.py --config-dir {typed(final)} "
-            f"--base-ckpt-path {typed(config.model.checkpoint_dir)} "
-            f"--lora-ckpt-path {typed(final)} "
-            f"--output-dir {typed(config.run_dir / 'merged')}",
+            f"python scripts/convert_lora_weights.py --config-dir {shell_quote(final)} "
+            f"--base-ckpt-path {shell_quote(config.model.checkpoint_dir)} "
+            f"--lora-ckpt-path {shell_quote(final)} "
+            f"--output-dir {shell_quote(config.run_dir / 'merged')}",
         )

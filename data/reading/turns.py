@@ -11,10 +11,10 @@ from data.outcomes import Change, Rejected, pointer
 from data.reading.call_text import ReadCall, read_call, read_call_values, read_calls
 from data.reading.contents import Parts, read_content, result_text
 
-Speaker = Literal["system", "user", "assistant", "tool", "call"]
+ChatModel = Literal["system", "user", "assistant", "tool", "call"]
 
 # A turn of a `call` is an assistant's, and its text is the call itself.
-ROLES: Mapping[str, Speaker] = {
+ROLES: Mapping[str, ChatModel] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -51,7 +51,7 @@ class Style:
         `<tool_call>`; None where they do unless the conversation has calls of another form.
     """
 
-    roles: Mapping[str, Speaker] = field(default_factory=lambda: ROLES)
+    roles: Mapping[str, ChatModel] = field(default_factory=lambda: ROLES)
     end: str = ""
     marked: bool | None = None
 
@@ -112,20 +112,20 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     """Read one turn; `called` are the functions that the turn before it called."""
     if not isinstance(turn, dict):
         raise Rejected("wrong-layout", where, "a turn must be an object", _json(turn))
-    speaker = _speaker(turn, where, style.roles)
+    chat_model = _chat_model(turn, where, style.roles)
     key = next((key for key in ("content", "value", "text") if key in turn), "content")
     place = where + pointer(key)
-    if speaker == "call":
+    if chat_model == "call":
         return _calls_alone(turn, turn.get(key), place)
-    if speaker == "tool":
+    if chat_model == "tool":
         return Turns(tuple(_results(turn, turn.get(key), called)))
     parts = read_content(turn.get(key), place)
-    if speaker == "assistant":
+    if chat_model == "assistant":
         return _assistant(turn, parts, where, place, style)
-    return Turns((Message(speaker, parts.text, name=_name(turn)),))
+    return Turns((Message(chat_model, parts.text, name=_name(turn)),))
 
 
-def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> Speaker:
+def _chat_model(turn: dict[str, Any], where: str, roles: Mapping[str, ChatModel]) -> ChatModel:
     key = "role" if "role" in turn or "from" not in turn else "from"
     given = turn.get(key)
     name = _plain(given) if isinstance(given, str) else ""

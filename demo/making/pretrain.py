@@ -17,7 +17,7 @@ from torch import distributed
 from torch.multiprocessing.spawn import spawn
 
 from chat.tokenizers.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
-from console.command import print_next, run, typed
+from console.command import print_next, run, shell_quote
 from demo.making.base_directory import base_config, write_base
 from demo.making.bpe import tiktoken_lines
 from demo.making.induction import initialise
@@ -83,7 +83,7 @@ def main(
     else:
         store = f"file://{Path(mkdtemp()) / 'processes'}"
         spawn(_train_with_others, (plan, store), processes)
-    print_next(f"python chat_completion.py --ckpt_dir {typed(str(work / 'model'))}")
+    print_next(f"python chat_completion.py --ckpt_dir {shell_quote(str(work / 'model'))}")
 
 
 @dataclass(frozen=True)

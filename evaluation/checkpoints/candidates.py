@@ -21,9 +21,9 @@ from evaluation.items import Item
 from evaluation.judging import Outputs, judge_all
 from evaluation.results import Results
 from inference.chat_choice import choose_format
-from inference.chat_model import Answer, NotAsked, Speaker
+from inference.chat_model import Answer, ChatModel, SkippedItem
 from inference.generate import Decoding
-from inference.loading import Source, load_speaker
+from inference.loading import Source, load_chat_model
 from model.config import ModelConfig
 from model.lora import LoraConfig
 from storage.manifest import sha256_of_file
@@ -141,7 +141,7 @@ def score_run(
     for candidate in run.candidates:
         file = folder / f"{candidate.name}.json"
         inputs = {**common, **candidate.weights}
-        answers: Iterator[tuple[int, Answer | NotAsked]]
+        answers: Iterator[tuple[int, Answer | SkippedItem]]
         if kept := _kept(file, inputs, items, setting.chat_format):
             tell(f"{candidate.title}: {len(kept):,} answers are in {file} already")
             answers = iter(kept)
@@ -220,18 +220,18 @@ def _common(run: Run, items: Sequence[Item], setting: Setting) -> dict[str, Any]
 
 def _kept(
     file: Path, inputs: Mapping[str, Any], items: Sequence[Item], chat_format: str
-) -> list[tuple[int, Answer | NotAsked]]:
+) -> list[tuple[int, Answer | SkippedItem]]:
     """Return all answers that an earlier call kept; none where one is missing or inputs differ."""
     format = find_format(chat_format)
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         if record["summary"]["about"]["inputs"] != json.loads(json.dumps(inputs)):
             return []
-        found: dict[str, Answer | NotAsked] = {
+        found: dict[str, Answer | SkippedItem] = {
             each["id"]: Answer(each["text"], parse_reply(each["text"], format), not each["cut_off"])
             for each in record["verdicts"]
         }
-        found |= {each["id"]: NotAsked(each["reason"]) for each in record["refused"]}
+        found |= {each["id"]: SkippedItem(each["reason"]) for each in record["refused"]}
         return [(index, found[item.id]) for index, item in enumerate(items)]
     except (OSError, ValueError, KeyError, TypeError):
         return []
@@ -242,41 +242,41 @@ class _Models:
 
     def __init__(self, run: Run, setting: Setting) -> None:
         self.run, self.setting = run, setting
-        self.speaker: Speaker | None = None
+        self.chat_model: ChatModel | None = None
         self.directory: Path | None = None
 
-    def load(self, candidate: Candidate) -> Speaker:
+    def load(self, candidate: Candidate) -> ChatModel:
         """Return what speaks for a candidate, until the next one is loaded.
 
         ValueError where its weights are no longer those that the run was opened with.
         """
-        speaker = self._loaded(candidate)
+        chat_model = self._loaded(candidate)
         # A run under way replaces `best`, and its answers would be kept as those of the former.
         if candidate.saved is not None and _weights(candidate.saved) != candidate.weights:
             raise ValueError(
                 f"{candidate.saved.directory} has been replaced since the comparison began; run "
                 "the same command again"
             )
-        return speaker
+        return chat_model
 
-    def _loaded(self, candidate: Candidate) -> Speaker:
+    def _loaded(self, candidate: Candidate) -> ChatModel:
         saved = candidate.saved
         if saved is None or not saved.is_adapter:
             return self._whole(_place(self.run, candidate))
         adapter = read_adapter(saved.directory)
         adapter.check(ModelConfig.read(self.run.base), self.run.base)
-        speaker = self._whole(self.run.base)
-        adapter.attach(speaker.model)
-        return speaker
+        chat_model = self._whole(self.run.base)
+        adapter.attach(chat_model.model)
+        return chat_model
 
-    def _whole(self, directory: Path) -> Speaker:
-        if self.speaker is not None and self.directory == directory:
-            detach_adapter(self.speaker.model)
-            return self.speaker
+    def _whole(self, directory: Path) -> ChatModel:
+        if self.chat_model is not None and self.directory == directory:
+            detach_adapter(self.chat_model.model)
+            return self.chat_model
         # Two whole models may not fit.
-        self.speaker = None
+        self.chat_model = None
         gc.collect()
         tokenizer = self.setting.tokenizer_path or str(self.run.base)
         source = Source(str(directory), None, tokenizer, self.setting.chat_format, True)
-        self.speaker, self.directory = load_speaker(source), directory
-        return self.speaker
+        self.chat_model, self.directory = load_chat_model(source), directory
+        return self.chat_model

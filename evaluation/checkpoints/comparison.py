@@ -10,11 +10,20 @@ from rich.text import Text
 
 from evaluation.checkpoints.candidates import BASE, Scored
 from evaluation.checkpoints.significance import Difference, differences
-from evaluation.figures import BALANCED, MEANINGS, Figures, cells, headline, percent, told, why
+from evaluation.figures import (
+    BALANCED,
+    MEANINGS,
+    Figures,
+    cells,
+    format_figure,
+    headline,
+    percent,
+    why,
+)
 from evaluation.results import Refused
 
 # Below this p, a difference is not taken for luck.
-SURE = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -94,18 +103,18 @@ class Comparison:
         if best is None:
             return [f"No checkpoint has the figure {self.metric}."]
         name = best.candidate.name
-        figure = told(self.figures[name][self.metric])
+        figure = format_figure(self.figures[name][self.metric])
         lines = [f"Best by {self.metric}: {best.candidate.title}, {figure}."]
         if self.metric != self.asked:
             lines.append(why(self.metric))
         if gain := self.difference(name, BASE):
-            lines.append(f"Against the base: {told_difference(gain)}.")
+            lines.append(f"Against the base: {format_difference(gain)}.")
             if gain.value <= 0:
                 lines.insert(0, f"No checkpoint is above the base by {self.metric}.")
         rivals = [
             each.candidate.name
             for each in self.scored
-            if (d := self.difference(name, each.candidate.name)) and d.p >= SURE
+            if (d := self.difference(name, each.candidate.name)) and d.p >= SIGNIFICANCE_LEVEL
         ]
         if rivals:
             lines.append(f"These items do not tell it apart from {', '.join(rivals)}.")
@@ -127,13 +136,15 @@ class Comparison:
         return self.figures[scored.candidate.name][self.metric].value
 
 
-def told_difference(difference: Difference) -> str:
+def format_difference(difference: Difference) -> str:
     """Return a difference in points, with its interval and p."""
     low, high = f"{100 * difference.low:+.1f}", f"{100 * difference.high:+.1f}"
-    return f"{100 * difference.value:+.1f} points ({low} to {high}), p {chance(difference.p)}"
+    return (
+        f"{100 * difference.value:+.1f} points ({low} to {high}), p {format_p_value(difference.p)}"
+    )
 
 
-def chance(p: float) -> str:
+def format_p_value(p: float) -> str:
     """Return p with the digits that 10,000 draws give it."""
     return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
@@ -155,7 +166,7 @@ def comparison_table(comparison: Comparison) -> Table:
         for name, found in models.items():
             if figure := found.get(metric):
                 gain = None if category else comparison.difference(name, BASE)
-                beside = (f"{100 * gain.value:+.1f}", chance(gain.p)) if gain else ()
+                beside = (f"{100 * gain.value:+.1f}", format_p_value(gain.p)) if gain else ()
                 row = percent(figure.value), *cells(figure, "\n"), *beside
                 table.add_row(Text(titles[name]), *row)
         table.add_section()

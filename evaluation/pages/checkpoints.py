@@ -6,7 +6,12 @@ from typing import Any
 from console.charts import Point, line
 from console.page import document, shown, table
 from evaluation.checkpoints.candidates import BASE, Scored
-from evaluation.checkpoints.comparison import Comparison, category_title, chance, told_difference
+from evaluation.checkpoints.comparison import (
+    Comparison,
+    category_title,
+    format_difference,
+    format_p_value,
+)
 from evaluation.figures import Figure, percent
 from evaluation.pages.evaluation import (
     ARGUMENTS,
@@ -119,7 +124,7 @@ def _pairs(comparison: Comparison) -> Iterator[str]:
     for each in comparison.scored:
         own = each.candidate.name
         cells = [comparison.difference(own, other) for other in (BASE, name)]
-        rows.append((own, *("" if cell is None else told_difference(cell) for cell in cells)))
+        rows.append((own, *("" if cell is None else format_difference(cell) for cell in cells)))
     yield table(("checkpoint", "to the base", f"to the best, {name}"), rows)
     names = [each.candidate.name for each in comparison.scored]
     if 3 < len(names) <= _MATRIX:
@@ -135,7 +140,7 @@ def _pairs(comparison: Comparison) -> Iterator[str]:
 
 def _cell(comparison: Comparison, one: str, other: str) -> str:
     found = comparison.difference(one, other)
-    return "" if found is None else f"{100 * found.value:+.1f}, p {chance(found.p)}"
+    return "" if found is None else f"{100 * found.value:+.1f}, p {format_p_value(found.p)}"
 
 
 def _disagreements(comparison: Comparison) -> Iterator[str]:

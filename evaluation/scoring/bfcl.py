@@ -19,7 +19,7 @@ from chat.formats.tool_syntax import Reply
 from chat.schemas.validation import read_tool
 from data.benchmarks.bfcl_tasks import Language, Task
 from evaluation.scoring.bfcl_literals import read_java, read_javascript
-from evaluation.scoring.calls import Verdict, Wanted, same_value, score
+from evaluation.scoring.calls import ExpectedCall, Verdict, same_value, score
 
 _KINDS: Mapping[Language, Mapping[str, type]] = {
     "python": {
@@ -262,7 +262,7 @@ def _objects_are_right(value: Sequence[Any], accepted: Any) -> bool:
     )
 
 
-def _wanted(task: Task, name: str, accepted: Mapping[str, list[Any]]) -> Wanted:
+def _wanted(task: Task, name: str, accepted: Mapping[str, list[Any]]) -> ExpectedCall:
     function = _declared(task, name)
     properties = function["parameters"]["properties"] if function else {}
 
@@ -282,7 +282,7 @@ def _wanted(task: Task, name: str, accepted: Mapping[str, list[Any]]) -> Wanted:
         return any(_is_literally(value, option) for option in options if option != "")
 
     required = frozenset(each for each, options in accepted.items() if "" not in options)
-    return Wanted(name, required, accepts, equals)
+    return ExpectedCall(name, required, accepts, equals)
 
 
 def _is_literally(value: Any, option: Any) -> bool:

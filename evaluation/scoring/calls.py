@@ -19,7 +19,7 @@ from evaluation.scoring.matching import best_pairs
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExpectedCall:
     """A call that would be right.
 
     `accepts` says whether an argument may have a value, `equals` whether it is the very JSON that
@@ -94,7 +94,7 @@ class Verdict:
 
 
 def score(
-    expected: Sequence[ToolCall | Wanted] | None,
+    expected: Sequence[ToolCall | ExpectedCall] | None,
     found: Reply | Sequence[ToolCall],
     tools: Sequence[Tool] = (),
 ) -> Verdict:
@@ -125,7 +125,7 @@ def score(
             right, wrong = not called, _needless(calls)
         reasons = unread + (() if right else wrong) + schema_reasons
         return Verdict(correct=right, reasons=reasons, **facts)
-    pairing = _Pairing([_as_wanted(each) for each in expected], calls)
+    pairing = _Pairing([_as_expected_call(each) for each in expected], calls)
     return Verdict(
         correct=pairing.exact,
         names_right=pairing.names_right,
@@ -138,7 +138,7 @@ def score(
     )
 
 
-def wanted(call: ToolCall) -> Wanted:
+def wanted(call: ToolCall) -> ExpectedCall:
     """Return what accepts exactly this call."""
 
     def compare(strictly: bool) -> Callable[[str, Any], bool]:
@@ -146,7 +146,7 @@ def wanted(call: ToolCall) -> Wanted:
             name in call.arguments and same_value(call.arguments[name], value, strictly)
         )
 
-    return Wanted(call.name, frozenset(call.arguments), compare(False), compare(True))
+    return ExpectedCall(call.name, frozenset(call.arguments), compare(False), compare(True))
 
 
 def same_value(one: Any, other: Any, strictly: bool = False) -> bool:
@@ -168,7 +168,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _as_wanted(expected: ToolCall | Wanted) -> Wanted:
+def _as_expected_call(expected: ToolCall | ExpectedCall) -> ExpectedCall:
     return wanted(expected) if isinstance(expected, ToolCall) else expected
 
 
@@ -179,7 +179,7 @@ def _needless(calls: Sequence[ToolCall]) -> tuple[str, ...]:
 class _Pairing:
     """Calls beside the wanted ones that suit them best."""
 
-    def __init__(self, expected: Sequence[Wanted], calls: Sequence[ToolCall]) -> None:
+    def __init__(self, expected: Sequence[ExpectedCall], calls: Sequence[ToolCall]) -> None:
         self.expected, self.calls = expected, calls
         # One more exact call outweighs all names, one more name all arguments.
         unit = 1 + sum(len(call.arguments) for call in calls)
@@ -231,22 +231,22 @@ class _Pairing:
                     yield f"{call.name}: {name} may not be {shown}"
 
 
-def _gain(each: Wanted, call: ToolCall, unit: int, calls: int) -> int:
+def _gain(each: ExpectedCall, call: ToolCall, unit: int, calls: int) -> int:
     if each.name != call.name:
         return 0
     exact = unit * (calls + 1) if _is_exact(each, call) else 0
     return exact + unit + len(_right(each, call))
 
 
-def _right(each: Wanted, call: ToolCall) -> frozenset[str]:
+def _right(each: ExpectedCall, call: ToolCall) -> frozenset[str]:
     return frozenset(name for name, value in call.arguments.items() if each.accepts(name, value))
 
 
-def _is_exact(each: Wanted, call: ToolCall) -> bool:
+def _is_exact(each: ExpectedCall, call: ToolCall) -> bool:
     return each.required <= call.arguments.keys() and len(_right(each, call)) == len(call.arguments)
 
 
-def _is_json_equal(each: Wanted, call: ToolCall) -> bool:
+def _is_json_equal(each: ExpectedCall, call: ToolCall) -> bool:
     return (
         each.name == call.name
         and each.required <= call.arguments.keys()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.command import typed, typed_flags
+from console.command import shell_quote, typed_flags
 
 SCRIPT = '''
 import time
@@ -107,8 +107,8 @@ def test_a_terminated_command_tidies_up_and_leaves_with_143(tmp_path: Path) -> N
 
 
 def test_a_path_is_quoted_where_a_shell_would_split_it() -> None:
-    assert [typed(Path("a/b.json")), typed("a b")] == ["a/b.json", "'a b'"]
-    assert typed("~/my models/base") == "~/'my models/base'"
+    assert [shell_quote(Path("a/b.json")), shell_quote("a b")] == ["a/b.json", "'a b'"]
+    assert shell_quote("~/my models/base") == "~/'my models/base'"
     assert typed_flags({"a_b": "c d", "e": None, "f": 0}) == "--a-b 'c d' --f 0"
 
 

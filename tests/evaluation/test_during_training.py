@@ -78,17 +78,17 @@ def test_replies_are_without_dropout_and_leave_no_memory_behind(
 ) -> None:
     ranks = ranks_of(state, device)
 
-    def held() -> int:
+    def directory_lock() -> int:
         gc.collect()
         if device == "cuda":
             return torch.cuda.memory_allocated()
         return sum(issubclass(type(each), Tensor) for each in gc.get_objects())
 
     first = texts(sample(ranks))
-    before = held()
+    before = directory_lock()
     for _ in range(3):
         assert texts(sample(ranks)) == first
-    assert held() == before
+    assert directory_lock() == before
     assert ranks.model.training
 
 

@@ -10,7 +10,7 @@ from speaking_model import TOKENIZER, learn_by_heart
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.rendering import FORMATS, parse_reply, stop_ids
 from chat.tokenizers.tokenizer import load_tokenizer
-from inference.chat_model import Speaker, read_answer
+from inference.chat_model import ChatModel, read_answer
 from inference.generate import Decoding
 from inference.streaming import TextDelta
 from serving.reading import ReplyReader
@@ -30,18 +30,20 @@ GREEDY = Decoding(stop_ids=(), max_new_tokens=60)
 
 
 @pytest.fixture(scope="module")
-def speaker() -> Speaker:
+def chat_model() -> ChatModel:
     learned = [
         replace(question, messages=(*question.messages, answer))
         for question, answer in zip(QUESTIONS, ANSWERS.values(), strict=True)
     ]
-    return Speaker(learn_by_heart(learned), load_tokenizer(TOKENIZER), FORMATS["llama3"])
+    return ChatModel(learn_by_heart(learned), load_tokenizer(TOKENIZER), FORMATS["llama3"])
 
 
 @pytest.mark.parametrize("batch_size", [None, 1, 2])
-def test_answers_come_in_order_whole_and_parsed(speaker: Speaker, batch_size: int | None) -> None:
+def test_answers_come_in_order_whole_and_parsed(
+    chat_model: ChatModel, batch_size: int | None
+) -> None:
     decoding = replace(GREEDY, batch_size=batch_size)
-    found = list(speaker.answers(QUESTIONS, decoding))
+    found = list(chat_model.answers(QUESTIONS, decoding))
     assert [index for index, _ in found] == [0, 1, 2]
     asked, greeted, broken = (answer for _, answer in found)
     assert all(answer.whole for answer in (asked, greeted, broken))
@@ -52,40 +54,42 @@ def test_answers_come_in_order_whole_and_parsed(speaker: Speaker, batch_size: in
     assert "recipient_name" in str(broken.reply.problem)
 
 
-def test_an_answer_cut_by_a_limit_is_told(speaker: Speaker) -> None:
-    ((_, answer),) = speaker.answers([ASKED], replace(GREEDY, max_new_tokens=9))
+def test_an_answer_cut_by_a_limit_is_told(chat_model: ChatModel) -> None:
+    ((_, answer),) = chat_model.answers([ASKED], replace(GREEDY, max_new_tokens=9))
     assert not answer.whole
     assert answer.reply.problem is not None
 
 
-def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_said(speaker: Speaker) -> None:
-    longest = max(len(speaker.prompt(question)) for question in QUESTIONS)
+def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_said(
+    chat_model: ChatModel,
+) -> None:
+    longest = max(len(chat_model.prompt(question)) for question in QUESTIONS)
     problem = f"dialog 1 is a prompt of {longest} tokens, and prompt and reply may have {longest}"
     with pytest.raises(ValueError, match=problem):
-        next(speaker.answers(QUESTIONS, replace(GREEDY, max_length=longest)))
+        next(chat_model.answers(QUESTIONS, replace(GREEDY, max_length=longest)))
 
 
-def test_no_conversations_give_no_answers(speaker: Speaker) -> None:
-    assert list(speaker.answers([], GREEDY)) == []
+def test_no_conversations_give_no_answers(chat_model: ChatModel) -> None:
+    assert list(chat_model.answers([], GREEDY)) == []
 
 
-def swapped(speaker: Speaker, one: int, other: int) -> Speaker:
-    """Return the speaker of a model that says token `other` for `one`, and `one` for it."""
-    model = deepcopy(speaker.model)
+def swapped(chat_model: ChatModel, one: int, other: int) -> ChatModel:
+    """Return the chat_model of a model that says token `other` for `one`, and `one` for it."""
+    model = deepcopy(chat_model.model)
     with torch.no_grad():
         model.output.weight[[one, other]] = model.output.weight[[other, one]]
-    return replace(speaker, model=model)
+    return replace(chat_model, model=model)
 
 
-def test_a_reply_ends_with_the_document_too(speaker: Speaker) -> None:
-    trained, end_of_text = stop_ids(speaker.format, speaker.tokenizer)
-    assert speaker.tokenizer.special_tokens["<|end_of_text|>"] == end_of_text
-    found = list(swapped(speaker, trained, end_of_text).answers(QUESTIONS, GREEDY))
-    assert found == list(speaker.answers(QUESTIONS, GREEDY))
+def test_a_reply_ends_with_the_document_too(chat_model: ChatModel) -> None:
+    trained, end_of_text = stop_ids(chat_model.format, chat_model.tokenizer)
+    assert chat_model.tokenizer.special_tokens["<|end_of_text|>"] == end_of_text
+    found = list(swapped(chat_model, trained, end_of_text).answers(QUESTIONS, GREEDY))
+    assert found == list(chat_model.answers(QUESTIONS, GREEDY))
 
 
-def test_special_tokens_are_no_text_of_a_reply(speaker: Speaker) -> None:
-    tokenizer, format = speaker.tokenizer, speaker.format
+def test_special_tokens_are_no_text_of_a_reply(chat_model: ChatModel) -> None:
+    tokenizer, format = chat_model.tokenizer, chat_model.format
     specials = [
         id for name, id in tokenizer.special_tokens.items() if id not in stop_ids(format, tokenizer)
     ]
@@ -93,7 +97,7 @@ def test_special_tokens_are_no_text_of_a_reply(speaker: Speaker) -> None:
     tokens = [part for pair in zip(tokenizer.encode(text), specials) for part in pair]  # noqa: B905
     answer = read_answer(tokens, True, tokenizer, format)
     assert answer.text == answer.reply.content == text
-    reader = ReplyReader(speaker)
+    reader = ReplyReader(chat_model)
     events = [event for token in tokens for event in reader.feed(token)] + reader.finish()
     assert "".join(each.text for each in events if isinstance(each, TextDelta)) == text
     # What only looks like a special token stays.

@@ -14,8 +14,8 @@ from speaking_model import TOKENIZER, teach, write_speaking_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.conversations import write_conversations
-from inference.chat_model import Speaker
-from inference.loading import Source, load_speaker
+from inference.chat_model import ChatModel
+from inference.loading import Source, load_chat_model
 from inference.packed import native_dtype
 from model.attention import Documents
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
@@ -61,10 +61,10 @@ def write_adapted(folder: Path, dtype: torch.dtype) -> None:
 
 
 @torch.no_grad()
-def logits(speaker: Speaker, conversation: Conversation) -> torch.Tensor:
-    tokens = speaker.prompt(conversation)
+def logits(chat_model: ChatModel, conversation: Conversation) -> torch.Tensor:
+    tokens = chat_model.prompt(conversation)
     positions = torch.arange(len(tokens))
-    return speaker.model(torch.tensor(tokens), positions, Documents([0, len(tokens)])).float()
+    return chat_model.model(torch.tensor(tokens), positions, Documents([0, len(tokens)])).float()
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,12 @@ def test_a_base_scores_the_same_with_its_adapter_unmerged_and_merged(
     assert scored("--ckpt-dir", base)[0] != unmerged[0]
 
     allowed = float(re.search(r"of (\S+) allowed", merge.out)[1])  # type: ignore[index]
-    two = [load_speaker(source) for source in (Source(str(base), str(lora)), Source(str(merged)))]
+    two = [
+        load_chat_model(source) for source in (Source(str(base), str(lora)), Source(str(merged)))
+    ]
     for conversation in conversations(WANTED):
         asked = replace(conversation, messages=conversation.messages[:1])
-        one, other = (logits(speaker, asked) for speaker in two)
+        one, other = (logits(chat_model, asked) for chat_model in two)
         assert (one - other).abs().mean() <= allowed
 
 
@@ -114,5 +116,5 @@ def test_on_the_cpu_a_model_answers_in_a_dtype_that_the_processor_computes(
     write_speaking_model(tmp_path / "base", conversations(WANTED))
     file = tmp_path / "base" / WEIGHTS_FILE
     save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
-    model = load_speaker(Source(str(tmp_path / "base"))).model
+    model = load_chat_model(Source(str(tmp_path / "base"))).model
     assert model.tok_embeddings.weight.dtype == native_dtype(dtype)

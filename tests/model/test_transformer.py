@@ -114,7 +114,7 @@ def loss_and_gradients(
     start, end = context.offsets[chosen : chosen + 2]
     rows = torch.arange(start, end)
     model.zero_grad()
-    logits = model(tokens, positions, context, rows=rows)
+    logits = model(tokens, positions, context, output_positions=rows)
     F.cross_entropy(logits[:-1], tokens[start + 1 : end], reduction="sum").backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
     return logits.detach(), gradients
@@ -161,7 +161,9 @@ def test_rows_and_head_give_the_logits_of_chosen_tokens_only() -> None:
         return hidden @ weight.t()
 
     with torch.no_grad():
-        chosen = model(tokens, torch.arange(12), Documents([0, 12]), rows=rows, head=head)
+        chosen = model(
+            tokens, torch.arange(12), Documents([0, 12]), output_positions=rows, head=head
+        )
     torch.testing.assert_close(chosen, everything[rows], atol=1e-6, rtol=1e-6)
     assert seen == [((2, TINY.dim), (TINY.vocab_size, TINY.dim))]
 
@@ -171,7 +173,7 @@ def test_asking_for_some_rows_gives_the_gradients_of_those_rows_logits() -> None
     model, tokens, rows = random_model(TINY), random_tokens(12), torch.tensor([3, 11])
     gradients = []
     for chosen in (rows, None):
-        logits = model(tokens, torch.arange(12), Documents([0, 5, 12]), rows=chosen)
+        logits = model(tokens, torch.arange(12), Documents([0, 5, 12]), output_positions=chosen)
         loss = (logits if chosen is not None else logits[rows]).square().sum()
         gradients.append(torch.autograd.grad(loss, list(model.parameters())))
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-4, rtol=1e-4)

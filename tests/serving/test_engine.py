@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inference.generate import Decoding, generate
 from model.transformer import Transformer
-from serving.engine import Engine, Failed, Job, Said
+from serving.engine import Engine, Failed, Job, NewToken
 
 GREEDY = Decoding(stop_ids=(), max_new_tokens=6)
 PROMPTS = [[11, 250, 3], [7], list(range(100, 130)), [5, 4, 3, 2]]
@@ -25,10 +25,10 @@ class Told:
     """What a job was told."""
 
     def __init__(self, prompt: list[int], decoding: Decoding = GREEDY, **options: Any) -> None:
-        self._arrived: SimpleQueue[Said | Failed] = SimpleQueue()
+        self._arrived: SimpleQueue[NewToken | Failed] = SimpleQueue()
         self.job = Job(prompt, decoding, self._arrived.put, **options)
 
-    def next(self) -> Said | Failed:
+    def next(self) -> NewToken | Failed:
         return self._arrived.get(timeout=30)
 
     def tokens(self) -> list[int]:
@@ -36,7 +36,7 @@ class Told:
         tokens = []
         while True:
             said = self.next()
-            assert isinstance(said, Said), said
+            assert isinstance(said, NewToken), said
             tokens.append(said.token)
             if said.last:
                 return tokens
@@ -75,7 +75,7 @@ def test_a_constraint_that_fails_ends_its_own_reply_only(model: Transformer, pla
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
         bad, good = Told(PROMPTS[1], constraint=Failing(place)), Told(PROMPTS[0])
         assert engine.submit([bad.job, good.job])
-        assert isinstance(bad.next(), Said)
+        assert isinstance(bad.next(), NewToken)
         failed = bad.next()
         assert isinstance(failed, Failed) and str(failed.error) == f"{place} fails"
         assert good.tokens() == alone[0]

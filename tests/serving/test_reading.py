@@ -8,20 +8,20 @@ from tiny_models import TINY, random_model
 
 from chat.formats.rendering import FORMATS, parse_reply, stop_ids
 from chat.tokenizers.tokenizer import load_tokenizer
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from inference.streaming import Event, TextDelta, assemble
 from serving.reading import ReplyReader
 
 DEMO = load_tokenizer(TOKENIZER)
 FORMAT = FORMATS["llama3"]
-SPEAKER = Speaker(random_model(TINY), DEMO, FORMAT)
+CHAT_MODEL = ChatModel(random_model(TINY), DEMO, FORMAT)
 STOP = stop_ids(FORMAT, DEMO)[0]
 CALL = '{"tool_uses": [{"recipient_name": "functions.f", "parameters": {"a": "stop"}}]}'
 TEXTS = st.lists(st.sampled_from(["a", "b", " ", "\n", "é", "😀", "stop", "st", CALL]), max_size=9)
 
 
 def read(text: str, *stops: str) -> tuple[ReplyReader, list[Event]]:
-    reader = ReplyReader(SPEAKER, stops)
+    reader = ReplyReader(CHAT_MODEL, stops)
     events: list[Event] = []
     for token in [*DEMO.encode(text), STOP]:
         events += reader.feed(token)
@@ -42,7 +42,7 @@ def test_a_reply_ends_before_the_first_stop_text(text: str, stops: list[str]) ->
 
 
 def test_what_might_be_a_stop_text_is_held_back_and_the_rest_told_at_once() -> None:
-    reader = ReplyReader(SPEAKER, ["xyz"])
+    reader = ReplyReader(CHAT_MODEL, ["xyz"])
     told = ""
     for token in DEMO.encode("abc xy"):
         told += "".join(e.text for e in reader.feed(token) if isinstance(e, TextDelta))
@@ -52,7 +52,7 @@ def test_what_might_be_a_stop_text_is_held_back_and_the_rest_told_at_once() -> N
 
 
 def test_the_beginning_of_a_long_stop_text_is_held_back_until_it_is_none() -> None:
-    reader = ReplyReader(SPEAKER, ["x" * 1000])
+    reader = ReplyReader(CHAT_MODEL, ["x" * 1000])
     told = []
     for text in ("one two ", "x" * 999, "y"):
         events = [event for token in DEMO.encode(text) for event in reader.feed(token)]
@@ -61,7 +61,7 @@ def test_the_beginning_of_a_long_stop_text_is_held_back_until_it_is_none() -> No
 
 
 def test_tokens_are_counted_and_a_call_in_the_making_can_be_seen() -> None:
-    reader = ReplyReader(SPEAKER)
+    reader = ReplyReader(CHAT_MODEL)
     tokens = DEMO.encode("I look.\n" + CALL)
     for token in tokens:
         reader.feed(token)

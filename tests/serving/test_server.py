@@ -21,7 +21,7 @@ from tiny_models import TINY, random_model
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.conversations import write_conversations
 from inference.generate import Decoding
-from inference.loading import Source, load_speaker
+from inference.loading import Source, load_chat_model
 from model.config import ModelConfig
 from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
 
@@ -431,10 +431,12 @@ def test_thirty_two_clients_at_once_are_answered_and_none_is_mixed_up(
     babbler: Served, folder: Path
 ) -> None:
     asked = [f"{word} {number}" for number in range(8) for word in ("Hi", "Rain", "No", "where")]
-    speaker = load_speaker(Source(str(folder / "babbling")))
+    chat_model = load_chat_model(Source(str(folder / "babbling")))
     decoding = Decoding(stop_ids=(), max_new_tokens=40)
     alone = [
-        next(speaker.answers([Conversation((Message("user", text),))], decoding))[1].reply.content
+        next(chat_model.answers([Conversation((Message("user", text),))], decoding))[
+            1
+        ].reply.content
         for text in asked
     ]
     assert len(set(alone)) == 32

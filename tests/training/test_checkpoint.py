@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
-from storage.atomic import held
+from storage.atomic import directory_lock
 from storage.manifest import damaged_files, write_manifest
 from training.backends import NativeBackend, Result
 from training.config import Config
@@ -357,6 +357,9 @@ def test_a_newest_checkpoint_that_is_gone_is_told_and_the_one_before_it_used(
 def test_two_runs_of_one_name_at_once_are_refused(settings: Settings, train_run: Train) -> None:
     config = settings()
     config.run_dir.mkdir(parents=True)
-    with held(config.run_dir), pytest.raises(FileExistsError, match="is being written by another"):
+    with (
+        directory_lock(config.run_dir),
+        pytest.raises(FileExistsError, match="is being written by another"),
+    ):
         train_run(config)
     train_run(config)

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from talking_runs import (
     HELD_OUT,
     TRAINED,
+    format_figure,
     talking_in,
-    told,
     write_talking_base,
     write_talking_dataset,
 )
@@ -25,7 +25,7 @@ from evaluation.answers.model import model_answers
 from evaluation.figures import MEANINGS, figures
 from evaluation.items import conversation_items
 from inference.generate import Decoding
-from inference.loading import Source, load_speaker
+from inference.loading import Source, load_chat_model
 from training.config import Config
 
 Talking = Callable[..., Config]
@@ -74,8 +74,8 @@ def scored(base: Path, checkpoint: Path, folder: Path) -> float:
     """The exact matches of a checkpoint by the steps of scripts/evaluate.py."""
     write_conversations(folder / "held_out.jsonl", HELD_OUT)
     items = list(conversation_items(folder / "held_out.jsonl"))
-    speaker = load_speaker(Source(str(base), str(checkpoint)))
-    answers = dict(model_answers(speaker, items, Decoding((), max_new_tokens=60)))
+    chat_model = load_chat_model(Source(str(base), str(checkpoint)))
+    answers = dict(model_answers(chat_model, items, Decoding((), max_new_tokens=60)))
     verdicts = [item.judge(answers[index].reply) for index, item in enumerate(items)]
     return figures(verdicts)["exact_match"].value
 
@@ -271,7 +271,7 @@ def test_a_dataset_that_holds_out_no_call_ends_the_command_in_one_line_before_tr
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    silent = [told("Who?", "Me."), told("What?", "That.")]
+    silent = [format_figure("Who?", "Me."), format_figure("What?", "That.")]
     dataset = write_talking_dataset(tmp_path / "silent", base, silent, TRAINED)
     config = talking(data={"dataset_dir": str(dataset)})
     file = tmp_path / "run.json"

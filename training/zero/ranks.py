@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from console.command import PATIENCE, RankError, one_line
+from console.command import ERROR_GRACE_SECONDS, RankError, one_line
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 START = "deepspeed --num_gpus=8 ds_finetune.py"
@@ -54,7 +54,7 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
         wait_for_all(ranks.device)
         failed = False
     except Exception as error:
-        _part_in_failure(error, ranks, processes, store)
+        report_failure(error, ranks, processes, store)
     finally:
         _leave(store, ranks, failed)
 
@@ -168,7 +168,7 @@ def _processes() -> list[tuple[str, int]]:
     return found
 
 
-def _part_in_failure(
+def report_failure(
     error: Exception, ranks: Ranks, processes: list[tuple[str, int]], store: dist.Store
 ) -> None:
     """Raise what this rank is to say of its failure, or SystemExit where another says it."""
@@ -246,7 +246,7 @@ def _asked(store: dist.Store, key: str, more: int = 0) -> int:
 
 def _wait_for(count: Callable[[], int], wanted: int) -> int:
     """Return the count once it is as high as wanted, or what it is when patience ends."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + ERROR_GRACE_SECONDS
     while (found := count()) < wanted and time.monotonic() < end:
         time.sleep(0.05)
     return found

@@ -16,8 +16,8 @@ def read(turns: list[Any], tools: Any = "[]", **row: Any) -> Draft:
     return SOURCES["sharegpt"].read({"conversations": turns, "tools": tools, **row})
 
 
-def turn(speaker: Any, value: Any) -> dict[str, Any]:
-    return {"from": speaker, "value": value}
+def turn(chat_model: Any, value: Any) -> dict[str, Any]:
+    return {"from": chat_model, "value": value}
 
 
 def test_turns_become_messages_and_calls_keep_their_arguments() -> None:
@@ -146,7 +146,7 @@ def test_tools_and_calls_between_tags_are_read() -> None:
 def test_a_functions_turn_is_its_result_or_before_observations_its_call(
     speakers: list[str], roles: list[str]
 ) -> None:
-    draft = read([turn(speaker, '{"name": "f", "arguments": {}}') for speaker in speakers])
+    draft = read([turn(chat_model, '{"name": "f", "arguments": {}}') for chat_model in speakers])
     assert [message.role for message in draft.conversation.messages] == roles
     assert draft.conversation.messages[1].tool_calls == (ToolCall("f", {}),)
     assert not draft.conversation.messages[2].tool_calls

@@ -4,7 +4,7 @@ import pytest
 
 from chat.conversation import Tool, ToolCall
 from chat.formats.tool_syntax import Reply
-from evaluation.scoring.calls import Wanted, same_value, score, wanted
+from evaluation.scoring.calls import ExpectedCall, same_value, score, wanted
 
 TOOLS = [
     Tool(
@@ -140,7 +140,7 @@ def test_any_call_is_right_where_it_is_not_said_which() -> None:
 
 def test_what_may_be_left_out_counts_only_where_it_is_given() -> None:
     plain = wanted(ToolCall("weather", {"city": "Lyon", "days": 2}))
-    lenient = Wanted("weather", frozenset({"city"}), plain.accepts, plain.equals)
+    lenient = ExpectedCall("weather", frozenset({"city"}), plain.accepts, plain.equals)
     short = score([lenient], [ToolCall("weather", {"city": "Lyon"})])
     assert short.correct and short.arguments_wanted == short.arguments_right == 1
     assert score([lenient], [LYON]).arguments_wanted == 2

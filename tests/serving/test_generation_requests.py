@@ -11,21 +11,23 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.rendering import FORMATS
 from chat.tokenizers.tokenizer import load_tokenizer
 from evaluation.answers.endpoint import wire_messages, wire_names
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from serving.errors import ApiError
-from serving.orders import Order, read_order
+from serving.generation_requests import GenerationRequest, read_generation_request
 from serving.requests import read_request
 
-SPEAKER = Speaker(random_model(TINY), load_tokenizer(TOKENIZER), FORMATS["llama3"])
+CHAT_MODEL = ChatModel(random_model(TINY), load_tokenizer(TOKENIZER), FORMATS["llama3"])
 TOOLS = (
     Tool("add", "Add numbers.", {"type": "object", "properties": {"a": {"type": "integer"}}}),
     Tool("now"),
 )
 
 
-def order(messages: list[dict[str, Any]], **settings: Any) -> Order:
+def order(messages: list[dict[str, Any]], **settings: Any) -> GenerationRequest:
     body = {"model": "m", "messages": messages, "tools": [t.to_record() for t in TOOLS]}
-    return read_order(read_request(json.dumps({**body, **settings}).encode()), SPEAKER, 2048)
+    return read_generation_request(
+        read_request(json.dumps({**body, **settings}).encode()), CHAT_MODEL, 2048
+    )
 
 
 @pytest.mark.parametrize("ids", [("x", "y"), ("same", "same"), (None, None)])
@@ -44,12 +46,12 @@ def test_a_conversation_sent_over_the_wire_has_the_prompt_it_has_here(ids: Any) 
         TOOLS,
     )
     wire = wire_messages(conversation.messages, wire_names(TOOLS))
-    assert order(wire).prompt == SPEAKER.prompt(conversation)
+    assert order(wire).prompt == CHAT_MODEL.prompt(conversation)
     developer = [{**wire[0], "role": "developer"}, *wire[1:]]
-    assert order(developer).prompt == SPEAKER.prompt(conversation)
+    assert order(developer).prompt == CHAT_MODEL.prompt(conversation)
     if ids == ("x", "y"):
         swapped = [*wire[:3], wire[4], wire[3], *wire[5:]]
-        assert order(swapped).prompt == SPEAKER.prompt(conversation)
+        assert order(swapped).prompt == CHAT_MODEL.prompt(conversation)
 
 
 def test_settings_become_those_of_decoding() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chat.conversation import Conversation, Message, Role, Tool, ToolCall
 from chat.formats.rendering import stop_ids
 from chat.schemas.validation import schema_problem
-from inference.chat_model import Speaker
+from inference.chat_model import ChatModel
 from inference.constrain.constraint import constraint_for
 from inference.generate import Decoding, RowConstraint
 from serving.errors import refused
@@ -16,7 +16,7 @@ from serving.requests import ChatRequest, NamedChoice, WireMessage
 
 
 @dataclass(frozen=True)
-class Order:
+class GenerationRequest:
     """What is to be said: a reply for each constraint, None for one that is free."""
 
     prompt: list[int]
@@ -25,46 +25,50 @@ class Order:
     constraints: tuple[RowConstraint | None, ...]
 
 
-def read_order(
-    request: ChatRequest, speaker: Speaker, max_length: int, constrain: bool = False
-) -> Order:
+def read_generation_request(
+    request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool = False
+) -> GenerationRequest:
     """Return what a request wants; ApiError where it cannot be done.
 
     `constrain` holds calls to the schemas also where a request does not ask for it.
     """
     try:
-        return _order(request, speaker, max_length, constrain)
+        return _generation_request(request, chat_model, max_length, constrain)
     except RecursionError:
         raise refused("the schema of a tool is nested too deeply", "tools") from None
 
 
-def _order(request: ChatRequest, speaker: Speaker, max_length: int, constrain: bool) -> Order:
+def _generation_request(
+    request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool
+) -> GenerationRequest:
     conversation = Conversation(_messages(request.messages), _tools(request))
-    prompt = _prompt(conversation, speaker)
+    prompt = _prompt(conversation, chat_model)
     if len(prompt) >= max_length:
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
         raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
     count, stop = request.n or 1, request.stop or ()
-    return Order(
+    return GenerationRequest(
         prompt,
-        _decoding(request, speaker, max_length),
+        _decoding(request, chat_model, max_length),
         tuple(each for each in ([stop] if isinstance(stop, str) else stop) if each),
-        tuple(_constraint(request, conversation.tools, speaker, constrain) for _ in range(count)),
+        tuple(
+            _constraint(request, conversation.tools, chat_model, constrain) for _ in range(count)
+        ),
     )
 
 
-def _prompt(conversation: Conversation, speaker: Speaker) -> list[int]:
+def _prompt(conversation: Conversation, chat_model: ChatModel) -> list[int]:
     try:
-        return speaker.prompt(conversation)
+        return chat_model.prompt(conversation)
     except (ValueError, RecursionError) as error:
         raise refused(f"this cannot be written: {error}", "messages") from None
 
 
-def _decoding(request: ChatRequest, speaker: Speaker, max_length: int) -> Decoding:
+def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> Decoding:
     temperature = 1.0 if request.temperature is None else request.temperature
     top_p = 1.0 if request.top_p is None else request.top_p
     return Decoding(
-        stop_ids=stop_ids(speaker.format, speaker.tokenizer),
+        stop_ids=stop_ids(chat_model.format, chat_model.tokenizer),
         max_new_tokens=request.max_completion_tokens or request.max_tokens or max_length,
         max_length=max_length,
         # The smallest nucleus is the likeliest token.
@@ -75,7 +79,7 @@ def _decoding(request: ChatRequest, speaker: Speaker, max_length: int) -> Decodi
 
 
 def _constraint(
-    request: ChatRequest, tools: Sequence[Tool], speaker: Speaker, constrain: bool
+    request: ChatRequest, tools: Sequence[Tool], chat_model: ChatModel, constrain: bool
 ) -> RowConstraint | None:
     choice = request.tool_choice
     strict = constrain or any(each.function.strict for each in request.tools or ())
@@ -90,7 +94,7 @@ def _constraint(
     # No tool can be called where none is offered; the prompt shows them all the same.
     offered = () if choice == "none" else tools
     try:
-        return constraint_for(offered, speaker.format, speaker.tokenizer, forced)
+        return constraint_for(offered, chat_model.format, chat_model.tokenizer, forced)
     except ValueError as error:
         told = str(error).replace(" or generate without --constrain", "")
         raise refused(told, "tools", "unsupported_value") from None
