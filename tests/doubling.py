@@ -6,6 +6,7 @@ Prints the sizes and the CPU seconds of three runs at each, as JSON.
 import functools
 import gc
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -573,7 +574,6 @@ READERS: dict[str, Reader] = {
     ),
     "calls: blanks": reading(read_calls, lambda n: '{"name"' + " " * n),
     "calls: Python": reading(read_calls, lambda n: repr([call({"port": "it's"})] * n)),
-    "calls: brackets": reading(read_calls, lambda n: "[" * n),
     "Python: an open text": reading(read_literal, lambda n: "['" + "\\'" * n),
     "Python: numbers": reading(read_literal, lambda n: "[" + "1_0, " * n + "]"),
     "Python: a long number": reading(read_literal, lambda n: "1" * n + "x"),
@@ -584,6 +584,9 @@ READERS: dict[str, Reader] = {
         lambda n: WITH_TOOLS + "\n".join(json.dumps(tool(PORT, f"f{i}")) for i in range(n)),
     ),
     "system: nested beginnings": reading(lambda given: read_system(given, ""), nested),
+    "system: nested beginnings again and again": reading(
+        lambda given: read_system(given, ""), lambda n: (nested(300) + "x ") * n
+    ),
     "system: nested beginnings, Python": reading(
         lambda given: read_system(given, ""), lambda n: nested(n, "{'name': [1, ") + "]"
     ),
@@ -1048,6 +1051,7 @@ def _seconds(run: Callable[[], Any]) -> float:
     for each in gc.get_objects():
         if isinstance(each, functools._lru_cache_wrapper):
             each.cache_clear()
+    re.purge()
     # Collecting takes its time at some sizes and not at others.
     gc.collect()
     gc.disable()
