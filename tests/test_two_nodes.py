@@ -140,10 +140,11 @@ def torchrun_on_each(nodes: list[Node], folder: Path) -> list[list[str]]:
     return [[*begin, f"--node_rank={rank}"] for rank in (0, 1)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     "launcher",
-    [deepspeed_on_each, pytest.param(torchrun_on_each, marks=pytest.mark.long)],
+    [deepspeed_on_each, torchrun_on_each],
     ids=["deepspeed", "torchrun"],
 )
 def test_two_nodes_train_the_same_adapter_as_two_ranks_of_one(

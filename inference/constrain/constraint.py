@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -37,6 +38,8 @@ _WRITING = {
 }
 # After this many tokens that were refused one by one, the call is ended.
 MOST_REFUSALS = 16
+# How many schemas of a tool are tried one by one to say which of them is refused.
+MOST_LOCATED = 1000
 
 
 def constraint_for(
@@ -179,7 +182,7 @@ def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> Val
     for tool in tools:
         schema = enforceable(tool)
         shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        for pointer, inner in subschemas(schema):
+        for pointer, inner in islice(subschemas(schema), MOST_LOCATED):
             own = json.dumps({**shared, **inner})
             error = _prepared(vocabulary, f"start: %json {own}").get_error()
             if error:

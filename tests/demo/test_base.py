@@ -86,6 +86,7 @@ def test_the_base_repeats_names_it_never_saw(base: Path) -> None:
     assert exact_share(answers(model, tokenizer, FORMAT, asked), asked) >= 0.8
 
 
+@pytest.mark.long
 def test_calls_come_in_a_few_steps_and_best_holds_the_most(run: "Config") -> None:
     found = {row["step"]: row["exact_match"] for row in rows(run, "validation")}
     assert max(found.values()) >= 0.2

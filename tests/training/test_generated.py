@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from talking_runs import (
     HELD_OUT,
     TRAINED,
-    format_figure,
     talking_in,
+    told,
     write_talking_base,
     write_talking_dataset,
 )
@@ -271,7 +271,7 @@ def test_a_dataset_that_holds_out_no_call_ends_the_command_in_one_line_before_tr
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    silent = [format_figure("Who?", "Me."), format_figure("What?", "That.")]
+    silent = [told("Who?", "Me."), told("What?", "That.")]
     dataset = write_talking_dataset(tmp_path / "silent", base, silent, TRAINED)
     config = talking(data={"dataset_dir": str(dataset)})
     file = tmp_path / "run.json"

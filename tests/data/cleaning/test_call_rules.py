@@ -1,10 +1,13 @@
 """Calls: declared names, values that somebody gave, numbers that are numbers."""
 
+import random
+import re
 from typing import Any
 
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from data.cleaning import call_rules
 from data.cleaning.call_rules import declared_functions, given_values, valid_calls
 from data.outcomes import Draft, Rejected
 
@@ -143,3 +146,17 @@ def test_a_value_that_nobody_gave_is_rejected_unless_it_was_said(value: str) -> 
 def test_ordinary_values_are_no_placeholders(value: str) -> None:
     said = calling("math.add", {"text": value})
     assert given_values(said) == Draft(said)
+
+
+def test_placeholders_are_those_of_the_plainer_expressions() -> None:
+    plain = re.compile(
+        r"<\w+(?:[_ ]\w+)+>|<(?:your|insert|enter)\b[^<>]*>"
+        r"|(?:your|insert|enter)(?:_\w+)*_(?:here|key|token|id|name|password|value)",
+        re.ASCII | re.IGNORECASE,
+    )
+    draw = random.Random(7)
+    pieces = ["<", ">", "your", "_", " ", "a", "key", "_id", "b1", "-", "Enter"]
+    for _ in range(20000):
+        text = "".join(draw.choices(pieces, k=draw.randrange(1, 8)))
+        found = call_rules._PLACEHOLDER.fullmatch(text)
+        assert (found is None) == (plain.fullmatch(text) is None), text

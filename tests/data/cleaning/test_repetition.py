@@ -95,3 +95,14 @@ def test_short_conversations_are_near_only_when_their_words_are_the_same() -> No
 def test_ten_thousand_rows_later_a_copy_is_still_known() -> None:
     rows = [conversation(number, text=f"text {number}") for number in range(10_000)]
     assert found(*rows, rows[17])[-1] == ("duplicate", 17)
+
+
+def test_a_conversation_may_have_more_calls_than_sqlite_takes_values() -> None:
+    turn = (Message("assistant", "", (ToolCall("f", {}),)), Message("tool", "1"))
+    one = Conversation((Message("user", "Count."), *turn * 140_000), (Tool("f"),))
+    assert found(one, conversation(1), one, conversation(1)) == [
+        None,
+        None,
+        ("duplicate", 0),
+        ("duplicate", 1),
+    ]

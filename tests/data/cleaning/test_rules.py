@@ -7,6 +7,7 @@ import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.cleaning.rules import MEANINGS, RULES
+from data.cleaning.turn_rules import MOST_TURNS, limited_turns, whole_assistants
 from data.outcomes import Draft, Rejected
 
 ADD = Tool(
@@ -116,6 +117,40 @@ def test_text_and_the_call_directly_after_it_become_one_turn() -> None:
     (change,) = draft.changes
     assert (change.rule, change.pointer) == ("split-assistant", "/messages/1")
     assert len(change.before) == 2 and change.after["content"] == "One moment."
+
+
+def test_a_run_of_turns_is_joined_at_once_and_noted_once() -> None:
+    said, call = Message("assistant", "I look."), Message("assistant", "", (ToolCall("f", {}),))
+    result = Message("tool", "1")
+    draft = whole_assistants(Conversation((said, call, call, call, result, result, result)))
+    first, *_ = draft.conversation.messages
+    assert (first.content, len(first.tool_calls), len(draft.conversation.messages)) == (
+        "I look.",
+        3,
+        4,
+    )
+    (change,) = draft.changes
+    assert (change.pointer, len(change.before), change.after) == (
+        "/messages/0",
+        4,
+        first.to_record(),
+    )
+
+
+def test_of_a_run_of_calls_those_are_joined_that_have_their_results() -> None:
+    said, call = Message("assistant", "I look."), Message("assistant", "", (ToolCall("f", {}),))
+    result = Message("tool", "1")
+    draft = whole_assistants(Conversation((said, call, call, call, result, result)))
+    shape = [(m.role, len(m.tool_calls)) for m in draft.conversation.messages]
+    assert shape == [("assistant", 1), ("assistant", 2), ("tool", 0), ("tool", 0)]
+    assert [each.pointer for each in draft.changes] == ["/messages/0", "/messages/1"]
+
+
+def test_more_turns_than_any_context_holds_are_rejected_by_name() -> None:
+    turns = (Message("user", "x"), Message("assistant", "y")) * (MOST_TURNS // 2)
+    assert limited_turns(Conversation(turns)).conversation.messages == turns
+    with pytest.raises(Rejected, match="too-many-turns"):
+        limited_turns(Conversation((*turns, turns[0])))
 
 
 def test_calls_in_a_row_with_a_result_each_are_parallel_calls() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from chat.conversation import Message, ToolCall
 from data.outcomes import Rejected
-from data.reading import SOURCES, read_rows
+from data.reading import SOURCES, glaive, read_rows
 
 WITH = (
     "SYSTEM: You are a helpful assistant with access to the following functions. "
@@ -171,3 +171,20 @@ def test_real_rows_in_the_raw_layout_give_the_conversations_they_were_made_from(
     conversations = [SOURCES["glaive"].read(row.value) for row in raw]
     assert len(conversations) == 171
     assert conversations == [SOURCES["sharegpt"].read(row.value) for row in made_from]
+
+
+def test_a_call_that_never_ends_is_read_at_few_of_the_places_where_it_could_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    real = glaive._is_readable
+
+    def counted(piece: str) -> bool:
+        asked.append(piece)
+        return real(piece)
+
+    monkeypatch.setattr(glaive, "_is_readable", counted)
+    open_call = 'ASSISTANT: <functioncall> {"name": \'x' + "\n\n\nUSER: a }" * 200
+    with pytest.raises(Rejected, match="unreadable-call"):
+        glaive.read({"system": WITH + json.dumps(NOW), "chat": open_call})
+    assert len(asked) == glaive.MOST_ENDS

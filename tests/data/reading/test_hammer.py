@@ -1,13 +1,15 @@
 """Hammer's training rows: tools and query between marks, the calls in a fence."""
 
 import json
+import random
+import re
 from pathlib import Path
 
 import pytest
 
 from chat.conversation import Message, ToolCall
 from data.outcomes import Rejected
-from data.reading import SOURCES, detect_format, read_rows
+from data.reading import SOURCES, detect_format, hammer, read_rows
 
 TOOLS = [{"name": "f", "description": "d", "parameters": {"a": {"type": "int"}}}]
 INSTRUCTION = (
@@ -41,3 +43,17 @@ def test_real_rows_are_read(shared: Path) -> None:
     found = [SOURCES["hammer"].read(row.value).conversation for row in rows]
     assert len(found) == 10 and all(each.tools and each.messages[0].content for each in found)
     assert sum(not each.messages[1].tool_calls for each in found) == 2
+
+
+def test_sections_and_fences_are_what_plain_expressions_would_find() -> None:
+    section = re.compile(r"\[BEGIN OF ([A-Z ]+)\](.*?)\[END OF \1\]", re.S)
+    fence = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.S)
+    draw = random.Random(5)
+    marks = [f"[{kind} OF {name}]" for kind in ("BEGIN", "END") for name in ("A", "B", "A B")]
+    for _ in range(3000):
+        text = "".join(draw.choices([*marks, "x", "\n", " ", "["], k=draw.randrange(9)))
+        expected = [(name, inside.strip()) for name, inside in section.findall(text)]
+        assert list(hammer._sections(text)) == expected
+        text = "".join(draw.choices(["```", "`", "json", "x", "\n", " "], k=draw.randrange(7)))
+        found = fence.fullmatch(text)
+        assert hammer._without_fence(text.strip()) == (found[1] if found else text.strip())

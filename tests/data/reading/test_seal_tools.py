@@ -1,12 +1,14 @@
 """Seal-Tools' fine-tuning rows: everything is Python's repr inside two texts."""
 
+import random
+import re
 from pathlib import Path
 
 import pytest
 
 from chat.conversation import Message, ToolCall
 from data.outcomes import Rejected
-from data.reading import SOURCES, detect_format, read_rows
+from data.reading import SOURCES, detect_format, read_rows, seal_tools
 
 API = {
     "api_name": "f",
@@ -52,3 +54,13 @@ def test_real_rows_are_read(shared: Path) -> None:
     declared = [{tool.name for tool in each.tools} for each in found]
     called = [{call.name for call in each.messages[1].tool_calls} for each in found]
     assert all(names <= tools for names, tools in zip(called, declared, strict=True))
+
+
+def test_tools_and_query_are_what_a_plain_expression_would_find() -> None:
+    plain = re.compile(r"api_list = (.*)\s+task_instruction = \"(.*)\"", re.S)
+    draw = random.Random(6)
+    pieces = ["api_list = ", ' task_instruction = "', 'task_instruction = "', '"', " ", "\n", "x"]
+    for _ in range(3000):
+        text = "".join(draw.choices(pieces, k=draw.randrange(8)))
+        found = plain.search(text)
+        assert seal_tools._parts(text) == (found.groups() if found else None), text

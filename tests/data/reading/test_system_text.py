@@ -1,11 +1,13 @@
 """Tools that stand only in a system text are found there, and other texts stay as they are."""
 
 import json
+from typing import Any
 
 import pytest
 
 from data.outcomes import Rejected
-from data.reading.system_text import WITH_TOOLS, WITHOUT_TOOLS, read_system
+from data.reading import system_text
+from data.reading.system_text import WITH_TOOLS, WITHOUT_TOOLS, SystemText, read_system
 
 F = {"name": "f", "description": "It's f.", "parameters": {"a": {"type": "str"}}}
 G = {"name": "g", "description": "no parameters"}
@@ -60,3 +62,19 @@ def test_boilerplate_without_tools_says_nothing() -> None:
 def test_announced_tools_that_cannot_be_read_are_rejected(text: str) -> None:
     with pytest.raises(Rejected, match="the tools are not JSON"):
         found(text)
+
+
+def test_beginnings_in_beginnings_are_read_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = []
+    real = system_text.last_collection
+
+    def counted(text: str, at: int) -> tuple[Any, int]:
+        places.append(at)
+        return real(text, at)
+
+    monkeypatch.setattr(system_text, "last_collection", counted)
+    prose = '{"name": [1, ' * 900
+    assert read_system(prose, "/system") == SystemText(prose.strip())
+    assert 8 < len(places) < 100

@@ -68,7 +68,9 @@ def replies(
         [Conversation((), tuple(each)) for each in tools], LLAMA3, DEMO, forced
     )
     prompts = [[index % 2000, 3] for index in range(len(tools))]
-    done = complete(model, prompts, Decoding((STOP,), **settings), constraint=constraint)
+    done = complete(
+        model, prompts, Decoding((STOP, END_OF_TEXT), **settings), constraint=constraint
+    )
     return [completion for _, completion in sorted(done, key=lambda each: each[0])]
 
 

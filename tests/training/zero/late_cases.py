@@ -73,7 +73,8 @@ def main(config_file: str, output_dir: str, local_rank: int | None = None) -> No
     config = read_config(config_file)
     with joined_ranks("cpu") as ranks, late_collectives(LATE * ranks.rank):
         engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
-        splits, checkpoints = open_splits(config), open_checkpoints(config, resume=False)
+        splits = open_splits(config)
+        checkpoints = open_checkpoints(config, splits.train.chat_format, resume=False)
         torch.manual_seed(config.seed)
         model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)

@@ -112,6 +112,7 @@ def test_a_killed_rank_ends_the_job_and_is_named(killed: tuple[int, float, str])
     assert "rank 1 (process " in said and "died" in said and "--resume" in said
 
 
+@pytest.mark.long
 def test_the_end_of_rank_0_is_told_once_by_those_left_and_nothing_else_is(
     workspace: Workspace,
 ) -> None:
@@ -161,6 +162,7 @@ def test_another_number_of_ranks_goes_on_with_the_same_samples(
     assert left == {path.name for path in workspace.run_dir("two").iterdir()}
 
 
+@pytest.mark.long
 def test_a_mistake_on_all_ranks_is_told_once(workspace: Workspace) -> None:
     file = workspace.config_file(name="few", training__batch_size=1)
     done = launch(2, "ds_finetune.py", "--config-file", file)
@@ -173,7 +175,7 @@ def test_a_mistake_on_all_ranks_is_told_once(workspace: Workspace) -> None:
     ("flags", "code", "message"),
     [
         (["--training.batch_sise=4"], 2, "did you mean --training.batch_size?"),
-        (["resume"], 2, "resume"),
+        pytest.param(["resume"], 2, "resume", marks=pytest.mark.long),
     ],
 )
 def test_a_wrong_flag_is_told_once(
@@ -186,6 +188,7 @@ def test_a_wrong_flag_is_told_once(
     assert message in said
 
 
+@pytest.mark.long
 def test_no_gpu_and_no_word_of_the_cpu_is_told_once(workspace: Workspace) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
