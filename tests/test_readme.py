@@ -3,17 +3,30 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from command_lines import LAUNCHERS, ROOT, problem_of
 
+from data.building.dataset import Settings, build_dataset
+from data.cleaning.clean_file import clean_file
+from data.soundness import refuse_unsound
+from data.tokenized import TokenizedDataset
+
 DOCUMENTS = (
     "README.md",
+    "docs/benchmarks.md",
+    "docs/chat.md",
+    "docs/data-formats.md",
     "docs/deepspeed.md",
+    "docs/demo-base.md",
+    "docs/demo.md",
     "docs/evaluation.md",
     "docs/function-calling-design.md",
+    "docs/reading.md",
     "docs/recipes.md",
+    "docs/run-directory.md",
     "docs/synthetic-data.md",
     "demo/NOTICE.md",
 )
@@ -22,6 +35,7 @@ MADE = ("checkpoints/", "logs/", "runs/", "datasets/", "./", "~", "/", "../", "s
 MADE += ("final/", "sources/")
 OWN = ("NAME", "D")
 JUDGED = ("python", *LAUNCHERS)
+EXTRA = re.compile(r"python -m pip install -e '\.\[(\w+)\]'")
 SHELL = {"source .venv/bin/activate", "python3 -m venv .venv"}
 
 
@@ -73,7 +87,15 @@ def test_the_readme_is_read_as_it_is_meant():
     assert len(COMMANDS) > 15
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith(JUDGED)])
+@pytest.mark.parametrize("line", [*filter(EXTRA.fullmatch, COMMANDS)])
+def test_a_documented_extra_is_declared(line: str):
+    project = tomllib.loads(text_of("pyproject.toml"))["project"]
+    assert EXTRA.fullmatch(line)[1] in project["optional-dependencies"]
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in COMMANDS if line.startswith(JUDGED) and not EXTRA.fullmatch(line)]
+)
 def test_a_documented_command_has_its_script_and_flags(line: str):
     assert problem_of(line) == ""
 
@@ -103,7 +125,9 @@ def test_scripts_for_several_nodes_are_shell_and_start_what_there_is():
         assert (read.returncode, read.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/deepspeed.md", "docs/recipes.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/deepspeed.md", "docs/reading.md", "docs/recipes.md"]
+)
 def test_files_named_in_a_document_exist(document: str):
     text = re.sub(r"```.*?```", "", text_of(document), flags=re.S)
     named = re.findall(r"`([\w./-]+(?:/|\.(?:py|md|json|txt|toml)))`", text)
@@ -123,7 +147,8 @@ def test_links_lead_to_a_file_and_a_heading(document: str):
     for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", text_of(document)):
         assert (ROOT / document).parent.joinpath(target).is_file(), target
     for target, heading in re.findall(r"\]\(([^)]+)#([\w-]+)\)", text_of(document)):
-        headings = re.findall(r"^#+ (.+)$", text_of(target), re.MULTILINE)
+        page = (ROOT / document).parent / target
+        headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert heading in [h.lower().replace(" ", "-") for h in headings]
 
 
@@ -160,8 +185,28 @@ def test_help_explains_every_flag(script: str):
         assert re.search(r"^-.*?\s{2,}\S+ .*\w", flag, re.DOTALL), flag
 
 
+def test_the_readme_is_short_and_installs_early():
+    text = text_of("README.md")
+    assert text.count("\n") <= 200
+    assert text.partition("\nmake install")[0].count("\n") < 40
+
+
+def test_the_row_of_the_readme_is_kept_as_it_stands(tmp_path: Path):
+    (row,) = re.findall(r"```json\n(.*?)```", text_of("README.md"), re.DOTALL)
+    source, save = tmp_path / "rows.json", tmp_path / "clean.json"
+    cities = ("Oslo", "Rome", "Lima", "Cairo", "Quito", "Accra")
+    source.write_text("".join(row.replace("Oslo", city) for city in cities), encoding="utf-8")
+    audit, _ = clean_file(source, save)
+    assert (audit.kept, audit.input) == (len(cities), len(cities))
+    build_dataset(save, ROOT / "demo/base", tmp_path / "built", Settings(val_ratio=0.5))
+    splits = [TokenizedDataset.open(tmp_path / "built", split) for split in ("train", "validation")]
+    assert sum(map(len, splits)) == len(cities)
+    for split in splits:
+        refuse_unsound(split)
+
+
 def test_every_measured_figure_names_its_command():
-    table = re.search(r"## Measured\n\n(.*?)\n\n", text_of("README.md"), re.DOTALL)
+    table = re.search(r"## Measured\n\n(.*?)\n\n", text_of("docs/benchmarks.md"), re.DOTALL)
     rows = [line for line in table[1].splitlines() if line.startswith("|")][2:]
     assert rows
     for row in rows:

@@ -166,12 +166,12 @@ def test_deepspeeds_own_script_is_used_as_the_base_project_printed_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`latest` edited by hand, the commands in the README, then the merge."""
+    """`latest` edited by hand, the commands in docs/run-directory.md, then the merge."""
     checkpoints = tmp_path / "checkpoints"
     shutil.copytree(sharded_runs.run(kind), checkpoints / "ds_llama3_fc")
     (checkpoints / "ds_llama3_fc" / "latest").write_text("step-000002")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = readme.partition("\n```sh\nmkdir")[2].partition("```")[0]
+    page = (ROOT / "docs/run-directory.md").read_text(encoding="utf-8")
+    commands = page.partition("\n```sh\nmkdir")[2].partition("```")[0]
     assert "python zero_to_fp32.py ./ ../converted_lora_state/" in commands
     environ = environment(DS_ACCELERATOR="cpu")
     done = subprocess.run(
