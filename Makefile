@@ -20,11 +20,11 @@ install-test: .venv/installed-test
 	touch $@
 
 demo: install
-	$(VENV)/python scripts/demo.py
+	$(VENV)/python scripts/run_demo.py
 
 # The same with DeepSpeed: two processes share the model.
 demo-zero: install
-	$(VENV)/python scripts/demo.py --zero
+	$(VENV)/python scripts/run_demo.py --zero
 
 # One worker a core, a file to a worker, in the order of tests/conftest.py.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder

@@ -80,7 +80,7 @@ def main(
     )
     if interactive:
         toolbox = open_toolbox(tools, tools_file)
-        Chat(load_chat_model(source), toolbox, decoding, constrain).hold()
+        Chat(load_chat_model(source), toolbox, decoding, constrain).run()
     else:
         conversations = read_dialogs(dialogs)
         _answer_all(load_chat_model(source), conversations, decoding, constrain)

@@ -1,6 +1,6 @@
 """Train the demo's model in several ways for the same time, and score each on the same prompts.
 
-    python scripts/demo.py
+    python scripts/run_demo.py
     python benchmarks/demo_variants.py --jobs 2
 
 LoRA with three seeds, all weights of the same base, and all weights of a model of the same size
@@ -68,12 +68,12 @@ def main(demo_dir: str = "runs/demo", jobs: int = 1) -> None:
     """Train and score every variant; print a table and write the figures to benchmarks/results.
 
     Args:
-        demo_dir: What `scripts/demo.py` left behind.
+        demo_dir: What `scripts/run_demo.py` left behind.
         jobs: How many variants to train at a time, each on one thread.
     """
     demo = Path(demo_dir)
     if not (demo / "summary.json").is_file():
-        raise FileNotFoundError(f"{demo}/summary.json is missing; make it: python scripts/demo.py")
+        raise FileNotFoundError(f"{demo}/summary.json is missing; make it: python scripts/run_demo.py")
     write_untrained(demo)
     with ThreadPoolExecutor(jobs) as pool:
         tuned = list(pool.map(partial(measured, demo, None), LORA))

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "": ROOMS - {"scripts", "demo"},
 }
 # The demo's own commands; nothing that a user runs on their own model imports demo/.
-OF_THE_DEMO = {Path("scripts/demo.py"), Path("benchmarks/demo_variants.py")}
+OF_THE_DEMO = {Path("scripts/run_demo.py"), Path("benchmarks/demo_variants.py")}
 # Which rooms alone may import a library; a room that is not named may not.
 LIBRARIES = {
     "torch": ROOMS - {"chat", "console", "storage", "synthesis"} | {"benchmarks", ""},

@@ -19,7 +19,7 @@ from chat.tokenizers.tokenizer import load_tokenizer
 from console.journey import Done
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
 from demo.behaviours import ALL_CALLS, KINDS
-from scripts.demo import COLUMNS, PROMPTS, journey, write_summary
+from scripts.run_demo import COLUMNS, PROMPTS, journey, write_summary
 
 META = ROOT / "demo/base"
 STEPS = 12

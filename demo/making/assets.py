@@ -36,7 +36,7 @@ def main(source_dir: str, output_dir: str = "demo") -> None:
     _write(output / "glaive-sample.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     _write(output / "LICENSE-APACHE-2.0", (source / "LICENSE").read_text(encoding="utf-8"))
     print(f"{len(rows)} rows in {output}")
-    print_next("python scripts/demo.py")
+    print_next("python scripts/run_demo.py")
 
 
 def choose(rows: Iterable[Row]) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chat.conversation import Conversation, ToolCall
-from scripts.demo import journey
+from scripts.run_demo import journey
 from serving.toolbox import open_toolbox
 from synthesis.catalogue import Catalogue, select
 from synthesis.custom import read_tools_file

@@ -7,7 +7,7 @@ import pytest
 from command_lines import problem_of
 from launches import environment
 
-from scripts.demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journey, start_anew
+from scripts.run_demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journey, start_anew
 from storage.manifest import read_manifest
 
 
@@ -51,7 +51,7 @@ def test_with_zero_two_ranks_hold_parts_of_every_tensor_and_all_else_is_the_same
 @pytest.mark.long
 def test_the_demo_with_zero_runs_to_its_end(tmp_path: Path):
     ended = subprocess.run(
-        [sys.executable, "scripts/demo.py", "--zero", f"--output-dir={tmp_path}/demo"],
+        [sys.executable, "scripts/run_demo.py", "--zero", f"--output-dir={tmp_path}/demo"],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
