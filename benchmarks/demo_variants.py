@@ -73,7 +73,9 @@ def main(demo_dir: str = "runs/demo", jobs: int = 1) -> None:
     """
     demo = Path(demo_dir)
     if not (demo / "summary.json").is_file():
-        raise FileNotFoundError(f"{demo}/summary.json is missing; make it: python scripts/run_demo.py")
+        raise FileNotFoundError(
+            f"{demo}/summary.json is missing; make it: python scripts/run_demo.py"
+        )
     write_untrained(demo)
     with ThreadPoolExecutor(jobs) as pool:
         tuned = list(pool.map(partial(measured, demo, None), LORA))
