@@ -10,7 +10,7 @@ from typing import Any
 from rich.filesize import decimal
 from torch import Tensor
 
-from console.progress import byte_bar
+from console.progress import byte_bar, no_bar
 from model.config import PARAMS_FILE, ModelConfig, params_file
 from storage.atomic import new_directory, refuse_foreign_directory
 from weights.chat_record import copy_chat_record
@@ -119,7 +119,7 @@ def write_beside(partial: Path, params: dict[str, Any], tokenizer: Path | None) 
         shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
 
 
-def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = int) -> None:
+def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = no_bar) -> None:
     """Raise OSError unless a native weights file holds every bit of the shards."""
     written = open_weights(file)
     _check_names(file, written, model.layout())
@@ -131,7 +131,7 @@ def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] 
 
 
 def check_shard(
-    file: Path, export: MetaExport, index: int, advance: Callable[[int], object] = int
+    file: Path, export: MetaExport, index: int, advance: Callable[[int], object] = no_bar
 ) -> None:
     """Raise OSError unless a shard file holds every bit of its part of the model."""
     written = open_weights(file)

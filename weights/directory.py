@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
 from storage.manifest import read_manifest
@@ -113,14 +114,26 @@ def load_model(
     missing, left over or of the wrong shape.
     """
 
-    def copied(tensor: Tensor) -> nn.Parameter:
-        wanted = dtype or tensor.dtype
-        return nn.Parameter(tensor.to(device=device, dtype=wanted, copy=True))
-
     file = weights_file(path)
     config = ModelConfig.read(file.parent)
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
+    return build_model(config, tensors, device, dtype, place)
+
+
+def build_model(
+    config: ModelConfig,
+    tensors: Mapping[str, Tensor],
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    place: Callable[[Tensor], nn.Parameter] | None = None,
+) -> Transformer:
+    """Build a model of exactly the tensors that it needs, as `load_model` does."""
+
+    def copied(tensor: Tensor) -> nn.Parameter:
+        wanted = dtype or tensor.dtype
+        return nn.Parameter(tensor.to(device=device, dtype=wanted, copy=True))
+
     with torch.device("meta"):
         model = Transformer(config)
     for name, tensor in tensors.items():
@@ -135,7 +148,7 @@ def write_safetensors(
     file: Path | str,
     layout: Layout,
     tensors: Iterable[tuple[str, Tensor]],
-    advance: Callable[[int], object] = int,
+    advance: Callable[[int], object] = no_bar,
 ) -> None:
     """Write `tensors`, which come one by one in the order of `layout`, to a safetensors file.
 
