@@ -28,6 +28,7 @@ from torch import Tensor
 from console.command import run
 from console.progress import byte_bar
 from model.config import ModelConfig
+from storage.json_file import write_json
 from weights.conversion import require_space
 from weights.directory import Layout, layout_bytes, open_weights
 from weights.meta import shard_file
@@ -193,7 +194,7 @@ def report(measurements: list[Measurement], layout: Layout, compared: int, resul
     }
     results.mkdir(parents=True, exist_ok=True)
     file = results / f"convert_8b_{record['date']}.json"
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(file, record)
     print(f"written to {file}")
 
 

@@ -85,9 +85,8 @@ def train_step(
         total += loss.detach()
     rate = run.rate(number)
     norm = backend.step(rate)
-    loss, stops = backend.sum(
-        torch.stack([total, total.new_tensor(stop is not None and stop())])
-    ).tolist()
+    stopped = total.new_tensor(stop is not None and stop())
+    loss, stops = backend.sum(torch.stack([total, stopped])).tolist()
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise ValueError(
             f"step {number + 1}: loss {loss}, gradient norm {norm}; the weights are no longer "

@@ -18,9 +18,9 @@ from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
 from storage.manifest import read_manifest
+from weights.building import build_model
 from weights.table import (
     DTYPES,
-    EMBEDDING,
     Shape,
     account,
     drop_tied_copy,
@@ -119,29 +119,6 @@ def load_model(
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
     return build_model(config, tensors, device, dtype, place)
-
-
-def build_model(
-    config: ModelConfig,
-    tensors: Mapping[str, Tensor],
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype | None = None,
-    place: Callable[[Tensor], nn.Parameter] | None = None,
-) -> Transformer:
-    """Build a model of exactly the tensors that it needs, as `load_model` does."""
-
-    def copied(tensor: Tensor) -> nn.Parameter:
-        wanted = dtype or tensor.dtype
-        return nn.Parameter(tensor.to(device=device, dtype=wanted, copy=True))
-
-    with torch.device("meta"):
-        model = Transformer(config)
-    for name, tensor in tensors.items():
-        owner, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, (place or copied)(tensor))
-    if config.tied_embeddings:
-        model.output.weight = model.get_parameter(EMBEDDING)
-    return model
 
 
 def write_safetensors(

@@ -1,6 +1,5 @@
 """Merge a LoRA adapter into its base: streamed, read back, proven, written whole or not at all."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,14 +13,15 @@ from model.config import PARAMS_FILE, ModelConfig, read_params
 from model.lora import adapter_of, merge
 from model.transformer import Transformer
 from storage.atomic import new_directory, refuse_foreign_directory
+from storage.json_file import write_json
 from storage.manifest import sha256_of_file
 from weights.adapter import Adapter
+from weights.building import build_model
 from weights.chat_record import copy_chat_record
 from weights.conversion import check_bits, require_space, write_beside
 from weights.directory import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
-    build_model,
     dtype_name,
     layout_bytes,
     open_weights,
@@ -156,5 +156,4 @@ def _write_record(
         "proof": asdict(proof),
         **({} if logits is None else {"logits": logits.to_record()}),
     }
-    text = json.dumps(record, indent=2, ensure_ascii=False)
-    (partial / MERGE_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(partial / MERGE_FILE, record)
