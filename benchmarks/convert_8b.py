@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.sizes import LLAMA_3_8B
 from console.command import run
 from console.progress import byte_bar
 from model.config import ModelConfig
@@ -38,15 +39,6 @@ from weights.table import bitwise_equal, expected_shapes, shard, weights
 from weights.tokenizer_file import SPECIAL_TOKENS
 
 ROOT = Path(__file__).parents[1]
-LLAMA3_8B = ModelConfig(
-    dim=4096,
-    n_layers=32,
-    n_heads=32,
-    n_kv_heads=8,
-    head_dim=128,
-    hidden_dim=14336,
-    vocab_size=128256,
-)
 SHARDS = 2
 SAMPLE_SECONDS = 0.02
 
@@ -71,9 +63,9 @@ def main(folder: str, results: str = "benchmarks/results") -> None:
     place = Path(folder).expanduser()
     place.mkdir(parents=True)
     try:
-        layout = shard_layout(LLAMA3_8B)
+        layout = shard_layout(LLAMA_3_8B)
         require_space(place, 3 * SHARDS * layout_bytes(layout))
-        write_checkpoint(place / "meta", LLAMA3_8B, layout)
+        write_checkpoint(place / "meta", LLAMA_3_8B, layout)
         measurements = [measure(arguments, place) for arguments in commands()]
         compared = compare(place / "meta", place / "back")
         report(measurements, layout, compared, Path(results))
