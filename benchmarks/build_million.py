@@ -13,7 +13,6 @@ Memory is the PSS of all processes together, read from Linux's /proc while they 
 `datasets.map`, with as many processes.
 """
 
-import json
 import os
 import platform
 import shutil
@@ -32,6 +31,7 @@ from rich.table import Table
 
 from benchmarks.glaive_rows import write_rows
 from console.command import run
+from storage.json_file import write_json
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_SECONDS = 0.25
@@ -182,7 +182,7 @@ def _report(measured: Sequence[Measurement], rows: Path, results: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
     most = max(each.rows for each in measured)
     file = results / f"build_{most}_{record['date']}.json"
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(file, record)
     print(f"written to {file}")
 
 

@@ -32,6 +32,7 @@ from console.command import run
 from inference.constrain.constraint import CallConstraint, constraint_for
 from inference.generate import Completion, Decoding, complete
 from model.config import ModelConfig
+from storage.json_file import write_json
 
 DEMO_TOKENIZER = Path(__file__).parents[1] / "demo" / "base" / "tokenizer.model"
 SCHEMAS = 200
@@ -100,7 +101,7 @@ def main(
             "max_new_tokens": max_new_tokens,
             "runs": [asdict(each) for each in found],
         }
-        Path(json_file).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(Path(json_file), record)
 
 
 def generate_and_check(

@@ -25,9 +25,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.sizes import LLAMA_3_8B
 from console.command import run
 from console.progress import byte_bar
 from model.config import ModelConfig
+from storage.json_file import write_json
 from weights.conversion import require_space
 from weights.directory import Layout, layout_bytes, open_weights
 from weights.meta import shard_file
@@ -37,15 +39,6 @@ from weights.table import bitwise_equal, expected_shapes, shard, weights
 from weights.tokenizer_file import SPECIAL_TOKENS
 
 ROOT = Path(__file__).parents[1]
-LLAMA3_8B = ModelConfig(
-    dim=4096,
-    n_layers=32,
-    n_heads=32,
-    n_kv_heads=8,
-    head_dim=128,
-    hidden_dim=14336,
-    vocab_size=128256,
-)
 SHARDS = 2
 SAMPLE_SECONDS = 0.02
 
@@ -70,9 +63,9 @@ def main(folder: str, results: str = "benchmarks/results") -> None:
     place = Path(folder).expanduser()
     place.mkdir(parents=True)
     try:
-        layout = shard_layout(LLAMA3_8B)
+        layout = shard_layout(LLAMA_3_8B)
         require_space(place, 3 * SHARDS * layout_bytes(layout))
-        write_checkpoint(place / "meta", LLAMA3_8B, layout)
+        write_checkpoint(place / "meta", LLAMA_3_8B, layout)
         measurements = [measure(arguments, place) for arguments in commands()]
         compared = compare(place / "meta", place / "back")
         report(measurements, layout, compared, Path(results))
@@ -193,7 +186,7 @@ def report(measurements: list[Measurement], layout: Layout, compared: int, resul
     }
     results.mkdir(parents=True, exist_ok=True)
     file = results / f"convert_8b_{record['date']}.json"
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(file, record)
     print(f"written to {file}")
 
 

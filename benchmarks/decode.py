@@ -10,7 +10,6 @@ time, and the best run of each counts. Ours is packed first (inference/packed.py
 model to answer with does.
 """
 
-import json
 import os
 import platform
 import random
@@ -34,6 +33,7 @@ from inference.generate import generate
 from inference.packed import pack
 from model.config import ModelConfig
 from model.transformer import Transformer
+from storage.json_file import write_json
 
 NEW_TOKENS = 64
 PROMPT = 300
@@ -97,7 +97,7 @@ def main(
             "new_tokens": NEW_TOKENS,
             "results": [asdict(each) for each in found],
         }
-        Path(json_file).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(Path(json_file), record)
 
 
 def compare(size: str, dtype: str, batches: list[int], repetitions: int) -> list[Result]:

@@ -8,7 +8,6 @@ that was never trained, on the data, base and prompts that this journey left beh
 stop where they have had the CPU seconds of the first. Each command is one that a user could type.
 """
 
-import json
 import os
 import platform
 import shlex
@@ -33,6 +32,7 @@ from demo.making.induction import initialise
 from evaluation.figures import Figure, percent, records
 from model.transformer import Transformer
 from storage.atomic import new_file
+from storage.json_file import write_json
 from weights.tokenizer_file import token_count
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +91,7 @@ def main(demo_dir: str = "runs/demo", jobs: int = 1) -> None:
         "variants": tuned,
     }
     with new_file(file) as partial_file:
-        partial_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(partial_file, record)
     Console().print(table(tuned))
     print(f"Written to {file}")
 

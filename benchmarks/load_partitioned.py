@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from console.command import run
+from storage.json_file import write_json
 from training.zero.engine import partition_on_arrival
 from training.zero.ranks import joined_ranks, wait_for_all
 from weights.directory import layout_bytes, layout_of, load_model, open_weights
@@ -72,7 +73,7 @@ def main(
             "size": size,
             "runs": found,
         }
-        Path(json_file).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(Path(json_file), record)
 
 
 def measure_here(work: Path, stage: int) -> None:

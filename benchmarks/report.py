@@ -1,6 +1,5 @@
 """What a comparison found, as a JSON file and as a table."""
 
-import json
 import os
 import platform
 import statistics
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from storage.atomic import new_file
+from storage.json_file import write_json
 
 LIBRARIES = ("torch", "transformers", "peft", "numpy")
 
@@ -118,7 +118,7 @@ def write_results(
         "skipped": list(skipped),
     }
     with new_file(file) as partial:
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_json(partial, record)
 
 
 def machine(device: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Read the dialogs that a chat script answers: a JSON list of {tools, messages}."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from chat.conversation import Conversation
+from chat.strict_json import read_json
 
 
 def read_dialogs(file: Path | str) -> list[Conversation]:
@@ -19,8 +19,8 @@ def read_dialogs(file: Path | str) -> list[Conversation]:
         found = "is a directory" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"{path} {found}; wanted a JSON list of dialogs")
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        records = read_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(records, list) or not records:
         raise ValueError(f"{path} must hold a list of {{tools, messages}} with at least one in it")
@@ -49,8 +49,8 @@ def _with_argument_objects(value: Any) -> Any:
     function = value.get("function")
     if isinstance(function, Mapping) and isinstance(function.get("arguments"), str):
         try:
-            arguments = json.loads(function["arguments"])
-        except json.JSONDecodeError as error:
+            arguments = read_json(function["arguments"])
+        except ValueError as error:
             raise ValueError(
                 f"the arguments of {function.get('name')} are no JSON: {error}"
             ) from None

@@ -61,11 +61,11 @@ def trained_on_ranks(root: Path) -> str:
 
 
 def merged(root: Path) -> str:
-    """Say how close the merged model is to its base with the adapter."""
+    """Say what is proven of the merged weights."""
     proof = _read(root / "merged/merge.json")["proof"]
     return (
-        f"logits differ from base + adapter by {proof['merge']['mean']:.1e} on average, "
-        f"{proof['mean_limit']:.1e} allowed"
+        f"{proof['merged_weights']} weights are base + adapter, rounded once; "
+        f"{proof['unchanged_weights']} are the base's bit for bit"
     )
 
 

@@ -28,3 +28,7 @@ def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total)
         yield lambda more: progress.advance(task, more)
+
+
+def no_bar(more: int) -> None:
+    """Show nothing of so many more bytes."""

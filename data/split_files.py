@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from storage.json_file import write_json
+
 KIND = "tokenized dataset"
 FORMAT_VERSION = 1
 DESCRIPTION = "dataset.json"
@@ -218,8 +220,7 @@ def describe(
 
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:
     """Write dataset.json."""
-    text = json.dumps(description, indent=2, ensure_ascii=False)
-    (directory / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+    write_json(directory / DESCRIPTION, description)
 
 
 def _sha256(path: Path) -> bytes:

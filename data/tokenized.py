@@ -40,7 +40,7 @@ def write_dataset(
     directory: Path | str,
     samples: Iterable[Sample],
     encoding: Encoding,
-    notes: Callable[[], Mapping[str, Any]] = dict,
+    notes: Callable[[], Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write `samples`, one at a time, as a dataset and return its description.
 
@@ -52,7 +52,7 @@ def write_dataset(
         for sample in samples:
             writers[sample.split].add(make_block([sample], encoding.vocab_size))
         splits = {split: writers[split].finish() for split in SPLITS}
-        description = describe(encoding, splits, notes())
+        description = describe(encoding, splits, notes() if notes else {})
         write_description(partial, description)
     return description
 

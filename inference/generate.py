@@ -91,7 +91,7 @@ def complete(
     model: Transformer,
     prompts: Sequence[list[int]],
     decoding: Decoding,
-    anyone: Callable[[bool], bool] = bool,
+    anyone: Callable[[bool], bool] | None = None,
     constraint: Callable[[int], RowConstraint | None] | None = None,
 ) -> Iterator[tuple[int, Completion]]:
     """Yield (index of the prompt, its completion) as rows end, the shortest first.
@@ -186,7 +186,7 @@ def _produce(
     model: Transformer,
     prompts: Sequence[list[int]],
     decoding: Decoding,
-    anyone: Callable[[bool], bool] = bool,
+    anyone: Callable[[bool], bool] | None = None,
     constraint: Callable[[int], RowConstraint | None] | None = None,
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (index of the prompt, token, whether the row ends with it)."""
@@ -206,12 +206,14 @@ def _run(
     model: Transformer,
     batch: Batch,
     waiting: deque[Row],
-    anyone: Callable[[bool], bool],
+    anyone: Callable[[bool], bool] | None,
     constraint: Callable[[int], RowConstraint | None],
 ) -> Iterator[tuple[int, int, bool]]:
     """Run the rows; a finished one leaves the batch at once and the next takes its place."""
-    while anyone(bool(waiting or batch.rows)):
-        if not (waiting or batch.rows):
+    while (busy := bool(waiting or batch.rows)) or anyone:
+        if anyone and not anyone(busy):
+            return
+        if not busy:
             _idle(model)
             continue
         while waiting and not batch.full:

@@ -30,13 +30,13 @@ class LoraConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
-            raise ValueError(f"lora rank is {self.rank!r}, wanted a positive whole number")
+            raise ValueError(f"rank is {self.rank!r}, wanted a positive whole number")
         if not isinstance(self.alpha, int | float) or not 0 < self.alpha < float("inf"):
-            raise ValueError(f"lora alpha is {self.alpha!r}, wanted a positive number")
+            raise ValueError(f"alpha is {self.alpha!r}, wanted a positive number")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"lora dropout is {self.dropout!r}, wanted 0 or more and below 1")
+            raise ValueError(f"dropout is {self.dropout!r}, wanted 0 or more and below 1")
         if isinstance(self.targets, str) or not self.targets:
-            raise ValueError(f"lora targets are {self.targets!r}, wanted a list of layer names")
+            raise ValueError(f"targets are {self.targets!r}, wanted a list of layer names")
 
     @property
     def scale(self) -> float:

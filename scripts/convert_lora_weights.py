@@ -2,7 +2,7 @@
 
     python scripts/convert_lora_weights.py --base-ckpt-path D --lora-ckpt-path D --output-dir D
 
-The written files are read back and their logits compared with those of the base and its adapter.
+Every value that was written is read back and compared with the sum of base and adapter.
 """
 
 from pathlib import Path
@@ -18,6 +18,7 @@ from model.config import PARAMS_FILE
 from weights.adapter import read_adapter
 from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
 from weights.merge import MERGE_FILE, Base, merge_checkpoint, open_base
+from weights.merge_logits import LogitFigures, random_probes
 from weights.merge_proof import Proof
 from weights.tokenizer_file import check_tokenizer
 
@@ -35,8 +36,9 @@ def main(
     lora_ckpt_path: str | None = None,
     config_dir: str | None = None,
     dtype: str | None = None,
+    logits: bool = False,
 ) -> None:
-    """Write base and adapter as one model directory, or refuse when it does not compute the same.
+    """Write base and adapter as one model directory, or refuse when it does not hold their sum.
 
     Args:
         base_ckpt_path: The base model: its directory, consolidated.safetensors or consolidated.pth.
@@ -44,17 +46,24 @@ def main(
         lora_ckpt_path: The LoRA checkpoint's directory, or its .safetensors, .pth or .pt file.
         config_dir: The directory with lora.json, where that is another than the checkpoint's.
         dtype: bfloat16, float16 or float32 to store; the base's own when not given.
+        logits: Also run the models on a few prompts and print how far their logits differ; takes
+            the memory of one whole model in float32.
     """
     lora = lora_ckpt_path or config_dir
     if lora is None:
         raise ValueError("name the LoRA checkpoint with --lora-ckpt-path")
     adapter = read_adapter(lora, config_dir)
     base = open_base(base_ckpt_path, adapter)
-    done = merge_checkpoint(base, adapter, output_dir, dtype, _probes(base))
+    if base.tokenizer is not None:
+        check_tokenizer(base.tokenizer, base.config.vocab_size)
+    probes = _probes(base) if logits else None
+    done = merge_checkpoint(base, adapter, output_dir, dtype, probes)
     print(
         f"{done.directory}: {decimal(done.bytes)}, {', '.join(done.dtypes)}; "
         f"{done.linears} layers with the adapter merged in"
     )
+    if done.logits is not None:
+        Console().print(_logit_table(done.logits))
     _print_proof(done.proof, done.directory)
     print_next(
         f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
@@ -66,36 +75,36 @@ def main(
     )
 
 
-def _probes(base: Base) -> list[list[int]] | None:
-    """Tokenise the probe prompts where the base has a tokenizer."""
+def _probes(base: Base) -> list[list[int]]:
+    """Tokenise the probe prompts; random tokens where the base has no tokenizer."""
     if base.tokenizer is None:
-        return None
-    check_tokenizer(base.tokenizer, base.config.vocab_size)
+        return random_probes(base.config.vocab_size)
     tokenizer = load_tokenizer(base.tokenizer)
     return [tokenizer.encode(text) for text in PROBES]
 
 
-def _print_proof(proof: Proof, directory: Path) -> None:
-    table = Table(title=f"Logits on {proof.probe_tokens} probe tokens, {proof.compute_dtype}")
+def _logit_table(logits: LogitFigures) -> Table:
+    table = Table(title=f"Logits on {logits.probe_tokens} probe tokens, {logits.compute_dtype}")
     for column in ("", "max", "mean", "KL", "same top token"):
         table.add_column(column, justify="right" if column else "left")
-    for name, each in (
-        ("merged, base + adapter", proof.merge),
-        ("rounding at random", proof.rounding),
-        ("effect of the adapter", proof.adapter),
+    for name, found in (
+        ("merged, base + adapter", logits.merge),
+        ("effect of the adapter", logits.adapter),
     ):
-        figures = (f"{value:.2e}" for value in (each.max, each.mean, each.divergence))
-        table.add_row(name, *figures, f"{each.agreement:.1%}")
-    console = Console()
-    console.print(table)
+        figures = (f"{value:.2e}" for value in (found.max, found.mean, found.divergence))
+        table.add_row(name, *figures, f"{found.agreement:.1%}")
+    return table
+
+
+def _print_proof(proof: Proof, directory: Path) -> None:
     print(
-        f"proven: weights within {proof.weight_error:.2f} of what rounding allows, mean logit "
-        f"difference {proof.merge.mean:.2e} of {proof.mean_limit:.2e} allowed "
-        f"(figures in {directory / MERGE_FILE})"
+        f"proven: {proof.merged_weights} weights are base + adapter within "
+        f"{proof.weight_error:.2f} of what rounding allows, the other {proof.unchanged_weights} "
+        f"the base's bit for bit (figures in {directory / MERGE_FILE})"
     )
     if proof.lost > 0.5:
         print(
-            f"note: rounding changes the logits by {proof.lost:.0%} of what the adapter does; "
+            f"note: rounding took {proof.lost:.0%} of what the adapter adds; "
             "add --dtype float32 to keep so small an adapter"
         )
 

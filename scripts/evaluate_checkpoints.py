@@ -15,8 +15,8 @@ from rich.console import Console
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, refuse_idle
 from evaluation.checkpoints.candidates import BASE, Run, Setting
-from evaluation.checkpoints.comparing import ComparisonFiles, compare
 from evaluation.checkpoints.comparison import Comparison, comparison_table
+from evaluation.checkpoints.run import ComparisonFiles, compare
 from evaluation.figures import BALANCED
 from evaluation.items import read_items
 from evaluation.results import refusal_lines

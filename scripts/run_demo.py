@@ -9,7 +9,6 @@ chat in which calls run, and back to Meta's format. On the CPU and offline; ever
 lies under runs/demo, or runs/demo-zero.
 """
 
-import json
 import os
 import platform
 import shutil
@@ -25,6 +24,7 @@ from console.journey import Done, Stage, closing_table, run_journey
 from demo.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
 from evaluation.figures import Figures, records
 from storage.atomic import new_file, refuse_foreign_directory
+from storage.json_file import write_json
 from storage.manifest import sha256_of_file, write_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -275,7 +275,7 @@ def write_summary(output: Path, done: Sequence[Done]) -> None:
         },
     }
     with new_file(output / SUMMARY_FILE) as partial:
-        partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        write_json(partial, summary)
     write_manifest(output, KIND)
 
 

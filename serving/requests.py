@@ -6,10 +6,11 @@ are refused with their name.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from chat.strict_json import read_json
 from serving.errors import ApiError, refused
 
 MOST_CHOICES = 8
@@ -156,18 +157,6 @@ def read_request(text: bytes) -> ChatRequest:
     if request.stream_options is not None and not request.stream:
         raise refused("stream_options goes with stream only", "stream_options")
     return request
-
-
-def read_json(text: str | bytes) -> Any:
-    """Return the value of JSON text; ValueError for anything else, NaN and deep nesting too."""
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _with_effect(body: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from storage.json_file import write_json
+
 MANIFEST = "manifest.json"
 
 
@@ -24,8 +26,7 @@ def write_manifest(directory: Path, kind: str) -> None:
         for file in sorted(directory.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }
-    text = json.dumps({"kind": kind, "files": files}, indent=2)
-    (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_json(directory / MANIFEST, {"kind": kind, "files": files})
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -119,7 +120,7 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
         most_tools=settings.most_tools,
         values=settings.values,
     )
-    with SeenConversations() as seen:
+    with closing(SeenConversations()) as seen:
         for made in in_order(make, tasks, workers=workers):
             while _was_said(made, seen) and made.task.attempt < REDRAWS:
                 made = make(replace(made.task, attempt=made.task.attempt + 1))

@@ -28,6 +28,7 @@ import torch
 from model.config import PARAMS_FILE
 from model.lora import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory, new_file
+from storage.json_file import write_json
 from storage.manifest import damaged_files
 from training.backends import Backend
 from training.resuming import (
@@ -189,8 +190,8 @@ class Checkpoints:
             shutil.copyfile(self.base_dir / name, partial / name)
         write_base_record(partial, self.base_dir)
         write_chat_record(partial, self.chat_format)
-        _write_json(partial / CONFIG_FILE, self.config)
-        _write_json(partial / PROGRESS_FILE, asdict(progress))
+        write_json(partial / CONFIG_FILE, self.config)
+        write_json(partial / PROGRESS_FILE, asdict(progress))
 
     def _tidy(self, newest: Path) -> None:
         """Name the newest step, and remove the ones before it that are too many to keep."""
@@ -258,7 +259,3 @@ def _problems(path: Path) -> list[str]:
         return damaged_files(path)
     except (ValueError, OSError) as error:
         return [str(error)]
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -18,9 +18,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.dataclasses import dataclass
 
 from console.flags import UsageError, flag_of, nearest
-from model.lora import ALL_LINEARS, LoraConfig
+from model.lora import LoraConfig
 from training.setting_names import check_setting, overlap, setting_names
 
 
@@ -48,13 +49,9 @@ class DataSection(Section):
     chat_format_anyway: bool = False
 
 
-class LoraSection(Section):
-    """The adapter; null in the file trains all weights instead."""
-
-    rank: int = Field(16, ge=1)
-    alpha: float = Field(16.0, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: tuple[str, ...] = Field(ALL_LINEARS, min_length=1)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class LoraSection(LoraConfig):
+    """The adapter, as model/lora.py defines it; null in the file trains all weights instead."""
 
     @field_validator("targets", mode="before")
     @classmethod
@@ -62,10 +59,6 @@ class LoraSection(Section):
         """A flag with a single name, --lora.targets=wq, arrives as text."""
         names = [value] if isinstance(value, str) else value
         return tuple(names) if isinstance(names, list) else names
-
-    def adapter(self) -> LoraConfig:
-        """Return the model's own description of this adapter."""
-        return LoraConfig(self.rank, self.alpha, self.dropout, self.targets)
 
 
 class TrainingSection(Section):

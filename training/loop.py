@@ -68,7 +68,7 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
 
 
 def train_step(
-    run: Run, backend: Backend, number: int, stop: Callable[[], bool] = bool
+    run: Run, backend: Backend, number: int, stop: Callable[[], bool] | None = None
 ) -> tuple[StepMetrics, bool]:
     """Take optimizer step `number`, counted from 0; return its figures, and whether to stop.
 
@@ -85,7 +85,8 @@ def train_step(
         total += loss.detach()
     rate = run.rate(number)
     norm = backend.step(rate)
-    loss, stops = backend.sum(torch.stack([total, total.new_tensor(stop())])).tolist()
+    stopped = total.new_tensor(stop is not None and stop())
+    loss, stops = backend.sum(torch.stack([total, stopped])).tolist()
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise ValueError(
             f"step {number + 1}: loss {loss}, gradient norm {norm}; the weights are no longer "

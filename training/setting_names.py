@@ -29,9 +29,10 @@ def overlap(one: str, other: str) -> bool:
 
 
 def _names(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool]]:
-    for name, field in section.model_fields.items():
+    for name, field in section.__pydantic_fields__.items():
         kinds = (field.annotation, *get_args(field.annotation))
         yield prefix + name, any(get_origin(kind) is dict for kind in kinds)
         for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
+            # Of a model and of a dataclass alike.
+            if hasattr(kind, "__pydantic_fields__"):
                 yield from _names(kind, f"{prefix}{name}.")

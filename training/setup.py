@@ -130,7 +130,7 @@ def build_model(
     """
     model = load_model(config.model.checkpoint_dir, device, dtype, place)
     if config.lora:
-        add_lora(model, config.lora.adapter())
+        add_lora(model, config.lora)
     if config.training.activation_checkpointing == "full":
         checkpoint_blocks(model)
     return model.train()
@@ -151,7 +151,7 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
         config.run_dir,
         resolve_directory(config.model.checkpoint_dir),
         config.model_dump(mode="json"),
-        config.lora.adapter() if config.lora else None,
+        config.lora,
         config.checkpoint.keep_last,
         chat_format,
     )

@@ -19,6 +19,7 @@ from model.lora import (
     load_adapter,
 )
 from model.transformer import Transformer
+from storage.json_file import write_json
 from weights.directory import INDEX_SUFFIX, WEIGHTS_FILE, open_weights, weights_sha256
 
 BASE_FILE = "base.json"
@@ -103,8 +104,7 @@ def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adap
 
 def write_base_record(directory: Path, base: Path) -> None:
     """Write `base.json`: which weights what is trained here belongs to."""
-    text = json.dumps({"directory": str(base), "sha256": weights_sha256(base)}, indent=2)
-    (directory / BASE_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(directory / BASE_FILE, {"directory": str(base), "sha256": weights_sha256(base)})
 
 
 def base_sha256(directory: Path) -> str | None:

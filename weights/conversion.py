@@ -1,6 +1,5 @@
 """Meta weights to a native directory and back: streamed, read back, written whole or not at all."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from typing import Any
 from rich.filesize import decimal
 from torch import Tensor
 
-from console.progress import byte_bar
+from console.progress import byte_bar, no_bar
 from model.config import PARAMS_FILE, ModelConfig, params_file
 from storage.atomic import new_directory, refuse_foreign_directory
+from storage.json_file import write_json
 from weights.chat_record import copy_chat_record
 from weights.directory import KIND as NATIVE_KIND
 from weights.directory import (
@@ -113,13 +113,12 @@ def require_space(target: Path, bytes_wanted: int) -> None:
 
 def write_beside(partial: Path, params: dict[str, Any], tokenizer: Path | None) -> None:
     """Write `params.json` and copy the tokenizer beside the weights of a new directory."""
-    text = json.dumps(params, indent=2, ensure_ascii=False)
-    (partial / PARAMS_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(partial / PARAMS_FILE, params)
     if tokenizer is not None:
         shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
 
 
-def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = int) -> None:
+def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = no_bar) -> None:
     """Raise OSError unless a native weights file holds every bit of the shards."""
     written = open_weights(file)
     _check_names(file, written, model.layout())
@@ -131,7 +130,7 @@ def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] 
 
 
 def check_shard(
-    file: Path, export: MetaExport, index: int, advance: Callable[[int], object] = int
+    file: Path, export: MetaExport, index: int, advance: Callable[[int], object] = no_bar
 ) -> None:
     """Raise OSError unless a shard file holds every bit of its part of the model."""
     written = open_weights(file)

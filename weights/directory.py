@@ -14,12 +14,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
 from storage.manifest import read_manifest
+from weights.building import build_model
 from weights.table import (
     DTYPES,
-    EMBEDDING,
     Shape,
     account,
     drop_tied_copy,
@@ -113,29 +114,18 @@ def load_model(
     missing, left over or of the wrong shape.
     """
 
-    def copied(tensor: Tensor) -> nn.Parameter:
-        wanted = dtype or tensor.dtype
-        return nn.Parameter(tensor.to(device=device, dtype=wanted, copy=True))
-
     file = weights_file(path)
     config = ModelConfig.read(file.parent)
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
-    with torch.device("meta"):
-        model = Transformer(config)
-    for name, tensor in tensors.items():
-        owner, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, (place or copied)(tensor))
-    if config.tied_embeddings:
-        model.output.weight = model.get_parameter(EMBEDDING)
-    return model
+    return build_model(config, tensors, device, dtype, place)
 
 
 def write_safetensors(
     file: Path | str,
     layout: Layout,
     tensors: Iterable[tuple[str, Tensor]],
-    advance: Callable[[int], object] = int,
+    advance: Callable[[int], object] = no_bar,
 ) -> None:
     """Write `tensors`, which come one by one in the order of `layout`, to a safetensors file.
 

@@ -1,7 +1,6 @@
 """Merge a LoRA adapter into its base: streamed, read back, proven, written whole or not at all."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,12 @@ from torch import Tensor
 from console.progress import byte_bar
 from model.config import PARAMS_FILE, ModelConfig, read_params
 from model.lora import adapter_of, merge
+from model.transformer import Transformer
 from storage.atomic import new_directory, refuse_foreign_directory
+from storage.json_file import write_json
 from storage.manifest import sha256_of_file
 from weights.adapter import Adapter
+from weights.building import build_model
 from weights.chat_record import copy_chat_record
 from weights.conversion import check_bits, require_space, write_beside
 from weights.directory import (
@@ -26,13 +28,13 @@ from weights.directory import (
     weights_file,
     write_safetensors,
 )
+from weights.merge_logits import LogitFigures, compare_logits
 from weights.merge_proof import Proof, prove
-from weights.table import DTYPES, account, drop_tied_copy, expected_shapes, shapes
+from weights.table import account, drop_tied_copy, dtype_named, expected_shapes, shapes
 
 # Another kind than a conversion's, so that no merge replaces the base it was made from.
 KIND = "merged model"
 MERGE_FILE = "merge.json"
-_PROBE_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,17 @@ class Base:
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge wrote, and its proof; `linears` counts the layers that had an adapter."""
+    """What a merge wrote, and its proof; `linears` counts the layers that had an adapter.
+
+    `logits` is None where they were not asked for.
+    """
 
     directory: Path
     linears: int
     bytes: int
     dtypes: tuple[str, ...]
     proof: Proof
+    logits: LogitFigures | None
 
 
 def open_base(path: Path | str, adapter: Adapter) -> Base:
@@ -86,15 +92,15 @@ def merge_checkpoint(
 ) -> Merged:
     """Write base and adapter as one native directory, and prove it.
 
-    `dtype` is a name of `model.weights.DTYPES`; None keeps the base's. `probes` are prompts to
-    compare logits on, random tokens when None. Raises ValueError, with nothing written, when the
-    written files do not compute what the base with its adapter does.
+    `dtype` is a name of `weights.table.DTYPES`; None keeps the base's. `probes` are prompts to
+    compare logits on; None compares none. Raises ValueError, with nothing written, when the
+    written weights are not those of the base with its adapter.
     """
     target = Path(target).expanduser()
     refuse_foreign_directory(target, KIND)
+    kind = dtype_named(dtype)
     layout = {
-        name: (tuple(tensor.shape), _dtype(dtype) or tensor.dtype)
-        for name, tensor in base.tensors.items()
+        name: (tuple(tensor.shape), kind or tensor.dtype) for name, tensor in base.tensors.items()
     }
     total = layout_bytes(layout)
     require_space(target, total)
@@ -108,16 +114,13 @@ def merge_checkpoint(
             for name, tensor in merged_tensors(base.tensors, adapter, dtype):
                 check_bits(file, name, written[name], tensor)
                 advance(written[name].nbytes)
-        proof = _prove(base, adapter, written, probes)
-        if proof.problem:
-            raise ValueError(
-                f"the merge is not proven, nothing was written: {proof.problem}; run it again, and "
-                "if it stays so, report it with --debug"
-            )
-        _write_record(partial, base, adapter, proof)
+        with byte_bar("proving", total) as advance:
+            proof = prove(base.tensors, written, adapter, kind, advance)
+        logits = None if probes is None else _compare_logits(base, adapter, written, probes)
+        _write_record(partial, base, adapter, proof, logits)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
     dtypes = tuple(sorted({dtype_name(kind) for _, kind in layout.values()}))
-    return Merged(target, len(adapter.state) // 2, total, dtypes, proof)
+    return Merged(target, len(adapter.state) // 2, total, dtypes, proof, logits)
 
 
 def merged_tensors(
@@ -126,44 +129,31 @@ def merged_tensors(
     """Yield (name, tensor) of the merged model, in the base's order, one at a time."""
     for name, weight in base.items():
         pair = adapter_of(adapter.state, name.removesuffix(".weight"))
-        kind = _dtype(dtype) or weight.dtype
+        kind = dtype_named(dtype) or weight.dtype
         yield (
             name,
             weight.to(kind) if pair is None else merge(weight, *pair, adapter.lora.scale, kind),
         )
 
 
-def random_probes(vocab_size: int, count: int = 4, length: int = 32) -> list[list[int]]:
-    """Return prompts of random tokens, the same in every run."""
-    generator = torch.Generator().manual_seed(_PROBE_SEED)
-    return torch.randint(vocab_size, (count, length), generator=generator).tolist()
+def _compare_logits(
+    base: Base, adapter: Adapter, written: Mapping[str, Tensor], probes: Sequence[Sequence[int]]
+) -> LogitFigures:
+    def load(tensors: Mapping[str, Tensor]) -> Callable[[], Transformer]:
+        return lambda: build_model(base.config, tensors, dtype=torch.float32)
+
+    return compare_logits(load(base.tensors), adapter, load(written), probes)
 
 
-def _prove(
-    base: Base,
-    adapter: Adapter,
-    written: Mapping[str, Tensor],
-    probes: Sequence[Sequence[int]] | None,
-) -> Proof:
-    probes = random_probes(base.config.vocab_size) if probes is None else probes
-    in_layers = sum(t.nbytes for name, t in base.tensors.items() if name.startswith("layers."))
-    with byte_bar("proving", in_layers) as advance:
-        return prove(base.config, base.tensors, written, adapter, probes, advance)
-
-
-def _write_record(partial: Path, base: Base, adapter: Adapter, proof: Proof) -> None:
+def _write_record(
+    partial: Path, base: Base, adapter: Adapter, proof: Proof, logits: LogitFigures | None
+) -> None:
     record: dict[str, Any] = {
         "base": str(base.file),
         "adapter": str(adapter.file),
         "adapter_sha256": sha256_of_file(adapter.file),
         "lora": asdict(adapter.lora),
-        "proof": proof.to_record(),
+        "proof": asdict(proof),
+        **({} if logits is None else {"logits": logits.to_record()}),
     }
-    text = json.dumps(record, indent=2, ensure_ascii=False)
-    (partial / MERGE_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def _dtype(name: str | None) -> torch.dtype | None:
-    if name is not None and name not in DTYPES:
-        raise ValueError(f"dtype is {name!r}, wanted one of {', '.join(DTYPES)}")
-    return None if name is None else DTYPES[name]
+    write_json(partial / MERGE_FILE, record)

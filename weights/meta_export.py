@@ -13,11 +13,11 @@ from weights.directory import TOKENIZER_FILE, Layout, open_weights, weights_file
 from weights.meta import MOST_SHARDS
 from weights.meta_params import meta_params
 from weights.table import (
-    DTYPES,
     EMBEDDING,
     OUTPUT,
     account,
     drop_tied_copy,
+    dtype_named,
     expected_shapes,
     shapes,
     shard,
@@ -53,9 +53,9 @@ def open_export(
 ) -> MetaExport:
     """Open a native model for an export to `count` shards; ValueError says what speaks against it.
 
-    `dtype` is a name of `model.weights.DTYPES`; None keeps what is stored.
+    `dtype` is a name of `weights.table.DTYPES`; None keeps what is stored.
     """
-    wanted = _dtype(dtype)
+    wanted = dtype_named(dtype)
     file = weights_file(ckpt_file)
     stored = read_params(config_file)
     config = ModelConfig.from_params(stored, str(config_file))
@@ -98,12 +98,6 @@ def check_shard_count(config: ModelConfig, count: int) -> None:
             f"--num-shards is {count!r}, wanted one of {', '.join(map(str, possible))} for this "
             f"model{reason}"
         )
-
-
-def _dtype(name: str | None) -> torch.dtype | None:
-    if name is not None and name not in DTYPES:
-        raise ValueError(f"--dtype is {name!r}, wanted one of {', '.join(DTYPES)}")
-    return DTYPES[name] if name else None
 
 
 def _cast(part: Tensor, dtype: torch.dtype, name: str) -> Tensor:

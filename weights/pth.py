@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from console.progress import no_bar
 from weights.directory import Layout, byte_chunks, in_layout
 
 _STORAGES = {
@@ -40,7 +41,7 @@ def write_pth(
     file: Path | str,
     layout: Layout,
     tensors: Iterable[tuple[str, Tensor]],
-    advance: Callable[[int], object] = int,
+    advance: Callable[[int], object] = no_bar,
 ) -> None:
     """Write `tensors`, which come one by one in the order of `layout`, as torch.save would.
 

@@ -1,6 +1,5 @@
 """Random weights written the way Meta ships a model, to try every command without a download."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
 from storage.atomic import new_directory, refuse_foreign_directory
+from storage.json_file import write_json
 from weights.conversion import META_KIND, require_space
 from weights.directory import TOKENIZER_FILE, Layout, layout_bytes
 from weights.meta import shard_file
@@ -77,8 +77,7 @@ def write_random_meta(
                 for name, tensor in random_tensors(config, seed)
             )
             write_pth(partial / shard_file(index), layout, parts)
-        text = json.dumps(params, indent=2)
-        (partial / PARAMS_FILE).write_text(text + "\n", encoding="utf-8")
+        write_json(partial / PARAMS_FILE, params)
         shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
     return config
 

@@ -192,6 +192,13 @@ def unshard(parts: Sequence[Tensor], axis: int | None) -> Tensor:
     return parts[0] if axis is None or len(parts) == 1 else torch.cat(list(parts), axis)
 
 
+def dtype_named(name: str | None) -> torch.dtype | None:
+    """Return the dtype that a --dtype flag names, None without one; ValueError for any other."""
+    if name is not None and name not in DTYPES:
+        raise ValueError(f"--dtype is {name!r}, wanted one of {', '.join(DTYPES)}")
+    return DTYPES[name] if name else None
+
+
 def bitwise_equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors agree in shape, dtype and every bit (NaN equals the same NaN)."""
     if a.shape != b.shape or a.dtype != b.dtype:

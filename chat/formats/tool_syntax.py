@@ -7,15 +7,14 @@ still being written.
 """
 
 import json
-import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 from chat.conversation import Tool, ToolCall
 from chat.formats.typescript import describe_function
 from chat.formats.unfinished import CALL, UnfinishedToolUses
+from chat.strict_json import call_decoder
 
 
 @dataclass(frozen=True)
@@ -216,29 +215,7 @@ def unfinished_tool_uses() -> UnfinishedToolUses:
     return UnfinishedToolUses(lambda text: _read_call(_DECODER.decode(text), "a call"))
 
 
-def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        times = Counter(key for key, _ in pairs)
-        twice = next(key for key, count in times.items() if count > 1)
-        raise ValueError(f"the call gives {_excerpt(twice)} twice")
-    return values
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the call holds {_excerpt(text)}, which is no finite number")
-    return value
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"the call holds {text}, which is no JSON")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_distinct_keys, parse_float=_finite, parse_constant=_refuse_constant
-)
+_DECODER = call_decoder()
 
 
 def _json_kind(value: Any) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from rich.table import Table
@@ -135,15 +134,8 @@ class Audit:
         entry = {"outcome": outcome, "count": count, "meaning": meaning, "rows": ids}
         return entry if count == len(ids) else {**entry, "rows_not_named": count - len(ids)}
 
-    def __enter__(self) -> "Audit":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let what was kept for the time of the work go."""
         self.files.close()
 
 

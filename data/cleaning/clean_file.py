@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
@@ -67,7 +68,7 @@ def clean_file(
         "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
         "benchmarks": benchmark.files,
     }
-    with new_file(output) as new_output, Audit(MEANINGS, layout, output.parent) as audit:
+    with new_file(output) as new_output, closing(Audit(MEANINGS, layout, output.parent)) as audit:
         with (
             byte_bar("Cleaning", source.stat().st_size) as advance,
             new_output.open("w", encoding="utf-8", newline="\n") as stream,
@@ -90,7 +91,7 @@ def clean(
 ) -> Iterator[Outcome]:
     """Yield what becomes of each row, in order; rows are read and judged on all cores."""
     judge = partial(clean_row, layout=layout, source_name=source_name, settings=settings)
-    with EarlierConversations() as earlier:
+    with closing(EarlierConversations()) as earlier:
         for outcome in in_order(judge, rows):
             if outcome.fingerprint is not None:
                 found = earlier.find(outcome.fingerprint, outcome.index)

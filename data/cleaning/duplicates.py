@@ -1,7 +1,6 @@
 """Tell a conversation that came before from a new one, for any number of them."""
 
 import sqlite3
-from types import TracebackType
 
 
 class SeenConversations:
@@ -24,13 +23,6 @@ class SeenConversations:
         found = self.database.execute("SELECT row FROM seen WHERE digest = ?", (key,))
         return int(found.fetchone()[0])
 
-    def __enter__(self) -> "SeenConversations":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let what was kept for the time of the work go."""
         self.database.close()

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 
 from data.cleaning.fingerprints import Fingerprint
 from data.cleaning.similarity import SIMILAR, bands, similarity
@@ -96,15 +95,8 @@ class EarlierConversations:
         )
         self.database.execute("INSERT INTO sketches VALUES (?, ?)", (row, sketch))
 
-    def __enter__(self) -> "EarlierConversations":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let what was kept for the time of the work go."""
         self.database.close()
 
 

@@ -6,14 +6,13 @@ call may be wrapped (`{"id", "type", "function": {...}}`), its arguments called 
 """
 
 import json
-import math
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chat.conversation import ToolCall
+from chat.strict_json import call_decoder
 from data.reading.python_text import after_space, read_literal
 
 _KEYS = ("arguments", "parameters", "args", "input")
@@ -188,25 +187,7 @@ def _loads(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        times = Counter(key for key, _ in pairs)
-        raise ValueError(f"the key {next(k for k in times if times[k] > 1)!r} stands twice")
-    return value
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
-
-
-# strict=False lets raw newlines and tabs stand inside strings.
-_DECODER = json.JSONDecoder(
-    strict=False, object_pairs_hook=_object, parse_float=_number, parse_constant=_number
-)
+_DECODER = call_decoder(raw_newlines=True)
 
 
 def _kind(value: Any) -> str:

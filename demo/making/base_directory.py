@@ -1,6 +1,5 @@
 """The sizes of the demo's base, and how its weights become a native directory."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
 from storage.atomic import new_directory
+from storage.json_file import write_json
 from weights.directory import KIND, TOKENIZER_FILE, WEIGHTS_FILE, layout_of, write_safetensors
 
 # 2.14 million weights with a vocabulary of 3,072: 4.3 MB in bfloat16, 5.5 MB with the output that
@@ -36,6 +36,6 @@ def write_base(directory: Path, weights: Mapping[str, Tensor], tokenizer: Path) 
     """Write a native directory of the base's weights, which name no `output.weight`."""
     params = {**SIZES, "vocab_size": len(weights["tok_embeddings.weight"])}
     with new_directory(directory, KIND) as partial:
-        (partial / PARAMS_FILE).write_text(json.dumps(params, indent=2) + "\n", encoding="utf-8")
+        write_json(partial / PARAMS_FILE, params)
         write_safetensors(partial / WEIGHTS_FILE, layout_of(weights), weights.items())
         shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)

@@ -56,16 +56,26 @@ def merged_bytes(workspace: Path) -> bytes:
     return (workspace / "merged" / "consolidated.safetensors").read_bytes()
 
 
-def test_the_figures_of_the_proof_are_printed_and_stored(merge: Merge, workspace: Path) -> None:
+def test_what_is_proven_is_printed_and_stored(merge: Merge, workspace: Path) -> None:
     outcome = merge()
     assert (outcome.code, outcome.error) == (0, "")
     assert "bfloat16; 4 layers with the adapter merged in" in outcome.out
-    proof = json.loads((workspace / "merged" / "merge.json").read_text())["proof"]
-    for figures in (proof["merge"], proof["rounding"], proof["adapter"]):
+    record = json.loads((workspace / "merged" / "merge.json").read_text())
+    error = record["proof"]["weight_error"]
+    assert f"proven: 4 weights are base + adapter within {error:.2f} of what" in outcome.out
+    assert "Logits" not in outcome.out and "logits" not in record
+    assert "chat_completion.py --ckpt_dir" in outcome.out.split("Next:")[1]
+
+
+def test_the_logits_are_compared_on_request(merge: Merge, workspace: Path) -> None:
+    outcome = merge(logits="true")
+    assert (outcome.code, outcome.error) == (0, "")
+    logits = json.loads((workspace / "merged" / "merge.json").read_text())["logits"]
+    for figures in (logits["merge"], logits["adapter"]):
         assert f"{figures['mean']:.2e}" in outcome.out
         assert f"{figures['divergence']:.2e}" in outcome.out
-    assert f"mean logit difference {proof['merge']['mean']:.2e}" in outcome.out
-    assert "chat_completion.py --ckpt_dir" in outcome.out.split("Next:")[1]
+    assert f"on {logits['probe_tokens']} probe tokens, float32" in outcome.out
+    assert logits["merge"]["mean"] < logits["adapter"]["mean"]
 
 
 def test_the_flags_of_the_original_work_as_printed_there(workspace: Path) -> None:
@@ -94,7 +104,7 @@ def test_the_flags_of_the_original_work_as_printed_there(workspace: Path) -> Non
         timeout=300,
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert "proven: weights within" in result.stdout
+    assert "proven: 4 weights are base + adapter" in result.stdout
     assert (workspace / "merged" / "consolidated.safetensors").is_file()
 
 
@@ -114,7 +124,7 @@ def test_one_checkpoint_directory_serves_both_flags(merge: Merge, workspace: Pat
 def test_without_a_tokenizer_random_tokens_are_compared(merge: Merge, workspace: Path) -> None:
     for folder in ("base", "lora"):
         (workspace / folder / "tokenizer.model").unlink()
-    assert "on 128 probe tokens" in merge().out
+    assert "on 128 probe tokens" in merge(logits="true").out
 
 
 def test_an_adapter_that_rounding_swallows_is_noted(merge: Merge, workspace: Path) -> None:

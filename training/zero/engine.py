@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from console.command import one_line
 from model.transformer import Transformer
+from storage.json_file import write_json
 from training.backends import Result, full_shape, trained_parameters
 from training.optim import make_optimizer
 from training.zero.ranks import Ranks, wait_for_all
@@ -150,8 +151,7 @@ class DeepSpeedBackend:
         """Write DeepSpeed's shards and each rank's random state, and what they are shards of."""
         save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
         if self.rank == 0:
-            text = json.dumps(self._sharding(), indent=2) + "\n"
-            (directory / SHARDS_FILE).write_text(text, encoding="utf-8")
+            write_json(directory / SHARDS_FILE, self._sharding())
         with full_disk_named(directory.parent):
             self.engine.save_checkpoint(
                 str(directory.parent),

@@ -1,5 +1,6 @@
 """Earlier conversations: the same, the same but for tools, otherwise labelled, nearly the same."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -24,7 +25,7 @@ def conversation(number: int = 0, text: str = LONG, value: object = 1) -> Conver
 
 
 def found(*conversations: Conversation) -> list[tuple[str, int] | None]:
-    with EarlierConversations() as earlier:
+    with closing(EarlierConversations()) as earlier:
         each = [earlier.find(fingerprint(c), row) for row, c in enumerate(conversations)]
     return [one and (one.rule, one.row) for one in each]
 

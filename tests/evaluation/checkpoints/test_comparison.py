@@ -12,7 +12,7 @@ from chat.formats.tool_syntax import Reply
 from evaluation.checkpoints.candidates import Candidate, Scored
 from evaluation.checkpoints.comparison import Comparison, comparison_table
 from evaluation.items import Item, turn_items
-from evaluation.pages.checkpoints import comparison_page
+from evaluation.pages.comparison import comparison_page
 from evaluation.pages.evaluation import results_page
 from evaluation.results import Judged, Results
 from inference.chat_model import Answer

@@ -12,7 +12,7 @@ from evaluation.figures import BALANCED
 from evaluation.items import Item
 from evaluation.judging import refuse_unwritable, write_text
 from evaluation.measurable import refuse_unmeasurable
-from evaluation.pages.checkpoints import comparison_page
+from evaluation.pages.comparison import comparison_page
 from evaluation.results import failure_lines, json_text
 
 

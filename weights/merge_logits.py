@@ -1,0 +1,116 @@
+"""How far the logits of a merged model are from those of its base with the adapter unmerged.
+
+The models run one after the other, whole and in float32: shapes are T probe tokens, V vocabulary.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.attention import Documents
+from model.transformer import Transformer
+from weights.adapter import Adapter
+
+# Positions that are compared at once.
+_POSITIONS = 16
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far the logits of two models are apart.
+
+    `max` and `mean` of the absolute difference; `divergence` is the mean Kullback-Leibler
+    divergence of the second from the first in nats; `agreement` is the share of positions where
+    both find the same token likeliest.
+    """
+
+    max: float
+    mean: float
+    divergence: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class LogitFigures:
+    """`merge` is base + adapter beside the merged model; `adapter`, for scale, the base beside it.
+
+    They are figures to look at; the proof of a merge is that of its weights.
+    """
+
+    merge: Difference
+    adapter: Difference
+    probe_tokens: int
+    compute_dtype: str = "float32"
+
+    def to_record(self) -> Mapping[str, Any]:
+        """Return the figures as a JSON object."""
+        return asdict(self)
+
+
+def compare_logits(
+    load_base: Callable[[], Transformer],
+    adapter: Adapter,
+    load_merged: Callable[[], Transformer],
+    probes: Sequence[Sequence[int]],
+) -> LogitFigures:
+    """Run the base, the same with its adapter attached, and the merged model on `probes`.
+
+    Each is loaded when the one before is gone: there is memory for one model in float32 only.
+    """
+    plain, adapted = _of_base_and_adapter(load_base(), adapter, probes)
+    merged = _logits(load_merged(), probes)
+    return LogitFigures(difference(adapted, merged), difference(plain, adapted), len(plain))
+
+
+def _of_base_and_adapter(
+    model: Transformer, adapter: Adapter, probes: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor]:
+    plain = _logits(model, probes)
+    adapter.attach(model)
+    return plain, _logits(model, probes)
+
+
+@torch.inference_mode()
+def _logits(model: Transformer, probes: Sequence[Sequence[int]]) -> Tensor:
+    """Return the logits [T, V] of all probes, end to end."""
+    model.eval()
+    return torch.cat(
+        [
+            model(torch.tensor(probe), torch.arange(len(probe)), Documents([0, len(probe)]))
+            for probe in probes
+        ]
+    )
+
+
+def random_probes(vocab_size: int, count: int = 4, length: int = 32) -> list[list[int]]:
+    """Return prompts of random tokens, the same in every run."""
+    generator = torch.Generator().manual_seed(_SEED)
+    return torch.randint(vocab_size, (count, length), generator=generator).tolist()
+
+
+def difference(first: Tensor, second: Tensor) -> Difference:
+    """Compare two sets of logits [T, V], a few positions at a time in float64."""
+    parts = [
+        _sums(a.double(), b.double())
+        for a, b in zip(first.split(_POSITIONS), second.split(_POSITIONS), strict=True)
+    ]
+    largest, total, divergence, agreeing = (
+        torch.stack(column) for column in zip(*parts, strict=True)
+    )
+    return Difference(
+        max=float(largest.max()),
+        mean=float(total.sum()) / first.numel(),
+        divergence=float(divergence.sum()) / len(first),
+        agreement=float(agreeing.sum()) / len(first),
+    )
+
+
+def _sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    gap = (a - b).abs()
+    log_a, log_b = a.log_softmax(-1), b.log_softmax(-1)
+    divergence = (log_a.exp() * (log_a - log_b)).sum()
+    return gap.max(), gap.sum(), divergence, (a.argmax(-1) == b.argmax(-1)).sum().double()
