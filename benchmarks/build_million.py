@@ -141,7 +141,7 @@ def family(process: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         return []
     children = [int(child) for text in texts for child in text.split()]
-    return [process, *(each for child in children for each in family(child))]
+    return [process, *(process for child in children for process in family(child))]
 
 
 def pss_bytes(process: int) -> int:
@@ -175,12 +175,12 @@ def _report(measured: Sequence[Measurement], rows: Path, results: Path) -> None:
         },
         "rows_bytes": rows.stat().st_size,
         "measurements": [
-            {**asdict(each), "rows_per_cpu_second": round(each.per_core_second)}
-            for each in measured
+            {**asdict(measurement), "rows_per_cpu_second": round(measurement.per_core_second)}
+            for measurement in measured
         ],
     }
     results.mkdir(parents=True, exist_ok=True)
-    most = max(each.rows for each in measured)
+    most = max(measurement.rows for measurement in measured)
     file = results / f"build_{most}_{record['date']}.json"
     write_json(file, record)
     print(f"written to {file}")

@@ -78,7 +78,7 @@ def main(
     torch.set_num_threads(1)
     format = find_format(chat_format)
     lines = Path(bfcl_file).read_text(encoding="utf-8").splitlines()[:SCHEMAS]
-    tools = [[read_tool(each) for each in json.loads(line)["function"]] for line in lines]
+    tools = [[read_tool(load) for load in json.loads(line)["function"]] for line in lines]
     demo, large = load_tokenizer(DEMO_TOKENIZER), load_tokenizer(tokenizer_file)
     parts = [(demo, generations // 2, 1.0), (demo, generations // 2, 0.0)]
     parts.append((large, large_generations, 0.0))
@@ -130,7 +130,7 @@ def generate_and_check(
         disable=not console.is_terminal,
     ):
         _check(completion, tools[rows[place]], tokenizer, format, outcome)
-    seconds = sorted(each for constraint in made.values() for each in constraint.seconds)
+    seconds = sorted(second for constraint in made.values() for second in constraint.seconds)
     outcome.median_seconds, outcome.p99_seconds = (
         median(seconds),
         seconds[int(0.99 * len(seconds))],

@@ -85,7 +85,7 @@ def main(
     found = []
     for size in sizes.split(","):
         for dtype in dtypes.split(","):
-            found += compare(size, dtype, [int(each) for each in batches.split(",")], repetitions)
+            found += compare(size, dtype, [int(size) for size in batches.split(",")], repetitions)
     _print(found)
     if json_file is not None:
         record = {
@@ -189,16 +189,16 @@ def _print(results: list[Result]) -> None:
     table = Table(
         "size", "dtype", "batch", "work", "ours tokens/s", "Transformers", "ratio", "equal"
     )
-    for each in results:
-        speeds = (each.tokens / min(s) for s in (each.ours_seconds, each.peer_seconds))
+    for result in results:
+        speeds = (result.tokens / min(s) for s in (result.ours_seconds, result.peer_seconds))
         table.add_row(
-            each.size,
-            each.dtype,
-            str(each.batch),
-            each.work,
+            result.size,
+            result.dtype,
+            str(result.batch),
+            result.work,
             *(f"{speed:,.0f}" for speed in speeds),
-            f"{each.ratio:.2f}x",
-            f"{each.equal_tokens:.0%}",
+            f"{result.ratio:.2f}x",
+            f"{result.equal_tokens:.0%}",
         )
     Console().print(table)
 

@@ -176,13 +176,13 @@ def table(measured: Sequence[dict[str, Any]]) -> Table:
     for prompts in ("seen", "unseen"):
         for way in ("free", "constrained"):
             shown.add_column(f"calls, {prompts} tools, {way}", justify="right")
-    for each in measured:
+    for measurement in measured:
         cells = [
-            _cell(each["accuracy"][prompts][way][ALL_CALLS])
+            _cell(measurement["accuracy"][prompts][way][ALL_CALLS])
             for prompts in ("seen", "unseen")
             for way in ("free", "constrained")
         ]
-        shown.add_row(each["variant"], f"{each['training_cpu_seconds']:.0f}", *cells)
+        shown.add_row(measurement["variant"], f"{measurement['training_cpu_seconds']:.0f}", *cells)
     return shown
 
 

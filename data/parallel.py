@@ -43,8 +43,8 @@ def in_order(
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     try:
         pending: deque[Future[list[Result]]] = deque()
-        for each in _chunks(chain(more, items), chunk):
-            pending.append(pool.submit(_apply, function, each))
+        for block in _chunks(chain(more, items), chunk):
+            pending.append(pool.submit(_apply, function, block))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
         while pending:

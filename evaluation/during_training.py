@@ -96,7 +96,7 @@ class Replies:
 
     def counts(self, figure: str) -> list[tuple[int, ...]]:
         """Return what each prompt adds to a figure: hits, and of how many, for each side of it."""
-        return [count(figure, each.verdict) for each in self.judged]
+        return [count(figure, judgement.verdict) for judgement in self.judged]
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Summary:
         """Return the JSON object of this summary."""
         return {
             "figures": records(self.all),
-            "categories": {name: records(each) for name, each in self.categories.items()},
+            "categories": {name: records(category) for name, category in self.categories.items()},
         }
 
 

@@ -184,7 +184,7 @@ def query_item(query: Query) -> Item:
 
     As there, arguments are compared with every default filled in: one that is left out has it.
     """
-    tools = tuple(each.tool for each in query.functions)
+    tools = tuple(function.tool for function in query.functions)
     return Item(
         query.id,
         query.id,

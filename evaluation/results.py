@@ -114,31 +114,31 @@ class Results:
     @property
     def failures(self) -> list[Judged]:
         """What was judged wrong."""
-        return [each for each in self.judged if not each.verdict.correct]
+        return [judgement for judgement in self.judged if not judgement.verdict.correct]
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of the results: `summary`, `verdicts` by id, `refused`."""
         counts = {
             "items": self.items,
             "answered": len(self.judged),
-            "cut_off": sum(not each.answer.whole for each in self.judged),
+            "cut_off": sum(not judgement.answer.whole for judgement in self.judged),
             "empty": self.empty,
             "refused": len(self.refused),
         }
         figures = {**self.summary.to_record(), "argument_types": records(self.argument_types)}
         return {
             "summary": {"about": dict(self.about), **counts, **figures},
-            "verdicts": [each.to_record() for each in self.judged],
-            "refused": [each.to_record() for each in self.refused],
+            "verdicts": [judgement.to_record() for judgement in self.judged],
+            "refused": [refusal.to_record() for refusal in self.refused],
         }
 
 
 def failure_lines(results: Results) -> Iterator[str]:
     """Yield for people to read what was judged wrong, and what was not asked."""
     yield f"{len(results.failures)} of {len(results.judged)} answers are wrong"
-    for each in results.failures:
-        yield from ("", f"== {each.item.id} ({each.item.category})")
-        yield from each.lines()
+    for failure in results.failures:
+        yield from ("", f"== {failure.item.id} ({failure.item.category})")
+        yield from failure.lines()
     if results.refused:
         yield ""
     yield from refusal_lines(results.refused)
@@ -148,7 +148,7 @@ def refusal_lines(refused: Sequence[Refused]) -> Iterator[str]:
     """Yield how many items were not asked, then each with the reason."""
     if refused:
         yield f"Not asked, and counted in no figure ({len(refused):,}):"
-        yield from (f"  {each.item.id}: {each.reason}" for each in refused)
+        yield from (f"  {refusal.item.id}: {refusal.reason}" for refusal in refused)
 
 
 def json_text(record: Mapping[str, Any]) -> str:

@@ -190,11 +190,11 @@ def _plan_pass(starts: Sequence[int], counts: Sequence[int], present: int, like:
 def _reach(ranges: Sequence[range], like: Tensor) -> tuple[int, Tensor | None]:
     """Return how far rows attend whose new tokens have these positions, and their mask."""
     longest = max(map(len, ranges), default=0)
-    ends = {each.stop for each in ranges}
+    ends = {span.stop for span in ranges}
     if longest <= 1 and len(ends) <= 1:
         return max(ends, default=0), None
     span = min(like.shape[3], SPAN * -(-max(ends) // SPAN))
-    first = torch.tensor([each.start for each in ranges], device=like.device)
+    first = torch.tensor([span.start for span in ranges], device=like.device)
     last = first[:, None, None, None] + torch.arange(longest, device=like.device)[:, None]
     later = torch.arange(span, device=like.device) > last
     return span, like.new_zeros(later.shape).masked_fill_(later, float("-inf"))

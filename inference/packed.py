@@ -55,7 +55,7 @@ def pack(model: Transformer) -> None:
         return
     if weight.dtype != native_dtype(weight.dtype):
         return
-    linears = [name for name, each in model.named_modules() if isinstance(each, nn.Linear)]
+    linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     for name in linears:
         owner, _, child = name.rpartition(".")
         packed = PackedLinear(model.get_parameter(f"{name}.weight"))

@@ -58,8 +58,8 @@ def main(
             text = page(f"Dataset {Path(dataset_dir).name}", every, provenance(chosen), samples)
             partial.write_text(text, encoding="utf-8")
         console.print(f"Page: {html}", soft_wrap=True, markup=False)
-    for each in splits.values():
-        refuse_unsound(each)
+    for dataset in splits.values():
+        refuse_unsound(dataset)
     command = (
         f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(dataset_dir)} --index 0"
     )

@@ -82,7 +82,7 @@ def _constraint(
     request: ChatRequest, tools: Sequence[Tool], chat_model: ChatModel, constrain: bool
 ) -> RowConstraint | None:
     choice = request.tool_choice
-    strict = constrain or any(each.function.strict for each in request.tools or ())
+    strict = constrain or any(declared.function.strict for declared in request.tools or ())
     forced = choice.function.name if isinstance(choice, NamedChoice) else choice == "required"
     if forced and not tools:
         raise refused("tool_choice wants tools to choose from", "tool_choice")
@@ -102,8 +102,8 @@ def _constraint(
 
 def _tools(request: ChatRequest) -> tuple[Tool, ...]:
     found: dict[str, Tool] = {}
-    for index, each in enumerate(request.tools or ()):
-        function, where = each.function, f"tools[{index}].function"
+    for index, declared in enumerate(request.tools or ()):
+        function, where = declared.function, f"tools[{index}].function"
         if function.name in found:
             message = f"two tools are called {function.name}"
             raise refused(message, f"{where}.name")
@@ -141,8 +141,8 @@ def _message(message: WireMessage, where: str) -> Message:
         raise refused(told, f"{where}.content", "missing_required_parameter")
     role: Role = "system" if message.role == "developer" else message.role
     calls = (
-        ToolCall(each.function.name, each.function.arguments, each.id)
-        for each in message.tool_calls or ()
+        ToolCall(call.function.name, call.function.arguments, call.id)
+        for call in message.tool_calls or ()
     )
     return Message(role, message.content or "", tuple(calls), message.name)
 

@@ -24,7 +24,7 @@ class Answers:
         self, parts: Sequence[Sequence[TextDelta | Ending]], usage: Mapping[str, int]
     ) -> dict[str, Any]:
         """Return all replies as one object; `parts` are those of each."""
-        choices = [_choice(index, each) for index, each in enumerate(parts)]
+        choices = [_choice(index, part) for index, part in enumerate(parts)]
         return {**self._head("chat.completion"), "choices": choices, "usage": dict(usage)}
 
     def chunk(self, index: int, delta: Mapping[str, Any], reason: str | None = None) -> bytes:

@@ -96,7 +96,7 @@ class Chat:
             if not reader.ended:
                 self._screen.line("(cut off: raise --max_gen_len or --max_seq_len)", "dim")
         except KeyboardInterrupt:
-            events = [each for each in events if isinstance(each, TextDelta)]
+            events = [event for event in events if isinstance(event, TextDelta)]
             if not events:
                 raise
             self._screen.line("(stopped)", "dim")

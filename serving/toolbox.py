@@ -28,10 +28,10 @@ class Toolbox:
 
     def problem(self, call: ToolCall) -> str | None:
         """Return what is wrong with a call: an unknown tool, or arguments that do not fit."""
-        tool = next((each for each in self.tools if each.name == call.name), None)
+        tool = next((tool for tool in self.tools if tool.name == call.name), None)
         if tool is None:
             return f"there is no tool {call.name}"
-        return next((each.message for each in validate_arguments(tool, call.arguments)), None)
+        return next((problem.message for problem in validate_arguments(tool, call.arguments)), None)
 
     def result(self, call: ToolCall) -> str | None:
         """Return what a call gives, as JSON text; None where somebody has to say it."""
@@ -60,11 +60,11 @@ def open_toolbox(names: str | None = None, file: str | None = None) -> Toolbox:
     catalogue = select()
     built_in = [] if names == NO_TOOLS else list(_named(names, catalogue))
     own, running = _read(file) if file else ((), ())
-    tools = (*(each.tool for each in built_in), *own)
+    tools = (*(tool.tool for tool in built_in), *own)
     for name, times in Counter(tool.name for tool in tools).items():
         if times > 1:
             raise ValueError(f"two tools are called {name}; rename one of them")
-    return Toolbox(tools, {each.name: each for each in (*built_in, *running)})
+    return Toolbox(tools, {tool.name: tool for tool in (*built_in, *running)})
 
 
 def _named(names: str, catalogue: Catalogue) -> Iterator[SyntheticTool]:
@@ -87,7 +87,7 @@ def _read(file: str) -> tuple[tuple[Tool, ...], tuple[SyntheticTool, ...]]:
     if path.suffix == ".py":
         domains = read_tools_file(path, spoken_of=False)
         functions = tuple(tool for domain in domains for tool in domain.tools)
-        return tuple(each.tool for each in functions), functions
+        return tuple(function.tool for function in functions), functions
     if not path.is_file():
         raise FileNotFoundError(f"--tools_file {path} does not exist; name a .json or .py file")
     try:

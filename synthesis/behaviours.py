@@ -39,7 +39,7 @@ def single_call(scene: Scene) -> None:
 def parallel_calls(scene: Scene) -> None:
     """Two or three calls at once: one tool with several values, or several tools."""
     tool = scene.any_tool()
-    slots = [each for each in tool.parameters if _can_be_listed(tool, each)]
+    slots = [parameter for parameter in tool.parameters if _can_be_listed(tool, parameter)]
     if len(scene.catalogue.tools) == 1 or (slots and scene.dice.chance(0.5)):
         slot = scene.dice.choice(slots) if slots else None
         _same_tool(scene, tool, slot)
@@ -83,9 +83,9 @@ def _another(
     for _ in range(TRIES):
         value = scene.draw(slot)
         arguments = {
-            each.name: value if each is slot else others[each.name]
-            for each in tool.parameters
-            if each is slot or each.name in others
+            parameter.name: value if parameter is slot else others[parameter.name]
+            for parameter in tool.parameters
+            if parameter is slot or parameter.name in others
         }
         result = tool.run(arguments)
         if value not in taken and not is_error(result):
@@ -130,7 +130,7 @@ def _linked(scene: Scene, chain: Chain) -> tuple[Use, Use]:
     then = tools[chain.then]
     for _ in range(TRIES):
         first = scene.use(tools[chain.first])
-        own = {each.name for each in then.parameters} - set(chain.uses)
+        own = {parameter.name for parameter in then.parameters} - set(chain.uses)
         shared = {name: value for name, value in first.arguments.items() if name in own}
         taken = {name: look_up(first.result, path) for name, path in chain.uses.items()}
         try:

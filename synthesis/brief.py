@@ -105,15 +105,15 @@ def tool(name: str, about: str, do: str, *blanks: Blank, gives: str = "state") -
 
     `gives` is "name" for a word, "name:least-most" for a number, "name:PREFIX" for a code.
     """
-    parameters = tuple(each.parameter for each in blanks)
+    parameters = tuple(blank.parameter for blank in blanks)
     schema = {
         "type": "object",
-        "properties": {each.name: dict(each.schema) for each in blanks},
-        "required": [each.name for each in blanks if each.required],
+        "properties": {blank.name: dict(blank.schema) for blank in blanks},
+        "required": [blank.name for blank in blanks if blank.required],
     }
     told, back = (do + "".join(each.phrase for each in order) for order in (blanks, blanks[::-1]))
     templates = (told, back) if len(blanks) > 1 else (told,)
-    slips = tuple(each.name for each in blanks if each.known)
+    slips = tuple(blank.name for blank in blanks if blank.known)
     run = _runner(name, slips, gives)
     return SyntheticTool(Tool(name, about, schema), run, parameters, templates, (), (), (), slips)
 

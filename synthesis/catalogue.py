@@ -40,14 +40,14 @@ class Catalogue:
     @cached_property
     def similar(self) -> dict[str, frozenset[str]]:
         """The domains whose tools could be meant too, by domain; it works both ways."""
-        pairs = {(each.name, other) for each in self.domains for other in each.similar}
+        pairs = {(domain.name, other) for domain in self.domains for other in domain.similar}
         return {
-            each.name: frozenset(
+            domain.name: frozenset(
                 other.name
                 for other in self.domains
-                if (each.name, other.name) in pairs or (other.name, each.name) in pairs
+                if (domain.name, other.name) in pairs or (other.name, domain.name) in pairs
             )
-            for each in self.domains
+            for domain in self.domains
         }
 
     @cached_property
@@ -104,7 +104,7 @@ class Catalogue:
 
 
 def _required(tool: SyntheticTool) -> frozenset[str]:
-    return frozenset(each.name for each in tool.parameters if each.required)
+    return frozenset(parameter.name for parameter in tool.parameters if parameter.required)
 
 
 def _has_bounds(parameter: Parameter) -> bool:
@@ -124,7 +124,7 @@ def select(
     """
     everything = (*DOMAINS, *added)
     own = [domain.name for domain in added]
-    domains = [name for each in domains for name in (own if each == "custom" else [each])]
+    domains = [name for domain in domains for name in (own if domain == "custom" else [domain])]
     taken = {domain.name for domain in DOMAINS}.intersection(own)
     if taken:
         raise ValueError(f"two domains are called {min(taken)}; rename yours")

@@ -102,7 +102,7 @@ def _of_function(
     parameters = tuple(
         _listing(each) if each.schema["type"] == "array" else each for each in tool.parameters
     )
-    slips = tuple(each.name for each in parameters if each.name in wrong)
+    slips = tuple(parameter.name for parameter in parameters if parameter.name in wrong)
     return replace(tool, parameters=parameters, slips=slips)
 
 
@@ -146,9 +146,9 @@ def _of_record(record: Any) -> SyntheticTool:
         if name in required or name in examples or _tells_values(schema)
     )
     known = {
-        each.name: examples.get(each.name) or each.schema["examples"]
-        for each in parameters
-        if each.required and _names_things(each)
+        parameter.name: examples.get(parameter.name) or parameter.schema["examples"]
+        for parameter in parameters
+        if parameter.required and _names_things(parameter)
     }
     run = _recorded(tool, results, known)
     return SyntheticTool(tool, run, parameters, (), (), (), slips=tuple(known))
@@ -223,8 +223,8 @@ def _with_phrases(tool: SyntheticTool) -> SyntheticTool:
         return tool
     words = _harmless(tool.name.replace("_", " ").replace("-", " ").replace(".", " "))
     verb = _imperative(_harmless(tool.tool.description.partition(". ")[0])) or words
-    details = [_detail(each) for each in tool.parameters]
-    plain = "".join(f"[{each}]" if "{" in each else each for each in details)
+    details = [_detail(parameter) for parameter in tool.parameters]
+    plain = "".join(f"[{detail}]" if "{" in detail else detail for detail in details)
     # A name such as opening_hours begins with no verb.
     starts = (verb, words) if words.partition(" ")[0] == verb.partition(" ")[0] else (verb,)
     return replace(tool, do=tuple(start + plain for start in dict.fromkeys(starts)))
@@ -279,7 +279,7 @@ def _chains(tools: tuple[SyntheticTool, ...]) -> list[Chain]:
     found = []
     needed = {tool.name: {e.name for e in tool.parameters if e.required} for tool in tools}
     for first in tools:
-        own = {each.name for each in first.parameters}
+        own = {parameter.name for parameter in first.parameters}
         result = _example(first, {})
         for then in tools:
             uses = {name: name for name in result if name in needed[then.name] and name not in own}

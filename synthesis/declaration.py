@@ -92,7 +92,7 @@ class SyntheticTool:
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter of this name."""
-        return next(each for each in self.parameters if each.name == name)
+        return next(parameter for parameter in self.parameters if parameter.name == name)
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ def declare(
     parameters = _distinguishable(parameters)
     schema = {
         "type": "object",
-        "properties": {each.name: dict(each.schema) for each in parameters},
-        "required": [each.name for each in parameters if each.required],
+        "properties": {parameter.name: dict(parameter.schema) for parameter in parameters},
+        "required": [parameter.name for parameter in parameters if parameter.required],
     }
     tool = Tool(function.__name__, about, schema)
     return SyntheticTool(tool, function, parameters, do, ask, answer, more, slips)
@@ -171,14 +171,14 @@ def declare(
 
 def _distinguishable(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """Call parameters of the same kind by their names: not two dates but a start and an end."""
-    nouns = [each.kind.noun for each in parameters]
+    nouns = [parameter.kind.noun for parameter in parameters]
     found = []
-    for each in parameters:
-        kind, words = each.kind, each.name.replace("_", " ")
+    for parameter in parameters:
+        kind, words = parameter.kind, parameter.name.replace("_", " ")
         if nouns.count(kind.noun) > 1:
             noun = words if len(words) > 2 else f"{kind.noun} {words}"
-            each = replace(each, kind=replace(kind, noun=noun))
-        found.append(each)
+            parameter = replace(parameter, kind=replace(kind, noun=noun))
+        found.append(parameter)
     return tuple(found)
 
 

@@ -164,4 +164,4 @@ def _was_said(made: Made, seen: SeenConversations) -> bool:
     """Return whether a turn of the user stands in an earlier conversation; note all of them."""
     digests = [hashlib.sha256(text.encode()).hexdigest() for text in made.said]
     # A list, so that every turn is noted.
-    return any([seen.first(each, made.task.index) != made.task.index for each in digests])
+    return any([seen.first(digest, made.task.index) != made.task.index for digest in digests])

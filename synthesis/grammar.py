@@ -141,7 +141,7 @@ def shown(template: str, given: frozenset[str]) -> frozenset[str] | None:
 @lru_cache(maxsize=8192)
 def telling(templates: tuple[str, ...], path: str) -> tuple[str, ...]:
     """Return the templates that always name the slot `path`; all of them where none does."""
-    found = tuple(each for each in templates if _names(parse(each), path))
+    found = tuple(template for template in templates if _names(parse(template), path))
     return found or templates
 
 

@@ -20,7 +20,7 @@ def read_shares(given: Mapping[str, object]) -> dict[str, float]:
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise ValueError(f"--quota.{name} is {share!r}, wanted a share from 0 to 1")
     fixed = {name: float(share) for name, share in given.items() if isinstance(share, int | float)}
-    others = {name: each.share for name, each in BEHAVIOURS.items() if name not in fixed}
+    others = {name: behaviour.share for name, behaviour in BEHAVIOURS.items() if name not in fixed}
     left = 1 - sum(fixed.values())
     if left < -1e-9 or (left > 1e-9 and not others):
         wanted = "at most 1" if others else "1"

@@ -208,7 +208,7 @@ class Scene:
 
     def conversation(self, id: str) -> Conversation:
         """Return the conversation."""
-        tools = tuple(each.tool for each in self.offer())
+        tools = tuple(tool.tool for tool in self.offer())
         return Conversation(tuple(self.messages), tools, id, source="synthetic")
 
 

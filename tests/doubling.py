@@ -434,15 +434,15 @@ HOSTILE: Mapping[str, tuple[str, Callable[[int], Any]]] = {
         lambda n: openai(
             [
                 {
-                    **each,
+                    **turn,
                     "tool_calls": [
                         {**c, "function": call({}, " functions.find_tide ")}
-                        for c in each["tool_calls"]
+                        for c in turn["tool_calls"]
                     ],
                 }
-                if "tool_calls" in each
-                else each
-                for each in turns(n)
+                if "tool_calls" in turn
+                else turn
+                for turn in turns(n)
             ]
         ),
     ),
@@ -827,7 +827,7 @@ READERS: dict[str, Reader] = {
     ),
     "pattern: not anchored": reading(lambda text: matches(r"a+b", text), lambda n: "a" * n),
     "patterns that look around": reading(
-        lambda texts: [_try(r"^(?:(?=a)a+)+$", each) for each in texts],
+        lambda texts: [_try(r"^(?:(?=a)a+)+$", text) for text in texts],
         lambda n: ["a" * 40 + "!"] * n,
     ),
     "pattern: rewritten": reading(lambda text: _try(text, ""), lambda n: r"[\w-]\d{,3}" * n),
@@ -1039,7 +1039,7 @@ def measured(name: str) -> dict[str, Any]:
     while median(_runs(name, size)) < SHORTEST:
         size *= 2
     sizes = [size << step for step in range(SIZES)]
-    return {"sizes": sizes, "seconds": [_runs(name, each) for each in sizes]}
+    return {"sizes": sizes, "seconds": [_runs(name, size) for size in sizes]}
 
 
 def _runs(name: str, size: int) -> list[float]:

@@ -213,7 +213,7 @@ def write_forty_rows(folder: Path, directory: Path) -> None:
     format, tokenizer = find_format("llama3"), load_tokenizer(folder / "base")
     lines = (folder / "cleaned.jsonl").read_text(encoding="utf-8").splitlines()
     conversations = [Conversation.from_record(json.loads(line)) for line in lines]
-    rendered = [tokenize(render(each, format), tokenizer) for each in conversations]
+    rendered = [tokenize(render(conversation, format), tokenizer) for conversation in conversations]
     chosen = sorted(rendered, key=lambda tokens: len(tokens.ids))[:41]
     samples = [
         Sample(tokens.ids, tokens.trained, "train" if number < 40 else "validation")

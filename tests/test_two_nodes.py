@@ -76,7 +76,7 @@ def cabled(names: dict[str, str]) -> bool:
     if shutil.which("ip") is None:
         return False
     words = (["ip", *line.format(**names).split()] for line in CABLE)
-    return all(subprocess.run(each, capture_output=True).returncode == 0 for each in words)
+    return all(subprocess.run(word, capture_output=True).returncode == 0 for word in words)
 
 
 @pytest.fixture(scope="module")

@@ -220,7 +220,7 @@ def _with_tools(
     conversation: Conversation, messages: tuple[Message, ...], format: ChatFormat
 ) -> tuple[Message, ...]:
     """Announce the tools at the end of a system text, or before the text of the first user."""
-    place = next((i for i, each in enumerate(messages) if each.role == format.tools_in), None)
+    place = next((i for i, message in enumerate(messages) if message.role == format.tools_in), None)
     if not conversation.tools:
         return messages
     if place is None:

@@ -110,8 +110,8 @@ def _literals(schema: Mapping[str, Any]) -> _Type | None:
 def _plain(schema: Mapping[str, Any]) -> _Type | None:
     """Write the type that `type` names, or that the other keywords imply; None for neither."""
     kind = schema.get("type")
-    if isinstance(kind, list) and kind and all(isinstance(each, str) for each in kind):
-        return _union([_of_kind(each, schema) for each in dict.fromkeys(kind)])
+    if isinstance(kind, list) and kind and all(isinstance(type_name, str) for type_name in kind):
+        return _union([_of_kind(fromkey, schema) for fromkey in dict.fromkeys(kind)])
     if isinstance(kind, str) and kind:
         return _of_kind(kind, schema)
     if "properties" in schema:

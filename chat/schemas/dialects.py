@@ -115,7 +115,7 @@ def _put_subschema(result: dict[str, Any], key: str, value: Any, source: Mapping
         return
     form = SUBSCHEMA[key]
     if form == "list" and isinstance(value, list) and all(map(_is_schema, value)):
-        _put(result, key, [_inner(each) for each in value] or DROPPED, value)
+        _put(result, key, [_inner(item) for item in value] or DROPPED, value)
     elif form == "map" and are_schemas(value):
         result[key] = {name: _inner(each) for name, each in value.items()}
     elif form == "one" and _is_schema(value):

@@ -71,7 +71,7 @@ def matches(pattern: str, text: str) -> bool:
         )
     # A dollar also stands before the line end that ends a text.
     texts = (text, text[:-1]) if ends_early and text.endswith("\n") else (text,)
-    return any(_is_match(prepared, counts, pattern, each) for each in texts)
+    return any(_is_match(prepared, counts, pattern, text) for text in texts)
 
 
 def _is_match(prepared: "Draft202012Validator", counts: bool, pattern: str, text: str) -> bool:

@@ -86,7 +86,7 @@ def plainly_fits(schema: Any, value: Any) -> bool:
     if isinstance(value, list):
         items = schema.get("items", True)
         return _within(schema, len(value), "minItems", "maxItems") and all(
-            plainly_fits(items, each) for each in value
+            plainly_fits(items, item) for item in value
         )
     return isinstance(value, bool) or value is None or _within(schema, value, *_MIN_MAX)
 
@@ -107,7 +107,7 @@ def _within(schema: Mapping[str, Any], number: float, least: str, most: str) -> 
 
 def _has_type(kind: Any, value: Any) -> bool:
     if isinstance(kind, list):
-        return any(_CHECKS[each](value) for each in kind)
+        return any(_CHECKS[type_name](value) for type_name in kind)
     return _CHECKS[kind](value)
 
 

@@ -96,7 +96,7 @@ def _read_type(text: str) -> TypeName:
 
 def union(schemas: list[Mapping[str, Any]]) -> Schema:
     """Return the schema of what fits any of several: a list of types where that says it all."""
-    distinct = list({json.dumps(each): each for each in schemas}.values())
+    distinct = list({json.dumps(schema): schema for schema in schemas}.values())
     if not distinct or {} in distinct:
         return {}
     if len(distinct) == 1:

@@ -94,7 +94,7 @@ def schema_problem(tool: Tool) -> ArgumentProblem | None:
 @lru_cache(maxsize=MOST_KEPT)
 def _schema_problem(tool_text: str) -> ArgumentProblem | None:
     problems = validate_arguments(_tool(tool_text), {})
-    return next((each for each in problems if each.rule in ("schema", "costly")), None)
+    return next((problem for problem in problems if problem.rule in ("schema", "costly")), None)
 
 
 def _surely_fit(tool: Tool, arguments: Mapping[str, Any]) -> bool:

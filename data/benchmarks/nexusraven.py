@@ -51,7 +51,7 @@ class Query:
     @property
     def called(self) -> Function:
         """The function that is to be called."""
-        return next(each for each in self.functions if each.tool.name == self.call.name)
+        return next(function for function in self.functions if function.tool.name == self.call.name)
 
 
 def read_queries(queries: Path | str, functions: Path | str) -> list[Query]:
@@ -83,7 +83,7 @@ def _query(
     if name not in offered:
         raise ValueError(f"{where} wants {name}, which is not among its context_functions")
     arguments = _arguments(record["python_args_dict"], where)
-    declared = tuple(known[dataset, each] for each in dict.fromkeys(offered))
+    declared = tuple(known[dataset, fromkey] for fromkey in dict.fromkeys(offered))
     call = ToolCall(name, arguments)
     return Query(f"{dataset}_{row.index}", dataset, record["prompt"], declared, call)
 

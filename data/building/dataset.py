@@ -256,8 +256,8 @@ def _are_there(directory: Path, counts: Mapping[str, Counts]) -> bool:
     """Whether every file has what was counted; one that has more is cut."""
     files = [
         (directory / f"{split}.{FILES[part]}", size)
-        for split, each in counts.items()
-        for part, size in each.sizes().items()
+        for split, count in counts.items()
+        for part, size in count.sizes().items()
     ]
     return all(file.is_file() and file.stat().st_size >= size for file, size in files)
 

@@ -109,7 +109,7 @@ def encode(work: Work, job: Job) -> Encoded:
     for row in work.rows:
         for sample in encoder.samples(parsed(row)):
             samples.setdefault(sample.split, []).append(sample)
-    blocks = {split: make_block(each, tokenizer.vocab_size) for split, each in samples.items()}
+    blocks = {split: make_block(taken, tokenizer.vocab_size) for split, taken in samples.items()}
     return Encoded(blocks, encoder.tally, work.size)
 
 

@@ -26,8 +26,8 @@ def whole_assistants(conversation: Conversation) -> Draft:
     changes: list[Change] = []
     for turns in _belonging_together(conversation.messages):
         if len(turns) > 1:
-            content = "\n\n".join(each.content for each in turns if each.content.strip())
-            calls = tuple(call for each in turns for call in each.tool_calls)
+            content = "\n\n".join(turn.content for turn in turns if turn.content.strip())
+            calls = tuple(call for turn in turns for call in turn.tool_calls)
             turn = Message("assistant", content, calls)
             where = pointer("messages", len(messages))
             changes.append(Change("split-assistant", where, records(*turns), records(turn)[0]))
@@ -47,7 +47,7 @@ def _belonging_together(messages: Sequence[Message]) -> Iterator[list[Message]]:
             i += 1
             continue
         results = _end(messages, end, _is_result) - end
-        wanted = sum(len(each.tool_calls) for each in messages[first:end])
+        wanted = sum(len(message.tool_calls) for message in messages[first:end])
         # Calls in a row are parallel calls only if each of them has its result.
         while wanted != results and first + 1 < end:
             yield list(messages[i : first + 1])

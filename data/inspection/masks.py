@@ -40,8 +40,8 @@ class View:
     @property
     def about(self) -> str:
         """The conversation in one line."""
-        tokens = sum(each.length for each in self.stretches)
-        trained = sum(each.length for each in self.stretches if each.trained)
+        tokens = sum(stretch.length for stretch in self.stretches)
+        trained = sum(stretch.length for stretch in self.stretches if stretch.trained)
         from_where = f"id {self.origin.id or '-'}, source {self.origin.source or '-'}"
         return f"{self.name}: {tokens:,} tokens, {trained:,} of them trained; {from_where}"
 

@@ -61,7 +61,7 @@ def _is_text_part(part: Any) -> bool:
 def _call(part: dict[str, Any]) -> Any:
     """Return the call of a part, which is its value, its text, or the part itself."""
     value = next((part[key] for key in ("value", "tool_call", "text") if key in part), None)
-    return {key: each for key, each in part.items() if key != "type"} if value is None else value
+    return {key: item for key, item in part.items() if key != "type"} if value is None else value
 
 
 def _part_text(part: Any, where: str) -> str:

@@ -45,9 +45,9 @@ def _without_nulls(value: Any) -> Any:
         return {key: _without_nulls(each) for key, each in value.items() if each is not None}
     # A map, unlike a struct, comes as pairs.
     if isinstance(value, list):
-        if value and all(isinstance(each, tuple) and len(each) == 2 for each in value):
-            return {str(key): _without_nulls(each) for key, each in value}
-        return [_without_nulls(each) for each in value]
+        if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
+            return {str(key): _without_nulls(item) for key, item in value}
+        return [_without_nulls(item) for item in value]
     return value
 
 

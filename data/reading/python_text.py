@@ -186,7 +186,7 @@ def _character(match: re.Match[str]) -> str:
     octal, *hexadecimal, other = match.groups()
     if octal:
         return chr(int(octal, 8))
-    code = next((each for each in hexadecimal if each), None)
+    code = next((digit for digit in hexadecimal if digit), None)
     if code is None:
         return _CHARACTERS.get(other, "\\" + other)
     if int(code, 16) > 0x10FFFF:

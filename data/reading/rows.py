@@ -80,8 +80,8 @@ def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow
     A row that is not JSON raises ValueError with its line and column; with `skip_malformed` such
     lines of JSON Lines are yielded with their `problem` (a list cannot be read past one).
     """
-    for each in read_unparsed(path, skip_malformed):
-        yield parsed(each)
+    for row in read_unparsed(path, skip_malformed):
+        yield parsed(row)
 
 
 def parsed(each: RawRow | Line) -> RawRow:

@@ -22,13 +22,13 @@ def read(value: Any) -> Draft:
     tools = read_tools(found[0], "/conversations/0/value")
     try:
         values = decode_tools(str(answered), "/conversations/1/value")
-        calls = read_call_values([_call(each) for each in values])
+        calls = read_call_values([_call(item) for item in values])
     except (Rejected, ValueError, TypeError) as error:
         reason = error.reason if isinstance(error, Rejected) else str(error)
         raise Rejected(
             "unreadable-call", "/conversations/1/value", reason, str(answered)
         ) from error
-    answer = Message("assistant", tool_calls=tuple(each.call for each in calls))
+    answer = Message("assistant", tool_calls=tuple(call.call for call in calls))
     return draft(Turns((Message("user", found[1]), answer)), tools)
 
 

@@ -102,7 +102,7 @@ def _decoded(body: str, at: int) -> tuple[list[Any], int, int]:
 
 def _are_functions(records: list[Any]) -> bool:
     """Whether all are named and one at least has parameters, which no other object would."""
-    objects = [each.get("function", each) for each in records if isinstance(each, dict)]
+    objects = [record.get("function", record) for record in records if isinstance(record, dict)]
     named = len(objects) == len(records) and all(
         isinstance(each, dict) and isinstance(each.get("name"), str) for each in objects
     )

@@ -207,7 +207,7 @@ def _with_calls(message: Message, sources: list[_Source]) -> Turns:
         if any(each.mended for each in found):
             after = [{"name": c.call.name, "arguments": dict(c.call.arguments)} for c in found]
             changes.append(Change("call-syntax", source.place, source.value, after))
-    called = replace(message, tool_calls=tuple(each.call for each in calls))
+    called = replace(message, tool_calls=tuple(call.call for call in calls))
     return Turns((called,), tuple(changes))
 
 

@@ -106,7 +106,7 @@ class Trainer:
             gradients.append(parameter.grad.float().flatten())
             parameter.grad = None
         mean = summed(torch.cat(gradients)) / processes()
-        parts = mean.split([len(each) for each in gradients])
+        parts = mean.split([len(gradient) for gradient in gradients])
         for master, part in zip(self.masters.values(), parts, strict=True):
             master.grad = part.view_as(master)
         share = self.rates.share(self.progress.step)

@@ -18,8 +18,8 @@ def answers(
 ) -> list[str | None]:
     """Return the greedy reply to all but the last message of each; None where it does not end."""
     prompts = [
-        tokenize(render_prompt(Conversation(each.messages[:-1]), format), tokenizer).ids
-        for each in conversations
+        tokenize(render_prompt(Conversation(conversation.messages[:-1]), format), tokenizer).ids
+        for conversation in conversations
     ]
     decoding = Decoding(stop_ids(format, tokenizer), max_new_tokens, batch_size=64)
     replies = dict(complete(model, prompts, decoding))
@@ -31,6 +31,6 @@ def answers(
 
 def exact_share(replies: Sequence[str | None], conversations: Sequence[Conversation]) -> float:
     """Return the share of replies that equal the last message, character for character."""
-    wanted = [each.messages[-1].content for each in conversations]
+    wanted = [conversation.messages[-1].content for conversation in conversations]
     hits = sum(reply == text for reply, text in zip(replies, wanted, strict=True))
     return hits / len(wanted)

@@ -33,7 +33,7 @@ def predicted(
     """
     listed = list(items)
     ids = {item.id for item in listed}
-    if stray := [each for each in predictions if each not in ids]:
+    if stray := [prediction for prediction in predictions if prediction not in ids]:
         told = f"{path} has {len(stray):,} of {len(predictions):,} predictions for ids that"
         if not chosen:
             raise ValueError(f"{told} no item has, the first is {stray[0]}")

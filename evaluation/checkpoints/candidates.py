@@ -104,11 +104,11 @@ class Run:
         known: dict[str, Candidate] = {}
         unread: dict[str, str] = {}
         records: list[ChatRecord | None] = []
-        for each in saved:
-            name = each.directory.name
+        for saved_model in saved:
+            name = saved_model.directory.name
             try:
-                records.append(read_chat_record(each.directory))
-                weights = _weights(each)
+                records.append(read_chat_record(saved_model.directory))
+                weights = _weights(saved_model)
             except (ValueError, OSError) as error:
                 unread[name] = str(error)
                 continue
@@ -117,7 +117,7 @@ class Run:
                 first = known[key]
                 known[key] = Candidate(first.name, first.saved, weights, (*first.also, name))
             else:
-                known[key] = Candidate(name, each, weights)
+                known[key] = Candidate(name, saved_model, weights)
         file = weights_file(directory)
         origin = {"base": weights_sha256(file.parent) or sha256_of_file(file)}
         return Run(
@@ -171,7 +171,7 @@ def _place(run: Run, candidate: Candidate) -> Path:
 
 def _base(saved: Sequence[SavedModel], named: Path | str | None) -> Path:
     """Return the directory of the base, and refuse a checkpoint that bears its name."""
-    if any(each.directory.name == BASE for each in saved):
+    if any(saved_model.directory.name == BASE for saved_model in saved):
         raise ValueError(f"a checkpoint is named {BASE!r}, as the base is in the table; rename it")
     if named is not None:
         return resolve_directory(named)
@@ -231,7 +231,7 @@ def _kept(
             each["id"]: Answer(each["text"], parse_reply(each["text"], format), not each["cut_off"])
             for each in record["verdicts"]
         }
-        found |= {each["id"]: SkippedItem(each["reason"]) for each in record["refused"]}
+        found |= {refusal["id"]: SkippedItem(refusal["reason"]) for refusal in record["refused"]}
         return [(index, found[item.id]) for index, item in enumerate(items)]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -37,7 +37,7 @@ class Comparison:
     @cached_property
     def figures(self) -> dict[str, Figures]:
         """All figures of every model by its name."""
-        return {each.candidate.name: each.results.summary.all for each in self.scored}
+        return {model.candidate.name: model.results.summary.all for model in self.scored}
 
     @cached_property
     def metric(self) -> str:
@@ -52,22 +52,22 @@ class Comparison:
     def categories(self) -> dict[str, dict[str, Figures]]:
         """The figures of every category, those of every model in it."""
         found: dict[str, dict[str, Figures]] = {}
-        for each in self.scored:
-            for category, figures in sorted(each.results.summary.categories.items()):
-                found.setdefault(category, {})[each.candidate.name] = figures
+        for model in self.scored:
+            for category, figures in sorted(model.results.summary.categories.items()):
+                found.setdefault(category, {})[model.candidate.name] = figures
         return found
 
     @cached_property
     def argument_types(self) -> dict[str, Figures]:
         """The share of right arguments by type, of every model by its name."""
-        return {each.candidate.name: each.results.argument_types for each in self.scored}
+        return {model.candidate.name: model.results.argument_types for model in self.scored}
 
     @cached_property
     def differences(self) -> list[Difference]:
         """Every two models compared."""
         verdicts = {
-            each.candidate.name: [judged.verdict for judged in each.results.judged]
-            for each in self.scored
+            model.candidate.name: [judged.verdict for judged in model.results.judged]
+            for model in self.scored
         }
         conversations = [each.item.conversation_id for each in self.scored[0].results.judged]
         return differences(self.metric, verdicts, conversations)
@@ -81,9 +81,9 @@ class Comparison:
     def best(self) -> Scored | None:
         """The checkpoint with the highest figure, of equals the earliest; None without any."""
         found = [
-            each
-            for each in self.scored
-            if each.candidate.name != BASE and self.metric in self.figures[each.candidate.name]
+            model
+            for model in self.scored
+            if model.candidate.name != BASE and self.metric in self.figures[model.candidate.name]
         ]
         return max(found, key=self._value, default=None)
 
@@ -112,9 +112,9 @@ class Comparison:
             if gain.value <= 0:
                 lines.insert(0, f"No checkpoint is above the base by {self.metric}.")
         rivals = [
-            each.candidate.name
-            for each in self.scored
-            if (d := self.difference(name, each.candidate.name)) and d.p >= SIGNIFICANCE_LEVEL
+            model.candidate.name
+            for model in self.scored
+            if (d := self.difference(name, model.candidate.name)) and d.p >= SIGNIFICANCE_LEVEL
         ]
         if rivals:
             lines.append(f"These items do not tell it apart from {', '.join(rivals)}.")
@@ -126,10 +126,10 @@ class Comparison:
         return {
             "metric": self.metric,
             "best": None if best is None else best.candidate.name,
-            "checkpoints": {each.candidate.name: _record(each) for each in self.scored},
-            "differences": [asdict(each) for each in self.differences],
+            "checkpoints": {model.candidate.name: _record(model) for model in self.scored},
+            "differences": [asdict(difference) for difference in self.differences],
             "not_scored": dict(self.unread),
-            "refused": [each.to_record() for each in self.refused],
+            "refused": [refusal.to_record() for refusal in self.refused],
         }
 
     def _value(self, scored: Scored) -> float:
@@ -155,7 +155,7 @@ def comparison_table(comparison: Comparison) -> Table:
     table.add_column("", overflow="fold")
     for name in (comparison.metric, "95% interval", "counted", "to base", "p"):
         table.add_column(name, justify="right", no_wrap=True)
-    titles = {each.candidate.name: each.candidate.title for each in comparison.scored}
+    titles = {model.candidate.name: model.candidate.title for model in comparison.scored}
     groups = [("", comparison.figures)]
     if len(comparison.categories) > 1:
         groups += list(comparison.categories.items())

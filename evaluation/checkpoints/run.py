@@ -60,8 +60,8 @@ def compare(
         refuse_unmeasurable(items, metric)
     refuse_unwritable(files.output_file, files.report_file, files.failures_file)
     scored: list[Scored] = []
-    for each in score_run(run, items, setting, files.folder, tell):
-        scored.append(each)
+    for model in score_run(run, items, setting, files.folder, tell):
+        scored.append(model)
         files.write(Comparison(metric, tuple(scored), run.unread), run.name)
     comparison = Comparison(metric, scored, run.unread)
     # Also what turned out last to be damaged.

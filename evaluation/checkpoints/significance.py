@@ -47,7 +47,7 @@ def differences(
         for name, each in verdicts.items()
         if each
     }
-    names = [name for name, each in counts.items() if each.sum(0)[1::2].all()]
+    names = [name for name, count in counts.items() if count.sum(0)[1::2].all()]
     pairs = list(combinations(names, 2))
     if not pairs:
         return []

@@ -71,18 +71,18 @@ def _parts(comparison: Comparison, about: Mapping[str, Any]) -> Iterator[str]:
 def _of_category(comparison: Comparison, category: str) -> dict[str, Figure]:
     models = comparison.categories[category]
     metric = comparison.metric_of(next(iter(models.values())))
-    return {name: each[metric] for name, each in models.items() if metric in each}
+    return {name: model[metric] for name, model in models.items() if metric in model}
 
 
 def _line(comparison: Comparison, title: str, figures: Mapping[str, Figure], height: int) -> str:
     """Return a figure along the steps, the base as the level to be beaten."""
     best = comparison.best
     points, base = [], None
-    for each in comparison.scored:
-        name = each.candidate.name
+    for model in comparison.scored:
+        name = model.candidate.name
         if name not in figures:
             continue
-        figure, step = figures[name], each.candidate.step
+        figure, step = figures[name], model.candidate.step
         marked = best is not None and name == best.candidate.name
         interval = figure.value, figure.low, figure.high
         if name == BASE:
@@ -96,7 +96,7 @@ def _line(comparison: Comparison, title: str, figures: Mapping[str, Figure], hei
 def _panels(comparison: Comparison, panels: Iterator[tuple[str, dict[str, Figure]]]) -> str:
     parts = []
     for name, figures in panels:
-        counts = {each.count for each in figures.values()}
+        counts = {figure.count for figure in figures.values()}
         if counts:
             of = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
             parts.append(_line(comparison, f"{name}, of {of}", figures, 150))
@@ -104,12 +104,12 @@ def _panels(comparison: Comparison, panels: Iterator[tuple[str, dict[str, Figure
 
 
 def _figures_table(comparison: Comparison) -> str:
-    names = list(dict.fromkeys(name for each in comparison.figures.values() for name in each))
+    names = list(dict.fromkeys(name for figure in comparison.figures.values() for name in figure))
     rows = []
-    for each in comparison.scored:
-        figures = comparison.figures[each.candidate.name]
+    for model in comparison.scored:
+        figures = comparison.figures[model.candidate.name]
         values = (percent(figures[name].value) if name in figures else "" for name in names)
-        rows.append((each.candidate.title, *values))
+        rows.append((model.candidate.title, *values))
     return table(("checkpoint", *names), rows)
 
 
@@ -121,12 +121,12 @@ def _pairs(comparison: Comparison) -> Iterator[str]:
     yield f"<h2>Differences in {shown(comparison.metric)}</h2>"
     name = best.candidate.name
     rows = []
-    for each in comparison.scored:
-        own = each.candidate.name
+    for model in comparison.scored:
+        own = model.candidate.name
         cells = [comparison.difference(own, other) for other in (BASE, name)]
         rows.append((own, *("" if cell is None else format_difference(cell) for cell in cells)))
     yield table(("checkpoint", "to the base", f"to the best, {name}"), rows)
-    names = [each.candidate.name for each in comparison.scored]
+    names = [model.candidate.name for model in comparison.scored]
     if 3 < len(names) <= _MATRIX:
         rows = [(one, *(_cell(comparison, one, other) for other in names)) for one in names]
         every = table(("row above column, p", *names), rows)
@@ -145,11 +145,11 @@ def _cell(comparison: Comparison, one: str, other: str) -> str:
 
 def _disagreements(comparison: Comparison) -> Iterator[str]:
     """Yield the items that base or best get wrong: lost, wrong still, gained."""
-    main = [each.candidate.name for each in _main_models(comparison)]
+    main = [model.candidate.name for model in _main_models(comparison)]
     if not main:
         return
-    names = [each.candidate.name for each in comparison.scored]
-    rows = zip(*(each.results.judged for each in comparison.scored), strict=True)
+    names = [model.candidate.name for model in comparison.scored]
+    rows = zip(*(model.results.judged for model in comparison.scored), strict=True)
     first, best = main[0], main[-1]
     groups: dict[str, list[dict[str, Judged]]] = {
         f"Lost: {first} right, {best} wrong": [],
@@ -157,7 +157,7 @@ def _disagreements(comparison: Comparison) -> Iterator[str]:
         f"Gained: {first} wrong, {best} right": [],
     }
     lost, still, gained = groups.values()
-    for row in (dict(zip(names, each, strict=True)) for each in rows):
+    for row in (dict(zip(names, row, strict=True)) for row in rows):
         if not row[best].verdict.correct:
             (lost if row[first].verdict.correct else still).append(row)
         elif not row[first].verdict.correct:
@@ -176,5 +176,5 @@ def _row(row: Mapping[str, Judged], main: Sequence[str]) -> str:
 def _main_models(comparison: Comparison) -> list[Scored]:
     """Return the base and the best checkpoint, as far as they were scored."""
     best = comparison.best
-    base = [each for each in comparison.scored if each.candidate.name == BASE]
+    base = [model for model in comparison.scored if model.candidate.name == BASE]
     return base if best is None else [*base, best]

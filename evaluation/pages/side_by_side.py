@@ -44,8 +44,8 @@ def item_html(
     told = f'<span class="why">{shown(note)}</span>' if note else ""
     sides = [_side("Wanted", "", f"<pre>{_wanted(item.expected)}</pre>")]
     folded = list[str]()
-    for title, each in answers.items():
-        (folded if main and title not in main else sides).append(_answer(title, each))
+    for title, answer in answers.items():
+        (folded if main and title not in main else sides).append(_answer(title, answer))
     others = f"<details><summary>The others</summary>{_grid(folded)}</details>" if folded else ""
     prompt = "\n".join(conversation_lines(item.conversation))
     return (
@@ -77,7 +77,7 @@ def _answer(title: str, judged: Judged) -> str:
     wrong = _wrong_arguments(judged)
     parts += [_call(call.name, call.arguments, wrong) for call in reply.tool_calls]
     cut = () if judged.answer.whole else ("cut off at the limit of its length",)
-    reasons = "".join(f"<li>{shown(each)}</li>" for each in (*judged.verdict.reasons, *cut))
+    reasons = "".join(f"<li>{shown(reason)}</li>" for reason in (*judged.verdict.reasons, *cut))
     told = f"<ul>{reasons}</ul>" if reasons else ""
     name = f"{title}: {'right' if right else 'wrong'}"
     return _side(name, "right" if right else "wrong", f"<pre>{chr(10).join(parts)}</pre>{told}")
@@ -85,7 +85,7 @@ def _answer(title: str, judged: Judged) -> str:
 
 def _wrong_arguments(judged: Judged) -> set[tuple[str, str]]:
     """Return (function, argument) of what is wrong; not where another call has it right."""
-    given = [each for each in judged.verdict.arguments if each.found]
+    given = [argument for argument in judged.verdict.arguments if argument.found]
     right = {(each.function, each.name) for each in given if each.right}
     return {(each.function, each.name) for each in given} - right
 
@@ -119,7 +119,7 @@ def _wanted_call(expected: Any) -> str:
 
 def _any_of(accepted: Any) -> str:
     values = accepted if isinstance(accepted, list) else [accepted]
-    texts = [json.dumps(each, ensure_ascii=False) for each in values if each != ""]
+    texts = [json.dumps(item, ensure_ascii=False) for item in values if item != ""]
     return " or ".join([*texts, "left out"] if "" in values else texts)
 
 

@@ -20,11 +20,11 @@ def by_argument_type(
     counts: list[dict[str, tuple[int, int]]] = []
     for verdict, tools in judged:
         kinds: dict[str, tuple[int, int]] = {}
-        for each in verdict.arguments:
-            if each.wanted:
-                kind = argument_type(tools, each.function, each.name)
+        for argument in verdict.arguments:
+            if argument.wanted:
+                kind = argument_type(tools, argument.function, argument.name)
                 right, wanted = kinds.get(kind, (0, 0))
-                kinds[kind] = right + each.right, wanted + 1
+                kinds[kind] = right + argument.right, wanted + 1
         counts.append(kinds)
     order = [*_TYPES, *sorted({kind for kinds in counts for kind in kinds} - set(_TYPES))]
     pairs = {kind: [kinds.get(kind, (0, 0)) for kinds in counts] for kind in order}

@@ -111,7 +111,7 @@ def is_right(task: Task, calls: Sequence[ToolCall]) -> bool:
     left = list(calls)
     for answer in task.answers:
         taken = next(
-            (i for i, each in enumerate(left) if _call_is_right(task, *answer, each)), None
+            (i for i, call in enumerate(left) if _call_is_right(task, *answer, call)), None
         )
         if taken is None:
             return False
@@ -143,7 +143,7 @@ def _call_is_right(
 
 
 def _declared(task: Task, name: str) -> Mapping[str, Any] | None:
-    return next((each for each in task.functions if each["name"] == name), None)
+    return next((function for function in task.functions if function["name"] == name), None)
 
 
 def argument_is_right(
@@ -166,11 +166,11 @@ def argument_is_right(
     if usual and kind is dict:
         return _object_is_right(value, accepted)
     if usual and kind is list and inner is dict:
-        return any(_objects_are_right(value, each) for each in accepted)
+        return any(_objects_are_right(value, accepted_value) for accepted_value in accepted)
     if usual and kind is str:
         return _plain(value) in [_plain(each) for each in accepted if isinstance(each, str)]
     if usual and kind is list:
-        return [_plain(each) for each in value] in list(_plain_lists(accepted))
+        return [_plain(item) for item in value] in list(_plain_lists(accepted))
     return value in accepted
 
 
@@ -215,11 +215,11 @@ def _members_fit(value: Any, accepted: Any, inner: type | None) -> bool:
     if not isinstance(accepted, list):
         return True
     allowed = (inner, _first_type(accepted))
-    return all(type(each) in allowed for each in value)
+    return all(type(item) in allowed for item in value)
 
 
 def _first_type(accepted: Sequence[Any]) -> type | None:
-    return next((type(each) for each in accepted if each != ""), None)
+    return next((type(accepted_value) for accepted_value in accepted if accepted_value != ""), None)
 
 
 def _plain(value: Any) -> Any:
@@ -231,9 +231,9 @@ def _plain(value: Any) -> Any:
 
 def _plain_lists(accepted: list[Any]) -> Iterator[list[Any]]:
     # "", which allows to leave the argument out, also allows an empty list.
-    for each in accepted:
-        if isinstance(each, list | str):
-            yield [_plain(member) for member in each]
+    for accepted_value in accepted:
+        if isinstance(accepted_value, list | str):
+            yield [_plain(member) for member in accepted_value]
 
 
 def _object_is_right(value: Mapping[str, Any], accepted: Sequence[Any]) -> bool:
@@ -245,7 +245,7 @@ def _one_object_is_right(value: Mapping[str, Any], accepted: Mapping[str, Any]) 
         options = accepted.get(key)
         if not isinstance(options, list | str):
             return False
-        if _plain(member) not in [_plain(each) for each in options]:
+        if _plain(member) not in [_plain(option) for option in options]:
             return False
     return all(
         key in value or (isinstance(options, list | str) and "" in options)
@@ -257,8 +257,8 @@ def _objects_are_right(value: Sequence[Any], accepted: Any) -> bool:
     if not isinstance(accepted, list | str) or len(value) != len(accepted):
         return False
     return all(
-        isinstance(each, dict) and _object_is_right(each, [wanted])
-        for each, wanted in zip(value, accepted, strict=True)
+        isinstance(accepted_item, dict) and _object_is_right(accepted_item, [wanted])
+        for accepted_item, wanted in zip(value, accepted, strict=True)
     )
 
 
@@ -289,7 +289,7 @@ def _is_literally(value: Any, option: Any) -> bool:
     """Whether a value is the very JSON of an answer, whose objects list what each key may be."""
     if isinstance(value, Mapping) and isinstance(option, Mapping):
         return all(key in option for key in value) and all(
-            any(_is_literally(value[key], each) for each in options)
+            any(_is_literally(value[key], option) for option in options)
             if key in value
             else "" in options
             for key, options in option.items()

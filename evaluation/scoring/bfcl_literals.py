@@ -60,7 +60,7 @@ _FILLED_MAP = re.compile(_NEW_MAP.pattern + r"\s*\{\s*\{?\s*")
 
 def _array_list(text: str, inner: str | None) -> Any:
     if (listed := next(between(text, _AS_LIST, "))", 1), None)) is not None:
-        return [_list_member(each.strip(), inner) for each in listed.split(",")]
+        return [_list_member(part.strip(), inner) for part in listed.split(",")]
     filled = _FILLED_LIST.search(text)
     # Something must stand between the double braces.
     end = text.find("}}", filled.end() + 1) if filled else -1
@@ -80,8 +80,8 @@ def _array(text: str, inner: str | None) -> Any:
     listed = next(between(text, _NEW_ARRAY, "}"), None)
     if listed is None:
         return text
-    members = [each.strip() for each in listed.split(",") if each.strip()]
-    return [read_java(each, inner) if inner else _any_java(each) for each in members]
+    members = [part.strip() for part in listed.split(",") if part.strip()]
+    return [read_java(member, inner) if inner else _any_java(member) for member in members]
 
 
 def _hash_map(text: str, _: str | None = None) -> Any:
@@ -146,13 +146,13 @@ def _list(text: str, inner: str | None = None) -> Any:
         if end := _end_of_rows(text):
             rows = list(between(text[:end], _ROW, "]"))
             rows = [row.strip().removeprefix("[") if i == 0 else row for i, row in enumerate(rows)]
-            return [[_any_javascript(each) for each in row.strip().split(",")] for row in rows]
+            return [[_any_javascript(part) for part in row.strip().split(",")] for row in rows]
         found = _LISTED.match(text)
         if not found:
             return text
         members = (found[1] if found[1] is not None else found[2]).strip()
-        cut = [each.strip() for each in members.split(",")] if members else []
-        return [_list_item(each, inner) for each in cut]
+        cut = [part.strip() for part in members.split(",")] if members else []
+        return [_list_item(part, inner) for part in cut]
     except ValueError:
         return text
 

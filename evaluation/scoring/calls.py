@@ -80,17 +80,17 @@ class Verdict:
     @property
     def arguments_wanted(self) -> int:
         """How many arguments are wanted."""
-        return sum(each.wanted for each in self.arguments)
+        return sum(argument.wanted for argument in self.arguments)
 
     @property
     def arguments_found(self) -> int:
         """How many arguments the calls have."""
-        return sum(each.found for each in self.arguments)
+        return sum(argument.found for argument in self.arguments)
 
     @property
     def arguments_right(self) -> int:
         """How many arguments are as wanted."""
-        return sum(each.right for each in self.arguments)
+        return sum(argument.right for argument in self.arguments)
 
 
 def score(
@@ -125,7 +125,7 @@ def score(
             right, wrong = not called, _needless(calls)
         reasons = unread + (() if right else wrong) + schema_reasons
         return Verdict(correct=right, reasons=reasons, **facts)
-    pairing = _Pairing([_as_expected_call(each) for each in expected], calls)
+    pairing = _Pairing([_as_expected_call(expected_call) for expected_call in expected], calls)
     return Verdict(
         correct=pairing.exact,
         names_right=pairing.names_right,
@@ -193,7 +193,7 @@ class _Pairing:
         rows, columns = {row for row, _ in places}, {column for _, column in places}
         self.missing = [each for row, each in enumerate(expected) if row not in rows]
         self.needless = [call for column, call in enumerate(calls) if column not in columns]
-        names = Counter(each.name for each in expected)
+        names = Counter(expected_call.name for expected_call in expected)
         self.names_right = names == Counter(call.name for call in calls)
         self.exact = len(self.pairs) == len(expected) == len(calls) and all(
             _is_exact(*pair) for pair in self.pairs
@@ -204,10 +204,10 @@ class _Pairing:
 
     def arguments(self) -> Iterator[Argument]:
         """Yield the arguments of pairs, then of what was wanted or called without a partner."""
-        for each, call in self.pairs:
-            right = _right(each, call)
-            for name in [*call.arguments, *sorted(each.required - call.arguments.keys())]:
-                wanted, found = name in each.required | right, name in call.arguments
+        for pair, call in self.pairs:
+            right = _right(pair, call)
+            for name in [*call.arguments, *sorted(pair.required - call.arguments.keys())]:
+                wanted, found = name in pair.required | right, name in call.arguments
                 yield Argument(call.name, name, wanted, found, name in right)
         for each in self.missing:
             yield from (Argument(each.name, name, True, False) for name in sorted(each.required))
@@ -216,17 +216,17 @@ class _Pairing:
 
     def reasons(self) -> Iterator[str]:
         """Say what is missing, what is too much, and which arguments are wrong."""
-        expected = Counter(each.name for each in self.expected)
+        expected = Counter(expected_call.name for expected_call in self.expected)
         found = Counter(call.name for call in self.calls)
         for name, count in (expected - found).items():
             yield f"{name} is not called" + (f" {count} times more" if count > 1 else "")
         for name, count in (found - expected).items():
             yield f"{name} is called" + (f" {count} times" if count > 1 else "") + " too often"
-        for each, call in self.pairs:
-            for name in sorted(each.required - call.arguments.keys()):
+        for pair, call in self.pairs:
+            for name in sorted(pair.required - call.arguments.keys()):
                 yield f"{call.name}: {name} is missing"
             for name, value in call.arguments.items():
-                if not each.accepts(name, value):
+                if not pair.accepts(name, value):
                     shown = json.dumps(value, ensure_ascii=False)
                     yield f"{call.name}: {name} may not be {shown}"
 

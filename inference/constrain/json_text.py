@@ -35,7 +35,7 @@ class JsonText:
     def copy(self) -> "JsonText":
         """Return an independent place at the same point."""
         other = copy(self)
-        other.names = [None if each is None else set(each) for each in self.names]
+        other.names = [None if name is None else set(name) for name in self.names]
         return other
 
     def feed(self, text: bytes) -> "JsonText":

@@ -92,7 +92,7 @@ def subschemas(schema: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
 
 def _members(value: Any, form: str) -> list[tuple[str, Any]]:
     if form == "list" and isinstance(value, list):
-        return [(f"/{i}", each) for i, each in enumerate(value)]
+        return [(f"/{i}", item) for i, item in enumerate(value)]
     if form == "map" and isinstance(value, Mapping):
         return [(f"/{_escaped(name)}", each) for name, each in value.items()]
     return [("", value)] if form == "one" and value is not None else []
@@ -168,10 +168,10 @@ def _wrong_pattern(value: Any) -> str:
 def _disputed(pattern: str) -> str:
     """Return the first part of a pattern that engines read differently; empty for none."""
     found = _DISPUTED.search(pattern)
-    for each in _EXCLUDING.finditer(pattern):
-        if found and found.start() < each.start():
+    for match in _EXCLUDING.finditer(pattern):
+        if found and found.start() < match.start():
             break
-        if excluded := _EXCLUDED_CLASS.match(each[0]):
+        if excluded := _EXCLUDED_CLASS.match(match[0]):
             return excluded[0]
     return found[0] if found else ""
 

@@ -30,7 +30,7 @@ def _returned_items(dice: Dice) -> list[dict[str, Any]]:
 
 
 def _say_returned(items: list[dict[str, Any]], dice: Dice) -> str:
-    return joined([f"{each['quantity']} x {each['item']}" for each in items])
+    return joined([f"{item['quantity']} x {item['item']}" for item in items])
 
 
 def get_order_status(order_id: OrderId) -> dict[str, Any]:

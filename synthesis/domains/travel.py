@@ -31,7 +31,7 @@ def _passengers(dice: Dice) -> list[dict[str, Any]]:
 
 
 def _say_passengers(passengers: list[dict[str, Any]], dice: Dice) -> str:
-    return joined([f"{each['name']} (aged {each['age']})" for each in passengers])
+    return joined([f"{passenger['name']} (aged {passenger['age']})" for passenger in passengers])
 
 
 def search_flights(
@@ -75,7 +75,7 @@ def book_flight(
     """
     if not exists("seats", flight_number):
         raise ValueError(f"flight {flight_number} is sold out")
-    names = [each["name"] for each in passengers]
+    names = [passenger["name"] for passenger in passengers]
     seats = [f"{fact(3, 31, flight_number, name)}{pick('ABCDEF', name)}" for name in names]
     return {"booking_code": code("BK", flight_number, *seats), "seats": seats}
 

@@ -47,7 +47,7 @@ def openai(*messages: Any, tools: Any = (SEND,)) -> dict[str, Any]:
 
 
 def calls(*arguments: Any, name: str = "send", **extra: Any) -> dict[str, Any]:
-    made = [{"function": {"name": name, "arguments": each}, **extra} for each in arguments]
+    made = [{"function": {"name": name, "arguments": argument}, **extra} for argument in arguments]
     return {"tool_calls": made}
 
 

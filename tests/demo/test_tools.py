@@ -58,8 +58,8 @@ def said(conversations: list[Conversation]) -> set[str]:
 
 
 def calls(conversations: list[Conversation]) -> Iterator[ToolCall]:
-    for each in conversations:
-        for message in each.messages:
+    for conversation in conversations:
+        for message in conversation.messages:
             yield from message.tool_calls
 
 
@@ -77,7 +77,7 @@ def test_prompts_offer_only_the_tools_that_they_say(
     trained: list[Conversation], prompts: dict[str, list[Conversation]]
 ):
     offered = {
-        name: {tool.name for each in conversations for tool in each.tools}
+        name: {tool.name for conversation in conversations for tool in conversation.tools}
         for name, conversations in {"trained": trained, **prompts}.items()
     }
     assert offered["seen"] <= offered["trained"]

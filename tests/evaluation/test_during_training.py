@@ -45,7 +45,7 @@ def state() -> dict[str, Tensor]:
 def sample() -> Sample:
     tokenizer, format = load_tokenizer(TOKENIZER), FORMATS["llama3"]
     items = [item for each in [*HELD_OUT, called("Bern")] for item in turn_items(each)]
-    prompts = [tokenize(render_prompt(each.conversation, format), tokenizer).ids for each in items]
+    prompts = [tokenize(render_prompt(item.conversation, format), tokenizer).ids for item in items]
     limits = Limits(seconds=60.0, max_new_tokens=60, batch_size=2)
     return Sample(items, prompts, tokenizer, format, limits)
 

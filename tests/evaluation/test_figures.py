@@ -35,7 +35,7 @@ def verdicts() -> list[Verdict]:
 
 
 def test_every_figure_counts_only_what_it_is_of() -> None:
-    counted = {name: (each.hits, each.count) for name, each in figures(verdicts()).items()}
+    counted = {name: (figure.hits, figure.count) for name, figure in figures(verdicts()).items()}
     assert counted == {
         "balanced": (3, 6),
         "correct": (3, 6),

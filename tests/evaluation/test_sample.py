@@ -134,9 +134,9 @@ def test_the_fingerprint_is_that_of_prompts_answers_and_limits(base: Path, datas
         sample(base, dataset, prompts=4),
         sample(base, dataset, seed=4),
         sample(base, dataset, max_new_tokens=21),
-        replace(first, items=[replace(each, expected="other") for each in first.items]),
+        replace(first, items=[replace(item, expected="other") for item in first.items]),
     ]
-    assert len({first.fingerprint, *(each.fingerprint for each in others)}) == 5
+    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 5
 
 
 def test_held_out_conversations_that_call_nothing_are_refused(base: Path, tmp_path: Path) -> None:

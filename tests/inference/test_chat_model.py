@@ -99,7 +99,7 @@ def test_special_tokens_are_no_text_of_a_reply(chat_model: ChatModel) -> None:
     assert answer.text == answer.reply.content == text
     reader = ReplyReader(chat_model)
     events = [event for token in tokens for event in reader.feed(token)] + reader.finish()
-    assert "".join(each.text for each in events if isinstance(each, TextDelta)) == text
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == text
     # What only looks like a special token stays.
     shown = "Llama 3 ends with <|eot_id|>."
     assert read_answer(tokenizer.encode(shown), True, tokenizer, format).text == shown

@@ -160,5 +160,5 @@ def test_the_cache_on_a_gpu_agrees_with_whole_rows_on_the_cpu(
         with torch.no_grad():
             tokens = torch.tensor(list(chain.from_iterable(pieces)), device="cuda")
             logits = model(tokens, positions, cache).float().cpu()
-        wanted = torch.cat([each[cut:end] for each in expected])
+        wanted = torch.cat([expected_call[cut:end] for expected_call in expected])
         torch.testing.assert_close(logits, wanted, atol=tolerance, rtol=0)

@@ -44,7 +44,7 @@ def logits(model: Transformer, count: int) -> Tensor:
 def packed(model: Transformer) -> Transformer:
     other = deepcopy(model)
     pack(other)
-    assert any(isinstance(each, PackedLinear) for each in other.modules())
+    assert any(isinstance(module, PackedLinear) for module in other.modules())
     return other
 
 
@@ -105,7 +105,7 @@ def test_adapters_serve_before_and_after_packing_and_can_be_taken_off() -> None:
 def test_a_dtype_that_is_not_served_is_left_as_it_is_but_frozen() -> None:
     model = random_model(TINY).double()
     pack(model)
-    assert not any(isinstance(each, PackedLinear) for each in model.modules())
+    assert not any(isinstance(module, PackedLinear) for module in model.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 

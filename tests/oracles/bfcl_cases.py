@@ -60,7 +60,7 @@ def reference(task: Task, dice: Dice, first: bool = False) -> Calls:
         properties = next((f for f in task.functions if f["name"] == name), task.functions[0])
         arguments = {}
         for parameter, options in accepted.items():
-            chosen = [each for each in options if each != ""] or [""]
+            chosen = [option for option in options if option != ""] or [""]
             if "" in options and (chosen == [""] or (not first and dice.below(2))):
                 continue
             declared = properties["parameters"]["properties"].get(parameter, {})
@@ -77,7 +77,7 @@ def settled(option: Any) -> Any:
     if not isinstance(option, dict):
         return deepcopy(option)
     return {
-        key: settled(next((each for each in values if each != ""), ""))
+        key: settled(next((item for item in values if item != ""), ""))
         for key, values in option.items()
         if isinstance(values, list) and (values != [""])
     }
@@ -94,8 +94,8 @@ def written(value: Any, declared: Any, language: str, dice: Dice) -> Any:
 
 def java(value: Any, kind: str | None, dice: Dice) -> str:
     if isinstance(value, list):
-        inner = ", ".join(java_literal(each, dice) for each in value)
-        adds = " ".join(f"add({java_literal(each, dice)});" for each in value)
+        inner = ", ".join(java_literal(item, dice) for item in value)
+        adds = " ".join(f"add({java_literal(item, dice)});" for item in value)
         if kind == "Array":
             return dice.pick([f"new Object[]{{{inner}}}", f"new int[] {{ {inner} }}"])
         return dice.pick(
@@ -124,7 +124,7 @@ def java_literal(value: Any, dice: Dice) -> str:
 
 def javascript(value: Any, kind: str | None, dice: Dice) -> str:
     if isinstance(value, list):
-        inner = ", ".join(javascript_literal(each, dice) for each in value)
+        inner = ", ".join(javascript_literal(item, dice) for item in value)
         return dice.pick([f"[{inner}]", f"[ {inner} ]", f"new Array({inner})", f"[\n{inner}]"])
     if isinstance(value, dict):
         quote = dice.pick(["", '"', "'"])
@@ -268,9 +268,9 @@ def other_list(value: list[Any], dice: Dice) -> Any:
             value[::-1],
             value[:-1],
             [*value, *value[:1]],
-            [float(each) if type(each) is int else each for each in value],
-            [int(each) if type(each) is float else each for each in value],
-            [str(each) for each in value],
+            [float(item) if type(item) is int else item for item in value],
+            [int(item) if type(item) is float else item for item in value],
+            [str(item) for item in value],
             [value],
             json.dumps(value),
             tuple_text(value),

@@ -74,7 +74,7 @@ def write(path: Path, *rows: object) -> Path:
 
 
 def verdicts(path: Path) -> dict[str, bool]:
-    return {each["id"]: each["verdict"] for each in json.loads(path.read_text())["verdicts"]}
+    return {load["id"]: load["verdict"] for load in json.loads(path.read_text())["verdicts"]}
 
 
 RIGHT = {"rain/1": True, "oslo/1": False, "broken/1": False, "hello/1": True}

@@ -94,9 +94,9 @@ def test_every_checkpoint_and_the_base_are_scored_on_the_same_items(
     found = record(tmp_path / "out.json")
     assert set(found["checkpoints"]) == {"base", *CHECKPOINTS}
     shares = {name: each["figures"]["correct"] for name, each in found["checkpoints"].items()}
-    assert {each["count"] for each in shares.values()} == {len(CITIES)}
+    assert {share["count"] for share in shares.values()} == {len(CITIES)}
     assert shares["base"]["hits"] == 0 and shares[found["best"]]["hits"] > 0
-    assert shares[found["best"]]["value"] == max(each["value"] for each in shares.values())
+    assert shares[found["best"]]["value"] == max(share["value"] for share in shares.values())
     # `best` and `final` hold the weights of a step again; each weight is scored once.
     also = [name for each in found["checkpoints"].values() for name in each["also"]]
     assert sorted(also) == ["best", "final"]

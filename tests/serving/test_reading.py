@@ -56,7 +56,7 @@ def test_the_beginning_of_a_long_stop_text_is_held_back_until_it_is_none() -> No
     told = []
     for text in ("one two ", "x" * 999, "y"):
         events = [event for token in DEMO.encode(text) for event in reader.feed(token)]
-        told.append("".join(each.text for each in events if isinstance(each, TextDelta)))
+        told.append("".join(event.text for event in events if isinstance(event, TextDelta)))
     assert told == ["one two", "", " " + "x" * 999 + "y"]
 
 

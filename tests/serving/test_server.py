@@ -146,7 +146,7 @@ def test_a_streamed_tool_conversation_whose_call_is_forced(client: Any) -> None:
         message = events.get_final_completion().choices[0].message
     assert message.content is None
     calls = called(message)
-    assert calls and all(each.name == "weather" for each in calls)
+    assert calls and all(call.name == "weather" for call in calls)
     # With the results of the calls that were made, the model is where it never was; with those of
     # what it learned it answers.
     first = client.chat.completions.create(messages=RAIN, tools=TOOLS, **GREEDY).choices[0].message
@@ -218,7 +218,7 @@ def test_limits_and_stop_texts_end_a_reply(client: Any) -> None:
     parts = [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]
     asked = {"messages": [{"role": "user", "content": parts}], "n": 2, **GREEDY}
     both = client.chat.completions.create(**asked)
-    assert [each.message.content for each in both.choices] == [
+    assert [choice.message.content for choice in both.choices] == [
         "Hello there, how are you today?"
     ] * 2
     assert both.usage.completion_tokens == 2 * reply()[1]
@@ -415,7 +415,7 @@ def test_the_endpoint_scores_as_the_model_does(
         results = json.loads(file.read_text())
         about = results["summary"].pop("about")
         assert about["dataset_file"]
-        verdicts = [{**each, "text": ""} for each in results["verdicts"]]
+        verdicts = [{**result, "text": ""} for result in results["verdicts"]]
         found.append((results["summary"], verdicts))
     assert found[0] == found[1]
     assert {each["id"]: each["verdict"] for each in found[0][1]} == {

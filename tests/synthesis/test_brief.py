@@ -57,10 +57,10 @@ def test_drawn_arguments_fit_the_schema():
         optional(person("other", "beside")),
     )
     made = tool("try_all", "Try all.", "try all", *blanks)
-    assert made.tool.parameters["required"] == [each.name for each in blanks[:-1]]
+    assert made.tool.parameters["required"] == [blank.name for blank in blanks[:-1]]
     for number_of_draw in range(50):
         dice = Dice("brief", number_of_draw)
-        arguments = {each.name: each.kind.draw(dice) for each in made.parameters}
+        arguments = {parameter.name: parameter.kind.draw(dice) for parameter in made.parameters}
         assert validate_arguments(made.tool, arguments) == []
 
 

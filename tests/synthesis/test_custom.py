@@ -176,7 +176,7 @@ def test_the_guide_tells_the_shares_as_they_are() -> None:
     guide = (ROOT / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", guide, re.MULTILINE))
     assert {name: float(share) for name, share in told.items()} == {
-        name: each.share for name, each in BEHAVIOURS.items()
+        name: behaviour.share for name, behaviour in BEHAVIOURS.items()
     }
     tools = select().tools
     assert f"{len(tools)} tools in {len({tool.domain for tool in tools})} domains" in guide

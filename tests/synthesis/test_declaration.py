@@ -85,7 +85,7 @@ def test_two_parameters_of_one_kind_are_called_by_their_names() -> None:
     def fly(origin: City, goal: City) -> str:
         return f"{origin} {goal}"
 
-    nouns = [each.kind.noun for each in declare(fly, (), ()).parameters]
+    nouns = [parameter.kind.noun for parameter in declare(fly, (), ()).parameters]
     assert nouns == ["origin", "goal"]
 
 

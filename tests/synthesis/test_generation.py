@@ -34,11 +34,11 @@ def conversations(made: list[Made]) -> list[Conversation]:
 
 
 def test_every_behaviour_has_its_quota_exactly(conversations: list[Conversation]) -> None:
-    counts = Counter(each.id.split("-")[1] for each in conversations)
+    counts = Counter(conversation.id.split("-")[1] for conversation in conversations)
     assert counts == apportion(read_shares({}), COUNT)
     assert all(
-        abs(counts[name] / COUNT - each.share) <= 0.01 * each.share
-        for name, each in BEHAVIOURS.items()
+        abs(counts[name] / COUNT - behaviour.share) <= 0.01 * behaviour.share
+        for name, behaviour in BEHAVIOURS.items()
     )
 
 
@@ -47,7 +47,7 @@ def test_no_row_is_repaired_or_rejected_by_cleaning(conversations: list[Conversa
         for rule in RULES:
             draft = rule(conversation)
             assert draft.changes == () and draft.conversation == conversation
-    assert len({content_sha256(each) for each in conversations}) == COUNT
+    assert len({content_sha256(conversation) for conversation in conversations}) == COUNT
 
 
 def test_a_conversation_is_the_same_after_writing_and_reading(

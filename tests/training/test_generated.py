@@ -209,7 +209,7 @@ def test_the_console_says_each_figure_with_its_count(
 ) -> None:
     train_natively(talking(training__max_steps=1))
     lines = capsys.readouterr().out.splitlines()
-    line = next(each for each in lines if each.startswith("replies after"))
+    line = next(line for line in lines if line.startswith("replies after"))
     assert line.startswith("replies after step 1: balanced 0.0% (0 of 3 and ")
     assert "  correct " in line
     assert "exact match 0.0% (0 of 3)" in line and "5 of 5 prompts in " in line

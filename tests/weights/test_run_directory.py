@@ -25,7 +25,7 @@ def checkpoint(run: Path, name: str, step: int | None = None) -> Path:
 
 
 def names(run: Path) -> list[tuple[str, int | None]]:
-    return [(each.directory.name, each.step) for each in saved_models(run)]
+    return [(model.directory.name, model.step) for model in saved_models(run)]
 
 
 def test_checkpoints_come_in_the_order_of_their_steps(tmp_path: Path) -> None:

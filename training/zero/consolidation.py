@@ -99,8 +99,8 @@ def _chosen(path: Path, tag: str | None, warn: Callable[[str], None]) -> Path:
             raise ValueError(f"{path} is one checkpoint already; leave out --tag {tag}")
         return path
     if tag is not None:
-        found = [each.name for each in saved_steps(path)]
-        found += [each for each in WEIGHTS_ONLY if (path / each).is_dir()]
+        found = [checkpoint.name for checkpoint in saved_steps(path)]
+        found += [name for name in WEIGHTS_ONLY if (path / name).is_dir()]
         if tag not in found:
             raise FileNotFoundError(
                 f"{path} has no checkpoint {tag!r}; there is {', '.join(found) or 'none'}"

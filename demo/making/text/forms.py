@@ -103,7 +103,7 @@ def _request(words: Words, forms: Sequence[Form]) -> list[Message]:
         near, kept = dice.choice(forms), dice.below(3)
         verb = near.verb if kept == 0 else words.verb()
         thing = near.thing if kept == 1 else words.thing()
-        if not any(verb in each.about.lower() and thing in each.about for each in forms):
+        if not any(verb in form.about.lower() and thing in form.about for form in forms):
             said = sentence(words, wish(words, verb, thing))
             return [Message("user", said), Message("assistant", NONE_FITS)]
     entry = _fill(words, dice.choice(forms))
@@ -111,7 +111,7 @@ def _request(words: Words, forms: Sequence[Form]) -> list[Message]:
     if kind < 25 and missing:
         return _asking(words, entry, dice.choice(missing))
     if kind < 40 and len(forms) > 1:
-        other = _fill(words, dice.choice([each for each in forms if each is not entry.form]))
+        other = _fill(words, dice.choice([form for form in forms if form is not entry.form]))
         first = f"{_wish(words, entry)}{dice.choice((' and ', ', and ', '; also '))}"
         answer = f"{written(entry)}\n{written(other)}"
         said = sentence(words, first + _wish(words, other))
@@ -143,7 +143,7 @@ def _given(words: Words, missing: Filled) -> str:
 
 def _fill(words: Words, form: Form) -> Entry:
     """Fill in every required field and some of the others."""
-    chosen = [each for each in form.drafts if each.field.required or words.dice.chance(0.5)]
+    chosen = [draft for draft in form.drafts if draft.field.required or words.dice.chance(0.5)]
     return Entry(form, tuple(each.fill(words.dice) for each in chosen))
 
 
@@ -157,9 +157,9 @@ def _wish(words: Words, entry: Entry) -> str:
 
 def _told(words: Words, entry: Entry, forms: Sequence[Form]) -> str:
     """Return a user's sentence; where one form alone has the thing, the verb may be another."""
-    others = [each for each in forms if each is not entry.form]
+    others = [form for form in forms if form is not entry.form]
     thing = entry.form.thing
-    if words.dice.chance(0.2) and not any(thing in each.about for each in others):
+    if words.dice.chance(0.2) and not any(thing in other.about for other in others):
         said = " ".join([thing, *(each.said for each in entry.filled)])
         return words.dice.choice(_SHORT).replace("{}", said)
     if words.dice.chance(0.3):

@@ -53,5 +53,5 @@ def _interface_of(form: Form) -> str:
 def written(entry: Entry) -> str:
     """Return a filled in form as an object on a line, its fields in their declared order."""
     given = {each.field.name: each.value for each in entry.filled}
-    values = {each.name: given[each.name] for each in entry.form.fields if each.name in given}
+    values = {field.name: given[field.name] for field in entry.form.fields if field.name in given}
     return json.dumps({"form": entry.form.name, "fields": values}, ensure_ascii=False)

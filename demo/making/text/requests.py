@@ -64,9 +64,9 @@ def _conversation(
     offered, absent, other = _domains(words, (count, 1, 1))
     there, elsewhere = Catalogue((offered,)), Catalogue((absent, other))
     tools = tuple(dice.shuffled(offered.tools))
-    forms = {each.name: _form(each.tool) for each in tools}
+    forms = {tool.name: _form(tool.tool) for tool in tools}
     messages = [announced(words, list(forms.values()))]
-    possible = [each for each in behaviours if BEHAVIOURS[each].possible(there)]
+    possible = [behaviour for behaviour in behaviours if BEHAVIOURS[behaviour].possible(there)]
     for _ in range(requests):
         behaviour = dice.choice(possible)
         catalogue = elsewhere if behaviour == "no_suitable_tool" else there
@@ -81,14 +81,14 @@ def _domains(words: Words, counts: Sequence[int]) -> list[Domain]:
     """Draw fields of so many tools, no two of the same name."""
     domains: list[Domain] = []
     for place, count in enumerate(counts):
-        taken = frozenset(tool.name for each in domains for tool in each.tools)
+        taken = frozenset(tool.name for domain in domains for tool in domain.tools)
         domains.append(draw_domain(words, f"field_{place}", count, taken))
     return domains
 
 
 def _shortened(dice: Dice, messages: Sequence[Message]) -> Sequence[Message]:
     """Most often leave out what follows the last call: its result and what is said of it."""
-    last = max((at for at, each in enumerate(messages) if each.tool_calls), default=None)
+    last = max((at for at, message in enumerate(messages) if message.tool_calls), default=None)
     if last is None or any(each.role == "user" for each in messages[last:]) or dice.chance(0.3):
         return messages
     return messages[: last + 1]
@@ -105,7 +105,7 @@ def _in_forms(messages: Sequence[Message], forms: Mapping[str, Form]) -> Iterato
             yield Message("user", "\n".join(results))
             results = []
         if message.tool_calls:
-            entries = [_entry(forms[each.name], each.arguments) for each in message.tool_calls]
+            entries = [_entry(forms[call.name], call.arguments) for call in message.tool_calls]
             message = Message("assistant", "\n".join(map(written, entries)))
         yield message
 
@@ -122,6 +122,6 @@ def _form(tool: Tool) -> Form:
 
 def _entry(form: Form, arguments: Mapping[str, Any]) -> Entry:
     filled = (
-        Filled(each, arguments[each.name], "") for each in form.fields if each.name in arguments
+        Filled(field, arguments[field.name], "") for field in form.fields if field.name in arguments
     )
     return Entry(form, tuple(filled))

@@ -30,7 +30,7 @@ _UNITS = ("euros", "dollars", "kilograms", "metres", "litres")
 def draw_domain(words: Words, name: str, count: int, taken: frozenset[str] = frozenset()) -> Domain:
     """Draw `count` tools of one field, less those whose name is `taken`."""
     aims = draw_aims(words, count)
-    tools = tuple(each for each in _tools(words, aims) if each.name not in taken)
+    tools = tuple(tool for tool in _tools(words, aims) if tool.name not in taken)
     return complete(Domain(name, tools, reasons=_reasons(words)))
 
 
@@ -58,7 +58,7 @@ def draw_blanks(words: Words, count: int) -> list[brief.Blank]:
     blanks: list[brief.Blank] = []
     for _ in range(count):
         drawn = words.dice.choice(_KINDS)(words)
-        if not any(are_alike(drawn, each) for each in blanks):
+        if not any(are_alike(drawn, blank) for blank in blanks):
             blanks.append(drawn)
     return blanks
 

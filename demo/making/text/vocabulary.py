@@ -85,7 +85,7 @@ def _with_capitals(pieces: Sequence[bytes], texts: Sequence[str], most: int) -> 
         for first in {state[0] for state in joins(word.lower().encode(), ranks)}:
             begun[first] += count
     chosen = {piece for piece, _ in begun.most_common(most) if len(piece) > 1}
-    both = ((each, each.title()) if each in chosen else (each,) for each in pieces)
+    both = ((piece, piece.title()) if piece in chosen else (piece,) for piece in pieces)
     return [token for tokens in both for token in tokens]
 
 

@@ -68,7 +68,7 @@ def text_of(segments: list[Segment]) -> str:
 
 def marked(segments: list[Segment]) -> str:
     """The text with ⟦ ⟧ around what is trained."""
-    text = "".join(f"⟦{each.text}⟧" if each.trained else each.text for each in segments)
+    text = "".join(f"⟦{segment.text}⟧" if segment.trained else segment.text for segment in segments)
     return text.replace("⟧⟦", "")
 
 
@@ -118,7 +118,7 @@ class TestEveryRow:
                     runs.append(current)
                     current = []
             assert trained or not current, "a trained run ended without a stop token"
-        assistants = [each for each in shape.messages if each.role == "assistant"]
+        assistants = [message for message in shape.messages if message.role == "assistant"]
         assert not current and len(runs) == len(assistants)
         for run, message in zip(runs, assistants, strict=True):
             reply = parse_reply(tokenizer.decode(run[:-1]), row)
@@ -132,7 +132,7 @@ class TestEveryRow:
         self, row: ChatFormat, shape: Conversation
     ) -> None:
         whole = marked(render(shape, row))
-        first = next(i for i, each in enumerate(shape.messages) if each.role == "user")
+        first = next(i for i, message in enumerate(shape.messages) if message.role == "user")
         for count in range(first + 1, len(shape.messages)):
             part = marked(render(replace(shape, messages=shape.messages[:count]), row))
             assert whole.startswith(part)
@@ -289,7 +289,7 @@ class TestRendering:
 
     def test_segments_know_whose_they_are(self) -> None:
         segments = render(Conversation((Message("user", "Hi"), Message("assistant", "Yo"))), LLAMA3)
-        assert [each.role for each in segments] == ["", *["user"] * 5, *["assistant"] * 6]
+        assert [segment.role for segment in segments] == ["", *["user"] * 5, *["assistant"] * 6]
         assert segments[-2:] == [
             Segment("Yo", False, True, "assistant"),
             Segment("<|eot_id|>", True, True, "assistant"),

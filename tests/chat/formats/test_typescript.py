@@ -119,7 +119,7 @@ def leaves(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [leaf for key, each in value.items() for leaf in [key, *leaves(each)]]
     if isinstance(value, list):
-        return [leaf for each in value for leaf in leaves(each)]
+        return [leaf for item in value for leaf in leaves(item)]
     return [value]
 
 

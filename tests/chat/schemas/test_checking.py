@@ -65,7 +65,7 @@ def some_schema(draw: random.Random, depth: int = 3) -> Any:
 
 
 def said(errors: Any) -> set[tuple[Any, ...]]:
-    return {(*each.absolute_path, each.validator, each.message) for each in errors}
+    return {(*error.absolute_path, error.validator, error.message) for error in errors}
 
 
 def test_any_arguments_are_judged_as_jsonschema_judges_them() -> None:
@@ -127,7 +127,7 @@ def test_addresses_inside_a_schema_are_where_references_lead() -> None:
     }
     checker = ArgumentChecker(schema, to_json(schema))
     assert checker.problems({"a": "x", "b": 1}) == []
-    assert [each.message for each in checker.problems({"a": 1, "b": "x"})] == [
+    assert [problem.message for problem in checker.problems({"a": 1, "b": "x"})] == [
         "1 is not of type 'string'",
         "'x' is not of type 'integer'",
     ]

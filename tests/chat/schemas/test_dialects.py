@@ -228,7 +228,7 @@ def accepted(value: Any) -> Any:
     if isinstance(value, dict):
         kept = {name: each for name, each in value.items() if each and each[0] != ""}
         return {name: accepted(each[0]) for name, each in kept.items()}
-    return [accepted(each) for each in value] if isinstance(value, list) else value
+    return [accepted(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("part", ["simple_python", "multiple", "parallel", "live_simple"])

@@ -80,7 +80,7 @@ class TestValidate:
 
     def test_every_problem_has_its_place_and_rule(self) -> None:
         arguments = {"to": "Bonn", "days": "2", "stops": [{"a/b~c": 1}, {}], "a/b~c": 1}
-        found = [(each.pointer, each.rule) for each in validate_arguments(TRIP, arguments)]
+        found = [(problem.pointer, problem.rule) for problem in validate_arguments(TRIP, arguments)]
         assert found == [
             ("/a~1b~0c", "undeclared"),
             ("/days", "type"),
@@ -92,8 +92,8 @@ class TestValidate:
         )
 
     def test_messages_are_one_short_line(self) -> None:
-        for each in validate_arguments(TRIP, {"to": "x\n" * 5000, "y" * 500: 1}):
-            assert "\n" not in each.message and len(each.message) <= 300
+        for problem in validate_arguments(TRIP, {"to": "x\n" * 5000, "y" * 500: 1}):
+            assert "\n" not in problem.message and len(problem.message) <= 300
 
     @pytest.mark.parametrize("value", [True, 2.5, "2", None])
     def test_an_integer_is_no_boolean_fraction_or_text(self, value: Any) -> None:
@@ -104,7 +104,7 @@ class TestValidate:
     def test_a_tool_without_parameters_takes_none(self) -> None:
         tool = read_tool({"name": "land"})
         assert validate_arguments(tool, {}) == []
-        assert [each.rule for each in validate_arguments(tool, {"x": 1})] == ["undeclared"]
+        assert [problem.rule for problem in validate_arguments(tool, {"x": 1})] == ["undeclared"]
 
     @pytest.mark.parametrize(
         "schema",
@@ -150,4 +150,4 @@ class TestValidate:
         elsewhere = tmp_path / "elsewhere.json"
         elsewhere.write_text("{}")
         tool = Tool("f", "", {"properties": {"a": {"$ref": elsewhere.as_uri()}}})
-        assert [each.rule for each in validate_arguments(tool, {"a": 1})] == ["schema"]
+        assert [problem.rule for problem in validate_arguments(tool, {"a": 1})] == ["schema"]

@@ -50,7 +50,7 @@ def test_a_query_has_its_functions_as_tools_and_their_defaults(tmp_path: Path) -
     (query,) = read_queries(write(tmp_path / "queries.jsonl", [QUERY]), functions)
     assert (query.id, query.prompt) == ("mail_0", "Three mails of Ada")
     assert query.call == ToolCall("find_mail", {"sender": "Ada", "limit": 3})
-    assert [each.tool.name for each in query.functions] == ["drop", "find_mail"]
+    assert [function.tool.name for function in query.functions] == ["drop", "find_mail"]
     tool = query.called.tool
     assert tool.parameters["required"] == ["sender"]
     properties = tool.parameters["properties"]

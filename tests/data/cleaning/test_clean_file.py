@@ -53,7 +53,7 @@ OUTCOMES = {
 
 
 def write(file: Path, rows: list[Any]) -> Path:
-    file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
 
 

@@ -56,7 +56,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for name, (case, _) in CASES.items():
         case["messages"][0]["content"] = f"Tide, {name}?"
         lines.append(case)
-    (folder / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     command = [sys.executable, "scripts/clean_dataset.py", "--source-file", folder / "rows.jsonl"]
     # The work of a second; what has no end would be stopped.
     subprocess.run([*command, "--save-file", folder / "c.jsonl"], cwd=ROOT, check=True, timeout=120)

@@ -129,8 +129,8 @@ def turned(value: Any, chance: random.Random) -> Any:
 def planted(question: Question, kind: str, chance: random.Random) -> Conversation:
     tools, texts = question.tools, question.texts
     if kind == "renamed":
-        names = {each.name: f"{chance.choice('fgh')}_{chance.randrange(10**6)}" for each in tools}
-        tools = tuple(replace(each, name=names[each.name]) for each in tools)
+        names = {tool.name: f"{chance.choice('fgh')}_{chance.randrange(10**6)}" for tool in tools}
+        tools = tuple(replace(tool, name=names[tool.name]) for tool in tools)
         for old, new in names.items():
             texts = tuple(text.replace(old, new) for text in texts)
     if kind == "reordered":
@@ -174,8 +174,8 @@ def test_real_training_rows_are_no_copies(shared: Path, tmp_path: Path, name: st
     audit, report = clean_file(shared / name, tmp_path / "clean.json", settings=settings)
     assert audit.counts["benchmark-copy"] == 0 and audit.input > 0
     benchmarks = json.loads(report.read_text())["benchmarks"]
-    assert [each["file"] for each in benchmarks] == [file.name for file in files]
-    assert sum(each["questions"] for each in benchmarks) == 1564
+    assert [benchmark["file"] for benchmark in benchmarks] == [file.name for file in files]
+    assert sum(benchmark["questions"] for benchmark in benchmarks) == 1564
 
 
 @pytest.mark.parametrize(

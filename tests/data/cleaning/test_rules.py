@@ -143,7 +143,7 @@ def test_of_a_run_of_calls_those_are_joined_that_have_their_results() -> None:
     draft = whole_assistants(Conversation((said, call, call, call, result, result)))
     shape = [(m.role, len(m.tool_calls)) for m in draft.conversation.messages]
     assert shape == [("assistant", 1), ("assistant", 2), ("tool", 0), ("tool", 0)]
-    assert [each.pointer for each in draft.changes] == ["/messages/0", "/messages/1"]
+    assert [change.pointer for change in draft.changes] == ["/messages/0", "/messages/1"]
 
 
 def test_more_turns_than_any_context_holds_are_rejected_by_name() -> None:

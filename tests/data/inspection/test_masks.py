@@ -38,13 +38,13 @@ def test_every_view_is_the_rendered_conversation(dataset: TokenizedDataset, read
         seen = view(dataset, index, reader)
         segments = render(conversation(number_of(dataset, index)), find_format("llama3"))
         assert "".join(each.text for each in seen.stretches) == "".join(s.text for s in segments)
-        assert sum(each.length for each in seen.stretches) == dataset.lengths[index]
+        assert sum(stretch.length for stretch in seen.stretches) == dataset.lengths[index]
         for learned in (True, False):
             assert "".join(e.text for e in seen.stretches if e.trained == learned) == "".join(
                 s.text for s in segments if s.trained == learned
             )
-        ends = np.cumsum([0, *(each.length for each in seen.stretches)])
-        assert [each.start for each in seen.stretches] == ends[:-1].tolist()
+        ends = np.cumsum([0, *(stretch.length for stretch in seen.stretches)])
+        assert [stretch.start for stretch in seen.stretches] == ends[:-1].tolist()
 
 
 def test_roles_stops_and_special_tokens_are_told(dataset: TokenizedDataset, reader: Reader) -> None:
@@ -53,7 +53,7 @@ def test_roles_stops_and_special_tokens_are_told(dataset: TokenizedDataset, read
     turns = [each.role for each in seen if each.text == "<|start_header_id|>"]
     assert turns == ["system", "user", "assistant", "tool", "assistant"]
     stops = [each for each in seen if each.stop]
-    assert [(each.text, each.role, each.length) for each in stops] == [
+    assert [(stop.text, stop.role, stop.length) for stop in stops] == [
         ("<|eot_id|>", "assistant", 1)
     ] * 2
     assert seen[0].text == "<|begin_of_text|>" and seen[0].role == "" and seen[0].special

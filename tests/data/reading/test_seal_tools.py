@@ -49,7 +49,7 @@ def test_what_is_no_list_of_calls_is_rejected(answer: str) -> None:
 def test_real_rows_are_read(shared: Path) -> None:
     rows = list(read_rows(shared / "seal_tools" / "dataset_for_finetune_dev.rows_0_199.json"))
     assert detect_format(rows[0].value) == "seal_tools"
-    found = [SOURCES["seal_tools"].read(each.value).conversation for each in rows]
+    found = [SOURCES["seal_tools"].read(row.value).conversation for row in rows]
     assert len(found) == 200 and all(each.messages[1].tool_calls for each in found)
     declared = [{tool.name for tool in each.tools} for each in found]
     called = [{call.name for call in each.messages[1].tool_calls} for each in found]

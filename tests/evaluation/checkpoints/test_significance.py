@@ -12,7 +12,7 @@ from evaluation.scoring.calls import Argument, Verdict, score
 
 
 def right(*answers: int) -> list[Verdict]:
-    return [Verdict(correct=bool(each), should_call=True, called=True) for each in answers]
+    return [Verdict(correct=bool(answer), should_call=True, called=True) for answer in answers]
 
 
 def test_the_same_answers_do_not_differ() -> None:

@@ -111,7 +111,7 @@ def test_a_schema_is_judged_apart_from_what_was_wanted() -> None:
     assert score([LYON], [OSLO], TOOLS).schema_valid
     text = score([LYON], [ToolCall("weather", {"city": "Lyon", "days": "2"})], TOOLS)
     assert text.schema_valid is False
-    assert any("/days: '2' is not of type 'integer'" in each for each in text.reasons)
+    assert any("/days: '2' is not of type 'integer'" in reason for reason in text.reasons)
     assert score([LYON], [], TOOLS).schema_valid is None
 
 

@@ -65,7 +65,7 @@ def replies(
 ) -> list[Completion]:
     settings = {"max_new_tokens": 120, "temperature": 1.0, "batch_size": 32} | options
     constraint = Constraints(
-        [Conversation((), tuple(each)) for each in tools], LLAMA3, DEMO, forced
+        [Conversation((), tuple(tool)) for tool in tools], LLAMA3, DEMO, forced
     )
     prompts = [[index % 2000, 3] for index in range(len(tools))]
     done = complete(
@@ -270,7 +270,7 @@ def test_a_random_model_only_makes_valid_calls_and_ends_them_in_time(
     model: Transformer, shared: Path
 ) -> None:
     lines = (shared / "bfcl" / "BFCL_v4_simple_python.json").read_text().splitlines()[:60]
-    tools = [[read_tool(each) for each in json.loads(line)["function"]] for line in lines]
+    tools = [[read_tool(load) for load in json.loads(line)["function"]] for line in lines]
     done = replies(model, tools)
     whole = [check(reply, own) for reply, own in zip(done, tools, strict=True) if reply.stop]
     assert len(whole) >= 59

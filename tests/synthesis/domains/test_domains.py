@@ -22,7 +22,7 @@ def scene(name: str) -> Scene:
 
 
 def names(tool: SyntheticTool, required: bool) -> list[str]:
-    return [each.name for each in tool.parameters if each.required is required]
+    return [parameter.name for parameter in tool.parameters if parameter.required is required]
 
 
 def test_there_are_enough_tools_in_enough_domains() -> None:
@@ -66,7 +66,7 @@ def test_a_tool_answers_drawn_arguments_that_fit_its_schema(tool: SyntheticTool)
 def test_a_tool_fails_with_value_errors_only(tool: SyntheticTool) -> None:
     dice = Dice("errors", tool.name)
     for _ in range(40):
-        arguments = {each.name: each.kind.draw(dice) for each in tool.parameters}
+        arguments = {parameter.name: parameter.kind.draw(dice) for parameter in tool.parameters}
         try:
             assert not is_error(tool.function(**arguments))
         except ValueError as error:
@@ -83,7 +83,7 @@ def test_a_tool_can_be_asked_for_with_any_of_its_optional_arguments(tool: Synthe
 
 @TOOLS
 def test_phrases_speak_of_arguments_that_exist(tool: SyntheticTool) -> None:
-    known = {each.name for each in tool.parameters}
+    known = {parameter.name for parameter in tool.parameters}
     for template in tool.do + tool.ask:
         said = set(re.findall(r"\{(\w+)\}", template)) | set(re.findall(r"\[[?!](\w+)", template))
         assert said <= known, template

@@ -22,7 +22,7 @@ def answered(system, reply):
 @pytest.mark.parametrize("make", [choice_conversation, plain_choice])
 def test_every_answer_is_a_name_that_was_shown(make):
     for conversation in drawn(make):
-        system, *turns = [each.content for each in conversation.messages]
+        system, *turns = [message.content for message in conversation.messages]
         shown = system.partition("\n")[2]
         assert all(name in shown for reply in turns[1::2] for name in answered(system, reply))
 
@@ -30,7 +30,7 @@ def test_every_answer_is_a_name_that_was_shown(make):
 def test_a_list_is_asked_about_many_times_and_sometimes_for_several_at_once():
     counts = []
     for conversation in drawn(choice_conversation):
-        system, *turns = [each.content for each in conversation.messages]
+        system, *turns = [message.content for message in conversation.messages]
         assert 6 <= len(turns) // 2 <= 10
         counts += [len(answered(system, reply)) for reply in turns[1::2]]
     assert set(counts) == {1, 2, 3}

@@ -23,7 +23,7 @@ def conversations(count=300, make=form_conversation):
 
 
 def answers(conversation):
-    return [each.content for each in conversation.messages if each.role == "assistant"]
+    return [message.content for message in conversation.messages if message.role == "assistant"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_every_named_form_is_declared(drawn):
 def test_text_values_stand_in_the_request():
     seen = 0
     for conversation in conversations(make=plain_request):
-        _, user, reply = (each.content for each in conversation.messages)
+        _, user, reply = (message.content for message in conversation.messages)
         for value in json.loads(reply)["fields"].values():
             if isinstance(value, str):
                 seen += 1
@@ -78,7 +78,7 @@ def test_an_asked_for_value_is_filled_in_afterwards(drawn):
 @pytest.mark.parametrize("make", [filling_conversation, plain_filling])
 def test_filling_is_about_one_form(make):
     for conversation in conversations(100, make):
-        system, *turns = [each.content for each in conversation.messages]
+        system, *turns = [message.content for message in conversation.messages]
         assert len({json.loads(reply)["form"] for reply in turns[1::2]}) == 1
         assert system.count("interface ") == 1
 

@@ -16,7 +16,7 @@ def drawn(make, count=100):
 @pytest.mark.parametrize("make", [recall.copy_conversation, recall.plain_copy])
 def test_a_copy_is_what_was_said(make):
     for conversation in drawn(make):
-        turns = [each.content for each in conversation.messages]
+        turns = [message.content for message in conversation.messages]
         for said, answer in zip(turns[::2], turns[1::2], strict=True):
             assert answer in said
 
@@ -24,7 +24,7 @@ def test_a_copy_is_what_was_said(make):
 @pytest.mark.parametrize("make", [recall.lookup_conversation, recall.plain_lookup])
 def test_what_is_looked_up_stands_in_the_record(make):
     for conversation in drawn(make):
-        shown, *turns = [each.content for each in conversation.messages]
+        shown, *turns = [message.content for message in conversation.messages]
         for answer in turns[1::2]:
             sentence = re.fullmatch(r"The .+? is (.+)\.|\S+: (.+)", answer)
             value = (sentence[1] or sentence[2]) if sentence else answer
@@ -33,7 +33,7 @@ def test_what_is_looked_up_stands_in_the_record(make):
 
 def test_a_list_of_pairs_is_asked_about_many_times():
     for conversation in drawn(recall.recall_conversation):
-        shown, *turns = [each.content for each in conversation.messages]
+        shown, *turns = [message.content for message in conversation.messages]
         assert len(turns) >= 2 * 8
         for key, value in zip(turns[::2], turns[1::2], strict=True):
             assert re.search(
@@ -43,7 +43,7 @@ def test_a_list_of_pairs_is_asked_about_many_times():
 
 def test_what_got_a_name_is_called_by_it():
     for conversation in drawn(recall.memory_conversation):
-        *told, _, last = [each.content for each in conversation.messages]
+        *told, _, last = [message.content for message in conversation.messages]
         thing, name = last.removeprefix("Your ").removesuffix(".").split(" is called ")
         assert any(thing in text and name in text for text in told)
 
@@ -51,7 +51,7 @@ def test_what_got_a_name_is_called_by_it():
 def test_sentences_become_json():
     seen = 0
     for conversation in drawn(recall.json_conversation):
-        question, answer = (each.content for each in conversation.messages)
+        question, answer = (message.content for message in conversation.messages)
         if question.startswith("As JSON"):
             seen += 1
             for key, value in json.loads(answer).items():

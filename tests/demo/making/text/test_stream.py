@@ -47,7 +47,7 @@ def test_only_the_assistants_words_are_learned(stream):
     conversation = stream.conversation(2, 0)
     tokens, trained = stream.tokens(conversation)
     learned = stream.tokenizer.decode(np.array(tokens)[np.array(trained)].tolist())
-    replies = [each.content for each in conversation.messages if each.role == "assistant"]
+    replies = [message.content for message in conversation.messages if message.role == "assistant"]
     assert learned == "".join(f"{reply}<|eot_id|>" for reply in replies)
 
 
@@ -73,7 +73,7 @@ def test_text_is_not_in_the_tool_call_format(task):
 def test_probes_hold_no_word_of_training(kind):
     shown = {*SEEN.nouns, *SEEN.verbs, *SEEN.adjectives}
     own = {*HELD_OUT.nouns, *HELD_OUT.verbs, *HELD_OUT.adjectives}
-    asked = [each.messages[-1].content for each in probe_conversations(kind, 40)]
+    asked = [conversation.messages[-1].content for conversation in probe_conversations(kind, 40)]
     found = {word for text in asked for word in re.findall("[a-z]+", text)}
     if kind == "form":
         assert found & own
@@ -83,15 +83,15 @@ def test_probes_hold_no_word_of_training(kind):
 
 @pytest.mark.parametrize("kind", PROBES)
 def test_no_constant_answer_passes_a_probe(kind):
-    wanted = [each.messages[-1].content for each in probe_conversations(kind, 200)]
+    wanted = [conversation.messages[-1].content for conversation in probe_conversations(kind, 200)]
     assert max(map(wanted.count, wanted)) <= 2
 
 
 @pytest.mark.parametrize("kind", ["copy", "lookup"])
 def test_probes_ask_for_names_of_several_tokens(kind, stream):
     lengths = [
-        len(stream.tokenizer.encode(each.messages[-1].content))
-        for each in probe_conversations(kind, 100)
+        len(stream.tokenizer.encode(conversation.messages[-1].content))
+        for conversation in probe_conversations(kind, 100)
     ]
     assert min(lengths) > 1
     assert sum(lengths) / len(lengths) > 4

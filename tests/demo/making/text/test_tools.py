@@ -31,7 +31,7 @@ def test_names_that_are_taken_are_left_out():
     first = draw_domain(words(1), "field", 4)
     taken = frozenset({first.tools[0].name})
     again = draw_domain(words(1), "field", 4, taken)
-    assert [each.name for each in again.tools] == [each.name for each in first.tools[1:]]
+    assert [tool.name for tool in again.tools] == [tool.name for tool in first.tools[1:]]
 
 
 def test_no_two_blanks_of_a_tool_could_be_meant_by_the_same_words():
@@ -50,6 +50,6 @@ def test_two_keys_that_no_word_tells_apart_are_alike():
 
 
 def test_keys_are_often_other_than_the_words_of_the_request():
-    blanks = [each for index in range(300) for each in draw_blanks(words(index), 2)]
-    told = sum(each.name.rstrip("s") in each.cue for each in blanks)
+    blanks = [blank for index in range(300) for blank in draw_blanks(words(index), 2)]
+    told = sum(blank.name.rstrip("s") in blank.cue for blank in blanks)
     assert 0.2 < told / len(blanks) < 0.7
