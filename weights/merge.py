@@ -154,6 +154,6 @@ def _write_record(
         "adapter_sha256": sha256_of_file(adapter.file),
         "lora": asdict(adapter.lora),
         "proof": asdict(proof),
-        **({} if logits is None else {"logits": logits.to_record()}),
+        **({} if logits is None else {"logits": asdict(logits)}),
     }
     write_json(partial / MERGE_FILE, record)

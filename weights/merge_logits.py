@@ -3,9 +3,8 @@
 The models run one after the other, whole and in float32: shapes are T probe tokens, V vocabulary.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Difference:
+class LogitDifference:
     """How far the logits of two models are apart.
 
     `max` and `mean` of the absolute difference; `divergence` is the mean Kullback-Leibler
@@ -41,14 +40,10 @@ class LogitFigures:
     They are figures to look at; the proof of a merge is that of its weights.
     """
 
-    merge: Difference
-    adapter: Difference
+    merge: LogitDifference
+    adapter: LogitDifference
     probe_tokens: int
     compute_dtype: str = "float32"
-
-    def to_record(self) -> Mapping[str, Any]:
-        """Return the figures as a JSON object."""
-        return asdict(self)
 
 
 def compare_logits(
@@ -92,7 +87,7 @@ def random_probes(vocab_size: int, count: int = 4, length: int = 32) -> list[lis
     return torch.randint(vocab_size, (count, length), generator=generator).tolist()
 
 
-def difference(first: Tensor, second: Tensor) -> Difference:
+def difference(first: Tensor, second: Tensor) -> LogitDifference:
     """Compare two sets of logits [T, V], a few positions at a time in float64."""
     parts = [
         _sums(a.double(), b.double())
@@ -101,7 +96,7 @@ def difference(first: Tensor, second: Tensor) -> Difference:
     largest, total, divergence, agreeing = (
         torch.stack(column) for column in zip(*parts, strict=True)
     )
-    return Difference(
+    return LogitDifference(
         max=float(largest.max()),
         mean=float(total.sum()) / first.numel(),
         divergence=float(divergence.sum()) / len(first),

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 from pathlib import Path
 
+import psutil
 import torch
 import torch.distributed as dist
 
@@ -132,10 +134,8 @@ def _timeout() -> timedelta:
 
 def _end_with_the_launcher() -> None:
     """Send this process SIGTERM, which saves and ends the run, once a launcher above it is gone."""
-    launchers, above = [], os.getppid()
-    while above > 1 and _command(above) & LAUNCHERS:
-        launchers.append(above)
-        above = _parent(above)
+    above = takewhile(_is_launcher, psutil.Process().parents())
+    launchers = [process.pid for process in above]
 
     def watch() -> None:
         while all(_lives(process) for process in launchers):
@@ -146,18 +146,12 @@ def _end_with_the_launcher() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _command(process: int) -> set[str]:
-    """Return the words of a process's command line, without the folders of its programs."""
+def _is_launcher(process: psutil.Process) -> bool:
+    """Say whether a launcher is among the words of a process's command line."""
     try:
-        words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return set()
-    return {word.rpartition("/")[2] for word in words}
-
-
-def _parent(process: int) -> int:
-    state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    return int(state.rpartition(")")[2].split()[1])
+        return any(Path(word).name in LAUNCHERS for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _processes() -> list[tuple[str, int]]:
@@ -267,7 +261,6 @@ def _dead_ranks(ranks: Ranks, processes: list[tuple[str, int]]) -> list[int]:
 def _lives(process: int) -> bool:
     """Say whether a process runs; a zombie does not."""
     try:
-        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return psutil.Process(process).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.Error:
         return False
-    return state.rpartition(")")[2].split()[0] not in "ZX"
