@@ -12,7 +12,7 @@ from chat.conversation import Conversation
 from chat.dialogs import read_dialogs
 from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, shell_quote
-from console.flags import UsageError, refuse_idle
+from console.flags import UsageError, check_idle_flags
 from console.printable import printable
 from inference.chat_choice import FORMAT_FLAGS
 from inference.chat_model import Answer, ChatModel
@@ -65,7 +65,7 @@ def main(
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
     """
-    refuse_idle(locals(), FORMAT_FLAGS)
+    check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
         raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
     source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)

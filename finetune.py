@@ -20,16 +20,16 @@ def main(
     from training.config import read_config
     from training.setup import (
         build_model,
+        check_no_deepspeed_settings,
         find_device,
         open_checkpoints,
         open_splits,
-        refuse_deepspeed_settings,
         say_what_is_next,
         train,
     )
 
     config = read_config(config_file, overrides)
-    refuse_deepspeed_settings(config, config_file)
+    check_no_deepspeed_settings(config, config_file)
     device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
     splits = open_splits(config)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)

@@ -36,7 +36,7 @@ def check_flags(
     }
     given, words = _split(arguments)
     if len(parameters) == len(inspect.signature(command).parameters):
-        _refuse_unknown(given, list(parameters))
+        _check_known(given, list(parameters))
     for name in given:
         if name in parameters and given[name] is None and kind_of(command, name) in (str, Path):
             raise UsageError(f"{flag_of((spelled or {}).get(name, name))} wants a value")
@@ -112,7 +112,7 @@ def kind_of(command: Callable[..., None], name: str) -> Any:
     return kind
 
 
-def refuse_idle(flags: Mapping[str, Any], goes_with: Mapping[str, str]) -> None:
+def check_idle_flags(flags: Mapping[str, Any], goes_with: Mapping[str, str]) -> None:
     """Refuse a flag that would do nothing: it goes with another one, which is not given."""
     for name, other in goes_with.items():
         if flags.get(name) and not flags.get(other):
@@ -165,7 +165,7 @@ def _split(arguments: list[str]) -> tuple[Mapping[str, str | None], list[str]]:
     return given, words
 
 
-def _refuse_unknown(given: Mapping[str, str | None], known: list[str]) -> None:
+def _check_known(given: Mapping[str, str | None], known: list[str]) -> None:
     # fire also reads --noflag as flag=False
     unknown = sorted(
         name for name in given if name not in known and name.removeprefix("no") not in known

@@ -93,8 +93,8 @@ class Batches:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, wanted 1 or more")
-        refuse_overlong(dataset, micro_batch_tokens)
-        _refuse_impossible_rank(rank, world_size)
+        check_lengths(dataset, micro_batch_tokens)
+        _check_rank(rank, world_size)
         self.dataset = dataset
         self.batch_size = batch_size
         self.micro_batch_tokens = micro_batch_tokens
@@ -147,8 +147,8 @@ def whole_split(
     With a `limit`, of that many conversations, evenly spaced. Every rank gets equally many
     lists; some may be empty. Raises ValueError when a conversation does not fit.
     """
-    refuse_overlong(dataset, micro_batch_tokens)
-    _refuse_impossible_rank(rank, world_size)
+    check_lengths(dataset, micro_batch_tokens)
+    _check_rank(rank, world_size)
     count = len(dataset) if limit is None else min(limit, len(dataset))
     chosen = (np.arange(count) * len(dataset) // max(count, 1)).tolist()
     return _share(chosen, dataset, micro_batch_tokens, rank, world_size)
@@ -210,12 +210,12 @@ def _best_fit(share: Sequence[int], lengths: Mapping[int, int], capacity: int) -
     return bins
 
 
-def _refuse_impossible_rank(rank: int, world_size: int) -> None:
+def _check_rank(rank: int, world_size: int) -> None:
     if not 0 <= rank < world_size:
         raise ValueError(f"rank {rank} does not exist among {world_size} devices")
 
 
-def refuse_overlong(dataset: Conversations, micro_batch_tokens: int) -> None:
+def check_lengths(dataset: Conversations, micro_batch_tokens: int) -> None:
     """Raise ValueError when a conversation does not fit a micro-batch; none is ever cut."""
     longest = int(dataset.lengths.max(initial=0))
     if longest > micro_batch_tokens:

@@ -9,7 +9,7 @@ from data.tokenized import TokenizedDataset
 TOKENS = 4_000_000
 
 
-def refuse_unsound(dataset: TokenizedDataset) -> None:
+def check_soundness(dataset: TokenizedDataset) -> None:
     """Raise ValueError when a conversation trains nothing or a turn lacks its trained stop token.
 
     Reads the arrays that batches are made of, a few seconds for a million conversations.

@@ -51,7 +51,7 @@ def judge_all(
     `answers` yields the index of an item with each answer. What it raises, this raises too, with
     a word on what was kept.
     """
-    refuse_unwritable(outputs.output_file, outputs.failures_file, outputs.report_file)
+    check_writable(outputs.output_file, outputs.failures_file, outputs.report_file)
     judged, refused = list[Judged](), list[Refused]()
     results = Results(judged, len(items), about, refused)
     try:
@@ -71,7 +71,7 @@ def judge_all(
     return results
 
 
-def refuse_unwritable(*paths: Path | str | None) -> None:
+def check_writable(*paths: Path | str | None) -> None:
     """Raise ValueError for a file that cannot be written, before there is anything to lose."""
     for file in (Path(path).expanduser() for path in paths if path is not None):
         if file.is_dir():

@@ -13,7 +13,7 @@ from evaluation.scoring.calls import Verdict
 _STRAY = Reply("", (ToolCall("stray", {"argument": 0}),))
 
 
-def refuse_unmeasurable(items: Sequence[Item], metric: str) -> None:
+def check_measurable(items: Sequence[Item], metric: str) -> None:
     """Raise ValueError for a figure that no reply to these items can count for."""
     there = counted(_verdicts(items))
     if metric not in there:

@@ -7,7 +7,7 @@ from typing import Any
 from chat.formats.rendering import FORMATS, ChatFormat, find_format
 from weights.chat_record import PROPOSED_FORMAT, ChatRecord, read_chat_record
 
-# For `console.flags.refuse_idle`, in every command that takes both.
+# For `console.flags.check_idle_flags`, in every command that takes both.
 FORMAT_FLAGS = {"chat_format_anyway": "chat_format"}
 
 

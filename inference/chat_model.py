@@ -63,7 +63,7 @@ class ChatModel:
         the first prompt that leaves no room within `max_length`.
         """
         prompts = [self.prompt(conversation) for conversation in conversations]
-        _refuse_long(prompts, decoding.max_length)
+        _check_prompt_lengths(prompts, decoding.max_length)
         stops = stop_ids(self.format, self.tokenizer)
         ready: dict[int, Answer] = {}
         turn = 0
@@ -80,7 +80,7 @@ class ChatModel:
         return tokenize(render_prompt(conversation, self.format), self.tokenizer).ids
 
 
-def _refuse_long(prompts: Sequence[list[int]], max_length: int | None) -> None:
+def _check_prompt_lengths(prompts: Sequence[list[int]], max_length: int | None) -> None:
     for number, prompt in enumerate(prompts, start=1):
         if max_length is not None and len(prompt) >= max_length:
             raise ValueError(

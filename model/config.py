@@ -46,13 +46,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("dim", "n_layers", "n_heads", "n_kv_heads", "head_dim", "hidden_dim"):
-            _refuse_unless_whole(name, getattr(self, name))
+            _check_whole_number(name, getattr(self, name))
         if self.vocab_size == -1:
             raise ValueError(
                 "vocab_size is -1; Meta's loaders fill it in from the tokenizer, and python "
                 "scripts/convert_from_meta_weights.py from the embedding's shape"
             )
-        _refuse_unless_whole("vocab_size", self.vocab_size)
+        _check_whole_number("vocab_size", self.vocab_size)
         if self.n_heads % self.n_kv_heads:
             raise ValueError(
                 f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.n_kv_heads}"
@@ -144,11 +144,11 @@ def _rope_scaling(params: Mapping[str, Any], tied: bool) -> RopeScaling | None:
 def _whole(params: Mapping[str, Any], key: str, default: int | None = None) -> int:
     """Return a positive whole number; Meta writes null where the default is meant."""
     value: Any = default if params.get(key) is None else params[key]
-    _refuse_unless_whole(key, value)
+    _check_whole_number(key, value)
     return value
 
 
-def _refuse_unless_whole(name: str, value: object) -> None:
+def _check_whole_number(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} is {value!r}, wanted a positive whole number")
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from console.command import print_next, run, shell_quote
-from console.flags import refuse_idle
+from console.flags import check_idle_flags
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
 from weights.chat_record import read_chat_record
@@ -53,7 +53,7 @@ def main(
         split_by: conversation, or tools: then no tool is in both splits, neither by its name nor
             by its definition.
     """
-    refuse_idle(locals(), FORMAT_FLAGS)
+    check_idle_flags(locals(), FORMAT_FLAGS)
     model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
     record = read_chat_record(model)
     format = choose_format(chat_format, chat_format_anyway, [record]).name

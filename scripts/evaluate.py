@@ -11,7 +11,7 @@ from rich.console import Console
 
 from chat.formats.rendering import find_format
 from console.command import print_next, run, shell_quote, typed_flags
-from console.flags import UsageError, refuse_idle
+from console.flags import UsageError, check_idle_flags
 from evaluation.answers.predictions import predicted, read_predictions
 from evaluation.figures import categories_table, figures_table
 from evaluation.items import Item, read_items
@@ -104,7 +104,7 @@ def main(
     if benchmark and not benchmark_file:
         dataset_file, benchmark_file = None, dataset_file
     flags = dict(locals())
-    _refuse_unclear(flags)
+    _check_clear(flags)
     flags["chat_format"] = _chat_format(flags)
     items = read_items(
         *(dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file),
@@ -126,7 +126,7 @@ def main(
     print_next(_next_command(flags))
 
 
-def _refuse_unclear(flags: dict[str, Any]) -> None:
+def _check_clear(flags: dict[str, Any]) -> None:
     """Refuse flags that name two things to score, or none, or two sets of items, or do nothing."""
     named = [name for name in ("ckpt_dir", "endpoint", "predictions") if flags[name]]
     if len(named) != 1:
@@ -139,8 +139,8 @@ def _refuse_unclear(flags: dict[str, Any]) -> None:
         raise UsageError("name one of --dataset-file and --benchmark")
     if flags["endpoint"] and flags["chat_format"]:
         raise UsageError("--chat-format does nothing with --endpoint, which has its own")
-    refuse_idle(flags, _GOES_WITH)
-    refuse_idle(flags, FORMAT_FLAGS)
+    check_idle_flags(flags, _GOES_WITH)
+    check_idle_flags(flags, FORMAT_FLAGS)
 
 
 def _chat_format(flags: dict[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote, typed_flags
-from console.flags import UsageError, refuse_idle
+from console.flags import UsageError, check_idle_flags
 from evaluation.checkpoints.candidates import BASE, Run, Setting
 from evaluation.checkpoints.comparison import Comparison, comparison_table
 from evaluation.checkpoints.run import ComparisonFiles, compare
@@ -94,7 +94,7 @@ def main(
     about = {name: value for name, value in locals().items() if value is not None}
     if num_examples < 1:
         raise UsageError(f"--num-examples is {num_examples}, wanted 1 or more")
-    refuse_idle(about, _GOES_WITH | FORMAT_FLAGS)
+    check_idle_flags(about, _GOES_WITH | FORMAT_FLAGS)
     if benchmark and held_out_of:
         raise UsageError("--held-out-of goes with conversations, not with --benchmark")
     dataset, questions = (None, data_path) if benchmark else (data_path, None)

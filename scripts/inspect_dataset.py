@@ -14,7 +14,7 @@ from data.inspection.masks import Reader, view
 from data.inspection.page import page
 from data.inspection.statistics import open_tokenizer, provenance, statistics
 from data.inspection.terminal import sample_view, show
-from data.soundness import refuse_unsound
+from data.soundness import check_soundness
 from data.split_files import SPLITS
 from data.tokenized import TokenizedDataset
 from storage.atomic import new_file
@@ -59,7 +59,7 @@ def main(
             partial.write_text(text, encoding="utf-8")
         console.print(f"Page: {html}", soft_wrap=True, markup=False)
     for dataset in splits.values():
-        refuse_unsound(dataset)
+        check_soundness(dataset)
     command = (
         f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(dataset_dir)} --index 0"
     )

@@ -23,7 +23,7 @@ from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
 from demo.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
 from evaluation.figures import Figures, records
-from storage.atomic import new_file, refuse_foreign_directory
+from storage.atomic import check_own_directory, new_file
 from storage.json_file import write_json
 from storage.manifest import sha256_of_file, write_manifest
 
@@ -236,7 +236,7 @@ def _to_meta(output: Path) -> list[Stage]:
 
 def start_anew(output: Path) -> None:
     """Remove an earlier demo; refuse a directory that is not one."""
-    refuse_foreign_directory(output, KIND)
+    check_own_directory(output, KIND)
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     # The manifest marks the directory as the demo's own, also if the demo stops half-way.

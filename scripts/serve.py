@@ -10,7 +10,7 @@ from math import inf
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote
-from console.flags import UsageError, flag_of, refuse_idle
+from console.flags import UsageError, check_idle_flags, flag_of
 from inference.chat_choice import FORMAT_FLAGS
 from inference.loading import Source, load_chat_model
 from serving.process import check_installed, listen, serve
@@ -59,11 +59,11 @@ def main(
         grace: How many seconds replies may go on when the server is told to end (Ctrl-C, SIGTERM);
             told again, it ends them at once.
     """
-    refuse_idle(locals(), FORMAT_FLAGS)
+    check_idle_flags(locals(), FORMAT_FLAGS)
     check_installed()
-    _refuse_below(1, max_batch_size=max_batch_size, max_body_bytes=max_body_bytes)
-    _refuse_below(0, max_waiting=max_waiting, grace=grace)
-    _refuse_below(2, max_seq_len=max_seq_len)
+    _check_at_least(1, max_batch_size=max_batch_size, max_body_bytes=max_body_bytes)
+    _check_at_least(0, max_waiting=max_waiting, grace=grace)
+    _check_at_least(2, max_seq_len=max_seq_len)
     from serving.app import Service, Settings, make_app
     from serving.engine import Engine
 
@@ -85,7 +85,7 @@ def main(
     tell("stopped")
 
 
-def _refuse_below(least: int, **limits: float) -> None:
+def _check_at_least(least: int, **limits: float) -> None:
     for name, value in limits.items():
         if not least <= value < inf:
             raise UsageError(f"{flag_of(name)} is {value}, wanted {least} or more")

@@ -186,7 +186,7 @@ def make_app(service: Service) -> FastAPI:
         return _json(error.to_record(), error.status, error.headers)
 
     @app.exception_handler(HTTPException)
-    async def refuse_route(request: Request, error: HTTPException) -> Response:
+    async def check_route(request: Request, error: HTTPException) -> Response:
         unknown = f"there is no {request.method} {request.url.path}"
         told = unknown if error.status_code in (404, 405) else error.detail
         return _json(

@@ -46,7 +46,7 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
     Raises FileExistsError when `path` holds anything else.
     """
     path = Path(path)
-    refuse_foreign_directory(path, kind)
+    check_own_directory(path, kind)
     _prepare(path)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
     handle = os.open(partial, os.O_RDONLY)
@@ -85,7 +85,7 @@ def directory_lock(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def refuse_foreign_directory(path: Path | str, kind: str) -> None:
+def check_own_directory(path: Path | str, kind: str) -> None:
     """Raise FileExistsError unless `path` is absent, empty, or an earlier output of this `kind`."""
     path = Path(path)
     if path.is_dir():

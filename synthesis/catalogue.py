@@ -129,9 +129,9 @@ def select(
     if taken:
         raise ValueError(f"two domains are called {min(taken)}; rename yours")
     wanted, only, without = set(domains), set(only_tools), set(exclude_tools)
-    _refuse_unknown("domain", domains, [domain.name for domain in everything])
+    _check_known("domain", domains, [domain.name for domain in everything])
     known = [tool.name for domain in everything for tool in domain.tools]
-    _refuse_unknown("tool", [*only_tools, *exclude_tools], known)
+    _check_known("tool", [*only_tools, *exclude_tools], known)
     kept = []
     for domain in everything:
         tools = tuple(
@@ -148,7 +148,7 @@ def select(
     return Catalogue(tuple(kept))
 
 
-def _refuse_unknown(what: str, names: Iterable[str], known: list[str]) -> None:
+def _check_known(what: str, names: Iterable[str], known: list[str]) -> None:
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)

@@ -109,7 +109,7 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
         settings.tools_file, settings.domains, settings.only_tools, settings.exclude_tools
     )
     numbers = apportion(read_shares(settings.quotas), settings.count)
-    refuse_impossible(find_catalogue(selection), numbers)
+    check_possible(find_catalogue(selection), numbers)
     names = list(BEHAVIOURS)
     places = schedule(numbers, settings.seed)
     tasks = (Task(index, names[place]) for index, place in enumerate(places))
@@ -150,7 +150,7 @@ def find_catalogue(selection: Selection) -> Catalogue:
     return select(added, selection.domains, selection.only_tools, selection.exclude_tools)
 
 
-def refuse_impossible(catalogue: Catalogue, numbers: Mapping[str, int]) -> None:
+def check_possible(catalogue: Catalogue, numbers: Mapping[str, int]) -> None:
     """Raise ValueError when a behaviour is wanted that the tools do not allow."""
     for name, number in numbers.items():
         if number and not BEHAVIOURS[name].possible(catalogue):

@@ -26,7 +26,7 @@ def code(prefix: str, *about: Any) -> str:
     return f"{prefix}-{fact(10000, 99999, prefix, *about)}"
 
 
-def refuse_unknown(
+def check_known(
     what: str, name: str, known: Container[str], other_names: Mapping[str, str]
 ) -> None:
     """Raise ValueError unless `name` is known; `other_names` lead to the one to use."""
@@ -43,5 +43,5 @@ def exists(what: str, name: str, of_ten: int = 8) -> bool:
 
 def known_city(name: str) -> str:
     """Return the name of a city; ValueError for one that is not on the map."""
-    refuse_unknown("city", name, pools.KNOWN_CITIES, pools.CITY_NICKNAMES)
+    check_known("city", name, pools.KNOWN_CITIES, pools.CITY_NICKNAMES)
     return name

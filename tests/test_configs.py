@@ -28,7 +28,7 @@ def zero(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_ready_configuration_is_valid_on_one_device_or_on_eight(name: str):
     from training.config import read_config
-    from training.setup import refuse_deepspeed_settings
+    from training.setup import check_no_deepspeed_settings
     from training.zero.settings import engine_config, zero_stage
 
     file = ROOT / f"configs/{name}.json"
@@ -37,7 +37,7 @@ def test_a_ready_configuration_is_valid_on_one_device_or_on_eight(name: str):
         assert zero_stage(engine_config(config, world_size=8)) == zero(name)["stage"]
         assert engine_config(config, world_size=1)["gradient_clipping"] == 1.0
     else:
-        refuse_deepspeed_settings(config, str(file))
+        check_no_deepspeed_settings(config, str(file))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

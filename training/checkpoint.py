@@ -33,10 +33,10 @@ from storage.manifest import damaged_files
 from training.backends import Backend
 from training.resuming import (
     CONFIG_FILE,
-    refuse_other_base,
-    refuse_other_data,
-    refuse_other_format,
-    refuse_other_settings,
+    check_same_base,
+    check_same_data,
+    check_same_format,
+    check_same_settings,
 )
 from weights.adapter import write_base_record
 from weights.chat_record import write_chat_record
@@ -89,7 +89,7 @@ class Checkpoints:
         self.keep_last = keep_last
         self.chat_format = chat_format
 
-    def refuse_existing_run(self) -> None:
+    def check_new_run(self) -> None:
         """Raise FileExistsError when a run of this name is already there."""
         if steps := self.steps():
             raise FileExistsError(
@@ -102,7 +102,7 @@ class Checkpoints:
                     f"{path} is left from an earlier run; choose another --name, or remove it"
                 )
 
-    def refuse_unshared(self, backend: Backend) -> None:
+    def check_shared_directory(self, backend: Backend) -> None:
         """Raise FileNotFoundError unless every rank sees the directory rank 0 writes to."""
         self.run_dir.mkdir(parents=True, exist_ok=True)
         probe = backend.on_first_rank(
@@ -147,11 +147,11 @@ class Checkpoints:
                 raise FileNotFoundError(
                     f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
                 )
-            refuse_other_settings(path, self.config)
-            refuse_other_base(path, self.base_dir)
-            refuse_other_format(path, self.chat_format)
+            check_same_settings(path, self.config)
+            check_same_base(path, self.base_dir)
+            check_same_format(path, self.chat_format)
             progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
-            refuse_other_data(path, progress.data, data)
+            check_same_data(path, progress.data, data)
             return path, progress, damaged
 
         path, progress, damaged = backend.on_first_rank(choose)

@@ -22,7 +22,7 @@ FIXED_SETTINGS = (
 )
 
 
-def refuse_other_settings(path: Path, config: Mapping[str, Any]) -> None:
+def check_same_settings(path: Path, config: Mapping[str, Any]) -> None:
     """Raise ValueError where a checkpoint was trained with other mathematics than `config` says."""
     saved = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
     for keys in FIXED_SETTINGS:
@@ -34,7 +34,7 @@ def refuse_other_settings(path: Path, config: Mapping[str, Any]) -> None:
             )
 
 
-def refuse_other_base(path: Path, base: Path) -> None:
+def check_same_base(path: Path, base: Path) -> None:
     """Raise ValueError where other weights than the run began with lie under the base's path."""
     before, now = base_sha256(path), weights_sha256(base)
     if before and now and before != now:
@@ -44,7 +44,7 @@ def refuse_other_base(path: Path, base: Path) -> None:
         )
 
 
-def refuse_other_format(path: Path, chat_format: str) -> None:
+def check_same_format(path: Path, chat_format: str) -> None:
     """Raise ValueError where a checkpoint was trained in another chat format than the dataset's."""
     record = read_chat_record(path)
     if record and record.name not in (None, chat_format):
@@ -54,7 +54,7 @@ def refuse_other_format(path: Path, chat_format: str) -> None:
         )
 
 
-def refuse_other_data(path: Path, before: list[str], now: list[str]) -> None:
+def check_same_data(path: Path, before: list[str], now: list[str]) -> None:
     """Raise ValueError where a checkpoint was trained on splits with other fingerprints."""
     if before != now:
         raise ValueError(

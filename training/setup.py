@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from console.command import print_next, shell_quote
-from data.batches import Batches, make_batch, refuse_overlong, whole_split
-from data.soundness import refuse_unsound
+from data.batches import Batches, check_lengths, make_batch, whole_split
+from data.soundness import check_soundness
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
 from model.lora import add_lora
@@ -42,7 +42,7 @@ def find_device(name: str) -> torch.device:
     return torch.device(chosen)
 
 
-def refuse_deepspeed_settings(config: Config, file: str) -> None:
+def check_no_deepspeed_settings(config: Config, file: str) -> None:
     """Raise ValueError for settings that one device alone would leave without effect."""
     if config.deepspeed_config is not None:
         raise ValueError(
@@ -87,7 +87,7 @@ def open_splits(config: Config) -> Splits:
             f"python scripts/build_dataset.py --source-file F --tokenizer-file {file} "
             f"--save-dir {config.data.dataset_dir}"
         )
-    _refuse_other_format(config, base, train.chat_format)
+    _check_same_format(config, base, train.chat_format)
     rows = ModelConfig.read(base).vocab_size
     if train.vocab_size > rows:
         raise ValueError(
@@ -100,12 +100,12 @@ def open_splits(config: Config) -> Splits:
             "rebuild the dataset with scripts/build_dataset.py"
         )
     for split in (train, validation):
-        refuse_overlong(split, config.training.micro_batch_tokens)
-        refuse_unsound(split)
+        check_lengths(split, config.training.micro_batch_tokens)
+        check_soundness(split)
     return Splits(train, validation)
 
 
-def _refuse_other_format(config: Config, base: Path, chat_format: str) -> None:
+def _check_same_format(config: Config, base: Path, chat_format: str) -> None:
     """Raise ValueError where the base was trained in another chat format than the dataset's."""
     record = read_chat_record(base)
     if record is None or record.name in (None, chat_format) or config.data.chat_format_anyway:
@@ -155,13 +155,13 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
         config.checkpoint.keep_last,
         chat_format,
     )
-    refuse_read_only(config.run_dir)
+    check_writable_directory(config.run_dir)
     if not resume:
-        checkpoints.refuse_existing_run()
+        checkpoints.check_new_run()
     return checkpoints
 
 
-def refuse_read_only(directory: Path) -> None:
+def check_writable_directory(directory: Path) -> None:
     """Raise PermissionError where nothing can be written, before hours of training find out."""
     nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
@@ -201,7 +201,7 @@ def train(
         backend.world_size,
         config.validation.max_conversations,
     )
-    checkpoints.refuse_unshared(backend)
+    checkpoints.check_shared_directory(backend)
     with ExitStack() as alone:
         backend.on_first_rank(lambda: alone.enter_context(directory_lock(config.run_dir)))
         progress = Progress(data=splits.fingerprints)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from console.progress import byte_bar, no_bar
 from model.config import PARAMS_FILE, ModelConfig, params_file
-from storage.atomic import new_directory, refuse_foreign_directory
+from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from weights.chat_record import copy_chat_record
 from weights.directory import KIND as NATIVE_KIND
@@ -53,7 +53,7 @@ class Conversion:
 def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
     """Turn a Meta directory into a native one; at most one tensor is held in memory."""
     target = Path(target).expanduser()
-    refuse_foreign_directory(target, NATIVE_KIND)
+    check_own_directory(target, NATIVE_KIND)
     model = read_meta(source)
     layout, shards = model.layout(), len(model.shards)
     total = layout_bytes(layout)
@@ -82,7 +82,7 @@ def convert_to_meta(
     `dtype` is a name of `model.weights.DTYPES`; None keeps what is stored.
     """
     target = Path(target).expanduser()
-    refuse_foreign_directory(target, META_KIND)
+    check_own_directory(target, META_KIND)
     export = open_export(config_file, ckpt_file, num_shards, dtype)
     total = num_shards * layout_bytes(export.layout)
     require_space(target, total)

@@ -12,7 +12,7 @@ from console.progress import byte_bar
 from model.config import PARAMS_FILE, ModelConfig, read_params
 from model.lora import adapter_of, merge
 from model.transformer import Transformer
-from storage.atomic import new_directory, refuse_foreign_directory
+from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from storage.manifest import sha256_of_file
 from weights.adapter import Adapter
@@ -97,7 +97,7 @@ def merge_checkpoint(
     written weights are not those of the base with its adapter.
     """
     target = Path(target).expanduser()
-    refuse_foreign_directory(target, KIND)
+    check_own_directory(target, KIND)
     kind = dtype_named(dtype)
     layout = {
         name: (tuple(tensor.shape), kind or tensor.dtype) for name, tensor in base.tensors.items()

@@ -179,7 +179,7 @@ def _account(
         name: _whole_shape(tensor, axes.get(name), len(shards))
         for name, tensor in shards[0].items()
     }
-    _refuse_missing_shards(path, expected, found, len(shards))
+    _check_shards_present(path, expected, found, len(shards))
     account(expected, found, str(path))
     for name in (name for name, axis in axes.items() if axis is None):
         for file, tensors in zip(files, shards, strict=True):
@@ -199,7 +199,7 @@ def _whole_shape(part: Tensor, axis: int | None, count: int) -> Shape:
     return tuple(size * count if index == axis else size for index, size in enumerate(part.shape))
 
 
-def _refuse_missing_shards(
+def _check_shards_present(
     path: Path, expected: Mapping[str, Shape], found: Mapping[str, Shape], count: int
 ) -> None:
     """When every cut tensor lacks the same share of its size, the last shards are not there."""

@@ -53,7 +53,7 @@ def meta_params(params: Mapping[str, Any], config: ModelConfig) -> dict[str, Any
     exported |= {"norm_eps": config.norm_eps, "rope_theta": config.rope_theta}
     if config.rope_scaling:
         exported["use_scaled_rope"] = True
-    _refuse_another_model(exported, config)
+    _check_same_model(exported, config)
     return exported
 
 
@@ -86,7 +86,7 @@ def _pair(multiple: int, multiplier: float | None) -> dict[str, Any]:
     return {"multiple_of": multiple, **optional}
 
 
-def _refuse_another_model(exported: Mapping[str, Any], config: ModelConfig) -> None:
+def _check_same_model(exported: Mapping[str, Any], config: ModelConfig) -> None:
     """Read the export as a reader would: it must be the same model (rope factors are implied)."""
     tied = {"tied_embeddings": config.tied_embeddings}
     wanted, found = asdict(config), asdict(ModelConfig.from_params({**exported, **tied}))

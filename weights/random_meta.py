@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
-from storage.atomic import new_directory, refuse_foreign_directory
+from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from weights.conversion import META_KIND, require_space
 from weights.directory import TOKENIZER_FILE, Layout, layout_bytes
@@ -63,7 +63,7 @@ def write_random_meta(
     tokenizer's. The same arguments give the same bytes.
     """
     target, tokenizer = Path(directory).expanduser(), Path(tokenizer).expanduser()
-    refuse_foreign_directory(target, META_KIND)
+    check_own_directory(target, META_KIND)
     params = _params(size, tokenizer)
     config = ModelConfig.from_params(params)
     check_shard_count(config, num_shards)

@@ -179,7 +179,7 @@ class TiktokenTokenizer:
     def encode(self, text: str) -> list[int]:
         """Return the ids of ordinary text, never a special id; ValueError on lone surrogates."""
         if not text.isascii():
-            refuse_surrogates(text)
+            check_surrogates(text)
         return encode_ordinary(self.encoding, text)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -188,7 +188,7 @@ class TiktokenTokenizer:
         return self.encoding.decode([int(token) for token in tokens], errors="replace")
 
 
-def refuse_surrogates(text: str) -> None:
+def check_surrogates(text: str) -> None:
     """Raise ValueError when text holds half of a surrogate pair, which no encoding can keep."""
     try:
         text.encode("utf-8")
@@ -234,7 +234,7 @@ class SentencePieceTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ordinary text, never a special id; ValueError on lone surrogates."""
-        refuse_surrogates(text)
+        check_surrogates(text)
         return self.processor.encode(text)
 
     def decode(self, tokens: Sequence[int]) -> str:

@@ -34,7 +34,7 @@ from data.split_files import (
     describe,
     write_description,
 )
-from storage.atomic import new_directory, refuse_foreign_directory
+from storage.atomic import check_own_directory, new_directory
 from storage.manifest import sha256_of_file
 
 # How many blocks of rows an interrupted build loses at most; saving waits for the disk. Where the
@@ -80,7 +80,7 @@ def build_dataset(
     """
     settings = settings or Settings()
     directory = Path(save_dir)
-    refuse_foreign_directory(directory, KIND)
+    check_own_directory(directory, KIND)
     format = find_format(settings.chat_format)
     tokenizer = load_tokenizer(tokenizer_file, format.special_table)
     stop_ids(format, tokenizer)
@@ -98,8 +98,8 @@ def build_dataset(
         if settings.split_by == "tools":
             job = replace(job, places_file=build.place_tools(Path(temporary) / "places.npy"))
         splits = build.encode_all(work, job)
-        build.refuse_left_out()
-        build.refuse_empty_split()
+        build.check_left_out()
+        build.check_splits_filled()
         description = describe(encoding, splits, build.notes())
         with new_directory(directory, KIND) as complete:
             for split in SPLITS:
@@ -214,7 +214,7 @@ class _Build:
             "repaired": {"tools_dropped": self.tally.tools_dropped},
         }
 
-    def refuse_left_out(self) -> None:
+    def check_left_out(self) -> None:
         """Raise ValueError when something was left out that was not to be skipped."""
         overlong, untrained, rows = self.tally.overlong, self.tally.untrained, self.tally.rows
         if self.settings.skip_overlong:
@@ -234,7 +234,7 @@ class _Build:
                 "with scripts/clean_dataset.py, or leave them out with --skip-overlong"
             )
 
-    def refuse_empty_split(self) -> None:
+    def check_splits_filled(self) -> None:
         """Raise ValueError when all that was taken falls into one split."""
         ratio, count = self.settings.val_ratio, sum(self.tally.sources.values())
         least, greatest = self.tally.least, self.tally.greatest

@@ -57,7 +57,7 @@ def clean_file(
     settings = settings or Settings()
     source, output = Path(source_file), Path(save_file)
     report = Path(report_file) if report_file else output.with_suffix(".report.json")
-    _refuse_same_file({"source": source, "save": output, "report": report})
+    _check_distinct_files({"source": source, "save": output, "report": report})
     for flag, file in (("save", output), ("report", report)):
         if file.is_dir():
             raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
@@ -128,7 +128,7 @@ def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
     if settings.exclude_benchmark:
-        load_benchmark(settings.exclude_benchmark).refuse_copy(draft.conversation)
+        load_benchmark(settings.exclude_benchmark).check_no_copy(draft.conversation)
     return draft
 
 
@@ -173,7 +173,7 @@ def with_layout(
     return chain(looked_at, rows), format
 
 
-def _refuse_same_file(files: dict[str, Path]) -> None:
+def _check_distinct_files(files: dict[str, Path]) -> None:
     named: dict[Path, str] = {}
     for flag, file in files.items():
         other = named.setdefault(file.resolve(), flag)

@@ -59,7 +59,7 @@ class Benchmark:
                     for run in runs:
                         self.runs.setdefault(run, []).append(entry)
 
-    def refuse_copy(self, conversation: Conversation) -> None:
+    def check_no_copy(self, conversation: Conversation) -> None:
         """Raise Rejected when a user of the conversation asks a question of the benchmark."""
         for i, message in enumerate(conversation.messages):
             if message.role != "user":

@@ -60,7 +60,7 @@ def _order(caller: Message, results: list[Message], at: int) -> list[int]:
     ids = [call.id for call in caller.tool_calls]
     given = [result.tool_call_id for result in results]
     if _distinct(ids) and _distinct(given) and set(given) <= set(ids):
-        _refuse_unanswered(caller, set(given), at)
+        _check_answered(caller, set(given), at)
         places = {id: j for j, id in enumerate(ids)}
         return sorted(range(len(results)), key=lambda k: places[given[k]])
     if len(results) < len(names) and any(given) and any(ids):
@@ -73,7 +73,7 @@ def _order(caller: Message, results: list[Message], at: int) -> list[int]:
     return list(range(len(results)))
 
 
-def _refuse_unanswered(caller: Message, given: set[str | None], at: int) -> None:
+def _check_answered(caller: Message, given: set[str | None], at: int) -> None:
     for j, call in enumerate(caller.tool_calls):
         if call.id not in given:
             place = pointer("messages", at, "tool_calls", j)

@@ -28,12 +28,12 @@ def writable_text(conversation: Conversation) -> Draft:
         record = conversation.to_record()
         for key in ("tools", "messages"):
             for i, part in enumerate(record[key]):
-                _refuse_unwritable(part, pointer(key, i))
+                _check_writable(part, pointer(key, i))
         raise
     return Draft(conversation)
 
 
-def _refuse_unwritable(part: object, where: str) -> None:
+def _check_writable(part: object, where: str) -> None:
     try:
         to_json(part).encode()
     except (ValueError, RecursionError) as error:

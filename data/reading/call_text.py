@@ -87,12 +87,12 @@ def read_call_value(value: Any) -> ReadCall:
         raise ValueError(f"a call must be an object, found {_kind(value)}")
     outer = value
     if isinstance(value.get("function"), dict):
-        _refuse_others(value, _BESIDE | {"function"})
+        _check_known(value, _BESIDE | {"function"})
         value = value["function"]
     elif isinstance(value.get("function"), str) and "name" not in value:
         value = {**value, "name": value["function"]}
         del value["function"]
-    _refuse_others(value, _BESIDE.union(("name", *_KEYS)))
+    _check_known(value, _BESIDE.union(("name", *_KEYS)))
     given = [key for key in _KEYS if key in value]
     if len(given) > 1:
         # A column of a table has every key for every row.
@@ -105,7 +105,7 @@ def read_call_value(value: Any) -> ReadCall:
     return replace(read, call=replace(read.call, id=None if number is None else str(number)))
 
 
-def _refuse_others(value: dict[str, Any], known: frozenset[str]) -> None:
+def _check_known(value: dict[str, Any], known: frozenset[str]) -> None:
     unknown = [key for key in value if key not in known and value[key] is not None]
     if unknown:
         raise ValueError(f"a call holds name and arguments, found {unknown[0]!r} too")

@@ -47,7 +47,7 @@ def initialise(model: Transformer, seed: int, spellings: Sequence[str] = ()) -> 
 
     Needs two layers or more and four heads for each two key/value heads, as Llama 3.2 has them.
     """
-    _refuse_unfit(model.config)
+    _check_fit(model.config)
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
@@ -64,7 +64,7 @@ def initialise(model: Transformer, seed: int, spellings: Sequence[str] = ()) -> 
     _match_and_copy(second, model.config, reads, notes, generator)
 
 
-def _refuse_unfit(config: ModelConfig) -> None:
+def _check_fit(config: ModelConfig) -> None:
     fits = config.tied_embeddings and config.n_layers > 1 and 4 * config.head_dim <= config.dim
     if not fits or (config.n_heads, config.n_kv_heads) != (4, 2):
         raise ValueError(

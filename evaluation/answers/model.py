@@ -21,7 +21,7 @@ def model_answers(
     """
     conversations = [item.conversation for item in items]
     if not constrain:
-        _refuse_long(chat_model, items, decoding.max_length)
+        _check_prompt_lengths(chat_model, items, decoding.max_length)
         yield from chat_model.answers(conversations, decoding)
         return
     from inference.constrain.constraint import Constraints, refusals
@@ -30,7 +30,7 @@ def model_answers(
     asked = [index for index in range(len(items)) if index not in refused]
     if not asked:
         raise ValueError(f"none of {len(items):,} items can be constrained; {refused[0]}")
-    _refuse_long(chat_model, [items[index] for index in asked], decoding.max_length)
+    _check_prompt_lengths(chat_model, [items[index] for index in asked], decoding.max_length)
     yield from ((index, SkippedItem(reason)) for index, reason in refused.items())
     left = [conversations[index] for index in asked]
     constraints = Constraints(left, chat_model.format, chat_model.tokenizer)
@@ -39,7 +39,7 @@ def model_answers(
     tell(constraints.cost())
 
 
-def _refuse_long(chat_model: ChatModel, items: Sequence[Item], limit: int | None) -> None:
+def _check_prompt_lengths(chat_model: ChatModel, items: Sequence[Item], limit: int | None) -> None:
     for item in items:
         length = len(chat_model.prompt(item.conversation))
         if limit is not None and length >= limit:

@@ -10,8 +10,8 @@ from evaluation.checkpoints.candidates import Run, Scored, Setting, score_run
 from evaluation.checkpoints.comparison import Comparison, check_metric
 from evaluation.figures import BALANCED
 from evaluation.items import Item
-from evaluation.judging import refuse_unwritable, write_text
-from evaluation.measurable import refuse_unmeasurable
+from evaluation.judging import check_writable, write_text
+from evaluation.measurable import check_measurable
 from evaluation.pages.comparison import comparison_page
 from evaluation.results import failure_lines, json_text
 
@@ -57,8 +57,8 @@ def compare(
     check_metric(metric)
     if metric != BALANCED:
         # Where balanced is not there, that of the one side leads.
-        refuse_unmeasurable(items, metric)
-    refuse_unwritable(files.output_file, files.report_file, files.failures_file)
+        check_measurable(items, metric)
+    check_writable(files.output_file, files.report_file, files.failures_file)
     scored: list[Scored] = []
     for model in score_run(run, items, setting, files.folder, tell):
         scored.append(model)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from synthesis.declaration import Domain, Instead, declare
 from synthesis.kinds import Kind, Time, decimal, number
-from synthesis.world import exists, fact, pick, refuse_unknown
+from synthesis.world import check_known, exists, fact, pick
 
 ROOMS = (
     "living room",
@@ -34,7 +34,7 @@ Mode = Annotated[Literal["eco", "comfort", "away", "boost"], Instead(("turbo", "
 
 
 def _known(room: str) -> str:
-    refuse_unknown("room", room, ROOMS, OTHER_ROOM_NAMES)
+    check_known("room", room, ROOMS, OTHER_ROOM_NAMES)
     return room
 
 

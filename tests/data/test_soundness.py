@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data import soundness
-from data.soundness import refuse_unsound
+from data.soundness import check_soundness
 from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
 
 STOP = 9
@@ -22,7 +22,7 @@ def written(directory: Path, *samples: Sample) -> TokenizedDataset:
 
 
 def test_turns_that_end_in_a_trained_stop_token_pass(tmp_path: Path) -> None:
-    refuse_unsound(written(tmp_path, GOOD, GOOD, Sample([1, STOP], [0, 1])))
+    check_soundness(written(tmp_path, GOOD, GOOD, Sample([1, STOP], [0, 1])))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_turn_without_its_stop_is_named_wherever_pieces_begin(
         match=rf"train conversation 2 \(endless\) has a trained turn .* end, token {at}; look at "
         r"it with: python scripts/inspect_dataset.py --dataset-dir .*/d --split train --index 2;",
     ):
-        refuse_unsound(written(tmp_path, GOOD, GOOD, bad, GOOD))
+        check_soundness(written(tmp_path, GOOD, GOOD, bad, GOOD))
 
 
 def test_a_conversation_whose_mask_was_blanked_is_named(tmp_path: Path) -> None:
@@ -62,18 +62,18 @@ def test_a_conversation_whose_mask_was_blanked_is_named(tmp_path: Path) -> None:
     file.write_bytes(blank)
     dataset = TokenizedDataset.open(tmp_path / "d", "train")
     with pytest.raises(ValueError, match=r"train conversation 1 .* trains nothing"):
-        refuse_unsound(dataset)
+        check_soundness(dataset)
 
 
 def test_a_trained_first_token_alone_trains_nothing(tmp_path: Path) -> None:
     written(tmp_path, GOOD, GOOD)
     (tmp_path / "d" / "train.trained.bin").write_bytes(bytes([1, 0, 0, 0, 0, 0, 0]) * 2)
     with pytest.raises(ValueError, match=r"train conversation 0 .* trains nothing"):
-        refuse_unsound(TokenizedDataset.open(tmp_path / "d", "train"))
+        check_soundness(TokenizedDataset.open(tmp_path / "d", "train"))
 
 
 def test_bare_numbers_without_special_tokens_need_no_stop(tmp_path: Path) -> None:
     bare = Encoding("", "0" * 64, 16, {})
     samples = [Sample([1, 2], [0, 1], split) for split in ("train", "validation")]
     write_dataset(tmp_path / "d", samples, bare)
-    refuse_unsound(TokenizedDataset.open(tmp_path / "d", "train"))
+    check_soundness(TokenizedDataset.open(tmp_path / "d", "train"))

@@ -6,7 +6,7 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.benchmarks.bfcl_tasks import Task
 from evaluation.figures import MEANINGS
 from evaluation.items import Item, task_item, turn_items
-from evaluation.measurable import refuse_unmeasurable
+from evaluation.measurable import check_measurable
 
 NEEDS_CALLS = {"name", "argument_precision", "argument_recall", "exact_match", "json_equal"}
 ADD = {"type": "dict", "properties": {"a": {"type": "integer"}}, "required": []}
@@ -44,10 +44,10 @@ def test_a_figure_is_refused_where_no_reply_could_count_for_it(
     refused = set()
     for metric in MEANINGS:
         try:
-            refuse_unmeasurable([item], metric)
+            check_measurable([item], metric)
         except ValueError as error:
             assert str(error).startswith(f"no reply to these items counts for {metric} (")
             refused.add(metric)
     assert refused == without | {"balanced"}
     both = [turn(), turn(CALL)]
-    refuse_unmeasurable(both, "balanced")
+    check_measurable(both, "balanced")

@@ -302,7 +302,7 @@ def test_a_directory_that_the_nodes_do_not_share_is_refused(settings: Settings) 
     backend = OnAnotherNode(model, config.optimizer, device, torch.float32)
     checkpoints = open_checkpoints(config, "llama3", False)
     with pytest.raises(FileNotFoundError, match=r"set checkpoint\.output_dir to storage that all"):
-        checkpoints.refuse_unshared(backend)
+        checkpoints.check_shared_directory(backend)
 
 
 def test_the_parts_of_several_ranks_are_not_resumed_on_one_device(

@@ -18,7 +18,7 @@ from console.progress import byte_bar
 from model.config import PARAMS_FILE, ModelConfig
 from model.lora import ADAPTER_FILE, LORA_FILE, LoraConfig, adapter_state, add_lora
 from model.transformer import Transformer
-from storage.atomic import new_directory, refuse_foreign_directory
+from storage.atomic import check_own_directory, new_directory
 from storage.manifest import MANIFEST, damaged_files
 from training.checkpoint import WEIGHTS_ONLY, newest_whole, saved_steps
 from training.resuming import CONFIG_FILE
@@ -69,7 +69,7 @@ def consolidate_checkpoint(
     Raises ValueError or FileNotFoundError, with nothing written, for what is damaged or foreign.
     """
     target = Path(output_dir).expanduser()
-    refuse_foreign_directory(target, KIND)
+    check_own_directory(target, KIND)
     step = _chosen(Path(checkpoint_dir).expanduser(), tag, warn)
     lora = LoraConfig.read(step) if (step / LORA_FILE).is_file() else None
     name = ADAPTER_FILE if lora else WEIGHTS_FILE

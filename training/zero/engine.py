@@ -29,9 +29,9 @@ from training.zero.ranks import Ranks, wait_for_all
 from training.zero.settings import zero_stage
 from training.zero.shards import (
     SHARDS_FILE,
+    check_own_pickles,
     full_disk_named,
     known_classes_only,
-    refuse_foreign_pickles,
 )
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class DeepSpeedBackend:
                 f"{directory} was written at ZeRO stage {saved['zero_stage']}, this run has stage "
                 f"{self.stage}; resume at the stage it was started with"
             )
-        self.on_first_rank(lambda: refuse_foreign_pickles(directory))
+        self.on_first_rank(lambda: check_own_pickles(directory))
         if saved["ranks"] == self.world_size or self.stage == 0:
             self._load_shards(directory)
         else:

@@ -52,17 +52,17 @@ def engine_config(config: Config, world_size: int) -> dict[str, Any]:
     for what DeepSpeed cannot do right.
     """
     given = without_auto(config.deepspeed_config or {})
-    _refuse_unknown(given)
+    _check_known(given)
     for key, found, ours, wanted in _overlaps(given, config):
         if _ours(key, found) != wanted:
             raise ValueError(
                 f"{SECTION}.{key} is {found!r}, and {ours} is {wanted!r}; make them "
                 "equal, or remove the former: DeepSpeed is told ours"
             )
-    _refuse_other_batches(given, config, world_size)
+    _check_same_batches(given, config, world_size)
     zero = {"stage": DEFAULT_STAGE, **given.get("zero_optimization", {})}
-    _refuse_impossible(zero, config)
-    _refuse_unreadable(zero)
+    _check_possible(zero, config)
+    _check_readable(zero)
     # Micro-batches are packed by tokens, and the loop says which is the last of a step; DeepSpeed
     # is to count none and to divide by nothing.
     return {
@@ -94,7 +94,7 @@ def without_auto(section: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _refuse_unknown(given: Mapping[str, Any]) -> None:
+def _check_known(given: Mapping[str, Any]) -> None:
     for key in given:
         if key not in DERIVED | PASSED_ON:
             close = difflib.get_close_matches(key, DERIVED | PASSED_ON, n=1)
@@ -156,7 +156,7 @@ def _ours(key: str, value: Any) -> Any:
     return OPTIMIZERS.get(str(value).lower(), value) if key == "optimizer.type" else value
 
 
-def _refuse_other_batches(given: Mapping[str, Any], config: Config, world_size: int) -> None:
+def _check_same_batches(given: Mapping[str, Any], config: Config, world_size: int) -> None:
     """A step's conversations must be as many as micro batch x accumulation x ranks say."""
     keys = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
     said = [(key, given[key]) for key in keys if key in given]
@@ -181,7 +181,7 @@ def _refuse_other_batches(given: Mapping[str, Any], config: Config, world_size: 
         )
 
 
-def _refuse_impossible(zero: Mapping[str, Any], config: Config) -> None:
+def _check_possible(zero: Mapping[str, Any], config: Config) -> None:
     stage = zero["stage"]
     if stage not in (0, 1, 2, 3):
         raise ValueError(f"{SECTION}.zero_optimization.stage is {stage!r}, wanted 0, 1, 2 or 3")
@@ -203,7 +203,7 @@ def _refuse_impossible(zero: Mapping[str, Any], config: Config) -> None:
         )
 
 
-def _refuse_unreadable(zero: Mapping[str, Any]) -> None:
+def _check_readable(zero: Mapping[str, Any]) -> None:
     """Raise ValueError, with the key and the nearest known one, for what DeepSpeed cannot read."""
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
 

@@ -27,7 +27,7 @@ KNOWN_CLASSES = (
 RESTRICT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
-def refuse_foreign_pickles(step: Path) -> None:
+def check_own_pickles(step: Path) -> None:
     """Raise ValueError for a `.pt` file of a checkpoint that DeepSpeed would not have written.
 
     The files are taken apart, not loaded, so that nothing in them runs.
@@ -88,7 +88,7 @@ def joined_masters(step: Path) -> Mapping[str, Callable[[], Tensor]]:
 
     Nothing is joined before it is asked for at stage 3; below, DeepSpeed joins all at once.
     """
-    refuse_foreign_pickles(step)
+    check_own_pickles(step)
     # Nothing is computed; without a GPU DeepSpeed would say at length what it cannot find.
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint

@@ -56,7 +56,7 @@ def reason(benchmark: Benchmark, text: str, *tools: Tool, before: int = 0) -> st
     talk = (Message("user", "hello"), Message("assistant", "hi")) * before
     asked = (Message("user", text), Message("assistant", "yes"))
     try:
-        benchmark.refuse_copy(Conversation((*talk, *asked), tools))
+        benchmark.check_no_copy(Conversation((*talk, *asked), tools))
     except Rejected as rejected:
         assert rejected.rule == "benchmark-copy"
         assert rejected.pointer == f"/messages/{2 * before}/content"
@@ -147,7 +147,7 @@ def test_of_planted_copies_of_bfcl_at_least_99_in_100_are_found(shared: Path) ->
         for kind in ("exact", "renamed", "reordered"):
             planted_of[kind] += 1
             try:
-                benchmark.refuse_copy(planted(question, kind, chance))
+                benchmark.check_no_copy(planted(question, kind, chance))
             except Rejected:
                 found[kind] += 1
     assert planted_of == {"exact": 1564, "renamed": 1564, "reordered": 1564}

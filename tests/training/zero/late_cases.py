@@ -99,7 +99,7 @@ def refusals(checkpoints: Checkpoints, backend: DeepSpeedBackend) -> int:
     refused = 0
     for _ in range(TIMES):
         try:
-            checkpoints.refuse_unshared(backend)
+            checkpoints.check_shared_directory(backend)
         except FileNotFoundError:
             refused += 1
     return refused
@@ -108,7 +108,7 @@ def refusals(checkpoints: Checkpoints, backend: DeepSpeedBackend) -> int:
 def told_of_storage(checkpoints: Checkpoints, backend: DeepSpeedBackend) -> str:
     """Return what this rank says of a directory that one of them does not see."""
     try:
-        checkpoints.refuse_unshared(backend)
+        checkpoints.check_shared_directory(backend)
     except FileNotFoundError as error:
         return one_line(error)
     return "nothing"

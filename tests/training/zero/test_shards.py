@@ -17,10 +17,10 @@ from zero_runs import Kind, ShardedRuns
 from storage.manifest import write_manifest
 from training.zero.shards import (
     RESTRICT,
+    check_own_pickles,
     full_disk_named,
     joined_masters,
     known_classes_only,
-    refuse_foreign_pickles,
 )
 
 SHARD = "zero_pp_rank_0_mp_rank_00_optim_states.pt"
@@ -54,7 +54,7 @@ def test_a_pickle_that_would_run_code_is_refused_unopened(
 ) -> None:
     save({"optimizer_state_dict": {"x": Burglar(tmp_path / "was-here")}}, tmp_path / SHARD)
     with pytest.raises(ValueError, match=rf"{SHARD} .* and was not opened") as refusal:
-        refuse_foreign_pickles(tmp_path)
+        check_own_pickles(tmp_path)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "was-here").exists()
     torch.load(tmp_path / SHARD, weights_only=False)
@@ -64,14 +64,14 @@ def test_a_pickle_that_would_run_code_is_refused_unopened(
 def test_the_name_that_was_found_is_told(tmp_path: Path) -> None:
     torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / SHARD)
     with pytest.raises(ValueError, match=r"names posix\.system, which no checkpoint of DeepSpeed"):
-        refuse_foreign_pickles(tmp_path)
+        check_own_pickles(tmp_path)
 
 
 def test_every_file_of_a_checkpoint_is_looked_at_whatever_its_name(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / "inner" / "other.pt")
     with pytest.raises(ValueError, match=r"other\.pt names posix\.system"):
-        refuse_foreign_pickles(tmp_path)
+        check_own_pickles(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0, 100, -100])
@@ -79,14 +79,14 @@ def test_a_truncated_file_is_told(tmp_path: Path, kept: int) -> None:
     torch.save({"x": torch.ones(300)}, tmp_path / SHARD)
     (tmp_path / SHARD).write_bytes((tmp_path / SHARD).read_bytes()[:kept])
     with pytest.raises(ValueError, match="is damaged or not a file of DeepSpeed's") as refusal:
-        refuse_foreign_pickles(tmp_path)
+        check_own_pickles(tmp_path)
     assert "\n" not in str(refusal.value)
 
 
 def test_what_torch_and_deepspeed_store_passes(tmp_path: Path, sharded_runs: ShardedRuns) -> None:
     torch.save(OrderedDict(x=torch.ones(3), shape=torch.Size([2])), tmp_path / SHARD)
-    refuse_foreign_pickles(tmp_path)
-    refuse_foreign_pickles(sharded_runs.workspace / "checkpoints")
+    check_own_pickles(tmp_path)
+    check_own_pickles(sharded_runs.workspace / "checkpoints")
 
 
 def test_whoever_loads_is_held_to_the_known_classes(
