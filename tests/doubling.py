@@ -953,7 +953,8 @@ READERS: dict[str, Reader] = {
         lambda given: wire_messages(given.messages, {}), lambda n: answered(n, ids=False)
     ),
     "request: names that collide": reading(
-        wire_names, lambda n: [Tool("é" * (i % 60 + 1) + "x" * i, "") for i in range(n)]
+        wire_names,
+        lambda n: [Tool(f"é{i:b}".replace("0", "é").replace("1", "ü")) for i in range(n)],
     ),
     # BFCL's source text.
     **{
