@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from inference.chat_model import Answer
 
 # What a function may be called there; names with other signs are written with underscores.
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
+_LONGEST = 64
 _SECONDS = 120.0
 _KEY = "OPENAI_API_KEY"
 
@@ -107,18 +109,27 @@ def wire_names(tools: Sequence[Tool]) -> dict[str, str]:
     """Return what each tool is called in a request: with `_` for signs that are not allowed."""
     names: dict[str, str] = {}
     taken: set[str] = set()
-    # Where the search for a free name ended that began with this one.
-    last: dict[str, str] = {}
+    candidates: dict[str, Iterator[str]] = {}
     for tool in tools:
         if tool.name in names:
             continue
-        first = _UNFIT.sub("_", tool.name)[:64]
-        fit = last.get(first, first)
-        while fit in taken:
-            fit = fit[:63] + "_" if len(fit) < 64 else fit[1:] + "_"
-        names[tool.name] = last[first] = fit
-        taken.add(fit)
+        fit = _UNFIT.sub("_", tool.name)[:_LONGEST]
+        # What came before was taken then and is taken now.
+        left = candidates.setdefault(fit, _alike(fit))
+        names[tool.name] = next(each for each in left if each not in taken)
+        taken.add(names[tool.name])
     return names
+
+
+def _alike(name: str) -> Iterator[str]:
+    """Yield a name and others like it without end."""
+    last = "_" * _LONGEST
+    alike = name
+    while alike != last:
+        yield alike
+        alike = alike + "_" if len(alike) < _LONGEST else alike[1:] + "_"
+    yield last
+    yield from (f"{name[: _LONGEST // 2]}_{number}" for number in count(2))
 
 
 def wire_messages(messages: Sequence[Message], names: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """An OpenAI-compatible server is asked rightly, and its answers and failures are told."""
 
 import json
+import re
 import threading
 from typing import Any
 
@@ -144,3 +145,10 @@ def test_names_that_become_alike_are_kept_apart() -> None:
     assert len(set(names.values())) == 4
     assert all(len(name) <= 64 for name in names.values())
     assert names["a.b"] == "a_b"
+
+
+def test_any_number_of_tools_get_names_of_their_own() -> None:
+    tools = [Tool(chr(0x4E00 + i)) for i in range(200)]
+    names = wire_names(tools)
+    assert len(set(names.values())) == len(tools)
+    assert all(re.fullmatch("[A-Za-z0-9_-]{1,64}", name) for name in names.values())
