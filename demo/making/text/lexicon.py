@@ -60,7 +60,7 @@ sculpture sea search season seat second secret section seed seller seminar senso
 server service session shade shape share sheet shelf shell shift ship shipment shirt shoe shop
 shore shoulder show shower shuttle side sign signal singer sister site size skill skin sky slide
 smoke snack snow soap society sofa software soil soldier solution song sound soup source space
-chat_model species speech speed sport spot square stadium staff stage stamp star statement station
+speaker species speech speed sport spot square stadium staff stage stamp star statement station
 statistic status stock stomach stone storage store storm story stove strategy stream street student
 studio subject subscription suburb sugar suit summary summer supplier supply surface surgery survey
 switch symbol symptom system table tablet tape target task tax taxi tea teacher team technician
