@@ -1037,10 +1037,10 @@ def _try(pattern: str, text: str) -> None:
 def measured(name: str) -> dict[str, Any]:
     """Return the sizes, from the first that takes long enough, and the seconds of each run."""
     size = 8
-    while median(_runs(name, size)) < SHORTEST:
+    while median(first := _runs(name, size)) < SHORTEST:
         size *= 2
     sizes = [size << step for step in range(SIZES)]
-    return {"sizes": sizes, "seconds": [_runs(name, size) for size in sizes]}
+    return {"sizes": sizes, "seconds": [first, *(_runs(name, size) for size in sizes[1:])]}
 
 
 def _runs(name: str, size: int) -> list[float]:

@@ -206,9 +206,10 @@ class _Pairing:
         """Yield the arguments of pairs, then of what was wanted or called without a partner."""
         for pair, call in self.pairs:
             right = _right(pair, call)
+            wanted = pair.required | right
             for name in [*call.arguments, *sorted(pair.required - call.arguments.keys())]:
-                wanted, found = name in pair.required | right, name in call.arguments
-                yield Argument(call.name, name, wanted, found, name in right)
+                found = name in call.arguments
+                yield Argument(call.name, name, name in wanted, found, name in right)
         for each in self.missing:
             yield from (Argument(each.name, name, True, False) for name in sorted(each.required))
         for call in self.needless:
