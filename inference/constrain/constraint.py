@@ -107,7 +107,7 @@ class Constraints:
             constraint_for(conversation.tools, *self._settings)
 
     def __call__(self, index: int) -> "CallConstraint":
-        """Return the constraint of reply `index`, for `model.generate.complete`."""
+        """Return the constraint of reply `index`, for `inference.generate.complete`."""
         made = constraint_for(self._conversations[index].tools, *self._settings)
         made.seconds = self.seconds
         return made
@@ -196,7 +196,7 @@ def _reason(error: str) -> str:
 
 
 class CallConstraint:
-    """One reply under way; see model.generate.RowConstraint.
+    """One reply under way; see inference.generate.RowConstraint.
 
     seconds: What each token cost so far: its mask, and the search for an end when one is needed.
     """

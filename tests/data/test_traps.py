@@ -1,7 +1,7 @@
 """The twelve traps of tool-call data, each in rows that have it: kept, repaired or rejected.
 
 The rows are written after defects of published data sets; real ones are in the tests of the
-readers (tests/data/sources) and of each rule.
+readers (tests/data/reading) and of each rule.
 """
 
 import json

@@ -11,7 +11,7 @@ from synthesis.catalogue import select
 from synthesis.custom import read_tools_file
 from synthesis.generation import Settings, generate
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 PYTHON = '''
 from typing import Annotated, Literal
 from synthesis.kinds import City, number
@@ -185,10 +185,10 @@ def test_the_guide_tells_the_shares_as_they_are() -> None:
 def test_phrases_of_ones_own_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(
-        "from data.synthesis.declaration import declare\n"
+        "from synthesis.declaration import declare\n"
         "def ring(times: int) -> dict:\n    return {'rung': times}\n"
         "EXAMPLES = {}\n"
-        "from data.synthesis.kinds import number\n"
+        "from synthesis.kinds import number\n"
         "TOOLS = [declare(ring, do=('ring[ {times}]',), answer=('It rang {times}.',),\n"
         "                 kinds={'times': number('times', 1, 9, 'time')})]\n"
     )

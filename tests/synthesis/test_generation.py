@@ -19,7 +19,7 @@ from synthesis.catalogue import select
 from synthesis.generation import Made, Settings, generate, generate_file
 from synthesis.quotas import apportion, read_shares
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 COUNT = 2500
 
 
@@ -133,7 +133,7 @@ def test_the_bytes_depend_on_the_seed_and_not_on_hashing_or_the_locale(tmp_path:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     for file, hashing, locale in zip(files, "12", ("C", "C.UTF-8"), strict=True):
         script = (
-            "from data.synthesis.generation import *; "
+            "from synthesis.generation import *; "
             f"generate_file({str(file)!r}, Settings(count=150, seed=11))"
         )
         changed = os.environ | {"PYTHONHASHSEED": hashing, "LC_ALL": locale, "TZ": f"UTC+{hashing}"}

@@ -29,7 +29,7 @@ def counted(model: torch.nn.Module, batch: Batch) -> float:
             batch.tokens,
             batch.positions,
             Documents(batch.offsets),
-            rows=batch.rows,
+            output_positions=batch.rows,
             head=lambda hidden, weight: summed_cross_entropy(hidden, weight, batch.targets),
         ).backward()
     return counter.get_total_flops()

@@ -68,10 +68,11 @@ def said(errors: Any) -> set[tuple[Any, ...]]:
     return {(*error.absolute_path, error.validator, error.message) for error in errors}
 
 
-def test_any_arguments_are_judged_as_jsonschema_judges_them() -> None:
+@pytest.mark.parametrize("count", [400, pytest.param(4000, marks=pytest.mark.long)])
+def test_any_arguments_are_judged_as_jsonschema_judges_them(count: int) -> None:
     draw = random.Random(13)
     compared = wrong = 0
-    for _ in range(4000):
+    for _ in range(count):
         inner = some_schema(draw, 1)
         # A schema that refers to itself at once has no answer.
         if "Ref" in str(inner) or "$ref" in str(inner):
@@ -82,7 +83,7 @@ def test_any_arguments_are_judged_as_jsonschema_judges_them() -> None:
         expected = said(Draft202012Validator(schema, registry=Registry()).iter_errors(value))
         assert said(ArgumentChecker(schema, to_json(schema)).problems(value)) == expected, schema
         compared, wrong = compared + 1, wrong + bool(expected)
-    assert compared > 2000 and compared > wrong > 500
+    assert compared > count / 2 and compared > wrong > count / 8
 
 
 def chained(keyword: str, length: int, leaf: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from chat.tokenizers.tokenizer import Tokenizer
 from data.inspection.statistics import fill, open_tokenizer, packing, provenance, statistics
 from data.tokenized import TokenizedDataset
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from demo.making.assets import MOST_PER_SHAPE, choose, main, shape_of
 
-DEMO = Path(__file__).parents[2] / "demo"
+DEMO = Path(__file__).parents[3] / "demo"
 ASSETS = ("glaive-sample.json", "LICENSE-APACHE-2.0")
 
 
