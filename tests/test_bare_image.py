@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BARE = """
 import sys
+
+import pytest
 for name in "fire pydantic jsonschema".split():
     sys.modules[name] = None
 import pytest
@@ -16,6 +18,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.long
 def test_gpu_tests_are_found_where_fire_pydantic_and_jsonschema_are_missing() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", BARE, "-p", "no:cacheprovider", "-m", "cuda", "--co", "tests"],

@@ -94,7 +94,7 @@ def test_the_others_differ_in_what_their_names_say():
 @pytest.mark.parametrize(
     "name",
     [
-        "ds_finetune",
+        pytest.param("ds_finetune", marks=pytest.mark.long),
         pytest.param("ds_full_zero3_offload", marks=pytest.mark.long),
         pytest.param("ds_lora_zero3", marks=pytest.mark.long),
         pytest.param("ds_full_zero3", marks=pytest.mark.long),

@@ -137,10 +137,10 @@ def test_addresses_inside_a_schema_are_where_references_lead() -> None:
 def test_more_of_a_list_may_take_more_checks() -> None:
     schema = {"properties": {"a": {"items": {"anyOf": [{"const": i} for i in range(300)]}}}}
     tool = Tool("f", "", {"type": "object", **schema})
-    assert validate_arguments(tool, {"a": [299] * 2000}) == []
+    assert validate_arguments(tool, {"a": [299] * 200}) == []
     schema = {"properties": {"a": {"items": {"anyOf": [{"const": i} for i in range(1500)]}}}}
     tool = Tool("f", "", {"type": "object", **schema})
-    assert [each.rule for each in validate_arguments(tool, {"a": [1499] * 2000})] == ["costly"]
+    assert [each.rule for each in validate_arguments(tool, {"a": [1499] * 200})] == ["costly"]
 
 
 def test_a_pattern_without_an_end_has_one() -> None:

@@ -122,6 +122,7 @@ def test_the_end_of_rank_0_is_told_once_by_those_left_and_nothing_else_is(
     assert said.startswith("error: rank 0 (process ") and "--resume" in said
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_with_as_many_ranks_as_if_nothing_had_been(
     workspace: Workspace, killed: tuple[int, float, str]
 ) -> None:

@@ -124,6 +124,7 @@ def test_joining_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_resuming_refuses_a_foreign_pickle_before_deepspeed_reads_it(
     sharded_runs: ShardedRuns, tmp_path: Path
 ) -> None:
