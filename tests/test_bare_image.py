@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 BARE = """
 import sys
-
-import pytest
 for name in "fire pydantic jsonschema".split():
     sys.modules[name] = None
 import pytest
