@@ -74,7 +74,7 @@ def test_no_conversations_give_no_answers(chat_model: ChatModel) -> None:
 
 
 def swapped(chat_model: ChatModel, one: int, other: int) -> ChatModel:
-    """Return the chat_model of a model that says token `other` for `one`, and `one` for it."""
+    """Return a chat model that says token `other` for `one`, and `one` for it."""
     model = deepcopy(chat_model.model)
     with torch.no_grad():
         model.output.weight[[one, other]] = model.output.weight[[other, one]]

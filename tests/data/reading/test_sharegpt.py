@@ -16,8 +16,8 @@ def read(turns: list[Any], tools: Any = "[]", **row: Any) -> Draft:
     return SOURCES["sharegpt"].read({"conversations": turns, "tools": tools, **row})
 
 
-def turn(chat_model: Any, value: Any) -> dict[str, Any]:
-    return {"from": chat_model, "value": value}
+def turn(speaker: Any, value: Any) -> dict[str, Any]:
+    return {"from": speaker, "value": value}
 
 
 def test_turns_become_messages_and_calls_keep_their_arguments() -> None:
