@@ -112,20 +112,20 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     """Read one turn; `called` are the functions that the turn before it called."""
     if not isinstance(turn, dict):
         raise Rejected("wrong-layout", where, "a turn must be an object", _json(turn))
-    chat_model = _chat_model(turn, where, style.roles)
+    speaker = _speaker(turn, where, style.roles)
     key = next((key for key in ("content", "value", "text") if key in turn), "content")
     place = where + pointer(key)
-    if chat_model == "call":
+    if speaker == "call":
         return _calls_alone(turn, turn.get(key), place)
-    if chat_model == "tool":
+    if speaker == "tool":
         return Turns(tuple(_results(turn, turn.get(key), called)))
     parts = read_content(turn.get(key), place)
-    if chat_model == "assistant":
+    if speaker == "assistant":
         return _assistant(turn, parts, where, place, style)
-    return Turns((Message(chat_model, parts.text, name=_name(turn)),))
+    return Turns((Message(speaker, parts.text, name=_name(turn)),))
 
 
-def _chat_model(turn: dict[str, Any], where: str, roles: Mapping[str, ChatModel]) -> ChatModel:
+def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, ChatModel]) -> ChatModel:
     key = "role" if "role" in turn or "from" not in turn else "from"
     given = turn.get(key)
     name = _plain(given) if isinstance(given, str) else ""

@@ -146,7 +146,7 @@ def test_tools_and_calls_between_tags_are_read() -> None:
 def test_a_functions_turn_is_its_result_or_before_observations_its_call(
     speakers: list[str], roles: list[str]
 ) -> None:
-    draft = read([turn(chat_model, '{"name": "f", "arguments": {}}') for chat_model in speakers])
+    draft = read([turn(speaker, '{"name": "f", "arguments": {}}') for speaker in speakers])
     assert [message.role for message in draft.conversation.messages] == roles
     assert draft.conversation.messages[1].tool_calls == (ToolCall("f", {}),)
     assert not draft.conversation.messages[2].tool_calls
