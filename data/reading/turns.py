@@ -11,10 +11,10 @@ from data.outcomes import Change, Rejected, pointer
 from data.reading.call_text import ReadCall, read_call, read_call_values, read_calls
 from data.reading.contents import Parts, read_content, result_text
 
-ChatModel = Literal["system", "user", "assistant", "tool", "call"]
+Speaker = Literal["system", "user", "assistant", "tool", "call"]
 
 # A turn of a `call` is an assistant's, and its text is the call itself.
-ROLES: Mapping[str, ChatModel] = {
+ROLES: Mapping[str, Speaker] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -51,7 +51,7 @@ class Style:
         `<tool_call>`; None where they do unless the conversation has calls of another form.
     """
 
-    roles: Mapping[str, ChatModel] = field(default_factory=lambda: ROLES)
+    roles: Mapping[str, Speaker] = field(default_factory=lambda: ROLES)
     end: str = ""
     marked: bool | None = None
 
@@ -125,7 +125,7 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     return Turns((Message(speaker, parts.text, name=_name(turn)),))
 
 
-def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, ChatModel]) -> ChatModel:
+def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> Speaker:
     key = "role" if "role" in turn or "from" not in turn else "from"
     given = turn.get(key)
     name = _plain(given) if isinstance(given, str) else ""
