@@ -18,7 +18,8 @@ from data.batches import Batches
 from model.config import ModelConfig
 from model.lora import adapter_state
 from model.transformer import Transformer
-from weights.table import half_split, interleave, to_hugging_face, weights
+from weights.hugging_face.names import Reorder, half_split, interleave, reordered, to_hugging_face
+from weights.table import weights
 
 PADDED_BATCH = 4
 IGNORED = -100
@@ -178,11 +179,8 @@ def _peft_name(config: ModelConfig, name: str) -> str:
     return f"base_model.model.{module}.{_SIDES[side]}.default.weight"
 
 
-def _reordered(change: Any, config: ModelConfig, name: str, tensor: Tensor) -> Tensor:
+def _reordered(change: Reorder, config: ModelConfig, name: str, tensor: Tensor) -> Tensor:
     """Reorder the rows of a rotary projection's B between Meta's order and Transformers'."""
     linear, _, side = name.rpartition(".")
-    heads = weights(config)[f"{linear}.weight"].rotary_heads
-    if side == "lora_a" or heads is None:
-        return tensor
-    reordered: Tensor = change(tensor, getattr(config, heads))
-    return reordered
+    row = weights(config)[f"{linear}.weight"]
+    return tensor if side == "lora_a" else reordered(change, config, row, tensor)

@@ -6,7 +6,7 @@ Shapes: N rows, V vocabulary.
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from inference.kv_cache import KVCache
 from model.attention import Documents
+from model.config import LongRope
 from model.transformer import Transformer
 
 # A nucleus rarely holds more tokens than this; sorting all of a large vocabulary is 20x slower.
@@ -122,7 +123,7 @@ def stream(
 
 @dataclass(eq=False)
 class Row:
-    """A prompt under way: what the model has yet to read, and how much may still follow.
+    """A prompt under way: what the model has read and has yet to read, and how much may follow.
 
     The `batch_size` of its decoding means nothing here.
     """
@@ -133,6 +134,7 @@ class Row:
     room: int
     draws: random.Random
     constraint: RowConstraint | None = None
+    read: list[int] = field(default_factory=list)
 
     @staticmethod
     def of(index: int, prompt: list[int], decoding: Decoding) -> "Row":
@@ -171,15 +173,29 @@ class Batch:
             tokens = _choose_allowed(logits, self.rows)
         said = []
         for row, token in zip(self.rows, tokens, strict=True):
+            row.read += row.unread
             row.unread, row.room = [token], row.room - 1
             said.append((row, token, row.room == 0 or token in row.decoding.stop_ids))
         self.drop([row for row, _, ended in said if ended])
+        self._restart_where_rotation_changes()
         return said
 
     def drop(self, rows: Collection[Row]) -> None:
         """Let rows go, between the pass that was and the rows that come before the next one."""
-        order = self._cache.drop([place for place, row in enumerate(self.rows) if row in rows])
-        self.rows = [self.rows[place] for place in order]
+        cached, new = self.rows[: len(self._cache.lengths)], self.rows[len(self._cache.lengths) :]
+        order = self._cache.drop([place for place, row in enumerate(cached) if row in rows])
+        self.rows = [cached[place] for place in order] + [row for row in new if row not in rows]
+
+    def _restart_where_rotation_changes(self) -> None:
+        """Let a row read all again when its next token takes it to long RoPE's other factors."""
+        scaling = self._model.config.rope_scaling
+        if not isinstance(scaling, LongRope):
+            return
+        changing = [row for row in self.rows if len(row.read) == scaling.original_length]
+        self.drop(changing)
+        for row in changing:
+            row.read, row.unread = [], row.read + row.unread
+        self.rows += changing
 
 
 def _produce(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from model.attention import Documents, attend
 from model.config import ModelConfig
+from model.rope import Span
 
 # Masks are as wide as a multiple of this, so that shapes repeat and kernels find them aligned.
 SPAN = 64
@@ -39,6 +40,7 @@ class KVCache:
         # Zeros and not garbage: a masked position still takes part as 0 times its value.
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.window = config.sliding_window
         self.lengths: list[int] = []
         self._pass: _Pass | None = None
 
@@ -52,6 +54,12 @@ class KVCache:
         """How many positions a row has room for."""
         return self.keys.shape[3]
 
+    @property
+    def spans(self) -> Sequence[Span]:
+        """Of each row: its tokens in the planned pass, and all that it has by then."""
+        assert self._pass is not None, "plan() comes before the forward pass"
+        return self._pass.spans
+
     def plan(self, counts: Sequence[int]) -> Tensor:
         """Make room for counts[i] >= 1 more tokens of row i; return their positions [T].
 
@@ -60,7 +68,7 @@ class KVCache:
         """
         self._check(counts)
         starts = self.lengths + [0] * (len(counts) - len(self.lengths))
-        self._pass = _plan_pass(starts, counts, len(self.lengths), self.keys)
+        self._pass = _plan_pass(starts, counts, len(self.lengths), self.keys, self.window)
         self.lengths = [start + count for start, count in zip(starts, counts, strict=True)]
         return self._pass.positions
 
@@ -109,7 +117,7 @@ class LayerCache:
     values: Tensor
     current: "_Pass"
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int | None = None) -> Tensor:
         """Store k and v [T, K, E]; attend q [T, H, E] to its own row so far, to [T, H, E]."""
         current = self.current
         self.keys[current.rows, :, current.positions] = k
@@ -120,7 +128,7 @@ class LayerCache:
             single = cut == current.present
             outputs.append((self._attend_singly if single else self._attend_several)(q[:cut]))
         if current.documents is not None:
-            outputs.append(attend(q[cut:], k[cut:], v[cut:], current.documents))
+            outputs.append(attend(q[cut:], k[cut:], v[cut:], current.documents, window))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _attend_singly(self, q: Tensor) -> Tensor:
@@ -143,8 +151,8 @@ class LayerCache:
 
     def _attend_grouped(self, q: Tensor, mask: Tensor | None) -> Tensor:
         """Attend the queries of each key head, q [N, K, C, E], to the rows' positions so far."""
-        rows, span = self.current.present, self.current.span
-        keys, values = self.keys[:rows, :, :span], self.values[:rows, :, :span]
+        rows, reach = self.current.present, self.current.reach
+        keys, values = self.keys[:rows, :, reach], self.values[:rows, :, reach]
         return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
 
 
@@ -154,47 +162,60 @@ class _Pass:
 
     rows and positions [T]: where each token's key and value go. The first `continued` tokens are
     of the `present` rows, which held some before: token t is number slots[t] of its row's new
-    ones. They attend to positions below `span`, and mask [N, 1, C, S] is added to their scores;
+    ones. They attend to the positions in `reach`, and mask [N, 1, C, S] is added to their scores;
     it is None where all may look at all. `documents` are the rows that begin here.
     """
+
+    spans: Sequence[Span]
 
     rows: Tensor
     positions: Tensor
     present: int
     continued: int
     slots: Tensor
-    span: int
+    reach: slice
     mask: Tensor | None
     documents: Documents | None
 
 
-def _plan_pass(starts: Sequence[int], counts: Sequence[int], present: int, like: Tensor) -> _Pass:
+def _plan_pass(
+    starts: Sequence[int], counts: Sequence[int], present: int, like: Tensor, window: int | None
+) -> _Pass:
     def whole(numbers: Iterator[int]) -> Tensor:
         return torch.tensor(list(numbers), device=like.device, dtype=torch.int64)
 
     ranges = [range(start, start + count) for start, count in zip(starts, counts, strict=True)]
-    span, mask = _reach(ranges[:present], like)
+    reach, mask = _reach(ranges[:present], like, window)
     new = counts[present:]
     return _Pass(
+        spans=[(len(span), span.stop) for span in ranges],
         rows=whole(row for row, count in enumerate(counts) for _ in range(count)),
         positions=whole(chain.from_iterable(ranges)),
         present=present,
         continued=sum(counts[:present]),
         slots=whole(slot for count in counts[:present] for slot in range(count)),
-        span=span,
+        reach=reach,
         mask=mask,
         documents=Documents([0, *accumulate(new)], like.device) if new else None,
     )
 
 
-def _reach(ranges: Sequence[range], like: Tensor) -> tuple[int, Tensor | None]:
-    """Return how far rows attend whose new tokens have these positions, and their mask."""
+def _reach(
+    ranges: Sequence[range], like: Tensor, window: int | None
+) -> tuple[slice, Tensor | None]:
+    """Return which positions rows attend to whose new tokens have these, and their mask."""
     longest = max(map(len, ranges), default=0)
     ends = {span.stop for span in ranges}
+    nearest = min((span.start for span in ranges), default=0)
+    begin = 0 if window is None else max(0, nearest - window + 1)
     if longest <= 1 and len(ends) <= 1:
-        return max(ends, default=0), None
-    span = min(like.shape[3], SPAN * -(-max(ends) // SPAN))
+        return slice(begin, max(ends, default=0)), None
+    begin = SPAN * (begin // SPAN)
+    end = min(like.shape[3], SPAN * -(-max(ends) // SPAN))
     first = torch.tensor([span.start for span in ranges], device=like.device)
-    last = first[:, None, None, None] + torch.arange(longest, device=like.device)[:, None]
-    later = torch.arange(span, device=like.device) > last
-    return span, like.new_zeros(later.shape).masked_fill_(later, float("-inf"))
+    own = first[:, None, None, None] + torch.arange(longest, device=like.device)[:, None]
+    positions = torch.arange(begin, end, device=like.device)
+    hidden = positions > own
+    if window is not None:
+        hidden |= positions <= own - window
+    return slice(begin, end), like.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))

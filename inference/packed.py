@@ -22,7 +22,7 @@ WORTH_BEGINNING = 2**20
 class PackedLinear(nn.Module):
     """A linear layer to be used and not trained; a weight too small to be packed stays plain."""
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
         half = weight.dtype == torch.bfloat16
@@ -31,13 +31,16 @@ class PackedLinear(nn.Module):
             weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach())
             self.least_tokens = 0
         self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, x: Tensor, head: Callable[[Tensor, Tensor], Tensor] = F.linear) -> Tensor:
         """x [T, I] to [T, O]; where it projects to the vocabulary, by no other `head`."""
         assert head is F.linear, "a packed model gives logits"
         if len(x) < self.least_tokens:
-            return F.linear(x, self.weight)
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, None, "none", [], "")
+            return F.linear(x, self.weight, self.bias)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self.weight, self.bias, "none", [], ""
+        )
         return product
 
 
@@ -58,8 +61,8 @@ def pack(model: Transformer) -> None:
     linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     for name in linears:
         owner, _, child = name.rpartition(".")
-        packed = PackedLinear(model.get_parameter(f"{name}.weight"))
-        setattr(model.get_submodule(owner), child, packed)
+        linear = model.get_submodule(name)
+        setattr(model.get_submodule(owner), child, PackedLinear(linear.weight, linear.bias))
 
 
 def native_dtype(stored: torch.dtype) -> torch.dtype:

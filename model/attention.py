@@ -28,6 +28,7 @@ class Documents:
         self.offsets = tuple(offsets)
         self.lengths = tuple(b - a for a, b in pairwise(offsets))
         self.longest = max(self.lengths)
+        self.spans = tuple((length, length) for length in self.lengths)
         # made on the CPU and sent without waiting: a constructor on the device would stop for it
         offsets_tensor = torch.tensor(self.offsets, dtype=torch.int32)
         self.offsets_tensor = offsets_tensor.to(device, non_blocking=True)
@@ -36,21 +37,23 @@ class Documents:
         """Return what layer `index` attends with: the same documents for every layer."""
         return self
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int | None = None) -> Tensor:
         """Attend within each document; q [T, H, E], k and v [T, K, E] to [T, H, E]."""
-        return attend(q, k, v, self)
+        return attend(q, k, v, self, window)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, documents: Documents, window: int | None = None
+) -> Tensor:
     """Causal attention of every token to its own document; q [T, H, E], k, v [T, K, E].
 
-    On CUDA in half precision one variable-length flash attention call, elsewhere document by
-    document. Both return [T, H, E].
+    With a `window`, to the last so many tokens of it, itself included. On CUDA in half precision
+    one variable-length flash attention call, elsewhere document by document. Both return [T, H, E].
     """
     if q.is_cuda and q.dtype in (torch.bfloat16, torch.float16):
-        return _attend_varlen(q, k, v, documents)
+        return _attend_varlen(q, k, v, documents, window)
     outputs = [
-        attend_causally(*document)
+        attend_causally(*document, window)
         for document in zip(
             q.split(documents.lengths),
             k.split(documents.lengths),
@@ -61,7 +64,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def attend_causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend_causally(q: Tensor, k: Tensor, v: Tensor, window: int | None = None) -> Tensor:
     """Attention within one document of T tokens; q [T, H, E], k and v [T, K, E] to [T, H, E].
 
     The backward pass reuses the probabilities, and computes them anew for a long document, whose
@@ -69,13 +72,13 @@ def attend_causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """
     if len(q) > LONG_DOCUMENT and torch.is_grad_enabled():
         return checkpoint(  # type: ignore[no-any-return]
-            _attend_in_blocks, q, k, v, use_reentrant=False, preserve_rng_state=False
+            _attend_in_blocks, q, k, v, window, use_reentrant=False, preserve_rng_state=False
         )
-    return _attend_in_blocks(q, k, v)
+    return _attend_in_blocks(q, k, v, window)
 
 
-def _attend_in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Attend block by block of queries, each to the keys up to its end, by matrix products.
+def _attend_in_blocks(q: Tensor, k: Tensor, v: Tensor, window: int | None) -> Tensor:
+    """Attend block by block of queries, each to the keys in reach of it, by matrix products.
 
     On CPU in bfloat16 this takes a third of `scaled_dot_product_attention`'s time, which converts
     to float32 inside.
@@ -90,16 +93,23 @@ def _attend_in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     for start in range(0, tokens, BLOCK):
         block = queries[:, :, start : start + BLOCK]
         size, end = block.shape[2], start + block.shape[2]
+        first = 0 if window is None else max(0, start - window + 1)
         scores = torch.baddbmm(
-            q.new_empty(()), block.flatten(1, 2), keys[..., :end], beta=0, alpha=head_dim**-0.5
+            q.new_empty(()), block.flatten(1, 2), keys[..., first:end], beta=0, alpha=head_dim**-0.5
         )
-        scores.unflatten(1, (groups, size))[..., start:] += later[:size, :size]
-        output = scores.softmax(-1) @ values[:, :end]
+        by_group = scores.unflatten(1, (groups, size))
+        by_group[..., start - first :] += later[:size, :size]
+        if window is not None and end > window:
+            left_behind = q.new_full((size, end - first), float("-inf"))
+            by_group += left_behind.tril_(start - first - window)
+        output = scores.softmax(-1) @ values[:, first:end]
         outputs.append(output.unflatten(1, (groups, size)))
     return torch.cat(outputs, 2).permute(2, 0, 1, 3).flatten(1, 2)
 
 
-def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
+def _attend_varlen(
+    q: Tensor, k: Tensor, v: Tensor, documents: Documents, window: int | None
+) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
     # torch 2.12 added the flag; the kernel of 2.11 takes fewer key/value heads without it.
@@ -107,7 +117,9 @@ def _attend_varlen(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Ten
     if _has_gqa_flag():
         attention = partial(attention, enable_gqa=True)
     offsets, longest = documents.offsets_tensor, documents.longest
-    return attention(q, k, v, offsets, offsets, longest, longest, window_size=(-1, 0))
+    # The kernel counts the tokens before one, and -1 is all of them.
+    before = -1 if window is None else window - 1
+    return attention(q, k, v, offsets, offsets, longest, longest, window_size=(before, 0))
 
 
 @cache

@@ -4,14 +4,34 @@ Meta writes the hidden size as a rule (`multiple_of`, `ffn_dim_multiplier`); a n
 keeps those keys and adds the explicit ones, so that nothing after this file derives a size.
 """
 
+import difflib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 PARAMS_FILE = "params.json"
+# Keys of a params.json that are no field of ModelConfig: those that its fields are read from, and
+# those that say something else (how long a sequence may be, how a loader is set).
+KEYS_BESIDE = {
+    "multiple_of",
+    "ffn_dim_multiplier",
+    "use_scaled_rope",
+    "rope_scaling_factor",
+    "rope_low_frequency_factor",
+    "rope_high_frequency_factor",
+    "rope_original_length",
+    "rope_short_factor",
+    "rope_long_factor",
+    "rope_attention_factor",
+    "max_position_embeddings",
+    "max_seq_len",
+    "max_batch_size",
+    "model_type",
+    "use_biases",
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +49,30 @@ class RopeScaling:
 
 
 @dataclass(frozen=True)
+class LongRope:
+    """Phi's rotary frequencies: each pair's is divided by a factor, and the pairs are scaled.
+
+    A sequence of more than `original_length` tokens takes the long factors, a shorter one the
+    short ones; both have one factor a pair. `attention_factor` multiplies queries and keys.
+    Source: `longrope` of Transformers' rotary embeddings.
+    """
+
+    short_factor: tuple[float, ...]
+    long_factor: tuple[float, ...]
+    original_length: int
+    attention_factor: float
+
+
+@dataclass(frozen=True)
 class ModelConfig:
-    """Everything that changes the shapes or the mathematics of a model."""
+    """Everything that changes the shapes or the mathematics of a model.
+
+    family: The row of `weights/families/` that names its tensors in other formats.
+    rotary_dim: How many values of a head are rotated, the first ones; None is all.
+    sliding_window: How many tokens one attends to, itself included; None is all before it.
+    qkv_bias: Whether the projections to queries, keys and values have biases.
+    qk_norm: Whether each head of queries and keys is normalised before it is rotated.
+    """
 
     dim: int
     n_layers: int
@@ -41,8 +83,13 @@ class ModelConfig:
     vocab_size: int
     norm_eps: float = 1e-5
     rope_theta: float = 500000.0
-    rope_scaling: RopeScaling | None = None
+    rope_scaling: RopeScaling | LongRope | None = None
     tied_embeddings: bool = False
+    family: str = "llama"
+    rotary_dim: int | None = None
+    sliding_window: int | None = None
+    qkv_bias: bool = False
+    qk_norm: bool = False
 
     def __post_init__(self) -> None:
         for name in ("dim", "n_layers", "n_heads", "n_kv_heads", "head_dim", "hidden_dim"):
@@ -59,6 +106,20 @@ class ModelConfig:
             )
         if self.head_dim % 2:
             raise ValueError(f"head_dim is {self.head_dim}; rotary pairs need an even number")
+        if self.rotary_dim is not None and not _is_even_up_to(self.head_dim, self.rotary_dim):
+            raise ValueError(
+                f"rotary_dim is {self.rotary_dim!r}, wanted an even number up to head_dim "
+                f"{self.head_dim}"
+            )
+        if self.sliding_window is not None:
+            _check_whole_number("sliding_window", self.sliding_window)
+        if isinstance(self.rope_scaling, LongRope):
+            _check_factors(self.rope_scaling, self.rotary_pairs)
+
+    @property
+    def rotary_pairs(self) -> int:
+        """How many pairs of values of a head are rotated."""
+        return (self.rotary_dim or self.head_dim) // 2
 
     @staticmethod
     def from_params(params: Mapping[str, Any], origin: str = PARAMS_FILE) -> "ModelConfig":
@@ -67,6 +128,7 @@ class ModelConfig:
             if key not in params:
                 raise ValueError(f"{origin} has no {key!r}; found {', '.join(sorted(params))}")
         try:
+            _check_known(params)
             return _config(params)
         except ValueError as error:
             raise ValueError(f"{origin}: {error}") from None
@@ -111,6 +173,21 @@ def hidden_dim_by_rule(dim: int, multiple_of: int, ffn_dim_multiplier: float | N
     return multiple_of * -(-hidden // multiple_of)
 
 
+def _check_known(params: Mapping[str, Any]) -> None:
+    """Refuse keys that are not known: what they mean for the mathematics cannot be seen."""
+    known = {field.name for field in fields(ModelConfig)} | KEYS_BESIDE
+    for key, value in params.items():
+        if key not in known and value is not None:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "this project cannot compute it"
+            raise ValueError(
+                f"{key!r} ({str(value)[:40]}) is no key of a model known here, and it may change "
+                f"the mathematics; {hint} If it changes nothing, remove it"
+            )
+    if params.get("use_biases"):
+        raise ValueError("use_biases is true; biases of Mistral models are not supported")
+
+
 def _config(params: Mapping[str, Any]) -> ModelConfig:
     dim, n_heads = _whole(params, "dim"), _whole(params, "n_heads")
     if params.get("head_dim") is None and dim % n_heads:
@@ -131,14 +208,70 @@ def _config(params: Mapping[str, Any]) -> ModelConfig:
         rope_theta=_number(params, "rope_theta", 500000.0),
         rope_scaling=_rope_scaling(params, tied),
         tied_embeddings=tied,
+        family=str(params.get("family") or "llama"),
+        rotary_dim=params.get("rotary_dim"),
+        sliding_window=params.get("sliding_window"),
+        qkv_bias=bool(params.get("qkv_bias", False)),
+        qk_norm=bool(params.get("qk_norm", False)),
     )
 
 
-def _rope_scaling(params: Mapping[str, Any], tied: bool) -> RopeScaling | None:
+def _rope_scaling(params: Mapping[str, Any], tied: bool) -> RopeScaling | LongRope | None:
     """Meta's files say only `use_scaled_rope`; the factor of 3.2 (tied) differs, see DECISIONS."""
+    if params.get("rope_long_factor") is not None:
+        return LongRope(
+            short_factor=_numbers(params, "rope_short_factor"),
+            long_factor=_numbers(params, "rope_long_factor"),
+            original_length=_whole(params, "rope_original_length"),
+            attention_factor=_number(params, "rope_attention_factor", 1.0),
+        )
     if not params.get("use_scaled_rope", False):
         return None
-    return RopeScaling(factor=_number(params, "rope_scaling_factor", 32.0 if tied else 8.0))
+    return RopeScaling(
+        factor=_number(params, "rope_scaling_factor", 32.0 if tied else 8.0),
+        low_frequency_factor=_number(params, "rope_low_frequency_factor", 1.0),
+        high_frequency_factor=_number(params, "rope_high_frequency_factor", 4.0),
+        original_length=_whole(params, "rope_original_length", 8192),
+    )
+
+
+def rope_params(scaling: RopeScaling | LongRope | None) -> dict[str, Any]:
+    """Return the keys of a native `params.json` that say this scaling."""
+    if scaling is None:
+        return {}
+    if isinstance(scaling, LongRope):
+        return {
+            "rope_short_factor": list(scaling.short_factor),
+            "rope_long_factor": list(scaling.long_factor),
+            "rope_original_length": scaling.original_length,
+            "rope_attention_factor": scaling.attention_factor,
+        }
+    usual = RopeScaling(scaling.factor)
+    params = {"use_scaled_rope": True, "rope_scaling_factor": scaling.factor}
+    for name in ("low_frequency_factor", "high_frequency_factor", "original_length"):
+        if getattr(scaling, name) != getattr(usual, name):
+            params[f"rope_{name}"] = getattr(scaling, name)
+    return params
+
+
+def _check_factors(scaling: LongRope, pairs: int) -> None:
+    for name in ("short_factor", "long_factor"):
+        if len(getattr(scaling, name)) != pairs:
+            raise ValueError(
+                f"rope_{name} has {len(getattr(scaling, name))} numbers, wanted {pairs}, one for "
+                "each rotary pair of a head"
+            )
+
+
+def _is_even_up_to(limit: int, number: object) -> bool:
+    return isinstance(number, int) and 0 < number <= limit and not number % 2
+
+
+def _numbers(params: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    values = params.get(key)
+    if not isinstance(values, list):
+        raise ValueError(f"{key} is {str(values)[:40]}, wanted a list of numbers")
+    return tuple(_number({key: value}, key, None) or 1.0 for value in values)
 
 
 def _whole(params: Mapping[str, Any], key: str, default: int | None = None) -> int:

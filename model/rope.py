@@ -1,40 +1,73 @@
 """Rotary position embedding in Meta's layout: neighbouring pairs of a head are rotated together.
 
-Shapes: T tokens, H heads, E head_dim.
+Shapes: T tokens, H heads, E head_dim, P rotary pairs of a head.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from model.config import ModelConfig, RopeScaling
+from model.config import LongRope, ModelConfig, RopeScaling
+
+# The tokens of a sequence in this forward pass, and all that the sequence has by then.
+Span = tuple[int, int]
 
 
-def rotation(config: ModelConfig, positions: Tensor) -> Tensor:
-    """Return the unit complex numbers that rotate each pair: positions [T] to [T, 1, E/2].
+def rotation(config: ModelConfig, positions: Tensor, spans: Sequence[Span] = ()) -> Tensor:
+    """Return the complex numbers that rotate each pair: positions [T] to [T, 1, P].
 
-    Computed in float32 from the positions at hand, so there is no table, no maximum length,
-    and no buffer that a cast to bfloat16 could spoil.
+    They are of length 1, or of that which long RoPE gives them. `spans` are those of the sequences
+    that the tokens belong to, in order; only long RoPE asks. Computed in float32 from the positions
+    at hand, so there is no table, no maximum length, and no buffer that a cast to bfloat16 could
+    spoil.
     """
-    frequencies = inverse_frequencies(config, positions.device)
-    angles = torch.outer(positions.float(), frequencies)[:, None]
-    return torch.polar(torch.ones_like(angles), angles)
+    scaling = config.rope_scaling
+    if not isinstance(scaling, LongRope):
+        return _rotation(positions, inverse_frequencies(config, positions.device))
+    factors = torch.tensor([scaling.short_factor, scaling.long_factor])
+    is_long = [int(length > scaling.original_length) for _, length in spans]
+    if len(set(is_long)) <= 1:
+        own = factors[max(is_long, default=0)]
+    else:
+        own = factors[torch.tensor(is_long).repeat_interleave(torch.tensor([n for n, _ in spans]))]
+    own = own.to(positions.device, non_blocking=True)
+    frequencies = 1.0 / (own * _wavelengths(config, positions.device))
+    return _rotation(positions, frequencies, scaling.attention_factor)
+
+
+def _rotation(positions: Tensor, frequencies: Tensor, length: float = 1.0) -> Tensor:
+    """Return length * e^(i position frequency) for frequencies [P] or [T, P]."""
+    angles = (positions.float()[:, None] * frequencies)[:, None]
+    return torch.polar(torch.full_like(angles, length), angles)
 
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate queries or keys [T, H, E] by `rotation` [T, 1, E/2]; the dtype is kept."""
+    """Rotate queries or keys [T, H, E] by `rotation` [T, 1, P]; the dtype is kept.
+
+    Values of a head beyond the first 2 P stay as they are.
+    """
+    rotary_dim = 2 * rotation.shape[-1]
+    if rotary_dim < heads.shape[-1]:
+        rotary, rest = heads[..., :rotary_dim], heads[..., rotary_dim:]
+        return torch.cat([rotate(rotary.contiguous(), rotation), rest], -1)
     pairs = torch.view_as_complex(heads.float().view(*heads.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * rotation).flatten(-2).type_as(heads)
 
 
 def inverse_frequencies(config: ModelConfig, device: torch.device) -> Tensor:
-    """Return the angle per position of each pair, float32 [E/2], stretched where configured."""
-    exponents = torch.arange(0, config.head_dim, 2, device=device).float() / config.head_dim
-    frequencies = 1.0 / config.rope_theta**exponents
-    return (
-        frequencies if config.rope_scaling is None else _stretch(frequencies, config.rope_scaling)
-    )
+    """Return the angle per position of each pair, float32 [P], stretched as Llama 3.1 does it."""
+    frequencies = 1.0 / _wavelengths(config, device)
+    scaling = config.rope_scaling
+    return _stretch(frequencies, scaling) if isinstance(scaling, RopeScaling) else frequencies
+
+
+def _wavelengths(config: ModelConfig, device: torch.device) -> Tensor:
+    """Return the positions that each pair takes for one radian, float32 [P]."""
+    rotary_dim = 2 * config.rotary_pairs
+    exponents = torch.arange(0, rotary_dim, 2, device=device).float() / rotary_dim
+    return config.rope_theta**exponents
 
 
 def _stretch(frequencies: Tensor, scaling: RopeScaling) -> Tensor:

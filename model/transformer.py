@@ -1,11 +1,14 @@
 """The Llama transformer, with Meta's weight names, on a flat sequence of packed documents.
 
-Shapes: T tokens, D width, H heads, K key/value heads, E head_dim, F hidden width, V vocabulary.
+Mistral, Qwen and Phi are the same with a window, biases, norms of heads or another rotation.
+
+Shapes: T tokens, D width, H heads, K key/value heads, E head_dim, P rotary pairs of a head,
+F hidden width, V vocabulary.
 There is no batch dimension: documents of any length lie side by side in one sequence, and the
 `context` decides what each token may look at (`Documents` in training, `KVCache` in generation).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -13,18 +16,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.rope import rotate, rotation
+from model.rope import Span, rotate, rotation
 
 
 class LayerContext(Protocol):
     """What one layer's tokens may look at."""
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q [T, H, E], k and v [T, K, E] to [T, H, E]."""
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int | None = None) -> Tensor:
+        """q [T, H, E], k and v [T, K, E] to [T, H, E]; `window` as in `ModelConfig`."""
 
 
 class Context(Protocol):
     """What the tokens of a forward pass may look at, layer by layer."""
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """Of each sequence: its tokens in this pass, and all it has by then."""
 
     def layer(self, index: int) -> LayerContext:
         """Return the context of layer `index`."""
@@ -59,7 +66,7 @@ class Transformer(nn.Module):
         replaces the projection to the vocabulary, so that a loss need not hold all logits.
         """
         x = self.tok_embeddings(tokens)
-        rotary = rotation(self.config, positions)
+        rotary = rotation(self.config, positions, context.spans)
         *layers, last = self.layers
         for index, layer in enumerate(layers):
             x = layer(x, rotary, context.layer(index))
@@ -84,7 +91,7 @@ class Block(nn.Module):
         context: LayerContext,
         output_positions: Tensor | None = None,
     ) -> Tensor:
-        """x [T, D] and rotary [T, 1, E/2] to [T, D], or to [N, D] at `output_positions` [N]."""
+        """x [T, D] and rotary [T, 1, P] to [T, D], or to [N, D] at `output_positions` [N]."""
         attended = self.attention(self.attention_norm(x), rotary, context, output_positions)
         x = select_positions(output_positions, x) + attended
         return x + self.feed_forward(self.ffn_norm(x))
@@ -95,12 +102,14 @@ class Attention(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.head_dim = config.head_dim
+        self.head_dim, self.window = config.head_dim, config.sliding_window
         queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
-        self.wq = nn.Linear(config.dim, queries, bias=False)
-        self.wk = nn.Linear(config.dim, keys, bias=False)
-        self.wv = nn.Linear(config.dim, keys, bias=False)
+        self.wq = nn.Linear(config.dim, queries, bias=config.qkv_bias)
+        self.wk = nn.Linear(config.dim, keys, bias=config.qkv_bias)
+        self.wv = nn.Linear(config.dim, keys, bias=config.qkv_bias)
         self.wo = nn.Linear(queries, config.dim, bias=False)
+        self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
 
     def forward(
         self,
@@ -112,7 +121,9 @@ class Attention(nn.Module):
         """x [T, D] to [T, D], or to [N, D] at `output_positions` [N]."""
         # Not unflatten, which costs as much as a small product when single tokens are decoded.
         q, k, v = (w(x).view(len(x), -1, self.head_dim) for w in (self.wq, self.wk, self.wv))
-        attended = context.attend(rotate(q, rotary), rotate(k, rotary), v)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        attended = context.attend(rotate(q, rotary), rotate(k, rotary), v, self.window)
         return self.wo(select_positions(output_positions, attended.flatten(-2)))
 
 

@@ -11,7 +11,8 @@ from console.command import print_next, run, shell_quote
 from inference.chat_choice import missing_flag
 from training.report import warn
 from training.zero.consolidation import Consolidated, consolidate_checkpoint
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from weights.directory import WEIGHTS_FILE
+from weights.tokenizer_file import TOKENIZER_FILE
 
 
 def main(checkpoint_dir: str, output_dir: str, tag: str | None = None) -> None:

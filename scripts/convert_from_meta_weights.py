@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from console.command import print_next, run, shell_quote
 from inference.chat_choice import missing_flag
 from weights.conversion import convert_from_meta
-from weights.directory import TOKENIZER_FILE
+from weights.tokenizer_file import TOKENIZER_FILE
 
 
 def main(llama3_dir: str, output_dir: str) -> None:

@@ -16,11 +16,11 @@ from console.command import print_next, run, shell_quote
 from inference.chat_choice import missing_flag
 from model.config import PARAMS_FILE
 from weights.adapter import read_adapter
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from weights.directory import WEIGHTS_FILE
 from weights.merge import MERGE_FILE, Base, merge_checkpoint, open_base
 from weights.merge_logits import LogitFigures, random_probes
 from weights.merge_proof import Proof
-from weights.tokenizer_file import check_tokenizer
+from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer
 
 PROBES = (
     "The weather tomorrow will be mostly dry, with a light wind from the",

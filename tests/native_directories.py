@@ -14,7 +14,8 @@ from model.config import ModelConfig
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
 from model.transformer import Transformer
 from weights.chat_record import write_chat_record
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from weights.directory import WEIGHTS_FILE
+from weights.tokenizer_file import TOKENIZER_FILE
 
 
 def write_native(

@@ -15,7 +15,8 @@ from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from model.attention import Documents
 from model.config import ModelConfig
 from model.transformer import Transformer
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from weights.directory import WEIGHTS_FILE
+from weights.tokenizer_file import TOKENIZER_FILE
 
 # Two thousand tokens, trained on the sample in demo/: few conversations are learned in no time.
 TOKENIZER = Path(__file__).parent / TOKENIZER_FILE

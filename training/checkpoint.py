@@ -40,9 +40,10 @@ from training.resuming import (
 )
 from weights.adapter import write_base_record
 from weights.chat_record import write_chat_record
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE, write_safetensors
+from weights.directory import WEIGHTS_FILE, write_safetensors
 from weights.run_directory import PROGRESS_FILE
 from weights.table import DTYPES
+from weights.tokenizer_file import TOKENIZER_FILE
 
 KIND = "checkpoint"
 LATEST_FILE = "latest"

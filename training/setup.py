@@ -29,7 +29,8 @@ from training.optim import learning_rate
 from training.report import NullReport, Report, warn
 from training.threads import threads_per_rank
 from weights.chat_record import read_chat_record
-from weights.directory import TOKENIZER_FILE, load_model, resolve_directory
+from weights.directory import load_model, resolve_directory
+from weights.tokenizer_file import TOKENIZER_FILE
 
 
 def find_device(name: str) -> torch.device:

@@ -16,7 +16,6 @@ from storage.json_file import write_json
 from weights.chat_record import copy_chat_record
 from weights.directory import KIND as NATIVE_KIND
 from weights.directory import (
-    TOKENIZER_FILE,
     WEIGHTS_FILE,
     Layout,
     dtype_name,
@@ -28,6 +27,7 @@ from weights.meta import MetaModel, read_meta, shard_file
 from weights.meta_export import MetaExport, open_export
 from weights.pth import write_pth
 from weights.table import bitwise_equal, shard
+from weights.tokenizer_file import TOKENIZER_FILE
 
 META_KIND = "meta weights"
 # What a directory takes beside its weights: tokenizer, headers, manifest.
@@ -66,7 +66,7 @@ def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
             write_safetensors(partial / WEIGHTS_FILE, layout, whole, advance)
         with byte_bar("checking", total) as advance:
             check_native(partial / WEIGHTS_FILE, model, advance)
-    dtypes = _dtypes(layout)
+    dtypes = dtypes_of(layout)
     return Conversion(target, model.config, shards, len(layout), total, dtypes, model.left_out)
 
 
@@ -96,7 +96,7 @@ def convert_to_meta(
         with byte_bar("checking", total) as advance:
             for index in range(num_shards):
                 check_shard(partial / shard_file(index), export, index, advance)
-    dtypes = _dtypes(export.layout)
+    dtypes = dtypes_of(export.layout)
     return Conversion(target, export.config, num_shards, len(export.layout), total, dtypes)
 
 
@@ -121,7 +121,7 @@ def write_beside(partial: Path, params: dict[str, Any], tokenizer: Path | None) 
 def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = no_bar) -> None:
     """Raise OSError unless a native weights file holds every bit of the shards."""
     written = open_weights(file)
-    _check_names(file, written, model.layout())
+    check_names(file, written, model.layout())
     for name, tensor in written.items():
         parts, axis = model.parts(name), model.axes[name]
         for index, part in enumerate(parts):
@@ -134,13 +134,13 @@ def check_shard(
 ) -> None:
     """Raise OSError unless a shard file holds every bit of its part of the model."""
     written = open_weights(file)
-    _check_names(file, written, export.layout)
+    check_names(file, written, export.layout)
     for name, tensor in written.items():
         check_bits(file, name, tensor, export.part(name, index))
         advance(tensor.nbytes)
 
 
-def _check_names(file: Path, written: dict[str, Tensor], layout: Layout) -> None:
+def check_names(file: Path, written: dict[str, Tensor], layout: Layout) -> None:
     if list(written) != list(layout):
         raise OSError(f"{file} does not read back with the tensors that were written to it")
 
@@ -154,5 +154,5 @@ def check_bits(file: Path, name: str, written: Tensor, wanted: Tensor) -> None:
         )
 
 
-def _dtypes(layout: Layout) -> tuple[str, ...]:
+def dtypes_of(layout: Layout) -> tuple[str, ...]:
     return tuple(sorted({dtype_name(dtype) for _, dtype in layout.values()}))

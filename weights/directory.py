@@ -30,7 +30,6 @@ from weights.table import (
 )
 
 WEIGHTS_FILE = "consolidated.safetensors"
-TOKENIZER_FILE = "tokenizer.model"
 # What follows the name of a file that was cut into several: the table of which tensor is in which.
 INDEX_SUFFIX = ".index.json"
 # The name under which the project this one grew from keeps a whole model.

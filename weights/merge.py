@@ -20,7 +20,6 @@ from weights.building import build_model
 from weights.chat_record import copy_chat_record
 from weights.conversion import check_bits, require_space, write_beside
 from weights.directory import (
-    TOKENIZER_FILE,
     WEIGHTS_FILE,
     dtype_name,
     layout_bytes,
@@ -31,6 +30,7 @@ from weights.directory import (
 from weights.merge_logits import LogitFigures, compare_logits
 from weights.merge_proof import Proof, prove
 from weights.table import account, drop_tied_copy, dtype_named, expected_shapes, shapes
+from weights.tokenizer_file import TOKENIZER_FILE
 
 # Another kind than a conversion's, so that no merge replaces the base it was made from.
 KIND = "merged model"

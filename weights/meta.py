@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig, read_params
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE, Layout, dtype_name, open_weights
+from weights.directory import WEIGHTS_FILE, Layout, dtype_name, open_weights
 from weights.meta_params import native_params
 from weights.table import (
     EMBEDDING,
@@ -26,7 +26,7 @@ from weights.table import (
     unshard,
     weights,
 )
-from weights.tokenizer_file import check_tokenizer, is_sentencepiece
+from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer, is_sentencepiece
 
 MOST_SHARDS = 8
 # Older checkpoints carry the rotary frequencies, which every reader computes itself.

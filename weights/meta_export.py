@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from model.config import ModelConfig, read_params
-from weights.directory import TOKENIZER_FILE, Layout, open_weights, weights_file
+from weights.directory import Layout, open_weights, weights_file
 from weights.meta import MOST_SHARDS
 from weights.meta_params import meta_params
 from weights.table import (
     EMBEDDING,
     OUTPUT,
     account,
+    cast,
     drop_tied_copy,
     dtype_named,
     expected_shapes,
@@ -23,7 +23,7 @@ from weights.table import (
     shard,
     weights,
 )
-from weights.tokenizer_file import check_tokenizer, is_sentencepiece
+from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer, is_sentencepiece
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ class MetaExport:
     def part(self, name: str, index: int) -> Tensor:
         """Return what shard `index` holds of a tensor; only a change of dtype takes memory."""
         part = shard(self.tensors[name], self.axes[name], index, self.count)
-        dtype = self.layout[name][1]
-        return part if part.dtype == dtype else _cast(part, dtype, name)
+        return cast(part, self.layout[name][1], name)
 
 
 def open_export(
@@ -98,14 +97,3 @@ def check_shard_count(config: ModelConfig, count: int) -> None:
             f"--num-shards is {count!r}, wanted one of {', '.join(map(str, possible))} for this "
             f"model{reason}"
         )
-
-
-def _cast(part: Tensor, dtype: torch.dtype, name: str) -> Tensor:
-    cast = part.to(dtype)
-    least, most = cast.aminmax()
-    if not (least.isfinite() and most.isfinite()):
-        raise ValueError(
-            f"{name} has values that {str(dtype).removeprefix('torch.')} cannot hold; "
-            "choose --dtype bfloat16 or float32"
-        )
-    return cast

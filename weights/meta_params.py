@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from model.config import PARAMS_FILE, ModelConfig, hidden_dim_by_rule
+from weights.families.known import family_of
 
 # Llama 1 and 2 came with a SentencePiece tokenizer and no `rope_theta`; their code fixed it here.
 SENTENCEPIECE_ROPE_THETA = 10000.0
@@ -42,6 +43,13 @@ def meta_params(params: Mapping[str, Any], config: ModelConfig) -> dict[str, Any
 
     Raises ValueError when Meta's keys cannot say what the model is.
     """
+    family = family_of(config)
+    if not family.in_meta_format or config.sliding_window is not None:
+        what = "a sliding window" if family.in_meta_format else f"{family.architecture}'s layers"
+        raise ValueError(
+            f"Meta's format has no place for {what}; write this model for its servers with python "
+            "scripts/convert_to_hf_weights.py"
+        )
     if config.head_dim * config.n_heads != config.dim:
         raise ValueError(
             f"head_dim is {config.head_dim}, and Meta's format takes dim / n_heads = {config.dim} "
@@ -88,8 +96,8 @@ def _pair(multiple: int, multiplier: float | None) -> dict[str, Any]:
 
 def _check_same_model(exported: Mapping[str, Any], config: ModelConfig) -> None:
     """Read the export as a reader would: it must be the same model (rope factors are implied)."""
-    tied = {"tied_embeddings": config.tied_embeddings}
-    wanted, found = asdict(config), asdict(ModelConfig.from_params({**exported, **tied}))
+    kept = {"tied_embeddings": config.tied_embeddings, "family": config.family}
+    wanted, found = asdict(config), asdict(ModelConfig.from_params({**exported, **kept}))
     for key, value in wanted.items():
         if found[key] != value:
             raise ValueError(

@@ -12,12 +12,12 @@ from model.config import PARAMS_FILE, ModelConfig
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from weights.conversion import META_KIND, require_space
-from weights.directory import TOKENIZER_FILE, Layout, layout_bytes
+from weights.directory import Layout, layout_bytes
 from weights.meta import shard_file
 from weights.meta_export import check_shard_count
 from weights.pth import write_pth
 from weights.table import DTYPES, EMBEDDING, OUTPUT, expected_shapes, shard, weights
-from weights.tokenizer_file import token_count
+from weights.tokenizer_file import TOKENIZER_FILE, token_count
 
 # The keys of Meta's params.json; `vocab_size` comes from the tokenizer.
 SIZES: dict[str, dict[str, Any]] = {

@@ -1,16 +1,18 @@
-"""The one table of a Llama's weights: names, shapes, shard axes and the rotary order.
+"""The table of a model's weights: names, shapes and shard axes, of the rows of its family.
 
 Everything that moves weights reads it: Hugging Face to native and back, Meta's shards to whole
 tensors and back, and the check that no tensor is missing, left over or of another shape.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from model.config import ModelConfig
+from weights.families.family import Weight
+from weights.families.known import family_of
 
 DTYPES = {
     "bfloat16": torch.bfloat16,
@@ -24,34 +26,7 @@ OUTPUT = "output.weight"
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Weight:
-    """One row: both names, the shape in named sizes, and what each side does with the rows.
-
-    `axis` is where Meta's shards cut the tensor; None means that every shard holds it whole.
-    `rotary_heads` names the head count of a projection whose rows come in rotary pairs: Meta keeps
-    the two of a pair side by side, Hugging Face half a head apart.
-    """
-
-    name: str
-    hugging_face: str
-    shape: tuple[str, ...]
-    axis: int | None = None
-    rotary_heads: str | None = None
-
-
 BEFORE_LAYERS = (Weight(EMBEDDING, "model.embed_tokens.weight", ("vocab_size", "dim"), 0),)
-IN_EACH_LAYER = (
-    Weight("attention_norm.weight", "input_layernorm.weight", ("dim",)),
-    Weight("attention.wq.weight", "self_attn.q_proj.weight", ("queries", "dim"), 0, "n_heads"),
-    Weight("attention.wk.weight", "self_attn.k_proj.weight", ("keys", "dim"), 0, "n_kv_heads"),
-    Weight("attention.wv.weight", "self_attn.v_proj.weight", ("keys", "dim"), 0),
-    Weight("attention.wo.weight", "self_attn.o_proj.weight", ("dim", "queries"), 1),
-    Weight("ffn_norm.weight", "post_attention_layernorm.weight", ("dim",)),
-    Weight("feed_forward.w1.weight", "mlp.gate_proj.weight", ("hidden_dim", "dim"), 0),
-    Weight("feed_forward.w2.weight", "mlp.down_proj.weight", ("dim", "hidden_dim"), 1),
-    Weight("feed_forward.w3.weight", "mlp.up_proj.weight", ("hidden_dim", "dim"), 0),
-)
 AFTER_LAYERS = (
     Weight("norm.weight", "model.norm.weight", ("dim",)),
     Weight(OUTPUT, "lm_head.weight", ("vocab_size", "dim"), 0),
@@ -70,7 +45,7 @@ def weights(config: ModelConfig) -> dict[str, Weight]:
             hugging_face=f"model.layers.{layer}.{row.hugging_face}",
         )
         for layer in range(config.n_layers)
-        for row in IN_EACH_LAYER
+        for row in family_of(config).in_each_layer
     )
     rows = {row.name: row for row in (*BEFORE_LAYERS, *in_layers, *AFTER_LAYERS)}
     if config.tied_embeddings:
@@ -81,7 +56,7 @@ def weights(config: ModelConfig) -> dict[str, Weight]:
 def expected_shapes(config: ModelConfig) -> dict[str, Shape]:
     """Return the shape of every native tensor of a model by name."""
     sizes = {
-        **{name: getattr(config, name) for name in ("vocab_size", "dim", "hidden_dim")},
+        **{name: getattr(config, name) for name in ("vocab_size", "dim", "hidden_dim", "head_dim")},
         "queries": config.n_heads * config.head_dim,
         "keys": config.n_kv_heads * config.head_dim,
     }
@@ -143,45 +118,6 @@ def drop_tied_copy(
     return {name: tensor for name, tensor in tensors.items() if name != output}
 
 
-def from_hugging_face(
-    config: ModelConfig, state: Mapping[str, Tensor]
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the native (name, tensor) pairs of a Hugging Face Llama's state."""
-    state = drop_tied_copy(config, state, "lm_head.weight", "model.embed_tokens.weight")
-    rows, wanted = weights(config), expected_shapes(config)
-    account(
-        {rows[name].hugging_face: shape for name, shape in wanted.items()},
-        shapes(state),
-        "the Hugging Face state",
-    )
-    return (
-        (name, _reorder(interleave, config, row, state[row.hugging_face]))
-        for name, row in rows.items()
-    )
-
-
-def to_hugging_face(
-    config: ModelConfig, state: Mapping[str, Tensor]
-) -> Iterator[tuple[str, Tensor]]:
-    """Yield the Hugging Face (name, tensor) pairs of a native state."""
-    state = drop_tied_copy(config, state)
-    account(expected_shapes(config), shapes(state), "the native state")
-    return (
-        (row.hugging_face, _reorder(half_split, config, row, state[name]))
-        for name, row in weights(config).items()
-    )
-
-
-def interleave(rows: Tensor, heads: int) -> Tensor:
-    """Reorder query or key rows from Hugging Face's rotary halves to Meta's neighbouring pairs."""
-    return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
-
-
-def half_split(rows: Tensor, heads: int) -> Tensor:
-    """Undo `interleave`: Meta's neighbouring pairs to Hugging Face's halves."""
-    return rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
-
-
 def shard(tensor: Tensor, axis: int | None, index: int, count: int) -> Tensor:
     """Return part `index` of `count` equal parts along `axis`, as a view; all of it for None."""
     return tensor if axis is None or count == 1 else tensor.chunk(count, axis)[index]
@@ -199,18 +135,26 @@ def dtype_named(name: str | None) -> torch.dtype | None:
     return DTYPES[name] if name else None
 
 
+def cast(tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """Return a tensor in another dtype; ValueError, with its `name`, where that cannot hold it."""
+    if tensor.dtype == dtype:
+        return tensor
+    changed = tensor.to(dtype)
+    least, most = changed.aminmax()
+    if not (least.isfinite() and most.isfinite()):
+        raise ValueError(
+            f"{name} has values that {str(dtype).removeprefix('torch.')} cannot hold; "
+            "choose --dtype bfloat16 or float32"
+        )
+    return changed
+
+
 def bitwise_equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors agree in shape, dtype and every bit (NaN equals the same NaN)."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
     return torch.equal(a.view(integers), b.view(integers))
-
-
-def _reorder(
-    change: Callable[[Tensor, int], Tensor], config: ModelConfig, row: Weight, tensor: Tensor
-) -> Tensor:
-    return change(tensor, getattr(config, row.rotary_heads)) if row.rotary_heads else tensor
 
 
 def _some(names: Sequence[str], limit: int = 3) -> str:

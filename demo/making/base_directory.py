@@ -10,7 +10,8 @@ from torch import Tensor
 from model.config import PARAMS_FILE, ModelConfig
 from storage.atomic import new_directory
 from storage.json_file import write_json
-from weights.directory import KIND, TOKENIZER_FILE, WEIGHTS_FILE, layout_of, write_safetensors
+from weights.directory import KIND, WEIGHTS_FILE, layout_of, write_safetensors
+from weights.tokenizer_file import TOKENIZER_FILE
 
 # 2.14 million weights with a vocabulary of 3,072: 4.3 MB in bfloat16, 5.5 MB with the output that
 # Meta's shards store apart. Deep and narrow: finding the right name takes several hops, and hardly

@@ -20,7 +20,8 @@ from model.attention import Documents
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
 from scripts import convert_lora_weights, evaluate
 from weights.chat_record import write_chat_record
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE, load_model
+from weights.directory import WEIGHTS_FILE, load_model
+from weights.tokenizer_file import TOKENIZER_FILE
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 ASKED = ("Rain in Lyon?", "Rain in Oslo?", "Is it wet?", "Hello", "Both?")

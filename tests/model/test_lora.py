@@ -23,7 +23,7 @@ from model.lora import (
     merge,
 )
 from model.transformer import Transformer
-from weights.table import half_split, to_hugging_face
+from weights.hugging_face.names import half_split, to_hugging_face
 
 QUERY_AND_VALUE = ("wq", "wv")
 

@@ -14,7 +14,8 @@ from model.config import ModelConfig, RopeScaling
 from model.transformer import Transformer
 from weights.conversion import convert_from_meta
 from weights.directory import load_model
-from weights.table import expected_shapes, from_hugging_face
+from weights.hugging_face.names import from_hugging_face
+from weights.table import expected_shapes
 
 # Long enough that scaled rotary positions differ visibly from plain ones, and factor 32 from 8.
 LONG = 640

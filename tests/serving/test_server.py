@@ -23,7 +23,8 @@ from data.conversations import write_conversations
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
 from model.config import ModelConfig
-from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
+from weights.directory import WEIGHTS_FILE
+from weights.tokenizer_file import TOKENIZER_FILE
 
 openai = pytest.importorskip("openai")
 pytest.importorskip("fastapi")

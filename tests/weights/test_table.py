@@ -8,16 +8,18 @@ from meta_directories import WIDE
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from weights.hugging_face.names import (
+    from_hugging_face,
+    half_split,
+    interleave,
+    to_hugging_face,
+)
 from weights.table import (
     account,
     bitwise_equal,
     expected_shapes,
-    from_hugging_face,
-    half_split,
-    interleave,
     shapes,
     shard,
-    to_hugging_face,
     unshard,
     weights,
 )

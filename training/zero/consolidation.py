@@ -26,15 +26,9 @@ from training.zero.shards import SHARDS_FILE, joined_masters
 from weights.adapter import BASE_FILE
 from weights.chat_record import copy_chat_record
 from weights.conversion import check_bits, require_space
-from weights.directory import (
-    TOKENIZER_FILE,
-    WEIGHTS_FILE,
-    Layout,
-    layout_bytes,
-    open_weights,
-    write_safetensors,
-)
+from weights.directory import WEIGHTS_FILE, Layout, layout_bytes, open_weights, write_safetensors
 from weights.table import DTYPES, OUTPUT, bitwise_equal, expected_shapes, shapes
+from weights.tokenizer_file import TOKENIZER_FILE
 
 # Another kind than a run's own, so that none of its checkpoints is ever replaced.
 KIND = "consolidated checkpoint"

@@ -1,0 +1,46 @@
+"""What one family of models is: a row of facts, and the rows of its weights."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One tensor: both names, the shape in named sizes, and what each side does with the rows.
+
+    Tensors with one Hugging Face name are fused there: they lie below one another in the order of
+    their rows. `axis` is where Meta's shards cut the tensor; None means that every shard holds it
+    whole. `rotary_heads` names the head count of a tensor whose rows come in rotary pairs: Meta
+    keeps the two of a pair side by side, Hugging Face half of what is rotated of a head apart.
+    """
+
+    name: str
+    hugging_face: str
+    shape: tuple[str, ...]
+    axis: int | None = None
+    rotary_heads: str | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models whose mathematics `model/` has.
+
+    name: What `params.json` calls it.
+    architecture, model_type: What Hugging Face's `config.json` calls it.
+    in_each_layer: The weights of one layer, in the order of the model's parameters.
+    qkv_bias, qk_norm: As in `ModelConfig`.
+    window: Whether its models may have a sliding window.
+    rope_kinds: The rope scalings that its models may have, by Hugging Face's `rope_type`.
+    in_meta_format: Whether Meta's format can hold its weights.
+    chat_format: The chat format its models are proposed, None where there is none yet.
+    """
+
+    name: str
+    architecture: str
+    model_type: str
+    in_each_layer: tuple[Weight, ...]
+    qkv_bias: bool = False
+    qk_norm: bool = False
+    window: bool = False
+    rope_kinds: tuple[str, ...] = ("default",)
+    in_meta_format: bool = False
+    chat_format: str | None = None

@@ -1,0 +1,1 @@
+"""Hugging Face's directories: `config.json`, safetensors, tokenizer files; in and out."""

@@ -1,0 +1,93 @@
+"""A Hugging Face directory, opened: its config understood, its tensors mapped and accounted for."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from model.config import ModelConfig
+from weights.directory import INDEX_SUFFIX, Layout, open_weights
+from weights.hugging_face.config import CONFIG_FILE, params_from_config
+from weights.hugging_face.names import from_hugging_face
+from weights.table import expected_shapes, weights
+
+SAFETENSORS = "model.safetensors"
+# What readers compute themselves: older files carry the rotary frequencies.
+_LEFT_OUT = "rotary_emb.inv_freq"
+
+
+@dataclass(frozen=True)
+class HuggingFaceModel:
+    """An opened Hugging Face directory.
+
+    `params` is what the native `params.json` will say; `tensors` are mapped, by Hugging Face's
+    names, and `left_out` counts those that every reader computes itself.
+    """
+
+    directory: Path
+    settings: dict[str, Any]
+    params: dict[str, Any]
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    left_out: int
+
+    def native(self) -> Any:
+        """Yield the native (name, tensor) pairs, one at a time."""
+        return from_hugging_face(self.config, self.tensors, str(self.directory))
+
+    def layout(self) -> Layout:
+        """Return the shape and dtype of every native tensor."""
+        return {
+            name: (shape, self.tensors[weights(self.config)[name].hugging_face].dtype)
+            for name, shape in expected_shapes(self.config).items()
+        }
+
+
+def read_hugging_face(path: Path | str) -> HuggingFaceModel:
+    """Open a Hugging Face directory and account for all of it; ValueError says what is wrong."""
+    path = Path(path).expanduser()
+    settings = _read_config(path)
+    params = params_from_config(settings, str(path / CONFIG_FILE))
+    config = ModelConfig.from_params(params)
+    opened = open_weights(_weights_file(path))
+    tensors = {name: x for name, x in opened.items() if not name.endswith(_LEFT_OUT)}
+    from_hugging_face(config, tensors, str(path))
+    left_out = len(opened) - len(tensors)
+    return HuggingFaceModel(path, settings, params, config, tensors, left_out)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    file = path / CONFIG_FILE
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"{path} is not a directory; wanted a Hugging Face download of a model"
+        )
+    if not file.is_file():
+        names = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
+        raise FileNotFoundError(
+            f"{file} is missing; found {names}; wanted a Hugging Face download (Meta's own goes "
+            "through python scripts/convert_from_meta_weights.py)"
+        )
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not JSON: {error}") from None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{file} must hold an object, found {type(settings).__name__}")
+    return settings
+
+
+def _weights_file(path: Path) -> Path:
+    """Return the safetensors file or the index of several; no file that is a pickle is opened."""
+    for name in (SAFETENSORS + INDEX_SUFFIX, SAFETENSORS):
+        if (path / name).is_file():
+            return path / name
+    if pickles := sorted(file.name for file in path.glob("*.bin")):
+        raise ValueError(
+            f"{path} holds {pickles[0]} and no {SAFETENSORS}: a .bin file is a pickle, which can "
+            "run code, and is not opened; fetch the repository's safetensors, or let Transformers "
+            "save it again with save_pretrained"
+        )
+    raise FileNotFoundError(f"{path} has no {SAFETENSORS}, nor an index of several; fetch it")
