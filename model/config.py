@@ -179,10 +179,10 @@ def _check_known(params: Mapping[str, Any]) -> None:
     for key, value in params.items():
         if key not in known and value is not None:
             near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "this project cannot compute it"
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise ValueError(
-                f"{key!r} ({str(value)[:40]}) is no key of a model known here, and it may change "
-                f"the mathematics; {hint} If it changes nothing, remove it"
+                f"{key!r} ({str(value)[:40]}) is no key of a model known here{hint}, and it may "
+                "change the mathematics; remove it if it does not"
             )
     if params.get("use_biases"):
         raise ValueError("use_biases is true; biases of Mistral models are not supported")

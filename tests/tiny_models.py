@@ -1,8 +1,10 @@
 """Models small enough to build in no time, of every Llama 3 shape."""
 
+from dataclasses import replace
+
 import torch
 
-from model.config import ModelConfig, RopeScaling
+from model.config import LongRope, ModelConfig, RopeScaling
 from model.transformer import Transformer
 
 TINY = ModelConfig(
@@ -15,6 +17,17 @@ LLAMA3_SHAPES = {
         **{**TINY.__dict__, "rope_scaling": RopeScaling(factor=32.0), "tied_embeddings": True}
     ),
 }
+# Every way in which a family's layers differ from Llama's, as far as they share a forward pass.
+FAMILY_SHAPES = {
+    "mistral": replace(TINY, family="mistral", sliding_window=9),
+    "qwen2": replace(TINY, family="qwen2", qkv_bias=True),
+    "qwen3": replace(TINY, family="qwen3", qk_norm=True, head_dim=32),
+    "phi4": replace(TINY, family="phi3", rotary_dim=12, sliding_window=70),
+}
+LONG_ROPE = replace(
+    FAMILY_SHAPES["phi4"],
+    rope_scaling=LongRope(tuple(1 + n / 10 for n in range(6)), (3.0,) * 6, 16, 1.2),
+)
 
 
 def random_model(config: ModelConfig, seed: int = 0) -> Transformer:

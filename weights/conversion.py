@@ -23,11 +23,11 @@ from weights.directory import (
     open_weights,
     write_safetensors,
 )
-from weights.meta import MetaModel, read_meta, shard_file
+from weights.meta import MetaModel, read_meta
 from weights.meta_export import MetaExport, open_export
 from weights.pth import write_pth
 from weights.table import bitwise_equal, shard
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import TOKENIZER_FILE, TOKENIZER_FILES
 
 META_KIND = "meta weights"
 # What a directory takes beside its weights: tokenizer, headers, manifest.
@@ -90,12 +90,13 @@ def convert_to_meta(
         write_beside(partial, export.params, export.tokenizer)
         copy_chat_record(partial, export.tokenizer.parent, params_file(config_file).parent)
         with byte_bar("writing", total) as advance:
-            for index in range(num_shards):
+            for index, name in enumerate(export.files):
                 parts = ((name, export.part(name, index)) for name in export.layout)
-                write_pth(partial / shard_file(index), export.layout, parts, advance)
+                write = write_safetensors if name == WEIGHTS_FILE else write_pth
+                write(partial / name, export.layout, parts, advance)
         with byte_bar("checking", total) as advance:
-            for index in range(num_shards):
-                check_shard(partial / shard_file(index), export, index, advance)
+            for index, name in enumerate(export.files):
+                check_shard(partial / name, export, index, advance)
     dtypes = dtypes_of(export.layout)
     return Conversion(target, export.config, num_shards, len(export.layout), total, dtypes)
 
@@ -115,7 +116,8 @@ def write_beside(partial: Path, params: dict[str, Any], tokenizer: Path | None) 
     """Write `params.json` and copy the tokenizer beside the weights of a new directory."""
     write_json(partial / PARAMS_FILE, params)
     if tokenizer is not None:
-        shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
+        known = tokenizer.name in TOKENIZER_FILES
+        shutil.copyfile(tokenizer, partial / (tokenizer.name if known else TOKENIZER_FILE))
 
 
 def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = no_bar) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from model.config import PARAMS_FILE, ModelConfig, read_params
 from weights.directory import WEIGHTS_FILE, Layout, dtype_name, open_weights
 from weights.meta_params import native_params
+from weights.mistral import is_mistral, read_mistral
 from weights.table import (
     EMBEDDING,
     OUTPUT,
@@ -72,8 +73,15 @@ def shard_file(index: int) -> str:
 
 
 def read_meta(path: Path | str) -> MetaModel:
-    """Open a Meta directory and account for everything in it; ValueError says what is wrong."""
+    """Open a Meta directory, or Mistral's, and account for everything in it.
+
+    Raises FileNotFoundError or ValueError that says what is missing or wrong.
+    """
     path = Path(path).expanduser()
+    if is_mistral(path):
+        params, tokenizer, tensors = read_mistral(path)
+        config = ModelConfig.from_params(params)
+        return MetaModel(params, config, tokenizer, (tensors,), dict.fromkeys(tensors), 0)
     files = _shard_files(path)
     tokenizer = path / TOKENIZER_FILE
     for file in (path / PARAMS_FILE, tokenizer):

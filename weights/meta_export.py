@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from model.config import ModelConfig, read_params
-from weights.directory import Layout, open_weights, weights_file
-from weights.meta import MOST_SHARDS
+from weights.directory import WEIGHTS_FILE, Layout, open_weights, weights_file
+from weights.meta import MOST_SHARDS, shard_file
 from weights.meta_params import meta_params
 from weights.table import (
     EMBEDDING,
@@ -41,6 +41,13 @@ class MetaExport:
     count: int
     layout: Layout
 
+    @property
+    def files(self) -> list[str]:
+        """The names of the weights files; Mistral's own layout has one, in safetensors."""
+        if self.config.family == "mistral":
+            return [WEIGHTS_FILE]
+        return [shard_file(index) for index in range(self.count)]
+
     def part(self, name: str, index: int) -> Tensor:
         """Return what shard `index` holds of a tensor; only a change of dtype takes memory."""
         part = shard(self.tensors[name], self.axes[name], index, self.count)
@@ -60,11 +67,8 @@ def open_export(
     config = ModelConfig.from_params(stored, str(config_file))
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
-    tokenizer = file.parent / TOKENIZER_FILE
-    if not tokenizer.is_file():
-        raise FileNotFoundError(
-            f"{tokenizer} is missing; copy the model's tokenizer there, an export needs it"
-        )
+    params = meta_params(stored, config)
+    tokenizer = _tokenizer(file.parent, config)
     check_tokenizer(tokenizer, config.vocab_size)
     check_shard_count(config, count)
     # Meta's files hold the output projection also where it is the embedding.
@@ -76,8 +80,19 @@ def open_export(
         name: (tuple(shard(tensors[name], axis, 0, count).shape), wanted or tensors[name].dtype)
         for name, axis in axes.items()
     }
-    params = meta_params(stored, config)
     return MetaExport(params, config, tokenizer, tensors, axes, count, layout)
+
+
+def _tokenizer(directory: Path, config: ModelConfig) -> Path:
+    """Return the tokenizer file that readers of Meta's and Mistral's formats know."""
+    names = [TOKENIZER_FILE] + ["tekken.json"] * (config.family == "mistral")
+    for name in names:
+        if (directory / name).is_file():
+            return directory / name
+    raise FileNotFoundError(
+        f"{' or '.join(str(directory / name) for name in names)} is missing; copy the model's "
+        "tokenizer there, an export needs it (Hugging Face's Llama 3 has it in `original`)"
+    )
 
 
 def check_shard_count(config: ModelConfig, count: int) -> None:
@@ -86,9 +101,8 @@ def check_shard_count(config: ModelConfig, count: int) -> None:
         name: getattr(config, name)
         for name in ("n_kv_heads", "n_heads", "dim", "hidden_dim", "vocab_size")
     }
-    possible = [
-        n for n in range(1, MOST_SHARDS + 1) if not any(size % n for size in sizes.values())
-    ]
+    most = 1 if config.family == "mistral" else MOST_SHARDS
+    possible = [n for n in range(1, most + 1) if not any(size % n for size in sizes.values())]
     if not isinstance(count, int) or isinstance(count, bool) or count not in possible:
         whole = isinstance(count, int) and count > 0
         undivided = [f"{name} {size}" for name, size in sizes.items() if whole and size % count]

@@ -7,6 +7,7 @@ from typing import Any
 
 from model.config import PARAMS_FILE, ModelConfig, hidden_dim_by_rule
 from weights.families.known import family_of
+from weights.mistral import mistral_params
 
 # Llama 1 and 2 came with a SentencePiece tokenizer and no `rope_theta`; their code fixed it here.
 SENTENCEPIECE_ROPE_THETA = 10000.0
@@ -39,17 +40,18 @@ def native_params(
 
 
 def meta_params(params: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
-    """Return the `params.json` of an export: Meta's keys only, all given, no nulls.
+    """Return the `params.json` of an export: Meta's or Mistral's keys only, all given, no nulls.
 
     Raises ValueError when Meta's keys cannot say what the model is.
     """
     family = family_of(config)
-    if not family.in_meta_format or config.sliding_window is not None:
-        what = "a sliding window" if family.in_meta_format else f"{family.architecture}'s layers"
+    if not family.in_meta_format:
         raise ValueError(
-            f"Meta's format has no place for {what}; write this model for its servers with python "
-            "scripts/convert_to_hf_weights.py"
+            f"Meta's format cannot hold {family.architecture}, which has other layers than Llama; "
+            "write this model for its servers with python scripts/convert_to_hf_weights.py"
         )
+    if family.name == "mistral":
+        return dict(mistral_params(config))
     if config.head_dim * config.n_heads != config.dim:
         raise ValueError(
             f"head_dim is {config.head_dim}, and Meta's format takes dim / n_heads = {config.dim} "

@@ -1,10 +1,11 @@
 """Attention through the cache equals attention over the whole sequence, however it is fed."""
 
+from dataclasses import replace
 from itertools import accumulate, chain
 
 import pytest
 import torch
-from tiny_models import LLAMA3_SHAPES, TINY, random_model
+from tiny_models import FAMILY_SHAPES, LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
 from inference.kv_cache import SPAN, KVCache
@@ -31,9 +32,12 @@ def feed(model: Transformer, cache: KVCache, pieces: list[list[int]]) -> list[Te
     return list(logits.split(counts))
 
 
-@pytest.mark.parametrize("shape", LLAMA3_SHAPES)
+SHAPES = {**LLAMA3_SHAPES, **FAMILY_SHAPES}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_any_way_of_feeding_rows_gives_the_logits_of_the_whole_rows(shape: str) -> None:
-    model = random_model(LLAMA3_SHAPES[shape])
+    model = random_model(SHAPES[shape])
     rows = [random_tokens(length, seed) for seed, length in enumerate((90, 61, 75))]
     # Passes of one, equal and unequal numbers of tokens; the third row starts in the second pass.
     passes = [(5, 40), (1, 1, 7), (1, 1, 1), (3, 3, 3), (60, 2, 50), (20, 14, 14)]
@@ -123,7 +127,10 @@ def test_rows_of_one_length_attend_without_a_mask() -> None:
     cache = KVCache(TINY, batch_size=2, max_length=10 * SPAN)
     cache.plan([SPAN, SPAN])
     cache.plan([1, 1])
-    assert (cache.layer(0).current.mask, cache.layer(0).current.span) == (None, SPAN + 1)
+    assert (cache.layer(0).current.mask, cache.layer(0).current.reach) == (
+        None,
+        slice(0, SPAN + 1),
+    )
 
 
 def test_a_row_longer_than_the_cache_is_refused_and_nothing_changes() -> None:
@@ -162,3 +169,14 @@ def test_the_cache_on_a_gpu_agrees_with_whole_rows_on_the_cpu(
             logits = model(tokens, positions, cache).float().cpu()
         wanted = torch.cat([expected_call[cut:end] for expected_call in expected])
         torch.testing.assert_close(logits, wanted, atol=tolerance, rtol=0)
+
+
+def test_reach_begins_where_the_window_of_the_nearest_row_does() -> None:
+    cache = KVCache(replace(TINY, sliding_window=SPAN), batch_size=2, max_length=10 * SPAN)
+    cache.plan([4 * SPAN, 5 * SPAN])
+    cache.plan([1, 1])
+    assert cache.layer(0).current.reach == slice(3 * SPAN, 6 * SPAN)
+    cache.drop([0])
+    cache.plan([1])
+    current = cache.layer(0).current
+    assert (current.mask, current.reach) == (None, slice(4 * SPAN + 2, 5 * SPAN + 2))

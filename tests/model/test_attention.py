@@ -8,13 +8,17 @@ from model import attention
 from model.attention import Documents, attend
 
 
-def by_definition(q: Tensor, k: Tensor, v: Tensor, lengths: list[int]) -> Tensor:
+def by_definition(
+    q: Tensor, k: Tensor, v: Tensor, lengths: list[int], window: int | None = None
+) -> Tensor:
     """Softmax attention with one mask over the whole sequence: same document, no later token."""
     groups = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     index = torch.arange(len(q))
     visible = (document[:, None] == document) & (index[:, None] >= index)
+    if window is not None:
+        visible &= index[:, None] - index < window
     scores = torch.einsum("qhe,khe->hqk", q, k) / math.sqrt(q.shape[-1])
     return torch.einsum("hqk,khe->qhe", scores.masked_fill(~visible, -math.inf).softmax(-1), v)
 
@@ -77,3 +81,13 @@ def test_variable_length_flash_attention_agrees_with_the_loop() -> None:
     torch.testing.assert_close(fast.float().cpu(), plain, atol=2e-2, rtol=2e-2)
     for half, full in zip(halves, exact, strict=True):
         torch.testing.assert_close(half.grad.float().cpu(), full.grad, atol=5e-2, rtol=5e-2)
+
+
+@pytest.mark.parametrize("window", [1, 5, 100, attention.BLOCK, 300, 1000])
+def test_window_hides_tokens_further_back(window: int) -> None:
+    lengths = [2 * attention.BLOCK + 37, 1, 90]
+    offsets = [sum(lengths[:i]) for i in range(len(lengths) + 1)]
+    q, k, v = random_heads(sum(lengths), 4, 2)
+    found = Documents(offsets).attend(q, k, v, window)
+    wanted = by_definition(q, k, v, lengths, window)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,14 @@ from typing import Any
 import pytest
 from tiny_models import TINY
 
-from model.config import ModelConfig, RopeScaling, hidden_dim_by_rule, read_params
+from model.config import (
+    LongRope,
+    ModelConfig,
+    RopeScaling,
+    hidden_dim_by_rule,
+    read_params,
+    rope_params,
+)
 
 # The params.json that Meta ships with Llama 3 8B.
 LLAMA3_8B = {
@@ -139,3 +147,57 @@ def test_params_that_are_no_object_are_refused(tmp_path: Path, text: str, messag
     (tmp_path / "params.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_params(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("rope_thete", "did you mean 'rope_theta'?"),
+        ("sliding_windows", "did you mean 'sliding_window'?"),
+        ("moe", "may change the mathematics"),
+        ("quantization_args", "may change the mathematics"),
+    ],
+)
+def test_unknown_key_is_refused_with_the_nearest_known_one(key: str, hint: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"params.json: '{key}' \(8\) is no key.*{re.escape(hint)}"
+    ):
+        ModelConfig.from_params({**LLAMA3_8B, key: 8})
+
+
+def test_unknown_key_without_a_value_changes_nothing() -> None:
+    assert ModelConfig.from_params({**LLAMA3_8B, "moe": None}) == ModelConfig.from_params(LLAMA3_8B)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rotary_dim": 7}, "rotary_dim is 7, wanted an even number up to head_dim 16"),
+        ({"rotary_dim": 18}, "rotary_dim is 18, wanted an even number up to head_dim 16"),
+        ({"sliding_window": 0}, "sliding_window is 0, wanted a positive whole number"),
+        (
+            {"rope_scaling": LongRope((1.0,), (1.0,) * 8, 16, 1.0)},
+            "rope_short_factor has 1 numbers, wanted 8",
+        ),
+    ],
+)
+def test_sizes_that_no_rotation_can_have_are_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **changes)
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        None,
+        RopeScaling(8.0),
+        RopeScaling(4.0, 2.0, 8.0, 64),
+        LongRope((1.0,) * 8, (2.0,) * 8, 16, 1.2),
+    ],
+)
+def test_scaling_read_from_its_own_params_is_the_same(scaling: object) -> None:
+    config = replace(TINY, rope_scaling=scaling)
+    params = {name: getattr(config, name) for name in ("dim", "n_layers", "n_heads", "vocab_size")}
+    assert ModelConfig.from_params({**params, **rope_params(scaling)}).rope_scaling == scaling

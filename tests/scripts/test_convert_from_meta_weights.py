@@ -97,7 +97,7 @@ def test_an_output_equal_to_the_embedding_is_stored_once(
 def test_metas_keys_are_kept_and_the_open_ones_filled_in(tmp_path: Path, convert: Convert) -> None:
     config = LLAMA3_SHAPES["llama3_2"]
     state = random_model(config).state_dict()
-    source = write_meta_directory(tmp_path / "meta", config, state, vocab_size=-1, extra="kept")
+    source = write_meta_directory(tmp_path / "meta", config, state, vocab_size=-1, max_seq_len=9)
     given = json.loads((source / "params.json").read_text())
     assert convert(source).code == 0
     assert json.loads((tmp_path / "native" / "params.json").read_text()) == {
@@ -179,6 +179,8 @@ def without_shards(meta: Path) -> None:
 def native_already(meta: Path) -> None:
     without_shards(meta)
     (meta / "consolidated.safetensors").touch()
+    params = json.loads((meta / "params.json").read_text())
+    (meta / "params.json").write_text(json.dumps({**params, "tied_embeddings": False}))
 
 
 def without_first_shard(meta: Path) -> None:

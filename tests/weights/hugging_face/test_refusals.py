@@ -1,0 +1,150 @@
+"""Hugging Face directories that are not converted: one clear line, nothing written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import Outcome, run_command
+from hugging_face_models import change_config, write_hugging_face
+from safetensors.torch import load_file, save_file
+
+from scripts.convert_from_hf_weights import main
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole")
+    write_hugging_face(path, "mistral_window", shard_size="60KB")
+    return path
+
+
+@pytest.fixture
+def source(whole: Path, tmp_path: Path) -> Path:
+    """A Mistral model in several files, to be spoiled."""
+    path = tmp_path / "source"
+    path.mkdir()
+    for file in whole.iterdir():
+        (path / file.name).write_bytes(file.read_bytes())
+    return path
+
+
+@pytest.fixture
+def convert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Path], Outcome]:
+    def command(path: Path) -> Outcome:
+        flags = ["--hf-dir", path, "--output-dir", tmp_path / "native"]
+        return run_command(main, flags, monkeypatch, capsys)
+
+    return command
+
+
+def assert_refused(outcome: Outcome, target: Path, *parts: str) -> None:
+    assert outcome.code == 1
+    assert outcome.error.count("\n") == 1, outcome.error
+    for part in parts:
+        assert part in outcome.error
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        (
+            {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]},
+            ("'gpt2' (GPT2LMHeadModel)", "MistralForCausalLM"),
+        ),
+        ({"architectures": ["MistralForSequenceClassification"]}, ("SequenceClassification",)),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, ("'yarn'", "default")),
+        ({"quantization_config": {"quant_method": "gptq"}}, ("quantised (gptq)", "bfloat16")),
+        ({"attention_bias": True}, ("attention_bias is True", "changes the mathematics")),
+        ({"num_local_experts": 8}, ("num_local_experts is 8",)),
+        ({"logits_scaling": 8.0}, ("logits_scaling is 8.0",)),
+        ({"hidden_act": "gelu"}, ("hidden_act is 'gelu', wanted 'silu'",)),
+        ({"hidden_size": "64"}, ("hidden_size is '64', wanted a whole number",)),
+        ({"hidden_size": 128}, ("of the wrong shape", "model.embed_tokens.weight")),
+        ({"num_hidden_layers": 3}, ("missing", "model.layers.2.")),
+        ({"head_dim": 15}, ("head_dim is 15; rotary pairs need an even number",)),
+    ],
+)
+def test_config_that_cannot_be_computed_is_refused(
+    changes: dict[str, Any], parts: tuple[str, ...], source: Path, tmp_path: Path, convert
+) -> None:
+    change_config(source, **changes)
+    assert_refused(convert(source), tmp_path / "native", str(source), *parts)
+
+
+def test_window_in_some_layers_only_is_refused(tmp_path: Path, convert) -> None:
+    write_hugging_face(tmp_path / "qwen", "qwen2_window")
+    change_config(tmp_path / "qwen", max_window_layers=1)
+    assert_refused(convert(tmp_path / "qwen"), tmp_path / "native", "max_window_layers is 1 of 2")
+
+
+def test_missing_shard_is_named(source: Path, tmp_path: Path, convert) -> None:
+    shard = sorted(source.glob("model-*.safetensors"))[1]
+    shard.unlink()
+    assert_refused(convert(source), tmp_path / "native", shard.name, "is missing")
+
+
+def test_index_naming_a_missing_file_is_refused(source: Path, tmp_path: Path, convert) -> None:
+    index = json.loads((source / INDEX).read_text())
+    name = next(iter(index["weight_map"]))
+    index["weight_map"][name] = "model-00009-of-00009.safetensors"
+    (source / INDEX).write_text(json.dumps(index))
+    assert_refused(convert(source), tmp_path / "native", "model-00009-of-00009.safetensors")
+
+
+def test_index_that_leaves_the_directory_is_refused(source: Path, tmp_path: Path, convert) -> None:
+    index = json.loads((source / INDEX).read_text())
+    index["weight_map"][next(iter(index["weight_map"]))] = "../model.safetensors"
+    (source / INDEX).write_text(json.dumps(index))
+    assert_refused(convert(source), tmp_path / "native", "wanted a file's name without path")
+
+
+def test_pickled_weights_are_refused_with_the_reason(tmp_path: Path, convert) -> None:
+    write_hugging_face(tmp_path / "hf", "llama")
+    state = load_file(tmp_path / "hf" / "model.safetensors")
+    (tmp_path / "hf" / "model.safetensors").unlink()
+    torch.save(state, tmp_path / "hf" / "pytorch_model.bin")
+    refused = convert(tmp_path / "hf")
+    assert_refused(refused, tmp_path / "native", "pytorch_model.bin", "a pickle, which can run")
+
+
+def test_tokenizer_of_another_model_is_refused(source: Path, tmp_path: Path, convert) -> None:
+    file = source / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["model"]["vocab"]["one too many"] = 320
+    file.write_text(json.dumps(content))
+    assert_refused(convert(source), tmp_path / "native", "has 321 tokens", "320 rows")
+
+
+def test_directory_without_tokenizer_is_refused(source: Path, tmp_path: Path, convert) -> None:
+    (source / "tokenizer.json").unlink()
+    assert_refused(convert(source), tmp_path / "native", "has no tokenizer")
+
+
+def test_quantised_tensors_are_refused(tmp_path: Path, convert) -> None:
+    write_hugging_face(tmp_path / "hf", "llama")
+    file = tmp_path / "hf" / "model.safetensors"
+    state = load_file(file)
+    save_file({**state, "model.norm.weight": state["model.norm.weight"].to(torch.int8)}, file)
+    assert_refused(convert(tmp_path / "hf"), tmp_path / "native", "model.norm.weight is int8")
+
+
+def test_meta_download_is_sent_to_its_own_converter(tmp_path: Path, convert) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "params.json").write_text("{}")
+    assert_refused(convert(tmp_path / "meta"), tmp_path / "native", "convert_from_meta_weights.py")
+
+
+def test_conversion_reports_what_it_wrote_and_what_is_next(source, tmp_path, convert) -> None:
+    outcome = convert(source)
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "mistral model to" in outcome.out and "bit for bit" in outcome.out
+    assert "python chat_completion.py --ckpt_dir" in outcome.out
+    assert str(tmp_path / "native" / "tokenizer.json") in outcome.out
