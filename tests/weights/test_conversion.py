@@ -1,11 +1,11 @@
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from anonymous_memory import peak_bytes
 from llama2c import read_llama2c, read_pieces, write_sentencepiece
 from meta_directories import WIDE, params_of, read_shards, write_meta_directory
 from sentencepiece import SentencePieceProcessor
@@ -90,31 +90,12 @@ def test_llama_2_goes_out_as_it_came_with_columns_of_the_embedding(
 
 # Memory
 
-MEASURE = """
-import sys, threading, time
-from pathlib import Path
+CONVERT = """
 from weights.conversion import convert_from_meta, convert_to_meta
-
-def anonymous():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 def convert(folder):
     convert_from_meta(folder / "meta", folder / "native")
     convert_to_meta(folder / "native", folder / "native", 2, folder / "export")
-
-def watch():
-    while not done.wait(0.002):
-        seen.append(anonymous())
-
-convert(Path(sys.argv[1]))
-seen, done = [anonymous()], threading.Event()
-watcher = threading.Thread(target=watch)
-watcher.start()
-convert(Path(sys.argv[2]))
-done.set()
-watcher.join()
-print(max(seen) - seen[0])
 """
 
 
@@ -125,16 +106,10 @@ def test_both_conversions_hold_little_more_than_one_tensor(tmp_path: Path) -> No
         sized = replace(config, n_layers=layers)
         zeros = {name: torch.zeros(shape) for name, shape in expected_shapes(sized).items()}
         write_meta_directory(tmp_path / name / "meta", sized, zeros, 2)
-    result = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(tmp_path / "small"), str(tmp_path / "large")],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
     whole = sum(tensor.nbytes for tensor in zeros.values())
     largest = max(tensor.nbytes for tensor in zeros.values())
-    assert int(result.stdout) < 2 * largest + 16 * 2**20 < whole / 3
+    peak = peak_bytes(CONVERT, tmp_path / "small", tmp_path / "large")
+    assert peak < 2 * largest + 16 * 2**20 < whole / 3
 
 
 # Real weights
