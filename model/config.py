@@ -14,7 +14,7 @@ from typing import Any
 
 PARAMS_FILE = "params.json"
 # Keys of a params.json that are no field of ModelConfig: those that its fields are read from, and
-# those that say something else (how long a sequence may be, how a loader is set).
+# those that say something else (how long a sequence may be, what a loader or a chat needs).
 KEYS_BESIDE = {
     "multiple_of",
     "ffn_dim_multiplier",
@@ -29,6 +29,7 @@ KEYS_BESIDE = {
     "max_position_embeddings",
     "max_seq_len",
     "max_batch_size",
+    "chat_format",
     "model_type",
     "use_biases",
 }

@@ -123,6 +123,10 @@ def without_record(source: Path, target: Path) -> Path:
     shutil.copytree(source, target)
     for file in target.rglob(RECORD):
         file.unlink()
+    for file in target.rglob("params.json"):
+        params = json.loads(file.read_text())
+        params.pop("chat_format", None)
+        file.write_text(json.dumps(params))
     return target
 
 

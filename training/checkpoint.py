@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from model.config import PARAMS_FILE
+from model.config import PARAMS_FILE, read_params
 from model.lora import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory, new_file
 from storage.json_file import write_json
@@ -39,7 +39,7 @@ from training.resuming import (
     check_same_settings,
 )
 from weights.adapter import write_base_record
-from weights.chat_record import write_chat_record
+from weights.chat_record import params_with_format, write_chat_record
 from weights.directory import WEIGHTS_FILE, write_safetensors
 from weights.run_directory import PROGRESS_FILE
 from weights.table import DTYPES
@@ -187,8 +187,9 @@ class Checkpoints:
     def _write_records(self, partial: Path, progress: Progress) -> None:
         if self.lora:
             self.lora.write(partial)
-        for name in (PARAMS_FILE, TOKENIZER_FILE):
-            shutil.copyfile(self.base_dir / name, partial / name)
+        params = params_with_format(read_params(self.base_dir), self.chat_format)
+        write_json(partial / PARAMS_FILE, params)
+        shutil.copyfile(self.base_dir / TOKENIZER_FILE, partial / TOKENIZER_FILE)
         write_base_record(partial, self.base_dir)
         write_chat_record(partial, self.chat_format)
         write_json(partial / CONFIG_FILE, self.config)

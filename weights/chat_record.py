@@ -2,11 +2,15 @@
 
 Training writes it, and whatever is made of trained weights carries it on: `{"name": "llama3"}`, or
 null for a name where the trained weights came without one. What a name means is known in `chat/`.
+The `params.json` of a checkpoint says the name too, for those who copy only that and `lora.json`.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from model.config import PARAMS_FILE, read_params
 
 CHAT_RECORD_FILE = "chat_format.json"
 # The format that a Llama is given where nobody says another: Meta's own.
@@ -38,6 +42,9 @@ def read_chat_record(*directories: Path) -> ChatRecord | None:
         if file.is_file():
             return ChatRecord(file, _read_name(file))
     for directory in directories:
+        if name := _name_in_params(directory):
+            return ChatRecord(directory / PARAMS_FILE, name)
+    for directory in directories:
         if any((directory / name).is_file() for name in _TRAINED_FILES):
             return ChatRecord(directory / CHAT_RECORD_FILE, None)
     return None
@@ -53,6 +60,18 @@ def copy_chat_record(target: Path, *sources: Path) -> None:
     """Write what `read_chat_record` finds in the sources to another directory, if it finds any."""
     if record := read_chat_record(*sources):
         write_chat_record(target, record.name)
+
+
+def params_with_format(params: dict[str, Any], name: str | None) -> dict[str, Any]:
+    """Return the `params.json` of weights that were trained in this chat format."""
+    return {**params, "chat_format": name} if name else params
+
+
+def _name_in_params(directory: Path) -> str | None:
+    if not (directory / PARAMS_FILE).is_file():
+        return None
+    name = read_params(directory).get("chat_format")
+    return name if isinstance(name, str) and name else None
 
 
 def _read_name(file: Path) -> str | None:
