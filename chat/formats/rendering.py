@@ -173,10 +173,11 @@ def parse_reply(text: str, format: ChatFormat) -> Reply:
 
 def unreadable_turns(conversation: Conversation, format: ChatFormat) -> list[str]:
     """Name each assistant turn that this format cannot write and read back, with the reason."""
-    assistants = (
-        (i, each) for i, each in enumerate(conversation.messages) if each.role == "assistant"
+    reasons = (
+        (i, _unreadable(message, format))
+        for i, message in enumerate(conversation.messages)
+        if message.role == "assistant"
     )
-    reasons = ((i, _unreadable(message, format)) for i, message in assistants)
     return [f"messages[{i}]: {reason}" for i, reason in reasons if reason]
 
 

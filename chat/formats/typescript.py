@@ -111,7 +111,7 @@ def _plain(schema: Mapping[str, Any]) -> _Type | None:
     """Write the type that `type` names, or that the other keywords imply; None for neither."""
     kind = schema.get("type")
     if isinstance(kind, list) and kind and all(isinstance(type_name, str) for type_name in kind):
-        return _union([_of_kind(fromkey, schema) for fromkey in dict.fromkeys(kind)])
+        return _union([_of_kind(type_name, schema) for type_name in dict.fromkeys(kind)])
     if isinstance(kind, str) and kind:
         return _of_kind(kind, schema)
     if "properties" in schema:
@@ -196,7 +196,7 @@ def _operand(text: str) -> str:
 def _texts(values: Any) -> frozenset[str]:
     """Return the texts in a list; none of what is no list."""
     listed = values if isinstance(values, list) else []
-    return frozenset(each for each in listed if isinstance(each, str))
+    return frozenset(value for value in listed if isinstance(value, str))
 
 
 def _is_filled_list(value: Any) -> bool:

@@ -151,7 +151,7 @@ def _additional_properties(
             yield from validator.descend(instance[name], others, path=name)
     elif not others and extras:
         verb = "does" if len(extras) == 1 else "do"
-        joined, listed = (", ".join(map(repr, sorted(each))) for each in (extras, patterns))
+        joined, listed = (", ".join(map(repr, sorted(texts))) for texts in (extras, patterns))
         yield ValidationError(f"{joined} {verb} not match any of the regexes: {listed}")
 
 

@@ -95,9 +95,10 @@ def _put_type(result: dict[str, Any], value: Any, source: Mapping[str, Any]) -> 
     if not all(isinstance(name, str) for name in names):
         raise ValueError(f"a type must be a name, found {excerpt(value)}")
     read = [read_type(name) for name in names]
-    found, exact = union([each.schema for each in read]), all(each.exact for each in read)
+    found = union([type_name.schema for type_name in read])
+    exact = all(type_name.exact for type_name in read)
     overridden = [key for key in found if key != "type" and source.get(key) is not None]
-    result.update({key: each for key, each in found.items() if key not in overridden})
+    result.update({key: kept for key, kept in found.items() if key not in overridden})
     if not exact or overridden:
         result.setdefault("x-original-type", value)
 
@@ -117,7 +118,7 @@ def _put_subschema(result: dict[str, Any], key: str, value: Any, source: Mapping
     if form == "list" and isinstance(value, list) and all(map(_is_schema, value)):
         _put(result, key, [_inner(item) for item in value] or DROPPED, value)
     elif form == "map" and are_schemas(value):
-        result[key] = {name: _inner(each) for name, each in value.items()}
+        result[key] = {name: _inner(schema) for name, schema in value.items()}
     elif form == "one" and _is_schema(value):
         result[key] = _inner(value)
     else:

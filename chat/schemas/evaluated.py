@@ -23,26 +23,26 @@ class Evaluated:
 
     def names(self, schema: Any) -> set[Any]:
         """Return the names of an object that a schema, or one that applies with it, speaks of."""
-        for each in self._applying(schema):
-            self.found |= each.get("properties", {}).keys() & self.instance.keys()
+        for applying in self._applying(schema):
+            self.found |= applying.get("properties", {}).keys() & self.instance.keys()
             for keyword in ("additionalProperties", "unevaluatedProperties"):
-                if keyword in each:
+                if keyword in applying:
                     values = self.instance.items()
-                    self.found |= {n for n, value in values if self._fits(value, each[keyword])}
-            for pattern in each.get("patternProperties", ()):
+                    self.found |= {n for n, value in values if self._fits(value, applying[keyword])}
+            for pattern in applying.get("patternProperties", ()):
                 self.found.update(matching_names(pattern, self.instance))
         return self.found
 
     def indices(self, schema: Any) -> set[Any]:
         """Return the places of a list that a schema, or one that applies with it, speaks of."""
-        for each in self._applying(schema):
-            if "items" in each:
+        for applying in self._applying(schema):
+            if "items" in applying:
                 return set(range(len(self.instance)))
-            self.found |= set(range(len(each.get("prefixItems", ()))))
+            self.found |= set(range(len(applying.get("prefixItems", ()))))
             for keyword in ("contains", "unevaluatedItems"):
-                if keyword in each:
+                if keyword in applying:
                     values = enumerate(self.instance)
-                    self.found |= {i for i, value in values if self._fits(value, each[keyword])}
+                    self.found |= {i for i, value in values if self._fits(value, applying[keyword])}
         return self.found
 
     def _fits(self, value: Any, schema: Any) -> bool:

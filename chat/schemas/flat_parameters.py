@@ -19,7 +19,7 @@ def is_flat(parameters: Mapping[str, Any]) -> bool:
     if not parameters or named or wrapped or (properties is None and "properties" in parameters):
         return False
     flat = {key: value for key, value in parameters.items() if not _stands_beside(key, value)}
-    records = all(each is None or isinstance(each, Mapping) for each in flat.values())
+    records = all(value is None or isinstance(value, Mapping) for value in flat.values())
     if records or all(map(is_type, flat.values())):
         return True
     if kind is None and any(key in SUBSCHEMA or key == "$ref" for key in parameters):
@@ -85,7 +85,7 @@ def json_types(kind: Any) -> list[str]:
         kinds = [kind] if kind in JSON_TYPES else read_type(kind).schema.get("type", [])
         return kinds if isinstance(kinds, list) else [kinds]
     if isinstance(kind, list):
-        return [each for name in kind if isinstance(name, str) for each in json_types(name)]
+        return [known for name in kind if isinstance(name, str) for known in json_types(name)]
     return []
 
 

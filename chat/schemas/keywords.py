@@ -23,7 +23,7 @@ SUBSCHEMA: dict[str, str] = {
 def are_schemas(value: Any) -> bool:
     """Whether a value can be a schema's `properties`: schemas, or type names, by name."""
     return isinstance(value, Mapping) and all(
-        each is None or isinstance(each, Mapping | bool | str) for each in value.values()
+        schema is None or isinstance(schema, Mapping | bool | str) for schema in value.values()
     )
 
 

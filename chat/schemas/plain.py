@@ -97,7 +97,7 @@ _MIN_MAX = ("minimum", "maximum")
 def _object_fits(schema: Mapping[str, Any], value: dict[str, Any]) -> bool:
     properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     return all(name in value for name in schema.get("required", ())) and all(
-        plainly_fits(properties.get(name, others), each) for name, each in value.items()
+        plainly_fits(properties.get(name, others), member) for name, member in value.items()
     )
 
 

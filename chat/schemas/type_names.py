@@ -101,8 +101,8 @@ def union(schemas: list[Mapping[str, Any]]) -> Schema:
         return {}
     if len(distinct) == 1:
         return dict(distinct[0])
-    if all(list(each) == ["type"] for each in distinct):
-        kinds = [k for each in distinct for k in _as_list(each["type"])]
+    if all(list(schema) == ["type"] for schema in distinct):
+        kinds = [kind for schema in distinct for kind in _as_list(schema["type"])]
         return {"type": list(dict.fromkeys(kinds))}
     return {"anyOf": distinct}
 

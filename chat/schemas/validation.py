@@ -78,7 +78,7 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
     except (Unresolvable, UnknownType, RecursionError, ValueError) as error:
         message = f"the schema of {tool.name} cannot be used: {error}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
-    return sorted([*found, *_undeclared(tool, arguments)], key=lambda each: each.pointer)
+    return sorted([*found, *_undeclared(tool, arguments)], key=lambda problem: problem.pointer)
 
 
 def schema_problem(tool: Tool) -> ArgumentProblem | None:

@@ -47,5 +47,5 @@ def frozen(value: Any) -> Any:
     if isinstance(value, bool):
         return (bool, value)
     if isinstance(value, Mapping):
-        return (dict, frozenset((key, frozen(each)) for key, each in value.items()))
+        return (dict, frozenset((key, frozen(member)) for key, member in value.items()))
     return (list, *map(frozen, value)) if isinstance(value, list) else value

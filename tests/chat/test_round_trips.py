@@ -55,7 +55,9 @@ def test_ten_thousand_random_arguments_are_read_back_exactly(format: ChatFormat)
         )
         asked = Message("user", "Go on.")
         segments = render(Conversation((asked, Message("assistant", "", calls)), tools), format)
-        written = "".join(each.text for each in segments if each.trained and not each.special)
+        written = "".join(
+            segment.text for segment in segments if segment.trained and not segment.special
+        )
         reply = parse_reply(written, format)
         assert reply.problem is None
         assert exact(reply.tool_calls) == exact(calls), written

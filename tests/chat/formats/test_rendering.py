@@ -174,12 +174,13 @@ class TestEveryRow:
             (Tool(draw(text), draw(text), schema),),
         )
         harmless = Conversation(
-            tuple(Message(each.role, "x") for each in conversation.messages), conversation.tools
+            tuple(Message(message.role, "x") for message in conversation.messages),
+            conversation.tools,
         )
         special = set(tokenizer.special_tokens.values())
         counts = [
-            [token for token in tokenize(render(each, row), tokenizer).ids if token in special]
-            for each in (conversation, harmless)
+            [token for token in tokenize(render(dialog, row), tokenizer).ids if token in special]
+            for dialog in (conversation, harmless)
         ]
         assert counts[0] == counts[1]
 

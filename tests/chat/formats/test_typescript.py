@@ -117,7 +117,7 @@ def test_a_name_with_a_line_break_cannot_break_the_line() -> None:
 def leaves(value: Any) -> list[Any]:
     """All names and plain values of a schema."""
     if isinstance(value, dict):
-        return [leaf for key, each in value.items() for leaf in [key, *leaves(each)]]
+        return [leaf for key, inner in value.items() for leaf in [key, *leaves(inner)]]
     if isinstance(value, list):
         return [leaf for item in value for leaf in leaves(item)]
     return [value]

@@ -103,7 +103,7 @@ def test_a_chain_of_references_is_followed_once(keyword: str, rules: list[str]) 
     tool = Tool("f", "", chained(keyword, 40, {"type": "string"}))
     assert schema_problem(tool) is None
     found = validate_arguments(tool, {"port": 1})
-    assert list(dict.fromkeys(each.rule for each in found)) == rules
+    assert list(dict.fromkeys(problem.rule for problem in found)) == rules
     # Two that fit are one too many for oneOf, whatever they lead to.
     assert (validate_arguments(tool, {"port": "x"}) == []) == (keyword != "oneOf")
 
@@ -140,7 +140,8 @@ def test_more_of_a_list_may_take_more_checks() -> None:
     assert validate_arguments(tool, {"a": [299] * 200}) == []
     schema = {"properties": {"a": {"items": {"anyOf": [{"const": i} for i in range(1500)]}}}}
     tool = Tool("f", "", {"type": "object", **schema})
-    assert [each.rule for each in validate_arguments(tool, {"a": [1499] * 200})] == ["costly"]
+    (problem,) = validate_arguments(tool, {"a": [1499] * 200})
+    assert problem.rule == "costly"
 
 
 def test_a_pattern_without_an_end_has_one() -> None:

@@ -226,8 +226,8 @@ INCOMPLETE = {"simple_python_200", "live_simple_106-63-0", "live_simple_112-68-0
 def accepted(value: Any) -> Any:
     """Return the first of the values that a BFCL answer accepts, at every depth."""
     if isinstance(value, dict):
-        kept = {name: each for name, each in value.items() if each and each[0] != ""}
-        return {name: accepted(each[0]) for name, each in kept.items()}
+        kept = {name: choices for name, choices in value.items() if choices and choices[0] != ""}
+        return {name: accepted(choices[0]) for name, choices in kept.items()}
     return [accepted(item) for item in value] if isinstance(value, list) else value
 
 

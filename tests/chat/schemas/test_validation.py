@@ -97,9 +97,8 @@ class TestValidate:
 
     @pytest.mark.parametrize("value", [True, 2.5, "2", None])
     def test_an_integer_is_no_boolean_fraction_or_text(self, value: Any) -> None:
-        assert [each.rule for each in validate_arguments(TRIP, {"to": "Rome", "days": value})] == [
-            "type"
-        ]
+        problems = validate_arguments(TRIP, {"to": "Rome", "days": value})
+        assert [problem.rule for problem in problems] == ["type"]
 
     def test_a_tool_without_parameters_takes_none(self) -> None:
         tool = read_tool({"name": "land"})
@@ -122,9 +121,8 @@ class TestValidate:
 
     def test_a_reference_inside_the_schema_is_followed(self) -> None:
         schema = {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"type": "null"}}}
-        assert [each.rule for each in validate_arguments(Tool("f", "", schema), {"a": 1})] == [
-            "type"
-        ]
+        problems = validate_arguments(Tool("f", "", schema), {"a": 1})
+        assert [problem.rule for problem in problems] == ["type"]
 
     @pytest.mark.parametrize(
         ("schema", "message"),
