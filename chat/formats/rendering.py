@@ -64,10 +64,6 @@ class ChatFormat:
         return _own_text(self, self.turns[role].opening, False, role)
 
 
-def _llama3_turn(role: str) -> Turn:
-    return Turn(f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
-
-
 _LLAMA3 = ChatFormat(
     name="llama3",
     special_table="llama3",
@@ -78,7 +74,10 @@ _LLAMA3 = ChatFormat(
         "<|eot_id|>",
     ),
     begin="<|begin_of_text|>",
-    turns={role: _llama3_turn(role) for role in ("system", "user", "assistant", "tool")},
+    turns={
+        role: Turn(f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
+        for role in ("system", "user", "assistant", "tool")
+    },
     stop_tokens=("<|eot_id|>",),
     tool_syntax="namespace",
     # Meta's base models end a document with it, and a reply of theirs so too.

@@ -92,17 +92,15 @@ def _once(check: Check, one_resource: bool) -> Check:
         known = work.references.get(key)
         if known is None:
             errors = check(validator, reference, instance, schema) or ()
-            known = list({_said(error): error for error in errors}.values())
-            work.references[key] = known
+            distinct = {
+                (*error.relative_path, error.validator, error.message): error for error in errors
+            }
+            known = work.references[key] = list(distinct.values())
         work.spend(len(known))
         # Whoever takes an error notes its way in it.
         yield from map(ValidationError.create_from, known)
 
     return followed
-
-
-def _said(error: ValidationError) -> tuple[Any, ...]:
-    return (*error.relative_path, error.validator, error.message)
 
 
 def _unique_items(

@@ -44,13 +44,11 @@ def wrap_flat(parameters: Mapping[str, Any], beside: Any = None) -> dict[str, An
     around = {key: value for key, value in parameters.items() if _stands_beside(key, value)}
     flat = {key: value for key, value in parameters.items() if key not in around}
     required = around.get("required", beside)
-    if not isinstance(required, list) and not any(map(_has_mark, flat.values())):
+    records = [value for value in flat.values() if isinstance(value, Mapping)]
+    marked = any(truth(record.get("required")) is not None for record in records)
+    if not isinstance(required, list) and not marked:
         required = [name for name, value in flat.items() if _is_implied(value)] or None
     return {"type": "object", **around, "properties": flat, "required": required}
-
-
-def _has_mark(value: Any) -> bool:
-    return isinstance(value, Mapping) and truth(value.get("required")) is not None
 
 
 def _is_implied(value: Any) -> bool:

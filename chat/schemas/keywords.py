@@ -118,10 +118,6 @@ def _never(value: Any) -> Any:
     return ORIGINAL
 
 
-def _superseded(value: Any) -> Any:
-    return DROPPED
-
-
 KEYWORDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("title", "description", "format", "$comment"), _text),
     **dict.fromkeys(("contentMediaType", "contentEncoding"), _text),
@@ -143,7 +139,7 @@ KEYWORDS: dict[str, Callable[[Any], Any]] = {
     "$dynamicAnchor": _pattern_text(r"[A-Za-z_][-A-Za-z0-9._]*"),
     "$id": _pattern_text(r"[^#\s]*#?"),
     # The draft is this one whatever the schema was written for.
-    "$schema": _superseded,
+    "$schema": lambda value: DROPPED,
     **dict.fromkeys(("$vocabulary", "$recursiveAnchor", "$recursiveRef"), _never),
     "dependencies": _never,
 }

@@ -114,10 +114,6 @@ def _code(code: int) -> str:
     return f"\\u{{{code:x}}}"
 
 
-def _literal(letter: str) -> str:
-    return letter if letter.isascii() and letter.isalnum() else _code(ord(letter))
-
-
 class _Rewriting:
     """One pattern under way; LookupError at what has no counterpart.
 
@@ -154,7 +150,9 @@ class _Rewriting:
         if letter == ".":
             return _ANYTHING if "s" in self.flags else r"[^\n]"
         self.ends_early |= letter == "$"
-        return letter if letter in "^$|)*+?" else _literal(letter)
+        if letter in "^$|)*+?" or (letter.isascii() and letter.isalnum()):
+            return letter
+        return _code(ord(letter))
 
     def _escape(self) -> str:
         self.at += 1

@@ -39,7 +39,8 @@ def is_plain(schema: Any) -> bool:
 
 def _is_plain_keyword(key: str, value: Any) -> bool:
     if key == "type":
-        return _is_type(value)
+        names = value if isinstance(value, list) else [value]
+        return bool(names) and _are_names(names) and set(names) <= _TYPES
     if key in _TEXTS:
         return isinstance(value, str)
     if key == "properties":
@@ -55,12 +56,6 @@ def _is_plain_keyword(key: str, value: Any) -> bool:
     if key in _LIMITS:
         return type(value) in (int, float)
     return not key.startswith("$") and key not in _NOT_PLAIN
-
-
-def _is_type(value: Any) -> bool:
-    if isinstance(value, str):
-        return value in _TYPES
-    return isinstance(value, list) and bool(value) and _are_names(value) and set(value) <= _TYPES
 
 
 def _are_names(values: list[Any]) -> bool:

@@ -60,7 +60,10 @@ def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
     if specials not in SPECIAL_TABLES:
         known = ", ".join(SPECIAL_TABLES)
         raise ValueError(f"unknown table of special tokens {specials!r}, wanted one of {known}")
-    file = _tokenizer_file(Path(path))
+    path = Path(path)
+    file = path / TOKENIZER_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"no tokenizer at {file}; wanted {_WANTED}")
     content = _read_unless_foreign(file)
     sha256 = hashlib.sha256(content).hexdigest()
     if _looks_like_ranks(content):
@@ -69,13 +72,6 @@ def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
 
 
 _WANTED = "a tokenizer.model: Llama 3's lines of 'base64 rank', or a SentencePiece model"
-
-
-def _tokenizer_file(path: Path) -> Path:
-    file = path / TOKENIZER_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(f"no tokenizer at {file}; wanted {_WANTED}")
-    return file
 
 
 def _read_unless_foreign(file: Path) -> bytes:
