@@ -1,4 +1,4 @@
-"""Tool parameters that stand by name, or in a list, without the wrapping of a schema."""
+"""Tool parameters given by name, or in a list, without a schema around them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _TRUE, _FALSE = ("true", "yes", "required"), ("false", "no", "optional")
 
 
 def is_flat(parameters: Mapping[str, Any]) -> bool:
-    """Whether parameters stand by name, without the wrapping of a schema."""
+    """Whether parameters are given by name, without a schema around them."""
     kind, properties = parameters.get("type"), parameters.get("properties")
     named = isinstance(kind, str | list) and "object" in json_types(kind)
     # A parameter may itself be called properties: it then has a type of its own.
@@ -29,7 +29,7 @@ def is_flat(parameters: Mapping[str, Any]) -> bool:
 
 
 def _stands_beside(key: str, value: Any) -> bool:
-    """Whether this belongs to the whole rather than being one of several flat parameters."""
+    """Whether this key describes all the parameters and is not itself a flat parameter."""
     if key == "required":
         return value is None or isinstance(value, list | bool)
     if key == "additionalProperties":
@@ -40,7 +40,7 @@ def _stands_beside(key: str, value: Any) -> bool:
 
 
 def wrap_flat(parameters: Mapping[str, Any], beside: Any = None) -> dict[str, Any]:
-    """Wrap flat parameters; where none says whether it is required, those without default are."""
+    """Wrap flat parameters; without any `required` mark, those without a default are required."""
     around = {key: value for key, value in parameters.items() if _stands_beside(key, value)}
     flat = {key: value for key, value in parameters.items() if key not in around}
     required = around.get("required", beside)
@@ -52,7 +52,7 @@ def wrap_flat(parameters: Mapping[str, Any], beside: Any = None) -> dict[str, An
 
 
 def _is_implied(value: Any) -> bool:
-    """Whether a flat parameter is required because nothing says that it may be left out."""
+    """Whether a flat parameter is required: it has no default and is not marked optional."""
     record = value if isinstance(value, Mapping) else {"type": value}
     kind = record.get("type")
     said = isinstance(kind, str) and read_type(kind).optional
@@ -88,7 +88,7 @@ def json_types(kind: Any) -> list[str]:
 
 
 def truth(value: Any) -> bool | None:
-    """Return what a mark says, written as a boolean or as a word, or None for no mark."""
+    """Return the boolean that a mark means, given as a boolean or a word; None for no mark."""
     if isinstance(value, str):
         word = value.strip().lower()
         return True if word in _TRUE else False if word in _FALSE else None

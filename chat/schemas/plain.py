@@ -1,8 +1,8 @@
-"""A quick yes for arguments that plainly fit a plain schema; anything else is for jsonschema.
+"""A fast check that accepts arguments of plain schemas; everything else goes to jsonschema.
 
-Most tools of data sets use a dozen keywords. For these a few comparisons decide, where checking
-and compiling each new schema takes a hundred times as long. Only "surely fits" is decided here:
-whatever is wrong or unusual gets its verdict, and its message, from jsonschema.
+Most tools of data sets use a dozen keywords, which take a few comparisons to check; checking and
+compiling each new schema with jsonschema takes a hundred times as long. Only "fits" is decided
+here: for anything wrong or unusual, the result and its message come from jsonschema.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,10 +11,10 @@ from typing import Any
 _TYPES = frozenset(("string", "integer", "number", "boolean", "array", "object", "null"))
 _TEXTS = frozenset(("title", "description", "format"))
 _SIZES = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
-# More choices are looked up, not gone through for each value.
+# A longer enum is left to chat/schemas/checking.py, which looks choices up in a set.
 _MOST_CHOICES = 100
 _LIMITS = frozenset(("minimum", "maximum"))
-# What the draft or its predecessors give a meaning to, and is not decided here.
+# Keywords of the draft or its predecessors that are not decided here.
 _NOT_PLAIN = frozenset(
     (
         *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "const", "pattern"),
@@ -63,7 +63,7 @@ def _are_names(values: list[Any]) -> bool:
 
 
 def plainly_fits(schema: Any, value: Any) -> bool:
-    """Whether a value surely fits a plain schema; False means that somebody else must judge."""
+    """Whether a value certainly fits a plain schema; False means that jsonschema must decide."""
     if schema is True:
         return True
     if schema is False:
@@ -71,7 +71,7 @@ def plainly_fits(schema: Any, value: Any) -> bool:
     kind = schema.get("type")
     if kind is not None and not _has_type(kind, value):
         return False
-    # jsonschema tells 1 from True and compares deeply; here a text is all that is compared.
+    # jsonschema tells 1 from True and compares deeply; here only strings are compared.
     if "enum" in schema and not (isinstance(value, str) and value in schema["enum"]):
         return False
     if isinstance(value, str):

@@ -29,7 +29,7 @@ class ArgumentProblem:
 
     rule: The keyword of JSON Schema that is violated, "undeclared" for an argument that the schema
         does not name, "schema" when the tool's own schema cannot be used, or "costly" when checking
-        with it has no end within a bound.
+        with it takes too many steps.
     """
 
     pointer: str
@@ -124,7 +124,7 @@ def _problem(error: "ValidationError") -> ArgumentProblem:
 
 
 def _undeclared(tool: Tool, arguments: Mapping[str, Any]) -> Iterator[ArgumentProblem]:
-    """Name arguments that the schema does not know, unless it says that others may come."""
+    """Yield a problem for each argument not in `properties`, unless the schema may allow others."""
     schema = tool.parameters
     properties = schema.get("properties", {})
     if _OPEN_SCHEMA & set(schema) or not isinstance(properties, Mapping):
@@ -136,7 +136,7 @@ def _undeclared(tool: Tool, arguments: Mapping[str, Any]) -> Iterator[ArgumentPr
             )
 
 
-# With one of these a schema speaks of other arguments than its `properties`.
+# A schema with one of these may describe arguments that are not in its `properties`.
 _OPEN_SCHEMA = {
     "additionalProperties",
     "patternProperties",

@@ -1,7 +1,7 @@
 """Text to token ids and back: Llama 3's tiktoken file and SentencePiece behind one protocol.
 
-`encode` reads its text as ordinary text: what looks like a special token in it becomes ordinary
-ids. Special ids come from the `special_tokens` table alone, where a chat format asks for them.
+`encode` treats its whole text as ordinary: what looks like a special token in it becomes ordinary
+ids. Special ids come only from the `special_tokens` table, which the chat formats look up.
 """
 
 import base64
@@ -27,12 +27,12 @@ LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# Far above every vocabulary (Llama 3's has 2.2 MB), far below weights given by mistake.
+# In bytes. Llama 3's file has 2.2 MB; a file beyond this is probably weights.
 LARGEST_FILE = 100_000_000
 
 
 class Tokenizer(Protocol):
-    """What the project asks of a tokenizer; `vocab_size` counts the special tokens too."""
+    """The tokenizer interface of the project; `vocab_size` counts the special tokens too."""
 
     @property
     def path(self) -> Path: ...
@@ -51,7 +51,7 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
-    """Load a tokenizer file, or the `tokenizer.model` of a directory, by what the file holds.
+    """Load a tokenizer file, or the `tokenizer.model` of a directory; the content decides the kind.
 
     Args:
         path: Llama 3's tiktoken file, a SentencePiece model, or a directory with `tokenizer.model`.
@@ -87,7 +87,7 @@ def _read_unless_foreign(file: Path) -> bytes:
 
 
 def _foreign_kind(content: bytes) -> str:
-    """Say in a few words what a file that is surely no tokenizer is; empty when it may be one."""
+    """Describe a file that cannot be a tokenizer by its first bytes; empty when it may be one."""
     start = content.lstrip()
     if not start:
         return "is empty or blank"

@@ -1,4 +1,4 @@
-"""The canonical record: read back as written, and refused with the place of what is wrong."""
+"""Conversation records: round trips, and errors that name the place."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dialogs are read as conversations that wait for an answer."""
+"""Dialogs are read as conversations that end with a user's or a tool's message."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What recurs is read once, and only what is the same JSON recurs."""
+"""The cache by JSON value: equal JSON is read once, different JSON separately."""
 
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ def test_equal_values_are_read_once_and_give_the_same_object() -> None:
         seen.append(value)
         return [value]
 
-    # The same text from two places: a constant, and one made while running.
+    # The same text as two objects: a constant, and a string made at run time.
     first, second = {"a": ["name", "name"]}, {"a": ["na" + "me"[:2], "".join(("na", "me"))]}
     assert read(first) is read(second)
     assert seen == [first]

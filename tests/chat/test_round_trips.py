@@ -9,7 +9,7 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.rendering import FORMATS, ChatFormat, parse_reply, render
 
 COUNT = 10_000
-# What has gone wrong somewhere: quotes, escapes, marks of formats, scripts, controls, blanks.
+# Text that is hard to encode: quotes, escapes, marks of formats, scripts, controls, blanks.
 PIECES = [
     *("'", '"', "\\", "\\n", "\n", "\r\n", "\t", " ", "  ", "{", "}", "[", "]", ":", ",", "\x00"),
     *("<|eot_id|>", "</tool_call>", "[TOOL_CALLS]", "<functioncall>", "functions.", "null", "None"),

@@ -1,4 +1,4 @@
-"""Conversations as lines for people to read."""
+"""Conversations as readable lines of text."""
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.transcript import conversation_lines

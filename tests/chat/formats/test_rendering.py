@@ -1,4 +1,4 @@
-"""Chat formats: golden texts, and the properties that every row must have."""
+"""Chat formats: golden texts, and properties that hold for every format."""
 
 import os
 from dataclasses import replace
@@ -26,7 +26,7 @@ from chat.formats.rendering import (
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
 from chat.tokenizers.tokenizer import TiktokenTokenizer, Tokenizer, load_tokenizer
 
-# Rows of other kinds than llama3: text without special tokens around the roles, white space after
+# Formats unlike llama3: text without special tokens around the roles, white space after
 # the trained stop token, tools in the user's turn, a system text of the format's own.
 MADE_UP = {
     "plain_text": ChatFormat(
@@ -206,7 +206,7 @@ class TestLlama3:
     ) -> None:
         segments = render(shape, LLAMA3)
         whole = llama3.encoding.encode(text_of(segments), allowed_special="all")
-        # Read at once, special-token text that the conversation brought would become special.
+        # Encoded at once, special-token text in the conversation would become special ids.
         brought = any("<|" in segment.text for segment in segments if not segment.special)
         assert (tokenize(segments, llama3).ids == whole) is not brought
 

@@ -1,4 +1,4 @@
-"""Calls as text: what is written is read back; what cannot be read is told, not repaired."""
+"""Calls as text: written calls are read back; unreadable ones are reported, not repaired."""
 
 import json
 import math

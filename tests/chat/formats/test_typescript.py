@@ -1,4 +1,4 @@
-"""Tool schemas as types: readable, and no keyword of a schema disappears."""
+"""Tool schemas as types; no keyword of a schema is lost."""
 
 import json
 from pathlib import Path
@@ -132,7 +132,7 @@ def read_tools(shared: Path) -> list[Tool]:
     return tools
 
 
-# Said by the shape of the type, not by a word.
+# Expressed by the form of the type, not by a word.
 SHAPE = {
     "type", "object", "array", "dict", "properties", "required", "items", "description", "enum",
     "additionalProperties", True, False, "anyOf",

@@ -1,4 +1,4 @@
-"""Arguments are judged as jsonschema judges them, and in the end always judged."""
+"""Argument checks agree with jsonschema, and end within a bound."""
 
 import random
 from typing import Any
@@ -74,7 +74,7 @@ def test_random_arguments_get_the_errors_that_jsonschema_reports(count: int) -> 
     compared = wrong = 0
     for _ in range(count):
         inner = some_schema(draw, 1)
-        # A schema that refers to itself at once has no answer.
+        # A schema that refers directly to itself would never end.
         if "Ref" in str(inner) or "$ref" in str(inner):
             continue
         shared = {"$dynamicAnchor": "d", "anyOf": [inner]}
@@ -104,7 +104,7 @@ def test_a_chain_of_references_is_followed_once(keyword: str, rules: list[str]) 
     assert schema_problem(tool) is None
     found = validate_arguments(tool, {"port": 1})
     assert list(dict.fromkeys(problem.rule for problem in found)) == rules
-    # Two that fit are one too many for oneOf, whatever they lead to.
+    # oneOf refuses a value that both options accept.
     assert (validate_arguments(tool, {"port": "x"}) == []) == (keyword != "oneOf")
 
 

@@ -1,4 +1,4 @@
-"""Tool parameters in every dialect at hand become JSON Schema draft 2020-12, once and for all."""
+"""Tool parameters in every known dialect become JSON Schema draft 2020-12."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from chat.schemas.validation import read_tool, validate_arguments
 
 def check_schema(schema: Any) -> None:
     """Fail unless this is a schema of draft 2020-12."""
-    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    # Imported here, so that pytest can collect this file without jsonschema.
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(schema)
@@ -219,7 +219,7 @@ def test_real_tools_become_valid_schemas_that_normalise_to_themselves(shared: Pa
     assert len(seen) > 1000
 
 
-# Their accepted answers leave out arguments that their own schema requires.
+# Tasks whose accepted answers leave out arguments that their own schema requires.
 INCOMPLETE = {"simple_python_200", "live_simple_106-63-0", "live_simple_112-68-0"}
 
 

@@ -1,4 +1,4 @@
-"""Flat parameters: which of them are required, and what is taken for them."""
+"""Flat parameters: which are required, and how they are recognised."""
 
 from typing import Any
 

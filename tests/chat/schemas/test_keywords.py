@@ -1,4 +1,4 @@
-"""Keywords with values the draft does not allow: mended where the meaning is plain, else put by."""
+"""Keyword values that the draft does not allow are converted, or kept under `x-original-`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from chat.schemas.dialects import normalise_parameters
 
 def check_schema(schema: Any) -> None:
     """Fail unless this is a schema of draft 2020-12."""
-    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    # Imported here, so that pytest can collect this file without jsonschema.
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(schema)

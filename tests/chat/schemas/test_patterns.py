@@ -1,4 +1,4 @@
-"""Patterns: what Python's engine says where it ends, and an end where it has none."""
+"""Patterns agree with Python's `re`, and every match ends within a bound."""
 
 import random
 import re

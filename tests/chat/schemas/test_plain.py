@@ -1,4 +1,4 @@
-"""Plain schemas: the quick yes agrees with jsonschema, and is only ever a yes."""
+"""Plain schemas: what the fast check accepts, jsonschema accepts too."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )
-# Values of keywords, most of them as they should be.
+# Values of keywords, most of them valid.
 KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "type": st.sampled_from([*TYPES, ["string", "null"], ["integer", "integer"], [], "float", 3]),
     "description": st.sampled_from(["", "text", None]),

@@ -1,4 +1,4 @@
-"""Type names of other languages, word by word, and what an unknown one becomes."""
+"""Type names of other languages as JSON Schema, known and unknown ones."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from chat.schemas.type_names import read_type, union
 
 def check_schema(schema: Any) -> None:
     """Fail unless this is a schema of draft 2020-12."""
-    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    # Imported here, so that pytest can collect this file without jsonschema.
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(schema)

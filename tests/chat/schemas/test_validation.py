@@ -1,4 +1,4 @@
-"""Tools from the dialects at hand, and calls checked against the schema of their tool."""
+"""Reading tools, and checking calls against the schema of their tool."""
 
 import re
 from pathlib import Path

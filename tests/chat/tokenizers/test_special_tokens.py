@@ -1,4 +1,4 @@
-"""The special tokens of Llama 3 and 3.1 stand where their models learned them."""
+"""The special tokens of Llama 3 and 3.1 have the ids of the original models."""
 
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
 

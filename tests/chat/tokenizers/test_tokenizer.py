@@ -1,4 +1,4 @@
-"""Tokenizers: what they keep, what never becomes special, and which files they refuse."""
+"""Tokenizers: round trips, special tokens, and the files that are refused."""
 
 import base64
 import hashlib
