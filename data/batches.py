@@ -186,7 +186,7 @@ def pack(share: Sequence[int], lengths: Mapping[int, int], capacity: int) -> lis
     while least < most:
         middle = (least + most) // 2
         even = _deal(share, lengths, middle)
-        if all(sum(lengths[index] for index in each) <= capacity for each in even):
+        if all(sum(lengths[index] for index in part) <= capacity for part in even):
             bins, most = even, middle
         else:
             least = middle + 1

@@ -171,7 +171,9 @@ def _is_call(value: Any) -> bool:
     if not isinstance(value, dict) or len(value) != 1:
         return False
     (accepted,) = value.values()
-    return isinstance(accepted, dict) and all(isinstance(each, list) for each in accepted.values())
+    return isinstance(accepted, dict) and all(
+        isinstance(values, list) for values in accepted.values()
+    )
 
 
 def _repeated(names: Sequence[str]) -> str | None:

@@ -220,7 +220,7 @@ class _Build:
         if self.settings.skip_overlong:
             return
         if overlong:
-            longest = max(overlong, key=lambda each: each["tokens"])
+            longest = max(overlong, key=lambda entry: entry["tokens"])
             raise ValueError(
                 f"{self.source}: {len(overlong)} of {rows} conversations are longer than "
                 f"--max-seq-len {self.settings.max_seq_len}, the longest, {longest['id']}, has "

@@ -172,7 +172,7 @@ class _Encoder:
         fitted = without_spare_tools(
             conversation,
             self.format,
-            lambda each: len(self._rendered(each).ids),
+            lambda shortened: len(self._rendered(shortened).ids),
             self.job.max_seq_len,
         )
         if fitted is None:

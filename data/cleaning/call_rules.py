@@ -125,7 +125,7 @@ def _place(value: Any, where: str) -> tuple[Any, Any]:
 
 
 def _placeholder(conversation: Conversation, text: str, i: int, call: ToolCall) -> Rejected:
-    j = next(j for j, each in enumerate(conversation.messages[i].tool_calls) if each is call)
+    j = next(j for j, other in enumerate(conversation.messages[i].tool_calls) if other is call)
     place = pointer("messages", i, "tool_calls", j, "function", "arguments")
     reason = f"{text!r} stands for a value that nobody gave"
     return Rejected(
@@ -136,10 +136,10 @@ def _placeholder(conversation: Conversation, text: str, i: int, call: ToolCall) 
 def _where(value: Any, text: str) -> str:
     """Return the pointer of the first place of a JSON value that holds a text."""
     steps = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for step, each in steps:
-        if each == text:
+    for step, member in steps:
+        if member == text:
             return pointer(step)
-        if isinstance(each, Mapping | list) and (inner := _where(each, text)):
+        if isinstance(member, Mapping | list) and (inner := _where(member, text)):
             return pointer(step) + inner
     return ""
 

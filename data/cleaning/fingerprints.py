@@ -68,7 +68,7 @@ def _call(call: ToolCall) -> str:
 def _plain(value: Any) -> Any:
     """Return a JSON value with 5.0 as 5, which are the same number."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -87,7 +87,7 @@ def no_empty_turns(conversation: Conversation) -> Draft:
 def ends_on_assistant(conversation: Conversation) -> Draft:
     """Cut off what follows the last assistant turn; reject when there is none."""
     messages = conversation.messages
-    end = len(messages) - _end(messages[::-1], 0, lambda each: not _is_assistant(each))
+    end = len(messages) - _end(messages[::-1], 0, lambda message: not _is_assistant(message))
     if end == 0:
         excerpt = messages[0].content if messages else ""
         raise Rejected("no-assistant", "/messages", "no assistant turn", excerpt)

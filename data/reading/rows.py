@@ -84,9 +84,9 @@ def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow
         yield parsed(row)
 
 
-def parsed(each: RawRow | Line) -> RawRow:
+def parsed(row: RawRow | Line) -> RawRow:
     """Return a row of `read_unparsed` as it is read."""
-    return each.row() if isinstance(each, Line) else each
+    return row.row() if isinstance(row, Line) else row
 
 
 def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow | Line]:

@@ -204,7 +204,7 @@ def _with_calls(message: Message, sources: list[_Source]) -> Turns:
             excerpt = _json(source.value)
             raise Rejected("unreadable-call", source.place, str(error), excerpt) from error
         calls += found
-        if any(each.mended for each in found):
+        if any(call.mended for call in found):
             after = [{"name": c.call.name, "arguments": dict(c.call.arguments)} for c in found]
             changes.append(Change("call-syntax", source.place, source.value, after))
     called = replace(message, tool_calls=tuple(call.call for call in calls))

@@ -38,8 +38,15 @@ def test_conversations_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_line_is_the_record_as_json() -> None:
-    for each in (FULL, Conversation(FULL.messages), Conversation((), FULL.tools * 2, id="x")):
-        assert json_line(each) == json.dumps(each.to_record(), ensure_ascii=False) + "\n"
+    for conversation in (
+        FULL,
+        Conversation(FULL.messages),
+        Conversation((), FULL.tools * 2, id="x"),
+    ):
+        assert (
+            json_line(conversation)
+            == json.dumps(conversation.to_record(), ensure_ascii=False) + "\n"
+        )
 
 
 def test_content_is_hashed_as_the_record_with_its_keys_in_order() -> None:
@@ -79,6 +86,6 @@ def test_content_is_the_same_wherever_it_came_from_and_however_its_keys_are_orde
 
 def test_fractions_are_spread_evenly_and_stay_the_same() -> None:
     found = [fraction(str(number)) for number in range(2000)]
-    assert all(0 <= each < 1 for each in found)
-    assert sum(each < 0.15 for each in found) == pytest.approx(300, abs=50)
+    assert all(0 <= number < 1 for number in found)
+    assert sum(number < 0.15 for number in found) == pytest.approx(300, abs=50)
     assert fraction("a") == 0xCA978112CA1BB / 16**13  # how the sha256 of "a" begins

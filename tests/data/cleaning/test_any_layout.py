@@ -69,7 +69,7 @@ def test_calls_with_parameters_are_read_as_the_cleaner_reads_them(tmp_path: Path
     file = write(tmp_path / "rows.json", [talk, parameters_row("Oslo"), unknown])
     told: list[str] = []
     found = list(read_any_layout(file, told.append))
-    assert [each.id for each in found] == ["openai-0", "openai-1"]
+    assert [conversation.id for conversation in found] == ["openai-0", "openai-1"]
     assert found[1].messages[1].tool_calls == (ToolCall("weather", {"city": "Oslo"}),)
     assert told == [
         f"{file}: rows of the layout openai, cleaned while they were read: 2 used, 1 rejected "

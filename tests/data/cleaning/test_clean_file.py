@@ -106,7 +106,7 @@ def test_a_rule_that_many_rows_meet_names_the_first_and_counts_all(
     entry = report["rules"]["unreadable-call"]
     assert (entry["count"], entry["rows_not_named"]) == (7, 4)
     assert entry["rows"] == ["sharegpt-1", "sharegpt-2", "sharegpt-3"]
-    assert [each["row"] for each in report["rejections"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert [rejection["row"] for rejection in report["rejections"]] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_conversations_carry_their_id_their_source_and_the_hash_of_their_raw_row(

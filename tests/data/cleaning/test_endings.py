@@ -61,7 +61,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     # The work of a second; what has no end would be stopped.
     subprocess.run([*command, "--save-file", folder / "c.jsonl"], cwd=ROOT, check=True, timeout=120)
     report = json.loads((folder / "c.report.json").read_text())
-    rules = {each["row"]: each["rule"] for each in report["rejections"]}
+    rules = {rejection["row"]: rejection["rule"] for rejection in report["rejections"]}
     return {name: rules.get(place, "") for place, name in enumerate(CASES, start=1)}
 
 

@@ -26,8 +26,8 @@ def conversation(number: int = 0, text: str = LONG, value: object = 1) -> Conver
 
 def found(*conversations: Conversation) -> list[tuple[str, int] | None]:
     with closing(EarlierConversations()) as earlier:
-        each = [earlier.find(fingerprint(c), row) for row, c in enumerate(conversations)]
-    return [one and (one.rule, one.row) for one in each]
+        matches = [earlier.find(fingerprint(c), row) for row, c in enumerate(conversations)]
+    return [match and (match.rule, match.row) for match in matches]
 
 
 def test_the_first_of_several_copies_is_the_one_that_stays() -> None:

@@ -41,8 +41,10 @@ def test_an_instruction_without_its_marks_is_rejected() -> None:
 def test_real_rows_are_read(shared: Path) -> None:
     rows = list(read_rows(shared / "hammer" / "masking_sft_data_example.json"))
     found = [SOURCES["hammer"].read(row.value).conversation for row in rows]
-    assert len(found) == 10 and all(each.tools and each.messages[0].content for each in found)
-    assert sum(not each.messages[1].tool_calls for each in found) == 2
+    assert len(found) == 10 and all(
+        conversation.tools and conversation.messages[0].content for conversation in found
+    )
+    assert sum(not conversation.messages[1].tool_calls for conversation in found) == 2
 
 
 def test_sections_and_fences_are_what_plain_expressions_would_find() -> None:

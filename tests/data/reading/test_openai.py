@@ -130,6 +130,6 @@ def test_real_rows_in_parts_are_read_with_one_result_for_each_call(shared: Path)
 def test_real_trajectories_keep_errors_and_recoveries(shared: Path) -> None:
     rows = read_rows(shared / "tau_bench" / "gpt-4o-airline.tasks_0_13.json")
     found = [read(row.value) for row in rows]
-    results = [m for each in found for m in each.messages if m.role == "tool"]
+    results = [m for conversation in found for m in conversation.messages if m.role == "tool"]
     assert any(message.content.startswith("Error: ") for message in results)
     assert all(message.tool_call_id and message.name for message in results)

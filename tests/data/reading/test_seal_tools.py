@@ -50,9 +50,9 @@ def test_real_rows_are_read(shared: Path) -> None:
     rows = list(read_rows(shared / "seal_tools" / "dataset_for_finetune_dev.rows_0_199.json"))
     assert detect_format(rows[0].value) == "seal_tools"
     found = [SOURCES["seal_tools"].read(row.value).conversation for row in rows]
-    assert len(found) == 200 and all(each.messages[1].tool_calls for each in found)
-    declared = [{tool.name for tool in each.tools} for each in found]
-    called = [{call.name for call in each.messages[1].tool_calls} for each in found]
+    assert len(found) == 200 and all(conversation.messages[1].tool_calls for conversation in found)
+    declared = [{tool.name for tool in conversation.tools} for conversation in found]
+    called = [{call.name for call in conversation.messages[1].tool_calls} for conversation in found]
     assert all(names <= tools for names, tools in zip(called, declared, strict=True))
 
 
