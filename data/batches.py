@@ -57,7 +57,9 @@ class Batch:
 def make_batch(dataset: Conversations, indices: Sequence[int]) -> Batch:
     """Pack the conversations `indices` in this order; with none, one token without a target."""
     if not indices:
-        return _padding()
+        none = torch.empty(0, dtype=torch.int64)
+        zero = torch.zeros(1, dtype=torch.int64)
+        return Batch(tokens=zero, positions=zero, offsets=(0, 1), rows=none, targets=none)
     pieces = [dataset.tokens(index) for index in indices]
     lengths = [len(piece) for piece in pieces]
     offsets = np.cumsum([0, *lengths])
@@ -119,13 +121,10 @@ class Batches:
     def conversations(self, number: int) -> list[int]:
         """Return all conversations of step `number`, whichever rank takes them."""
         epoch, step = divmod(number, self.steps_per_epoch)
-        order = self._epoch_order(epoch)
-        return order[step * self.batch_size : (step + 1) * self.batch_size].tolist()
-
-    def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
             self._order = (epoch, epoch_order(len(self.dataset), self.seed, epoch))
-        return self._order[1]
+        order = self._order[1]
+        return order[step * self.batch_size : (step + 1) * self.batch_size].tolist()
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -226,9 +225,3 @@ def check_lengths(dataset: Conversations, micro_batch_tokens: int) -> None:
             f"longest is number {index} with {longest} tokens: set micro_batch_tokens to {longest} "
             "or more, or build the dataset with a smaller --max-seq-len and --skip-overlong"
         )
-
-
-def _padding() -> Batch:
-    none = torch.empty(0, dtype=torch.int64)
-    zero = torch.zeros(1, dtype=torch.int64)
-    return Batch(tokens=zero, positions=zero, offsets=(0, 1), rows=none, targets=none)

@@ -35,15 +35,16 @@ def in_order(
     items = iter(items)
     yield from map(function, islice(items, FEW if few is None else few))
     more = list(islice(items, 1))
+    rest = chain(more, items)
     workers = workers or _cores()
     if workers == 1 or not more:
-        yield from map(function, chain(more, items))
+        yield from map(function, rest)
         return
     # Fresh processes: forking one that has threads (a progress bar's, torch's) can hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     try:
         pending: deque[Future[list[Result]]] = deque()
-        for block in _chunks(chain(more, items), chunk):
+        while block := list(islice(rest, chunk)):
             pending.append(pool.submit(_apply, function, block))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
@@ -55,11 +56,6 @@ def in_order(
 
 def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
     return [function(item) for item in items]
-
-
-def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    while chunk := list(islice(items, size)):
-        yield chunk
 
 
 def _cores() -> int:

@@ -202,10 +202,13 @@ class SplitWriter:
         """Close the files and return what dataset.json says of this split."""
         for stream in self.streams.values():
             stream.close()
-        digests = b"".join(_sha256(self.paths[part]) for part in _HASHED)
+        fingerprint = hashlib.sha256()
+        for part in _HASHED:
+            with self.paths[part].open("rb") as file:
+                fingerprint.update(hashlib.file_digest(file, "sha256").digest())
         counts = asdict(self.counts)
         del counts["origin_bytes"]
-        return {**counts, "fingerprint": hashlib.sha256(digests).hexdigest()}
+        return {**counts, "fingerprint": fingerprint.hexdigest()}
 
 
 def describe(
@@ -221,8 +224,3 @@ def describe(
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:
     """Write dataset.json."""
     write_json(directory / DESCRIPTION, description)
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()

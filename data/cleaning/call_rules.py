@@ -54,15 +54,18 @@ def declared_functions(conversation: Conversation) -> Draft:
 def given_values(conversation: Conversation) -> Draft:
     """Reject arguments that are placeholders, unless an earlier turn says the very same."""
     found = [
-        (text, i, call)
-        for i, _, call in _calls(conversation)
+        (text, i, j, call)
+        for i, j, call in _calls(conversation)
         for text in texts_in(call.arguments)
         if _PLACEHOLDER.fullmatch(text)
     ]
-    said = first_places({text for text, _, _ in found}, conversation) if found else {}
-    for text, i, call in found:
+    said = first_places({text for text, *_ in found}, conversation) if found else {}
+    for text, i, j, call in found:
         if said.get(text, i) >= i:
-            raise _placeholder(conversation, text, i, call)
+            where = pointer("messages", i, "tool_calls", j, "function", "arguments")
+            where += _where(call.arguments, text)
+            reason = f"{text!r} stands for a value that nobody gave"
+            raise Rejected("placeholder-value", where, reason, _excerpt(call))
     return Draft(conversation)
 
 
@@ -122,15 +125,6 @@ def _place(value: Any, where: str) -> tuple[Any, Any]:
     for step in steps[:-1]:
         value = value[int(step) if isinstance(value, list) else step]
     return value, int(steps[-1]) if isinstance(value, list) else steps[-1]
-
-
-def _placeholder(conversation: Conversation, text: str, i: int, call: ToolCall) -> Rejected:
-    j = next(j for j, other in enumerate(conversation.messages[i].tool_calls) if other is call)
-    place = pointer("messages", i, "tool_calls", j, "function", "arguments")
-    reason = f"{text!r} stands for a value that nobody gave"
-    return Rejected(
-        "placeholder-value", place + _where(call.arguments, text), reason, _excerpt(call)
-    )
 
 
 def _where(value: Any, text: str) -> str:

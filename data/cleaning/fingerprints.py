@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from chat.conversation import Conversation, ToolCall
+from chat.conversation import Conversation
 from data.cleaning.similarity import sketch, words_of
 
 _NUMBER = re.compile(r"[0-9]+")
+_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     labels: list[Label] = []
     texts: list[str] = []
     for message in conversation.messages:
-        calls = sorted(map(_call, message.tool_calls))
+        calls = sorted(
+            _ENCODER.encode([call.name, _plain(call.arguments)]) for call in message.tool_calls
+        )
         if calls:
             labels.append(Label(so_far.digest(), _digest(calls)))
         size = str(len(message.content))
@@ -61,10 +64,6 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     return Fingerprint(said.digest(), tools, tuple(labels), meaning, sketch(words_of(text)))
 
 
-def _call(call: ToolCall) -> str:
-    return _json([call.name, _plain(call.arguments)])
-
-
 def _plain(value: Any) -> Any:
     """Return a JSON value with 5.0 as 5, which are the same number."""
     if isinstance(value, dict):
@@ -72,13 +71,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _json(value: Any) -> str:
-    return _ENCODER.encode(value)
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 def _digest(texts: Iterable[str]) -> bytes:

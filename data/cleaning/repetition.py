@@ -46,7 +46,9 @@ class EarlierConversations:
             known = self._known([key for key, _ in entries])
             earlier = self._judge(found, entries, known)
             if earlier is None:
-                self._remember(entries, found.sketch, row)
+                seen = [(key, row, value) for key, value in entries]
+                self.database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", seen)
+                self.database.execute("INSERT INTO sketches VALUES (?, ?)", (row, found.sketch))
             return earlier
 
     def _judge(
@@ -87,13 +89,6 @@ class EarlierConversations:
         found = self.database.execute("SELECT value FROM sketches WHERE row = ?", (row,))
         value: bytes = found.fetchone()[0]
         return value
-
-    def _remember(self, entries: list[tuple[int, bytes]], sketch: bytes, row: int) -> None:
-        self.database.executemany(
-            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)",
-            [(key, row, value) for key, value in entries],
-        )
-        self.database.execute("INSERT INTO sketches VALUES (?, ?)", (row, sketch))
 
     def close(self) -> None:
         """Let what was kept for the time of the work go."""

@@ -28,16 +28,13 @@ def read_parquet(path: Path) -> Iterator[tuple[Any, int]]:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                 for row in batch.to_pylist():
                     read += 1
-                    yield _json_value(row), size * read // total
+                    text = json.dumps(_without_nulls(row), ensure_ascii=False, default=_text)
+                    yield json.loads(text), size * read // total
     except (ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is a Parquet file that cannot be read: {reason}") from error
     if read == 0:
         raise ValueError(f"{path} is empty; wanted a table with at least one row")
-
-
-def _json_value(row: dict[str, Any]) -> Any:
-    return json.loads(json.dumps(_without_nulls(row), ensure_ascii=False, default=_text))
 
 
 def _without_nulls(value: Any) -> Any:
