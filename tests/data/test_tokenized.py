@@ -91,7 +91,7 @@ def test_a_missing_file_is_named(written: Path) -> None:
         TokenizedDataset.open(written, "train")
 
 
-def test_a_directory_that_is_no_dataset_says_which_command_makes_one(tmp_path: Path) -> None:
+def test_missing_dataset_error_names_the_build_command(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"is not a dataset.*scripts/build_dataset\.py"):
         TokenizedDataset.open(tmp_path, "train")
 

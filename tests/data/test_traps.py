@@ -178,7 +178,9 @@ IT_S = """{"name": "send", "arguments": '{"text": "it's\nfine"}'}"""
         (openai(TALK[0], TALK[1], ("t", '{"error": "busy"}'), *TALK[1:]), "kept", set()),
     ],
 )
-def test_a_trap_ends_as_it_should(row: dict[str, Any], wanted: str, rules: set[str]) -> None:
+def test_trap_row_has_its_expected_outcome(
+    row: dict[str, Any], wanted: str, rules: set[str]
+) -> None:
     found, by, _ = ended(row)
     assert (found, by) == (wanted, rules)
 
@@ -255,7 +257,7 @@ def test_6_names_with_dots_and_spaces_are_names(name: str) -> None:
     assert conversation.tools[0].name == conversation.messages[1].tool_calls[0].name == name
 
 
-def test_10_of_repeated_and_contradictory_rows_the_first_stays(tmp_path: Path) -> None:
+def test_10_first_of_repeated_or_contradictory_rows_stays(tmp_path: Path) -> None:
     other = {**SEND, "description": "Write"}
     rows = [
         openai(*TALK),

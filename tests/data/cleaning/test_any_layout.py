@@ -90,7 +90,7 @@ def test_real_rows_of_a_layout_are_read(layout: str, shared: Path, tmp_path: Pat
     assert f"rows of the layout {layout}" in told[0]
 
 
-def test_what_is_no_known_layout_or_gives_nothing_is_told(tmp_path: Path) -> None:
+def test_unknown_layout_or_file_without_usable_rows_is_refused(tmp_path: Path) -> None:
     foreign = write(tmp_path / "foreign.json", [{"chat": "USER: hi"}])
     with pytest.raises(ValueError, match=r"foreign.json, line 1: no known layout: found an object"):
         list(read_any_layout(foreign))

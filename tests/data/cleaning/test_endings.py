@@ -66,5 +66,5 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_row_ends(outcomes: dict[str, str], name: str) -> None:
+def test_costly_row_ends_with_its_expected_outcome(outcomes: dict[str, str], name: str) -> None:
     assert outcomes[name] == CASES[name][1]

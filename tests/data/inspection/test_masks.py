@@ -49,7 +49,9 @@ def test_every_view_is_the_rendered_conversation(dataset: TokenizedDataset, read
         assert [stretch.start for stretch in seen.stretches] == ends[:-1].tolist()
 
 
-def test_roles_stops_and_special_tokens_are_told(dataset: TokenizedDataset, reader: Reader) -> None:
+def test_roles_stops_and_special_tokens_are_marked(
+    dataset: TokenizedDataset, reader: Reader
+) -> None:
     index = next(i for i in range(len(dataset)) if number_of(dataset, i) % 4)
     seen = view(dataset, index, reader).stretches
     turns = [stretch.role for stretch in seen if stretch.text == "<|start_header_id|>"]
@@ -76,7 +78,7 @@ def test_the_trained_turns_are_read_without_their_stop(
     assert texts[0].startswith('{"tool_uses"') and texts[0].endswith("}]}")
 
 
-def test_a_conversation_that_is_not_there_is_said(
+def test_conversation_index_out_of_range_is_refused(
     dataset: TokenizedDataset, reader: Reader
 ) -> None:
     for index in (-1, len(dataset)):

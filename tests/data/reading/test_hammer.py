@@ -38,7 +38,7 @@ def test_an_instruction_without_its_marks_is_rejected() -> None:
         SOURCES["hammer"].read(row)
 
 
-def test_real_rows_are_read(shared: Path) -> None:
+def test_real_hammer_rows_are_read(shared: Path) -> None:
     rows = list(read_rows(shared / "hammer" / "masking_sft_data_example.json"))
     found = [SOURCES["hammer"].read(row.value).conversation for row in rows]
     assert len(found) == 10 and all(
@@ -47,7 +47,7 @@ def test_real_rows_are_read(shared: Path) -> None:
     assert sum(not conversation.messages[1].tool_calls for conversation in found) == 2
 
 
-def test_sections_and_fences_are_what_plain_expressions_would_find() -> None:
+def test_sections_and_fences_agree_with_regular_expressions() -> None:
     section = re.compile(r"\[BEGIN OF ([A-Z ]+)\](.*?)\[END OF \1\]", re.S)
     fence = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.S)
     draw = random.Random(5)

@@ -115,7 +115,7 @@ def test_real_fine_tuning_rows_are_read(shared: Path) -> None:
         assert len(found.tools) > 5 and not found.messages[2].content
 
 
-def test_real_rows_in_parts_are_read_with_one_result_for_each_call(shared: Path) -> None:
+def test_real_rows_have_one_result_for_each_call(shared: Path) -> None:
     folder = shared / "glaive_toolcall_sharegpt"
     rows = list(read_rows(folder / "reason_tool_use_demo_50.rows_0_24.jsonl"))
     conversations = [read(row.value) for row in rows]

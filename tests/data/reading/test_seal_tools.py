@@ -40,13 +40,13 @@ def test_tools_and_calls_are_read_from_their_texts(quote: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["[{'api': 'f', 'parameters': {'a'", "[5]", "5", "[]"])
-def test_what_is_no_list_of_calls_is_rejected(answer: str) -> None:
+def test_answer_that_is_no_list_of_calls_is_rejected(answer: str) -> None:
     with pytest.raises(Rejected) as raised:
         SOURCES["seal_tools"].read(row(answer))
     assert raised.value.rule == "unreadable-call"
 
 
-def test_real_rows_are_read(shared: Path) -> None:
+def test_real_seal_tools_rows_are_read(shared: Path) -> None:
     rows = list(read_rows(shared / "seal_tools" / "dataset_for_finetune_dev.rows_0_199.json"))
     assert detect_format(rows[0].value) == "seal_tools"
     found = [SOURCES["seal_tools"].read(row.value).conversation for row in rows]
@@ -56,7 +56,7 @@ def test_real_rows_are_read(shared: Path) -> None:
     assert all(names <= tools for names, tools in zip(called, declared, strict=True))
 
 
-def test_tools_and_query_are_what_a_plain_expression_would_find() -> None:
+def test_tools_and_query_agree_with_a_regular_expression() -> None:
     plain = re.compile(r"api_list = (.*)\s+task_instruction = \"(.*)\"", re.S)
     draw = random.Random(6)
     pieces = ["api_list = ", ' task_instruction = "', 'task_instruction = "', '"', " ", "\n", "x"]

@@ -61,7 +61,9 @@ def test_a_text_may_answer_and_a_query_may_be_turns() -> None:
         (CALLS, [{"name": "f", "parameters": {"a": 5}}], "unreadable-tools", "/tools/0"),
     ],
 )
-def test_what_cannot_be_read_is_rejected(answers: Any, tools: Any, rule: str, where: str) -> None:
+def test_unreadable_row_is_rejected_with_rule_and_place(
+    answers: Any, tools: Any, rule: str, where: str
+) -> None:
     with pytest.raises(Rejected) as raised:
         read(answers, tools)
     assert (raised.value.rule, raised.value.pointer) == (rule, where)
