@@ -65,7 +65,7 @@ def make_batch(dataset: Conversations, indices: Sequence[int]) -> Batch:
     offsets = np.cumsum([0, *lengths])
     tokens = np.concatenate(pieces).astype(np.int64)
     trained = np.concatenate([dataset.trained(index) for index in indices])
-    # A conversation's first token would be predicted from its neighbour's last one.
+    # A conversation's first token follows the last token of another one, so it is no target.
     trained[offsets[:-1]] = False
     predicted = np.flatnonzero(trained)
     return Batch(
@@ -129,7 +129,7 @@ class Batches:
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """Return a permutation of range(count) that is the same on every machine and numpy."""
-    # numpy keeps the raw stream of a bit generator for ever, but not what shuffle makes of it.
+    # numpy promises the same raw stream in every version, but not the same result of shuffle.
     generator = np.random.Philox(key=np.array([seed % 2**64, epoch], dtype=np.uint64))
     return np.argsort(generator.random_raw(count), kind="stable")
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Starting processes takes a second or two: what is done sooner stays in this one.
+# Starting processes takes a second or two: the first items are done in this one.
 FEW = 2000
 CHUNK = 250
 
@@ -66,14 +66,14 @@ def _cores() -> int:
 
 
 def _follow_parent() -> None:
-    """Prepare a worker: Ctrl-C is answered by the parent alone, and workers end with it."""
+    """Prepare a worker: it ignores Ctrl-C, which the parent handles, and ends with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Rows hold no cycles; looking for some after every few of them takes some percent of the time.
+    # Rows hold no reference cycles; frequent garbage collection takes some percent of the time.
     gc.freeze()
     gc.set_threshold(100_000)
     parent = parent_process()
     if parent is not None:
-        # A killed parent stops nobody, and workers would wait for its next task for ever.
+        # A killed parent cannot stop its workers; without this they wait for a task forever.
         Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 

@@ -105,7 +105,7 @@ def build_dataset(
             for split in SPLITS:
                 for name in FILES.values():
                     (work.path / f"{split}.{name}").replace(complete / f"{split}.{name}")
-            # So that the dataset can be looked at by itself.
+            # With it, the dataset can be inspected without the original tokenizer file.
             shutil.copyfile(tokenizer.path, complete / TOKENIZER_FILE)
             write_description(complete, description)
     return description
@@ -143,7 +143,7 @@ class _Build:
         }
 
     def place_tools(self, path: Path) -> Path:
-        """Read all conversations once, and write where their tools belong."""
+        """Read all conversations once, and write the place of each tool to `path`."""
         with byte_bar("Grouping tools", sum(size_of(part.file) for part in self.parts)) as advance:
             conversations = (
                 read_conversation(row, part.file)

@@ -131,7 +131,7 @@ class _Encoder:
         self.counts = self.tally.files[part]
 
     def samples(self, row: RawRow) -> list[Sample]:
-        """Return the samples that a row becomes: one, none, or several where it counts more."""
+        """Return the samples of a row: one, none, or several if its file has a weight above 1."""
         conversation = read_conversation(row, self.part.file)
         self.counts["conversations"] += 1
         try:
@@ -196,7 +196,7 @@ class _Encoder:
         self, conversation: Conversation, tokens: Tokens, place: float, times: int
     ) -> list[Sample]:
         split = "validation" if place < self.job.val_ratio else "train"
-        # Measuring a conversation twice would only take longer.
+        # Validation measures each conversation once, whatever its weight.
         times = times if split == "train" else 1
         tally, source = self.tally, conversation.source
         tally.sources[source] = tally.sources.get(source, 0) + times
@@ -207,7 +207,7 @@ class _Encoder:
             record = conversation.to_record()
             kept = {"tools": record["tools"], "messages": record["messages"]}
         origin = Origin(conversation.id, source, conversation.sha256, kept)
-        # From a list this takes three times as long.
+        # Converting a list directly takes three times as long.
         ids = np.frombuffer(array("I", tokens.ids), dtype=np.uint32)
         trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
         return [Sample(ids, trained, split, origin)] * times

@@ -134,7 +134,7 @@ def _chosen(sizes: Mapping[int, int], names: Mapping[int, int], val_ratio: float
             fits = True
             yield root
     if not fits and sizes:
-        # A share too small for any group: the smallest one it is.
+        # No group fits into the share of validation: take the smallest.
         yield min(order, key=lambda root: sizes[root])
 
 

@@ -16,8 +16,8 @@ _PREFIX = "functions."
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _TRUTHS = {"true": True, "True": True, "false": False, "False": False}
 # A whole argument that stands for a value nobody gave: the result of a call that has not been made
-# (Seal-Tools, NESTFUL), a variable of a template, or "<your_api_key>". A repetition's parts are cut
-# in one way only: trying several would take for ever.
+# (Seal-Tools, NESTFUL), a variable of a template, or "<your_api_key>". Each repetition matches
+# in one way only: with several, the time would grow exponentially with the text.
 _PLACEHOLDER = re.compile(
     r"""API_call_\d+
     | \$var_?\d+(?:\.\w+)*\$?

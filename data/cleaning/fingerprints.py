@@ -31,7 +31,7 @@ class Fingerprint:
     labels: One for each turn that calls.
     meaning: A digest of all calls and of the numbers that are mentioned; conversations that are
         near duplicates have it in common.
-    sketch: What data.similarity compares.
+    sketch: What data.cleaning.similarity compares.
     """
 
     messages: bytes

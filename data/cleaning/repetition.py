@@ -1,4 +1,4 @@
-"""Tell a conversation that came before, or nearly, from a new one, for any number of them."""
+"""Recognise copies and near copies of earlier conversations, among any number of them."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from data.cleaning.fingerprints import Fingerprint
 from data.cleaning.similarity import SIMILAR, bands, similarity
 
-# What SQLite keeps in memory, in KiB; the rest lies in its file and the system's cache.
+# What SQLite keeps in memory, in KiB; the rest is in its file and the system's cache.
 CACHE = 8192
 # How many keys one query asks for; SQLite has a limit, and a row may hold any number of calls.
 KEYS_AT_ONCE = 500
@@ -91,7 +91,7 @@ class EarlierConversations:
         return value
 
     def close(self) -> None:
-        """Let what was kept for the time of the work go."""
+        """Close the database, which deletes it."""
         self.database.close()
 
 

@@ -17,7 +17,7 @@ from data.reading.parquet import read_parquet
 from data.reading.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
 
 CHUNK = 1 << 20
-TELL_EVERY = 1 << 16  # bytes: telling a bar takes longer than reading a short row
+TELL_EVERY = 1 << 16  # bytes; updating a progress bar takes longer than reading a short row
 # The longest row: thousands of times a long conversation, and read by many processes at once.
 LONGEST = 1 << 26
 _WANTED = "wanted one conversation a row"
@@ -85,7 +85,7 @@ def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow
 
 
 def parsed(row: RawRow | Line) -> RawRow:
-    """Return a row of `read_unparsed` as it is read."""
+    """Return a row of `read_unparsed`, parsed if it is still a line."""
     return row.row() if isinstance(row, Line) else row
 
 
@@ -114,7 +114,7 @@ def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[Ra
 
 
 def counted(rows: Iterable[Row], advance: Callable[[int], None]) -> Iterator[Row]:
-    """Pass rows on, telling `advance` how many more bytes of the file have been read."""
+    """Yield the rows, and call `advance` with the bytes of the file read since its last call."""
     told = position = 0
     for row in rows:
         position = row.position

@@ -45,7 +45,7 @@ CALL = "<functioncall>"
 class Style:
     """How a layout writes its turns.
 
-    roles: Whose turn each name of a role is.
+    roles: The speaker for each name of a role.
     end: What may stand at the end of an assistant's text and is no part of it.
     marked: Whether calls can stand in an assistant's text, after `<functioncall>` or inside
         `<tool_call>`; None where they do unless the conversation has calls of another form.

@@ -126,7 +126,7 @@ def test_a_split_of_another_name_is_refused(written: Path) -> None:
         (Sample([1, 500], [False, True]), "holds token 500, and the tokenizer has 500"),
     ],
 )
-def test_a_sample_that_cannot_be_trained_on_leaves_nothing_behind(
+def test_untrainable_sample_is_refused_and_nothing_is_written(
     tmp_path: Path, sample: Sample, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):

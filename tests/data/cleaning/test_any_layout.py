@@ -62,7 +62,7 @@ def test_canonical_conversations_are_read_as_they_are(tmp_path: Path) -> None:
     assert told == []
 
 
-def test_calls_with_parameters_are_read_as_the_cleaner_reads_them(tmp_path: Path) -> None:
+def test_rows_of_another_layout_are_cleaned_while_read(tmp_path: Path) -> None:
     talk = parameters_row("x", messages=[{"role": "user", "content": "Hi"}, {"role": "assistant"}])
     talk["messages"][1]["content"] = "Hello"
     unknown = parameters_row("Nice", tools=[])

@@ -1,4 +1,4 @@
-"""Calls: declared names, values that somebody gave, numbers that are numbers."""
+"""Calls: declared names, placeholders, numbers written as text."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""Many texts are found in one pass where Python's `in` would find each."""
+"""The search for many texts in one pass finds what Python's `in` finds."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Results: whose each is follows from ids, names or places, or the row is rejected."""
+"""Results are linked to their calls by id, name or place, or the row is rejected."""
 
 import pytest
 

@@ -45,12 +45,12 @@ def test_empty_declarations_give_no_tools(value: Any) -> None:
     assert read_tools(value, "/tools").tools == ()
 
 
-def test_one_tool_needs_no_list() -> None:
+def test_single_tool_may_stand_without_a_list() -> None:
     assert [tool.name for tool in read_tools(BARE, "/tools").tools] == ["f"]
     assert [tool.name for tool in read_tools(json.dumps(BARE), "/tools").tools] == ["f"]
 
 
-def test_a_tool_of_the_service_is_left_out_and_noted() -> None:
+def test_built_in_tool_is_left_out_and_noted() -> None:
     found = read_tools([BARE, {"type": "code_interpreter"}], "/tools")
     assert [tool.name for tool in found.tools] == ["f"]
     (change,) = found.changes

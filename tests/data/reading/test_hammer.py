@@ -20,7 +20,7 @@ INSTRUCTION = (
 
 
 @pytest.mark.parametrize("fence", ["{}", "```\n{}\n```", "```json\n{}\n```"])
-def test_calls_may_stand_in_a_fence(fence: str) -> None:
+def test_calls_in_a_code_fence_are_read(fence: str) -> None:
     output = fence.replace("{}", '[{"name": "f", "arguments": {"a": 1}}]')
     row = {"instruction": INSTRUCTION, "input": "", "output": output}
     assert detect_format(row) == "hammer"

@@ -30,7 +30,7 @@ def write(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def test_rows_come_back_without_the_keys_that_a_table_adds(tmp_path: Path) -> None:
+def test_rows_omit_the_null_keys_a_table_adds(tmp_path: Path) -> None:
     file = write(tmp_path / "rows.parquet", ROWS)
     rows = list(read_rows(file))
     assert [row.value for row in rows] == ROWS
