@@ -220,7 +220,9 @@ class _ListReader:
             try:
                 value, end = _DECODER.raw_decode(self.window, self.at)
             except json.JSONDecodeError as error:
-                if self.ended or not self._may_be_cut(error):
+                unterminated = error.msg.startswith("Unterminated string")
+                may_be_cut = unterminated or error.pos > len(self.window) - _CUT_TOKEN
+                if self.ended or not may_be_cut:
                     raise self._error(error.pos, f"in row {index}", error.msg) from error
                 self._read_more()
                 continue
@@ -233,10 +235,6 @@ class _ListReader:
         raw = self.window[self.at : end]
         self.at = end
         return value, raw
-
-    def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
-        unterminated = error.msg.startswith("Unterminated string")
-        return unterminated or error.pos > len(self.window) - _CUT_TOKEN
 
     def _peek(self) -> str:
         """Return the next character that is not white space, or "" at the end of the file."""
