@@ -104,11 +104,7 @@ def _function(row: RawRow, path: Path | str) -> tuple[Key, Function]:
     record = row.value if isinstance(row.value, dict) else {}
     arguments = record.get("args_dicts")
     named = all(isinstance(record.get(key), str) for key in ("dataset", "name"))
-    readable = isinstance(arguments, list) and all(
-        isinstance(argument, dict) and isinstance(argument.get("name"), str)
-        for argument in arguments
-    )
-    if not (named and readable):
+    if not (named and isinstance(arguments, list) and all(map(_is_argument, arguments))):
         raise ValueError(
             f"{path}: row {row.index} ({row.place}) is no function of NexusRaven: wanted a row of "
             "standardized_api_list with dataset, name and args_dicts"
@@ -123,6 +119,10 @@ def _function(row: RawRow, path: Path | str) -> tuple[Key, Function]:
     parameters = {"type": "object", "properties": properties, "required": required}
     tool = Tool(record["name"], record.get("description") or "", parameters)
     return (record["dataset"], tool.name), Function(tool, defaults)
+
+
+def _is_argument(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str)
 
 
 def _schema(argument: Mapping[str, Any]) -> dict[str, Any]:
