@@ -156,10 +156,15 @@ def pss_bytes(process: int) -> int:
 
 def _report(measured: Sequence[Measurement], rows: Path, results: Path) -> None:
     table = Table("what", "rows", "wall s", "CPU s", "rows by CPU s", "peak PSS")
-    for each in measured:
-        numbers = (f"{each.wall_seconds:.0f}", f"{each.cpu_seconds:.0f}")
-        speed, memory = f"{each.per_core_second:,.0f}", f"{each.peak_pss_bytes / 2**20:,.0f} MiB"
-        table.add_row(each.what, f"{each.rows:,}", *numbers, speed, memory)
+    for measurement in measured:
+        table.add_row(
+            measurement.what,
+            f"{measurement.rows:,}",
+            f"{measurement.wall_seconds:.0f}",
+            f"{measurement.cpu_seconds:.0f}",
+            f"{measurement.per_core_second:,.0f}",
+            f"{measurement.peak_pss_bytes / 2**20:,.0f} MiB",
+        )
     Console().print(table)
     record = {
         "date": date.today().isoformat(),

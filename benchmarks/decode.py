@@ -95,7 +95,7 @@ def main(
             "versions": {name: version(name) for name in ("torch", "transformers")},
             "prompt_tokens": PROMPT,
             "new_tokens": NEW_TOKENS,
-            "results": [asdict(each) for each in found],
+            "results": [asdict(result) for result in found],
         }
         write_json(Path(json_file), record)
 

@@ -111,7 +111,7 @@ def tool(name: str, about: str, do: str, *blanks: Blank, gives: str = "state") -
         "properties": {blank.name: dict(blank.schema) for blank in blanks},
         "required": [blank.name for blank in blanks if blank.required],
     }
-    told, back = (do + "".join(each.phrase for each in order) for order in (blanks, blanks[::-1]))
+    told, back = (do + "".join(blank.phrase for blank in order) for order in (blanks, blanks[::-1]))
     templates = (told, back) if len(blanks) > 1 else (told,)
     slips = tuple(blank.name for blank in blanks if blank.known)
     run = _runner(name, slips, gives)

@@ -69,19 +69,19 @@ def _read_python(path: Path, spoken_of: bool) -> list[Domain]:
     if "DOMAINS" in names:
         return list(names["DOMAINS"])
     found = names.get("TOOLS") or [
-        each
-        for name, each in names.items()
-        if callable(each)
+        value
+        for name, value in names.items()
+        if callable(value)
         and not name.startswith("_")
-        and not isinstance(each, type)
-        and getattr(each, "__module__", "") == module.__name__
+        and not isinstance(value, type)
+        and getattr(value, "__module__", "") == module.__name__
     ]
     examples, wrong = names.get("EXAMPLES", {}), names.get("WRONG", {})
 
-    def tool(each: Any) -> SyntheticTool:
-        if isinstance(each, SyntheticTool):
-            return each
-        return _of_function(each, examples, wrong) if spoken_of else _run_only(each)
+    def tool(entry: Any) -> SyntheticTool:
+        if isinstance(entry, SyntheticTool):
+            return entry
+        return _of_function(entry, examples, wrong) if spoken_of else _run_only(entry)
 
     return [Domain(DOMAIN, tuple(map(tool, found)))]
 
@@ -100,7 +100,8 @@ def _of_function(
     kinds = {name: _kind_of_examples(name, values, wrong) for name, values in examples.items()}
     tool = declare(function, (), (), kinds=kinds)
     parameters = tuple(
-        _listing(each) if each.schema["type"] == "array" else each for each in tool.parameters
+        _listing(parameter) if parameter.schema["type"] == "array" else parameter
+        for parameter in tool.parameters
     )
     slips = tuple(parameter.name for parameter in parameters if parameter.name in wrong)
     return replace(tool, parameters=parameters, slips=slips)
@@ -293,7 +294,11 @@ def _example(tool: SyntheticTool, fixed: Mapping[str, Any]) -> Mapping[str, Any]
     """Return a result of a tool, empty where it gives none that has entries."""
     dice = Dice("example", tool.name)
     for _ in range(50):
-        drawn = {each.name: each.kind.draw(dice) for each in tool.parameters if each.required}
+        drawn = {
+            parameter.name: parameter.kind.draw(dice)
+            for parameter in tool.parameters
+            if parameter.required
+        }
         result = tool.run({**drawn, **fixed})
         if isinstance(result, dict) and not is_error(result):
             return result

@@ -221,7 +221,7 @@ def _read(annotation: Any, noun: str) -> tuple[dict[str, Any], Kind | None]:
     if origin is Annotated:
         return _read_annotated(inner, noun)
     if origin in (Union, UnionType):
-        return _read(next(each for each in inner if each is not NoneType), noun)
+        return _read(next(member for member in inner if member is not NoneType), noun)
     if origin is Literal:
         return {"type": _TYPES[type(inner[0])], "enum": list(inner)}, enum_kind(noun, inner)
     if origin is list:

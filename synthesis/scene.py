@@ -171,7 +171,11 @@ class Scene:
 
     def known(self, use: Use) -> dict[str, Any]:
         """Return what an answer may speak of: the result, the arguments, and their defaults."""
-        values = {each.name: each.default for each in use.tool.parameters if not each.required}
+        values = {
+            parameter.name: parameter.default
+            for parameter in use.tool.parameters
+            if not parameter.required
+        }
         values |= use.arguments
         spoken = {
             name: value

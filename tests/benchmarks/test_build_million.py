@@ -18,7 +18,9 @@ def test_generated_rows_are_glaive_rows_that_cleaning_keeps(tmp_path: Path) -> N
     assert sum("<functioncall>" in row["chat"] for row in rows) > 50
     audit, _ = clean_file(tmp_path / "rows.jsonl", tmp_path / "cleaned.jsonl")
     assert (audit.input, audit.rejected) == (100, 0)
-    tools = [len(each.tools) for each in read_conversations(tmp_path / "cleaned.jsonl")]
+    tools = [
+        len(conversation.tools) for conversation in read_conversations(tmp_path / "cleaned.jsonl")
+    ]
     assert min(tools) == 1 and sum(tools) / len(tools) < 3
     write_rows(tmp_path / "again.jsonl", 100)
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "rows.jsonl").read_bytes()

@@ -16,7 +16,7 @@ CALL = ("assistant", "tool")
 
 def played(behaviour: str, count: int = 60) -> list[Conversation]:
     settings = Settings(count=count, seed=5, quotas={behaviour: 1})
-    return [each.conversation for each in generate(settings, workers=1)]
+    return [made.conversation for made in generate(settings, workers=1)]
 
 
 def roles(conversation: Conversation) -> tuple[str, ...]:
@@ -127,5 +127,5 @@ def test_a_later_question_is_answered_without_another_call() -> None:
 
 
 def test_the_table_of_behaviours_says_what_each_needs() -> None:
-    assert sum(each.share for each in BEHAVIOURS.values()) == pytest.approx(1)
-    assert all(each.meaning for each in BEHAVIOURS.values())
+    assert sum(behaviour.share for behaviour in BEHAVIOURS.values()) == pytest.approx(1)
+    assert all(behaviour.meaning for behaviour in BEHAVIOURS.values())

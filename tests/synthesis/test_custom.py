@@ -96,17 +96,17 @@ def tools_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_own_tools_show_every_behaviour(tools_file: Path) -> None:
     settings = Settings(count=180, tools_file=str(tools_file), domains=("custom",))
-    made = list(generate(settings, workers=1))
-    assert {each.task.behaviour for each in made} == set(BEHAVIOURS)
-    offered = {tool.name for each in made for tool in each.conversation.tools}
+    all_made = list(generate(settings, workers=1))
+    assert {made.task.behaviour for made in all_made} == set(BEHAVIOURS)
+    offered = {tool.name for made in all_made for tool in made.conversation.tools}
     assert len(offered) == 3
-    called = {c.name for each in made for m in each.conversation.messages for c in m.tool_calls}
+    called = {c.name for made in all_made for m in made.conversation.messages for c in m.tool_calls}
     assert called == offered
 
 
 def test_own_tools_join_the_built_in_ones(tools_file: Path) -> None:
     settings = Settings(count=300, tools_file=str(tools_file))
-    offered = {t.name for each in generate(settings, workers=1) for t in each.conversation.tools}
+    offered = {t.name for made in generate(settings, workers=1) for t in made.conversation.tools}
     assert len(offered) == 81
 
 
@@ -155,8 +155,8 @@ def test_nested_objects_and_arrays_are_drawn_from_their_examples(tmp_path: Path)
     settings = Settings(
         count=20, tools_file=str(file), domains=("custom",), quotas={"single_call": 1}
     )
-    for each in generate(settings, workers=1):
-        (call,) = each.conversation.messages[1].tool_calls
+    for made in generate(settings, workers=1):
+        (call,) = made.conversation.messages[1].tool_calls
         assert all(place in record["examples"]["places"] for place in call.arguments["places"])
 
 
@@ -212,8 +212,8 @@ def test_a_python_file_may_hold_domains_and_custom_means_them_all(tmp_path: Path
     for chosen, names in ((("custom",), {"ring", "drum"}), (("drums",), {"drum"})):
         quotas = {"single_call": 0.5, "no_suitable_tool": 0.5}
         settings = Settings(count=40, tools_file=str(file), domains=chosen, quotas=quotas)
-        made = list(generate(settings, workers=1))
-        assert {t.name for each in made for t in each.conversation.tools} == names
+        all_made = list(generate(settings, workers=1))
+        assert {t.name for made in all_made for t in made.conversation.tools} == names
 
 
 def test_a_domain_with_the_name_of_a_built_in_one_is_refused(tmp_path: Path) -> None:

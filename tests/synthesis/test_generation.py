@@ -24,13 +24,13 @@ COUNT = 2500
 
 
 @pytest.fixture(scope="module")
-def made() -> list[Made]:
+def all_made() -> list[Made]:
     return list(generate(Settings(count=COUNT), workers=1))
 
 
 @pytest.fixture(scope="module")
-def conversations(made: list[Made]) -> list[Conversation]:
-    return [each.conversation for each in made]
+def conversations(all_made: list[Made]) -> list[Conversation]:
+    return [made.conversation for made in all_made]
 
 
 def test_every_behaviour_has_its_quota_exactly(conversations: list[Conversation]) -> None:
@@ -60,9 +60,9 @@ def test_a_conversation_is_the_same_after_writing_and_reading(
         assert read.source == "synthetic"
 
 
-def test_users_hardly_repeat_themselves_even_with_values_masked(made: list[Made]) -> None:
-    said = [text for each in made for text in each.said]
-    skeletons = [text for each in made for text in each.skeletons]
+def test_users_hardly_repeat_themselves_even_with_values_masked(all_made: list[Made]) -> None:
+    said = [text for made in all_made for text in made.said]
+    skeletons = [text for made in all_made for text in made.skeletons]
     assert len(said) == len(skeletons) > COUNT
     assert len(set(said)) > 0.99 * len(said)
     assert len(set(skeletons)) > 0.9 * len(skeletons)
@@ -117,7 +117,7 @@ def test_answers_tell_only_numbers_that_were_said_or_found(
 
 
 def digest(settings: Settings, workers: int | None = None) -> str:
-    text = "".join(json_line(each.conversation) for each in generate(settings, workers))
+    text = "".join(json_line(made.conversation) for made in generate(settings, workers))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -149,7 +149,7 @@ def test_held_out_tools_and_domains_never_appear() -> None:
         count=200, domains=("weather", "units"), exclude_tools=("get_air_quality",),
         quotas={"call_sequence": 0},
     )  # fmt: skip
-    found = {tool.name for each in generate(settings, 1) for tool in each.conversation.tools}
+    found = {tool.name for made in generate(settings, 1) for tool in made.conversation.tools}
     assert found == {
         "get_current_weather",
         "get_weather_forecast",
@@ -162,8 +162,8 @@ def test_held_out_tools_and_domains_never_appear() -> None:
 
 def test_a_single_tool_is_enough_for_all_but_sequences() -> None:
     settings = Settings(count=100, only_tools=("book_flight",), quotas={"call_sequence": 0})
-    for each in generate(settings, 1):
-        assert [tool.name for tool in each.conversation.tools] == ["book_flight"]
+    for made in generate(settings, 1):
+        assert [tool.name for tool in made.conversation.tools] == ["book_flight"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from synthesis.quotas import apportion, read_shares, schedule
 
 def test_the_default_shares_are_those_of_the_table_and_sum_to_one() -> None:
     shares = read_shares({})
-    assert shares == pytest.approx({name: each.share for name, each in BEHAVIOURS.items()})
+    assert shares == pytest.approx(
+        {name: behaviour.share for name, behaviour in BEHAVIOURS.items()}
+    )
     assert sum(shares.values()) == pytest.approx(1)
 
 

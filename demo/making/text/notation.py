@@ -52,6 +52,6 @@ def _interface_of(form: Form) -> str:
 
 def written(entry: Entry) -> str:
     """Return a filled in form as an object on a line, its fields in their declared order."""
-    given = {each.field.name: each.value for each in entry.filled}
+    given = {filled.field.name: filled.value for filled in entry.filled}
     values = {field.name: given[field.name] for field in entry.form.fields if field.name in given}
     return json.dumps({"form": entry.form.name, "fields": values}, ensure_ascii=False)

@@ -89,7 +89,11 @@ def _domains(words: Words, counts: Sequence[int]) -> list[Domain]:
 def _shortened(dice: Dice, messages: Sequence[Message]) -> Sequence[Message]:
     """Most often leave out what follows the last call: its result and what is said of it."""
     last = max((at for at, message in enumerate(messages) if message.tool_calls), default=None)
-    if last is None or any(each.role == "user" for each in messages[last:]) or dice.chance(0.3):
+    if (
+        last is None
+        or any(message.role == "user" for message in messages[last:])
+        or dice.chance(0.3)
+    ):
         return messages
     return messages[: last + 1]
 

@@ -53,8 +53,8 @@ def test_a_short_run_learns_to_copy():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, dtype):
     whole, first, second = (make_trainer() for _ in range(3))
-    for each in (whole, first, second):
-        each.model.to(dtype)
+    for trainer in (whole, first, second):
+        trainer.model.to(dtype)
     pretrain(whole, repeated_halves, 12, id)
     pretrain(first, repeated_halves, 7, id)
     first.save(tmp_path / "state.safetensors")

@@ -41,7 +41,7 @@ def test_every_direction_comes_out_about_equally_long():
 
 def test_matrices_without_a_gradient_stay():
     both = matrices()[:2]
-    before = [each.detach().clone() for each in both]
+    before = [matrix.detach().clone() for matrix in both]
     both[0].grad = torch.ones_like(both[0])
     Muon(both, torch.float32, lr=0.1).step()
     assert not torch.equal(both[0], before[0])

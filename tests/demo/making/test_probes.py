@@ -33,5 +33,7 @@ def test_the_wanted_answer_itself_is_not_shown(text, monkeypatch):
     tokenizer = load_tokenizer(Path("demo/base/tokenizer.model"))
     config = ModelConfig(**{**TINY.__dict__, "vocab_size": tokenizer.vocab_size})
     model, format = random_model(config), find_format("llama3")
-    one, other = (answers(model, tokenizer, format, [asked(each)], 5) for each in (text, "other"))
+    one, other = (
+        answers(model, tokenizer, format, [asked(answer)], 5) for answer in (text, "other")
+    )
     assert one == other

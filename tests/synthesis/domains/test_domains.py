@@ -42,12 +42,12 @@ def test_schemas_use_the_whole_range_that_real_tools_use() -> None:
     properties = [
         p for tool in CATALOGUE.tools for p in tool.tool.parameters["properties"].values()
     ]
-    types = {each["type"] for each in properties}
+    types = {schema["type"] for schema in properties}
     assert types == {"string", "integer", "number", "boolean", "array", "object"}
-    assert any("enum" in each for each in properties)
-    assert any("pattern" in each for each in properties)
-    assert any("default" in each for each in properties)
-    assert any(each.get("items", {}).get("type") == "object" for each in properties)
+    assert any("enum" in schema for schema in properties)
+    assert any("pattern" in schema for schema in properties)
+    assert any("default" in schema for schema in properties)
+    assert any(schema.get("items", {}).get("type") == "object" for schema in properties)
     assert any(not tool.parameters for tool in CATALOGUE.tools)
 
 

@@ -16,7 +16,9 @@ def test_drawn_tools_run_with_the_values_they_draw():
         for tool in draw_domain(words(index), "field", 4).tools:
             dice = Dice("values", index)
             results = [
-                tool.run({each.name: each.kind.draw(dice) for each in tool.parameters})
+                tool.run(
+                    {parameter.name: parameter.kind.draw(dice) for parameter in tool.parameters}
+                )
                 for _ in range(20)
             ]
             assert any("error" not in result for result in results)
