@@ -77,15 +77,11 @@ def main(
         write_rows(every, rows)
     measured = []
     for count in (rows // 10, rows):
-        source = _first_rows(every, count, place / f"first-{count}.jsonl")
+        source = place / f"first-{count}.jsonl"
+        with every.open("rb") as lines, source.open("wb") as target:
+            target.writelines(islice(lines, count))
         measured += _measure_all(place, source, count, tokenizer_file, peer_python)
     _report(measured, every, Path(results))
-
-
-def _first_rows(every: Path, count: int, file: Path) -> Path:
-    with every.open("rb") as source, file.open("wb") as target:
-        target.writelines(islice(source, count))
-    return file
 
 
 def _measure_all(

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +168,7 @@ def _peers(model: Any, work: Work) -> list[list[int]]:
         pad_token_id=0,
         eos_token_id=list(work.stops) or None,
     )[:, longest:].tolist()
-    return [_until(reply, work.stops) for reply in replies]
-
-
-def _until(reply: list[int], stops: tuple[int, ...]) -> list[int]:
-    end = next((i for i, token in enumerate(reply) if token in stops), len(reply))
-    return reply[:end]
+    return [list(takewhile(lambda token: token not in work.stops, reply)) for reply in replies]
 
 
 def _equal_share(ours: list[list[int]], peers: list[list[int]]) -> float:

@@ -99,10 +99,7 @@ def _of_function(
 ) -> SyntheticTool:
     kinds = {name: _kind_of_examples(name, values, wrong) for name, values in examples.items()}
     tool = declare(function, (), (), kinds=kinds)
-    parameters = tuple(
-        _listing(parameter) if parameter.schema["type"] == "array" else parameter
-        for parameter in tool.parameters
-    )
+    parameters = tuple(map(_listing, tool.parameters))
     slips = tuple(parameter.name for parameter in parameters if parameter.name in wrong)
     return replace(tool, parameters=parameters, slips=slips)
 
@@ -118,7 +115,9 @@ def _kind_of_examples(
 
 
 def _listing(parameter: Parameter) -> Parameter:
-    """Where the examples of an array are single values, let it hold some of them."""
+    """Let an array hold one or two of its examples where these are single values."""
+    if parameter.schema.get("type") != "array":
+        return parameter
     if isinstance(parameter.kind.draw(Dice("example")), list):
         return parameter
     return replace(parameter, kind=several(parameter.kind, parameter.kind.noun, 1, 2))
@@ -146,18 +145,14 @@ def _of_record(record: Any) -> SyntheticTool:
         # An optional parameter without example values is declared, and never given.
         if name in required or name in examples or _tells_values(schema)
     )
+    # Examples that are no sentences, such as order numbers, name all there is: others fail.
     known = {
         parameter.name: examples.get(parameter.name) or parameter.schema["examples"]
         for parameter in parameters
-        if parameter.required and _names_things(parameter)
+        if parameter.required and parameter.kind.stray is not None and not _is_text(parameter)
     }
     run = _recorded(tool, results, known)
     return SyntheticTool(tool, run, parameters, (), (), (), slips=tuple(known))
-
-
-def _names_things(parameter: Parameter) -> bool:
-    """Whether the examples name all there is (numbers of orders, say), so that others fail."""
-    return parameter.kind.stray is not None and not _is_text(parameter)
 
 
 def _recorded(tool: Tool, results: list[Any], known: Mapping[str, list[Any]]) -> Callable[..., Any]:
@@ -192,8 +187,7 @@ def _parameter(
             kind = replace(kind, stray=lambda dice: _changed(values, dice))
     else:
         kind = _kind_of_schema(tool, name, noun, schema)
-    parameter = Parameter(name, kind, required, schema.get("default"), schema)
-    return _listing(parameter) if schema.get("type") == "array" else parameter
+    return _listing(Parameter(name, kind, required, schema.get("default"), schema))
 
 
 def _kind_of_schema(tool: str, name: str, noun: str, schema: Mapping[str, Any]) -> Kind:
