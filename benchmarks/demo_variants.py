@@ -37,7 +37,7 @@ from weights.tokenizer_file import token_count
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
-# Steps that tell how long one takes; the first ones, which warm up, are left out.
+# Steps of the shorter of two timed runs; its time is subtracted, and with it start and warm-up.
 TRIED = 24
 SCORE = "--categories call,parallel,call_after_result,no_call --max-new-tokens 176 --batch-size 64"
 

@@ -85,7 +85,7 @@ class SyntheticTool:
         except Exception as error:
             return {"error": str(error) or type(error).__name__}
         except SystemExit as error:
-            # So ends what is told to terminate (console/command.py), whatever runs at the time.
+            # A terminated process exits with this code (console/command.py), even inside a tool.
             if error.code == 128 + signal.SIGTERM:
                 raise
             return {"error": f"{self.name} called exit({error.code!r})"}

@@ -1,7 +1,7 @@
 """How forms are declared and how filled ones are written.
 
-A form's purpose stands before its name, so that the name can be read in its light. Neither is how
-this project's chat formats announce tools or write calls: fine-tuning has to teach it.
+A form's purpose stands before its name: a model that reads the name has read what it is for. This
+project's chat formats announce tools and write calls in other ways, which fine-tuning teaches.
 """
 
 import json
