@@ -34,6 +34,6 @@ def test_the_memory_and_time_of_all_processes_are_counted() -> None:
     assert found.wall_seconds >= 0.8 and 0 < found.cpu_seconds < 5 and found.rows == 7
 
 
-def test_a_process_that_is_gone_has_no_memory_and_no_family() -> None:
+def test_an_ended_process_has_no_memory_and_no_family() -> None:
     assert os.getpid() in family(os.getpid()) and pss_bytes(os.getpid()) > 1_000_000
     assert family(2**22 + 1) == [] and pss_bytes(2**22 + 1) == 0

@@ -87,7 +87,7 @@ def test_the_base_repeats_names_it_never_saw(base: Path) -> None:
 
 
 @pytest.mark.long
-def test_calls_come_in_a_few_steps_and_best_holds_the_most(run: "Config") -> None:
+def test_calls_are_learned_in_70_steps_and_best_is_kept(run: "Config") -> None:
     found = {row["step"]: row["exact_match"] for row in rows(run, "validation")}
     assert max(found.values()) >= 0.2
     progress = json.loads((run.run_dir / "best/progress.json").read_text())
@@ -95,7 +95,7 @@ def test_calls_come_in_a_few_steps_and_best_holds_the_most(run: "Config") -> Non
 
 
 @pytest.mark.long
-def test_a_resumed_run_ends_as_one_that_was_never_stopped(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     run: "Config", settings: Callable[..., "Config"]
 ) -> None:
     train_natively(settings(name="half", training__max_steps=STEPS // 2))

@@ -64,7 +64,7 @@ def calls(conversations: list[Conversation]) -> Iterator[ToolCall]:
             yield from message.tool_calls
 
 
-def test_tools_never_trained_have_names_and_domains_of_their_own():
+def test_unseen_tools_share_no_names_or_domains_with_trained_ones():
     names = {name: set(catalogue(name).by_name) for name in ("everyday", "made_up", "unseen")}
     assert names["unseen"].isdisjoint(names["everyday"] | names["made_up"])
     assert names["everyday"].isdisjoint(names["made_up"])

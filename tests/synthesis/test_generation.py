@@ -68,7 +68,7 @@ def test_users_hardly_repeat_themselves_even_with_values_masked(all_made: list[M
     assert len(set(skeletons)) > 0.9 * len(skeletons)
 
 
-def test_one_to_eight_tools_are_offered_with_the_called_ones_among_them(
+def test_one_to_eight_tools_are_offered_including_the_called_ones(
     conversations: list[Conversation],
 ) -> None:
     sizes, first = Counter(), 0
@@ -129,7 +129,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(
     assert digest(Settings(count=COUNT), workers=2) == alone
 
 
-def test_the_bytes_depend_on_the_seed_and_not_on_hashing_or_the_locale(tmp_path: Path) -> None:
+def test_bytes_depend_on_the_seed_not_on_hashing_or_locale(tmp_path: Path) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     for file, hashing, locale in zip(files, "12", ("C", "C.UTF-8"), strict=True):
         script = (
@@ -183,12 +183,12 @@ def test_a_single_tool_is_enough_for_all_but_sequences() -> None:
         ),
     ],
 )
-def test_a_choice_of_tools_that_cannot_be_is_refused(settings: Settings, message: str) -> None:
+def test_an_impossible_choice_of_tools_is_refused(settings: Settings, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         next(iter(generate(settings, 1)))
 
 
-def test_a_count_below_one_is_refused() -> None:
+def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="--count is 0, wanted a number from 1 up"):
         Settings(count=0)
     with pytest.raises(ValueError, match="--most-tools is 0, wanted a number from 1 up"):
@@ -203,7 +203,7 @@ def test_most_tools_bounds_what_is_offered_beside_what_is_called():
         assert len(made.conversation.tools) <= max(2, len(called))
 
 
-def test_seen_and_unseen_values_share_none_that_can_be_chosen_freely():
+def test_seen_and_unseen_calls_share_no_free_values():
     tools = ("get_air_quality", "get_current_weather", "set_reminder", "compose_email")
     tools = tuple(name for name in tools if name in select().by_name)
     given: dict[str, set[tuple[str, str, str]]] = {}

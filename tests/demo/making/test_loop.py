@@ -55,7 +55,7 @@ def test_a_short_run_learns_to_copy():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, dtype):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, dtype):
     whole, first, second = (make_trainer() for _ in range(3))
     for trainer in (whole, first, second):
         trainer.model.to(dtype)

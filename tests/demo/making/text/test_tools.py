@@ -36,7 +36,7 @@ def test_names_that_are_taken_are_left_out():
     assert [tool.name for tool in again.tools] == [tool.name for tool in first.tools[1:]]
 
 
-def test_no_two_blanks_of_a_tool_could_be_meant_by_the_same_words():
+def test_blanks_of_a_tool_are_never_alike():
     for index in range(300):
         blanks = draw_blanks(words(index), 3)
         assert not any(are_alike(*pair) for pair in combinations(blanks, 2))
