@@ -1,4 +1,4 @@
-"""A conversation in the making: arguments are drawn, tools really run, turns are written."""
+"""One conversation while it is made: draws arguments, runs the tools, writes the turns."""
 
 import json
 from collections.abc import Mapping

@@ -26,7 +26,7 @@ def form_conversation(words: Words) -> Conversation:
 
 
 def filling_conversation(words: Words) -> Conversation:
-    """Return a few requests for one form, so that all is about which value goes where."""
+    """Return a few requests for one form, to train which value belongs to which field."""
     dice = words.dice
     forms = _forms(words, 1, (1, 1, 2, 2, 3, 3, 4))
     messages = [announced(words, forms)]

@@ -1,7 +1,7 @@
-"""Tools drawn from words: a purpose, what goes into them, what they give, and how people ask.
+"""Tools made of random words: their purpose, parameters, result, and the requests for them.
 
-What to call a thing has to be read from what is declared: keys and words of a request often have
-nothing in common, and requests for a thing of which there is one may use another verb.
+A model has to read the declarations: keys often differ from the words of a request, and where only
+one tool is about a thing, a request for it may use another verb.
 """
 
 from collections.abc import Iterator, Sequence
@@ -82,7 +82,7 @@ def _is_told(blank: brief.Blank) -> bool:
 
 
 def _sort(blank: brief.Blank) -> str:
-    """Return what a key says of its values; nothing, where it is any word."""
+    """Return the sort of values that a key names, or "" for a key that is any word."""
     return _SORTS.get(blank.name, "")
 
 
