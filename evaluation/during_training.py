@@ -92,7 +92,7 @@ class Replies:
     @property
     def texts(self) -> Mapping[str, str]:
         """What was asked, wanted and said for the first prompts, as Markdown by their number."""
-        return {str(i): _markdown(each) for i, each in enumerate(self.judged[:SHOWN], start=1)}
+        return {str(i): _markdown(judged) for i, judged in enumerate(self.judged[:SHOWN], start=1)}
 
     def counts(self, figure: str) -> list[tuple[int, ...]]:
         """Return what each prompt adds to a figure: hits, and of how many, for each side of it."""

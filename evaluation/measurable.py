@@ -46,4 +46,5 @@ def _call(record: dict[str, Any]) -> ToolCall:
         return ToolCall(**record)
     # BFCL's {function: {parameter: accepted values}}.
     ((name, accepted),) = record.items()
-    return ToolCall(name, {each: values[0] for each, values in accepted.items() if values})
+    arguments = {parameter: values[0] for parameter, values in accepted.items() if values}
+    return ToolCall(name, arguments)

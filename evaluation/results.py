@@ -93,7 +93,7 @@ class Results:
     @cached_property
     def argument_types(self) -> Figures:
         """The share of right arguments by their type."""
-        verdicts = ((e.verdict, e.item.conversation.tools) for e in self.judged)
+        verdicts = ((judged.verdict, judged.item.conversation.tools) for judged in self.judged)
         return by_argument_type(verdicts, self._conversations)
 
     @property

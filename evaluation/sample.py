@@ -100,7 +100,7 @@ def choose_items(
     )
     turns = []
     for conversation in conversations:
-        items = sorted(turn_items(conversation), key=lambda each: fraction(f"{seed}/{each.id}"))
+        items = sorted(turn_items(conversation), key=lambda item: fraction(f"{seed}/{item.id}"))
         turns += [items] * bool(items)
         if len(turns) == settings.prompts:
             break
@@ -126,9 +126,14 @@ def _shuffled(validation: TokenizedDataset, seed: int) -> Iterator[Conversation]
 def _drawn(file: str, most: int, seed: int, train: TokenizedDataset) -> Sequence[Conversation]:
     """Draw `most` conversations of a file that the run does not train on."""
     trained = {origin.sha256 for origin in train.origins()}
-    held_out = (each for each in read_conversations(file) if each.sha256 not in trained)
-    asking = (each for each in held_out if any(True for _ in turn_items(each)))
-    drawn = heapq.nsmallest(most, asking, key=lambda each: fraction(f"{seed}/{each.id}"))
+    asking = (
+        conversation
+        for conversation in read_conversations(file)
+        if conversation.sha256 not in trained and any(True for _ in turn_items(conversation))
+    )
+    drawn = heapq.nsmallest(
+        most, asking, key=lambda conversation: fraction(f"{seed}/{conversation.id}")
+    )
     if not drawn:
         raise ValueError(
             f"{file} has no assistant's turn that {train.directory} does not train on; name "

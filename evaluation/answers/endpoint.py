@@ -58,10 +58,10 @@ class Endpoint:
         pool = ThreadPoolExecutor(self.request.at_once)
         asked = [pool.submit(self.answer, conversation) for conversation in conversations]
         try:
-            for index, each in enumerate(asked):
-                if each.exception() is not None:
+            for index, future in enumerate(asked):
+                if future.exception() is not None:
                     yield from _answered(asked, index)
-                yield index, each.result()
+                yield index, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -116,7 +116,7 @@ def wire_names(tools: Sequence[Tool]) -> dict[str, str]:
         fit = _UNFIT.sub("_", tool.name)[:_LONGEST]
         # What came before was taken then and is taken now.
         left = candidates.setdefault(fit, _alike(fit))
-        names[tool.name] = next(each for each in left if each not in taken)
+        names[tool.name] = next(name for name in left if name not in taken)
         taken.add(names[tool.name])
     return names
 
@@ -189,6 +189,6 @@ def _read(completion: Any, names: Mapping[str, str], url: str) -> Answer:
             f"{url} answered what is no chat completion: {str(completion)[:80]!r}"
         ) from error
     whole = choice.finish_reason != "length"
-    read = [{"name": names.get(name, name), "arguments": each} for name, each in records]
+    read = [{"name": names.get(name, name), "arguments": arguments} for name, arguments in records]
     unread = Reply(content, problem=problem if isinstance(problem, str) else None)
     return Answer(content, read_calls(read, content) if read else unread, whole)

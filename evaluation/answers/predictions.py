@@ -91,7 +91,7 @@ def _call(record: Any) -> ToolCall:
     if isinstance(record, Mapping) and isinstance(record.get("function"), Mapping):
         record = record["function"]
     if isinstance(record, Mapping) and isinstance(record.get("name"), str):
-        key = next((each for each in _ARGUMENTS if each in record), None)
+        key = next((key for key in _ARGUMENTS if key in record), None)
         return ToolCall(record["name"], _read(record[key] if key else {}, record["name"]))
     if isinstance(record, Mapping) and len(record) == 1:
         ((name, arguments),) = record.items()

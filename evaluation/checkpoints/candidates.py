@@ -175,12 +175,12 @@ def _base(saved: Sequence[SavedModel], named: Path | str | None) -> Path:
         raise ValueError(f"a checkpoint is named {BASE!r}, as the base is in the table; rename it")
     if named is not None:
         return resolve_directory(named)
-    for each in saved:
-        if found := base_directory(each.directory):
+    for saved_model in saved:
+        if found := base_directory(saved_model.directory):
             if not Path(found).expanduser().is_dir():
                 raise FileNotFoundError(
-                    f"{each.directory} was trained on {found}, which is not there; name the base "
-                    "with --base-model-name"
+                    f"{saved_model.directory} was trained on {found}, which is not there; name the "
+                    "base with --base-model-name"
                 )
             return resolve_directory(found)
     raise FileNotFoundError(
@@ -228,8 +228,10 @@ def _kept(
         if record["summary"]["about"]["inputs"] != json.loads(json.dumps(inputs)):
             return []
         found: dict[str, Answer | SkippedItem] = {
-            each["id"]: Answer(each["text"], parse_reply(each["text"], format), not each["cut_off"])
-            for each in record["verdicts"]
+            verdict["id"]: Answer(
+                verdict["text"], parse_reply(verdict["text"], format), not verdict["cut_off"]
+            )
+            for verdict in record["verdicts"]
         }
         found |= {refusal["id"]: SkippedItem(refusal["reason"]) for refusal in record["refused"]}
         return [(index, found[item.id]) for index, item in enumerate(items)]

@@ -69,7 +69,7 @@ class Comparison:
             model.candidate.name: [judged.verdict for judged in model.results.judged]
             for model in self.scored
         }
-        conversations = [each.item.conversation_id for each in self.scored[0].results.judged]
+        conversations = [judged.item.conversation_id for judged in self.scored[0].results.judged]
         return differences(self.metric, verdicts, conversations)
 
     @property
@@ -89,12 +89,19 @@ class Comparison:
 
     def difference(self, one: str, other: str) -> Difference | None:
         """Return by how much `one` is above `other`; None where they were not compared."""
-        for each in self.differences:
-            if (each.one, each.other) == (one, other):
-                return each
-            if (each.one, each.other) == (other, one):
+        for difference in self.differences:
+            if (difference.one, difference.other) == (one, other):
+                return difference
+            if (difference.one, difference.other) == (other, one):
                 # Not -x: of 0 that would be -0.
-                return Difference(one, other, 0 - each.value, 0 - each.high, 0 - each.low, each.p)
+                return Difference(
+                    one,
+                    other,
+                    value=0 - difference.value,
+                    low=0 - difference.high,
+                    high=0 - difference.low,
+                    p=difference.p,
+                )
         return None
 
     def verdict(self) -> list[str]:

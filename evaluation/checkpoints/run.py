@@ -67,7 +67,8 @@ def compare(
     # Also what turned out last to be damaged.
     files.write(comparison, run.name)
     if not any(comparison.metric in figures for figures in comparison.figures.values()):
-        there = ", ".join(dict.fromkeys(n for each in comparison.figures.values() for n in each))
+        names = (name for figures in comparison.figures.values() for name in figures)
+        there = ", ".join(dict.fromkeys(names))
         raise ValueError(f"no reply of these models counts for {metric}; there are {there}")
     return comparison
 

@@ -43,9 +43,9 @@ def differences(
     whom the figure does not arise are left out. A fixed seed: the same each time.
     """
     counts = {
-        name: by_conversation([count(metric, verdict) for verdict in each], conversations)
-        for name, each in verdicts.items()
-        if each
+        name: by_conversation([count(metric, verdict) for verdict in answered], conversations)
+        for name, answered in verdicts.items()
+        if answered
     }
     names = [name for name, count in counts.items() if count.sum(0)[1::2].all()]
     pairs = list(combinations(names, 2))

@@ -21,8 +21,8 @@ def _parts(results: Results) -> Iterator[str]:
         yield f'<p class="bad">{missing:,} of {results.items:,} items were not answered.</p>'
     yield "<h2>Figures</h2>" + figure_bars("", results.summary.all)
     categories = {
-        f"{name}: {headline(each)}": each[headline(each)]
-        for name, each in sorted(results.summary.categories.items())
+        f"{name}: {headline(figures)}": figures[headline(figures)]
+        for name, figures in sorted(results.summary.categories.items())
     }
     if len(categories) > 1:
         yield "<h2>By category</h2>" + figure_bars("", categories)
@@ -51,7 +51,9 @@ ARGUMENTS = (
 
 def figure_bars(title: str, figures: Mapping[str, Figure]) -> str:
     """Return shares as bars with their intervals."""
-    return bars(Chart(title, tuple(_bar(name, each) for name, each in figures.items()), full=1.0))
+    return bars(
+        Chart(title, tuple(_bar(name, figure) for name, figure in figures.items()), full=1.0)
+    )
 
 
 def _bar(name: str, figure: Figure) -> Bar:
@@ -67,7 +69,8 @@ def refused_part(refused: Sequence[Refused]) -> Iterator[str]:
     yield "<h2>Not asked</h2>"
     yield f"<p>{len(refused):,} items count in no figure.</p>"
     yield from first_of(
-        refused, lambda each: f"<p><b>{shown(each.item.id)}</b>: {shown(each.reason)}</p>"
+        refused,
+        lambda refusal: f"<p><b>{shown(refusal.item.id)}</b>: {shown(refusal.reason)}</p>",
     )
 
 

@@ -86,8 +86,8 @@ def _answer(title: str, judged: Judged) -> str:
 def _wrong_arguments(judged: Judged) -> set[tuple[str, str]]:
     """Return (function, argument) of what is wrong; not where another call has it right."""
     given = [argument for argument in judged.verdict.arguments if argument.found]
-    right = {(each.function, each.name) for each in given if each.right}
-    return {(each.function, each.name) for each in given} - right
+    right = {(argument.function, argument.name) for argument in given if argument.right}
+    return {(argument.function, argument.name) for argument in given} - right
 
 
 def _call(name: str, arguments: Mapping[str, Any], wrong: set[tuple[str, str]]) -> str:
@@ -100,7 +100,7 @@ def _call(name: str, arguments: Mapping[str, Any], wrong: set[tuple[str, str]]) 
 
 def _wanted(expected: Any) -> str:
     listed = expected if isinstance(expected, list) else [expected]
-    return "\n".join(_wanted_call(each) for each in listed) or "no call"
+    return "\n".join(_wanted_call(call) for call in listed) or "no call"
 
 
 def _wanted_call(expected: Any) -> str:
@@ -110,7 +110,7 @@ def _wanted_call(expected: Any) -> str:
     if isinstance(expected, Mapping) and len(expected) == 1:
         ((name, accepted),) = expected.items()
         if isinstance(accepted, Mapping):
-            lines = (f"  {shown(f'{key}: {_any_of(each)}')}" for key, each in accepted.items())
+            lines = (f"  {shown(f'{key}: {_any_of(values)}')}" for key, values in accepted.items())
             return "\n".join([f"<b>{shown(str(name))}</b>", *lines])
     return shown(
         expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)

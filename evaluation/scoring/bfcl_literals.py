@@ -66,7 +66,7 @@ def _array_list(text: str, inner: str | None) -> Any:
     end = text.find("}}", filled.end() + 1) if filled else -1
     if filled and end >= 0:
         added = between(text[filled.end() : end], _ADD, ")", 1)
-        return [_list_member(each.strip(), inner) for each in added]
+        return [_list_member(member.strip(), inner) for member in added]
     return [] if _NEW_LIST.search(text) else text
 
 

@@ -37,14 +37,15 @@ DEVICES = [
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
     """The weights of a model that has learned the texts, and one of the calls."""
-    known = [each for each in HELD_OUT if each.id in (*TEXTS, "0 Oslo")]
+    known = [conversation for conversation in HELD_OUT if conversation.id in (*TEXTS, "0 Oslo")]
     return learn_by_heart(known).state_dict()
 
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
     tokenizer, format = load_tokenizer(TOKENIZER), FORMATS["llama3"]
-    items = [item for each in [*HELD_OUT, called("Bern")] for item in turn_items(each)]
+    conversations = [*HELD_OUT, called("Bern")]
+    items = [item for conversation in conversations for item in turn_items(conversation)]
     prompts = [tokenize(render_prompt(item.conversation, format), tokenizer).ids for item in items]
     limits = Limits(seconds=60.0, max_new_tokens=60, batch_size=2)
     return Sample(items, prompts, tokenizer, format, limits)
@@ -62,14 +63,17 @@ def ranks_of(state: dict[str, Tensor], device: str = "cpu", rank: int = 0, world
                 parameter.normal_(std=0.1)
             kept = torch.float32 if parameter.requires_grad else torch.bfloat16
             parameter.data = parameter.data.to(device, kept if device == "cuda" else None)
-    where = torch.device(device)
     return SimpleNamespace(
-        model=model.train(), rank=rank, world_size=world, device=where, sum=lambda each: each
+        model=model.train(),
+        rank=rank,
+        world_size=world,
+        device=torch.device(device),
+        sum=lambda values: values,
     )
 
 
 def texts(replies: Replies) -> list[str]:
-    return [each.answer.text for each in replies.judged]
+    return [judged.answer.text for judged in replies.judged]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -78,17 +82,17 @@ def test_replies_are_without_dropout_and_leave_no_memory_behind(
 ) -> None:
     ranks = ranks_of(state, device)
 
-    def directory_lock() -> int:
+    def memory_in_use() -> int:
         gc.collect()
         if device == "cuda":
             return torch.cuda.memory_allocated()
-        return sum(issubclass(type(each), Tensor) for each in gc.get_objects())
+        return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
 
     first = texts(sample(ranks))
-    before = directory_lock()
+    before = memory_in_use()
     for _ in range(3):
         assert texts(sample(ranks)) == first
-    assert directory_lock() == before
+    assert memory_in_use() == before
     assert ranks.model.training
 
 
@@ -149,8 +153,8 @@ def test_a_rank_replies_to_its_own_batches_alone(state: dict[str, Tensor], sampl
 
 def test_what_was_cut_off_is_told_apart(state: dict[str, Tensor], sample: Sample) -> None:
     short = replace(sample, limits=replace(sample.limits, max_new_tokens=4))
-    assert not any(each.answer.whole for each in short(ranks_of(state)).judged)
-    assert any(each.answer.whole for each in sample(ranks_of(state)).judged)
+    assert not any(judged.answer.whole for judged in short(ranks_of(state)).judged)
+    assert any(judged.answer.whole for judged in sample(ranks_of(state)).judged)
 
 
 def test_half_a_surrogate_pair_in_a_call_is_shown_escaped(sample: Sample) -> None:

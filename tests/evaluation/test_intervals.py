@@ -107,4 +107,4 @@ def test_resamples_are_the_same_each_time_and_however_many_are_drawn_at_once(
     first = resampled(rows, 100)
     monkeypatch.setattr("evaluation.intervals._AT_ONCE", 70)
     assert (resampled(rows, 100) == first).all()
-    assert len({tuple(each) for each in first.tolist()}) > 50
+    assert len({tuple(row) for row in first.tolist()}) > 50

@@ -123,7 +123,7 @@ def test_categories_are_chosen_and_an_unknown_one_is_told(dataset: Path) -> None
     wanted = {"call", "no_call"} & {item.category for item in every}
     assert wanted and wanted < {item.category for item in every}
     chosen = read_items(str(dataset), categories=", ".join(wanted))
-    assert [item.id for item in chosen] == [e.id for e in every if e.category in wanted]
+    assert [item.id for item in chosen] == [item.id for item in every if item.category in wanted]
     assert {item.category for item in every} <= set(TURN_CATEGORIES)
     with pytest.raises(ValueError, match="no item is of the category 'parallel_after_result'"):
         read_items(str(dataset), categories="call,parallel_after_result")
@@ -167,7 +167,8 @@ def test_a_benchmarks_question_without_tools_wants_text(tmp_path: Path) -> None:
     bare, other = read_items(benchmark="bfcl", benchmark_file=str(path))
     assert (bare.conversation.tools, len(other.conversation.tools)) == ((), 1)
     assert bare.expected == "no call"
-    prompt = "".join(each.text for each in render_prompt(bare.conversation, FORMATS["llama3"]))
+    segments = render_prompt(bare.conversation, FORMATS["llama3"])
+    prompt = "".join(segment.text for segment in segments)
     assert "system" not in prompt and "functions" not in prompt
     for reply, right in ((Reply("I cannot"), True), (Reply("", (LYON,)), False)):
         assert bare.judge(reply).correct is right

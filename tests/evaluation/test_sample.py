@@ -76,7 +76,7 @@ def test_the_prompts_are_those_of_held_out_turns_as_they_are_trained(
     base: Path, dataset: Path
 ) -> None:
     found = sample(base, dataset)
-    assert sorted(ids(found)) == sorted(f"{each.id}/1" for each in HELD_OUT)
+    assert sorted(ids(found)) == sorted(f"{conversation.id}/1" for conversation in HELD_OUT)
     held_out = TokenizedDataset.open(dataset, "validation")
     whole = {held_out.origin(i).id: held_out.tokens(i).tolist() for i in range(len(held_out))}
     for item, prompt in zip(found.items, found.prompts, strict=True):
@@ -88,7 +88,7 @@ def test_the_seed_decides_which_and_a_smaller_sample_begins_alike(
 ) -> None:
     drawn = [ids(sample(base, dataset, seed, prompts=4)) for seed in range(6)]
     assert drawn[3] == ids(sample(base, dataset, 3, prompts=4))
-    assert len({tuple(each) for each in drawn}) > 1
+    assert len({tuple(sample_ids) for sample_ids in drawn}) > 1
     assert ids(sample(base, dataset, 3))[:4] == drawn[3]
 
 
@@ -108,7 +108,7 @@ def test_a_file_of_conversations_is_asked_about_what_is_not_trained_on(
 ) -> None:
     file = tmp_path / "more.jsonl"
     other = [called(city) for city in ("Bern", "Cairo", "Delhi")]
-    rows = [replace(each, sha256=each.id) for each in [*TRAINED, *other]]
+    rows = [replace(conversation, sha256=conversation.id) for conversation in [*TRAINED, *other]]
     write_conversations(file, rows)
     found = sample(base, dataset, conversations_file=str(file))
     assert sorted(ids(found)) == ["0 Bern/1", "0 Cairo/1", "0 Delhi/1"]
@@ -159,7 +159,7 @@ def test_balanced_of_prompts_that_all_want_calls_is_told_before_training(
     base: Path, dataset: Path, tmp_path: Path
 ) -> None:
     assert sample(base, dataset, best_metric="balanced").warning == ""
-    calls = [each for each in HELD_OUT if each.messages[-1].tool_calls]
+    calls = [conversation for conversation in HELD_OUT if conversation.messages[-1].tool_calls]
     path = write_talking_dataset(tmp_path / "calls", base, calls, TRAINED)
     assert sample(base, path, best_metric="exact_match").warning == ""
     warning = sample(base, path, best_metric="balanced").warning

@@ -136,7 +136,7 @@ def test_results_are_tied_to_their_calls() -> None:
     assert (first["id"], second["id"]) == ("call_1_0", "mine")
     assert first["function"]["name"] == "a_b"
     assert json.loads(first["function"]["arguments"]) == {"x": 1}
-    assert [each["tool_call_id"] for each in wire[2:4]] == ["call_1_0", "mine"]
+    assert [message["tool_call_id"] for message in wire[2:4]] == ["call_1_0", "mine"]
     assert wire[4] == {"role": "assistant", "content": "Done"}
 
 

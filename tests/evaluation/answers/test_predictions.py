@@ -118,7 +118,7 @@ def test_items_without_a_prediction_are_told_after_those_with_one(tmp_path: Path
 
 
 def test_predictions_for_no_item_are_told_before_any_is_judged(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.jsonl", *({"id": each, "text": "1"} for each in "zay"))
+    path = write(tmp_path / "p.jsonl", *({"id": identity, "text": "1"} for identity in "zay"))
     found = read_predictions(path, LLAMA3)
     with pytest.raises(ValueError, match="2 of 3 predictions for ids that no item has, the first"):
         next(predicted([item("a")], found, path))

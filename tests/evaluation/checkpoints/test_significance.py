@@ -86,7 +86,7 @@ def test_all_pairs_are_compared_but_not_those_for_whom_the_figure_does_not_arise
     loud = [Verdict(correct=False, should_call=True, called=True, readable=True)] * 2
     assert len(differences("correct", {"a": silent, "b": loud, "c": loud})) == 3
     found = differences("valid_json", {"a": silent, "b": loud, "c": loud})
-    assert [(each.one, each.other) for each in found] == [("b", "c")]
+    assert [(difference.one, difference.other) for difference in found] == [("b", "c")]
     assert differences("correct", {"a": silent}) == []
 
 

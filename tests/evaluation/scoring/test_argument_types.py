@@ -40,6 +40,6 @@ def test_wanted_arguments_are_counted_and_others_are_not() -> None:
     near = score([wanted], [ToolCall("weather", {"city": "Lyon", "days": 3, "wind": True})])
     silent = score([wanted], [])
     needless = score([], [wanted])
-    found = by_argument_type((each, [TOOL]) for each in (right, near, silent, needless))
+    found = by_argument_type((verdict, [TOOL]) for verdict in (right, near, silent, needless))
     counts = {kind: (figure.hits, figure.count) for kind, figure in found.items()}
     assert counts == {"string": (2, 3), "integer": (1, 3), "enumeration": (1, 3)}

@@ -104,7 +104,7 @@ def test_each_fault_is_counted_and_told(
     assert verdict.names_right is names
     counts = (verdict.arguments_wanted, verdict.arguments_found, verdict.arguments_right)
     assert counts == arguments
-    assert any(reason in each for each in verdict.reasons)
+    assert any(reason in told for told in verdict.reasons)
 
 
 def test_a_schema_is_judged_apart_from_what_was_wanted() -> None:
@@ -152,7 +152,10 @@ def test_what_may_be_left_out_counts_only_where_it_is_given() -> None:
 def test_every_argument_wanted_or_given_is_told_apart() -> None:
     """The second call of one function has no partner, nor has the time that was wanted."""
     verdict = score([LYON, TIME], [ToolCall("weather", {"city": "Lyon", "wind": True}), OSLO])
-    told = {(each.name, each.wanted, each.found, each.right) for each in verdict.arguments}
+    told = {
+        (argument.name, argument.wanted, argument.found, argument.right)
+        for argument in verdict.arguments
+    }
     assert told == {
         ("city", True, True, True),
         ("wind", False, True, False),

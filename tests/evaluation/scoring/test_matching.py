@@ -20,7 +20,7 @@ def test_no_other_pairing_is_worth_more(gains: list[list[int]]) -> None:
     rows, columns = len(gains), len(gains[0])
     assert len(pairs) == min(rows, columns)
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
-    wide = gains if rows <= columns else [list(each) for each in zip(*gains, strict=True)]
+    wide = gains if rows <= columns else [list(column) for column in zip(*gains, strict=True)]
     best = max(
         sum(row[column] for row, column in zip(wide, chosen, strict=True))
         for chosen in permutations(range(len(wide[0])), len(wide))
