@@ -86,7 +86,9 @@ class Replies:
             events += reader.finish()
             self._engine.cancel([self._jobs[index]])
         known += events
-        parts: list[TextDelta | Ending] = [each for each in events if isinstance(each, TextDelta)]
+        parts: list[TextDelta | Ending] = [
+            event for event in events if isinstance(event, TextDelta)
+        ]
         return [*parts, self._ending(index)] if over else parts
 
     def _ending(self, index: int) -> Ending:

@@ -50,7 +50,7 @@ def _generation_request(
     return GenerationRequest(
         prompt,
         _decoding(request, chat_model, max_length),
-        tuple(each for each in ([stop] if isinstance(stop, str) else stop) if each),
+        tuple(text for text in ([stop] if isinstance(stop, str) else stop) if text),
         tuple(
             _constraint(request, conversation.tools, chat_model, constrain) for _ in range(count)
         ),

@@ -81,7 +81,7 @@ class ReplyReader:
 
     def _counted(self, text: str, events: Iterable[Event]) -> list[Event]:
         found = list(events)
-        content = sum(len(each.text) for each in found if isinstance(each, TextDelta))
+        content = sum(len(event.text) for event in found if isinstance(event, TextDelta))
         self._end = (self._end + text)[-LONGEST_FORMING:]
         begun = text if self._begun else text.lstrip()
         self._begun |= bool(begun)

@@ -21,8 +21,8 @@ def model() -> Transformer:
     return random_model(TINY, seed=3)
 
 
-class Told:
-    """What a job was told."""
+class Receiver:
+    """A job and the tokens that it received."""
 
     def __init__(self, prompt: list[int], decoding: Decoding = GREEDY, **options: Any) -> None:
         self._arrived: SimpleQueue[NewToken | Failed] = SimpleQueue()
@@ -64,16 +64,16 @@ class Failing:
 def test_jobs_of_all_lengths_get_what_they_get_alone(model: Transformer) -> None:
     alone = generate(model, PROMPTS, stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
-        told = [Told(prompt) for prompt in PROMPTS]
-        assert engine.submit([each.job for each in told])
-        assert [each.tokens() for each in told] == alone
+        receivers = [Receiver(prompt) for prompt in PROMPTS]
+        assert engine.submit([receiver.job for receiver in receivers])
+        assert [receiver.tokens() for receiver in receivers] == alone
 
 
 @pytest.mark.parametrize("place", ["restrict", "accept"])
 def test_a_constraint_that_fails_ends_its_own_reply_only(model: Transformer, place: str) -> None:
     alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
-        bad, good = Told(PROMPTS[1], constraint=Failing(place)), Told(PROMPTS[0])
+        bad, good = Receiver(PROMPTS[1], constraint=Failing(place)), Receiver(PROMPTS[0])
         assert engine.submit([bad.job, good.job])
         assert isinstance(bad.next(), NewToken)
         failed = bad.next()
@@ -86,10 +86,10 @@ def test_what_stops_the_model_ends_those_under_way_and_the_next_begins_anew(
 ) -> None:
     alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
-        told = [Told(PROMPTS[0]), Told([TINY.vocab_size + 7])]
-        assert engine.submit([each.job for each in told])
-        assert all(isinstance(each.next(), Failed) for each in told)
-        after = Told(PROMPTS[0])
+        receivers = [Receiver(PROMPTS[0]), Receiver([TINY.vocab_size + 7])]
+        assert engine.submit([receiver.job for receiver in receivers])
+        assert all(isinstance(receiver.next(), Failed) for receiver in receivers)
+        after = Receiver(PROMPTS[0])
         assert engine.submit([after.job])
         assert after.tokens() == alone[0]
 
@@ -108,7 +108,11 @@ def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transfor
             return True
 
     with Engine(model, size=1, max_length=20_000, most_waiting=1) as engine:
-        first, second, third = Told([1], endless, constraint=Held()), Told([2], endless), Told([3])
+        first, second, third = (
+            Receiver([1], endless, constraint=Held()),
+            Receiver([2], endless),
+            Receiver([3]),
+        )
         assert engine.submit([first.job])
         assert not engine.submit([second.job, third.job])
         assert engine.submit([second.job])
@@ -123,5 +127,5 @@ def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transfor
 def test_a_prompt_without_room_is_refused_at_once(model: Transformer) -> None:
     with Engine(model, size=1, max_length=8, most_waiting=1) as engine:
         with pytest.raises(ValueError, match="has 9 tokens"):
-            engine.submit([Told([1] * 9, Decoding((), 4, max_length=8)).job])
-        assert engine.submit([Told([1]).job])
+            engine.submit([Receiver([1] * 9, Decoding((), 4, max_length=8)).job])
+        assert engine.submit([Receiver([1]).job])

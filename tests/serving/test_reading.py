@@ -45,9 +45,9 @@ def test_what_might_be_a_stop_text_is_held_back_and_the_rest_told_at_once() -> N
     reader = ReplyReader(CHAT_MODEL, ["xyz"])
     told = ""
     for token in DEMO.encode("abc xy"):
-        told += "".join(e.text for e in reader.feed(token) if isinstance(e, TextDelta))
+        told += "".join(event.text for event in reader.feed(token) if isinstance(event, TextDelta))
     assert told == "abc"
-    assert [e.text for e in reader.finish() if isinstance(e, TextDelta)] == [" xy"]
+    assert [event.text for event in reader.finish() if isinstance(event, TextDelta)] == [" xy"]
     assert not reader.ended
 
 

@@ -418,7 +418,7 @@ def test_the_endpoint_scores_as_the_model_does(
         verdicts = [{**result, "text": ""} for result in results["verdicts"]]
         found.append((results["summary"], verdicts))
     assert found[0] == found[1]
-    assert {each["id"]: each["verdict"] for each in found[0][1]} == {
+    assert {verdict["id"]: verdict["verdict"] for verdict in found[0][1]} == {
         "rain/1": True,
         "rain/4": True,
         "hi/1": True,

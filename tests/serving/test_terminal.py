@@ -74,7 +74,7 @@ LEARNED = [
         (DOOR,),
     ),
     Conversation(
-        (Message("user", "Loop"), *[each for _ in range(8) for each in (call(OPEN), result("1"))]),
+        (Message("user", "Loop"), *(call(OPEN), result("1")) * 8),
         (DOOR,),
     ),
 ]

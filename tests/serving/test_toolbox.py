@@ -74,7 +74,7 @@ def test_functions_of_a_python_file_run(tmp_path: Path) -> None:
     toolbox = open_toolbox(file=str(tmp_path / "own.py"))
     assert toolbox.result(ToolCall("greet", {"name": "Eve"})) == '"Hello Eve"'
     # Not to link tools by their results, as generated data does.
-    assert [each.name for each in tmp_path.glob("*.trace")] == []
+    assert [path.name for path in tmp_path.glob("*.trace")] == []
 
 
 @pytest.mark.parametrize(
