@@ -227,8 +227,7 @@ def cells(figure: Figure, between: str = " and ") -> tuple[str, str]:
 
 def records(found: Figures) -> dict[str, Any]:
     """Return the JSON object of figures; `sides` is of `balanced` alone."""
-    return {name: _record(figure) for name, figure in found.items()}
-
-
-def _record(figure: Figure) -> dict[str, Any]:
-    return {name: value for name, value in asdict(figure).items() if name != "sides" or value}
+    return {
+        name: {key: value for key, value in asdict(figure).items() if key != "sides" or value}
+        for name, figure in found.items()
+    }

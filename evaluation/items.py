@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +135,9 @@ def conversation_items(path: Path | str, only: Collection[str] | None = None) ->
 
 def turn_items(conversation: Conversation) -> Iterator[Item]:
     """Yield an item for each assistant's turn that answers a user or a tool's result."""
-    for index in _turns(conversation.messages):
-        yield _turn_item(conversation, index)
-
-
-def _turns(messages: tuple[Message, ...]) -> Iterator[int]:
-    for index in range(1, len(messages)):
-        before = messages[index - 1].role
-        if messages[index].role == "assistant" and before in ("user", "tool"):
-            yield index
+    for index, (before, message) in enumerate(pairwise(conversation.messages), start=1):
+        if message.role == "assistant" and before.role in ("user", "tool"):
+            yield _turn_item(conversation, index)
 
 
 def _turn_item(conversation: Conversation, index: int) -> Item:

@@ -52,10 +52,14 @@ class Judged:
         yield from conversation_lines(self.item.conversation)
         yield "wanted:"
         expected = self.item.expected
-        lines = expected if isinstance(expected, list) else [expected]
-        yield from (f"  {_shown(line)}" for line in lines)
+        for wanted in expected if isinstance(expected, list) else [expected]:
+            text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
+            yield f"  {text}"
         yield "found:"
-        yield from _found_lines(self.answer)
+        reply = self.answer.reply
+        if reply.content or not reply.tool_calls:
+            yield f"  {reply.content!r}" + ("" if self.answer.whole else " (cut off)")
+        yield from call_lines(reply.tool_calls)
         yield from (f"because: {reason}" for reason in self.verdict.reasons)
 
 
@@ -154,14 +158,3 @@ def refusal_lines(refused: Sequence[Refused]) -> Iterator[str]:
 def json_text(record: Mapping[str, Any]) -> str:
     """Return a record as the text of a file."""
     return json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n"
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _found_lines(answer: Answer) -> Iterator[str]:
-    reply = answer.reply
-    if reply.content or not reply.tool_calls:
-        yield f"  {reply.content!r}" + ("" if answer.whole else " (cut off)")
-    yield from call_lines(reply.tool_calls)

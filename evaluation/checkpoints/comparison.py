@@ -85,7 +85,11 @@ class Comparison:
             for model in self.scored
             if model.candidate.name != BASE and self.metric in self.figures[model.candidate.name]
         ]
-        return max(found, key=self._value, default=None)
+        return max(
+            found,
+            key=lambda model: self.figures[model.candidate.name][self.metric].value,
+            default=None,
+        )
 
     def difference(self, one: str, other: str) -> Difference | None:
         """Return by how much `one` is above `other`; None where they were not compared."""
@@ -133,14 +137,18 @@ class Comparison:
         return {
             "metric": self.metric,
             "best": None if best is None else best.candidate.name,
-            "checkpoints": {model.candidate.name: _record(model) for model in self.scored},
+            "checkpoints": {
+                model.candidate.name: {
+                    "step": model.candidate.step,
+                    "also": list(model.candidate.also),
+                    **model.results.to_record()["summary"],
+                }
+                for model in self.scored
+            },
             "differences": [asdict(difference) for difference in self.differences],
             "not_scored": dict(self.unread),
             "refused": [refusal.to_record() for refusal in self.refused],
         }
-
-    def _value(self, scored: Scored) -> float:
-        return self.figures[scored.candidate.name][self.metric].value
 
 
 def format_difference(difference: Difference) -> str:
@@ -190,9 +198,3 @@ def check_metric(metric: str) -> None:
     """Raise ValueError for a figure that there is not."""
     if metric not in MEANINGS:
         raise ValueError(f"no figure {metric!r}; there are {', '.join(MEANINGS)}")
-
-
-def _record(scored: Scored) -> dict[str, Any]:
-    candidate = scored.candidate
-    summary = scored.results.to_record()["summary"]
-    return {"step": candidate.step, "also": list(candidate.also), **summary}

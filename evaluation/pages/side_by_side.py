@@ -42,7 +42,9 @@ def item_html(
     """
     marks = "" if len(answers) == 1 else " ".join(map(_mark, answers, answers.values()))
     told = f'<span class="why">{shown(note)}</span>' if note else ""
-    sides = [_side("Wanted", "", f"<pre>{_wanted(item.expected)}</pre>")]
+    expected = item.expected if isinstance(item.expected, list) else [item.expected]
+    wanted = "\n".join(map(_wanted_call, expected)) or "no call"
+    sides = [_side("Wanted", "", f"<pre>{wanted}</pre>")]
     folded = list[str]()
     for title, answer in answers.items():
         (folded if main and title not in main else sides).append(_answer(title, answer))
@@ -96,11 +98,6 @@ def _call(name: str, arguments: Mapping[str, Any], wrong: set[tuple[str, str]]) 
         text = shown(f"{key}: {json.dumps(value, ensure_ascii=False)}")
         lines.append(f'  <span class="bad">{text}</span>' if (name, key) in wrong else f"  {text}")
     return "\n".join(lines)
-
-
-def _wanted(expected: Any) -> str:
-    listed = expected if isinstance(expected, list) else [expected]
-    return "\n".join(_wanted_call(call) for call in listed) or "no call"
 
 
 def _wanted_call(expected: Any) -> str:

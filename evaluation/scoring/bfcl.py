@@ -157,7 +157,7 @@ def argument_is_right(
         return False
     try:
         value = _read(language, declared, value)
-        kind, inner = _kind(language, declared), _inner_kind(language, declared)
+        kind, inner = _KINDS[language][declared["type"]], _inner_kind(language, declared)
     except (ValueError, OverflowError, KeyError):
         return False
     usual = _fits(value, accepted, kind, inner)
@@ -183,10 +183,6 @@ def _read(language: Language, declared: Mapping[str, Any], value: Any) -> Any:
         raise ValueError("wanted source text")
     inner = _inner_name(declared) if kind in _LISTS[language] else None
     return _READERS[language](value, kind, inner)
-
-
-def _kind(language: Language, declared: Mapping[str, Any]) -> type:
-    return _KINDS[language][declared["type"]]
 
 
 def _inner_kind(language: Language, declared: Mapping[str, Any]) -> type | None:

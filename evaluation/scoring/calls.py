@@ -122,10 +122,12 @@ def score(
         elif empty:
             right, wrong = False, ("the reply is empty",)
         else:
-            right, wrong = not called, _needless(calls)
+            right = not called
+            wrong = tuple(f"calls {call.name}, and no tool is wanted" for call in calls)
         reasons = unread + (() if right else wrong) + schema_reasons
         return Verdict(correct=right, reasons=reasons, **facts)
-    pairing = _Pairing([_as_expected_call(expected_call) for expected_call in expected], calls)
+    wanted_calls = [wanted(call) if isinstance(call, ToolCall) else call for call in expected]
+    pairing = _Pairing(wanted_calls, calls)
     return Verdict(
         correct=pairing.exact,
         names_right=pairing.names_right,
@@ -166,14 +168,6 @@ def same_value(one: Any, other: Any, strictly: bool = False) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _as_expected_call(expected: ToolCall | ExpectedCall) -> ExpectedCall:
-    return wanted(expected) if isinstance(expected, ToolCall) else expected
-
-
-def _needless(calls: Sequence[ToolCall]) -> tuple[str, ...]:
-    return tuple(f"calls {call.name}, and no tool is wanted" for call in calls)
 
 
 class _Pairing:
