@@ -42,7 +42,10 @@ def _generation_request(
     request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool
 ) -> GenerationRequest:
     conversation = Conversation(_messages(request.messages), _tools(request))
-    prompt = _prompt(conversation, chat_model)
+    try:
+        prompt = chat_model.prompt(conversation)
+    except (ValueError, RecursionError) as error:
+        raise refused(f"this cannot be written: {error}", "messages") from None
     if len(prompt) >= max_length:
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
         raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
@@ -55,13 +58,6 @@ def _generation_request(
             _constraint(request, conversation.tools, chat_model, constrain) for _ in range(count)
         ),
     )
-
-
-def _prompt(conversation: Conversation, chat_model: ChatModel) -> list[int]:
-    try:
-        return chat_model.prompt(conversation)
-    except (ValueError, RecursionError) as error:
-        raise refused(f"this cannot be written: {error}", "messages") from None
 
 
 def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> Decoding:
