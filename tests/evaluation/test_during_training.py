@@ -77,7 +77,7 @@ def texts(replies: Replies) -> list[str]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_replies_are_without_dropout_and_leave_no_memory_behind(
+def test_replies_use_no_dropout_and_free_their_memory(
     state: dict[str, Tensor], sample: Sample, device: str
 ) -> None:
     ranks = ranks_of(state, device)
@@ -96,9 +96,7 @@ def test_replies_are_without_dropout_and_leave_no_memory_behind(
     assert ranks.model.training
 
 
-def test_neither_batches_nor_the_time_of_a_whole_sample_change_a_reply(
-    state: dict[str, Tensor], sample: Sample
-) -> None:
+def test_batch_size_does_not_change_replies(state: dict[str, Tensor], sample: Sample) -> None:
     ranks = ranks_of(state)
     found = [
         texts(replace(sample, limits=replace(sample.limits, batch_size=size))(ranks))
@@ -107,7 +105,7 @@ def test_neither_batches_nor_the_time_of_a_whole_sample_change_a_reply(
     assert len(found[0]) == 6 and found[1:] == [found[0]] * 2
 
 
-def test_the_first_round_is_whole_and_what_a_run_has_settled_on_is_not_exceeded(
+def test_first_round_completes_and_most_limits_the_prompts(
     state: dict[str, Tensor], sample: Sample
 ) -> None:
     ranks = ranks_of(state)
@@ -130,7 +128,7 @@ class Clock:
 
 
 @pytest.mark.parametrize(("most", "reached"), [(None, 2), (6, 4)])
-def test_the_first_evaluation_stops_at_half_of_the_time(
+def test_first_evaluation_stops_at_half_of_the_time(
     state: dict[str, Tensor],
     sample: Sample,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,7 +141,7 @@ def test_the_first_evaluation_stops_at_half_of_the_time(
     assert timed(ranks_of(state), most).reached == reached
 
 
-def test_a_rank_replies_to_its_own_batches_alone(state: dict[str, Tensor], sample: Sample) -> None:
+def test_rank_replies_only_to_its_own_batches(state: dict[str, Tensor], sample: Sample) -> None:
     """What the others would have said is missing where nobody adds it."""
     whole = texts(sample(ranks_of(state)))
     first, second = (texts(sample(ranks_of(state, rank=rank, world=2))) for rank in (0, 1))
@@ -151,13 +149,15 @@ def test_a_rank_replies_to_its_own_batches_alone(state: dict[str, Tensor], sampl
     assert second == ["", "", *whole[2:4], "", ""]
 
 
-def test_what_was_cut_off_is_told_apart(state: dict[str, Tensor], sample: Sample) -> None:
+def test_truncated_replies_are_marked_as_not_whole(
+    state: dict[str, Tensor], sample: Sample
+) -> None:
     short = replace(sample, limits=replace(sample.limits, max_new_tokens=4))
     assert not any(judged.answer.whole for judged in short(ranks_of(state)).judged)
     assert any(judged.answer.whole for judged in sample(ranks_of(state)).judged)
 
 
-def test_half_a_surrogate_pair_in_a_call_is_shown_escaped(sample: Sample) -> None:
+def test_lone_surrogate_in_a_call_is_shown_escaped(sample: Sample) -> None:
     text = '{"tool_uses": [{"recipient_name": "functions.w", "parameters": {"a": "\\ud800"}}]}'
     item, answer = sample.items[0], Answer(text, decode_tool_uses(text), True)
     (shown,) = Replies([Judged(item, answer, item.judge(answer.reply))], 1, 0.0).texts.values()

@@ -15,7 +15,7 @@ GAINS = st.integers(1, 5).flatmap(
 
 
 @given(GAINS)
-def test_no_other_pairing_is_worth_more(gains: list[list[int]]) -> None:
+def test_best_pairs_have_the_largest_sum_of_gains(gains: list[list[int]]) -> None:
     pairs = best_pairs(gains)
     rows, columns = len(gains), len(gains[0])
     assert len(pairs) == min(rows, columns)
@@ -28,10 +28,10 @@ def test_no_other_pairing_is_worth_more(gains: list[list[int]]) -> None:
     assert sum(gains[row][column] for row, column in pairs) == best
 
 
-def test_nothing_is_paired_with_nothing() -> None:
+def test_empty_gains_give_no_pairs() -> None:
     assert best_pairs([]) == best_pairs([[], []]) == []
 
 
-def test_many_calls_beside_few_take_no_time() -> None:
+def test_three_rows_pair_with_3000_columns_quickly() -> None:
     gains = [[(row * column) % 7 for column in range(3000)] for row in range(3)]
     assert sum(gains[row][column] for row, column in best_pairs(gains)) == 12
