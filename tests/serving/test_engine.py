@@ -61,7 +61,7 @@ class Failing:
         return True
 
 
-def test_jobs_of_all_lengths_get_what_they_get_alone(model: Transformer) -> None:
+def test_batched_jobs_generate_the_same_tokens_as_alone(model: Transformer) -> None:
     alone = generate(model, PROMPTS, stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
         receivers = [Receiver(prompt) for prompt in PROMPTS]
@@ -70,7 +70,7 @@ def test_jobs_of_all_lengths_get_what_they_get_alone(model: Transformer) -> None
 
 
 @pytest.mark.parametrize("place", ["restrict", "accept"])
-def test_a_constraint_that_fails_ends_its_own_reply_only(model: Transformer, place: str) -> None:
+def test_failing_constraint_ends_only_its_own_reply(model: Transformer, place: str) -> None:
     alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
         bad, good = Receiver(PROMPTS[1], constraint=Failing(place)), Receiver(PROMPTS[0])
@@ -81,7 +81,7 @@ def test_a_constraint_that_fails_ends_its_own_reply_only(model: Transformer, pla
         assert good.tokens() == alone[0]
 
 
-def test_what_stops_the_model_ends_those_under_way_and_the_next_begins_anew(
+def test_model_error_fails_running_jobs_but_not_later_ones(
     model: Transformer,
 ) -> None:
     alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
@@ -94,7 +94,7 @@ def test_what_stops_the_model_ends_those_under_way_and_the_next_begins_anew(
         assert after.tokens() == alone[0]
 
 
-def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transformer) -> None:
+def test_full_engine_rejects_jobs_until_others_are_cancelled(model: Transformer) -> None:
     endless = Decoding(stop_ids=(), max_new_tokens=10**6, max_length=20_000)
     go_on = threading.Event()
 
@@ -124,7 +124,7 @@ def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transfor
         assert len(third.tokens()) == 6
 
 
-def test_a_prompt_without_room_is_refused_at_once(model: Transformer) -> None:
+def test_prompt_longer_than_the_limit_is_rejected_at_submit(model: Transformer) -> None:
     with Engine(model, size=1, max_length=8, most_waiting=1) as engine:
         with pytest.raises(ValueError, match="has 9 tokens"):
             engine.submit([Receiver([1] * 9, Decoding((), 4, max_length=8)).job])
