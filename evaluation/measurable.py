@@ -1,4 +1,4 @@
-"""Which figures replies to some items can count for, told before anything is asked."""
+"""Which figures the replies to some items can count for, known before any reply."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -48,7 +48,7 @@ class Judged:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield for people to read what was asked, wanted and found, and what is wrong with it."""
+        """Yield readable lines: the conversation, the wanted and the found reply, the reasons."""
         yield from conversation_lines(self.item.conversation)
         yield "wanted:"
         expected = self.item.expected
@@ -77,9 +77,9 @@ class Refused:
 
 @dataclass(frozen=True)
 class Results:
-    """All that was judged of so many items, what was not asked, and what was evaluated.
+    """What was judged of `items` items, which were not asked, and what was evaluated.
 
-    Its figures are computed once, so all must be judged before they are asked for.
+    The figures are computed once and cached: read them only when every answer is judged.
     """
 
     judged: Sequence[Judged]
@@ -106,13 +106,13 @@ class Results:
 
     @property
     def headline(self) -> str:
-        """The figure that leads, `correct` beside it, and how many replies say nothing."""
+        """The leading figure, `correct`, and the number of empty replies."""
         text = headline_text(self.summary.all)
         return f"{text} Empty replies: {self.empty:,}." if self.empty else text
 
     @property
     def empty(self) -> int:
-        """How many replies say nothing at all."""
+        """The number of replies without text and calls."""
         return sum(judged.verdict.empty for judged in self.judged)
 
     @property
@@ -138,7 +138,7 @@ class Results:
 
 
 def failure_lines(results: Results) -> Iterator[str]:
-    """Yield for people to read what was judged wrong, and what was not asked."""
+    """Yield readable lines: the wrong answers, and the items that were not asked."""
     yield f"{len(results.failures)} of {len(results.judged)} answers are wrong"
     for failure in results.failures:
         yield from ("", f"== {failure.item.id} ({failure.item.category})")

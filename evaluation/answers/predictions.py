@@ -28,8 +28,8 @@ def predicted(
 ) -> Iterator[tuple[int, Answer]]:
     """Yield (index, answer) of the items that have one, then ValueError if any has none.
 
-    A prediction for no item is a ValueError before; where the items were `chosen` among others,
-    `tell` hears of it instead.
+    A prediction for no item raises ValueError before that; where the items were `chosen` among
+    others, `tell` is called with the message instead.
     """
     listed = list(items)
     ids = {item.id for item in listed}

@@ -85,7 +85,7 @@ def _of_category(comparison: Comparison, category: str) -> dict[str, Figure]:
 
 
 def _line(comparison: Comparison, title: str, figures: Mapping[str, Figure], height: int) -> str:
-    """Return a figure along the steps, the base as the level to be beaten."""
+    """Return a chart of a figure by step, with the base as a horizontal level."""
     best = comparison.best
     points, base = [], None
     for model in comparison.scored:
@@ -124,7 +124,7 @@ def _figures_table(comparison: Comparison) -> str:
 
 
 def _pairs(comparison: Comparison) -> Iterator[str]:
-    """Yield the differences to base and best, and those between all where there is room."""
+    """Yield the differences to base and best, and those of all pairs of up to _MATRIX models."""
     best = comparison.best
     if best is None or not comparison.differences:
         return

@@ -1,4 +1,4 @@
-"""One item of an evaluation as HTML: what was asked, what was wanted, and what came."""
+"""One item of an evaluation as HTML: the prompt, the expected calls and the replies."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from console.page import shown
 from evaluation.items import Item
 from evaluation.results import Judged
 
-# Of more failures, the page would be slow to open.
+# With more rows the page would be slow to open.
 MOST = 200
 Row = TypeVar("Row")
 STYLE = """
@@ -36,9 +36,9 @@ pre .bad { font-weight: 600; text-decoration: underline wavy 1px; text-underline
 def item_html(
     item: Item, answers: Mapping[str, Judged], note: str = "", main: Collection[str] = ()
 ) -> str:
-    """Return an item that unfolds; `answers` are what came, by the title of whoever said it.
+    """Return an item that unfolds; `answers` are the replies by the title of their model.
 
-    Where `main` names some of them, the others are folded once more.
+    Where `main` names some of them, the others are folded.
     """
     marks = "" if len(answers) == 1 else " ".join(map(_mark, answers, answers.values()))
     told = f'<span class="why">{shown(note)}</span>' if note else ""

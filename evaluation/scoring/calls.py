@@ -35,7 +35,7 @@ class ExpectedCall:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a call that was wanted or made, and whether it is right where it is both."""
+    """One argument that was wanted or found; `right` only where it is both and the values agree."""
 
     function: str
     name: str
@@ -46,11 +46,11 @@ class Argument:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is right about one reply; None where a question does not arise.
+    """What is right about one reply; None where a field does not apply.
 
-    correct: Whether it is right as a whole; of a benchmark's tasks its own checker says so.
+    correct: Whether it is right as a whole; for a benchmark, by the rules of its own checker.
     called: Whether it calls tools, or tries to in a way that cannot be read.
-    empty: Whether it says nothing at all: no call and no text.
+    empty: Whether it has no call and no text.
     readable: Whether what looks like a call could be read; None without a call.
     schema_valid: Whether every call that was read names an offered tool and fits its schema.
     names_right: Whether the calls, in any order, are of the functions wanted.
@@ -213,7 +213,7 @@ class _Pairing:
             yield from (Argument(call.name, name, False, True) for name in call.arguments)
 
     def reasons(self) -> Iterator[str]:
-        """Say what is missing, what is too much, and which arguments are wrong."""
+        """Yield the missing calls, the needless calls and the wrong arguments."""
         expected = Counter(expected_call.name for expected_call in self.expected)
         found = Counter(call.name for call in self.calls)
         for name, count in (expected - found).items():

@@ -1,4 +1,4 @@
-"""Replies of a model that is being trained: as it is in use, whole, in batches, and in time."""
+"""Replies of a model in training: without dropout, in batches, within the time limit."""
 
 import gc
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ def sample() -> Sample:
 
 
 def ranks_of(state: dict[str, Tensor], device: str = "cpu", rank: int = 0, world: int = 1) -> Any:
-    """As much of a backend as replies ask for: an adapter with heavy dropout, in training."""
+    """A minimal backend for replies: an adapter with heavy dropout, in training mode."""
     model = Transformer(replace(TINY, vocab_size=len(state["output.weight"])))
     model.load_state_dict(state)
     torch.manual_seed(0)
@@ -117,7 +117,7 @@ def test_first_round_completes_and_most_limits_the_prompts(
 
 @dataclass
 class Clock:
-    """Seconds that pass with each look at them."""
+    """A clock that moves `step` seconds on with each call."""
 
     step: float
     now: float = 0.0
@@ -135,14 +135,14 @@ def test_first_evaluation_stops_at_half_of_the_time(
     most: int | None,
     reached: int,
 ) -> None:
-    """It looks once at the start, before and after each batch; 10 seconds pass between looks."""
+    """The clock is read at the start, before and after each batch; each reading adds 10 s."""
     monkeypatch.setattr("evaluation.during_training.time.perf_counter", Clock(10.0))
     timed = replace(sample, limits=replace(sample.limits, seconds=59.0))
     assert timed(ranks_of(state), most).reached == reached
 
 
 def test_rank_replies_only_to_its_own_batches(state: dict[str, Tensor], sample: Sample) -> None:
-    """What the others would have said is missing where nobody adds it."""
+    """The replies of other ranks stay empty, because `sum` here adds nothing."""
     whole = texts(sample(ranks_of(state)))
     first, second = (texts(sample(ranks_of(state, rank=rank, world=2))) for rank in (0, 1))
     assert first == [*whole[:2], "", "", *whole[4:]]

@@ -1,4 +1,4 @@
-"""Figures have the right counts, and the one that leads does not reward silence."""
+"""Figures have the right counts, and the leading one is 0 for empty replies."""
 
 from statistics import harmonic_mean
 

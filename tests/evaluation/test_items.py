@@ -1,4 +1,4 @@
-"""What is scored: turns that answer somebody, with the category and judge that belong to them."""
+"""Items are turns that answer a user or a tool, each with its category and its judge."""
 
 import json
 from dataclasses import replace

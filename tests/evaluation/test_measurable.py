@@ -1,4 +1,4 @@
-"""What figures some items allow is known before a model is asked."""
+"""The figures that some items allow are known before a model replies."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The prompts of an evaluation during training: held out, always the same, and worth asking."""
+"""The prompts of an evaluation during training: held out, fixed by the seed, with calls."""
 
 import json
 from dataclasses import dataclass, replace

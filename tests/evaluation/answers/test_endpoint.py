@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server is asked rightly, and its answers and failures are told."""
+"""Requests to an OpenAI-compatible server, its answers, and the errors where it fails."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Recorded outputs are read in every shape they come in; what is none is named."""
+"""Recorded outputs are read in every supported layout; invalid rows are rejected."""
 
 import json
 from pathlib import Path

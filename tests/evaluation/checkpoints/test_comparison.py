@@ -1,4 +1,4 @@
-"""Models compared by what they say where a call is wanted, and where none is."""
+"""Models compared on items that want a call, and on items that want text."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,12 +48,12 @@ def scored(name: str, items: list[Item], reply: Callable[[int], Reply]) -> Score
 
 
 def base(index: int) -> Reply:
-    """Never calls where it should, and does 4 of 29 times where it should not."""
+    """Makes no wanted call, and 4 needless calls in 29 items."""
     return Reply("", (call("Rome"),)) if index in range(11, 15) else HELLO
 
 
 def child(index: int) -> Reply:
-    """Calls right 8 of 11 times, and needlessly 5 of 29 times."""
+    """Makes 8 of 11 calls right, and 5 needless calls in 29 items."""
     if index >= 11:
         return Reply("", (call("Rome"),)) if index >= 35 else HELLO
     return Reply("", (call(CITIES[index] if index < 8 else "Rome"),))

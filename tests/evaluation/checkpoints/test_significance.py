@@ -1,4 +1,4 @@
-"""Differences between models: paired, honest about few items, the same each time."""
+"""Differences between models: paired, with wide intervals for few items, deterministic."""
 
 from math import comb
 

@@ -1,4 +1,4 @@
-"""Source text of Java and JavaScript, read as the benchmark reads it."""
+"""Java and JavaScript source text is read as BFCL's checker reads it."""
 
 import pytest
 

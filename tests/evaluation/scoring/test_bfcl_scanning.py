@@ -1,4 +1,4 @@
-"""Source text is cut where the expressions that the benchmark's checker uses would cut it."""
+"""Source text is cut at the same places as by the regular expressions of BFCL's checker."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""What makes a reply right: the call, its name, its arguments; and what each fault costs."""
+"""Scores of calls, names and arguments, and the effect of each fault on them."""
 
 import pytest
 

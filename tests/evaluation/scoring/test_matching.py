@@ -1,4 +1,4 @@
-"""Pairs are worth the most that any pairing is."""
+"""The pairs have the largest sum of gains among all pairings."""
 
 from itertools import permutations
 
