@@ -1,4 +1,4 @@
-"""The engine: what goes wrong in one reply ends that one, and the bounds hold."""
+"""The engine: an error in one reply ends only that reply, and the limits are kept."""
 
 import threading
 from queue import SimpleQueue
@@ -99,7 +99,7 @@ def test_full_engine_rejects_jobs_until_others_are_cancelled(model: Transformer)
     go_on = threading.Event()
 
     class Held:
-        """Keeps a reply from going on, so that nothing here depends on time."""
+        """Blocks a reply until `go_on` is set, so that the test does not depend on time."""
 
         def restrict(self, logits: Tensor, room: int) -> None:
             go_on.wait(30)

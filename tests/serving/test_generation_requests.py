@@ -1,4 +1,4 @@
-"""What a request becomes: the very prompt that the conversation has elsewhere."""
+"""A request becomes the same prompt as its conversation, and decoding settings."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a server needs before it serves, told in a line."""
+"""Errors of a server before it serves, each on one line."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reading a reply token by token gives what the whole text is read as, up to a stop text."""
+"""A reply read token by token equals the whole text parsed, up to a stop text."""
 
 import pytest
 from hypothesis import given, settings

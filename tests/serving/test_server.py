@@ -1,4 +1,4 @@
-"""The real server with the real client: tool conversations, errors, many clients, and its end."""
+"""The server with OpenAI's client: tool conversations, errors, many clients, shutdown."""
 
 import json
 import signal
@@ -66,7 +66,7 @@ KEY = "sk-none-of-theirs"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that has learned three conversations, and one that babbles without an end."""
+    """A model that has learned three conversations, and one whose text never ends."""
     folder = tmp_path_factory.mktemp("served")
     write_speaking_model(folder / "speaking", LEARNED)
     config = ModelConfig.read(folder / "speaking")
@@ -119,7 +119,7 @@ def called(message: Any) -> list[ToolCall]:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_tool_results_may_arrive_in_any_order(client: Any, order: int) -> None:
-    """Results are told in the order of their calls, however they are sent."""
+    """The prompt has the results in the order of their calls."""
     first = client.chat.completions.create(messages=RAIN, tools=TOOLS, **GREEDY)
     (choice,) = first.choices
     assert choice.finish_reason == "tool_calls"
@@ -147,8 +147,7 @@ def test_streamed_tool_conversation_has_text_usage_and_forced_call(client: Any) 
     assert message.content is None
     calls = called(message)
     assert calls and all(call.name == "weather" for call in calls)
-    # With the results of the calls that were made, the model is where it never was; with those of
-    # what it learned it answers.
+    # The model has learned no answer to the forced calls, so the learned calls are made again.
     first = client.chat.completions.create(messages=RAIN, tools=TOOLS, **GREEDY).choices[0].message
     messages = [*RAIN, first.model_dump(exclude_none=True), *results_of(first)]
     chunks = list(
@@ -455,7 +454,7 @@ def test_32_concurrent_clients_get_their_own_replies(babbler: Served, folder: Pa
 
 
 def test_full_queue_disconnects_and_shutdown_are_handled(folder: Path) -> None:
-    """One place and one to wait in, and replies that would take minutes."""
+    """One row, one waiting place, and replies that would take minutes."""
     endless: dict[str, Any] = {"model": "b", "messages": HI, "temperature": 0}
     flags = {"max-batch-size": 1, "max-waiting": 1, "max-seq-len": 100_000, "model-name": "b"}
     with served(folder / "babbling", **flags) as server:
@@ -468,13 +467,13 @@ def test_full_queue_disconnects_and_shutdown_are_handled(folder: Path) -> None:
         assert caught.value.response.headers["Retry-After"] == "1"
         for stream in streams:
             stream.close()
-        # This is answered only when both have been given up.
+        # This is answered only after both streams have been cancelled.
         patient = server.client(max_retries=10).chat.completions.create
         assert patient(max_tokens=5, **endless).usage.completion_tokens == 5
         with pytest.raises(openai.APITimeoutError):
             server.client(timeout=0.5).chat.completions.create(**endless)
         assert patient(max_tokens=5, **endless).usage.completion_tokens == 5
-        # What is under way when the server is told to end, is ended.
+        # A reply in progress at SIGTERM is completed.
         stream = iter(create(stream=True, max_tokens=300, **endless))
         next(stream)
         assert server.end(signal.SIGTERM) == 0

@@ -85,7 +85,7 @@ INTERRUPT = CTRL_C + "\n"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that knows some conversations by heart, one like it that never stops, a tool."""
+    """A model that has learned some conversations, a copy that never stops, a tools file."""
     folder = tmp_path_factory.mktemp("talk")
     write_speaking_model(folder / "model", LEARNED, steps=75)
     endless = folder / "endless"
@@ -125,7 +125,7 @@ def test_built_in_tool_runs_and_history_lasts_until_new(
         terminal.press(CTRL_D)
         assert terminal.end() == 0
     assert "Next:" in terminal.text
-    # The call was to be seen while it was written, dim and with the cursor going back.
+    # The incomplete call was shown while it was generated, on a line that was then cleared.
     assert '… {"tool_uses": [{"recip' in terminal.text
     assert "\x1b[2K" in terminal.raw
 
@@ -170,7 +170,7 @@ def test_ctrl_c_stops_a_reply_but_not_the_chat(folder: Path) -> None:
 
 @pytest.fixture
 def talk(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Talk:
-    """Run the chat with lines from a file, where nothing moves."""
+    """Run the chat with lines of input from a file, without a terminal."""
 
     def talk(*lines: str, model: str = "model", **flags: object) -> Outcome:
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
@@ -185,7 +185,7 @@ def test_unreadable_calls_and_unknown_tools_are_reported(talk: Talk, folder: Pat
     assert outcome.code == 0
     assert '{"tool_uses": [{"recipient_name": 7}]}\n(not read as a call, nothing' in outcome.out
     assert 'window gives {"error": "there is no tool window"}' in outcome.out
-    # What the model says does not steer the terminal.
+    # Control characters in a reply do not reach the terminal.
     assert "I have \ufffd[31mno\ufffd window." in outcome.out
 
 

@@ -1,4 +1,4 @@
-"""The tools of a chat: built-in ones by name, a user's own from a file, and what calls give."""
+"""The tools of a chat: built-in ones, a user's own from a file, and the results of calls."""
 
 import json
 import signal
@@ -73,7 +73,7 @@ def test_functions_of_a_python_file_run_only_when_called(tmp_path: Path) -> None
     (tmp_path / "own.py").write_text(PYTHON)
     toolbox = open_toolbox(file=str(tmp_path / "own.py"))
     assert toolbox.result(ToolCall("greet", {"name": "Eve"})) == '"Hello Eve"'
-    # Not to link tools by their results, as generated data does.
+    # The functions are not run in advance to link tools by their results, as data synthesis does.
     assert [path.name for path in tmp_path.glob("*.trace")] == []
 
 
