@@ -77,15 +77,11 @@ def main(
         write_rows(every, rows)
     measured = []
     for count in (rows // 10, rows):
-        source = _first_rows(every, count, place / f"first-{count}.jsonl")
+        source = place / f"first-{count}.jsonl"
+        with every.open("rb") as lines, source.open("wb") as target:
+            target.writelines(islice(lines, count))
         measured += _measure_all(place, source, count, tokenizer_file, peer_python)
     _report(measured, every, Path(results))
-
-
-def _first_rows(every: Path, count: int, file: Path) -> Path:
-    with every.open("rb") as source, file.open("wb") as target:
-        target.writelines(islice(source, count))
-    return file
 
 
 def _measure_all(
@@ -156,10 +152,15 @@ def pss_bytes(process: int) -> int:
 
 def _report(measured: Sequence[Measurement], rows: Path, results: Path) -> None:
     table = Table("what", "rows", "wall s", "CPU s", "rows by CPU s", "peak PSS")
-    for each in measured:
-        numbers = (f"{each.wall_seconds:.0f}", f"{each.cpu_seconds:.0f}")
-        speed, memory = f"{each.per_core_second:,.0f}", f"{each.peak_pss_bytes / 2**20:,.0f} MiB"
-        table.add_row(each.what, f"{each.rows:,}", *numbers, speed, memory)
+    for measurement in measured:
+        table.add_row(
+            measurement.what,
+            f"{measurement.rows:,}",
+            f"{measurement.wall_seconds:.0f}",
+            f"{measurement.cpu_seconds:.0f}",
+            f"{measurement.per_core_second:,.0f}",
+            f"{measurement.peak_pss_bytes / 2**20:,.0f} MiB",
+        )
     Console().print(table)
     record = {
         "date": date.today().isoformat(),

@@ -99,7 +99,7 @@ def main(
             "processor": platform.machine(),
             "versions": {name: version(name) for name in ("torch", "llguidance", "jsonschema")},
             "max_new_tokens": max_new_tokens,
-            "runs": [asdict(each) for each in found],
+            "runs": [asdict(outcome) for outcome in found],
         }
         write_json(Path(json_file), record)
 

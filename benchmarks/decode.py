@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def main(
             "versions": {name: version(name) for name in ("torch", "transformers")},
             "prompt_tokens": PROMPT,
             "new_tokens": NEW_TOKENS,
-            "results": [asdict(each) for each in found],
+            "results": [asdict(result) for result in found],
         }
         write_json(Path(json_file), record)
 
@@ -167,12 +168,7 @@ def _peers(model: Any, work: Work) -> list[list[int]]:
         pad_token_id=0,
         eos_token_id=list(work.stops) or None,
     )[:, longest:].tolist()
-    return [_until(reply, work.stops) for reply in replies]
-
-
-def _until(reply: list[int], stops: tuple[int, ...]) -> list[int]:
-    end = next((i for i, token in enumerate(reply) if token in stops), len(reply))
-    return reply[:end]
+    return [list(takewhile(lambda token: token not in work.stops, reply)) for reply in replies]
 
 
 def _equal_share(ours: list[list[int]], peers: list[list[int]]) -> float:

@@ -37,7 +37,7 @@ from weights.tokenizer_file import token_count
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
-# Steps that tell how long one takes; the first ones, which warm up, are left out.
+# Steps of the shorter of two timed runs; its time is subtracted, and with it start and warm-up.
 TRIED = 24
 SCORE = "--categories call,parallel,call_after_result,no_call --max-new-tokens 176 --batch-size 64"
 
@@ -149,7 +149,7 @@ def train(demo: Path, variant: Variant, name: str, steps: int | None) -> float:
 
 
 def command(line: str) -> float:
-    """Run a command on one thread; return its CPU seconds, or end with what it said."""
+    """Run a command on one thread; return its CPU seconds; ValueError where it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = subprocess.Popen(
         [sys.executable, *shlex.split(line)],
@@ -177,18 +177,14 @@ def table(measured: Sequence[dict[str, Any]]) -> Table:
         for way in ("free", "constrained"):
             shown.add_column(f"calls, {prompts} tools, {way}", justify="right")
     for measurement in measured:
-        cells = [
-            _cell(measurement["accuracy"][prompts][way][ALL_CALLS])
+        figures = [
+            Figure(**measurement["accuracy"][prompts][way][ALL_CALLS])
             for prompts in ("seen", "unseen")
             for way in ("free", "constrained")
         ]
+        cells = [f"{percent(figure.value)} of {figure.count}" for figure in figures]
         shown.add_row(measurement["variant"], f"{measurement['training_cpu_seconds']:.0f}", *cells)
     return shown
-
-
-def _cell(figure: dict[str, Any]) -> str:
-    told = Figure(**figure)
-    return f"{percent(told.value)} of {told.count}"
 
 
 def _place(demo: Path, name: str) -> Path:

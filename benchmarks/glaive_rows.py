@@ -16,7 +16,7 @@ SYSTEM = (
     "SYSTEM: You are a helpful assistant with access to the following functions. "
     "Use them if required -\n"
 )
-# A layout without several calls in one turn; more of what makes Glaive's conversations long.
+# Glaive's layout has no parallel calls; later questions make conversations as long as Glaive's.
 QUOTAS = {"parallel_calls": 0, "small_talk": 0.03, "answer_from_result": 0.4}
 # How many functions a row declares beside those it calls, from its last digit.
 SPARE_TOOLS = (1, 0, 1, 0, 1, 0, 2, 1, 1, 0)

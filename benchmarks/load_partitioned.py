@@ -144,7 +144,7 @@ def _print(runs: list[dict[str, Any]]) -> None:
         "ZeRO stage", "ranks", "model GB", "growth on the node GB", "largest of a rank GB"
     )
     for found in runs:
-        growth = [each["growth"] for each in found["each"]]
+        growth = [rank["growth"] for rank in found["each"]]
         figures = (found["model"], sum(growth), max(growth))
         table.add_row(
             str(found["stage"]), str(found["ranks"]), *(f"{f / 1e9:.2f}" for f in figures)

@@ -63,7 +63,7 @@ def peak_of_process(work: Callable[[], object]) -> int | None:
     """
     if sys.platform != "linux":
         return None
-    # What loading freed must not pass for the base's memory.
+    # Memory that loading has freed must not count as the base's.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = _resident("VmRSS")

@@ -57,13 +57,15 @@ class Batch:
 def make_batch(dataset: Conversations, indices: Sequence[int]) -> Batch:
     """Pack the conversations `indices` in this order; with none, one token without a target."""
     if not indices:
-        return _padding()
+        none = torch.empty(0, dtype=torch.int64)
+        zero = torch.zeros(1, dtype=torch.int64)
+        return Batch(tokens=zero, positions=zero, offsets=(0, 1), rows=none, targets=none)
     pieces = [dataset.tokens(index) for index in indices]
     lengths = [len(piece) for piece in pieces]
     offsets = np.cumsum([0, *lengths])
     tokens = np.concatenate(pieces).astype(np.int64)
     trained = np.concatenate([dataset.trained(index) for index in indices])
-    # A conversation's first token would be predicted from its neighbour's last one.
+    # A conversation's first token follows the last token of another one, so it is no target.
     trained[offsets[:-1]] = False
     predicted = np.flatnonzero(trained)
     return Batch(
@@ -119,18 +121,15 @@ class Batches:
     def conversations(self, number: int) -> list[int]:
         """Return all conversations of step `number`, whichever rank takes them."""
         epoch, step = divmod(number, self.steps_per_epoch)
-        order = self._epoch_order(epoch)
-        return order[step * self.batch_size : (step + 1) * self.batch_size].tolist()
-
-    def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
             self._order = (epoch, epoch_order(len(self.dataset), self.seed, epoch))
-        return self._order[1]
+        order = self._order[1]
+        return order[step * self.batch_size : (step + 1) * self.batch_size].tolist()
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """Return a permutation of range(count) that is the same on every machine and numpy."""
-    # numpy keeps the raw stream of a bit generator for ever, but not what shuffle makes of it.
+    # numpy promises the same raw stream in every version, but not the same result of shuffle.
     generator = np.random.Philox(key=np.array([seed % 2**64, epoch], dtype=np.uint64))
     return np.argsort(generator.random_raw(count), kind="stable")
 
@@ -186,7 +185,7 @@ def pack(share: Sequence[int], lengths: Mapping[int, int], capacity: int) -> lis
     while least < most:
         middle = (least + most) // 2
         even = _deal(share, lengths, middle)
-        if all(sum(lengths[index] for index in each) <= capacity for each in even):
+        if all(sum(lengths[index] for index in part) <= capacity for part in even):
             bins, most = even, middle
         else:
             least = middle + 1
@@ -226,9 +225,3 @@ def check_lengths(dataset: Conversations, micro_batch_tokens: int) -> None:
             f"longest is number {index} with {longest} tokens: set micro_batch_tokens to {longest} "
             "or more, or build the dataset with a smaller --max-seq-len and --skip-overlong"
         )
-
-
-def _padding() -> Batch:
-    none = torch.empty(0, dtype=torch.int64)
-    zero = torch.zeros(1, dtype=torch.int64)
-    return Batch(tokens=zero, positions=zero, offsets=(0, 1), rows=none, targets=none)

@@ -15,7 +15,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Starting processes takes a second or two: what is done sooner stays in this one.
+# Starting processes takes a second or two: the first items are done in this one.
 FEW = 2000
 CHUNK = 250
 
@@ -35,15 +35,16 @@ def in_order(
     items = iter(items)
     yield from map(function, islice(items, FEW if few is None else few))
     more = list(islice(items, 1))
+    rest = chain(more, items)
     workers = workers or _cores()
     if workers == 1 or not more:
-        yield from map(function, chain(more, items))
+        yield from map(function, rest)
         return
     # Fresh processes: forking one that has threads (a progress bar's, torch's) can hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     try:
         pending: deque[Future[list[Result]]] = deque()
-        for block in _chunks(chain(more, items), chunk):
+        while block := list(islice(rest, chunk)):
             pending.append(pool.submit(_apply, function, block))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
@@ -57,11 +58,6 @@ def _apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result
     return [function(item) for item in items]
 
 
-def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-    while chunk := list(islice(items, size)):
-        yield chunk
-
-
 def _cores() -> int:
     # What this process may use, which in a container is less than the machine has.
     if hasattr(os, "sched_getaffinity"):
@@ -70,14 +66,14 @@ def _cores() -> int:
 
 
 def _follow_parent() -> None:
-    """Prepare a worker: Ctrl-C is answered by the parent alone, and workers end with it."""
+    """Prepare a worker: it ignores Ctrl-C, which the parent handles, and ends with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Rows hold no cycles; looking for some after every few of them takes some percent of the time.
+    # Rows hold no reference cycles; frequent garbage collection takes some percent of the time.
     gc.freeze()
     gc.set_threshold(100_000)
     parent = parent_process()
     if parent is not None:
-        # A killed parent stops nobody, and workers would wait for its next task for ever.
+        # A killed parent cannot stop its workers; without this they wait for a task forever.
         Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 

@@ -1,11 +1,11 @@
-"""What a dataset must be for training to begin: each conversation trains, each turn ends."""
+"""Checks of a dataset before training: each conversation trains, each turn ends."""
 
 import numpy as np
 
 from chat.formats.rendering import find_format
 from data.tokenized import TokenizedDataset
 
-# Few enough for the memory of any machine, many enough that each pass is numpy's work.
+# Tokens checked at once: they fit into any memory, and numpy does nearly all of the work.
 TOKENS = 4_000_000
 
 
@@ -19,7 +19,7 @@ def check_soundness(dataset: TokenizedDataset) -> None:
         ends = np.cumsum(lengths)
         starts = ends - lengths
         trained = np.array(mask)
-        # A conversation's first token has nothing that would predict it.
+        # No token of the conversation comes before its first one, so nothing predicts it.
         trained[starts] = False
         silent = ~np.logical_or.reduceat(trained, starts)
         if silent.any():

@@ -31,8 +31,8 @@ _HASHED = ("tokens", "trained", "offsets")
 class Origin:
     """Where a conversation came from: its id, its source and the sha256 of its raw row.
 
-    conversation: What is held out also as it was before it became tokens, its tools and messages
-        as JSON: replies to it can be judged where the file it came from is not at hand.
+    conversation: Only in the validation split: tools and messages as JSON, so that replies can be
+        judged without the file that the conversation came from.
     """
 
     id: str = ""
@@ -114,7 +114,7 @@ def _are_sound(
 
 def _origin_line(origin: Origin) -> bytes:
     known = {name: value for name, value in vars(origin).items() if value is not None}
-    # Half a surrogate pair in a text would be no UTF-8; escaped it is read back as it was.
+    # A lone surrogate cannot be encoded as UTF-8; escaped, it is read back unchanged.
     return json.dumps(known, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
@@ -202,10 +202,13 @@ class SplitWriter:
         """Close the files and return what dataset.json says of this split."""
         for stream in self.streams.values():
             stream.close()
-        digests = b"".join(_sha256(self.paths[part]) for part in _HASHED)
+        fingerprint = hashlib.sha256()
+        for part in _HASHED:
+            with self.paths[part].open("rb") as file:
+                fingerprint.update(hashlib.file_digest(file, "sha256").digest())
         counts = asdict(self.counts)
         del counts["origin_bytes"]
-        return {**counts, "fingerprint": hashlib.sha256(digests).hexdigest()}
+        return {**counts, "fingerprint": fingerprint.hexdigest()}
 
 
 def describe(
@@ -221,8 +224,3 @@ def describe(
 def write_description(directory: Path, description: Mapping[str, Any]) -> None:
     """Write dataset.json."""
     write_json(directory / DESCRIPTION, description)
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()

@@ -44,7 +44,7 @@ def write_dataset(
 ) -> dict[str, Any]:
     """Write `samples`, one at a time, as a dataset and return its description.
 
-    `notes` is asked once, after the last sample, for what else dataset.json shall say.
+    `notes` is called once, after the last sample; what it returns goes into dataset.json too.
     Raises ValueError when a split would be empty or a sample cannot be trained on.
     """
     with new_directory(directory, KIND) as partial, ExitStack() as files:
@@ -58,7 +58,7 @@ def write_dataset(
 
 
 class TokenizedDataset:
-    """One split of a dataset, memory-mapped: nothing is read before it is asked for."""
+    """One split of a dataset, memory-mapped: its files are read on access."""
 
     def __init__(self, directory: Path, split: str, description: Mapping[str, Any]) -> None:
         self.directory = directory

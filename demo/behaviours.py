@@ -86,9 +86,9 @@ def behaviours_table(title: str, found: Mapping[str, Figures]) -> Table:
     for column in ("of", *found):
         table.add_column(column, justify="right")
     for kind in _SHOWN:
-        counts = {each[kind].count for each in found.values() if kind in each}
+        counts = {figures[kind].count for figures in found.values() if kind in figures}
         if counts:
-            cells = [_rounded(each.get(kind)) for each in found.values()]
+            cells = [_rounded(figures.get(kind)) for figures in found.values()]
             prompts = "" if kind == VALID else str(max(counts))
             table.add_row(kind, prompts, *cells, end_section=kind in _LAST)
     return table
@@ -97,5 +97,5 @@ def behaviours_table(title: str, found: Mapping[str, Figures]) -> Table:
 def _rounded(figure: Figure | None) -> str:
     if figure is None:
         return "none made"
-    value, low, high = (f"{100 * each:.0f}" for each in (figure.value, figure.low, figure.high))
+    value, low, high = (f"{100 * share:.0f}" for share in (figure.value, figure.low, figure.high))
     return f"{value}% ({low}-{high})"

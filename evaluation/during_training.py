@@ -1,4 +1,4 @@
-"""Let the model that is trained reply to a fixed sample of prompts, and judge what it says.
+"""Generate replies of the model in training to a fixed sample of prompts, and judge them.
 
 Shapes: P prompts, L the most tokens of a reply.
 """
@@ -58,7 +58,7 @@ class Replies:
 
     @property
     def reached(self) -> int:
-        """How many prompts were replied to."""
+        """The number of prompts with a reply."""
         return len(self.judged)
 
     @cached_property
@@ -69,7 +69,7 @@ class Replies:
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """The scorer's figures, how many prompts they are of, and the seconds they took."""
+        """The figures, the number of prompts they cover, and the seconds the replies took."""
         return {
             **{name: figure.value for name, figure in self.scored.items()},
             "prompts_replied_to": self.reached,
@@ -79,7 +79,7 @@ class Replies:
 
     @property
     def line(self) -> str:
-        """The figures in a line, each with its counts; prompts that were left out are said."""
+        """The figures on one line with their counts, and whether prompts were left out."""
         parts = [
             f"{name.replace('_', ' ')} {percent(figure.value)} ({cells(figure)[1]})"
             for name, figure in self.scored.items()
@@ -91,21 +91,21 @@ class Replies:
 
     @property
     def texts(self) -> Mapping[str, str]:
-        """What was asked, wanted and said for the first prompts, as Markdown by their number."""
-        return {str(i): _markdown(each) for i, each in enumerate(self.judged[:SHOWN], start=1)}
+        """The first prompts with the wanted and the given reply, as Markdown by number."""
+        return {str(i): _markdown(judged) for i, judged in enumerate(self.judged[:SHOWN], start=1)}
 
     def counts(self, figure: str) -> list[tuple[int, ...]]:
-        """Return what each prompt adds to a figure: hits, and of how many, for each side of it."""
+        """Return the hits and the count of each prompt for a figure, one pair for each side."""
         return [count(figure, judgement.verdict) for judgement in self.judged]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Prompts in a fixed order, and how a model is to reply to them: greedily, within limits.
+    """Prompts in a fixed order, and the limits of the greedy replies to them.
 
-    Prompts make up batches that do not depend on the number of ranks, so that neither do the
-    replies; ranks take turns at the batches. All ranks get all replies and judge them alike.
-    `warning` is what a user should know of the sample before training, or empty.
+    The batches do not depend on the number of ranks, so the replies do not either. The ranks take
+    the batches in turn; then every rank receives all replies and judges them.
+    `warning` is a text to print before training, or empty.
     """
 
     items: Sequence[Item]
@@ -117,16 +117,16 @@ class Sample:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of the prompts, of what is wanted of them, and of what a reply may be."""
+        """The sha256 of the prompts, the expected replies and the reply length."""
         wanted = [item.expected for item in self.items]
         content = [list(self.prompts), wanted, self.limits.max_new_tokens]
         return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
     def __call__(self, backend: Ranks, most: int | None = None) -> Replies:
-        """Reply to the first `most` prompts and judge the replies, as far as there is time.
+        """Reply to the first `most` prompts until the time is up, and judge the replies.
 
-        The first evaluation, `most` being None, stops at half of the time: later replies may be
-        longer, and the prompts are to stay the same. The first round of batches is always whole.
+        With `most` None, in the first evaluation, stop at half of the time: later replies may be
+        longer, and the prompts must stay the same. The first round of batches is always completed.
         """
         start = time.perf_counter()
         seconds = self.limits.seconds / (2 if most is None else 1)
@@ -147,7 +147,7 @@ class Sample:
         return Replies(judged, len(self.items), time.perf_counter() - start)
 
     def _reply(self, backend: Ranks, batch: range) -> dict[int, Completion]:
-        """Reply to a batch; every rank runs the model as often as the one that takes longest."""
+        """Reply to a batch; all ranks run the model as often as the longest reply needs."""
         decoding = Decoding(stop_ids(self.format, self.tokenizer), self.limits.max_new_tokens)
         prompts = [self.prompts[index] for index in batch]
         replies = complete(
@@ -173,7 +173,7 @@ class Sample:
 
 
 def _anyone(backend: Ranks, claim: bool) -> bool:
-    """Whether any rank claims it, on every rank."""
+    """Return on every rank whether `claim` is true on any rank."""
     if backend.world_size == 1:
         return claim
     return backend.sum(torch.tensor(float(claim), device=backend.device)).item() > 0
@@ -183,5 +183,5 @@ def _markdown(judged: Judged) -> str:
     head = f"**{'right' if judged.verdict.correct else 'wrong'}** ({judged.item.category})"
     lines = "\n".join(judged.lines()).splitlines()
     text = "\n".join([head, "", *(f"    {line}" for line in lines)])
-    # A model may have said half a surrogate pair in JSON; events are UTF-8.
+    # A reply may hold half a surrogate pair; TensorBoard's events are UTF-8.
     return text.encode("utf-8", "backslashreplace").decode()

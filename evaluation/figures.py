@@ -1,7 +1,7 @@
 """Figures over many verdicts, each with its counts and a 95% interval.
 
-`balanced` leads: it is 0 for a model that never calls, for one that always does, and for one that
-says nothing. How intervals are found: evaluation/intervals.py.
+The leading figure is `balanced`: it is 0 for a model that never calls, for one that always calls
+and for one that replies nothing. The intervals are computed in evaluation/intervals.py.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from evaluation.scoring.calls import Verdict
 BALANCED = "balanced"
 # What `balanced` is the harmonic mean of: where calls are wanted, and where none is.
 SIDES = ("exact_match", "irrelevance")
-# What leads where a figure before it is missing, and why that is so.
+# The first of these that exists is the leading figure; the text says why `balanced` is missing.
 _LEADS = {
     BALANCED: "",
     "exact_match": "every item wants a call",
@@ -27,10 +27,10 @@ _LEADS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A share, and the interval that holds the true one 95 times in 100.
+    """A share with its 95% interval.
 
-    It is `hits` of `count`, but for `balanced`: that has hits and count of each of its `sides`,
-    and their sums.
+    It is `hits` / `count`, except for `balanced`: there `sides` holds the hits and the count of
+    each side, and `hits` and `count` are their sums.
     """
 
     value: float
@@ -59,7 +59,7 @@ class Summary:
         }
 
 
-# What is asked of every verdict; None where the question does not arise for it.
+# Shares over verdicts; None for a verdict that does not count.
 SHARES: Mapping[str, Callable[[Verdict], bool | None]] = {
     "correct": lambda verdict: verdict.correct,
     "call_or_not": lambda verdict: verdict.decided_right,
@@ -73,7 +73,7 @@ SHARES: Mapping[str, Callable[[Verdict], bool | None]] = {
     ),
     "json_equal": lambda verdict: verdict.json_equal,
 }
-# What is counted over the arguments of all verdicts together: how many are right, of how many.
+# Shares over the arguments of all verdicts together: right ones, and their count.
 POOLED: Mapping[str, Callable[[Verdict], tuple[int, int]]] = {
     "argument_precision": lambda verdict: (verdict.arguments_right, verdict.arguments_found),
     "argument_recall": lambda verdict: (verdict.arguments_right, verdict.arguments_wanted),
@@ -97,9 +97,9 @@ MEANINGS: Mapping[str, str] = {
 def summarise(
     verdicts: Sequence[Verdict], categories: Sequence[str] = (), conversations: Sequence[str] = ()
 ) -> Summary:
-    """Return the figures of verdicts; `categories` and `conversations` name those of each.
+    """Return the figures of verdicts; `categories` and `conversations` hold a name for each.
 
-    Without `conversations` each verdict is of one of its own.
+    Without `conversations` each verdict is its own conversation.
     """
     groups: dict[str, list[int]] = {}
     for index, (_, category) in enumerate(zip(verdicts, categories, strict=bool(categories))):
@@ -125,9 +125,9 @@ def figures(verdicts: Sequence[Verdict], conversations: Sequence[str] = ()) -> F
 def figures_of(
     counts: Mapping[str, Sequence[tuple[int, ...]]], conversations: Sequence[str] = ()
 ) -> Figures:
-    """Return the figures of what every item adds to each, as far as anything does.
+    """Return the figures of the counts of every item; a figure without counts is left out.
 
-    `conversations` names that of each item; without it each is of one of its own.
+    `conversations` names that of each item; without it each item is its own conversation.
     """
     sums = {name: by_conversation(rows, conversations) for name, rows in counts.items() if rows}
     return {name: _figure(rows) for name, rows in sums.items() if rows.sum(0)[1::2].all()}
@@ -146,10 +146,10 @@ def _figure(sums: Array) -> Figure:
 
 
 def count(name: str, verdict: Verdict) -> tuple[int, ...]:
-    """Return what a verdict adds to a figure: hits, and of how many; 0 of 0 where none arises.
+    """Return the hits and the count of one verdict for a figure; 0 of 0 where it does not count.
 
-    The figure of many verdicts is the sum of the first by the sum of the second; `balanced` has
-    such a pair for each of SIDES.
+    The figure of many verdicts is the sum of hits divided by the sum of counts; `balanced` has one
+    such pair for each of SIDES.
     """
     if name == BALANCED:
         return tuple(number for side in SIDES for number in count(side, verdict))
@@ -160,17 +160,17 @@ def count(name: str, verdict: Verdict) -> tuple[int, ...]:
 
 
 def headline(names: Collection[str]) -> str:
-    """Return which of some figures leads: `balanced`, or that of the one side there is."""
+    """Return the leading figure among `names`: `balanced`, or that of the only side."""
     return next((name for name in _LEADS if name in names), BALANCED)
 
 
 def why(leading: str) -> str:
-    """Return why not `balanced` leads, as a sentence; empty where it does."""
+    """Return as a sentence why `balanced` is missing; empty where it leads."""
     return f"There is no {BALANCED} figure: {_LEADS[leading]}." if _LEADS[leading] else ""
 
 
 def headline_text(found: Figures) -> str:
-    """Return the figure that leads, why if it is not `balanced`, and `correct` beside it."""
+    """Return the leading figure and `correct`, and why if `balanced` does not lead."""
     if not found:
         return "Nothing was judged."
     leading = headline(found)
@@ -227,8 +227,7 @@ def cells(figure: Figure, between: str = " and ") -> tuple[str, str]:
 
 def records(found: Figures) -> dict[str, Any]:
     """Return the JSON object of figures; `sides` is of `balanced` alone."""
-    return {name: _record(figure) for name, figure in found.items()}
-
-
-def _record(figure: Figure) -> dict[str, Any]:
-    return {name: value for name, value in asdict(figure).items() if name != "sides" or value}
+    return {
+        name: {key: value for key, value in asdict(figure).items() if key != "sides" or value}
+        for name, figure in found.items()
+    }

@@ -23,7 +23,7 @@ _AT_ONCE = 4_000_000
 def by_conversation(rows: Sequence[Sequence[int]], conversations: Sequence[str] = ()) -> Array:
     """Return the sums [C, N] of the rows of each conversation, in order of their first rows.
 
-    `conversations` names that of each row; without it every row is one of its own.
+    `conversations` names that of each row; without it every row is its own conversation.
     """
     values = np.asarray(rows, dtype=np.float64)
     if not conversations:
@@ -67,9 +67,9 @@ def share(sums: Array) -> Array:
 def interval(sums: Array) -> tuple[float, float]:
     """Return the interval of the figure of [C, N], from the conversations that count for it.
 
-    A share for which none counts twice is one of independent answers and has Wilson's interval.
-    Where resamples all say the same (all or nothing is right), a share has Wilson's of as many
-    answers as conversations, and a balance of two the one between its sides' ends.
+    Where each conversation counts at most once, the answers are independent: Wilson's interval.
+    Where all resamples give the same share (all or none are right), a share has Wilson's interval
+    for as many answers as conversations, and a balance of two combines the ends of its sides.
     """
     sums = sums[sums[:, 1::2].any(1)]
     sides = [sums[:, start : start + 2] for start in range(0, sums.shape[1], 2)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ TURN_CATEGORIES = (*_KINDS, *(f"{kind}_after_result" for kind in _KINDS), "no_to
 
 @dataclass(frozen=True)
 class Item:
-    """A conversation that waits for a reply, and who judges it.
+    """A conversation to be answered, and the function that judges the reply.
 
-    conversation_id: Items of the same one are no independent observations.
-    expected: What would be right, as JSON for people to read.
+    conversation_id: Items that share it are not independent observations.
+    expected: The expected reply, as JSON for people to read.
     """
 
     id: str
@@ -47,7 +47,7 @@ def read_items(
     limit: int | None = None,
     categories: str | None = None,
 ) -> list[Item]:
-    """Read what is to be scored, at most the first `limit`; the flags of scripts/evaluate.py."""
+    """Read the items to score, at most the first `limit`; see the flags of scripts/evaluate.py."""
     if limit is not None and limit < 1:
         raise ValueError(f"--limit is {limit}, wanted 1 or more")
     if benchmark is None:
@@ -135,15 +135,9 @@ def conversation_items(path: Path | str, only: Collection[str] | None = None) ->
 
 def turn_items(conversation: Conversation) -> Iterator[Item]:
     """Yield an item for each assistant's turn that answers a user or a tool's result."""
-    for index in _turns(conversation.messages):
-        yield _turn_item(conversation, index)
-
-
-def _turns(messages: tuple[Message, ...]) -> Iterator[int]:
-    for index in range(1, len(messages)):
-        before = messages[index - 1].role
-        if messages[index].role == "assistant" and before in ("user", "tool"):
-            yield index
+    for index, (before, message) in enumerate(pairwise(conversation.messages), start=1):
+        if message.role == "assistant" and before.role in ("user", "tool"):
+            yield _turn_item(conversation, index)
 
 
 def _turn_item(conversation: Conversation, index: int) -> Item:
@@ -182,7 +176,7 @@ def task_item(task: Task) -> Item:
 def query_item(query: Query) -> Item:
     """Return the item of one of NexusRaven's queries.
 
-    As there, arguments are compared with every default filled in: one that is left out has it.
+    As in NexusRaven, arguments that are left out take their default before they are compared.
     """
     tools = tuple(function.tool for function in query.functions)
     return Item(

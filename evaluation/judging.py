@@ -1,4 +1,4 @@
-"""Judge answers as they come, and keep what was judged, whatever happens."""
+"""Judge answers one by one, and write the results even where an error ends them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from storage.atomic import new_file
 class Outputs:
     """The files to write: verdicts as JSON, failures as text, all of it as a page; None for none.
 
-    title: What the progress bar and the page say of what is judged.
+    title: The description beside the progress bar.
     """
 
     output_file: Path | str | None = None
@@ -46,10 +46,10 @@ def judge_all(
     about: Mapping[str, Any],
     outputs: Outputs,
 ) -> Results:
-    """Judge answers and write the results, also of as many as came when there is an error.
+    """Judge answers and write the results; after an error, those of the answers so far.
 
-    `answers` yields the index of an item with each answer. What it raises, this raises too, with
-    a word on what was kept.
+    `answers` yields (index of the item, answer). An error of it is raised again, with the number
+    of answers that were written.
     """
     check_writable(outputs.output_file, outputs.failures_file, outputs.report_file)
     judged, refused = list[Judged](), list[Refused]()
@@ -72,7 +72,7 @@ def judge_all(
 
 
 def check_writable(*paths: Path | str | None) -> None:
-    """Raise ValueError for a file that cannot be written, before there is anything to lose."""
+    """Raise ValueError for a file that cannot be written; called before the work begins."""
     for file in (Path(path).expanduser() for path in paths if path is not None):
         if file.is_dir():
             raise ValueError(f"{file} is a directory, wanted a file to write")
@@ -87,7 +87,7 @@ def check_writable(*paths: Path | str | None) -> None:
 def write_text(path: Path | str, text: str) -> None:
     """Write a text file whole or not at all."""
     with new_file(Path(path).expanduser()) as partial:
-        # A model may have been given half a surrogate pair; it must not stop the writing.
+        # Half a surrogate pair in a conversation cannot be encoded; it is written escaped.
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

@@ -1,6 +1,6 @@
-"""Which figures replies to some items can count for, told before anything is asked."""
+"""Which figures the replies to some items can count for, known before any reply."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chat.conversation import ToolCall
@@ -9,13 +9,14 @@ from evaluation.figures import MEANINGS, figures
 from evaluation.items import Item
 from evaluation.scoring.calls import Verdict
 
-# Wanted nowhere: figures about calls count for it even where none is wanted.
 _STRAY = Reply("", (ToolCall("stray", {"argument": 0}),))
 
 
 def check_measurable(items: Sequence[Item], metric: str) -> None:
     """Raise ValueError for a figure that no reply to these items can count for."""
-    there = counted(_verdicts(items))
+    # With a call that no item wants, figures about calls count for items without a call as well.
+    replies = ((item, reply) for item in items for reply in (wanted_reply(item), _STRAY))
+    there = counted(item.judge(reply) for item, reply in replies)
     if metric not in there:
         raise ValueError(
             f"no reply to these items counts for {metric} ({MEANINGS[metric]}); there are "
@@ -35,15 +36,10 @@ def wanted_reply(item: Item) -> Reply:
     return Reply("", tuple(map(_call, item.expected)))
 
 
-def _verdicts(items: Iterable[Item]) -> Iterator[Verdict]:
-    for item in items:
-        yield item.judge(wanted_reply(item))
-        yield item.judge(_STRAY)
-
-
 def _call(record: dict[str, Any]) -> ToolCall:
     if record.keys() == {"name", "arguments"}:
         return ToolCall(**record)
     # BFCL's {function: {parameter: accepted values}}.
     ((name, accepted),) = record.items()
-    return ToolCall(name, {each: values[0] for each, values in accepted.items() if values})
+    arguments = {parameter: values[0] for parameter, values in accepted.items() if values}
+    return ToolCall(name, arguments)

@@ -48,14 +48,18 @@ class Judged:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield for people to read what was asked, wanted and found, and what is wrong with it."""
+        """Yield readable lines: the conversation, the wanted and the found reply, the reasons."""
         yield from conversation_lines(self.item.conversation)
         yield "wanted:"
         expected = self.item.expected
-        lines = expected if isinstance(expected, list) else [expected]
-        yield from (f"  {_shown(line)}" for line in lines)
+        for wanted in expected if isinstance(expected, list) else [expected]:
+            text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
+            yield f"  {text}"
         yield "found:"
-        yield from _found_lines(self.answer)
+        reply = self.answer.reply
+        if reply.content or not reply.tool_calls:
+            yield f"  {reply.content!r}" + ("" if self.answer.whole else " (cut off)")
+        yield from call_lines(reply.tool_calls)
         yield from (f"because: {reason}" for reason in self.verdict.reasons)
 
 
@@ -73,9 +77,9 @@ class Refused:
 
 @dataclass(frozen=True)
 class Results:
-    """All that was judged of so many items, what was not asked, and what was evaluated.
+    """What was judged of `items` items, which were not asked, and what was evaluated.
 
-    Its figures are computed once, so all must be judged before they are asked for.
+    The figures are computed once and cached: read them only when every answer is judged.
     """
 
     judged: Sequence[Judged]
@@ -93,7 +97,7 @@ class Results:
     @cached_property
     def argument_types(self) -> Figures:
         """The share of right arguments by their type."""
-        verdicts = ((e.verdict, e.item.conversation.tools) for e in self.judged)
+        verdicts = ((judged.verdict, judged.item.conversation.tools) for judged in self.judged)
         return by_argument_type(verdicts, self._conversations)
 
     @property
@@ -102,13 +106,13 @@ class Results:
 
     @property
     def headline(self) -> str:
-        """The figure that leads, `correct` beside it, and how many replies say nothing."""
+        """The leading figure, `correct`, and the number of empty replies."""
         text = headline_text(self.summary.all)
         return f"{text} Empty replies: {self.empty:,}." if self.empty else text
 
     @property
     def empty(self) -> int:
-        """How many replies say nothing at all."""
+        """The number of replies without text and calls."""
         return sum(judged.verdict.empty for judged in self.judged)
 
     @property
@@ -134,7 +138,7 @@ class Results:
 
 
 def failure_lines(results: Results) -> Iterator[str]:
-    """Yield for people to read what was judged wrong, and what was not asked."""
+    """Yield readable lines: the wrong answers, and the items that were not asked."""
     yield f"{len(results.failures)} of {len(results.judged)} answers are wrong"
     for failure in results.failures:
         yield from ("", f"== {failure.item.id} ({failure.item.category})")
@@ -154,14 +158,3 @@ def refusal_lines(refused: Sequence[Refused]) -> Iterator[str]:
 def json_text(record: Mapping[str, Any]) -> str:
     """Return a record as the text of a file."""
     return json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n"
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _found_lines(answer: Answer) -> Iterator[str]:
-    reply = answer.reply
-    if reply.content or not reply.tool_calls:
-        yield f"  {reply.content!r}" + ("" if answer.whole else " (cut off)")
-    yield from call_lines(reply.tool_calls)

@@ -1,4 +1,4 @@
-"""The prompts that a model replies to while it is trained: held out, few, and always the same."""
+"""Choose the prompts of the evaluation during training: few, held out, fixed by the seed."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -55,9 +55,9 @@ def open_sample(
     train: TokenizedDataset,
     validation: TokenizedDataset,
 ) -> Sample | None:
-    """Return the sample that a run's settings ask for, None where they ask for none.
+    """Return the sample of a run's settings, None where they have no section for it.
 
-    ValueError says why replies could not be generated or scored, or the best not be told by them.
+    ValueError where replies cannot be generated or scored, or best_metric cannot be computed.
     """
     if validating.generated is None:
         return None
@@ -89,9 +89,9 @@ def open_sample(
 def choose_items(
     settings: GeneratedSettings, seed: int, train: TokenizedDataset, validation: TokenizedDataset
 ) -> list[Item]:
-    """Draw the turns to be replied to, the same ones for the same seed.
+    """Draw the turns to reply to, the same ones for the same seed.
 
-    No conversation gives a second one before all have given one.
+    No conversation gives a second turn before all have given one.
     """
     conversations = (
         _shuffled(validation, seed)
@@ -100,7 +100,7 @@ def choose_items(
     )
     turns = []
     for conversation in conversations:
-        items = sorted(turn_items(conversation), key=lambda each: fraction(f"{seed}/{each.id}"))
+        items = sorted(turn_items(conversation), key=lambda item: fraction(f"{seed}/{item.id}"))
         turns += [items] * bool(items)
         if len(turns) == settings.prompts:
             break
@@ -126,9 +126,14 @@ def _shuffled(validation: TokenizedDataset, seed: int) -> Iterator[Conversation]
 def _drawn(file: str, most: int, seed: int, train: TokenizedDataset) -> Sequence[Conversation]:
     """Draw `most` conversations of a file that the run does not train on."""
     trained = {origin.sha256 for origin in train.origins()}
-    held_out = (each for each in read_conversations(file) if each.sha256 not in trained)
-    asking = (each for each in held_out if any(True for _ in turn_items(each)))
-    drawn = heapq.nsmallest(most, asking, key=lambda each: fraction(f"{seed}/{each.id}"))
+    asking = (
+        conversation
+        for conversation in read_conversations(file)
+        if conversation.sha256 not in trained and any(True for _ in turn_items(conversation))
+    )
+    drawn = heapq.nsmallest(
+        most, asking, key=lambda conversation: fraction(f"{seed}/{conversation.id}")
+    )
     if not drawn:
         raise ValueError(
             f"{file} has no assistant's turn that {train.directory} does not train on; name "
@@ -153,10 +158,10 @@ def _language(checkpoint_dir: str, dataset: TokenizedDataset) -> tuple[ChatForma
 
 
 def _measurable(items: Sequence[Item], best_metric: str, source: str) -> str:
-    """Return the figure that replies to these items can be told by: the one asked for.
+    """Return the figure to select the best checkpoint by: `best_metric` where it can be computed.
 
-    For `balanced` it is that of the one side where they have no other. ValueError where calls, or
-    the figure, are not asked for.
+    For `balanced` it is that of the only side where the items have one. ValueError where no item
+    wants a call, or none counts for the figure.
     """
     right = [item.judge(wanted_reply(item)) for item in items]
     drawn = f"of the {len(items)} prompts drawn from {source}"

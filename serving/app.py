@@ -24,9 +24,9 @@ from serving.generation_requests import read_generation_request
 from serving.requests import read_request
 from serving.responses import DONE, Answers, ending_delta, event, usage_record
 
-# A body that is too long is read on, so that its sender comes to hear of it, but not for ever.
+# A body that is too long is read up to so many times the limit, so that its client gets the error.
 _MOST_DISCARDED = 64
-# What nobody receives any more.
+# The status of a request whose client has disconnected; no one receives it.
 CLIENT_CLOSED_REQUEST = 499
 
 
@@ -34,8 +34,8 @@ CLIENT_CLOSED_REQUEST = 499
 class Settings:
     """What is served, to whom, and within which limits.
 
-    api_key: The key that is asked for; None asks for none.
-    constrain: Whether calls are held to the schemas where a request does not ask for it.
+    api_key: The key that clients must send; None for no key.
+    constrain: Whether calls must fit the schemas where a request does not ask for it.
     max_length: The most tokens of a prompt and its reply together.
     max_bytes: The longest body of a request.
     """
@@ -53,7 +53,7 @@ class Settings:
 
 
 class Service:
-    """One model that answers requests; `tell` hears a line of each."""
+    """One model that answers requests; `tell` is called with one line for each."""
 
     def __init__(
         self, engine: Engine, chat_model: ChatModel, settings: Settings, tell: Callable[[str], None]
@@ -68,7 +68,7 @@ class Service:
         settings = self._settings
         wanted = read_request(await _body(request, settings.max_bytes))
         self._check_model(wanted.model)
-        # In a thread, so that a long prompt or a new schema holds nobody up.
+        # In a thread: a long prompt or a new schema would block the event loop.
         generation = await asyncio.to_thread(
             read_generation_request,
             wanted,
@@ -114,7 +114,7 @@ class Service:
             raise ApiError(404, told, "model", "model_not_found")
 
     async def _whole(self, request: Request, replies: Replies) -> Response:
-        """Answer when all is said; say no more when the client leaves."""
+        """Answer when all replies are complete; cancel them when the client disconnects."""
         with replies, self._reported(replies):
             collecting = asyncio.ensure_future(_collect(replies))
             leaving = asyncio.ensure_future(wait_for_disconnect(request))
@@ -130,7 +130,7 @@ class Service:
             return _json(Answers(self._settings.model).completion(parts, usage))
 
     async def _chunks(self, replies: Replies, with_usage: bool) -> AsyncIterator[bytes]:
-        """Yield the events of a stream, also the error that ends it."""
+        """Yield the events of a stream; an error is its last event."""
         answers = Answers(self._settings.model)
         with self._reported(replies):
             try:
@@ -162,7 +162,7 @@ class Service:
 
 
 class _Stream(StreamingResponse):
-    """A stream of replies that ends with it, also when the client leaves before the first chunk."""
+    """A stream that cancels its replies at its end, even where the client leaves before a chunk."""
 
     def __init__(self, replies: Replies, chunks: AsyncIterator[bytes]) -> None:
         super().__init__(chunks, media_type="text/event-stream")
@@ -175,7 +175,7 @@ class _Stream(StreamingResponse):
 
 
 def make_app(service: Service) -> FastAPI:
-    """Return the application; every error is told as OpenAI tells them."""
+    """Return the application; every error has the JSON of OpenAI's API."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", service.complete, methods=["POST"])
     app.add_api_route("/v1/models", service.models, methods=["GET"])
@@ -234,5 +234,5 @@ async def wait_for_disconnect(request: Request) -> None:
 def _json(
     record: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    # Escaped, because arguments may hold half a surrogate pair, which UTF-8 cannot tell.
+    # Escaped, because arguments may hold half a surrogate pair, which UTF-8 cannot encode.
     return Response(json.dumps(record), status, headers, "application/json")

@@ -1,4 +1,4 @@
-"""The replies to one request, while the engine says them."""
+"""The replies to one request, while the engine generates them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from serving.reading import ReplyReader
 
 @dataclass(frozen=True)
 class Ending:
-    """How a reply ends: its calls, why no more follows, and what could not be read as a call."""
+    """The end of a reply: its calls, the finish reason, and why a call could not be read."""
 
     calls: tuple[ToolCall, ...]
     reason: Literal["stop", "length", "tool_calls"]
@@ -26,10 +26,10 @@ class Ending:
 
 
 class Replies:
-    """Replies under way: iterate for (which reply, more of its text or its ending).
+    """Replies being generated: iterate for (index of the reply, more of its text or its ending).
 
-    Leaving the `with` says no more of those that have not ended. Calls come with the ending,
-    because what follows a call may still make it unreadable.
+    Leaving the `with` block cancels the replies that have not ended. Calls come with the ending,
+    because the text after a call may still make it unreadable.
     """
 
     def __init__(self, engine: Engine, chat_model: ChatModel, request: GenerationRequest) -> None:
@@ -42,7 +42,7 @@ class Replies:
             Job(
                 request.prompt,
                 request.decoding,
-                partial(self._tell, index),
+                partial(self._on_token, index),
                 constraint,
                 index,
             )
@@ -52,7 +52,7 @@ class Replies:
 
     @property
     def tokens(self) -> int:
-        """How many tokens have been said, stop tokens included."""
+        """The number of tokens generated so far, stop tokens included."""
         return sum(reader.tokens for reader in self._readers)
 
     def __enter__(self) -> Self:
@@ -71,7 +71,7 @@ class Replies:
             index, said = await self._arrived.get()
             if isinstance(said, Failed):
                 raise ApiError(500, f"the reply ended: {said.error}") from said.error
-            if index not in left:  # what was said until a stop text was noticed
+            if index not in left:  # generated before a stop text was found
                 continue
             for part in self._read(index, said):
                 yield index, part
@@ -86,7 +86,9 @@ class Replies:
             events += reader.finish()
             self._engine.cancel([self._jobs[index]])
         known += events
-        parts: list[TextDelta | Ending] = [each for each in events if isinstance(each, TextDelta)]
+        parts: list[TextDelta | Ending] = [
+            event for event in events if isinstance(event, TextDelta)
+        ]
         return [*parts, self._ending(index)] if over else parts
 
     def _ending(self, index: int) -> Ending:
@@ -95,7 +97,7 @@ class Replies:
             return Ending(reply.tool_calls, "length", reply.problem)
         return Ending(reply.tool_calls, "tool_calls" if reply.tool_calls else "stop", reply.problem)
 
-    def _tell(self, index: int, said: NewToken | Failed) -> None:
-        """Take what the engine's thread says; after the server's end nobody listens any more."""
+    def _on_token(self, index: int, said: NewToken | Failed) -> None:
+        """Pass a token from the engine's thread to the event loop, unless that is closed."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._arrived.put_nowait, (index, said))

@@ -1,7 +1,8 @@
-"""One thread that runs the model for many: replies join the batch as they come and leave it alone.
+"""Continuous batching in one thread; requests may join or finish at any step.
 
-A reply is a `Job`; its tokens are told as they are said. What goes wrong in one, its constraint
-say, ends that one; what stops the model itself ends those under way, and the next begin anew.
+A reply is a `Job`; its tokens are passed on as they are generated. An error in one job, such as in
+its constraint, ends that job; an error of the model ends all running jobs, and later jobs start
+with a new batch.
 """
 
 import threading
@@ -19,7 +20,7 @@ from model.transformer import Transformer
 
 @dataclass(frozen=True)
 class NewToken:
-    """A token; `last` tells that none follows."""
+    """A token; no other follows where `last` is True."""
 
     token: int
     last: bool
@@ -27,16 +28,16 @@ class NewToken:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a reply ends in the middle."""
+    """The error that ended a reply early."""
 
     error: Exception
 
 
 @dataclass(eq=False)
 class Job:
-    """A reply that is wanted: each token goes to `tell`, from the engine's thread.
+    """A reply to generate: `on_token` is called with each token, in the engine's thread.
 
-    index: Which of several replies to one prompt it is; it decides what is drawn.
+    index: Which of several replies to one prompt it is; with the seed it decides the sampling.
     """
 
     prompt: list[int]
@@ -47,9 +48,9 @@ class Job:
 
 
 class Engine:
-    """Runs jobs between `with` and its end; `size` at once, and at most `most_waiting` beside.
+    """Runs jobs inside its `with` block: `size` at once, while at most `most_waiting` others wait.
 
-    Whatever is under way or waits at the end, fails.
+    Jobs that run or wait at the end of the block fail.
     """
 
     def __init__(self, model: Transformer, size: int, max_length: int, most_waiting: int) -> None:
@@ -72,15 +73,15 @@ class Engine:
         self._thread.join()
 
     def close(self) -> None:
-        """Say no more from now on."""
+        """Stop generating; jobs that run or wait fail."""
         with self._changed:
             self._closing = True
             self._changed.notify()
 
     def submit(self, jobs: Sequence[Job]) -> bool:
-        """Take all of these jobs, or none and return False: too many would wait, or it is over.
+        """Accept all of these jobs, or none and return False: too many would wait, or it is closed.
 
-        ValueError where a prompt leaves no room.
+        ValueError where a prompt leaves no room for a reply.
         """
         for job in jobs:
             job.decoding.room(job.index, job.prompt)
@@ -93,7 +94,7 @@ class Engine:
         return True
 
     def cancel(self, jobs: Sequence[Job]) -> None:
-        """Say no more of these jobs, whether they wait, are under way or have ended."""
+        """Cancel these jobs, whether they wait, run or have ended."""
         with self._changed:
             self._cancelled.update(jobs)
 
@@ -103,7 +104,7 @@ class Engine:
                 self._admit()
                 if self._batch.rows:
                     self._step()
-            except Exception as error:  # out of memory, say: the next may need less
+            except Exception as error:  # such as out of memory: the next jobs may need less
                 self._fail(error)
                 self._batch = self._new_batch()
         with self._changed:
@@ -123,7 +124,7 @@ class Engine:
             return not self._closing
 
     def _admit(self) -> None:
-        """Let cancelled jobs go and waiting ones take the free places."""
+        """Drop cancelled jobs and move waiting jobs to the free rows."""
         with self._changed:
             gone, self._cancelled = self._cancelled, set()
             self._waiting = deque(job for job in self._waiting if job not in gone)
@@ -139,7 +140,7 @@ class Engine:
                 self._batch.rows.append(row)
 
     def _step(self) -> None:
-        """Let every row say a token, and tell it."""
+        """Generate one token for every row and pass it on."""
         failed = []
         for row, token, last in self._batch.step():
             error = row.constraint.error if isinstance(row.constraint, IsolatedConstraint) else None

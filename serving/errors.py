@@ -1,14 +1,14 @@
-"""Errors as OpenAI's API tells them."""
+"""Errors in the form of OpenAI's API."""
 
 from typing import Any
 
 
 class ApiError(Exception):
-    """What is answered instead of a reply.
+    """An error that is sent instead of a reply.
 
     param: The place in the request, such as messages[0].content.
-    code: A word for programs.
-    wait: After how many seconds it may be tried again.
+    code: The error code for programs.
+    wait: The seconds until the client may try again.
     """
 
     def __init__(
@@ -34,5 +34,5 @@ class ApiError(Exception):
 
 
 def refused(message: str, param: str | None, code: str = "invalid_value") -> ApiError:
-    """Return the error of a request that cannot be taken as it is."""
+    """Return the error of an invalid request."""
     return ApiError(400, message, param, code)

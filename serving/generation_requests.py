@@ -1,4 +1,4 @@
-"""What a request wants of the model: a conversation, how to decode, and what rules the reply."""
+"""Turn a request into a prompt, decoding settings and the constraints of its replies."""
 
 import secrets
 from collections import deque
@@ -17,7 +17,7 @@ from serving.requests import ChatRequest, NamedChoice, WireMessage
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What is to be said: a reply for each constraint, None for one that is free."""
+    """The replies to generate: one for each of `constraints`, None for an unconstrained one."""
 
     prompt: list[int]
     decoding: Decoding
@@ -28,9 +28,9 @@ class GenerationRequest:
 def read_generation_request(
     request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool = False
 ) -> GenerationRequest:
-    """Return what a request wants; ApiError where it cannot be done.
+    """Return the generation request of a chat request; ApiError where it is not possible.
 
-    `constrain` holds calls to the schemas also where a request does not ask for it.
+    With `constrain`, calls must fit the schemas even where a request does not ask for it.
     """
     try:
         return _generation_request(request, chat_model, max_length, constrain)
@@ -42,7 +42,10 @@ def _generation_request(
     request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool
 ) -> GenerationRequest:
     conversation = Conversation(_messages(request.messages), _tools(request))
-    prompt = _prompt(conversation, chat_model)
+    try:
+        prompt = chat_model.prompt(conversation)
+    except (ValueError, RecursionError) as error:
+        raise refused(f"this cannot be written: {error}", "messages") from None
     if len(prompt) >= max_length:
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
         raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
@@ -50,18 +53,11 @@ def _generation_request(
     return GenerationRequest(
         prompt,
         _decoding(request, chat_model, max_length),
-        tuple(each for each in ([stop] if isinstance(stop, str) else stop) if each),
+        tuple(text for text in ([stop] if isinstance(stop, str) else stop) if text),
         tuple(
             _constraint(request, conversation.tools, chat_model, constrain) for _ in range(count)
         ),
     )
-
-
-def _prompt(conversation: Conversation, chat_model: ChatModel) -> list[int]:
-    try:
-        return chat_model.prompt(conversation)
-    except (ValueError, RecursionError) as error:
-        raise refused(f"this cannot be written: {error}", "messages") from None
 
 
 def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> Decoding:
@@ -91,7 +87,7 @@ def _constraint(
         raise refused(message, "tool_choice.function.name")
     if not tools or not (forced or strict or choice == "none"):
         return None
-    # No tool can be called where none is offered; the prompt shows them all the same.
+    # No tool is offered to the constraint, so none can be called; the prompt still lists them.
     offered = () if choice == "none" else tools
     try:
         return constraint_for(offered, chat_model.format, chat_model.tokenizer, forced)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 INSTALL = "pip install -e '.[serve]'"
-# How long clients may take to hear that their replies are ended, in seconds.
-_LAST_WORDS = 5
+# After `grace`, the seconds for sending clients the error that ends their replies.
+_ERROR_SECONDS = 5
 
 
 def check_installed() -> None:
@@ -40,10 +40,10 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(
     app: "FastAPI", listener: socket.socket, overdue: Callable[[], None], grace: float
 ) -> None:
-    """Answer requests until SIGTERM or SIGINT, and then what is under way.
+    """Answer requests until SIGTERM or SIGINT, then finish the requests in progress.
 
     When that takes longer than `grace` seconds, or at a second signal, `overdue` is called, which
-    should end it.
+    should end them.
     """
     import uvicorn
 
@@ -51,8 +51,8 @@ def serve(
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # Told a second time, uvicorn would drop what is under way, and trace every reply; it
-            # may at the third, when there are clients that do not listen.
+            # At a second signal uvicorn would drop the requests in progress and print a traceback
+            # for each. It gets the third one, in case a client does not read its reply.
             told.append(sig)
             self.should_exit = True
             if len(told) > 2:
@@ -61,13 +61,13 @@ def serve(
             timer.daemon = True
             timer.start()
 
-    # uvicorn ends at these signals, and then sends itself the same once more.
+    # uvicorn ends at these signals and then raises the same signal again; it is ignored here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=math.ceil(grace) + _LAST_WORDS,
+        timeout_graceful_shutdown=math.ceil(grace) + _ERROR_SECONDS,
     )
     Server(config).run(sockets=[listener])

@@ -1,4 +1,4 @@
-"""One reply as its tokens come: events, why it ended, and what is still in the making."""
+"""Read one reply token by token: its events, whether it has ended, and a call being formed."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from chat.formats.rendering import stop_ids
 from inference.chat_model import ChatModel
 from inference.streaming import Event, ReplyStream, TextDelta, TokenText
 
-# How much of a call in the making is shown at most, in characters.
+# The most characters shown of a call that is not complete.
 LONGEST_FORMING = 1000
 
 
@@ -40,7 +40,7 @@ class ReplyReader:
         return self._end[len(self._end) - min(self._forming, len(self._end)) :].strip()
 
     def feed(self, token: int) -> list[Event]:
-        """Return what is certain with one more token; none may come once the reply has ended."""
+        """Return the events that one more token makes certain; not to be called after the end."""
         assert not self.ended, "the reply has ended"
         self.tokens += 1
         if token in self._stop_ids:
@@ -49,12 +49,12 @@ class ReplyReader:
         return self._read(self._tokens.feed(token))
 
     def finish(self) -> list[Event]:
-        """Return what is left when no token follows."""
+        """Return the remaining events when no token follows."""
         rest = [] if self._cut else self._read(self._tokens.finish(), last=True)
         return [*rest, *self._counted("", self._reply.finish())]
 
     def _read(self, piece: str, last: bool = False) -> list[Event]:
-        """Read more text, but what may be the beginning of a stop text unless it is the last."""
+        """Read more text; hold back a possible beginning of a stop text unless it is the last."""
         self._held.append(piece)
         self._unsure += len(piece)
         found = [place for stop in self._stops if (place := stop.find(piece)) is not None]
@@ -68,7 +68,7 @@ class ReplyReader:
         return self._counted(certain, self._reply.feed(certain))
 
     def _released(self, length: int) -> str:
-        """Take so much of the beginning of what is held."""
+        """Remove the first `length` characters of the held text and return them."""
         parts: list[str] = []
         self._unsure -= length
         while length > 0:
@@ -81,7 +81,7 @@ class ReplyReader:
 
     def _counted(self, text: str, events: Iterable[Event]) -> list[Event]:
         found = list(events)
-        content = sum(len(each.text) for each in found if isinstance(each, TextDelta))
+        content = sum(len(event.text) for event in found if isinstance(event, TextDelta))
         self._end = (self._end + text)[-LONGEST_FORMING:]
         begun = text if self._begun else text.lstrip()
         self._begun |= bool(begun)

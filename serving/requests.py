@@ -1,7 +1,7 @@
-"""A request of OpenAI's chat completions, read strictly: what cannot be done is an error.
+"""A request of OpenAI's chat completions, read strictly.
 
-Parameters that would not change a reply are taken; parameters that would, and are not supported,
-are refused with their name.
+Unsupported parameters are accepted where they would not change a reply, and are an error that names
+them where they would.
 """
 
 import json
@@ -15,9 +15,9 @@ from serving.errors import ApiError, refused
 
 MOST_CHOICES = 8
 MOST_STOPS = 4
-# What these say changes no reply.
+# Parameters that never change a reply.
 _WITHOUT_EFFECT = {"user", "metadata", "safety_identifier", "prompt_cache_key"}
-# Values with which these change no reply; others are refused.
+# Values with which these parameters do not change a reply; other values are rejected.
 _NEUTRAL: Mapping[str, Sequence[Any]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
@@ -59,7 +59,7 @@ def _arguments(text: Any) -> Any:
 
 
 class CalledFunction(_Part):
-    """What an earlier reply called."""
+    """The function and the arguments of a call in an earlier reply."""
 
     name: str
     arguments: Annotated[dict[str, Any], BeforeValidator(_arguments)]
@@ -74,7 +74,7 @@ class Call(_Part):
 
 
 class WireMessage(_Part):
-    """A message; the last fields are what replies have beside, and hold nothing."""
+    """A message; the fields from `refusal` on are those of replies that clients send back."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
     content: Annotated[str | None, BeforeValidator(_joined)] = None
@@ -89,7 +89,7 @@ class WireMessage(_Part):
 
 
 class Function(_Part):
-    """A function that is offered; `strict` holds its arguments to the schema."""
+    """A function that is offered; with `strict`, its arguments must fit the schema."""
 
     name: str = Field(min_length=1, max_length=128)
     description: str | None = None
@@ -116,7 +116,7 @@ class NamedChoice(_Part):
 
 
 class StreamOptions(_Part):
-    """What a stream holds beside the reply."""
+    """What a stream contains beside the reply."""
 
     include_usage: bool | None = None
     include_obfuscation: Literal[False] | None = None
@@ -179,7 +179,7 @@ def _first_problem(error: ValidationError, body: Any) -> ApiError:
         try:
             body = body[step]
         except (LookupError, TypeError):
-            # Beside the place there are the names of the kinds that were tried.
+            # `loc` also holds the names of the union members that pydantic tried.
             if not missing:
                 break
         place += f"[{step}]" if isinstance(step, int) else f".{step}"

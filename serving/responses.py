@@ -33,7 +33,7 @@ class Answers:
         return event({**self._head("chat.completion.chunk"), "choices": [choice]})
 
     def usage(self, usage: Mapping[str, int]) -> bytes:
-        """Return the event that tells the tokens."""
+        """Return the event with the token counts."""
         return event({**self._head("chat.completion.chunk"), "choices": [], "usage": dict(usage)})
 
     def _head(self, kind: str) -> dict[str, Any]:
@@ -45,20 +45,20 @@ DONE = b"data: [DONE]\n\n"
 
 def event(record: Mapping[str, Any]) -> bytes:
     """Return a server-sent event."""
-    # A model may have been given half a surrogate pair; \u escapes can tell it.
+    # Text may hold half a surrogate pair; \u escapes can express it, UTF-8 cannot.
     return f"data: {json.dumps(record)}\n\n".encode()
 
 
 def usage_record(prompt: int, completion: int) -> dict[str, int]:
-    """Return the tokens of a request and its replies."""
+    """Return the token counts of a request and its replies."""
     total = prompt + completion
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
 
 
 def ending_delta(ending: Ending) -> dict[str, Any]:
-    """Return what a reply's last chunk but one holds; empty where it was text alone.
+    """Return the delta of a reply's last chunk but one; empty where the reply is text alone.
 
-    `tool_call_problem` is ours: why something that looks like a call is not among the calls.
+    `tool_call_problem` is no field of OpenAI's: why a text that looks like a call is not one.
     """
     delta: dict[str, Any] = {}
     if ending.calls:

@@ -1,4 +1,4 @@
-"""What a chat prints: text as it comes, and one line that shows a call in the making."""
+"""What a chat prints: text as it is generated, and one line that shows an incomplete call."""
 
 from rich.console import Console
 from rich.live import Live
@@ -8,7 +8,7 @@ from console.printable import printable
 
 
 class Screen:
-    """A terminal, or a file where nothing moves."""
+    """A terminal, or a file, where no line is updated in place."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
@@ -39,7 +39,7 @@ class Screen:
         self._live.update(Text(f"  … {shown}", "dim", no_wrap=True, overflow="crop"), refresh=True)
 
     def settle(self) -> None:
-        """Take away what showed a call in the making."""
+        """Remove the line that shows an incomplete call."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -17,7 +17,7 @@ from serving.reading import ReplyReader
 from serving.screen import Screen
 from serving.toolbox import Toolbox
 
-# A model that calls without end gives the word back after so many rounds.
+# After so many rounds of calls in one turn, the user is asked again.
 MOST_ROUNDS = 8
 PROMPT = "> "
 NEW = "/new"
@@ -40,7 +40,7 @@ class Chat:
         )
 
     def run(self) -> None:
-        """Talk until the input ends, and say what constraining cost."""
+        """Answer messages until the input ends, then print the cost of constraining."""
         names = ", ".join(tool.name for tool in self._toolbox.tools)
         self._screen.line(f"Tools: {names or 'none'}")
         self._screen.line(f"Ctrl-C stops a reply, {NEW} starts over, Ctrl-D ends", "dim")
@@ -61,7 +61,7 @@ class Chat:
             self._screen.line(self._constraints.cost())
 
     def _take(self, text: str) -> None:
-        """Let the model answer; a turn that is broken off before it says anything is forgotten."""
+        """Answer a message; a turn that is stopped before any text is removed from the history."""
         if text == NEW:
             self.history = ()
             self._screen.line("(a new conversation)", "dim")
@@ -74,7 +74,7 @@ class Chat:
                 self._screen.line(f"error: {error}; this turn is forgotten", "red")
 
     def _turn(self, text: str) -> list[Message]:
-        """Return the history after a user's message, its answer, and the calls between."""
+        """Return the history after a user's message, the calls and results, and the answer."""
         messages = [*self.history, Message("user", text)]
         for _ in range(MOST_ROUNDS):
             answer = self._answer(messages)
@@ -86,7 +86,7 @@ class Chat:
         return messages
 
     def _answer(self, messages: Sequence[Message]) -> Message:
-        """Say the next reply while it is written; one that is stopped keeps its text so far."""
+        """Print the next reply while it is generated; a stopped one keeps its text so far."""
         reader = ReplyReader(self._chat_model)
         events: list[Event] = []
         try:
@@ -114,7 +114,7 @@ class Chat:
                 f"the conversation has {len(prompt):,} tokens, and with its reply it may have "
                 f"{limit:,}; {NEW} starts over, --max_seq_len allows more"
             )
-        # The same question may be answered otherwise the next time.
+        # Another seed each turn, so that the same question may get another answer.
         decoding = replace(self._decoding, seed=self._decoding.seed + len(messages))
         for _, token in stream(self._chat_model.model, [prompt], decoding, self._constraints):
             yield from reader.feed(token)
@@ -131,7 +131,7 @@ class Chat:
             self._screen.line(f"(not read as a call, nothing is run: {event.problem})", "yellow")
 
     def _result(self, call: ToolCall) -> Message:
-        """Run a call, or ask for what it gives."""
+        """Run a call, or ask the user for its result."""
         result = self._toolbox.result(call)
         if result is None:
             problem = self._toolbox.problem(call)

@@ -21,7 +21,7 @@ NO_TOOLS = "none"
 
 @dataclass(frozen=True)
 class Toolbox:
-    """Tools to offer; those in `running` are executed, of the others somebody types the results."""
+    """Tools to offer; those in `running` are executed, the user types results of the others."""
 
     tools: tuple[Tool, ...] = ()
     running: Mapping[str, SyntheticTool] = field(default_factory=dict)
@@ -34,9 +34,10 @@ class Toolbox:
         return next((problem.message for problem in validate_arguments(tool, call.arguments)), None)
 
     def result(self, call: ToolCall) -> str | None:
-        """Return what a call gives, as JSON text; None where somebody has to say it."""
+        """Return the result of a call as JSON text; None where the user has to type it."""
         problem = self.problem(call)
-        if problem is not None and (call.name in self.running or not self._offers(call)):
+        offered = any(tool.name == call.name for tool in self.tools)
+        if problem is not None and (call.name in self.running or not offered):
             return result_text({"error": problem})
         if call.name not in self.running:
             return None
@@ -45,9 +46,6 @@ class Toolbox:
             return result_text(result)
         except (ValueError, RecursionError) as error:
             return result_text({"error": str(error)})
-
-    def _offers(self, call: ToolCall) -> bool:
-        return any(tool.name == call.name for tool in self.tools)
 
 
 def open_toolbox(names: str | None = None, file: str | None = None) -> Toolbox:

@@ -44,7 +44,9 @@ def parallel_calls(scene: Scene) -> None:
         slot = scene.dice.choice(slots) if slots else None
         _same_tool(scene, tool, slot)
     else:
-        _different_tools(scene)
+        count = 2 if scene.dice.chance(0.75) else 3
+        tools = scene.dice.sample(scene.catalogue.tools, count)
+        _order(scene, [scene.use(chosen) for chosen in tools])
 
 
 def _can_be_listed(tool: SyntheticTool, parameter: Parameter) -> bool:
@@ -93,11 +95,6 @@ def _another(
     return None
 
 
-def _different_tools(scene: Scene) -> None:
-    tools = scene.dice.sample(scene.catalogue.tools, 2 if scene.dice.chance(0.75) else 3)
-    _order(scene, [scene.use(tool) for tool in tools])
-
-
 def _order(scene: Scene, uses: list[Use]) -> None:
     """Ask for several things in one request, and do them at once."""
     orders = [scene.order(use.tool, use.said(scene.dice)) for use in uses]
@@ -136,7 +133,7 @@ def _linked(scene: Scene, chain: Chain) -> tuple[Use, Use]:
         try:
             return first, scene.use(then, shared | taken)
         except ValueError:
-            # Not every first result leads on: a hotel that was found may be full.
+            # Not every first result can be used: a hotel that was found may be full.
             continue
     raise ValueError(f"{chain.then} never accepts what {chain.first} gives ({dict(chain.uses)})")
 

@@ -78,7 +78,7 @@ def amount(name: str, most: int, cue: str) -> Blank:
 
 def clock(name: str, cue: str) -> Blank:
     """Return a blank for a time of day, said as it is written."""
-    return blank(name, _time, cue)
+    return blank(name, kinds.TIME.draw, cue)
 
 
 def choice(name: str, options: str, cue: str) -> Blank:
@@ -111,7 +111,7 @@ def tool(name: str, about: str, do: str, *blanks: Blank, gives: str = "state") -
         "properties": {blank.name: dict(blank.schema) for blank in blanks},
         "required": [blank.name for blank in blanks if blank.required],
     }
-    told, back = (do + "".join(each.phrase for each in order) for order in (blanks, blanks[::-1]))
+    told, back = (do + "".join(blank.phrase for blank in order) for order in (blanks, blanks[::-1]))
     templates = (told, back) if len(blanks) > 1 else (told,)
     slips = tuple(blank.name for blank in blanks if blank.known)
     run = _runner(name, slips, gives)
@@ -123,7 +123,7 @@ def _runner(tool: str, codes: Sequence[str], gives: str) -> Callable[..., dict[s
 
     def run(**arguments: Any) -> dict[str, Any]:
         for name in codes:
-            # What another tool gave out exists.
+            # Codes that end in 0 were given out by another tool, and exist.
             value = arguments.get(name, "")
             if not value.endswith("0") and not exists(name, value):
                 raise ValueError(f"unknown {name.replace('_', ' ')} {value}")
@@ -148,7 +148,3 @@ def _with_place(cue: str) -> str:
 def _title(dice: Dice) -> str:
     first = dice.choice(pools.COLOURS + pools.MATERIALS + pools.ADJECTIVES)
     return f"{first} {dice.choice(pools.CREATURES)}".title()
-
-
-def _time(dice: Dice) -> str:
-    return kinds.TIME.draw(dice)

@@ -79,7 +79,8 @@ class Catalogue:
             (tool, parameter)
             for tool in self.tools
             for parameter in tool.parameters
-            if parameter.required and (parameter.kind.wrong or _has_bounds(parameter))
+            if parameter.required
+            and (parameter.kind.wrong or {"minimum", "maximum"} <= parameter.schema.keys())
         )
 
     @cached_property
@@ -105,10 +106,6 @@ class Catalogue:
 
 def _required(tool: SyntheticTool) -> frozenset[str]:
     return frozenset(parameter.name for parameter in tool.parameters if parameter.required)
-
-
-def _has_bounds(parameter: Parameter) -> bool:
-    return {"minimum", "maximum"} <= parameter.schema.keys()
 
 
 def select(

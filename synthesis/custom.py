@@ -69,19 +69,19 @@ def _read_python(path: Path, spoken_of: bool) -> list[Domain]:
     if "DOMAINS" in names:
         return list(names["DOMAINS"])
     found = names.get("TOOLS") or [
-        each
-        for name, each in names.items()
-        if callable(each)
+        value
+        for name, value in names.items()
+        if callable(value)
         and not name.startswith("_")
-        and not isinstance(each, type)
-        and getattr(each, "__module__", "") == module.__name__
+        and not isinstance(value, type)
+        and getattr(value, "__module__", "") == module.__name__
     ]
     examples, wrong = names.get("EXAMPLES", {}), names.get("WRONG", {})
 
-    def tool(each: Any) -> SyntheticTool:
-        if isinstance(each, SyntheticTool):
-            return each
-        return _of_function(each, examples, wrong) if spoken_of else _run_only(each)
+    def tool(entry: Any) -> SyntheticTool:
+        if isinstance(entry, SyntheticTool):
+            return entry
+        return _of_function(entry, examples, wrong) if spoken_of else _run_only(entry)
 
     return [Domain(DOMAIN, tuple(map(tool, found)))]
 
@@ -99,9 +99,7 @@ def _of_function(
 ) -> SyntheticTool:
     kinds = {name: _kind_of_examples(name, values, wrong) for name, values in examples.items()}
     tool = declare(function, (), (), kinds=kinds)
-    parameters = tuple(
-        _listing(each) if each.schema["type"] == "array" else each for each in tool.parameters
-    )
+    parameters = tuple(map(_listing, tool.parameters))
     slips = tuple(parameter.name for parameter in parameters if parameter.name in wrong)
     return replace(tool, parameters=parameters, slips=slips)
 
@@ -117,7 +115,9 @@ def _kind_of_examples(
 
 
 def _listing(parameter: Parameter) -> Parameter:
-    """Where the examples of an array are single values, let it hold some of them."""
+    """Let an array hold one or two of its examples where these are single values."""
+    if parameter.schema.get("type") != "array":
+        return parameter
     if isinstance(parameter.kind.draw(Dice("example")), list):
         return parameter
     return replace(parameter, kind=several(parameter.kind, parameter.kind.noun, 1, 2))
@@ -145,18 +145,14 @@ def _of_record(record: Any) -> SyntheticTool:
         # An optional parameter without example values is declared, and never given.
         if name in required or name in examples or _tells_values(schema)
     )
+    # Examples that are no sentences, such as order numbers, name all there is: others fail.
     known = {
         parameter.name: examples.get(parameter.name) or parameter.schema["examples"]
         for parameter in parameters
-        if parameter.required and _names_things(parameter)
+        if parameter.required and parameter.kind.stray is not None and not _is_text(parameter)
     }
     run = _recorded(tool, results, known)
     return SyntheticTool(tool, run, parameters, (), (), (), slips=tuple(known))
-
-
-def _names_things(parameter: Parameter) -> bool:
-    """Whether the examples name all there is (numbers of orders, say), so that others fail."""
-    return parameter.kind.stray is not None and not _is_text(parameter)
 
 
 def _recorded(tool: Tool, results: list[Any], known: Mapping[str, list[Any]]) -> Callable[..., Any]:
@@ -191,8 +187,7 @@ def _parameter(
             kind = replace(kind, stray=lambda dice: _changed(values, dice))
     else:
         kind = _kind_of_schema(tool, name, noun, schema)
-    parameter = Parameter(name, kind, required, schema.get("default"), schema)
-    return _listing(parameter) if schema.get("type") == "array" else parameter
+    return _listing(Parameter(name, kind, required, schema.get("default"), schema))
 
 
 def _kind_of_schema(tool: str, name: str, noun: str, schema: Mapping[str, Any]) -> Kind:
@@ -293,7 +288,11 @@ def _example(tool: SyntheticTool, fixed: Mapping[str, Any]) -> Mapping[str, Any]
     """Return a result of a tool, empty where it gives none that has entries."""
     dice = Dice("example", tool.name)
     for _ in range(50):
-        drawn = {each.name: each.kind.draw(dice) for each in tool.parameters if each.required}
+        drawn = {
+            parameter.name: parameter.kind.draw(dice)
+            for parameter in tool.parameters
+            if parameter.required
+        }
         result = tool.run({**drawn, **fixed})
         if isinstance(result, dict) and not is_error(result):
             return result

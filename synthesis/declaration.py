@@ -85,7 +85,7 @@ class SyntheticTool:
         except Exception as error:
             return {"error": str(error) or type(error).__name__}
         except SystemExit as error:
-            # So ends what is told to terminate (console/command.py), whatever runs at the time.
+            # A terminated process exits with this code (console/command.py), even inside a tool.
             if error.code == 128 + signal.SIGTERM:
                 raise
             return {"error": f"{self.name} called exit({error.code!r})"}
@@ -221,7 +221,7 @@ def _read(annotation: Any, noun: str) -> tuple[dict[str, Any], Kind | None]:
     if origin is Annotated:
         return _read_annotated(inner, noun)
     if origin in (Union, UnionType):
-        return _read(next(each for each in inner if each is not NoneType), noun)
+        return _read(next(member for member in inner if member is not NoneType), noun)
     if origin is Literal:
         return {"type": _TYPES[type(inner[0])], "enum": list(inner)}, enum_kind(noun, inner)
     if origin is list:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -73,7 +73,7 @@ class Task:
 class Made:
     """A made conversation as its line of the file, its user's turns, and their skeletons.
 
-    A line is what costs least on its way from one process to another.
+    A line is cheaper to send from one process to another than a conversation.
     """
 
     task: Task
@@ -93,11 +93,15 @@ def generate_file(save_file: Path | str, settings: Settings) -> dict[str, int]:
     ValueError says so when the chosen tools do not allow a behaviour.
     """
     numbers: dict[str, int] = {}
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
     with (
         new_file(save_file) as partial_file,
         partial_file.open("w", encoding="utf-8", newline="\n") as stream,
     ):
-        for made in _with_progress(generate(settings), settings.count):
+        for made in track(
+            generate(settings), "Generating", settings.count, console=console, disable=hidden
+        ):
             stream.write(made.line)
             numbers[made.task.behaviour] = numbers.get(made.task.behaviour, 0) + 1
     return {name: numbers.get(name, 0) for name in BEHAVIOURS}
@@ -125,12 +129,6 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
             while _was_said(made, seen) and made.task.attempt < REDRAWS:
                 made = make(replace(made.task, attempt=made.task.attempt + 1))
             yield made
-
-
-def _with_progress(all_made: Iterator[Made], count: int) -> Iterable[Made]:
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    return track(all_made, "Generating", count, console=console, disable=hidden)
 
 
 def compose(task: Task, seed: int, selection: Selection, most_tools: int, values: str) -> Made:

@@ -160,9 +160,9 @@ def _shown(nodes: Nodes, given: frozenset[str]) -> frozenset[str] | None:
         if isinstance(node, Slot):
             inner = frozenset({node.path}) if node.path in given else None
         elif isinstance(node, Choice):
-            each = [_shown(option, given) for option in node.options]
-            known = [one for one in each if one is not None]
-            inner = frozenset.intersection(*known) if len(known) == len(each) else None
+            shown_sets = [_shown(option, given) for option in node.options]
+            known = [slots for slots in shown_sets if slots is not None]
+            inner = frozenset.intersection(*known) if len(known) == len(shown_sets) else None
         elif isinstance(node, Optional):
             inner = _shown_optional(node, given)
         if inner is None:

@@ -123,20 +123,12 @@ def _wrong_date(dice: Dice) -> str:
     return say_date(f"{dice.between(2024, 2027)}-{short:02}-{day}", dice)
 
 
-def _time(dice: Dice) -> str:
-    return f"{dice.between(7, 21):02}:{dice.choice((0, 15, 30, 45)):02}"
-
-
 def say_time(time: str, dice: Dice) -> str:
     """Say a 24-hour time in one of three ways."""
     hour, minute = map(int, time.split(":"))
     half, twelve = "am" if hour < 12 else "pm", (hour + 11) % 12 + 1
     short = f"{twelve} {half}" if minute == 0 else f"{twelve}:{minute:02} {half}"
     return dice.choice((time, short, f"{twelve}:{minute:02} {half}"))
-
-
-def _wrong_email(dice: Dice) -> str:
-    return dice.choice((" at ", "(at)", ".", "#")).join(pools.email(dice).split("@"))
 
 
 def identifier(noun: str, prefix: str, digits: int = 5) -> Kind:
@@ -170,7 +162,7 @@ DATE = Kind(
 )
 TIME = Kind(
     "time",
-    _time,
+    lambda dice: f"{dice.between(7, 21):02}:{dice.choice((0, 15, 30, 45)):02}",
     say_time,
     {"pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"},
     lambda dice: f"{dice.between(25, 39)}:{dice.choice((0, 15, 30, 45)):02}",
@@ -180,7 +172,7 @@ EMAIL = Kind(
     "e-mail address",
     pools.email,
     schema={"format": "email"},
-    wrong=_wrong_email,
+    wrong=lambda dice: dice.choice((" at ", "(at)", ".", "#")).join(pools.email(dice).split("@")),
     rule="(an e-mail address needs one @ sign|this is not a complete e-mail address)",
 )
 PHONE = Kind(

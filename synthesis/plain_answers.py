@@ -1,4 +1,4 @@
-"""Questions that need no tool, with answers that are worked out here and so are true."""
+"""Questions that need no tool, with answers that are computed here, so that they are correct."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A conversation in the making: arguments are drawn, tools really run, turns are written."""
+"""One conversation while it is made: draws arguments, runs the tools, writes the turns."""
 
 import json
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ MOST_TOOLS = 8
 GIVE_OPTIONAL = 0.35
 ASK_AS_QUESTION = 0.35
 TRIES = 300
-# Which values are drawn: any, those for training, or the others, of which training knows none.
+# Which values are drawn: any, those for training, or those that training never contains.
 VALUES = ("all", "seen", "unseen")
-# One value in this many is kept for the others.
+# One value in this many is unseen.
 UNSEEN_ONE_IN = 4
 
 
@@ -120,23 +120,22 @@ class Scene:
             elif parameter.required:
                 arguments[parameter.name] = self.draw(parameter)
             elif self.dice.chance(GIVE_OPTIONAL):
-                arguments[parameter.name] = self._optional(parameter)
+                # Of yes and no, a user asks for what is not the default.
+                default = parameter.default
+                drawn = not default if isinstance(default, bool) else self.draw(parameter)
+                arguments[parameter.name] = drawn
         return arguments
-
-    def _optional(self, parameter: Parameter) -> Any:
-        # Nobody asks for what happens anyway.
-        if isinstance(parameter.default, bool):
-            return not parameter.default
-        return self.draw(parameter)
 
     def draw(self, parameter: Parameter) -> Any:
         """Draw a value of the wanted ones; a choice and a yes or no are always wanted.
 
         ValueError says so when a parameter has none.
         """
+        schema = parameter.schema
+        any_part = self.values == "all" or "enum" in schema or schema.get("type") == "boolean"
         for _ in range(TRIES):
             value = parameter.kind.draw(self.dice)
-            if self.values == "all" or _is_choice(parameter) or _part(value) == self.values:
+            if any_part or _part(value) == self.values:
                 return value
         raise ValueError(
             f"none of {TRIES} values drawn for {parameter.name} is {self.values}; "
@@ -171,7 +170,11 @@ class Scene:
 
     def known(self, use: Use) -> dict[str, Any]:
         """Return what an answer may speak of: the result, the arguments, and their defaults."""
-        values = {each.name: each.default for each in use.tool.parameters if not each.required}
+        values = {
+            parameter.name: parameter.default
+            for parameter in use.tool.parameters
+            if not parameter.required
+        }
         values |= use.arguments
         spoken = {
             name: value
@@ -181,7 +184,7 @@ class Scene:
             if value is not None
         }
         result = use.result if isinstance(use.result, dict) else {}
-        # Where both have a name, they have the same value, or the result's is the news.
+        # Where the result gives an argument's name another value, the answer tells the result's.
         news = {name for name, value in result.items() if values.get(name, value) != value}
         return {**result, **{name: text for name, text in spoken.items() if name not in news}}
 
@@ -210,10 +213,6 @@ class Scene:
         """Return the conversation."""
         tools = tuple(tool.tool for tool in self.offer())
         return Conversation(tuple(self.messages), tools, id, source="synthetic")
-
-
-def _is_choice(parameter: Parameter) -> bool:
-    return "enum" in parameter.schema or parameter.schema.get("type") == "boolean"
 
 
 def _part(value: Any) -> str:

@@ -66,8 +66,9 @@ def read_tasks(questions: Path | str, answers: Path | str | None = None) -> list
     """
     known = {} if answers is None else dict(_read_answers(answers))
     tasks = [_task(row, questions, answers, known) for row in read_rows(questions)]
-    if repeated := _repeated([task.id for task in tasks]):
-        raise ValueError(f"{questions} has {repeated} twice; wanted every id once")
+    for identity, count in Counter(task.id for task in tasks).items():
+        if count > 1:
+            raise ValueError(f"{questions} has {identity} twice; wanted every id once")
     return tasks
 
 
@@ -171,8 +172,6 @@ def _is_call(value: Any) -> bool:
     if not isinstance(value, dict) or len(value) != 1:
         return False
     (accepted,) = value.values()
-    return isinstance(accepted, dict) and all(isinstance(each, list) for each in accepted.values())
-
-
-def _repeated(names: Sequence[str]) -> str | None:
-    return next((name for name, count in Counter(names).items() if count > 1), None)
+    return isinstance(accepted, dict) and all(
+        isinstance(values, list) for values in accepted.values()
+    )

@@ -77,13 +77,15 @@ def _query(
             f"{', '.join(missing) or 'context_functions'}; wanted a row of standardized_queries"
         )
     dataset, name = record["dataset"], record["python_function_name"]
-    for each in (*offered, name):
-        if (dataset, each) not in known:
-            raise ValueError(f"{where} names {each} of {dataset}, which {functions} does not have")
+    for function_name in (*offered, name):
+        if (dataset, function_name) not in known:
+            raise ValueError(
+                f"{where} names {function_name} of {dataset}, which {functions} does not have"
+            )
     if name not in offered:
         raise ValueError(f"{where} wants {name}, which is not among its context_functions")
     arguments = _arguments(record["python_args_dict"], where)
-    declared = tuple(known[dataset, fromkey] for fromkey in dict.fromkeys(offered))
+    declared = tuple(known[dataset, function_name] for function_name in dict.fromkeys(offered))
     call = ToolCall(name, arguments)
     return Query(f"{dataset}_{row.index}", dataset, record["prompt"], declared, call)
 

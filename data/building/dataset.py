@@ -4,7 +4,7 @@ Files with weights are mixed. A build that is interrupted is continued by the sa
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from chat.formats.rendering import find_format, stop_ids
 from chat.tokenizers.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
 from console.progress import byte_bar
 from data import parallel
-from data.building.encoding import Encoded, Job, Tally, encode
+from data.building.encoding import Job, Tally, encode
 from data.building.mixture import ROWS, Part, read_parts, works
 from data.building.splitting import SPLITS_BY, group_tools, save_places
 from data.building.unfinished import Unfinished, unfinished
@@ -105,7 +105,7 @@ def build_dataset(
             for split in SPLITS:
                 for name in FILES.values():
                     (work.path / f"{split}.{name}").replace(complete / f"{split}.{name}")
-            # So that the dataset can be looked at by itself.
+            # With it, the dataset can be inspected without the original tokenizer file.
             shutil.copyfile(tokenizer.path, complete / TOKENIZER_FILE)
             write_description(complete, description)
     return description
@@ -143,7 +143,7 @@ class _Build:
         }
 
     def place_tools(self, path: Path) -> Path:
-        """Read all conversations once, and write where their tools belong."""
+        """Read all conversations once, and write the place of each tool to `path`."""
         with byte_bar("Grouping tools", sum(size_of(part.file) for part in self.parts)) as advance:
             conversations = (
                 read_conversation(row, part.file)
@@ -160,8 +160,10 @@ class _Build:
             title = "Tokenising" if blocks == 0 else "Tokenising, continued"
             total = sum(size_of(part.file) for part in self.parts)
             saved = blocks
+            rest = islice(works(self.parts), blocks, None)
+            few = parallel.FEW // ROWS
             with byte_bar(title, total) as advance:
-                for encoded in self._encoded(job, blocks):
+                for encoded in parallel.in_order(partial(encode, job=job), rest, few, chunk=1):
                     advance(encoded.size)
                     self.tally.add(encoded.tally)
                     for split, block in encoded.blocks.items():
@@ -171,11 +173,6 @@ class _Build:
                         self._save(work, writers, blocks)
                         saved = blocks
             return {split: writer.finish() for split, writer in writers.items()}
-
-    def _encoded(self, job: Job, done: int) -> Iterator[Encoded]:
-        few = parallel.FEW // ROWS
-        rest = islice(works(self.parts), done, None)
-        return parallel.in_order(partial(encode, job=job), rest, few, chunk=1)
 
     def _writers(self, work: Unfinished, files: ExitStack) -> tuple[dict[str, SplitWriter], int]:
         """Open the files of all splits, as far as an earlier run came; return its blocks too."""
@@ -220,7 +217,7 @@ class _Build:
         if self.settings.skip_overlong:
             return
         if overlong:
-            longest = max(overlong, key=lambda each: each["tokens"])
+            longest = max(overlong, key=lambda entry: entry["tokens"])
             raise ValueError(
                 f"{self.source}: {len(overlong)} of {rows} conversations are longer than "
                 f"--max-seq-len {self.settings.max_seq_len}, the longest, {longest['id']}, has "

@@ -131,7 +131,7 @@ class _Encoder:
         self.counts = self.tally.files[part]
 
     def samples(self, row: RawRow) -> list[Sample]:
-        """Return the samples that a row becomes: one, none, or several where it counts more."""
+        """Return the samples of a row: one, none, or several if its file has a weight above 1."""
         conversation = read_conversation(row, self.part.file)
         self.counts["conversations"] += 1
         try:
@@ -146,13 +146,11 @@ class _Encoder:
             self.counts["not_drawn"] += 1
             return []
         encoded = self._encoded(conversation)
-        where = self._place(conversation, content)
-        return self._counted(*encoded, where, times) if encoded else []
-
-    def _place(self, conversation: Conversation, content: str) -> float:
         if self.job.places_file is None:
-            return place(content)
-        return place_by_tools(conversation, load_places(self.job.places_file))
+            where = place(content)
+        else:
+            where = place_by_tools(conversation, load_places(self.job.places_file))
+        return self._counted(*encoded, where, times) if encoded else []
 
     def _encoded(self, conversation: Conversation) -> tuple[Conversation, Tokens] | None:
         """Return what fits and its tokens; None when there is nothing to train on or too much."""
@@ -172,7 +170,7 @@ class _Encoder:
         fitted = without_spare_tools(
             conversation,
             self.format,
-            lambda each: len(self._rendered(each).ids),
+            lambda shortened: len(self._rendered(shortened).ids),
             self.job.max_seq_len,
         )
         if fitted is None:
@@ -198,24 +196,21 @@ class _Encoder:
         self, conversation: Conversation, tokens: Tokens, place: float, times: int
     ) -> list[Sample]:
         split = "validation" if place < self.job.val_ratio else "train"
-        # Measuring a conversation twice would only take longer.
+        # Validation measures each conversation once, whatever its weight.
         times = times if split == "train" else 1
         tally, source = self.tally, conversation.source
         tally.sources[source] = tally.sources.get(source, 0) + times
         tally.least, tally.greatest = min(tally.least, place), max(tally.greatest, place)
         self.counts[split] += times
-        kept = _content(conversation) if split == "validation" else None
+        kept = None
+        if split == "validation":
+            record = conversation.to_record()
+            kept = {"tools": record["tools"], "messages": record["messages"]}
         origin = Origin(conversation.id, source, conversation.sha256, kept)
-        # From a list this takes three times as long.
+        # Converting a list directly takes three times as long.
         ids = np.frombuffer(array("I", tokens.ids), dtype=np.uint32)
         trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
         return [Sample(ids, trained, split, origin)] * times
-
-
-def _content(conversation: Conversation) -> dict[str, Any]:
-    """Return tools and messages as JSON; the provenance stands beside them."""
-    record = conversation.to_record()
-    return {"tools": record["tools"], "messages": record["messages"]}
 
 
 def place(content: str) -> float:

@@ -66,7 +66,7 @@ def _weight(text: str) -> float:
 
 
 def copies(weight: float, content: str, seed: int) -> int:
-    """Return how often a conversation is taken; by seed and content, wherever it stands."""
+    """Return how often a conversation is taken; it depends on seed and content alone."""
     whole = math.floor(weight)
     return whole + (weight > whole and fraction(f"{seed} {content}") < weight - whole)
 

@@ -65,7 +65,10 @@ class ToolGroups:
             names[root] = min(key, names.get(root, key))
         validating = set(_chosen(sizes, names, val_ratio))
         if self.rows and not 0 < len(validating) < len(sizes):
-            raise ValueError(_one_group(sizes))
+            raise ValueError(
+                f"all {sum(sizes.values())} conversations with tools share them, directly or "
+                "through others, so no split can keep tools apart; use --split-by conversation"
+            )
         return {
             key: _place(names[self._root(number)], self._root(number) in validating, val_ratio)
             for key, number in self.numbers.items()
@@ -131,17 +134,10 @@ def _chosen(sizes: Mapping[int, int], names: Mapping[int, int], val_ratio: float
             fits = True
             yield root
     if not fits and sizes:
-        # A share too small for any group: the smallest one it is.
+        # No group fits into the share of validation: take the smallest.
         yield min(order, key=lambda root: sizes[root])
 
 
 def _place(name: int, validates: bool, val_ratio: float) -> float:
     within = fraction(f"place {name}")
     return within * val_ratio if validates else val_ratio + within * (1 - val_ratio)
-
-
-def _one_group(sizes: Mapping[int, int]) -> str:
-    return (
-        f"all {sum(sizes.values())} conversations with tools share them, directly or through "
-        "others, so no split can keep tools apart; use --split-by conversation"
-    )

@@ -21,7 +21,7 @@ class Unfinished:
         self.progress: dict[str, Any] | None = self._read()
 
     def save(self, progress: Mapping[str, Any]) -> None:
-        """Note how far the build came; what that counts must be on the disk already."""
+        """Write how far the build came; everything it counts must be on the disk already."""
         partial = self.path / f"{_PROGRESS}.new"
         with partial.open("w", encoding="utf-8") as stream:
             json.dump({"key": self.key, "progress": progress}, stream)
@@ -30,7 +30,7 @@ class Unfinished:
         partial.replace(self.path / _PROGRESS)
 
     def start_anew(self) -> None:
-        """Forget what is there."""
+        """Delete the files of the earlier run."""
         self.progress = None
         for file in self.path.iterdir():
             file.unlink()
@@ -64,7 +64,7 @@ def unfinished(target: Path, key: Mapping[str, Any]) -> Iterator[Unfinished]:
         except BaseException as error:
             keep = (path / _PROGRESS).is_file()
             if isinstance(error, OSError) and error.filename is None and error.strerror:
-                # A full disk names no file; it is the target's.
+                # The error of a full disk names no file: name the target.
                 raise OSError(error.errno, error.strerror, str(target)) from error
             raise
         finally:
@@ -75,7 +75,7 @@ def unfinished(target: Path, key: Mapping[str, Any]) -> Iterator[Unfinished]:
 
 
 def _lock(handle: int, target: Path) -> None:
-    # Some network file systems know no locks.
+    # Some network file systems have no locks.
     with suppress(OSError):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

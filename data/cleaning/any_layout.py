@@ -14,7 +14,7 @@ from data.reading.rows import read_rows, read_unparsed
 def read_any_layout(
     path: Path | str, tell: Callable[[str], None] = print
 ) -> Iterator[Conversation]:
-    """Yield a file's conversations; rows of another layout are cleaned, and `tell` hears of it.
+    """Yield a file's conversations; rows of another layout are cleaned and reported to `tell`.
 
     Raises ValueError for a layout that is not known, and where no row can be used.
     """
@@ -45,7 +45,7 @@ def _cleaned(path: Path, tell: Callable[[str], None]) -> Iterator[Conversation]:
             kept += 1
             yield Conversation.from_record(json.loads(outcome.line))
     finally:
-        # Also where the caller wants no more rows.
+        # Also when the caller stops before the last row.
         rules = ", ".join(f"{rule} {count:,}" for rule, count in rejected.most_common())
         tell(
             f"{path}: rows of the layout {layout}, cleaned while they were read: {kept:,} used, "

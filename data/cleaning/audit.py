@@ -35,7 +35,7 @@ MOST_IDS = 1000
 class Audit:
     """Counts outcomes, and keeps their details in temporary files until the report is written.
 
-    The files are in `folder` and have no name, so nothing is left of them whatever happens.
+    The files are in `folder` and have no name: the system deletes them when the process ends.
     """
 
     def __init__(self, meanings: Mapping[str, str], id_prefix: str, folder: Path) -> None:
@@ -135,7 +135,7 @@ class Audit:
         return entry if count == len(ids) else {**entry, "rows_not_named": count - len(ids)}
 
     def close(self) -> None:
-        """Let what was kept for the time of the work go."""
+        """Close the temporary files, which deletes them."""
         self.files.close()
 
 

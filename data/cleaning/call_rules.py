@@ -16,8 +16,8 @@ _PREFIX = "functions."
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _TRUTHS = {"true": True, "True": True, "false": False, "False": False}
 # A whole argument that stands for a value nobody gave: the result of a call that has not been made
-# (Seal-Tools, NESTFUL), a variable of a template, or "<your_api_key>". A repetition's parts are cut
-# in one way only: trying several would take for ever.
+# (Seal-Tools, NESTFUL), a variable of a template, or "<your_api_key>". Each repetition matches
+# in one way only: with several, the time would grow exponentially with the text.
 _PLACEHOLDER = re.compile(
     r"""API_call_\d+
     | \$var_?\d+(?:\.\w+)*\$?
@@ -54,15 +54,18 @@ def declared_functions(conversation: Conversation) -> Draft:
 def given_values(conversation: Conversation) -> Draft:
     """Reject arguments that are placeholders, unless an earlier turn says the very same."""
     found = [
-        (text, i, call)
-        for i, _, call in _calls(conversation)
+        (text, i, j, call)
+        for i, j, call in _calls(conversation)
         for text in texts_in(call.arguments)
         if _PLACEHOLDER.fullmatch(text)
     ]
-    said = first_places({text for text, _, _ in found}, conversation) if found else {}
-    for text, i, call in found:
+    said = first_places({text for text, *_ in found}, conversation) if found else {}
+    for text, i, j, call in found:
         if said.get(text, i) >= i:
-            raise _placeholder(conversation, text, i, call)
+            where = pointer("messages", i, "tool_calls", j, "function", "arguments")
+            where += _where(call.arguments, text)
+            reason = f"{text!r} stands for a value that nobody gave"
+            raise Rejected("placeholder-value", where, reason, _excerpt(call))
     return Draft(conversation)
 
 
@@ -124,22 +127,13 @@ def _place(value: Any, where: str) -> tuple[Any, Any]:
     return value, int(steps[-1]) if isinstance(value, list) else steps[-1]
 
 
-def _placeholder(conversation: Conversation, text: str, i: int, call: ToolCall) -> Rejected:
-    j = next(j for j, each in enumerate(conversation.messages[i].tool_calls) if each is call)
-    place = pointer("messages", i, "tool_calls", j, "function", "arguments")
-    reason = f"{text!r} stands for a value that nobody gave"
-    return Rejected(
-        "placeholder-value", place + _where(call.arguments, text), reason, _excerpt(call)
-    )
-
-
 def _where(value: Any, text: str) -> str:
     """Return the pointer of the first place of a JSON value that holds a text."""
     steps = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for step, each in steps:
-        if each == text:
+    for step, member in steps:
+        if member == text:
             return pointer(step)
-        if isinstance(each, Mapping | list) and (inner := _where(each, text)):
+        if isinstance(member, Mapping | list) and (inner := _where(member, text)):
             return pointer(step) + inner
     return ""
 

@@ -1,4 +1,4 @@
-"""Tell a conversation that came before from a new one, for any number of them."""
+"""Recognise conversations that came earlier, among any number of them."""
 
 import sqlite3
 
@@ -24,5 +24,5 @@ class SeenConversations:
         return int(found.fetchone()[0])
 
     def close(self) -> None:
-        """Let what was kept for the time of the work go."""
+        """Close the database, which deletes it."""
         self.database.close()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from chat.conversation import Conversation, ToolCall
+from chat.conversation import Conversation
 from data.cleaning.similarity import sketch, words_of
 
 _NUMBER = re.compile(r"[0-9]+")
+_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Fingerprint:
     labels: One for each turn that calls.
     meaning: A digest of all calls and of the numbers that are mentioned; conversations that are
         near duplicates have it in common.
-    sketch: What data.similarity compares.
+    sketch: What data.cleaning.similarity compares.
     """
 
     messages: bytes
@@ -47,7 +48,9 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     labels: list[Label] = []
     texts: list[str] = []
     for message in conversation.messages:
-        calls = sorted(map(_call, message.tool_calls))
+        calls = sorted(
+            _ENCODER.encode([call.name, _plain(call.arguments)]) for call in message.tool_calls
+        )
         if calls:
             labels.append(Label(so_far.digest(), _digest(calls)))
         size = str(len(message.content))
@@ -61,24 +64,13 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     return Fingerprint(said.digest(), tools, tuple(labels), meaning, sketch(words_of(text)))
 
 
-def _call(call: ToolCall) -> str:
-    return _json([call.name, _plain(call.arguments)])
-
-
 def _plain(value: Any) -> Any:
     """Return a JSON value with 5.0 as 5, which are the same number."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _json(value: Any) -> str:
-    return _ENCODER.encode(value)
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 def _digest(texts: Iterable[str]) -> bytes:

@@ -2,7 +2,7 @@
 
 A question counts as asked where a user's turn says the same words, or holds four in five of its
 runs of five words. Case, punctuation and the names of the tools do not count, since a copy may
-have renamed them. Questions of few words ("list c drive") could be anybody's: those count only
+have renamed them. Questions of few words ("list c drive") may agree by chance: those count only
 where a tool is the question's too, by name or by its parameters. A tool alone is no copy.
 """
 
@@ -21,7 +21,7 @@ from storage.manifest import sha256_of_file
 
 RUN = 5
 ENOUGH_RUNS = 0.8
-# A question shorter than this is told by its tools too; runs are compared from LONG words on.
+# Shorter questions must share a tool too; runs are compared from LONG words on.
 TELLING = 6
 LONG = 10
 

@@ -1,4 +1,4 @@
-"""Tell a conversation that came before, or nearly, from a new one, for any number of them."""
+"""Recognise copies and near copies of earlier conversations, among any number of them."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from data.cleaning.fingerprints import Fingerprint
 from data.cleaning.similarity import SIMILAR, bands, similarity
 
-# What SQLite keeps in memory, in KiB; the rest lies in its file and the system's cache.
+# What SQLite keeps in memory, in KiB; the rest is in its file and the system's cache.
 CACHE = 8192
 # How many keys one query asks for; SQLite has a limit, and a row may hold any number of calls.
 KEYS_AT_ONCE = 500
@@ -46,7 +46,9 @@ class EarlierConversations:
             known = self._known([key for key, _ in entries])
             earlier = self._judge(found, entries, known)
             if earlier is None:
-                self._remember(entries, found.sketch, row)
+                seen = [(key, row, value) for key, value in entries]
+                self.database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", seen)
+                self.database.execute("INSERT INTO sketches VALUES (?, ?)", (row, found.sketch))
             return earlier
 
     def _judge(
@@ -88,15 +90,8 @@ class EarlierConversations:
         value: bytes = found.fetchone()[0]
         return value
 
-    def _remember(self, entries: list[tuple[int, bytes]], sketch: bytes, row: int) -> None:
-        self.database.executemany(
-            "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)",
-            [(key, row, value) for key, value in entries],
-        )
-        self.database.execute("INSERT INTO sketches VALUES (?, ?)", (row, sketch))
-
     def close(self) -> None:
-        """Let what was kept for the time of the work go."""
+        """Close the database, which deletes it."""
         self.database.close()
 
 

@@ -1,4 +1,4 @@
-"""Rules about texts: what JSON cannot hold, what nobody can see, marks of other formats."""
+"""Rules about texts: what JSON cannot hold, invisible characters, end marks of other formats."""
 
 import re
 from dataclasses import replace
@@ -8,7 +8,7 @@ from data.outcomes import Change, Draft, Rejected, pointer
 
 # Tabs and line ends are text; so are the controls of a tool's result, which is what it printed.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# How other formats end a turn. One that stands before the end is text that speaks of it.
+# How other formats end a turn. Only at the end of an answer is one removed; elsewhere it is text.
 _END_MARKS = (
     *("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>"),
     "</s>",
@@ -73,7 +73,7 @@ def _without_end_mark(text: str) -> str:
             bare -= 1
         mark = next((mark for mark in _END_MARKS if text.endswith(mark, 0, bare)), None)
         if mark is None or (mark == "</s>" and 0 <= opened < bare):
-            break  # the last one is of HTML
+            break  # this </s> closes an <s> of HTML
         bare -= len(mark)
         end = bare
     return text[:end].rstrip() if end < len(text) else text

@@ -41,12 +41,12 @@ def _belonging_together(messages: Sequence[Message]) -> Iterator[list[Message]]:
     i = 0
     while i < len(messages):
         first = i + (_is_assistant(messages[i]) and not messages[i].tool_calls)
-        end = _end(messages, first, _calls)
+        end = _end(messages, first, _has_calls)
         if first == end:
             yield [messages[i]]
             i += 1
             continue
-        results = _end(messages, end, _is_result) - end
+        results = _end(messages, end, lambda message: message.role == "tool") - end
         wanted = sum(len(message.tool_calls) for message in messages[first:end])
         # Calls in a row are parallel calls only if each of them has its result.
         while wanted != results and first + 1 < end:
@@ -68,7 +68,7 @@ def _is_assistant(message: Message) -> bool:
     return message.role == "assistant"
 
 
-def _calls(message: Message) -> bool:
+def _has_calls(message: Message) -> bool:
     return _is_assistant(message) and bool(message.tool_calls)
 
 
@@ -87,7 +87,7 @@ def no_empty_turns(conversation: Conversation) -> Draft:
 def ends_on_assistant(conversation: Conversation) -> Draft:
     """Cut off what follows the last assistant turn; reject when there is none."""
     messages = conversation.messages
-    end = len(messages) - _end(messages[::-1], 0, lambda each: not _is_assistant(each))
+    end = len(messages) - _end(messages[::-1], 0, lambda message: not _is_assistant(message))
     if end == 0:
         excerpt = messages[0].content if messages else ""
         raise Rejected("no-assistant", "/messages", "no assistant turn", excerpt)
@@ -122,7 +122,3 @@ def _rejected(rule: str, i: int, reason: str, message: Message) -> Rejected:
 
 def _is_empty(message: Message) -> bool:
     return message.role != "tool" and not message.tool_calls and not message.content.strip()
-
-
-def _is_result(message: Message) -> bool:
-    return message.role == "tool"

@@ -32,7 +32,7 @@ def charts(figures: Statistics) -> list[Chart]:
 
 
 def _histogram(values: np.ndarray) -> tuple[Bar, ...]:
-    """Count values in bins of equal width, the last of them open, so that a tail is no desert."""
+    """Count values in bins of equal width; the last bin holds all greater values too."""
     width = _round_up(float(np.percentile(values, 99)) / (BARS - 1))
     places = np.minimum(values // width, BARS - 1)
     counts = np.bincount(places, minlength=BARS).tolist()
@@ -80,7 +80,7 @@ def _most(counts: Counter[str]) -> tuple[Bar, ...]:
     rest = counts.total() - sum(shown.values())
     if not rest:
         return bars
-    # Without a bar: it would dwarf the others.
+    # A value of 0 draws no bar: the sum is often many times greater than the single ones.
     others = replace(_bar(f"{len(counts) - len(shown)} others", rest, counts.total()), value=0)
     return (*bars, others)
 

@@ -57,7 +57,7 @@ class Reader:
 
     @staticmethod
     def of(chat_format: str, tokenizer: Tokenizer) -> "Reader":
-        """Prepare for a chat format; a role is told by its opening up to the last special token."""
+        """Prepare for a chat format; its openings up to the last special token identify roles."""
         format = find_format(chat_format)
         openings = {}
         for role in format.turns:
@@ -114,7 +114,7 @@ def stretches(tokens: np.ndarray, trained: np.ndarray, reader: Reader) -> list[S
     """Cut a conversation where its role or its mask changes, and around special tokens."""
     ids, special = tokens.tolist(), set(reader.tokenizer.special_tokens.values())
     mask = trained.tolist()
-    # Each special token is a stretch of its own; the place tells it from its neighbour.
+    # Each special token is a stretch of its own: its place keeps groupby from joining two.
     kinds = [
         (role, mask[at], at if id in special else -1)
         for at, (id, role) in enumerate(zip(ids, roles(tokens, reader), strict=True))

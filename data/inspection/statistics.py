@@ -104,7 +104,7 @@ def statistics(
     return Statistics(
         split=dataset.split,
         lengths=dataset.lengths,
-        trained=_trained_of_each(dataset),
+        trained=_trained_by_conversation(dataset),
         packing=packing(dataset, micro_batch_tokens, batch_size),
         decoded=count,
         roles={role: (numbers[0], numbers[1]) for role, numbers in counted.roles.items()},
@@ -153,7 +153,7 @@ class _Counted:
             self.behaviours[found[1]] += 1
 
 
-def _trained_of_each(dataset: TokenizedDataset) -> np.ndarray:
+def _trained_by_conversation(dataset: TokenizedDataset) -> np.ndarray:
     counts = [
         np.add.reduceat(mask, np.cumsum(lengths) - lengths, dtype=np.int64)
         for _, _, mask, lengths in dataset.pieces(most=4_000_000)

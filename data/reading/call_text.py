@@ -16,7 +16,7 @@ from chat.strict_json import call_decoder
 from data.reading.python_text import after_space, read_literal
 
 _KEYS = ("arguments", "parameters", "args", "input")
-# What may stand beside a call, and says nothing about it that is not read elsewhere.
+# Keys that may stand beside a call; their values are ignored, or read elsewhere.
 _BESIDE = frozenset(("id", "type", "index", "call_id", "tool_call_id"))
 _NAME = r'"name"\s*:\s*(?P<name>"(?:[^"\\]|\\.)*")'
 # Greedy: the quote that closes the arguments is the last one that the rest of the form allows.
@@ -26,7 +26,7 @@ _QUOTED = tuple(
     for first, second in ((_NAME, _ARGUMENTS), (_ARGUMENTS, _NAME))
 )
 _LEVELS = 3
-# Without one of these a text that is not JSON is not Python's way to write it either.
+# Marks of Python literals; a text without any of them is not tried as Python.
 _PYTHON = ("'", "None", "True", "False")
 
 
@@ -112,7 +112,7 @@ def _check_known(value: dict[str, Any], known: frozenset[str]) -> None:
 
 
 def _literal(text: str) -> Any:
-    """Return what Python would write so, or None."""
+    """Return the value of a Python literal, or None."""
     try:
         return read_literal(text) if any(mark in text for mark in _PYTHON) else None
     except ValueError:

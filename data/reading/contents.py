@@ -48,7 +48,7 @@ def result_text(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, list) and value and all(map(_is_text_part, value)):
-        return "\n".join(_text_of(part) for part in value)
+        return "\n".join(str(_value(part)) for part in value)
     return _json(value)
 
 
@@ -69,10 +69,6 @@ def _part_text(part: Any, where: str) -> str:
     if text is not None and not isinstance(text, str):
         raise Rejected("wrong-layout", where, "a part's text must be text", _json(part))
     return text or ""
-
-
-def _text_of(part: dict[str, Any]) -> str:
-    return str(_value(part))
 
 
 def _value(part: dict[str, Any]) -> Any:

@@ -22,7 +22,8 @@ def read(value: Any) -> Draft:
         raise Rejected("unreadable-call", "/model_answer", reason, str(answers)) from error
     read = tuple(ToolCall(name, arguments) for name, arguments in calls)
     messages = (Message("user", value["question"]), Message("assistant", tool_calls=read))
-    return draft(Turns(messages), read_tools([_named(each) for each in functions], "/function"))
+    tools = read_tools([_named(function) for function in functions], "/function")
+    return draft(Turns(messages), tools)
 
 
 def _named(function: Any) -> Any:

@@ -18,7 +18,9 @@ _FENCE = "```"
 def read(value: Any) -> Draft:
     """Read one row; the marks' other sections say how to answer, which a chat format does."""
     sections = dict(_sections(value["instruction"]))
-    missing = next((each for each in ("AVAILABLE TOOLS", "QUERY") if each not in sections), None)
+    missing = next(
+        (section for section in ("AVAILABLE TOOLS", "QUERY") if section not in sections), None
+    )
     if missing:
         reason = f"the instruction has no section {missing}"
         raise Rejected("wrong-layout", "/instruction", reason, value["instruction"])

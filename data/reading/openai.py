@@ -19,9 +19,9 @@ def read(value: Any) -> Draft:
     key = next(key for key in _MESSAGES if isinstance(value.get(key), list | str))
     turns = listed(value[key], "/" + key)
     holder, where = value, ""
-    if not any(value.get(each) for each in _TOOLS) and turns and isinstance(turns[0], dict):
+    if not any(value.get(field) for field in _TOOLS) and turns and isinstance(turns[0], dict):
         holder, where = turns[0], f"/{key}/0"
-    name = next((each for each in _TOOLS if holder.get(each)), "tools")
+    name = next((field for field in _TOOLS if holder.get(field)), "tools")
     tools = read_tools(holder.get(name), f"{where}/{name}")
     # Conversations that were cleaned already have a sha256: their texts are texts.
     cleaned = "sha256" in value

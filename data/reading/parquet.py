@@ -28,7 +28,8 @@ def read_parquet(path: Path) -> Iterator[tuple[Any, int]]:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                 for row in batch.to_pylist():
                     read += 1
-                    yield _json_value(row), size * read // total
+                    text = json.dumps(_without_nulls(row), ensure_ascii=False, default=_text)
+                    yield json.loads(text), size * read // total
     except (ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path} is a Parquet file that cannot be read: {reason}") from error
@@ -36,13 +37,9 @@ def read_parquet(path: Path) -> Iterator[tuple[Any, int]]:
         raise ValueError(f"{path} is empty; wanted a table with at least one row")
 
 
-def _json_value(row: dict[str, Any]) -> Any:
-    return json.loads(json.dumps(_without_nulls(row), ensure_ascii=False, default=_text))
-
-
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     # A map, unlike a struct, comes as pairs.
     if isinstance(value, list):
         if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):

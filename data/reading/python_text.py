@@ -15,14 +15,14 @@ _ESCAPE = re.compile(
 )
 _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _CHARACTERS |= {"\n": "", "\\": "\\", "'": "'", '"': '"'}
-# JSON's words stand in much that is otherwise Python.
+# Data sets mix JSON's words into Python literals.
 _WORDS = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
 _DEEPEST = 100
 _SPACE = re.compile(r"[\s,;]*")
 
 
 def after_space(text: str, at: int) -> int:
-    """Return where the next of several values begins that stand one after the other."""
+    """Return where the next value begins in a text of several, after spaces, commas, semicolons."""
     found = _SPACE.match(text, at)
     return found.end() if found else at
 

@@ -17,7 +17,7 @@ from data.reading.parquet import read_parquet
 from data.reading.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
 
 CHUNK = 1 << 20
-TELL_EVERY = 1 << 16  # bytes: telling a bar takes longer than reading a short row
+TELL_EVERY = 1 << 16  # bytes; updating a progress bar takes longer than reading a short row
 # The longest row: thousands of times a long conversation, and read by many processes at once.
 LONGEST = 1 << 26
 _WANTED = "wanted one conversation a row"
@@ -84,9 +84,9 @@ def read_rows(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow
         yield parsed(row)
 
 
-def parsed(each: RawRow | Line) -> RawRow:
-    """Return a row of `read_unparsed` as it is read."""
-    return each.row() if isinstance(each, Line) else each
+def parsed(row: RawRow | Line) -> RawRow:
+    """Return a row of `read_unparsed`, parsed if it is still a line."""
+    return row.row() if isinstance(row, Line) else row
 
 
 def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[RawRow | Line]:
@@ -114,7 +114,7 @@ def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[Ra
 
 
 def counted(rows: Iterable[Row], advance: Callable[[int], None]) -> Iterator[Row]:
-    """Pass rows on, telling `advance` how many more bytes of the file have been read."""
+    """Yield the rows, and call `advance` with the bytes of the file read since its last call."""
     told = position = 0
     for row in rows:
         position = row.position
@@ -220,7 +220,9 @@ class _ListReader:
             try:
                 value, end = _DECODER.raw_decode(self.window, self.at)
             except json.JSONDecodeError as error:
-                if self.ended or not self._may_be_cut(error):
+                unterminated = error.msg.startswith("Unterminated string")
+                may_be_cut = unterminated or error.pos > len(self.window) - _CUT_TOKEN
+                if self.ended or not may_be_cut:
                     raise self._error(error.pos, f"in row {index}", error.msg) from error
                 self._read_more()
                 continue
@@ -233,10 +235,6 @@ class _ListReader:
         raw = self.window[self.at : end]
         self.at = end
         return value, raw
-
-    def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
-        unterminated = error.msg.startswith("Unterminated string")
-        return unterminated or error.pos > len(self.window) - _CUT_TOKEN
 
     def _peek(self) -> str:
         """Return the next character that is not white space, or "" at the end of the file."""

@@ -47,7 +47,7 @@ def _parts(text: str) -> tuple[str, str] | None:
 def _call(value: Any) -> Any:
     if not isinstance(value, dict) or "api" not in value:
         return value
-    rest = {key: each for key, each in value.items() if key not in ("api", "responses")}
+    rest = {key: item for key, item in value.items() if key not in ("api", "responses")}
     return {"name": value["api"], **rest}
 
 

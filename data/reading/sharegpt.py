@@ -16,15 +16,12 @@ def read(value: Any) -> Draft:
     if tools is None and turns and isinstance(turns[0], dict):
         # Some put the tools into the turn of the system.
         tools = turns[0].get("tools")
-    speakers = {turn.get("from", turn.get("role")) for turn in turns if _has_speaker(turn)}
+    named = [turn.get("from", turn.get("role")) for turn in turns if isinstance(turn, dict)]
+    speakers = {name for name in named if isinstance(name, str)}
     # Beside `observation`, a function's turn is its call; elsewhere it is what came back.
     roles = {**ROLES, "function": "call"} if "observation" in speakers else ROLES
     read = read_turns(turns, "/conversations", Style(roles, end=END))
     return draft(read, read_tools(tools, "/" + key), value.get("system"), "/system")
-
-
-def _has_speaker(turn: Any) -> bool:
-    return isinstance(turn, dict) and isinstance(turn.get("from", turn.get("role")), str)
 
 
 SOURCE = Source(

@@ -104,9 +104,9 @@ def _are_functions(records: list[Any]) -> bool:
     """Whether all are named and one at least has parameters, which no other object would."""
     objects = [record.get("function", record) for record in records if isinstance(record, dict)]
     named = len(objects) == len(records) and all(
-        isinstance(each, dict) and isinstance(each.get("name"), str) for each in objects
+        isinstance(function, dict) and isinstance(function.get("name"), str) for function in objects
     )
-    return named and any(_PARAMETERS & each.keys() for each in objects)
+    return named and any(_PARAMETERS & function.keys() for function in objects)
 
 
 _PARAMETERS = frozenset(("parameters", "input_schema", "inputSchema"))

@@ -45,7 +45,7 @@ CALL = "<functioncall>"
 class Style:
     """How a layout writes its turns.
 
-    roles: Whose turn each name of a role is.
+    roles: The speaker for each name of a role.
     end: What may stand at the end of an assistant's text and is no part of it.
     marked: Whether calls can stand in an assistant's text, after `<functioncall>` or inside
         `<tool_call>`; None where they do unless the conversation has calls of another form.
@@ -116,7 +116,8 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     key = next((key for key in ("content", "value", "text") if key in turn), "content")
     place = where + pointer(key)
     if speaker == "call":
-        return _calls_alone(turn, turn.get(key), place)
+        calls = _Source(place, turn.get(key))
+        return _with_calls(Message("assistant", name=_name(turn)), [calls])
     if speaker == "tool":
         return Turns(tuple(_results(turn, turn.get(key), called)))
     parts = read_content(turn.get(key), place)
@@ -134,11 +135,6 @@ def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> 
         raise Rejected("wrong-layout", where + pointer(key), reason, _json(turn))
     # OpenAI's function turns, which name their function, are results in every layout.
     return "tool" if name == "function" and _name(turn) else roles[name]
-
-
-def _calls_alone(turn: dict[str, Any], value: Any, place: str) -> Turns:
-    """Read a turn that is nothing but its calls."""
-    return _with_calls(Message("assistant", name=_name(turn)), [_Source(place, value)])
 
 
 def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str, style: Style) -> Turns:
@@ -204,7 +200,7 @@ def _with_calls(message: Message, sources: list[_Source]) -> Turns:
             excerpt = _json(source.value)
             raise Rejected("unreadable-call", source.place, str(error), excerpt) from error
         calls += found
-        if any(each.mended for each in found):
+        if any(call.mended for call in found):
             after = [{"name": c.call.name, "arguments": dict(c.call.arguments)} for c in found]
             changes.append(Change("call-syntax", source.place, source.value, after))
     called = replace(message, tool_calls=tuple(call.call for call in calls))

@@ -47,13 +47,10 @@ def goes_over_lines(head: str) -> bool:
     if after_wrapper(head) is not None:
         return True
     lines = [line for line in head.lstrip().split("\n", 2)[:2] if line.strip()]
+    if len(lines) < 2 or not lines[0].rstrip().endswith(("{", "[", ",", ":")):
+        return False
     # In JSON Lines whose first line is damaged, the second one is whole.
-    return len(lines) == 2 and _is_cut(lines[0]) and not any(map(_is_json, lines))
-
-
-def _is_cut(line: str) -> bool:
-    """Whether a line ends where JSON may go on in the next one."""
-    return line.rstrip().endswith(("{", "[", ",", ":"))
+    return not any(map(_is_json, lines))
 
 
 def _is_json(text: str) -> bool:

@@ -53,7 +53,7 @@ def tiktoken_lines(tokens: Iterable[bytes]) -> str:
 class _Pairs:
     """The neighbouring pairs of all words, counted once and then only where a join changes them.
 
-    The heap keeps outdated entries; one is believed only if its count is still the pair's count.
+    The heap keeps outdated entries: those whose count differs from the pair's count are skipped.
     """
 
     def __init__(self, words: dict[tuple[int, ...], int]) -> None:

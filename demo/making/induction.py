@@ -23,8 +23,8 @@ from model.transformer import Attention, Transformer
 EMBEDDING_SCALE = 0.05
 # One dimension is the same for every token, so that a head can attend by position alone.
 _CONSTANT = 3 * EMBEDDING_SCALE
-# How far back the heads of layer 0 look, in turn, and how loudly they note what they find. What
-# stood two or three places back ("key": "value") is for training to use, and only hums.
+# Of each head of layer 0: how many tokens back it attends, and the scale of what it writes. Tokens
+# two or three places back ("key": "value") may serve training; they are written at a small scale.
 _LOOK_BACK = ((1, 0.2), (2, 0.05), (1, 0.2), (3, 0.05))
 _NEIGHBOUR_PAIRS = 6
 _NEIGHBOUR_SCALE = 2.6
@@ -32,8 +32,6 @@ _NEIGHBOUR_SCALE = 2.6
 _MOST_TURN = 1.0
 _MATCH_SCALE = 3.5
 _COPY_SCALE = 0.6
-
-
 # The share of an embedding's square that tokens of the same letters have in common.
 _COMMON = 0.7
 
@@ -43,7 +41,7 @@ def initialise(model: Transformer, seed: int, spellings: Sequence[str] = ()) -> 
     """Fill a float32 model with seeded weights that copy; its embeddings must be tied.
 
     Tokens whose `spellings` (the texts of the first tokens) differ in capitals or in a first sign
-    alone, such as ' cup', '_cup' and 'Cup', begin alike, so that words match what is made of them.
+    alone, such as ' cup', '_cup' and 'Cup', begin with similar embeddings, so that they match.
 
     Needs two layers or more and four heads for each two key/value heads, as Llama 3.2 has them.
     """
@@ -98,10 +96,10 @@ def _note_neighbours(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Let layer 0 note earlier tokens; return how each group reads one [E, D], and where [D, E].
 
-    The query and the key are the constant dimension, turned against each other by `look back`.
+    Query and key read the constant dimension; the query is rotated by the distance to look back.
     """
     head_dim = config.head_dim
-    # what is noted must not stand where embeddings are read
+    # notes are written along other axes than those along which embeddings are read
     axes = _orthonormal(4 * head_dim, config.dim, generator).split(head_dim)
     places = [axes[2].t(), _place(config, generator), axes[3].t(), _place(config, generator)]
     angles = inverse_frequencies(config, torch.device("cpu"))[:_NEIGHBOUR_PAIRS]
@@ -109,12 +107,12 @@ def _note_neighbours(
     for group in range(2):
         attention.wk.weight[group * head_dim :][: 2 * _NEIGHBOUR_PAIRS : 2, 0] = _NEIGHBOUR_SCALE
         attention.wv.weight[group * head_dim :][:head_dim] = axes[group]
-    for head, (back, loudness) in enumerate(_LOOK_BACK):
+    for head, (back, scale) in enumerate(_LOOK_BACK):
         own = slice(head * head_dim, (head + 1) * head_dim)
         rows = attention.wq.weight[own].zero_()
         rows[: 2 * _NEIGHBOUR_PAIRS : 2, 0] = _NEIGHBOUR_SCALE * (back * angles).cos()
         rows[1 : 2 * _NEIGHBOUR_PAIRS : 2, 0] = -_NEIGHBOUR_SCALE * (back * angles).sin()
-        attention.wo.weight[:, own] = loudness * places[head]
+        attention.wo.weight[:, own] = scale * places[head]
     return list(axes[:2]), [places[0], places[2]]
 
 

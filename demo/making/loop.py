@@ -1,7 +1,7 @@
 """Training from scratch on an endless stream: float32 masters, Muon and AdamW.
 
-Smaller than `training/loop.py` in what it can do: processors only, one micro-batch a step for each
-process, no validation set, since no text of the stream ever comes twice.
+It supports less than `training/loop.py`: CPUs only, one micro-batch a step for each process, and no
+validation set, since the stream never repeats a text.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Probes of a base model: what share of one-answer conversations it completes to the letter."""
+"""Probes of a base model: what share of one-answer conversations it completes exactly."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The tools of the demo's last chat: plain functions, as one writes one's own. They run."""
+"""The tools of the demo's last chat: plain functions, like a user's own; a chat executes them."""
 
 from typing import Any
 

@@ -15,9 +15,11 @@ TOOLS_IN_A_FIELD = 20
 
 
 def _domains() -> Iterator[Domain]:
-    # A name that stands in the other files would be no new one there.
+    # Names of the other files' tools are left out, so that all names here are new.
     others = (read_tools_file(Path(__file__).with_name(f)) for f in ("everyday.py", "unseen.py"))
-    taken = frozenset(tool.name for domains in others for each in domains for tool in each.tools)
+    taken = frozenset(
+        tool.name for domains in others for domain in domains for tool in domain.tools
+    )
     for field in range(FIELDS):
         words = Words(Dice("made up", field), SEEN)
         domain = draw_domain(words, f"made_up_{field}", TOOLS_IN_A_FIELD, taken)

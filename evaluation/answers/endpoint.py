@@ -16,7 +16,7 @@ from chat.formats.tool_syntax import Reply
 from evaluation.answers.predictions import read_calls
 from inference.chat_model import Answer
 
-# What a function may be called there; names with other signs are written with underscores.
+# Characters that OpenAI's API does not allow in a function's name; they become underscores.
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST = 64
 _SECONDS = 120.0
@@ -25,7 +25,7 @@ _KEY = "OPENAI_API_KEY"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the server beside the conversation."""
+    """The settings of a request beside the conversation."""
 
     model: str
     max_new_tokens: int = 512
@@ -44,24 +44,24 @@ class Endpoint:
             raise ValueError(f"--endpoint is {url!r}, wanted such as http://localhost:8000/v1")
         self.url = url if parts.path.strip("/") else url.rstrip("/") + "/v1"
         self.request = request
-        # Imported here: who scores recorded outputs or a model needs no client.
+        # Imported here: scoring recorded outputs or a model needs no client.
         from openai import OpenAI
 
         key = os.environ.get(_KEY) or "none"
         self.client = OpenAI(base_url=self.url, api_key=key, timeout=_SECONDS)
 
     def answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Answer]]:
-        """Yield (index, answer) in order; ValueError where the server fails or answers garbage.
+        """Yield (index, answer) in order; ValueError where the server fails or sends no completion.
 
-        Later answers that are there by then come before the error.
+        Later answers that have arrived by then are yielded before the error.
         """
         pool = ThreadPoolExecutor(self.request.at_once)
         asked = [pool.submit(self.answer, conversation) for conversation in conversations]
         try:
-            for index, each in enumerate(asked):
-                if each.exception() is not None:
+            for index, future in enumerate(asked):
+                if future.exception() is not None:
                     yield from _answered(asked, index)
-                yield index, each.result()
+                yield index, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -99,14 +99,14 @@ class Endpoint:
 
 
 def _answered(asked: Sequence[Future[Answer]], start: int) -> Iterator[tuple[int, Answer]]:
-    """Yield the answers from `start` on that have come."""
+    """Yield the answers from `start` on that have arrived."""
     for index in range(start, len(asked)):
         if asked[index].done() and asked[index].exception() is None:
             yield index, asked[index].result()
 
 
 def wire_names(tools: Sequence[Tool]) -> dict[str, str]:
-    """Return what each tool is called in a request: with `_` for signs that are not allowed."""
+    """Return the name of each tool in a request: with `_` for characters not allowed."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     candidates: dict[str, Iterator[str]] = {}
@@ -114,15 +114,15 @@ def wire_names(tools: Sequence[Tool]) -> dict[str, str]:
         if tool.name in names:
             continue
         fit = _UNFIT.sub("_", tool.name)[:_LONGEST]
-        # What came before was taken then and is taken now.
+        # Earlier candidates of the same name are taken, so the search continues after them.
         left = candidates.setdefault(fit, _alike(fit))
-        names[tool.name] = next(each for each in left if each not in taken)
+        names[tool.name] = next(name for name in left if name not in taken)
         taken.add(names[tool.name])
     return names
 
 
 def _alike(name: str) -> Iterator[str]:
-    """Yield a name and others like it without end."""
+    """Yield a name and an endless series of similar ones."""
     last = "_" * _LONGEST
     alike = name
     while alike != last:
@@ -179,7 +179,7 @@ def _read(completion: Any, names: Mapping[str, str], url: str) -> Answer:
     try:
         choice = completion.choices[0]
         content, calls = choice.message.content or "", choice.message.tool_calls or []
-        # What scripts/serve.py says of a call that could not be read; other servers keep silent.
+        # The reason scripts/serve.py gives for an unreadable call; other servers send none.
         problem = getattr(choice.message, "tool_call_problem", None)
         records = [(call.function.name, call.function.arguments) for call in calls]
         if not isinstance(content, str) or not all(isinstance(n, str) for n, _ in records):
@@ -189,6 +189,6 @@ def _read(completion: Any, names: Mapping[str, str], url: str) -> Answer:
             f"{url} answered what is no chat completion: {str(completion)[:80]!r}"
         ) from error
     whole = choice.finish_reason != "length"
-    read = [{"name": names.get(name, name), "arguments": each} for name, each in records]
+    read = [{"name": names.get(name, name), "arguments": arguments} for name, arguments in records]
     unread = Reply(content, problem=problem if isinstance(problem, str) else None)
     return Answer(content, read_calls(read, content) if read else unread, whole)

@@ -17,7 +17,7 @@ def model_answers(
     """Yield (index, answer); ValueError names an item whose prompt leaves no room.
 
     With `constrain`, calls are valid by the tools' schemas (inference/constrain/): items with a
-    schema that cannot be enforced come first and are not asked, and `tell` hears of the cost.
+    schema that cannot be enforced come first and are not asked; `tell` is called with the cost.
     """
     conversations = [item.conversation for item in items]
     if not constrain:

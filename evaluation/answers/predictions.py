@@ -28,8 +28,8 @@ def predicted(
 ) -> Iterator[tuple[int, Answer]]:
     """Yield (index, answer) of the items that have one, then ValueError if any has none.
 
-    A prediction for no item is a ValueError before; where the items were `chosen` among others,
-    `tell` hears of it instead.
+    A prediction for no item raises ValueError before that; where the items were `chosen` among
+    others, `tell` is called with the message instead.
     """
     listed = list(items)
     ids = {item.id for item in listed}
@@ -91,7 +91,7 @@ def _call(record: Any) -> ToolCall:
     if isinstance(record, Mapping) and isinstance(record.get("function"), Mapping):
         record = record["function"]
     if isinstance(record, Mapping) and isinstance(record.get("name"), str):
-        key = next((each for each in _ARGUMENTS if each in record), None)
+        key = next((key for key in _ARGUMENTS if key in record), None)
         return ToolCall(record["name"], _read(record[key] if key else {}, record["name"]))
     if isinstance(record, Mapping) and len(record) == 1:
         ((name, arguments),) = record.items()

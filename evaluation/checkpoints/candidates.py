@@ -1,7 +1,7 @@
-"""Score the base and every checkpoint of a run on the same items, and keep what is finished.
+"""Score the base and every checkpoint of a run on the same items, and store their answers.
 
-What is kept of a model are its answers, in a file of its own: they are used again while weights,
-items and settings are the same, and judged anew each time.
+The answers of each model are stored in a file of its own. They are used again while weights, items
+and settings are the same, and are judged again each time.
 """
 
 import gc
@@ -37,7 +37,7 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Setting:
-    """How every model of a run is asked; the stop tokens are the chat format's."""
+    """The settings that all models of a run share; the stop tokens are the chat format's."""
 
     decoding: Decoding
     chat_format: str = "llama3"
@@ -49,8 +49,8 @@ class Setting:
 class Candidate:
     """A model to be scored: the base (without `saved`) or a checkpoint.
 
-    also: Other names in the run's directory under which the same weights lie.
-    weights: What tells its weights apart from others.
+    also: Other names in the run's directory that have the same weights.
+    weights: Hashes and settings that identify its weights.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Candidate:
 
     @property
     def title(self) -> str:
-        """All its names, and the step where they do not tell it."""
+        """All its names, and the step where no name holds it."""
         title = " = ".join((self.name, *self.also))
         told = self.saved is None or self.step is None or "step-" in title
         return title if told else f"{title} (step {self.step})"
@@ -83,7 +83,7 @@ class Scored:
 class Run:
     """The base and the checkpoints of a run; `unread` says why others cannot be scored.
 
-    `chat_records` are what all checkpoints know of their chat format.
+    `chat_records` are the records of the chat format in all checkpoints.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Run:
     chat_records: Sequence[ChatRecord | None]
 
     def format(self, given: str | None = None, anyway: bool = False) -> ChatFormat:
-        """Return the chat format of the checkpoints, which the base is spoken to in as well."""
+        """Return the chat format of the checkpoints, which is used for the base as well."""
         return choose_format(given, anyway, self.chat_records)
 
     @staticmethod
@@ -147,7 +147,7 @@ def score_run(
             answers = iter(kept)
         else:
             try:
-                # Held by no name: the next model is loaded when this one is gone.
+                # Not bound to a name, so that this model is freed before the next one is loaded.
                 answers = model_answers(
                     models.load(candidate), items, setting.decoding, setting.constrain, tell
                 )
@@ -170,17 +170,17 @@ def _place(run: Run, candidate: Candidate) -> Path:
 
 
 def _base(saved: Sequence[SavedModel], named: Path | str | None) -> Path:
-    """Return the directory of the base, and refuse a checkpoint that bears its name."""
+    """Return the directory of the base; ValueError for a checkpoint that is named as it."""
     if any(saved_model.directory.name == BASE for saved_model in saved):
         raise ValueError(f"a checkpoint is named {BASE!r}, as the base is in the table; rename it")
     if named is not None:
         return resolve_directory(named)
-    for each in saved:
-        if found := base_directory(each.directory):
+    for saved_model in saved:
+        if found := base_directory(saved_model.directory):
             if not Path(found).expanduser().is_dir():
                 raise FileNotFoundError(
-                    f"{each.directory} was trained on {found}, which is not there; name the base "
-                    "with --base-model-name"
+                    f"{saved_model.directory} was trained on {found}, which is not there; name the "
+                    "base with --base-model-name"
                 )
             return resolve_directory(found)
     raise FileNotFoundError(
@@ -196,7 +196,7 @@ def _weights(saved: SavedModel) -> dict[str, Any]:
 
 
 def _common(run: Run, items: Sequence[Item], setting: Setting) -> dict[str, Any]:
-    """Return what decides the answers of all models of a run alike."""
+    """Return the inputs that affect the answers of all models of a run."""
     decoding, format = setting.decoding, find_format(setting.chat_format)
     tokenizer = load_tokenizer(setting.tokenizer_path or run.base, format.special_table)
     content = hashlib.sha256()
@@ -228,8 +228,10 @@ def _kept(
         if record["summary"]["about"]["inputs"] != json.loads(json.dumps(inputs)):
             return []
         found: dict[str, Answer | SkippedItem] = {
-            each["id"]: Answer(each["text"], parse_reply(each["text"], format), not each["cut_off"])
-            for each in record["verdicts"]
+            verdict["id"]: Answer(
+                verdict["text"], parse_reply(verdict["text"], format), not verdict["cut_off"]
+            )
+            for verdict in record["verdicts"]
         }
         found |= {refusal["id"]: SkippedItem(refusal["reason"]) for refusal in record["refused"]}
         return [(index, found[item.id]) for index, item in enumerate(items)]
@@ -246,12 +248,12 @@ class _Models:
         self.directory: Path | None = None
 
     def load(self, candidate: Candidate) -> ChatModel:
-        """Return what speaks for a candidate, until the next one is loaded.
+        """Return the chat model of a candidate; it is valid until the next call.
 
-        ValueError where its weights are no longer those that the run was opened with.
+        ValueError where its weights have changed since the run was opened.
         """
         chat_model = self._loaded(candidate)
-        # A run under way replaces `best`, and its answers would be kept as those of the former.
+        # A run in progress replaces `best`; its answers would be stored under the old weights.
         if candidate.saved is not None and _weights(candidate.saved) != candidate.weights:
             raise ValueError(
                 f"{candidate.saved.directory} has been replaced since the comparison began; run "
@@ -273,7 +275,7 @@ class _Models:
         if self.chat_model is not None and self.directory == directory:
             detach_adapter(self.chat_model.model)
             return self.chat_model
-        # Two whole models may not fit.
+        # Memory may not hold two whole models.
         self.chat_model = None
         gc.collect()
         tokenizer = self.setting.tokenizer_path or str(self.run.base)

@@ -1,4 +1,4 @@
-"""The models of a run side by side: which is best by a figure, and how sure that is."""
+"""Compare the models of a run by a figure: which is best, and how significant that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,13 +22,13 @@ from evaluation.figures import (
 )
 from evaluation.results import Refused
 
-# Below this p, a difference is not taken for luck.
+# A difference with a smaller p is called significant.
 SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was scored of a run, by the figure that was `asked` for; `unread` could not be."""
+    """The scored models of a run, compared by the figure `asked`; `unread` were not scored."""
 
     asked: str
     scored: Sequence[Scored]
@@ -41,16 +41,16 @@ class Comparison:
 
     @cached_property
     def metric(self) -> str:
-        """The figure to compare by: the one asked for, for `balanced` that of the one side."""
+        """The figure to compare by: `asked`, or for `balanced` that of the only side."""
         return self.metric_of(next(iter(self.figures.values())))
 
     def metric_of(self, figures: Figures) -> str:
-        """Return the figure to compare by where only some items count, as in a category."""
+        """Return the figure to compare by for some of the items, such as a category."""
         return headline(figures) if self.asked == BALANCED else self.asked
 
     @cached_property
     def categories(self) -> dict[str, dict[str, Figures]]:
-        """The figures of every category, those of every model in it."""
+        """The figures of every model, by category and name."""
         found: dict[str, dict[str, Figures]] = {}
         for model in self.scored:
             for category, figures in sorted(model.results.summary.categories.items()):
@@ -69,7 +69,7 @@ class Comparison:
             model.candidate.name: [judged.verdict for judged in model.results.judged]
             for model in self.scored
         }
-        conversations = [each.item.conversation_id for each in self.scored[0].results.judged]
+        conversations = [judged.item.conversation_id for judged in self.scored[0].results.judged]
         return differences(self.metric, verdicts, conversations)
 
     @property
@@ -85,20 +85,31 @@ class Comparison:
             for model in self.scored
             if model.candidate.name != BASE and self.metric in self.figures[model.candidate.name]
         ]
-        return max(found, key=self._value, default=None)
+        return max(
+            found,
+            key=lambda model: self.figures[model.candidate.name][self.metric].value,
+            default=None,
+        )
 
     def difference(self, one: str, other: str) -> Difference | None:
         """Return by how much `one` is above `other`; None where they were not compared."""
-        for each in self.differences:
-            if (each.one, each.other) == (one, other):
-                return each
-            if (each.one, each.other) == (other, one):
-                # Not -x: of 0 that would be -0.
-                return Difference(one, other, 0 - each.value, 0 - each.high, 0 - each.low, each.p)
+        for difference in self.differences:
+            if (difference.one, difference.other) == (one, other):
+                return difference
+            if (difference.one, difference.other) == (other, one):
+                # 0 - x, because -x of 0 is -0.
+                return Difference(
+                    one,
+                    other,
+                    value=0 - difference.value,
+                    low=0 - difference.high,
+                    high=0 - difference.low,
+                    p=difference.p,
+                )
         return None
 
     def verdict(self) -> list[str]:
-        """Say which checkpoint is best, what it gains over the base, and which may be as good."""
+        """Return as sentences the best checkpoint, its gain over the base, and its rivals."""
         best = self.best
         if best is None:
             return [f"No checkpoint has the figure {self.metric}."]
@@ -126,14 +137,18 @@ class Comparison:
         return {
             "metric": self.metric,
             "best": None if best is None else best.candidate.name,
-            "checkpoints": {model.candidate.name: _record(model) for model in self.scored},
+            "checkpoints": {
+                model.candidate.name: {
+                    "step": model.candidate.step,
+                    "also": list(model.candidate.also),
+                    **model.results.to_record()["summary"],
+                }
+                for model in self.scored
+            },
             "differences": [asdict(difference) for difference in self.differences],
             "not_scored": dict(self.unread),
             "refused": [refusal.to_record() for refusal in self.refused],
         }
-
-    def _value(self, scored: Scored) -> float:
-        return self.figures[scored.candidate.name][self.metric].value
 
 
 def format_difference(difference: Difference) -> str:
@@ -174,18 +189,12 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def category_title(comparison: Comparison, category: str) -> str:
-    """Return the name of a category, with that of its figure where another one leads there."""
+    """Return the name of a category, with the name of its figure where that is another one."""
     metric = comparison.metric_of(next(iter(comparison.categories[category].values())))
     return category if metric == comparison.metric else f"{category}: {metric}"
 
 
 def check_metric(metric: str) -> None:
-    """Raise ValueError for a figure that there is not."""
+    """Raise ValueError for an unknown figure."""
     if metric not in MEANINGS:
         raise ValueError(f"no figure {metric!r}; there are {', '.join(MEANINGS)}")
-
-
-def _record(scored: Scored) -> dict[str, Any]:
-    candidate = scored.candidate
-    summary = scored.results.to_record()["summary"]
-    return {"step": candidate.step, "also": list(candidate.also), **summary}

@@ -1,4 +1,4 @@
-"""Compare a run: score its models one after the other and write what is known after each."""
+"""Compare a run: score its models one after the other and write the results after each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from evaluation.results import failure_lines, json_text
 
 @dataclass(frozen=True)
 class ComparisonFiles:
-    """Where a comparison goes, and `about`: what was asked for."""
+    """The files of a comparison, and `about`: the settings of the command."""
 
     output_file: Path
     report_file: Path | None
@@ -50,13 +50,13 @@ def compare(
     files: ComparisonFiles,
     tell: Callable[[str], None] = print,
 ) -> Comparison:
-    """Score the models of a run and compare them; what is finished is written whatever follows.
+    """Score the models of a run and compare them; the results are written after each model.
 
-    Raises ValueError for a figure that there is not, or that these items do not ask for.
+    Raises ValueError for an unknown figure, or one that no reply to these items counts for.
     """
     check_metric(metric)
     if metric != BALANCED:
-        # Where balanced is not there, that of the one side leads.
+        # Without `balanced`, the figure of the only side leads.
         check_measurable(items, metric)
     check_writable(files.output_file, files.report_file, files.failures_file)
     scored: list[Scored] = []
@@ -64,10 +64,11 @@ def compare(
         scored.append(model)
         files.write(Comparison(metric, tuple(scored), run.unread), run.name)
     comparison = Comparison(metric, scored, run.unread)
-    # Also what turned out last to be damaged.
+    # Again, with the checkpoints found damaged after the last score.
     files.write(comparison, run.name)
     if not any(comparison.metric in figures for figures in comparison.figures.values()):
-        there = ", ".join(dict.fromkeys(n for each in comparison.figures.values() for n in each))
+        names = (name for figures in comparison.figures.values() for name in figures)
+        there = ", ".join(dict.fromkeys(names))
         raise ValueError(f"no reply of these models counts for {metric}; there are {there}")
     return comparison
 

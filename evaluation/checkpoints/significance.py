@@ -1,10 +1,10 @@
-"""Whether one model is better than another on the same items, or only luckier.
+"""Differences between models on the same items: their intervals and p-values.
 
-The interval of a difference comes from resampling whole conversations, each with the answers of
-all models (the paired bootstrap): turns of one are not independent. Its p is how often a difference
-at least as large appears when, conversation by conversation, a coin decides which model gave which
-answers (the paired randomisation test): with few of them the bootstrap alone would be too sure of
-itself. Shapes: C conversations, N numbers of a row of counts.
+The interval comes from resampling whole conversations, each with the answers of all models (the
+paired bootstrap), because turns of one conversation are not independent. The p-value is how often
+a difference at least as large appears when the answers of the two models are exchanged at random,
+conversation by conversation (the paired randomisation test): with few conversations the bootstrap
+interval is too narrow. Shapes: C conversations, N numbers of a row of counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much `one` scores above `other`, where this lies 95 times in 100, and p."""
+    """By how much `one` scores above `other`, with the 95% interval and the p-value."""
 
     one: str
     other: str
@@ -39,13 +39,13 @@ def differences(
 ) -> list[Difference]:
     """Compare every two models by a figure; their verdicts are on the same items in one order.
 
-    `conversations` names that of each item; without it each is of one of its own. Models for
-    whom the figure does not arise are left out. A fixed seed: the same each time.
+    `conversations` names that of each item; without it each item is its own conversation. Models
+    for which the figure has no counts are left out. The seed is fixed.
     """
     counts = {
-        name: by_conversation([count(metric, verdict) for verdict in each], conversations)
-        for name, each in verdicts.items()
-        if each
+        name: by_conversation([count(metric, verdict) for verdict in answered], conversations)
+        for name, answered in verdicts.items()
+        if answered
     }
     names = [name for name, count in counts.items() if count.sum(0)[1::2].all()]
     pairs = list(combinations(names, 2))
@@ -58,15 +58,15 @@ def differences(
         drawn = shares[:, names.index(one)] - shares[:, names.index(other)]
         low, high = np.nanquantile(drawn, (0.025, 0.975))
         value = share(counts[one].sum(0)) - share(counts[other].sum(0))
-        p = _chance(counts[one], counts[other], abs(value))
+        p = _p_value(counts[one], counts[other], abs(value))
         found.append(Difference(one, other, float(value), float(low), float(high), p))
     return found
 
 
-def _chance(one: Array, other: Array, observed: Array) -> float:
-    """Return how often exchanged conversations differ at least as much as the real ones.
+def _p_value(one: Array, other: Array, observed: Array) -> float:
+    """Return the share of random exchanges that differ at least as much as `observed`.
 
-    `one` and `other` are [C, N]. The real ones count as once.
+    `one` and `other` are [C, N]. The observed assignment counts as one of the exchanges.
     """
     differ = (one != other).any(1)
     gain = other[differ] - one[differ]

@@ -45,7 +45,9 @@ def _parts(comparison: Comparison, about: Mapping[str, Any]) -> Iterator[str]:
     yield f"<p>{INTERVALS} {LUCK}</p>"
     for name, reason in comparison.unread.items():
         yield f'<p class="bad">Not scored: {shown(name)}. {shown(reason)}</p>'
-    models = {name: each[metric] for name, each in comparison.figures.items() if metric in each}
+    models = {
+        name: figures[metric] for name, figures in comparison.figures.items() if metric in figures
+    }
     yield f"<h2>By checkpoint: {shown(metric)}</h2>" + _line(comparison, "", models, 260)
     yield _figures_table(comparison)
     yield from _pairs(comparison)
@@ -55,10 +57,18 @@ def _parts(comparison: Comparison, about: Mapping[str, Any]) -> Iterator[str]:
             for name in comparison.categories
         )
         yield "<h2>By category</h2>" + _panels(comparison, panels)
-    types = dict.fromkeys(kind for each in comparison.argument_types.values() for kind in each)
+    argument_types = comparison.argument_types
+    types = dict.fromkeys(kind for figures in argument_types.values() for kind in figures)
     if types:
         panels = (
-            (kind, {n: each[kind] for n, each in comparison.argument_types.items() if kind in each})
+            (
+                kind,
+                {
+                    name: figures[kind]
+                    for name, figures in argument_types.items()
+                    if kind in figures
+                },
+            )
             for kind in types
         )
         yield f"<h2>By argument type</h2><p>{ARGUMENTS}</p>" + _panels(comparison, panels)
@@ -75,7 +85,7 @@ def _of_category(comparison: Comparison, category: str) -> dict[str, Figure]:
 
 
 def _line(comparison: Comparison, title: str, figures: Mapping[str, Figure], height: int) -> str:
-    """Return a figure along the steps, the base as the level to be beaten."""
+    """Return a chart of a figure by step, with the base as a horizontal level."""
     best = comparison.best
     points, base = [], None
     for model in comparison.scored:
@@ -114,7 +124,7 @@ def _figures_table(comparison: Comparison) -> str:
 
 
 def _pairs(comparison: Comparison) -> Iterator[str]:
-    """Yield the differences to base and best, and those between all where there is room."""
+    """Yield the differences to base and best, and those of all pairs of up to _MATRIX models."""
     best = comparison.best
     if best is None or not comparison.differences:
         return

@@ -12,7 +12,10 @@ from evaluation.results import Judged, Refused, Results
 
 def results_page(results: Results) -> str:
     """Return the page of one evaluation."""
-    return document(f"Tool calls: {_subject(results.about)}", _parts(results), STYLE)
+    about = results.about
+    names = ("lora_ckpt_path", "ckpt_dir", "model", "endpoint", "predictions")
+    subject = next((str(about[name]) for name in names if about.get(name)), "results")
+    return document(f"Tool calls: {subject}", _parts(results), STYLE)
 
 
 def _parts(results: Results) -> Iterator[str]:
@@ -21,8 +24,8 @@ def _parts(results: Results) -> Iterator[str]:
         yield f'<p class="bad">{missing:,} of {results.items:,} items were not answered.</p>'
     yield "<h2>Figures</h2>" + figure_bars("", results.summary.all)
     categories = {
-        f"{name}: {headline(each)}": each[headline(each)]
-        for name, each in sorted(results.summary.categories.items())
+        f"{name}: {headline(figures)}": figures[headline(figures)]
+        for name, figures in sorted(results.summary.categories.items())
     }
     if len(categories) > 1:
         yield "<h2>By category</h2>" + figure_bars("", categories)
@@ -51,13 +54,12 @@ ARGUMENTS = (
 
 def figure_bars(title: str, figures: Mapping[str, Figure]) -> str:
     """Return shares as bars with their intervals."""
-    return bars(Chart(title, tuple(_bar(name, each) for name, each in figures.items()), full=1.0))
-
-
-def _bar(name: str, figure: Figure) -> Bar:
-    _, counts = cells(figure)
-    note = f"{percent(figure.value)}, {counts}"
-    return Bar(name, figure.value, note, figure.low, figure.high)
+    rows = []
+    for name, figure in figures.items():
+        _, counts = cells(figure)
+        note = f"{percent(figure.value)}, {counts}"
+        rows.append(Bar(name, figure.value, note, figure.low, figure.high))
+    return bars(Chart(title, tuple(rows), full=1.0))
 
 
 def refused_part(refused: Sequence[Refused]) -> Iterator[str]:
@@ -67,7 +69,8 @@ def refused_part(refused: Sequence[Refused]) -> Iterator[str]:
     yield "<h2>Not asked</h2>"
     yield f"<p>{len(refused):,} items count in no figure.</p>"
     yield from first_of(
-        refused, lambda each: f"<p><b>{shown(each.item.id)}</b>: {shown(each.reason)}</p>"
+        refused,
+        lambda refusal: f"<p><b>{shown(refusal.item.id)}</b>: {shown(refusal.reason)}</p>",
     )
 
 
@@ -81,8 +84,3 @@ def about_part(about: Mapping[str, Any]) -> str:
     """Return what was evaluated, and how."""
     rows = [(name, str(value)) for name, value in about.items()]
     return f"<h2>Settings</h2>{table(('setting', 'value'), rows)}"
-
-
-def _subject(about: Mapping[str, Any]) -> str:
-    names = ("lora_ckpt_path", "ckpt_dir", "model", "endpoint", "predictions")
-    return next((str(about[name]) for name in names if about.get(name)), "results")

@@ -1,4 +1,4 @@
-"""One item of an evaluation as HTML: what was asked, what was wanted, and what came."""
+"""One item of an evaluation as HTML: the prompt, the expected calls and the replies."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from console.page import shown
 from evaluation.items import Item
 from evaluation.results import Judged
 
-# Of more failures, the page would be slow to open.
+# With more rows the page would be slow to open.
 MOST = 200
 Row = TypeVar("Row")
 STYLE = """
@@ -36,13 +36,15 @@ pre .bad { font-weight: 600; text-decoration: underline wavy 1px; text-underline
 def item_html(
     item: Item, answers: Mapping[str, Judged], note: str = "", main: Collection[str] = ()
 ) -> str:
-    """Return an item that unfolds; `answers` are what came, by the title of whoever said it.
+    """Return an item that unfolds; `answers` are the replies by the title of their model.
 
-    Where `main` names some of them, the others are folded once more.
+    Where `main` names some of them, the others are folded.
     """
     marks = "" if len(answers) == 1 else " ".join(map(_mark, answers, answers.values()))
     told = f'<span class="why">{shown(note)}</span>' if note else ""
-    sides = [_side("Wanted", "", f"<pre>{_wanted(item.expected)}</pre>")]
+    expected = item.expected if isinstance(item.expected, list) else [item.expected]
+    wanted = "\n".join(map(_wanted_call, expected)) or "no call"
+    sides = [_side("Wanted", "", f"<pre>{wanted}</pre>")]
     folded = list[str]()
     for title, answer in answers.items():
         (folded if main and title not in main else sides).append(_answer(title, answer))
@@ -86,8 +88,8 @@ def _answer(title: str, judged: Judged) -> str:
 def _wrong_arguments(judged: Judged) -> set[tuple[str, str]]:
     """Return (function, argument) of what is wrong; not where another call has it right."""
     given = [argument for argument in judged.verdict.arguments if argument.found]
-    right = {(each.function, each.name) for each in given if each.right}
-    return {(each.function, each.name) for each in given} - right
+    right = {(argument.function, argument.name) for argument in given if argument.right}
+    return {(argument.function, argument.name) for argument in given} - right
 
 
 def _call(name: str, arguments: Mapping[str, Any], wrong: set[tuple[str, str]]) -> str:
@@ -98,11 +100,6 @@ def _call(name: str, arguments: Mapping[str, Any], wrong: set[tuple[str, str]]) 
     return "\n".join(lines)
 
 
-def _wanted(expected: Any) -> str:
-    listed = expected if isinstance(expected, list) else [expected]
-    return "\n".join(_wanted_call(each) for each in listed) or "no call"
-
-
 def _wanted_call(expected: Any) -> str:
     """Return a call as its name and lines of arguments; BFCL lists what it accepts for each."""
     if isinstance(expected, Mapping) and expected.keys() == {"name", "arguments"}:
@@ -110,7 +107,7 @@ def _wanted_call(expected: Any) -> str:
     if isinstance(expected, Mapping) and len(expected) == 1:
         ((name, accepted),) = expected.items()
         if isinstance(accepted, Mapping):
-            lines = (f"  {shown(f'{key}: {_any_of(each)}')}" for key, each in accepted.items())
+            lines = (f"  {shown(f'{key}: {_any_of(values)}')}" for key, values in accepted.items())
             return "\n".join([f"<b>{shown(str(name))}</b>", *lines])
     return shown(
         expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)

@@ -157,7 +157,7 @@ def argument_is_right(
         return False
     try:
         value = _read(language, declared, value)
-        kind, inner = _kind(language, declared), _inner_kind(language, declared)
+        kind, inner = _KINDS[language][declared["type"]], _inner_kind(language, declared)
     except (ValueError, OverflowError, KeyError):
         return False
     usual = _fits(value, accepted, kind, inner)
@@ -168,7 +168,7 @@ def argument_is_right(
     if usual and kind is list and inner is dict:
         return any(_objects_are_right(value, accepted_value) for accepted_value in accepted)
     if usual and kind is str:
-        return _plain(value) in [_plain(each) for each in accepted if isinstance(each, str)]
+        return _plain(value) in [_plain(option) for option in accepted if isinstance(option, str)]
     if usual and kind is list:
         return [_plain(item) for item in value] in list(_plain_lists(accepted))
     return value in accepted
@@ -183,10 +183,6 @@ def _read(language: Language, declared: Mapping[str, Any], value: Any) -> Any:
         raise ValueError("wanted source text")
     inner = _inner_name(declared) if kind in _LISTS[language] else None
     return _READERS[language](value, kind, inner)
-
-
-def _kind(language: Language, declared: Mapping[str, Any]) -> type:
-    return _KINDS[language][declared["type"]]
 
 
 def _inner_kind(language: Language, declared: Mapping[str, Any]) -> type | None:
@@ -206,7 +202,7 @@ def _fits(value: Any, accepted: list[Any], kind: type, inner: type | None) -> bo
     if type(value) is not kind:
         return False if type(value) is answered else None
     nested = inner is not None and isinstance(value, list)
-    if nested and not any(_members_fit(value, each, inner) for each in accepted):
+    if nested and not any(_members_fit(value, option, inner) for option in accepted):
         return None
     return answered in (None, kind)
 
@@ -237,7 +233,8 @@ def _plain_lists(accepted: list[Any]) -> Iterator[list[Any]]:
 
 
 def _object_is_right(value: Mapping[str, Any], accepted: Sequence[Any]) -> bool:
-    return any(_one_object_is_right(value, each) for each in accepted if isinstance(each, dict))
+    options = (option for option in accepted if isinstance(option, dict))
+    return any(_one_object_is_right(value, option) for option in options)
 
 
 def _one_object_is_right(value: Mapping[str, Any], accepted: Mapping[str, Any]) -> bool:
@@ -281,7 +278,7 @@ def _wanted(task: Task, name: str, accepted: Mapping[str, list[Any]]) -> Expecte
             return False
         return any(_is_literally(value, option) for option in options if option != "")
 
-    required = frozenset(each for each, options in accepted.items() if "" not in options)
+    required = frozenset(parameter for parameter, options in accepted.items() if "" not in options)
     return ExpectedCall(name, required, accepts, equals)
 
 

@@ -1,8 +1,8 @@
 """Read Java and JavaScript source text as values, the way BFCL's AST checker reads it.
 
-A text that is not of its declared type stays text. Where the benchmark's reading is odd (a Java
-float needs its `f`, commas cut elements even inside quotes), so is this one: verdicts shall be
-equal, and tests/evaluation/test_bfcl_verdicts.py holds them to that.
+A text that is not of its declared type stays text. Oddities of the benchmark are kept (a Java
+float needs its `f`, commas cut elements even inside quotes), so that verdicts are equal to its own;
+tests/evaluation/scoring/test_bfcl.py checks that.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 
 from evaluation.scoring.bfcl_scanning import between, entries, past_space, puts
 
-# A trailing newline is let pass, as the benchmark does.
+# A trailing newline is allowed, as in the benchmark.
 _WHOLE = re.compile(r"-?\d+\n?")
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?\n?")
 _SCIENTIFIC = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
@@ -66,7 +66,7 @@ def _array_list(text: str, inner: str | None) -> Any:
     end = text.find("}}", filled.end() + 1) if filled else -1
     if filled and end >= 0:
         added = between(text[filled.end() : end], _ADD, ")", 1)
-        return [_list_member(each.strip(), inner) for each in added]
+        return [_list_member(member.strip(), inner) for member in added]
     return [] if _NEW_LIST.search(text) else text
 
 

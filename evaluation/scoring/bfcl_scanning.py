@@ -1,6 +1,6 @@
-"""Cut source text at its marks, each letter looked at a few times only, however odd the text.
+"""Cut source text at its marks in linear time.
 
-What is found is what regular expressions with `.*?` between the marks would find.
+The results equal those of regular expressions with `.*?` between the marks, which may backtrack.
 """
 
 import re
@@ -10,7 +10,7 @@ _PUT = re.compile(r'put\("')
 
 
 def between(text: str, opening: re.Pattern[str], closing: str, least: int = 0) -> Iterator[str]:
-    """Yield what stands in one line between two marks, at least so many characters."""
+    """Yield the texts of at least `least` characters on one line between two marks."""
     reached = line_end = end = -1
     for found in opening.finditer(text):
         start = found.end()
@@ -33,7 +33,7 @@ def _line_end(text: str, place: int) -> int:
 def puts(text: str) -> Iterator[tuple[str, str]]:
     """Yield the keys and values of calls `put("key", value)`.
 
-    A key ends at the first quote and comma from whose value on a line holds a closing bracket.
+    A key ends at the first quote and comma for which a `)` follows on the line of the value.
     """
     reached = line_end = last = -1
     for opening in _PUT.finditer(text):

@@ -35,7 +35,7 @@ class ExpectedCall:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a call that was wanted or made, and whether it is right where it is both."""
+    """One argument that was wanted or found; `right` only where it is both and the values agree."""
 
     function: str
     name: str
@@ -46,11 +46,11 @@ class Argument:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is right about one reply; None where a question does not arise.
+    """What is right about one reply; None where a field does not apply.
 
-    correct: Whether it is right as a whole; of a benchmark's tasks its own checker says so.
+    correct: Whether it is right as a whole; for a benchmark, by the rules of its own checker.
     called: Whether it calls tools, or tries to in a way that cannot be read.
-    empty: Whether it says nothing at all: no call and no text.
+    empty: Whether it has no call and no text.
     readable: Whether what looks like a call could be read; None without a call.
     schema_valid: Whether every call that was read names an offered tool and fits its schema.
     names_right: Whether the calls, in any order, are of the functions wanted.
@@ -122,10 +122,12 @@ def score(
         elif empty:
             right, wrong = False, ("the reply is empty",)
         else:
-            right, wrong = not called, _needless(calls)
+            right = not called
+            wrong = tuple(f"calls {call.name}, and no tool is wanted" for call in calls)
         reasons = unread + (() if right else wrong) + schema_reasons
         return Verdict(correct=right, reasons=reasons, **facts)
-    pairing = _Pairing([_as_expected_call(expected_call) for expected_call in expected], calls)
+    wanted_calls = [wanted(call) if isinstance(call, ToolCall) else call for call in expected]
+    pairing = _Pairing(wanted_calls, calls)
     return Verdict(
         correct=pairing.exact,
         names_right=pairing.names_right,
@@ -168,14 +170,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _as_expected_call(expected: ToolCall | ExpectedCall) -> ExpectedCall:
-    return wanted(expected) if isinstance(expected, ToolCall) else expected
-
-
-def _needless(calls: Sequence[ToolCall]) -> tuple[str, ...]:
-    return tuple(f"calls {call.name}, and no tool is wanted" for call in calls)
-
-
 class _Pairing:
     """Calls beside the wanted ones that suit them best."""
 
@@ -183,7 +177,10 @@ class _Pairing:
         self.expected, self.calls = expected, calls
         # One more exact call outweighs all names, one more name all arguments.
         unit = 1 + sum(len(call.arguments) for call in calls)
-        gains = [[_gain(each, call, unit, len(calls)) for call in calls] for each in expected]
+        gains = [
+            [_gain(wanted_call, call, unit, len(calls)) for call in calls]
+            for wanted_call in expected
+        ]
         places = [
             (row, column)
             for row, column in best_pairs(gains)
@@ -191,7 +188,7 @@ class _Pairing:
         ]
         self.pairs = [(expected[row], calls[column]) for row, column in places]
         rows, columns = {row for row, _ in places}, {column for _, column in places}
-        self.missing = [each for row, each in enumerate(expected) if row not in rows]
+        self.missing = [call for row, call in enumerate(expected) if row not in rows]
         self.needless = [call for column, call in enumerate(calls) if column not in columns]
         names = Counter(expected_call.name for expected_call in expected)
         self.names_right = names == Counter(call.name for call in calls)
@@ -204,54 +201,57 @@ class _Pairing:
 
     def arguments(self) -> Iterator[Argument]:
         """Yield the arguments of pairs, then of what was wanted or called without a partner."""
-        for pair, call in self.pairs:
-            right = _right(pair, call)
-            wanted = pair.required | right
-            for name in [*call.arguments, *sorted(pair.required - call.arguments.keys())]:
+        for wanted_call, call in self.pairs:
+            required, right = wanted_call.required, _right(wanted_call, call)
+            for name in [*call.arguments, *sorted(required - call.arguments.keys())]:
                 found = name in call.arguments
-                yield Argument(call.name, name, name in wanted, found, name in right)
-        for each in self.missing:
-            yield from (Argument(each.name, name, True, False) for name in sorted(each.required))
+                yield Argument(call.name, name, name in required | right, found, name in right)
+        for missing in self.missing:
+            for name in sorted(missing.required):
+                yield Argument(missing.name, name, True, False)
         for call in self.needless:
             yield from (Argument(call.name, name, False, True) for name in call.arguments)
 
     def reasons(self) -> Iterator[str]:
-        """Say what is missing, what is too much, and which arguments are wrong."""
+        """Yield the missing calls, the needless calls and the wrong arguments."""
         expected = Counter(expected_call.name for expected_call in self.expected)
         found = Counter(call.name for call in self.calls)
         for name, count in (expected - found).items():
             yield f"{name} is not called" + (f" {count} times more" if count > 1 else "")
         for name, count in (found - expected).items():
             yield f"{name} is called" + (f" {count} times" if count > 1 else "") + " too often"
-        for pair, call in self.pairs:
-            for name in sorted(pair.required - call.arguments.keys()):
+        for wanted_call, call in self.pairs:
+            for name in sorted(wanted_call.required - call.arguments.keys()):
                 yield f"{call.name}: {name} is missing"
             for name, value in call.arguments.items():
-                if not pair.accepts(name, value):
+                if not wanted_call.accepts(name, value):
                     shown = json.dumps(value, ensure_ascii=False)
                     yield f"{call.name}: {name} may not be {shown}"
 
 
-def _gain(each: ExpectedCall, call: ToolCall, unit: int, calls: int) -> int:
-    if each.name != call.name:
+def _gain(expected: ExpectedCall, call: ToolCall, unit: int, calls: int) -> int:
+    if expected.name != call.name:
         return 0
-    exact = unit * (calls + 1) if _is_exact(each, call) else 0
-    return exact + unit + len(_right(each, call))
+    exact = unit * (calls + 1) if _is_exact(expected, call) else 0
+    return exact + unit + len(_right(expected, call))
 
 
-def _right(each: ExpectedCall, call: ToolCall) -> frozenset[str]:
-    return frozenset(name for name, value in call.arguments.items() if each.accepts(name, value))
+def _right(expected: ExpectedCall, call: ToolCall) -> frozenset[str]:
+    return frozenset(
+        name for name, value in call.arguments.items() if expected.accepts(name, value)
+    )
 
 
-def _is_exact(each: ExpectedCall, call: ToolCall) -> bool:
-    return each.required <= call.arguments.keys() and len(_right(each, call)) == len(call.arguments)
+def _is_exact(expected: ExpectedCall, call: ToolCall) -> bool:
+    right = _right(expected, call)
+    return expected.required <= call.arguments.keys() and len(right) == len(call.arguments)
 
 
-def _is_json_equal(each: ExpectedCall, call: ToolCall) -> bool:
+def _is_json_equal(expected: ExpectedCall, call: ToolCall) -> bool:
     return (
-        each.name == call.name
-        and each.required <= call.arguments.keys()
-        and all(each.equals(name, value) for name, value in call.arguments.items())
+        expected.name == call.name
+        and expected.required <= call.arguments.keys()
+        and all(expected.equals(name, value) for name, value in call.arguments.items())
     )
 
 

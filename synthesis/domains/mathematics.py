@@ -3,20 +3,12 @@
 from typing import Annotated, Any
 
 from synthesis.declaration import Domain, declare
-from synthesis.dice import Dice
-from synthesis.grammar import joined, spoken
 from synthesis.kinds import Kind, decimal, number
 
-
-def _numbers(dice: Dice) -> list[float]:
-    return [dice.between(-200, 900) / 10 for _ in range(dice.between(3, 7))]
-
-
-def _say_numbers(values: list[float], dice: Dice) -> str:
-    return joined([spoken(value) for value in values])
-
-
-Numbers = Annotated[list[float], Kind("numbers", _numbers, _say_numbers)]
+Numbers = Annotated[
+    list[float],
+    Kind("numbers", lambda dice: [dice.between(-200, 900) / 10 for _ in range(dice.between(3, 7))]),
+]
 Coefficient = Annotated[int, number("coefficient", -20, 20)]
 
 

@@ -79,7 +79,7 @@ def create_ticket(
     problem: Annotated[str, Kind("problem", _problem)],
     contact: Annotated[
         Contact,
-        Kind("contact", _contact, lambda each, dice: f"{each['name']}, {each['email']}"),
+        Kind("contact", _contact, lambda contact, dice: f"{contact['name']}, {contact['email']}"),
     ],
     priority: Priority = "normal",
 ) -> dict[str, Any]:

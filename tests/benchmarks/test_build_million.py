@@ -18,7 +18,9 @@ def test_generated_rows_are_glaive_rows_that_cleaning_keeps(tmp_path: Path) -> N
     assert sum("<functioncall>" in row["chat"] for row in rows) > 50
     audit, _ = clean_file(tmp_path / "rows.jsonl", tmp_path / "cleaned.jsonl")
     assert (audit.input, audit.rejected) == (100, 0)
-    tools = [len(each.tools) for each in read_conversations(tmp_path / "cleaned.jsonl")]
+    tools = [
+        len(conversation.tools) for conversation in read_conversations(tmp_path / "cleaned.jsonl")
+    ]
     assert min(tools) == 1 and sum(tools) / len(tools) < 3
     write_rows(tmp_path / "again.jsonl", 100)
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "rows.jsonl").read_bytes()
@@ -32,6 +34,6 @@ def test_the_memory_and_time_of_all_processes_are_counted() -> None:
     assert found.wall_seconds >= 0.8 and 0 < found.cpu_seconds < 5 and found.rows == 7
 
 
-def test_a_process_that_is_gone_has_no_memory_and_no_family() -> None:
+def test_an_ended_process_has_no_memory_and_no_family() -> None:
     assert os.getpid() in family(os.getpid()) and pss_bytes(os.getpid()) > 1_000_000
     assert family(2**22 + 1) == [] and pss_bytes(2**22 + 1) == 0

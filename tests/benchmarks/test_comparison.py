@@ -35,7 +35,7 @@ def sides(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
 @pytest.mark.parametrize(
     "sides", [(shape, peer) for shape in SHAPES for peer in PEERS], indirect=True, ids="-".join
 )
-def test_both_sides_have_the_same_loss_the_same_gradients_and_the_same_first_update(
+def test_both_sides_agree_in_loss_gradients_and_first_update(
     sides: tuple[Ours, TransformersPeft],
 ) -> None:
     ours, peer = sides
@@ -51,7 +51,7 @@ def test_both_sides_have_the_same_loss_the_same_gradients_and_the_same_first_upd
 
 
 @pytest.mark.parametrize("sides", [("llama3", "padded")], indirect=True, ids=["padded"])
-def test_different_work_is_refused(sides: tuple[Ours, TransformersPeft]) -> None:
+def test_sides_that_compute_differently_are_refused(sides: tuple[Ours, TransformersPeft]) -> None:
     ours, peer = sides
     with torch.no_grad():
         ours.model.get_parameter("layers.1.attention.wk.lora_b").add_(0.01)
@@ -60,7 +60,7 @@ def test_different_work_is_refused(sides: tuple[Ours, TransformersPeft]) -> None
 
 
 @pytest.mark.parametrize("sides", [("llama3", "padded")], indirect=True, ids=["padded"])
-def test_in_bfloat16_both_bases_are_rounded_and_both_adapters_are_not(
+def test_round_base_rounds_bases_and_keeps_adapters_in_float32(
     sides: tuple[Ours, TransformersPeft],
 ) -> None:
     losses = []
@@ -93,7 +93,7 @@ def test_ratios_pair_the_steps_and_shares_come_from_the_median() -> None:
     assert result(figures(1, peak=None), figures(1)).memory_ratio is None
 
 
-def test_the_file_holds_figures_date_versions_and_machine_but_no_host_name(tmp_path: Path) -> None:
+def test_results_name_versions_and_machine_but_not_the_host(tmp_path: Path) -> None:
     import platform
 
     file = tmp_path / "results" / "F.json"
@@ -108,7 +108,7 @@ def test_the_file_holds_figures_date_versions_and_machine_but_no_host_name(tmp_p
     assert platform.node() not in file.read_text() or len(platform.node()) < 3
 
 
-def test_a_size_that_cannot_fit_is_refused_before_anything_is_built(
+def test_a_size_too_large_for_memory_is_refused_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     huge = dataclasses.replace(MID, dim=2**20, hidden_dim=2**20)
@@ -135,7 +135,7 @@ def test_repeating_stops_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_comparison_on_a_gpu_measures_speed_and_memory_of_both_sides() -> None:
+def test_a_comparison_on_a_gpu_measures_speed_and_memory() -> None:
     found = compare("tiny", Settings("cuda", 1, "padded", 2), 60.0, lambda line: None)
     assert found.parity.gradient_difference < 1e-4
     for side in (found.ours, found.peer):

@@ -30,14 +30,14 @@ def test_lengths_and_trained_spans_are_those_of_the_bundled_sample(
     assert found == committed, "make it again: see the docstring of benchmarks/conversations.py"
 
 
-def test_a_third_of_the_tokens_is_trained_and_all_are_of_the_vocabulary() -> None:
+def test_random_tokens_fit_the_vocabulary_and_a_third_is_trained() -> None:
     conversations = RandomConversations(vocab_size=300)
     trained = sum(conversations.trained(i).sum() for i in range(len(conversations)))
     assert 0.25 < trained / conversations.lengths.sum() < 0.35
     assert all(conversations.tokens(i).max() < 300 for i in range(len(conversations)))
 
 
-def test_the_same_seed_gives_the_same_tokens_and_they_make_batches() -> None:
+def test_a_seed_gives_the_same_tokens_and_complete_batches() -> None:
     ours, again, other = (RandomConversations(300, seed) for seed in (1, 1, 2))
     assert np.array_equal(ours.tokens(5), again.tokens(5))
     assert not np.array_equal(ours.tokens(5), other.tokens(5))

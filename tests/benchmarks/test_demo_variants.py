@@ -15,14 +15,14 @@ def test_the_cpu_seconds_of_a_command_are_its_own(tmp_path):
     assert command(str(idle)) < 0.3
 
 
-def test_what_a_failing_command_said_is_told(tmp_path):
+def test_the_error_of_a_failing_command_is_reported(tmp_path):
     failing = tmp_path / "failing.py"
     failing.write_text("import sys\nsys.exit('no more room')\n")
     with pytest.raises(ValueError, match="no more room"):
         command(str(failing))
 
 
-def test_every_way_to_train_is_a_command_that_a_user_can_type(tmp_path, monkeypatch):
+def test_every_variant_is_a_valid_command_line(tmp_path, monkeypatch):
     lines = []
     monkeypatch.setattr(demo_variants, "command", lambda line: lines.append(line) or 1.0)
     for variant in (*LORA, *FULL):
@@ -31,7 +31,7 @@ def test_every_way_to_train_is_a_command_that_a_user_can_type(tmp_path, monkeypa
     assert len({line.split("--checkpoint.output_dir=")[1].split()[0] for line in lines}) == 5
 
 
-def test_steps_are_as_many_as_the_time_suffices_for(tmp_path, monkeypatch):
+def test_steps_within_returns_steps_that_fit_the_cpu_budget(tmp_path, monkeypatch):
     def seconds(line: str) -> float:
         return 10 + 0.5 * int(line.rpartition("--training.max_steps=")[2])
 
@@ -39,7 +39,7 @@ def test_steps_are_as_many_as_the_time_suffices_for(tmp_path, monkeypatch):
     assert steps_within(tmp_path, 110, FULL[0]) == 200
 
 
-def test_figures_are_told_with_their_counts():
+def test_the_table_shows_figures_with_their_counts():
     figure = {ALL_CALLS: {"value": 0.5, "low": 0.4, "high": 0.6, "hits": 100, "count": 200}}
     accuracy = {prompts: {"free": figure, "constrained": figure} for prompts in ("seen", "unseen")}
     shown = table([{"variant": "x", "training_cpu_seconds": 12.0, "accuracy": accuracy}])

@@ -22,7 +22,7 @@ def test_the_document_quotes_every_comparison_as_it_was_measured(file: Path) -> 
         assert figure in line, f"{figure} is not in: {line}"
 
 
-def test_decoding_is_half_again_as_fast_in_every_row_and_the_document_says_so() -> None:
+def test_decoding_is_1_5_times_as_fast_in_every_row() -> None:
     record = json.loads((ROOT / "benchmarks/results/decode_2026-11-21.json").read_text())
     text = DOCUMENT.read_text()
     assert len(record["results"]) == 12
@@ -35,7 +35,7 @@ def test_decoding_is_half_again_as_fast_in_every_row_and_the_document_says_so() 
         assert f"| {' | '.join(cells)} | **{found['ratio']:.2f}x** |" in text
 
 
-def test_at_mid_size_it_is_twice_as_fast_in_half_the_memory() -> None:
+def test_mid_size_trains_twice_as_fast_in_half_the_memory() -> None:
     (file,) = [file for file in RESULTS if file.stem.endswith("-cpu-mid")]
     (found,) = json.loads(file.read_text())["comparisons"]
     assert found["speed_ratio"] >= 2

@@ -1,4 +1,4 @@
-"""Work without end in other processes, which print their numbers; a test kills it."""
+"""Endless work in other processes: it prints their process ids until a test kills it."""
 
 import os
 from itertools import count
@@ -7,7 +7,7 @@ from data.parallel import in_order
 
 
 def own_number(_: int) -> int:
-    """Return the number of the process that is asked."""
+    """Return the id of the process that runs this."""
     return os.getpid()
 
 

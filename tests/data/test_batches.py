@@ -39,7 +39,7 @@ LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=40)
     seed=st.integers(0, 2**40),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_step_trains_on_the_same_conversations_however_it_is_divided(
+def test_conversations_of_a_step_do_not_depend_on_ranks(
     lengths: list[int], batch_size: int, room: int, ranks: int, seed: int
 ) -> None:
     rows = Rows(lengths)
@@ -59,7 +59,7 @@ def test_a_step_trains_on_the_same_conversations_however_it_is_divided(
 
 @given(lengths=LENGTHS, room=st.integers(50, 120), ranks=st.integers(1, 4))
 @settings(max_examples=40, deadline=None)
-def test_validation_visits_each_conversation_once_and_ranks_agree_on_the_count(
+def test_validation_visits_each_conversation_once_over_all_ranks(
     lengths: list[int], room: int, ranks: int
 ) -> None:
     shares = [whole_split(Rows(lengths), room, rank, ranks) for rank in range(ranks)]
@@ -67,13 +67,13 @@ def test_validation_visits_each_conversation_once_and_ranks_agree_on_the_count(
     assert sorted(i for s in shares for micro in s for i in micro) == list(range(len(lengths)))
 
 
-def test_a_limited_validation_takes_that_many_spread_over_the_split() -> None:
+def test_limited_validation_is_spread_over_the_split() -> None:
     chosen = sorted(i for micro in whole_split(Rows([5] * 100), 20, limit=4) for i in micro)
     assert chosen == [0, 25, 50, 75]
     assert len(whole_split(Rows([5] * 3), 5, limit=10)) == 3
 
 
-def test_every_epoch_has_an_order_of_its_own_and_visits_all() -> None:
+def test_each_epoch_visits_all_conversations_in_its_own_order() -> None:
     batches = Batches(Rows([3] * 25), 4, 12, seed=7)
     assert batches.steps_per_epoch == 7
     epochs = [
@@ -85,7 +85,7 @@ def test_every_epoch_has_an_order_of_its_own_and_visits_all() -> None:
     assert len(batches.conversations(6)) == 1
 
 
-def test_a_step_does_not_depend_on_the_steps_asked_for_before() -> None:
+def test_step_does_not_depend_on_earlier_steps() -> None:
     rows = Rows(list(range(1, 40)))
     walked = Batches(rows, 5, 64, seed=1)
     steps = [walked.indices(number) for number in range(20)]
@@ -95,7 +95,7 @@ def test_a_step_does_not_depend_on_the_steps_asked_for_before() -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=6))
-def test_rows_and_targets_are_what_a_loop_over_the_conversations_finds(lengths: list[int]) -> None:
+def test_rows_and_targets_match_a_loop_over_conversations(lengths: list[int]) -> None:
     rows = Rows(lengths)
     tokens: list[int] = []
     positions: list[int] = []
@@ -125,7 +125,7 @@ def test_a_rank_without_work_gets_one_token_and_no_target() -> None:
     assert idle[0].tokens.tolist() == [0] and idle[0].targets.numel() == 0
 
 
-def test_packing_leaves_little_room_and_puts_the_long_ones_first() -> None:
+def test_packing_fills_sequences_and_starts_with_the_longest() -> None:
     rows = Rows([60, 20, 40, 50, 30, 80, 70, 50])
     packed = Batches(rows, 8, 100, seed=0).indices(0)
     assert [sum(int(rows.lengths[i]) for i in micro) for micro in packed] == [100] * 4
@@ -145,7 +145,7 @@ def test_ranks_carry_nearly_equal_numbers_of_tokens() -> None:
     assert max(loads) < 1.03 * min(loads)
 
 
-def test_the_order_is_the_same_in_another_process_and_does_not_change_with_versions() -> None:
+def test_epoch_order_is_fixed_across_processes_and_versions() -> None:
     assert epoch_order(10, seed=42, epoch=1).tolist() == [4, 9, 5, 3, 0, 2, 7, 1, 6, 8]
     code = (
         "import numpy as np; from data.batches import epoch_order; "
@@ -155,7 +155,7 @@ def test_the_order_is_the_same_in_another_process_and_does_not_change_with_versi
     assert printed.strip() == str(epoch_order(1000, seed=9, epoch=3).tolist())
 
 
-def test_a_conversation_that_fits_no_micro_batch_is_refused_with_the_budget_it_needs() -> None:
+def test_overlong_conversation_error_names_the_needed_budget() -> None:
     with pytest.raises(ValueError, match="2 conversations are longer than micro_batch_tokens = 30"):
         Batches(Rows([10, 31, 45]), 2, 30, seed=0)
     with pytest.raises(ValueError, match="number 2 with 45 tokens: set micro_batch_tokens to 45"):
@@ -169,7 +169,7 @@ def test_impossible_sizes_and_ranks_are_refused() -> None:
         Batches(Rows([3]), 1, 30, seed=0, rank=2, world_size=2)
 
 
-def test_conversations_too_alike_for_best_fit_are_shared_out_evenly() -> None:
+def test_packing_is_even_where_best_fit_takes_more_sequences() -> None:
     lengths = dict(enumerate([600] * 40 + [350] * 40))
     found = pack(range(80), lengths, 2000)
     assert sorted(index for bin in found for index in bin) == list(range(80))

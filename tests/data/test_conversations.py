@@ -38,11 +38,18 @@ def test_conversations_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_line_is_the_record_as_json() -> None:
-    for each in (FULL, Conversation(FULL.messages), Conversation((), FULL.tools * 2, id="x")):
-        assert json_line(each) == json.dumps(each.to_record(), ensure_ascii=False) + "\n"
+    for conversation in (
+        FULL,
+        Conversation(FULL.messages),
+        Conversation((), FULL.tools * 2, id="x"),
+    ):
+        assert (
+            json_line(conversation)
+            == json.dumps(conversation.to_record(), ensure_ascii=False) + "\n"
+        )
 
 
-def test_content_is_hashed_as_the_record_with_its_keys_in_order() -> None:
+def test_content_hash_is_of_the_record_with_sorted_keys() -> None:
     record = FULL.to_record()
     content = {"messages": record["messages"], "tools": record["tools"]}
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -57,7 +64,7 @@ def test_a_plain_list_of_messages_and_tools_gets_an_origin(tmp_path: Path) -> No
     assert len(found[0].sha256) == 64
 
 
-def test_a_row_that_is_no_conversation_is_named_with_its_line_and_the_remedy(
+def test_invalid_row_error_names_its_line_and_the_remedy(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "rows.json"
@@ -66,7 +73,7 @@ def test_a_row_that_is_no_conversation_is_named_with_its_line_and_the_remedy(
         list(read_conversations(file))
 
 
-def test_content_is_the_same_wherever_it_came_from_and_however_its_keys_are_ordered() -> None:
+def test_content_hash_ignores_origin_and_key_order() -> None:
     other = Conversation.from_record({**FULL.to_record(), "id": "y-2", "source": "y"})
     assert content_sha256(other) == content_sha256(FULL)
     turned = FULL.messages[2].tool_calls[0].arguments
@@ -79,6 +86,6 @@ def test_content_is_the_same_wherever_it_came_from_and_however_its_keys_are_orde
 
 def test_fractions_are_spread_evenly_and_stay_the_same() -> None:
     found = [fraction(str(number)) for number in range(2000)]
-    assert all(0 <= each < 1 for each in found)
-    assert sum(each < 0.15 for each in found) == pytest.approx(300, abs=50)
+    assert all(0 <= number < 1 for number in found)
+    assert sum(number < 0.15 for number in found) == pytest.approx(300, abs=50)
     assert fraction("a") == 0xCA978112CA1BB / 16**13  # how the sha256 of "a" begins

@@ -315,9 +315,7 @@ def test_every_repeated_row_is_caught(rows: list[Row], tmp_path: Path, name: str
     assert audit.counts[rule] == audit.rejected == len(rows)
 
 
-def test_every_row_that_calls_otherwise_after_the_same_turns_is_caught(
-    rows: list[Row], tmp_path: Path
-) -> None:
+def test_every_contradictory_row_is_caught(rows: list[Row], tmp_path: Path) -> None:
     with_two = [twin(row, add_tool) for row in rows]
     every = [*with_two, *(twin(row, other_call) for row in with_two)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in every))

@@ -91,7 +91,7 @@ REAL: dict[str, tuple[str, int, int, int, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_the_rows_of_a_real_file_end_as_documented(shared: Path, tmp_path: Path, name: str) -> None:
+def test_real_rows_have_the_documented_outcomes(shared: Path, tmp_path: Path, name: str) -> None:
     layout, rows, kept, repaired, rules = REAL[name]
     try:
         clean_file(shared / name, tmp_path / "clean.json")

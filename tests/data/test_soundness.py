@@ -36,7 +36,7 @@ def test_turns_that_end_in_a_trained_stop_token_pass(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("piece", [1, 8, 4_000_000])
-def test_a_turn_without_its_stop_is_named_wherever_pieces_begin(
+def test_turn_without_trained_stop_is_named_for_any_piece_size(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     tokens: list[int],

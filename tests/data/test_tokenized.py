@@ -91,7 +91,7 @@ def test_a_missing_file_is_named(written: Path) -> None:
         TokenizedDataset.open(written, "train")
 
 
-def test_a_directory_that_is_no_dataset_says_which_command_makes_one(tmp_path: Path) -> None:
+def test_missing_dataset_error_names_the_build_command(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"is not a dataset.*scripts/build_dataset\.py"):
         TokenizedDataset.open(tmp_path, "train")
 
@@ -126,7 +126,7 @@ def test_a_split_of_another_name_is_refused(written: Path) -> None:
         (Sample([1, 500], [False, True]), "holds token 500, and the tokenizer has 500"),
     ],
 )
-def test_a_sample_that_cannot_be_trained_on_leaves_nothing_behind(
+def test_untrainable_sample_is_refused_and_nothing_is_written(
     tmp_path: Path, sample: Sample, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):

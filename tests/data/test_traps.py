@@ -178,7 +178,9 @@ IT_S = """{"name": "send", "arguments": '{"text": "it's\nfine"}'}"""
         (openai(TALK[0], TALK[1], ("t", '{"error": "busy"}'), *TALK[1:]), "kept", set()),
     ],
 )
-def test_a_trap_ends_as_it_should(row: dict[str, Any], wanted: str, rules: set[str]) -> None:
+def test_trap_row_has_its_expected_outcome(
+    row: dict[str, Any], wanted: str, rules: set[str]
+) -> None:
     found, by, _ = ended(row)
     assert (found, by) == (wanted, rules)
 
@@ -235,7 +237,7 @@ def test_3_any_number_of_functions_is_read(count: int) -> None:
         (None, {}, None),
     ],
 )
-def test_4_dialects_of_schemas_become_one(
+def test_4_schema_dialects_become_json_schema(
     parameters: Any, properties: Any, required: list[str] | None
 ) -> None:
     tool = {"name": "f", "parameters": parameters}
@@ -246,7 +248,7 @@ def test_4_dialects_of_schemas_become_one(
 
 
 @pytest.mark.parametrize("name", ["math.add", "Get the weather", "a-b"])
-def test_6_names_with_dots_and_spaces_are_names(name: str) -> None:
+def test_6_names_with_dots_and_spaces_are_unchanged(name: str) -> None:
     row = openai(
         ("u", "a"), ("a", calls({"text": "x"}, name=name)), tools=({**SEND, "name": name},)
     )
@@ -255,7 +257,7 @@ def test_6_names_with_dots_and_spaces_are_names(name: str) -> None:
     assert conversation.tools[0].name == conversation.messages[1].tool_calls[0].name == name
 
 
-def test_10_of_repeated_and_contradictory_rows_the_first_stays(tmp_path: Path) -> None:
+def test_10_first_of_repeated_or_contradictory_rows_stays(tmp_path: Path) -> None:
     other = {**SEND, "description": "Write"}
     rows = [
         openai(*TALK),
@@ -276,7 +278,7 @@ def test_10_of_repeated_and_contradictory_rows_the_first_stays(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
-def test_11_line_ends_and_astral_characters_come_through(tmp_path: Path, end: str) -> None:
+def test_11_line_ends_and_astral_characters_are_kept(tmp_path: Path, end: str) -> None:
     row = json.dumps(openai(("u", "🎉 a\r\nb"), ("a", "\U0001d4b3")), ensure_ascii=False)
     last = json.dumps(openai(*TALK))
     (tmp_path / "rows.json").write_bytes(f"{row}{end or chr(10)}{last}{end}".encode())

@@ -87,7 +87,7 @@ def test_the_base_repeats_names_it_never_saw(base: Path) -> None:
 
 
 @pytest.mark.long
-def test_calls_come_in_a_few_steps_and_best_holds_the_most(run: "Config") -> None:
+def test_calls_are_learned_in_70_steps_and_best_is_kept(run: "Config") -> None:
     found = {row["step"]: row["exact_match"] for row in rows(run, "validation")}
     assert max(found.values()) >= 0.2
     progress = json.loads((run.run_dir / "best/progress.json").read_text())
@@ -95,13 +95,13 @@ def test_calls_come_in_a_few_steps_and_best_holds_the_most(run: "Config") -> Non
 
 
 @pytest.mark.long
-def test_a_resumed_run_ends_as_one_that_was_never_stopped(
+def test_a_resumed_run_equals_an_uninterrupted_one(
     run: "Config", settings: Callable[..., "Config"]
 ) -> None:
     train_natively(settings(name="half", training__max_steps=STEPS // 2))
     resumed = settings(name="half")
     train_natively(resumed, resume=True)
-    ended = [load_file(each.run_dir / "final/adapter.safetensors") for each in (run, resumed)]
+    ended = [load_file(config.run_dir / "final/adapter.safetensors") for config in (run, resumed)]
     assert all(torch.equal(ended[0][name], ended[1][name]) for name in ended[0])
 
 
@@ -122,5 +122,7 @@ def test_two_ranks_learn_as_one_device_does(
     script, output = "tests/training/zero/zero_cases.py", tmp_path / "out"
     done = launch(2, script, "--cases", tmp_path / "cases", "--output-dir", output)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    found, wanted = ([row["loss"] for row in rows(each, "train")][:4] for each in (config, run))
+    found, wanted = (
+        [row["loss"] for row in rows(trained, "train")][:4] for trained in (config, run)
+    )
     assert found == pytest.approx(wanted, abs=1e-5)

@@ -62,11 +62,11 @@ def test_each_verdict_counts_for_what_was_asked(tmp_path: Path):
     assert found[ALL_CALLS].low < 0.6 < found[ALL_CALLS].high
 
 
-def test_what_was_not_asked_for_has_no_figure(tmp_path: Path):
+def test_kinds_without_prompts_have_no_figure(tmp_path: Path):
     assert set(figures_by_behaviour(write(tmp_path, VERDICTS[-1:]))) == {NO_CALL}
 
 
-def test_turns_of_a_conversation_are_no_independent_prompts(tmp_path: Path):
+def test_intervals_treat_turns_of_a_conversation_as_dependent(tmp_path: Path):
     """Twelve conversations of four turns each, half of them right in all."""
     turns = [
         (f"synthetic-call_sequence-{number:06}/{turn}", True, number % 2 == 0)
@@ -79,7 +79,7 @@ def test_turns_of_a_conversation_are_no_independent_prompts(tmp_path: Path):
 
 
 @pytest.mark.parametrize("id", ["simple_3", "glaive-7/1", "synthetic-a-b-000001/1"])
-def test_another_id_is_refused(id: str, tmp_path: Path):
+def test_ids_not_from_the_generator_are_refused(id: str, tmp_path: Path):
     with pytest.raises(ValueError, match=f"{id} is no prompt of scripts/generate_dataset.py"):
         figures_by_behaviour(write(tmp_path, ((id, True, True),)))
 

@@ -54,7 +54,8 @@ def prompts() -> dict[str, list[Conversation]]:
 
 
 def said(conversations: list[Conversation]) -> set[str]:
-    return {m.content for each in conversations for m in each.messages if m.role == "user"}
+    messages = (message for conversation in conversations for message in conversation.messages)
+    return {message.content for message in messages if message.role == "user"}
 
 
 def calls(conversations: list[Conversation]) -> Iterator[ToolCall]:
@@ -63,7 +64,7 @@ def calls(conversations: list[Conversation]) -> Iterator[ToolCall]:
             yield from message.tool_calls
 
 
-def test_tools_never_trained_have_names_and_domains_of_their_own():
+def test_unseen_tools_share_no_names_or_domains_with_trained_ones():
     names = {name: set(catalogue(name).by_name) for name in ("everyday", "made_up", "unseen")}
     assert names["unseen"].isdisjoint(names["everyday"] | names["made_up"])
     assert names["everyday"].isdisjoint(names["made_up"])
@@ -88,7 +89,9 @@ def test_no_prompt_is_said_in_training(
     trained: list[Conversation], prompts: dict[str, list[Conversation]]
 ):
     for conversations in prompts.values():
-        wanted = [each for each in conversations if "small_talk" not in each.id]
+        wanted = [
+            conversation for conversation in conversations if "small_talk" not in conversation.id
+        ]
         assert said(wanted).isdisjoint(said(trained))
 
 

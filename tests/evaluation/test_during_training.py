@@ -1,4 +1,4 @@
-"""Replies of a model that is being trained: as it is in use, whole, in batches, and in time."""
+"""Replies of a model in training: without dropout, in batches, within the time limit."""
 
 import gc
 from dataclasses import dataclass, replace
@@ -37,21 +37,22 @@ DEVICES = [
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
     """The weights of a model that has learned the texts, and one of the calls."""
-    known = [each for each in HELD_OUT if each.id in (*TEXTS, "0 Oslo")]
+    known = [conversation for conversation in HELD_OUT if conversation.id in (*TEXTS, "0 Oslo")]
     return learn_by_heart(known).state_dict()
 
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
     tokenizer, format = load_tokenizer(TOKENIZER), FORMATS["llama3"]
-    items = [item for each in [*HELD_OUT, called("Bern")] for item in turn_items(each)]
+    conversations = [*HELD_OUT, called("Bern")]
+    items = [item for conversation in conversations for item in turn_items(conversation)]
     prompts = [tokenize(render_prompt(item.conversation, format), tokenizer).ids for item in items]
     limits = Limits(seconds=60.0, max_new_tokens=60, batch_size=2)
     return Sample(items, prompts, tokenizer, format, limits)
 
 
 def ranks_of(state: dict[str, Tensor], device: str = "cpu", rank: int = 0, world: int = 1) -> Any:
-    """As much of a backend as replies ask for: an adapter with heavy dropout, in training."""
+    """A minimal backend for replies: an adapter with heavy dropout, in training mode."""
     model = Transformer(replace(TINY, vocab_size=len(state["output.weight"])))
     model.load_state_dict(state)
     torch.manual_seed(0)
@@ -62,39 +63,40 @@ def ranks_of(state: dict[str, Tensor], device: str = "cpu", rank: int = 0, world
                 parameter.normal_(std=0.1)
             kept = torch.float32 if parameter.requires_grad else torch.bfloat16
             parameter.data = parameter.data.to(device, kept if device == "cuda" else None)
-    where = torch.device(device)
     return SimpleNamespace(
-        model=model.train(), rank=rank, world_size=world, device=where, sum=lambda each: each
+        model=model.train(),
+        rank=rank,
+        world_size=world,
+        device=torch.device(device),
+        sum=lambda values: values,
     )
 
 
 def texts(replies: Replies) -> list[str]:
-    return [each.answer.text for each in replies.judged]
+    return [judged.answer.text for judged in replies.judged]
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_replies_are_without_dropout_and_leave_no_memory_behind(
+def test_replies_use_no_dropout_and_free_their_memory(
     state: dict[str, Tensor], sample: Sample, device: str
 ) -> None:
     ranks = ranks_of(state, device)
 
-    def directory_lock() -> int:
+    def memory_in_use() -> int:
         gc.collect()
         if device == "cuda":
             return torch.cuda.memory_allocated()
-        return sum(issubclass(type(each), Tensor) for each in gc.get_objects())
+        return sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
 
     first = texts(sample(ranks))
-    before = directory_lock()
+    before = memory_in_use()
     for _ in range(3):
         assert texts(sample(ranks)) == first
-    assert directory_lock() == before
+    assert memory_in_use() == before
     assert ranks.model.training
 
 
-def test_neither_batches_nor_the_time_of_a_whole_sample_change_a_reply(
-    state: dict[str, Tensor], sample: Sample
-) -> None:
+def test_batch_size_does_not_change_replies(state: dict[str, Tensor], sample: Sample) -> None:
     ranks = ranks_of(state)
     found = [
         texts(replace(sample, limits=replace(sample.limits, batch_size=size))(ranks))
@@ -103,7 +105,7 @@ def test_neither_batches_nor_the_time_of_a_whole_sample_change_a_reply(
     assert len(found[0]) == 6 and found[1:] == [found[0]] * 2
 
 
-def test_the_first_round_is_whole_and_what_a_run_has_settled_on_is_not_exceeded(
+def test_first_round_completes_and_most_limits_the_prompts(
     state: dict[str, Tensor], sample: Sample
 ) -> None:
     ranks = ranks_of(state)
@@ -115,7 +117,7 @@ def test_the_first_round_is_whole_and_what_a_run_has_settled_on_is_not_exceeded(
 
 @dataclass
 class Clock:
-    """Seconds that pass with each look at them."""
+    """A clock that moves `step` seconds on with each call."""
 
     step: float
     now: float = 0.0
@@ -126,34 +128,36 @@ class Clock:
 
 
 @pytest.mark.parametrize(("most", "reached"), [(None, 2), (6, 4)])
-def test_the_first_evaluation_stops_at_half_of_the_time(
+def test_first_evaluation_stops_at_half_of_the_time(
     state: dict[str, Tensor],
     sample: Sample,
     monkeypatch: pytest.MonkeyPatch,
     most: int | None,
     reached: int,
 ) -> None:
-    """It looks once at the start, before and after each batch; 10 seconds pass between looks."""
+    """The clock is read at the start, before and after each batch; each reading adds 10 s."""
     monkeypatch.setattr("evaluation.during_training.time.perf_counter", Clock(10.0))
     timed = replace(sample, limits=replace(sample.limits, seconds=59.0))
     assert timed(ranks_of(state), most).reached == reached
 
 
-def test_a_rank_replies_to_its_own_batches_alone(state: dict[str, Tensor], sample: Sample) -> None:
-    """What the others would have said is missing where nobody adds it."""
+def test_rank_replies_only_to_its_own_batches(state: dict[str, Tensor], sample: Sample) -> None:
+    """The replies of other ranks stay empty, because `sum` here adds nothing."""
     whole = texts(sample(ranks_of(state)))
     first, second = (texts(sample(ranks_of(state, rank=rank, world=2))) for rank in (0, 1))
     assert first == [*whole[:2], "", "", *whole[4:]]
     assert second == ["", "", *whole[2:4], "", ""]
 
 
-def test_what_was_cut_off_is_told_apart(state: dict[str, Tensor], sample: Sample) -> None:
+def test_truncated_replies_are_marked_as_not_whole(
+    state: dict[str, Tensor], sample: Sample
+) -> None:
     short = replace(sample, limits=replace(sample.limits, max_new_tokens=4))
-    assert not any(each.answer.whole for each in short(ranks_of(state)).judged)
-    assert any(each.answer.whole for each in sample(ranks_of(state)).judged)
+    assert not any(judged.answer.whole for judged in short(ranks_of(state)).judged)
+    assert any(judged.answer.whole for judged in sample(ranks_of(state)).judged)
 
 
-def test_half_a_surrogate_pair_in_a_call_is_shown_escaped(sample: Sample) -> None:
+def test_lone_surrogate_in_a_call_is_shown_escaped(sample: Sample) -> None:
     text = '{"tool_uses": [{"recipient_name": "functions.w", "parameters": {"a": "\\ud800"}}]}'
     item, answer = sample.items[0], Answer(text, decode_tool_uses(text), True)
     (shown,) = Replies([Judged(item, answer, item.judge(answer.reply))], 1, 0.0).texts.values()

@@ -1,4 +1,4 @@
-"""Figures have the right counts, and the one that leads does not reward silence."""
+"""Figures have the right counts, and the leading one is 0 for empty replies."""
 
 from statistics import harmonic_mean
 
@@ -34,7 +34,7 @@ def verdicts() -> list[Verdict]:
     ]
 
 
-def test_every_figure_counts_only_what_it_is_of() -> None:
+def test_each_figure_counts_only_its_own_verdicts() -> None:
     counted = {name: (figure.hits, figure.count) for name, figure in figures(verdicts()).items()}
     assert counted == {
         "balanced": (3, 6),
@@ -52,7 +52,7 @@ def test_every_figure_counts_only_what_it_is_of() -> None:
     }
 
 
-def test_categories_are_summed_apart_and_recorded() -> None:
+def test_summary_records_figures_by_category() -> None:
     summary = summarise(verdicts(), ["call"] * 4 + ["no_call"] * 2)
     record = summary.to_record()
     assert record["categories"]["call"]["correct"]["count"] == 4
@@ -83,13 +83,13 @@ def silent(wanted: int, none_wanted: int) -> list[Verdict]:
     return [score([LYON], Reply(""))] * wanted + [score([], Reply(" \n"))] * none_wanted
 
 
-def test_silence_is_right_nowhere_and_has_no_balanced_score() -> None:
+def test_empty_replies_score_zero_by_every_share() -> None:
     found = figures(silent(101, 169))
     shares = {name: found[name].value for name in ("balanced", "correct", "irrelevance")}
     assert shares == {"balanced": 0, "correct": 0, "irrelevance": 0}
 
 
-def test_a_model_that_never_calls_or_always_does_has_no_balanced_score() -> None:
+def test_balanced_is_zero_for_never_or_always_calling() -> None:
     never = [score([LYON], Reply("Hello"))] * 101 + TEXTS * 34
     always = CALLS * 40 + [score([], [LYON])] * 10
     for verdicts in (never, always):
@@ -99,7 +99,7 @@ def test_a_model_that_never_calls_or_always_does_has_no_balanced_score() -> None
         assert 0 < found["balanced"].high < 0.6
 
 
-def test_an_empty_reply_says_why_it_is_wrong() -> None:
+def test_empty_reply_is_wrong_with_a_reason() -> None:
     (verdict,) = silent(0, 1)
     assert verdict.empty and not verdict.correct
     assert verdict.reasons == ("the reply is empty",)
@@ -129,7 +129,7 @@ def test_balanced_is_the_harmonic_mean_of_both_sides() -> None:
         ),
     ],
 )
-def test_a_set_of_one_side_is_led_by_that_sides_figure_and_says_why(
+def test_headline_is_the_only_sides_figure_with_a_reason(
     verdicts: list[Verdict], leading: str, reason: str
 ) -> None:
     found = figures(verdicts)
@@ -140,16 +140,16 @@ def test_a_set_of_one_side_is_led_by_that_sides_figure_and_says_why(
     assert ("balanced" in found) == (leading == "balanced")
 
 
-def test_the_headline_shows_the_counts_of_both_sides_and_correct_beside_it() -> None:
+def test_headline_shows_counts_of_both_sides_and_correct() -> None:
     text = headline_text(figures([score([LYON], Reply("Hello")), *CALLS, *TEXTS, *TEXTS]))
     assert text.startswith("balanced 85.7% (") and "), 3 of 4 and 10 of 10; correct 92.9% (" in text
 
 
-def test_without_a_verdict_nothing_leads() -> None:
+def test_headline_without_verdicts_says_nothing_was_judged() -> None:
     assert headline_text({}) == "Nothing was judged."
 
 
-def test_categories_are_led_by_the_figure_of_their_side() -> None:
+def test_categories_table_shows_the_figure_of_their_side() -> None:
     console = Console(width=80)
     summary = summarise([*CALLS, *TEXTS], ["parallel_after_result"] * 3 + ["no_call"] * 5)
     with console.capture() as captured:
@@ -163,7 +163,7 @@ def test_categories_are_led_by_the_figure_of_their_side() -> None:
 
 
 @pytest.mark.parametrize("turns", [2, 5])
-def test_a_conversation_that_is_repeated_turn_for_turn_makes_no_interval_narrower(
+def test_repeated_turns_of_a_conversation_do_not_narrow_intervals(
     turns: int,
 ) -> None:
     once = [*verdicts() * 6, *CALLS, *TEXTS]
@@ -177,7 +177,7 @@ def test_a_conversation_that_is_repeated_turn_for_turn_makes_no_interval_narrowe
         assert width > 1.2 * (mistaken[name].high - mistaken[name].low), name
 
 
-def test_categories_resample_their_own_conversations() -> None:
+def test_category_intervals_resample_its_own_conversations() -> None:
     listed = [*CALLS, score([LYON], [NEAR]), *TEXTS]
     categories = ["call"] * 4 + ["no_call"] * 5
     conversations = ["a", "a", "b", "b", *"cdefg"]

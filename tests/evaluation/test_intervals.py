@@ -1,4 +1,4 @@
-"""Intervals hold what they promise, whatever the turns of a conversation have in common."""
+"""Intervals cover the true value 95% of the time, also where turns are correlated."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def ends(rows: object) -> tuple[float, float]:
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_independent_answers_have_wilsons_interval_as_published(
+def test_independent_answers_have_wilsons_published_interval(
     hits: int, count: int, low: float, high: float
 ) -> None:
     assert wilson(hits, count) == pytest.approx((low, high), abs=5e-5)
@@ -28,19 +28,19 @@ def test_independent_answers_have_wilsons_interval_as_published(
     assert ends(rows) == wilson(hits, count)
 
 
-def test_a_share_of_nothing_or_all_ends_at_the_border() -> None:
+def test_wilson_interval_of_none_or_all_ends_at_bounds() -> None:
     assert wilson(0, 7)[0] == 0.0
     assert wilson(7, 7)[1] == 1.0
     assert 0.6 < wilson(7, 7)[0] < 1
 
 
-def test_where_all_or_none_are_right_few_conversations_still_leave_much_open() -> None:
+def test_unanimous_conversations_get_wilsons_interval_by_conversation_count() -> None:
     assert ends([(2, 2), (1, 1), (0, 0)]) == wilson(2, 2)
     assert ends([(0, 2), (0, 1)]) == wilson(0, 2)
     assert ends([(10, 10)]) == wilson(1, 1), "a single conversation"
 
 
-def test_where_all_conversations_are_alike_resampling_claims_nothing() -> None:
+def test_identical_conversations_get_wilsons_interval() -> None:
     assert ends([(1, 2)] * 10) == pytest.approx(wilson(5, 10))
     assert ends([(1, 2)]) == pytest.approx(wilson(0.5, 1))
 
@@ -52,7 +52,7 @@ def turns(draw: np.random.Generator, conversations: int, right: float) -> Array:
     return np.stack([hits, counts], axis=1).astype(np.float64)
 
 
-def test_resampled_conversations_hold_the_true_share_about_95_times_in_100() -> None:
+def test_resampled_intervals_cover_the_true_share_95_percent() -> None:
     draw, held, of_turns = np.random.default_rng(3), 0, 0
     for _ in range(100):
         rows = turns(draw, 60, 0.7)
@@ -64,7 +64,7 @@ def test_resampled_conversations_hold_the_true_share_about_95_times_in_100() -> 
     assert of_turns < 85, "as if turns were independent"
 
 
-def test_intervals_of_a_balance_hold_the_true_one_about_95_times_in_100() -> None:
+def test_balanced_intervals_cover_the_true_value_95_percent() -> None:
     draw, held = np.random.default_rng(4), 0
     for _ in range(100):
         first, second = turns(draw, 60, 0.6), turns(draw, 60, 0.9)
@@ -81,7 +81,7 @@ def test_intervals_of_a_balance_hold_the_true_one_about_95_times_in_100() -> Non
         (0, 0, 0.0, wilson(0, 20)[1]),
     ],
 )
-def test_a_balance_of_all_or_nothing_has_the_ends_of_its_sides(
+def test_balanced_interval_of_unanimous_sides_combines_their_ends(
     called: int, told: int, low: float, high: float
 ) -> None:
     wanted = [(1, 1, 0, 0)] * called + [(0, 1, 0, 0)] * (20 - called)
@@ -89,22 +89,22 @@ def test_a_balance_of_all_or_nothing_has_the_ends_of_its_sides(
     assert ends([*wanted, *none]) == pytest.approx((low, high))
 
 
-def test_a_balance_is_0_where_a_side_is_and_unknown_where_one_is_missing() -> None:
+def test_balanced_share_is_zero_or_nan_by_its_sides() -> None:
     rows = np.asarray([(0, 3, 2, 2), (0, 3, 0, 2), (3, 3, 0, 0), (3, 4, 5, 6)], dtype=np.float64)
     assert share(rows) == pytest.approx([0, 0, np.nan, 2 / (4 / 3 + 6 / 5)], nan_ok=True)
 
 
-def test_rows_of_a_conversation_are_summed_wherever_they_stand() -> None:
+def test_rows_are_summed_by_conversation_in_any_order() -> None:
     rows = [(1, 1), (0, 1), (1, 2), (3, 3)]
     assert by_conversation(rows, ["a", "b", "a", "c"]).tolist() == [[2, 3], [0, 1], [3, 3]]
     assert by_conversation(rows).tolist() == [list(row) for row in rows]
 
 
-def test_resamples_are_the_same_each_time_and_however_many_are_drawn_at_once(
+def test_resamples_do_not_depend_on_the_portion_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = turns(np.random.default_rng(5), 30, 0.5)
     first = resampled(rows, 100)
     monkeypatch.setattr("evaluation.intervals._AT_ONCE", 70)
     assert (resampled(rows, 100) == first).all()
-    assert len({tuple(each) for each in first.tolist()}) > 50
+    assert len({tuple(row) for row in first.tolist()}) > 50

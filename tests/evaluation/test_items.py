@@ -1,4 +1,4 @@
-"""What is scored: turns that answer somebody, with the category and judge that belong to them."""
+"""Items are turns that answer a user or a tool, each with its category and its judge."""
 
 import json
 from dataclasses import replace
@@ -57,7 +57,7 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path / "data.jsonl"
 
 
-def test_turns_after_a_user_or_a_result_are_items(dataset: Path) -> None:
+def test_turns_after_a_user_or_a_result_become_items(dataset: Path) -> None:
     items = list(conversation_items(dataset))
     assert [(item.id, item.category) for item in items] == [
         ("long/3", "call"),
@@ -72,7 +72,7 @@ def test_turns_after_a_user_or_a_result_are_items(dataset: Path) -> None:
     assert items[1].expected == "It rains"
 
 
-def test_items_of_a_conversation_know_it_also_where_ids_come_again(dataset: Path) -> None:
+def test_conversation_id_is_the_sha256_where_ids_repeat(dataset: Path) -> None:
     *long, plain = [item.conversation_id for item in conversation_items(dataset)]
     assert len(long) == 5 and len(set(long)) == 1 and plain not in long
     once, again = (replace(PLAIN, sha256=sha256) for sha256 in ("a", "b"))
@@ -90,7 +90,7 @@ def test_each_item_is_judged_by_its_own_turn(dataset: Path) -> None:
     assert not items["long/5"].judge(Reply("")).correct
 
 
-def test_only_what_is_held_out_is_taken(dataset: Path) -> None:
+def test_only_held_out_conversations_become_items(dataset: Path) -> None:
     rows = [json.loads(line) for line in dataset.read_text().splitlines()]
     first, *_ = conversation_items(dataset)
     assert "sha256" not in rows[0]
@@ -99,7 +99,7 @@ def test_only_what_is_held_out_is_taken(dataset: Path) -> None:
     assert first.id == "long/3"
 
 
-def test_what_a_built_dataset_holds_out_is_what_is_scored(tmp_path: Path) -> None:
+def test_held_out_of_selects_the_validation_split(tmp_path: Path) -> None:
     path, built = tmp_path / "data.jsonl", tmp_path / "built"
     asked = [Message("user", f"Number {i}?") for i in range(30)]
     rows = [Conversation((q, Message("assistant", q.content)), id=q.content) for q in asked]
@@ -112,25 +112,27 @@ def test_what_a_built_dataset_holds_out_is_what_is_scored(tmp_path: Path) -> Non
     assert {item.conversation.messages[0].content for item in items} == wanted
 
 
-def test_a_limit_takes_the_first(dataset: Path) -> None:
+def test_limit_takes_the_first_items(dataset: Path) -> None:
     assert [item.id for item in read_items(str(dataset), limit=2)] == ["long/3", "long/5"]
     with pytest.raises(ValueError, match="--limit is 0, wanted 1 or more"):
         read_items(str(dataset), limit=0)
 
 
-def test_categories_are_chosen_and_an_unknown_one_is_told(dataset: Path) -> None:
+def test_categories_select_items_and_reject_an_absent_one(dataset: Path) -> None:
     every = read_items(str(dataset))
     wanted = {"call", "no_call"} & {item.category for item in every}
     assert wanted and wanted < {item.category for item in every}
     chosen = read_items(str(dataset), categories=", ".join(wanted))
-    assert [item.id for item in chosen] == [e.id for e in every if e.category in wanted]
+    assert [item.id for item in chosen] == [item.id for item in every if item.category in wanted]
     assert {item.category for item in every} <= set(TURN_CATEGORIES)
     with pytest.raises(ValueError, match="no item is of the category 'parallel_after_result'"):
         read_items(str(dataset), categories="call,parallel_after_result")
 
 
 @pytest.mark.parametrize("limit", [None, 1])
-def test_a_word_that_is_no_category_is_told(dataset: Path, tmp_path: Path, limit: int) -> None:
+def test_unknown_category_is_rejected_with_the_known_ones(
+    dataset: Path, tmp_path: Path, limit: int
+) -> None:
     told = "--categories: there is no 'cal'; there are call, parallel, no_call, call_after_result,"
     with pytest.raises(ValueError, match=told):
         read_items(str(dataset), categories="call,cal", limit=limit)
@@ -158,7 +160,7 @@ def write_rows(path: Path, *rows: object) -> Path:
     return path
 
 
-def test_a_benchmarks_question_without_tools_wants_text(tmp_path: Path) -> None:
+def test_benchmark_question_without_tools_wants_text(tmp_path: Path) -> None:
     path = write_rows(
         tmp_path / "q.json",
         question("live_irrelevance_0-0-0", []),
@@ -167,7 +169,8 @@ def test_a_benchmarks_question_without_tools_wants_text(tmp_path: Path) -> None:
     bare, other = read_items(benchmark="bfcl", benchmark_file=str(path))
     assert (bare.conversation.tools, len(other.conversation.tools)) == ((), 1)
     assert bare.expected == "no call"
-    prompt = "".join(each.text for each in render_prompt(bare.conversation, FORMATS["llama3"]))
+    segments = render_prompt(bare.conversation, FORMATS["llama3"])
+    prompt = "".join(segment.text for segment in segments)
     assert "system" not in prompt and "functions" not in prompt
     for reply, right in ((Reply("I cannot"), True), (Reply("", (LYON,)), False)):
         assert bare.judge(reply).correct is right
@@ -175,7 +178,7 @@ def test_a_benchmarks_question_without_tools_wants_text(tmp_path: Path) -> None:
     assert told is not None
 
 
-def test_a_dataset_with_nothing_to_score_or_an_id_twice_is_told(tmp_path: Path) -> None:
+def test_dataset_without_turns_or_with_repeated_ids_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     write_conversations(path, [Conversation((Message("user", "Hi"),))])
     with pytest.raises(ValueError, match="has no turn of an assistant to score"):
@@ -185,7 +188,7 @@ def test_a_dataset_with_nothing_to_score_or_an_id_twice_is_told(tmp_path: Path) 
         read_items(str(path))
 
 
-def test_benchmarks_name_what_they_need() -> None:
+def test_missing_benchmark_files_raise_with_the_flag_name() -> None:
     with pytest.raises(ValueError, match="no benchmark 'bfcl4'; there are bfcl, nexusraven"):
         read_items(benchmark="bfcl4")
     with pytest.raises(ValueError, match="--benchmark bfcl needs --benchmark-file"):
@@ -212,7 +215,7 @@ QUERY = Query("q_0", "q", "Find", (FUNCTION,), ToolCall("find", {"who": "Ada", "
         ({"who": "Ada", "more": 1}, False, False),
     ],
 )
-def test_nexusraven_fills_defaults_in(
+def test_nexusraven_fills_in_default_arguments(
     arguments: dict[str, object], right: bool, literally: bool
 ) -> None:
     verdict = query_item(QUERY).judge(Reply("", (ToolCall("find", arguments),)))
@@ -220,7 +223,7 @@ def test_nexusraven_fills_defaults_in(
     assert verdict.json_equal is literally
 
 
-def test_a_benchmarks_items_are_conversations_of_their_own() -> None:
+def test_each_benchmark_task_is_its_own_conversation() -> None:
     function = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
     tasks = [Task(f"irrelevance_{i}", "irrelevance", (), (function,)) for i in range(3)]
     assert [task_item(task).conversation_id for task in tasks] == [task.id for task in tasks]

@@ -1,4 +1,4 @@
-"""What figures some items allow is known before a model is asked."""
+"""The figures that some items allow are known before a model replies."""
 
 import pytest
 
@@ -38,9 +38,7 @@ CALL, ANSWER = ToolCall("add", {"a": 1}), ("add", {"a": [1, ""]})
         (task("parallel", ANSWER, ANSWER), {"irrelevance"}),
     ],
 )
-def test_a_figure_is_refused_where_no_reply_could_count_for_it(
-    item: Item, without: set[str]
-) -> None:
+def test_figure_is_rejected_where_no_reply_can_count(item: Item, without: set[str]) -> None:
     refused = set()
     for metric in MEANINGS:
         try:

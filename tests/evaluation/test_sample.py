@@ -1,4 +1,4 @@
-"""The prompts of an evaluation during training: held out, always the same, and worth asking."""
+"""The prompts of an evaluation during training: held out, fixed by the seed, with calls."""
 
 import json
 from dataclasses import dataclass, replace
@@ -67,34 +67,28 @@ def ids(found: Sample) -> list[str]:
     return [item.id for item in found.items]
 
 
-def test_without_the_section_nothing_is_drawn(base: Path, dataset: Path) -> None:
+def test_no_sample_is_drawn_without_the_generated_section(base: Path, dataset: Path) -> None:
     splits = [TokenizedDataset.open(dataset, split) for split in SPLITS]
     assert open_sample(Validating(None), 3, str(base), *splits) is None
 
 
-def test_the_prompts_are_those_of_held_out_turns_as_they_are_trained(
-    base: Path, dataset: Path
-) -> None:
+def test_prompts_are_token_prefixes_of_held_out_conversations(base: Path, dataset: Path) -> None:
     found = sample(base, dataset)
-    assert sorted(ids(found)) == sorted(f"{each.id}/1" for each in HELD_OUT)
+    assert sorted(ids(found)) == sorted(f"{conversation.id}/1" for conversation in HELD_OUT)
     held_out = TokenizedDataset.open(dataset, "validation")
     whole = {held_out.origin(i).id: held_out.tokens(i).tolist() for i in range(len(held_out))}
     for item, prompt in zip(found.items, found.prompts, strict=True):
         assert whole[item.id.removesuffix("/1")][: len(prompt)] == prompt
 
 
-def test_the_seed_decides_which_and_a_smaller_sample_begins_alike(
-    base: Path, dataset: Path
-) -> None:
+def test_seed_fixes_the_sample_and_smaller_ones_are_prefixes(base: Path, dataset: Path) -> None:
     drawn = [ids(sample(base, dataset, seed, prompts=4)) for seed in range(6)]
     assert drawn[3] == ids(sample(base, dataset, 3, prompts=4))
-    assert len({tuple(each) for each in drawn}) > 1
+    assert len({tuple(sample_ids) for sample_ids in drawn}) > 1
     assert ids(sample(base, dataset, 3))[:4] == drawn[3]
 
 
-def test_no_conversation_gives_a_second_turn_before_all_have_given_one(
-    base: Path, tmp_path: Path
-) -> None:
+def test_every_conversation_gives_one_turn_before_a_second(base: Path, tmp_path: Path) -> None:
     turns = [message for city in "ABCD" for message in called(city).messages]
     long = Conversation(tuple(turns), (WEATHER,), id="long")
     held_out = [long, *(called(city) for city in ("Lyon", "Oslo"))]
@@ -103,12 +97,12 @@ def test_no_conversation_gives_a_second_turn_before_all_have_given_one(
     assert set(found[:3]) == {"long", "0 Lyon", "0 Oslo"} and found[3:] == ["long"] * 2
 
 
-def test_a_file_of_conversations_is_asked_about_what_is_not_trained_on(
+def test_conversations_file_is_sampled_without_trained_conversations(
     base: Path, dataset: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "more.jsonl"
     other = [called(city) for city in ("Bern", "Cairo", "Delhi")]
-    rows = [replace(each, sha256=each.id) for each in [*TRAINED, *other]]
+    rows = [replace(conversation, sha256=conversation.id) for conversation in [*TRAINED, *other]]
     write_conversations(file, rows)
     found = sample(base, dataset, conversations_file=str(file))
     assert sorted(ids(found)) == ["0 Bern/1", "0 Cairo/1", "0 Delhi/1"]
@@ -118,7 +112,7 @@ def test_a_file_of_conversations_is_asked_about_what_is_not_trained_on(
         sample(base, dataset, conversations_file=str(file))
 
 
-def test_a_prompt_longer_than_all_that_is_trained_is_refused(
+def test_prompt_longer_than_any_training_conversation_is_rejected(
     base: Path, dataset: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "long.jsonl"
@@ -127,7 +121,7 @@ def test_a_prompt_longer_than_all_that_is_trained_is_refused(
         sample(base, dataset, conversations_file=str(file))
 
 
-def test_the_fingerprint_is_that_of_prompts_answers_and_limits(base: Path, dataset: Path) -> None:
+def test_fingerprint_depends_on_prompts_answers_and_reply_length(base: Path, dataset: Path) -> None:
     first = sample(base, dataset)
     assert sample(base, dataset, seconds=1.0, batch_size=1).fingerprint == first.fingerprint
     others = [
@@ -139,7 +133,7 @@ def test_the_fingerprint_is_that_of_prompts_answers_and_limits(base: Path, datas
     assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 5
 
 
-def test_held_out_conversations_that_call_nothing_are_refused(base: Path, tmp_path: Path) -> None:
+def test_held_out_conversations_without_calls_are_rejected(base: Path, tmp_path: Path) -> None:
     held_out = [told("Who?", "Me."), told("What?", "That.")]
     path = write_talking_dataset(tmp_path / "d", base, held_out, TRAINED)
     with pytest.raises(
@@ -148,18 +142,18 @@ def test_held_out_conversations_that_call_nothing_are_refused(base: Path, tmp_pa
         sample(base, path)
 
 
-def test_a_figure_that_no_prompt_counts_for_cannot_be_followed(base: Path, dataset: Path) -> None:
+def test_best_metric_that_no_prompt_counts_for_is_rejected(base: Path, dataset: Path) -> None:
     wrong = r"best_metric is 'parallel_match' \(.*several calls.*\), and none of the 5 prompts"
     with pytest.raises(ValueError, match=wrong):
         sample(base, dataset, best_metric="parallel_match")
     assert sample(base, dataset, best_metric="irrelevance")
 
 
-def test_balanced_of_prompts_that_all_want_calls_is_told_before_training(
+def test_balanced_warns_where_every_prompt_wants_a_call(
     base: Path, dataset: Path, tmp_path: Path
 ) -> None:
     assert sample(base, dataset, best_metric="balanced").warning == ""
-    calls = [each for each in HELD_OUT if each.messages[-1].tool_calls]
+    calls = [conversation for conversation in HELD_OUT if conversation.messages[-1].tool_calls]
     path = write_talking_dataset(tmp_path / "calls", base, calls, TRAINED)
     assert sample(base, path, best_metric="exact_match").warning == ""
     warning = sample(base, path, best_metric="balanced").warning
@@ -168,7 +162,7 @@ def test_balanced_of_prompts_that_all_want_calls_is_told_before_training(
 
 
 @pytest.mark.parametrize("chat_format", ["", "llama4"])
-def test_a_dataset_of_no_known_chat_format_is_refused(
+def test_dataset_of_unknown_chat_format_is_rejected(
     base: Path, dataset: Path, chat_format: str
 ) -> None:
     description = json.loads((dataset / "dataset.json").read_text())
@@ -178,7 +172,7 @@ def test_a_dataset_of_no_known_chat_format_is_refused(
         sample(base, dataset)
 
 
-def test_a_model_whose_tokenizer_cannot_write_the_chat_format_is_refused(
+def test_model_with_an_unreadable_tokenizer_is_rejected(
     base: Path, dataset: Path, tmp_path: Path
 ) -> None:
     other = write_native(tmp_path / "other", ModelConfig.read(base))
@@ -189,7 +183,7 @@ def test_a_model_whose_tokenizer_cannot_write_the_chat_format_is_refused(
         sample(other, dataset)
 
 
-def test_a_dataset_without_its_held_out_conversations_names_the_ways_out(
+def test_dataset_without_held_out_conversations_is_rejected_with_remedies(
     base: Path, dataset: Path
 ) -> None:
     file = dataset / "validation.origins.jsonl"

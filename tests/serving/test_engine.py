@@ -1,4 +1,4 @@
-"""The engine: what goes wrong in one reply ends that one, and the bounds hold."""
+"""The engine: an error in one reply ends only that reply, and the limits are kept."""
 
 import threading
 from queue import SimpleQueue
@@ -21,8 +21,8 @@ def model() -> Transformer:
     return random_model(TINY, seed=3)
 
 
-class Told:
-    """What a job was told."""
+class Receiver:
+    """A job and the tokens that it received."""
 
     def __init__(self, prompt: list[int], decoding: Decoding = GREEDY, **options: Any) -> None:
         self._arrived: SimpleQueue[NewToken | Failed] = SimpleQueue()
@@ -61,19 +61,19 @@ class Failing:
         return True
 
 
-def test_jobs_of_all_lengths_get_what_they_get_alone(model: Transformer) -> None:
+def test_batched_jobs_generate_the_same_tokens_as_alone(model: Transformer) -> None:
     alone = generate(model, PROMPTS, stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
-        told = [Told(prompt) for prompt in PROMPTS]
-        assert engine.submit([each.job for each in told])
-        assert [each.tokens() for each in told] == alone
+        receivers = [Receiver(prompt) for prompt in PROMPTS]
+        assert engine.submit([receiver.job for receiver in receivers])
+        assert [receiver.tokens() for receiver in receivers] == alone
 
 
 @pytest.mark.parametrize("place", ["restrict", "accept"])
-def test_a_constraint_that_fails_ends_its_own_reply_only(model: Transformer, place: str) -> None:
+def test_failing_constraint_ends_only_its_own_reply(model: Transformer, place: str) -> None:
     alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
-        bad, good = Told(PROMPTS[1], constraint=Failing(place)), Told(PROMPTS[0])
+        bad, good = Receiver(PROMPTS[1], constraint=Failing(place)), Receiver(PROMPTS[0])
         assert engine.submit([bad.job, good.job])
         assert isinstance(bad.next(), NewToken)
         failed = bad.next()
@@ -81,25 +81,25 @@ def test_a_constraint_that_fails_ends_its_own_reply_only(model: Transformer, pla
         assert good.tokens() == alone[0]
 
 
-def test_what_stops_the_model_ends_those_under_way_and_the_next_begins_anew(
+def test_model_error_fails_running_jobs_but_not_later_ones(
     model: Transformer,
 ) -> None:
     alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
-        told = [Told(PROMPTS[0]), Told([TINY.vocab_size + 7])]
-        assert engine.submit([each.job for each in told])
-        assert all(isinstance(each.next(), Failed) for each in told)
-        after = Told(PROMPTS[0])
+        receivers = [Receiver(PROMPTS[0]), Receiver([TINY.vocab_size + 7])]
+        assert engine.submit([receiver.job for receiver in receivers])
+        assert all(isinstance(receiver.next(), Failed) for receiver in receivers)
+        after = Receiver(PROMPTS[0])
         assert engine.submit([after.job])
         assert after.tokens() == alone[0]
 
 
-def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transformer) -> None:
+def test_full_engine_rejects_jobs_until_others_are_cancelled(model: Transformer) -> None:
     endless = Decoding(stop_ids=(), max_new_tokens=10**6, max_length=20_000)
     go_on = threading.Event()
 
     class Held:
-        """Keeps a reply from going on, so that nothing here depends on time."""
+        """Blocks a reply until `go_on` is set, so that the test does not depend on time."""
 
         def restrict(self, logits: Tensor, room: int) -> None:
             go_on.wait(30)
@@ -108,7 +108,11 @@ def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transfor
             return True
 
     with Engine(model, size=1, max_length=20_000, most_waiting=1) as engine:
-        first, second, third = Told([1], endless, constraint=Held()), Told([2], endless), Told([3])
+        first, second, third = (
+            Receiver([1], endless, constraint=Held()),
+            Receiver([2], endless),
+            Receiver([3]),
+        )
         assert engine.submit([first.job])
         assert not engine.submit([second.job, third.job])
         assert engine.submit([second.job])
@@ -120,8 +124,8 @@ def test_no_more_than_may_are_taken_and_cancelled_ones_make_room(model: Transfor
         assert len(third.tokens()) == 6
 
 
-def test_a_prompt_without_room_is_refused_at_once(model: Transformer) -> None:
+def test_prompt_longer_than_the_limit_is_rejected_at_submit(model: Transformer) -> None:
     with Engine(model, size=1, max_length=8, most_waiting=1) as engine:
         with pytest.raises(ValueError, match="has 9 tokens"):
-            engine.submit([Told([1] * 9, Decoding((), 4, max_length=8)).job])
-        assert engine.submit([Told([1]).job])
+            engine.submit([Receiver([1] * 9, Decoding((), 4, max_length=8)).job])
+        assert engine.submit([Receiver([1]).job])

@@ -1,4 +1,4 @@
-"""What a request becomes: the very prompt that the conversation has elsewhere."""
+"""A request becomes the same prompt as its conversation, and decoding settings."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ def order(messages: list[dict[str, Any]], **settings: Any) -> GenerationRequest:
 
 
 @pytest.mark.parametrize("ids", [("x", "y"), ("same", "same"), (None, None)])
-def test_a_conversation_sent_over_the_wire_has_the_prompt_it_has_here(ids: Any) -> None:
+def test_wire_messages_give_the_same_prompt_as_the_conversation(ids: Any) -> None:
     calls = (ToolCall("add", {"a": 1.5, "b": ["é", None]}, ids[0]), ToolCall("now", {}, ids[1]))
     conversation = Conversation(
         (
@@ -54,7 +54,7 @@ def test_a_conversation_sent_over_the_wire_has_the_prompt_it_has_here(ids: Any) 
         assert order(swapped).prompt == CHAT_MODEL.prompt(conversation)
 
 
-def test_settings_become_those_of_decoding() -> None:
+def test_request_settings_become_decoding_settings() -> None:
     messages = [{"role": "user", "content": "Hi"}]
     plain = order(messages).decoding
     assert (plain.temperature, plain.top_p, plain.max_new_tokens) == (1.0, 1.0, 2048)
@@ -67,7 +67,7 @@ def test_settings_become_those_of_decoding() -> None:
     assert order(messages, top_p=0).decoding.temperature == 0
 
 
-def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
+def test_schema_nested_too_deeply_is_rejected() -> None:
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(300):
         schema = {"type": "object", "properties": {"a": schema}}

@@ -1,4 +1,4 @@
-"""What a server needs before it serves, told in a line."""
+"""Errors of a server before it serves, each on one line."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from scripts.serve import main
 from serving.process import listen
 
 
-def test_without_its_libraries_the_server_says_how_to_install_them(
+def test_missing_libraries_are_reported_with_the_install_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "fastapi", None)
@@ -19,7 +19,7 @@ def test_without_its_libraries_the_server_says_how_to_install_them(
     assert (outcome.code, outcome.error) == (1, told)
 
 
-def test_the_help_says_what_it_is_for_and_what_is_for_the_rest(
+def test_help_names_other_servers_for_production(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome = run_command(main, ["--help"], monkeypatch, capsys)
@@ -27,7 +27,7 @@ def test_the_help_says_what_it_is_for_and_what_is_for_the_rest(
     assert "vLLM or TensorRT-LLM" in outcome.out
 
 
-def test_what_cannot_be_served_is_one_line(
+def test_startup_errors_are_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     pytest.importorskip("fastapi")
@@ -62,7 +62,7 @@ def test_what_cannot_be_served_is_one_line(
         ("--grace", "inf", 0),
     ],
 )
-def test_limits_with_which_nobody_would_be_answered_are_wrong_usage(
+def test_limits_below_their_minimum_are_wrong_usage(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     flag: str,

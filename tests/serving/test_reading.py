@@ -1,4 +1,4 @@
-"""Reading a reply token by token gives what the whole text is read as, up to a stop text."""
+"""A reply read token by token equals the whole text parsed, up to a stop text."""
 
 import pytest
 from hypothesis import given, settings
@@ -34,24 +34,24 @@ def read(text: str, *stops: str) -> tuple[ReplyReader, list[Event]]:
 @given(
     text=TEXTS.map("".join), stops=st.lists(st.sampled_from(["ab", "stop", "top", "a a", "😀é"]))
 )
-def test_a_reply_ends_before_the_first_stop_text(text: str, stops: list[str]) -> None:
+def test_reply_ends_before_the_first_stop_text(text: str, stops: list[str]) -> None:
     places = [place for stop in stops if (place := text.find(stop)) >= 0]
     reader, events = read(text, *stops)
     assert reader.ended
     assert assemble(events) == parse_reply(text[: min(places, default=len(text))], FORMAT)
 
 
-def test_what_might_be_a_stop_text_is_held_back_and_the_rest_told_at_once() -> None:
+def test_possible_stop_text_is_held_back_until_decided() -> None:
     reader = ReplyReader(CHAT_MODEL, ["xyz"])
     told = ""
     for token in DEMO.encode("abc xy"):
-        told += "".join(e.text for e in reader.feed(token) if isinstance(e, TextDelta))
+        told += "".join(event.text for event in reader.feed(token) if isinstance(event, TextDelta))
     assert told == "abc"
-    assert [e.text for e in reader.finish() if isinstance(e, TextDelta)] == [" xy"]
+    assert [event.text for event in reader.finish() if isinstance(event, TextDelta)] == [" xy"]
     assert not reader.ended
 
 
-def test_the_beginning_of_a_long_stop_text_is_held_back_until_it_is_none() -> None:
+def test_long_partial_stop_text_is_released_when_it_fails() -> None:
     reader = ReplyReader(CHAT_MODEL, ["x" * 1000])
     told = []
     for text in ("one two ", "x" * 999, "y"):
@@ -60,7 +60,7 @@ def test_the_beginning_of_a_long_stop_text_is_held_back_until_it_is_none() -> No
     assert told == ["one two", "", " " + "x" * 999 + "y"]
 
 
-def test_tokens_are_counted_and_a_call_in_the_making_can_be_seen() -> None:
+def test_reader_counts_tokens_and_shows_the_forming_call() -> None:
     reader = ReplyReader(CHAT_MODEL)
     tokens = DEMO.encode("I look.\n" + CALL)
     for token in tokens:

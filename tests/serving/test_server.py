@@ -1,4 +1,4 @@
-"""The real server with the real client: tool conversations, errors, many clients, and its end."""
+"""The server with OpenAI's client: tool conversations, errors, many clients, shutdown."""
 
 import json
 import signal
@@ -67,7 +67,7 @@ KEY = "sk-none-of-theirs"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that has learned three conversations, and one that babbles without an end."""
+    """A model that has learned three conversations, and one whose text never ends."""
     folder = tmp_path_factory.mktemp("served")
     write_speaking_model(folder / "speaking", LEARNED)
     config = ModelConfig.read(folder / "speaking")
@@ -119,8 +119,8 @@ def called(message: Any) -> list[ToolCall]:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_tool_conversation(client: Any, order: int) -> None:
-    """Results are told in the order of their calls, however they are sent."""
+def test_tool_results_may_arrive_in_any_order(client: Any, order: int) -> None:
+    """The prompt has the results in the order of their calls."""
     first = client.chat.completions.create(messages=RAIN, tools=TOOLS, **GREEDY)
     (choice,) = first.choices
     assert choice.finish_reason == "tool_calls"
@@ -138,7 +138,7 @@ def test_a_tool_conversation(client: Any, order: int) -> None:
     assert second.id != first.id and second.model == "speaking"
 
 
-def test_a_streamed_tool_conversation_whose_call_is_forced(client: Any) -> None:
+def test_streamed_tool_conversation_has_text_usage_and_forced_call(client: Any) -> None:
     options = {"stream": True, "stream_options": {"include_usage": True}}
     forced = {"type": "function", "function": {"name": "weather"}}
     with client.chat.completions.stream(
@@ -148,8 +148,7 @@ def test_a_streamed_tool_conversation_whose_call_is_forced(client: Any) -> None:
     assert message.content is None
     calls = called(message)
     assert calls and all(call.name == "weather" for call in calls)
-    # With the results of the calls that were made, the model is where it never was; with those of
-    # what it learned it answers.
+    # The model has learned no answer to the forced calls, so the learned calls are made again.
     first = client.chat.completions.create(messages=RAIN, tools=TOOLS, **GREEDY).choices[0].message
     messages = [*RAIN, first.model_dump(exclude_none=True), *results_of(first)]
     chunks = list(
@@ -166,7 +165,7 @@ def test_a_streamed_tool_conversation_whose_call_is_forced(client: Any) -> None:
     assert chunks[-1].usage == whole.usage
 
 
-def test_streamed_calls_add_up_to_the_whole_ones(client: Any) -> None:
+def test_streamed_calls_equal_the_calls_of_a_completion(client: Any) -> None:
     with client.chat.completions.stream(messages=RAIN, tools=TOOLS, **GREEDY) as events:
         completion = events.get_final_completion()
     (choice,) = completion.choices
@@ -175,7 +174,7 @@ def test_streamed_calls_add_up_to_the_whole_ones(client: Any) -> None:
     assert completion.usage is None
 
 
-def test_tool_choice_rules_the_reply(client: Any) -> None:
+def test_tool_choice_decides_which_tools_are_called(client: Any) -> None:
     def reply(messages: Any, choice: Any) -> Any:
         asked = {"messages": messages, "tools": TOOLS, "tool_choice": choice, "max_tokens": 120}
         return client.chat.completions.create(**asked, **GREEDY).choices[0].message
@@ -189,7 +188,7 @@ def test_tool_choice_rules_the_reply(client: Any) -> None:
     assert unwilling.content.startswith("I look.")
 
 
-def test_a_call_that_cannot_be_read_is_text_with_the_reason_unless_it_is_strict(
+def test_unreadable_call_is_text_unless_the_tool_is_strict(
     client: Any,
 ) -> None:
     asked = {"messages": [{"role": "user", "content": "Break"}], **GREEDY, "max_tokens": 120}
@@ -206,7 +205,7 @@ def test_a_call_that_cannot_be_read_is_text_with_the_reason_unless_it_is_strict(
     assert any("parameters" in getattr(delta, "tool_call_problem", "") for delta in deltas)
 
 
-def test_limits_and_stop_texts_end_a_reply(client: Any) -> None:
+def test_token_limits_and_stop_texts_end_a_reply(client: Any) -> None:
     def reply(**settings: Any) -> Any:
         completion = client.chat.completions.create(messages=HI, **GREEDY, **settings)
         return completion.choices[0], completion.usage.completion_tokens
@@ -225,7 +224,7 @@ def test_limits_and_stop_texts_end_a_reply(client: Any) -> None:
     assert both.usage.completion_tokens == 2 * reply()[1]
 
 
-def test_draws_follow_the_seed_and_differ_between_choices(babbler: Served) -> None:
+def test_seed_fixes_sampling_and_choices_differ(babbler: Served) -> None:
     def texts(**settings: Any) -> list[str]:
         asked = {"model": "babbling", "messages": HI, "max_tokens": 12, "temperature": 2}
         completion = babbler.client().chat.completions.create(**asked, **settings)
@@ -236,7 +235,7 @@ def test_draws_follow_the_seed_and_differ_between_choices(babbler: Served) -> No
     assert texts(top_p=0) == texts(top_p=0)
 
 
-def test_models_are_listed(client: Any, server: Served) -> None:
+def test_models_are_listed_and_an_unknown_one_is_404(client: Any, server: Served) -> None:
     assert [model.id for model in client.models.list()] == ["speaking"]
     assert client.models.retrieve("speaking").owned_by == "local"
     with pytest.raises(openai.NotFoundError) as caught:
@@ -324,7 +323,7 @@ UNSUPPORTED = {"type": "object", "properties": {"x": {"type": "array", "uniqueIt
         ({"user": "me", "store": False, "logit_bias": None}, None, None),
     ],
 )
-def test_malformed_requests_are_told_as_openai_tells_them(
+def test_malformed_requests_get_openai_error_records(
     server: Served, change: dict[str, Any], param: str | None, code: str | None
 ) -> None:
     body = {**GREEDY, "messages": HI, "max_tokens": 4, **change}
@@ -350,12 +349,12 @@ def test_malformed_requests_are_told_as_openai_tells_them(
         (b"[1]", "invalid_type"),
     ],
 )
-def test_what_is_no_json_object_is_refused(server: Served, body: bytes, code: str) -> None:
+def test_body_that_is_no_json_object_is_rejected(server: Served, body: bytes, code: str) -> None:
     status, _, answer = server.post(body)
     assert (status, answer["error"]["code"]) == (400, code)
 
 
-def test_the_client_raises_what_it_raises_at_openai(client: Any) -> None:
+def test_openai_client_raises_bad_request_error(client: Any) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(messages=HI, **{**GREEDY, "temperature": 9})
     error = caught.value
@@ -367,7 +366,7 @@ def test_the_client_raises_what_it_raises_at_openai(client: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "wrong", KEY + "x", "ä"])
-def test_without_the_key_nothing_is_told(server: Served, key: str) -> None:
+def test_requests_without_the_right_key_get_401(server: Served, key: str) -> None:
     for path in ("/chat/completions", "/models", "/models/speaking"):
         body = (
             json.dumps({**GREEDY, "messages": HI}).encode() if path == "/chat/completions" else None
@@ -379,7 +378,7 @@ def test_without_the_key_nothing_is_told(server: Served, key: str) -> None:
         assert answer["error"]["code"] == "invalid_api_key"
 
 
-def test_a_body_that_is_too_long_is_refused_and_an_unknown_address_is_told(server: Served) -> None:
+def test_oversized_body_gets_413_and_unknown_paths_an_error(server: Served) -> None:
     status, _, answer = server.post(b"x" * (4 * 2**20 + 1))
     assert (status, answer["error"]["code"]) == (413, "request_too_large")
     for path, status in (("/embeddings", 404), ("/models", 405)):
@@ -389,7 +388,7 @@ def test_a_body_that_is_too_long_is_refused_and_an_unknown_address_is_told(serve
 Evaluate = Callable[..., Outcome]
 
 
-def test_the_endpoint_scores_as_the_model_does(
+def test_endpoint_and_local_model_get_the_same_scores(
     server: Served,
     folder: Path,
     tmp_path: Path,
@@ -419,7 +418,7 @@ def test_the_endpoint_scores_as_the_model_does(
         verdicts = [{**result, "text": ""} for result in results["verdicts"]]
         found.append((results["summary"], verdicts))
     assert found[0] == found[1]
-    assert {each["id"]: each["verdict"] for each in found[0][1]} == {
+    assert {verdict["id"]: verdict["verdict"] for verdict in found[0][1]} == {
         "rain/1": True,
         "rain/4": True,
         "hi/1": True,
@@ -428,9 +427,7 @@ def test_the_endpoint_scores_as_the_model_does(
     }
 
 
-def test_thirty_two_clients_at_once_are_answered_and_none_is_mixed_up(
-    babbler: Served, folder: Path
-) -> None:
+def test_32_concurrent_clients_get_their_own_replies(babbler: Served, folder: Path) -> None:
     asked = [f"{word} {number}" for number in range(8) for word in ("Hi", "Rain", "No", "where")]
     chat_model = load_chat_model(Source(str(folder / "babbling")))
     decoding = Decoding(stop_ids=(), max_new_tokens=40)
@@ -457,8 +454,8 @@ def test_thirty_two_clients_at_once_are_answered_and_none_is_mixed_up(
         assert list(pool.map(ask, range(32))) == alone
 
 
-def test_a_full_queue_a_client_that_leaves_and_the_end(folder: Path) -> None:
-    """One place and one to wait in, and replies that would take minutes."""
+def test_full_queue_disconnects_and_shutdown_are_handled(folder: Path) -> None:
+    """One row, one waiting place, and replies that would take minutes."""
     endless: dict[str, Any] = {"model": "b", "messages": HI, "temperature": 0}
     flags = {"max-batch-size": 1, "max-waiting": 1, "max-seq-len": 100_000, "model-name": "b"}
     with served(folder / "babbling", **flags) as server:
@@ -471,13 +468,13 @@ def test_a_full_queue_a_client_that_leaves_and_the_end(folder: Path) -> None:
         assert caught.value.response.headers["Retry-After"] == "1"
         for stream in streams:
             stream.close()
-        # This is answered only when both have been given up.
+        # This is answered only after both streams have been cancelled.
         patient = server.client(max_retries=10).chat.completions.create
         assert patient(max_tokens=5, **endless).usage.completion_tokens == 5
         with pytest.raises(openai.APITimeoutError):
             server.client(timeout=0.5).chat.completions.create(**endless)
         assert patient(max_tokens=5, **endless).usage.completion_tokens == 5
-        # What is under way when the server is told to end, is ended.
+        # A reply in progress at SIGTERM is completed.
         stream = iter(create(stream=True, max_tokens=300, **endless))
         next(stream)
         assert server.end(signal.SIGTERM) == 0
@@ -490,7 +487,7 @@ def test_a_full_queue_a_client_that_leaves_and_the_end(folder: Path) -> None:
     assert not any("Traceback" in line for line in server.lines)
 
 
-def test_replies_that_take_longer_than_the_grace_are_ended_with_an_error(folder: Path) -> None:
+def test_replies_end_with_an_error_after_the_grace_period(folder: Path) -> None:
     endless: dict[str, Any] = {"model": "babbling", "messages": HI, "temperature": 0}
     with served(folder / "babbling", **{"max-seq-len": 100_000, "grace": 0}) as server:
         stream = iter(server.client().chat.completions.create(stream=True, **endless))
@@ -502,7 +499,7 @@ def test_replies_that_take_longer_than_the_grace_are_ended_with_an_error(folder:
     assert not any("Traceback" in line or "ERROR" in line for line in server.lines)
 
 
-def test_a_server_told_twice_to_end_waits_no_longer_and_still_says_so(folder: Path) -> None:
+def test_second_signal_ends_replies_without_waiting(folder: Path) -> None:
     endless: dict[str, Any] = {"model": "babbling", "messages": HI, "temperature": 0}
     with served(folder / "babbling", **{"max-seq-len": 100_000, "grace": 600}) as server:
         stream = iter(server.client().chat.completions.create(stream=True, **endless))
@@ -519,7 +516,7 @@ def test_a_server_told_twice_to_end_waits_no_longer_and_still_says_so(folder: Pa
     assert not any("Traceback" in line or "ERROR" in line for line in server.lines)
 
 
-def test_ctrl_c_ends_a_server_that_has_nothing_to_do(folder: Path) -> None:
+def test_ctrl_c_ends_an_idle_server(folder: Path) -> None:
     with served(folder / "speaking", constrain=True) as server:
         message = {"role": "user", "content": "Break"}
         asked = {"messages": [message], "tools": TOOLS, "max_tokens": 120, **GREEDY}

@@ -74,7 +74,7 @@ LEARNED = [
         (DOOR,),
     ),
     Conversation(
-        (Message("user", "Loop"), *[each for _ in range(8) for each in (call(OPEN), result("1"))]),
+        (Message("user", "Loop"), *(call(OPEN), result("1")) * 8),
         (DOOR,),
     ),
 ]
@@ -85,7 +85,7 @@ INTERRUPT = CTRL_C + "\n"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that knows some conversations by heart, one like it that never stops, a tool."""
+    """A model that has learned some conversations, a copy that never stops, a tools file."""
     folder = tmp_path_factory.mktemp("talk")
     write_speaking_model(folder / "model", LEARNED, steps=75)
     endless = folder / "endless"
@@ -105,7 +105,7 @@ def command(model: Path, **flags: object) -> list[object]:
     return ["chat_completion.py", "--interactive", *parts]
 
 
-def test_a_built_in_tool_is_run_and_the_history_is_kept_until_a_new_one_begins(
+def test_built_in_tool_runs_and_history_lasts_until_new(
     folder: Path,
 ) -> None:
     with at_terminal(command(folder / "model", tools="get_air_quality")) as terminal:
@@ -125,12 +125,12 @@ def test_a_built_in_tool_is_run_and_the_history_is_kept_until_a_new_one_begins(
         terminal.press(CTRL_D)
         assert terminal.end() == 0
     assert "Next:" in terminal.text
-    # The call was to be seen while it was written, dim and with the cursor going back.
+    # The incomplete call was shown while it was generated, on a line that was then cleared.
     assert '… {"tool_uses": [{"recip' in terminal.text
     assert "\x1b[2K" in terminal.raw
 
 
-def test_results_of_ones_own_tools_are_typed(folder: Path) -> None:
+def test_user_types_the_results_of_own_tools(folder: Path) -> None:
     flags = {"tools_file": folder / "tools.json"}
     with at_terminal(command(folder / "model", **flags)) as terminal:
         terminal.until("> ")
@@ -151,7 +151,7 @@ def test_results_of_ones_own_tools_are_typed(folder: Path) -> None:
         assert terminal.end() == 0
 
 
-def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(folder: Path) -> None:
+def test_ctrl_c_stops_a_reply_but_not_the_chat(folder: Path) -> None:
     flags = {"tools": "get_air_quality", "max_seq_len": 100_000}
     with at_terminal(command(folder / "endless", **flags)) as terminal:
         terminal.until("> ")
@@ -170,7 +170,7 @@ def test_ctrl_c_stops_a_reply_and_the_chat_goes_on(folder: Path) -> None:
 
 @pytest.fixture
 def talk(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Talk:
-    """Run the chat with lines from a file, where nothing moves."""
+    """Run the chat with lines of input from a file, without a terminal."""
 
     def talk(*lines: str, model: str = "model", **flags: object) -> Outcome:
         monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
@@ -180,38 +180,38 @@ def talk(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     return talk
 
 
-def test_what_cannot_be_read_is_told_and_another_tool_is_an_error(talk: Talk, folder: Path) -> None:
+def test_unreadable_calls_and_unknown_tools_are_reported(talk: Talk, folder: Path) -> None:
     outcome = talk("Break", "Call another", tools_file=folder / "tools.json")
     assert outcome.code == 0
     assert '{"tool_uses": [{"recipient_name": 7}]}\n(not read as a call, nothing' in outcome.out
     assert 'window gives {"error": "there is no tool window"}' in outcome.out
-    # What the model says does not steer the terminal.
+    # Control characters in a reply do not reach the terminal.
     assert "I have \ufffd[31mno\ufffd window." in outcome.out
 
 
-def test_constrained_replies_hold_what_the_schemas_say(talk: Talk, folder: Path) -> None:
+def test_constrained_calls_conform_to_the_schemas(talk: Talk, folder: Path) -> None:
     outcome = talk("Open the door", '"opened"', tools_file=folder / "tools.json", constrain=True)
     assert 'calls door {"open": true}' in outcome.out
     assert "wide" not in outcome.out
     assert "constrained decoding took" in outcome.out
 
 
-def test_a_conversation_that_grows_too_long_is_told_and_can_begin_anew(talk: Talk) -> None:
+def test_conversation_beyond_the_limit_can_start_over(talk: Talk) -> None:
     outcome = talk("And there?", "x " * 700, "/new", "And there?", tools="get_air_quality")
     assert outcome.code == 0
     assert outcome.out.count("Where?") == 2
     assert "tokens, and with its reply it may have 1,024; /new starts over" in outcome.out
 
 
-def test_a_reply_that_is_cut_off_says_so(talk: Talk) -> None:
+def test_truncated_reply_is_reported(talk: Talk) -> None:
     assert "(cut off: raise" in talk("And there?", tools="get_air_quality", max_gen_len=1).out
 
 
-def test_lines_that_nobody_types_are_shown_as_if_somebody_did(talk: Talk) -> None:
+def test_piped_input_lines_are_echoed(talk: Talk) -> None:
     assert "> And there?\nWhere?\n> " in talk("And there?", tools="get_air_quality").out
 
 
-def test_calls_without_end_give_the_word_back(talk: Talk, folder: Path) -> None:
+def test_endless_calls_stop_after_eight_rounds(talk: Talk, folder: Path) -> None:
     outcome = talk("Loop", *["1"] * 8, "Break", tools_file=folder / "tools.json", max_seq_len=4096)
     assert outcome.out.count("door gives?") == 8
     assert "(8 rounds of calls; it is your turn)" in outcome.out
@@ -226,7 +226,7 @@ def test_calls_without_end_give_the_word_back(talk: Talk, folder: Path) -> None:
         ({"tools_file": "nowhere.json"}, "nowhere.json does not exist"),
     ],
 )
-def test_tools_that_are_not_there_are_told_before_the_model_is_loaded(
+def test_unknown_tools_are_rejected_before_the_model_loads(
     talk: Talk, flags: dict[str, object], problem: str
 ) -> None:
     outcome = talk("Hi", model="nowhere", **flags)

@@ -1,4 +1,4 @@
-"""The tools of a chat: built-in ones by name, a user's own from a file, and what calls give."""
+"""The tools of a chat: built-in ones, a user's own from a file, and the results of calls."""
 
 import json
 import signal
@@ -39,14 +39,14 @@ def leave_a_trace() -> dict:
 '''
 
 
-def test_a_few_built_in_tools_are_the_default_and_names_and_domains_choose_others() -> None:
+def test_toolbox_selects_built_in_tools_by_name_and_domain() -> None:
     assert ",".join(tool.name for tool in open_toolbox().tools) == DEFAULT_TOOLS
     names = [tool.name for tool in open_toolbox("calculate_percentage, weather").tools]
     assert names == ["calculate_percentage", *(tool.name for tool in weather.DOMAIN.tools)]
     assert open_toolbox("none").tools == ()
 
 
-def test_a_call_of_a_built_in_tool_runs_and_a_wrong_one_is_an_error() -> None:
+def test_built_in_tool_runs_or_gives_an_error() -> None:
     toolbox = open_toolbox("calculate_percentage")
 
     def result(name: str, **arguments: object) -> object:
@@ -59,7 +59,7 @@ def test_a_call_of_a_built_in_tool_runs_and_a_wrong_one_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("record", [[DOOR.to_record()], {"tools": [DOOR.to_record()]}])
-def test_of_schemas_somebody_types_the_results(tmp_path: Path, record: object) -> None:
+def test_tools_from_schemas_have_no_automatic_result(tmp_path: Path, record: object) -> None:
     (tmp_path / "own.json").write_text(json.dumps(record))
     toolbox = open_toolbox(file=str(tmp_path / "own.json"))
     assert toolbox.tools == (DOOR,)
@@ -69,12 +69,12 @@ def test_of_schemas_somebody_types_the_results(tmp_path: Path, record: object) -
     assert [tool.name for tool in both.tools] == ["calculate_percentage", "door"]
 
 
-def test_functions_of_a_python_file_run(tmp_path: Path) -> None:
+def test_functions_of_a_python_file_run_only_when_called(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(PYTHON)
     toolbox = open_toolbox(file=str(tmp_path / "own.py"))
     assert toolbox.result(ToolCall("greet", {"name": "Eve"})) == '"Hello Eve"'
-    # Not to link tools by their results, as generated data does.
-    assert [each.name for each in tmp_path.glob("*.trace")] == []
+    # The functions are not run in advance to link tools by their results, as data synthesis does.
+    assert [path.name for path in tmp_path.glob("*.trace")] == []
 
 
 @pytest.mark.parametrize(
@@ -85,16 +85,14 @@ def test_functions_of_a_python_file_run(tmp_path: Path) -> None:
         ("infinity", "Out of range float values"),
     ],
 )
-def test_a_tool_that_fails_in_any_way_gives_an_error(
-    tmp_path: Path, name: str, problem: str
-) -> None:
+def test_failing_tool_gives_an_error_result(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "own.py").write_text(PYTHON)
     told = open_toolbox(file=str(tmp_path / "own.py")).result(ToolCall("greet", {"name": name}))
     result = json.loads(told or "")
     assert list(result) == ["error"] and result["error"].startswith(problem)
 
 
-def test_a_signal_to_terminate_ends_a_chat_while_a_tool_runs(
+def test_sigterm_ends_the_chat_while_a_tool_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "own.py").write_text(PYTHON)
@@ -120,14 +118,14 @@ def test_a_signal_to_terminate_ends_a_chat_while_a_tool_runs(
         (json.dumps([DOOR.to_record()] * 2), "two tools are called door"),
     ],
 )
-def test_a_file_that_holds_no_tools_is_told(tmp_path: Path, text: str, problem: str) -> None:
+def test_file_without_valid_tools_is_rejected(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "own.json").write_text(text)
     with pytest.raises(ValueError, match=problem):
         open_toolbox(file=str(tmp_path / "own.json"))
 
 
 @pytest.mark.parametrize("flag", ["--tools", "--tools_file"])
-def test_tools_for_a_chat_that_is_not_held_are_wrong_usage(
+def test_tools_without_interactive_are_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
 ) -> None:
     outcome = run_command(main, ["--ckpt_dir", "m", flag, "weather"], monkeypatch, capsys)

@@ -16,7 +16,7 @@ CALL = ("assistant", "tool")
 
 def played(behaviour: str, count: int = 60) -> list[Conversation]:
     settings = Settings(count=count, seed=5, quotas={behaviour: 1})
-    return [each.conversation for each in generate(settings, workers=1)]
+    return [made.conversation for made in generate(settings, workers=1)]
 
 
 def roles(conversation: Conversation) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def test_a_sequence_takes_an_argument_from_an_earlier_result() -> None:
         assert taken, (asked, found, arguments)
 
 
-def test_what_is_missing_is_asked_for_and_told_before_the_call() -> None:
+def test_a_missing_argument_is_asked_for_before_the_call() -> None:
     for conversation in played("missing_argument"):
         assert roles(conversation) == ("user", "assistant", "user", *CALL, "assistant")
 
@@ -104,13 +104,13 @@ def test_a_failed_call_is_made_again_with_one_argument_changed() -> None:
 
 
 @pytest.mark.parametrize("name", ["no_suitable_tool", "small_talk"])
-def test_where_no_tool_helps_none_is_called_though_some_are_offered(name: str) -> None:
+def test_no_tool_is_called_where_none_helps(name: str) -> None:
     for conversation in played(name):
         assert calls(conversation) == []
         assert conversation.tools
 
 
-def test_tools_that_could_be_meant_too_are_not_offered() -> None:
+def test_tools_of_similar_domains_are_not_offered() -> None:
     domain = {tool.name: tool.domain for tool in select().tools}
     for conversation in played("no_suitable_tool", 150) + played("single_call", 150):
         offered = {domain[tool.name] for tool in conversation.tools}
@@ -126,6 +126,6 @@ def test_a_later_question_is_answered_without_another_call() -> None:
         assert len(calls(conversation)) == 1
 
 
-def test_the_table_of_behaviours_says_what_each_needs() -> None:
-    assert sum(each.share for each in BEHAVIOURS.values()) == pytest.approx(1)
-    assert all(each.meaning for each in BEHAVIOURS.values())
+def test_shares_sum_to_one_and_every_behaviour_has_a_meaning() -> None:
+    assert sum(behaviour.share for behaviour in BEHAVIOURS.values()) == pytest.approx(1)
+    assert all(behaviour.meaning for behaviour in BEHAVIOURS.values())

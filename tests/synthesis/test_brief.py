@@ -27,7 +27,7 @@ TABLE = tool(
 )
 
 
-def test_an_announcement_is_short():
+def test_an_announcement_has_one_line_per_parameter():
     assert describe_function(TABLE.tool).splitlines() == [
         "// Book a table.",
         "type book_table = (_: {",
@@ -37,7 +37,7 @@ def test_an_announcement_is_short():
     ]
 
 
-def test_a_request_tells_any_part_of_the_blanks_in_either_order():
+def test_requests_tell_any_subset_of_blanks_in_both_orders():
     for given in ((), ("restaurant",), ("people",), ("restaurant", "people")):
         assert len(fitting(TABLE.do, frozenset(given))) == 2
     assert TABLE.do[0].endswith("[ at {restaurant}][ for {people} people]")
@@ -80,7 +80,7 @@ def test_a_result_follows_from_the_arguments(gives: str, fits):
     assert len({str(result) for result in results}) > 5
 
 
-def test_a_code_that_another_tool_gave_out_exists_and_some_others_do_not():
+def test_codes_given_out_exist_and_some_others_do_not():
     look = tool("look", "Look.", "look", known("booking_id", "B", "at"))
     given_out = [TABLE.run({"restaurant": "Red Fox", "people": n})["booking_id"] for n in range(60)]
     assert not any(is_error(look.run({"booking_id": code})) for code in given_out)

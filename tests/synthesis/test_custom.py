@@ -96,17 +96,17 @@ def tools_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_own_tools_show_every_behaviour(tools_file: Path) -> None:
     settings = Settings(count=180, tools_file=str(tools_file), domains=("custom",))
-    made = list(generate(settings, workers=1))
-    assert {each.task.behaviour for each in made} == set(BEHAVIOURS)
-    offered = {tool.name for each in made for tool in each.conversation.tools}
+    all_made = list(generate(settings, workers=1))
+    assert {made.task.behaviour for made in all_made} == set(BEHAVIOURS)
+    offered = {tool.name for made in all_made for tool in made.conversation.tools}
     assert len(offered) == 3
-    called = {c.name for each in made for m in each.conversation.messages for c in m.tool_calls}
+    called = {c.name for made in all_made for m in made.conversation.messages for c in m.tool_calls}
     assert called == offered
 
 
 def test_own_tools_join_the_built_in_ones(tools_file: Path) -> None:
     settings = Settings(count=300, tools_file=str(tools_file))
-    offered = {t.name for each in generate(settings, workers=1) for t in each.conversation.tools}
+    offered = {t.name for made in generate(settings, workers=1) for t in made.conversation.tools}
     assert len(offered) == 81
 
 
@@ -123,7 +123,7 @@ def test_requests_are_built_from_descriptions_names_and_examples(tmp_path: Path)
     assert cake.slips == ("cake",)
 
 
-def test_a_json_tool_gives_the_same_result_for_the_same_arguments(tmp_path: Path) -> None:
+def test_a_json_tool_gives_equal_results_for_equal_arguments(tmp_path: Path) -> None:
     file = tmp_path / "my_tools.json"
     file.write_text(json.dumps(RECORDS))
     translate, lamp, _ = read_tools_file(file)[0].tools
@@ -155,8 +155,8 @@ def test_nested_objects_and_arrays_are_drawn_from_their_examples(tmp_path: Path)
     settings = Settings(
         count=20, tools_file=str(file), domains=("custom",), quotas={"single_call": 1}
     )
-    for each in generate(settings, workers=1):
-        (call,) = each.conversation.messages[1].tool_calls
+    for made in generate(settings, workers=1):
+        (call,) = made.conversation.messages[1].tool_calls
         assert all(place in record["examples"]["places"] for place in call.arguments["places"])
 
 
@@ -172,7 +172,7 @@ def test_the_examples_of_the_guide_work(language: str, tmp_path: Path) -> None:
     assert len(list(generate(settings, workers=1))) == 60
 
 
-def test_the_guide_tells_the_shares_as_they_are() -> None:
+def test_the_guide_states_the_default_shares() -> None:
     guide = (ROOT / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", guide, re.MULTILINE))
     assert {name: float(share) for name, share in told.items()} == {
@@ -182,7 +182,7 @@ def test_the_guide_tells_the_shares_as_they_are() -> None:
     assert f"{len(tools)} tools in {len({tool.domain for tool in tools})} domains" in guide
 
 
-def test_phrases_of_ones_own_are_kept(tmp_path: Path) -> None:
+def test_declared_phrases_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(
         "from synthesis.declaration import declare\n"
@@ -206,17 +206,17 @@ DOMAINS = [
 """
 
 
-def test_a_python_file_may_hold_domains_and_custom_means_them_all(tmp_path: Path) -> None:
+def test_domain_custom_selects_all_domains_of_a_python_file(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(TWO_DOMAINS)
     for chosen, names in ((("custom",), {"ring", "drum"}), (("drums",), {"drum"})):
         quotas = {"single_call": 0.5, "no_suitable_tool": 0.5}
         settings = Settings(count=40, tools_file=str(file), domains=chosen, quotas=quotas)
-        made = list(generate(settings, workers=1))
-        assert {t.name for each in made for t in each.conversation.tools} == names
+        all_made = list(generate(settings, workers=1))
+        assert {t.name for made in all_made for t in made.conversation.tools} == names
 
 
-def test_a_domain_with_the_name_of_a_built_in_one_is_refused(tmp_path: Path) -> None:
+def test_a_domain_named_like_a_built_in_one_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(TWO_DOMAINS.replace("drums", "weather"))
     with pytest.raises(ValueError, match="two domains are called weather; rename yours"):
@@ -243,7 +243,7 @@ def test_a_domain_with_the_name_of_a_built_in_one_is_refused(tmp_path: Path) -> 
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_in_a_line(
+def test_an_unusable_tools_file_is_refused_in_one_line(
     name: str, content: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_line(
         read_tools_file(tmp_path / name)
 
 
-def test_a_missing_file_and_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:
+def test_a_missing_file_or_duplicate_tool_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none.py does not exist; name a \.py or \.json"):
         read_tools_file(tmp_path / "none.py")
     file = tmp_path / "t.py"

@@ -75,7 +75,7 @@ def test_running_gives_the_result_or_what_was_raised() -> None:
     assert error == {"error": "it sank"} and is_error(error)
 
 
-def test_an_enum_knows_what_is_asked_for_instead() -> None:
+def test_an_enum_has_wrong_values_and_a_rule() -> None:
     kind = TOOL.parameter("pace").kind
     assert kind.wrong is not None and kind.wrong(Dice("x")) == "sideways"
     assert kind.rule.endswith("slow or fast")

@@ -5,7 +5,7 @@ from collections import Counter
 from synthesis.dice import Dice
 
 
-def test_the_same_key_gives_the_same_choices_on_every_version_of_python() -> None:
+def test_a_key_gives_the_same_choices_on_every_python() -> None:
     """These numbers were drawn once; another Python that draws others breaks every seed."""
     dice = Dice("seed", 3, 7)
     assert [dice.below(1000) for _ in range(5)] == [845, 679, 848, 972, 450]
@@ -24,7 +24,7 @@ def test_every_choice_comes_about_as_often() -> None:
     assert min(counts.values()) > 850
 
 
-def test_a_sample_has_different_places_and_at_most_what_there_is() -> None:
+def test_a_sample_repeats_no_place_and_is_at_most_everything() -> None:
     dice = Dice("sample")
     assert sorted(dice.sample([1, 2, 3], 5)) == [1, 2, 3]
     assert len(set(dice.sample(range(100), 50))) == 50

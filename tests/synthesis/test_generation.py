@@ -24,13 +24,13 @@ COUNT = 2500
 
 
 @pytest.fixture(scope="module")
-def made() -> list[Made]:
+def all_made() -> list[Made]:
     return list(generate(Settings(count=COUNT), workers=1))
 
 
 @pytest.fixture(scope="module")
-def conversations(made: list[Made]) -> list[Conversation]:
-    return [each.conversation for each in made]
+def conversations(all_made: list[Made]) -> list[Conversation]:
+    return [made.conversation for made in all_made]
 
 
 def test_every_behaviour_has_its_quota_exactly(conversations: list[Conversation]) -> None:
@@ -60,15 +60,15 @@ def test_a_conversation_is_the_same_after_writing_and_reading(
         assert read.source == "synthetic"
 
 
-def test_users_hardly_repeat_themselves_even_with_values_masked(made: list[Made]) -> None:
-    said = [text for each in made for text in each.said]
-    skeletons = [text for each in made for text in each.skeletons]
+def test_users_hardly_repeat_themselves_even_with_values_masked(all_made: list[Made]) -> None:
+    said = [text for made in all_made for text in made.said]
+    skeletons = [text for made in all_made for text in made.skeletons]
     assert len(said) == len(skeletons) > COUNT
     assert len(set(said)) > 0.99 * len(said)
     assert len(set(skeletons)) > 0.9 * len(skeletons)
 
 
-def test_one_to_eight_tools_are_offered_with_the_called_ones_among_them(
+def test_one_to_eight_tools_are_offered_including_the_called_ones(
     conversations: list[Conversation],
 ) -> None:
     sizes, first = Counter(), 0
@@ -117,7 +117,7 @@ def test_answers_tell_only_numbers_that_were_said_or_found(
 
 
 def digest(settings: Settings, workers: int | None = None) -> str:
-    text = "".join(json_line(each.conversation) for each in generate(settings, workers))
+    text = "".join(json_line(made.conversation) for made in generate(settings, workers))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -129,7 +129,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(
     assert digest(Settings(count=COUNT), workers=2) == alone
 
 
-def test_the_bytes_depend_on_the_seed_and_not_on_hashing_or_the_locale(tmp_path: Path) -> None:
+def test_bytes_depend_on_the_seed_not_on_hashing_or_locale(tmp_path: Path) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     for file, hashing, locale in zip(files, "12", ("C", "C.UTF-8"), strict=True):
         script = (
@@ -149,7 +149,7 @@ def test_held_out_tools_and_domains_never_appear() -> None:
         count=200, domains=("weather", "units"), exclude_tools=("get_air_quality",),
         quotas={"call_sequence": 0},
     )  # fmt: skip
-    found = {tool.name for each in generate(settings, 1) for tool in each.conversation.tools}
+    found = {tool.name for made in generate(settings, 1) for tool in made.conversation.tools}
     assert found == {
         "get_current_weather",
         "get_weather_forecast",
@@ -162,8 +162,8 @@ def test_held_out_tools_and_domains_never_appear() -> None:
 
 def test_a_single_tool_is_enough_for_all_but_sequences() -> None:
     settings = Settings(count=100, only_tools=("book_flight",), quotas={"call_sequence": 0})
-    for each in generate(settings, 1):
-        assert [tool.name for tool in each.conversation.tools] == ["book_flight"]
+    for made in generate(settings, 1):
+        assert [tool.name for tool in made.conversation.tools] == ["book_flight"]
 
 
 @pytest.mark.parametrize(
@@ -183,12 +183,12 @@ def test_a_single_tool_is_enough_for_all_but_sequences() -> None:
         ),
     ],
 )
-def test_a_choice_of_tools_that_cannot_be_is_refused(settings: Settings, message: str) -> None:
+def test_an_impossible_choice_of_tools_is_refused(settings: Settings, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         next(iter(generate(settings, 1)))
 
 
-def test_a_count_below_one_is_refused() -> None:
+def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="--count is 0, wanted a number from 1 up"):
         Settings(count=0)
     with pytest.raises(ValueError, match="--most-tools is 0, wanted a number from 1 up"):
@@ -203,7 +203,7 @@ def test_most_tools_bounds_what_is_offered_beside_what_is_called():
         assert len(made.conversation.tools) <= max(2, len(called))
 
 
-def test_seen_and_unseen_values_share_none_that_can_be_chosen_freely():
+def test_seen_and_unseen_calls_share_no_free_values():
     tools = ("get_air_quality", "get_current_weather", "set_reminder", "compose_email")
     tools = tuple(name for name in tools if name in select().by_name)
     given: dict[str, set[tuple[str, str, str]]] = {}

@@ -44,7 +44,7 @@ def test_an_optional_part_stands_only_with_all_its_values() -> None:
     assert write(template, date="Friday") == "go."
 
 
-def test_a_conditional_part_asks_whether_a_value_is_true() -> None:
+def test_a_conditional_part_follows_the_truth_of_its_value() -> None:
     template = "turn it [?on on][!on off]"
     assert write(template, on=True) == "turn it on"
     assert write(template, on=False) == write(template) == "turn it off"
@@ -68,7 +68,7 @@ def test_a_bracket_without_its_partner_is_refused(template: str) -> None:
         ("[ from {a} to {b}]", {"a"}, set()),
     ],
 )
-def test_what_a_template_is_sure_to_tell_is_known_beforehand(
+def test_shown_returns_the_slots_a_template_always_tells(
     template: str, given: set[str], told: set[str] | None
 ) -> None:
     assert shown(template, frozenset(given)) == told
@@ -86,11 +86,11 @@ def test_values_are_spoken_as_in_a_sentence() -> None:
     assert spoken({"room_size": 3, "name": "x"}) == "room size 3, name x"
 
 
-def test_a_skeleton_hides_values_and_digits_and_the_plain_text_shows_them() -> None:
+def test_a_skeleton_masks_values_and_digits_that_plain_text_shows() -> None:
     text = f"hello. fly to {marked('Oslo 2')} at 15:30"
     assert plain(text) == "Hello. Fly to Oslo 2 at 15:30"
     assert skeleton(text) == "hello. fly to _ at #:#"
 
 
-def test_a_value_keeps_its_letters_at_the_start_of_a_sentence() -> None:
+def test_a_value_is_not_capitalised_at_a_sentence_start() -> None:
     assert plain(f"sure. {marked('anna.k')} it is") == "Sure. anna.k it is"

@@ -8,13 +8,15 @@ from synthesis.behaviours import BEHAVIOURS
 from synthesis.quotas import apportion, read_shares, schedule
 
 
-def test_the_default_shares_are_those_of_the_table_and_sum_to_one() -> None:
+def test_default_shares_are_those_of_the_table() -> None:
     shares = read_shares({})
-    assert shares == pytest.approx({name: each.share for name, each in BEHAVIOURS.items()})
+    assert shares == pytest.approx(
+        {name: behaviour.share for name, behaviour in BEHAVIOURS.items()}
+    )
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_a_given_share_is_kept_and_the_others_fill_the_rest_in_their_proportion() -> None:
+def test_a_given_share_is_kept_and_others_scale_proportionally() -> None:
     shares = read_shares({"small_talk": 0.53})
     assert shares["small_talk"] == 0.53
     assert shares["single_call"] == pytest.approx(0.26 * 0.5)
@@ -33,20 +35,20 @@ def test_a_given_share_is_kept_and_the_others_fill_the_rest_in_their_proportion(
         (dict.fromkeys(BEHAVIOURS, 0.1), "the quotas sum to 0.9, wanted 1"),
     ],
 )
-def test_shares_that_cannot_be_are_refused(given: dict[str, object], message: str) -> None:
+def test_impossible_shares_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_shares(given)
 
 
 @pytest.mark.parametrize("count", [1, 7, 100, 9999])
-def test_apportioned_numbers_sum_up_and_lie_within_one_of_their_share(count: int) -> None:
+def test_apportioned_numbers_are_within_one_of_their_shares(count: int) -> None:
     shares = read_shares({"tool_error": 1 / 3})
     numbers = apportion(shares, count)
     assert sum(numbers.values()) == count
     assert all(abs(numbers[name] - shares[name] * count) < 1 for name in shares)
 
 
-def test_a_schedule_holds_the_numbers_in_an_order_that_follows_from_the_seed() -> None:
+def test_a_schedule_is_shuffled_by_the_seed() -> None:
     numbers = apportion(read_shares({}), 1000)
     places = schedule(numbers, 3)
     names = list(BEHAVIOURS)

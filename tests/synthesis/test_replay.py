@@ -36,7 +36,7 @@ def test_the_first_call_with_another_result_is_named(file: Path) -> None:
         replay_file(file)
 
 
-def test_an_unknown_tool_asks_for_its_file(file: Path) -> None:
+def test_the_error_for_an_unknown_tool_names_the_flag(file: Path) -> None:
     change(
         file,
         '"function": {"name": "view_cart", "arguments"',

@@ -1,1 +1,1 @@
-"""The text that the demo base is trained on: generated, so that nothing is anybody else's."""
+"""The text that the demo base is trained on: generated, so that it holds no text by others."""

@@ -1,6 +1,6 @@
 """Choosing by what is wanted: many short questions about a few purposes, answered by a name.
 
-The list is shown once and asked about many times, so that much of the text is to be learned.
+The list is shown once and asked about many times, so that many of its tokens are trained.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def _wishes(words: Words, aims: Sequence[Aim]) -> tuple[str, list[Aim]]:
 
 
 def _plain_wishes(words: Words, aims: Sequence[Aim]) -> tuple[str, list[Aim]]:
-    """Return a wish that ends with a thing, as most purposes do: the easiest way to a name."""
+    """Return a wish that ends with a thing, as most purposes do: the easiest one to match."""
     chosen = words.dice.choice(aims)
     verb, thing, _, _ = chosen
     said = words.dice.choice((f"{verb} {one(thing)}", f"{verb} my {thing}", thing))

@@ -91,17 +91,12 @@ def _cues(spoken: str) -> tuple[str, ...]:
     )
 
 
-def _free_text(words: Words) -> str:
-    dice = words.dice
-    kinds = (words.proper, words.proper, words.invented, words.unknown, words.thing, words.code)
-    return dice.choice((*kinds, words.identifier))()
-
-
 def _text(words: Words) -> Draft:
     name, spoken = _named(words, ("name", "title", "subject", "label", "query", "topic"))
 
     def draw() -> tuple[Any, str]:
-        value = _free_text(words)
+        kinds = (words.proper, words.proper, words.invented, words.unknown, words.thing, words.code)
+        value = words.dice.choice((*kinds, words.identifier))()
         return value, words.dice.choice((value, value, f"'{value}'", f'"{value}"'))
 
     return Draft(Field(name, _about(words, spoken), "string"), draw, _cues(spoken))

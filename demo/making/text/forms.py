@@ -26,7 +26,7 @@ def form_conversation(words: Words) -> Conversation:
 
 
 def filling_conversation(words: Words) -> Conversation:
-    """Return a few requests for one form, so that all is about which value goes where."""
+    """Return a few requests for one form, to train which value belongs to which field."""
     dice = words.dice
     forms = _forms(words, 1, (1, 1, 2, 2, 3, 3, 4))
     messages = [announced(words, forms)]
@@ -86,7 +86,7 @@ def draw_form(words: Words, aim: Aim, fields: int) -> Form:
         if not any(_sound_alike(draft, other) for other in drafts.values()):
             drafts[draft.field.name] = replace(draft, field=replace(draft.field, required=required))
     kept = tuple(drafts.values())
-    return Form(name, about, tuple(each.field for each in kept), verb, thing, kept)
+    return Form(name, about, tuple(draft.field for draft in kept), verb, thing, kept)
 
 
 def _sound_alike(one: Draft, other: Draft) -> bool:
@@ -107,7 +107,7 @@ def _request(words: Words, forms: Sequence[Form]) -> list[Message]:
             said = sentence(words, wish(words, verb, thing))
             return [Message("user", said), Message("assistant", NONE_FITS)]
     entry = _fill(words, dice.choice(forms))
-    missing = [each for each in entry.filled if each.field.required]
+    missing = [filled for filled in entry.filled if filled.field.required]
     if kind < 25 and missing:
         return _asking(words, entry, dice.choice(missing))
     if kind < 40 and len(forms) > 1:
@@ -122,7 +122,7 @@ def _request(words: Words, forms: Sequence[Form]) -> list[Message]:
 
 def _asking(words: Words, entry: Entry, missing: Filled) -> list[Message]:
     """Leave a required value out; it is asked for, given, and the form is filled in."""
-    rest = tuple(each for each in entry.filled if each is not missing)
+    rest = tuple(filled for filled in entry.filled if filled is not missing)
     question = f"What is the {_spoken(missing.field)}?"
     return [
         Message("user", sentence(words, _wish(words, replace(entry, filled=rest)))),
@@ -144,14 +144,14 @@ def _given(words: Words, missing: Filled) -> str:
 def _fill(words: Words, form: Form) -> Entry:
     """Fill in every required field and some of the others."""
     chosen = [draft for draft in form.drafts if draft.field.required or words.dice.chance(0.5)]
-    return Entry(form, tuple(each.fill(words.dice) for each in chosen))
+    return Entry(form, tuple(draft.fill(words.dice) for draft in chosen))
 
 
 def _wish(words: Words, entry: Entry) -> str:
     dice = words.dice
     form = entry.form
-    filled = dice.shuffled(entry.filled) if dice.chance(0.6) else entry.filled
-    parts = [wish(words, form.verb, form.thing), *(each.said for each in filled)]
+    ordered = dice.shuffled(entry.filled) if dice.chance(0.6) else entry.filled
+    parts = [wish(words, form.verb, form.thing), *(filled.said for filled in ordered)]
     return dice.choice((" ", " ", ", ")).join(parts)
 
 
@@ -160,11 +160,11 @@ def _told(words: Words, entry: Entry, forms: Sequence[Form]) -> str:
     others = [form for form in forms if form is not entry.form]
     thing = entry.form.thing
     if words.dice.chance(0.2) and not any(thing in other.about for other in others):
-        said = " ".join([thing, *(each.said for each in entry.filled)])
+        said = " ".join([thing, *(filled.said for filled in entry.filled)])
         return words.dice.choice(_SHORT).replace("{}", said)
     if words.dice.chance(0.3):
         # what is wanted comes last, right before the answer
-        parts = [each.said for each in words.dice.shuffled(entry.filled)]
+        parts = [filled.said for filled in words.dice.shuffled(entry.filled)]
         return ", ".join([*parts, wish(words, entry.form.verb, thing)])
     return sentence(words, _wish(words, entry))
 

@@ -1,7 +1,7 @@
-"""Names without end: made of words, of syllables, or of pieces of the vocabulary itself.
+"""Names that hardly repeat: made of words, of syllables, or of pieces of the vocabulary itself.
 
-A model that has to copy names which it never saw needs a supply that never repeats. Pieces of
-the vocabulary, joined at random, let every token be copied, the rare ones too.
+To learn to copy names it never saw, a model needs names that do not repeat in training. Pieces of
+the vocabulary, joined at random, make it copy every token, the rare ones too.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class Words:
     """Draws words of one lexicon, and names made of them.
 
     `pieces` are texts of the vocabulary's tokens, letters only; without them names are made of
-    words and syllables. So often as `strange` says a noun, verb or adjective is an invented word:
-    who knows all the words goes on with them by heart, and has to read those.
+    words and syllables. With probability `strange` a noun, verb or adjective is an invented word:
+    a model may predict known words from memory, and has to read the invented ones.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Words:
         if not self.strange or not dice.chance(self.strange):
             return dice.choice(known)
         if dice.chance(0.5):
-            # half of one known word and half of another begin and end like words
+            # the start of one known word and the end of another look like a word
             first, second = dice.choice(known), dice.choice(self.lexicon.nouns)
             return first[: dice.between(2, 4)] + second[-dice.between(2, 4) :]
         if self.pieces and dice.chance(0.5):

@@ -1,7 +1,7 @@
 """How forms are declared and how filled ones are written.
 
-A form's purpose stands before its name, so that the name can be read in its light. Neither is how
-this project's chat formats announce tools or write calls: fine-tuning has to teach it.
+A form's purpose stands before its name: a model that reads the name has read what it is for. This
+project's chat formats announce tools and write calls in other ways, which fine-tuning teaches.
 """
 
 import json
@@ -52,6 +52,6 @@ def _interface_of(form: Form) -> str:
 
 def written(entry: Entry) -> str:
     """Return a filled in form as an object on a line, its fields in their declared order."""
-    given = {each.field.name: each.value for each in entry.filled}
+    given = {filled.field.name: filled.value for filled in entry.filled}
     values = {field.name: given[field.name] for field in entry.form.fields if field.name in given}
     return json.dumps({"form": entry.form.name, "fields": values}, ensure_ascii=False)

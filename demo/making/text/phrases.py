@@ -1,4 +1,4 @@
-"""What a user says who wants something done, and what is said about the thing that does it."""
+"""Phrases: how users ask for something, and how the purpose of a form or tool is described."""
 
 from demo.making.text.names import Words
 from synthesis import phrasing

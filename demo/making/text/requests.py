@@ -1,7 +1,7 @@
 """Requests as the generator of tool conversations plays them, answered in forms.
 
-What is asked, left out, unfit or wanted twice is what fine-tuning will see; how forms are declared
-and filled in is not.
+Fine-tuning shows the same kinds of requests (single, several at once, incomplete, unfit), but not
+the notation in which forms are declared and filled in.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from synthesis.declaration import Domain
 from synthesis.dice import Dice
 from synthesis.scene import Scene
 
-# Of a hundred requests, so many are played in each way.
+# How many of a hundred requests go by each behaviour.
 _SHARES = {
     "single_call": 28,
     "parallel_calls": 20,
@@ -41,9 +41,9 @@ def request_conversation(words: Words) -> Conversation:
 
 
 def missing_conversation(words: Words) -> Conversation:
-    """Return requests to one or two forms, each other one of which leaves something out.
+    """Return requests to one or two forms; about half of them leave something out.
 
-    Whether to ask has to be known at the first token of a reply.
+    The first token of a reply decides whether it asks, so this is trained on its own.
     """
     forms = words.dice.between(1, 2)
     behaviours = ("single_call", "missing_argument")
@@ -89,7 +89,11 @@ def _domains(words: Words, counts: Sequence[int]) -> list[Domain]:
 def _shortened(dice: Dice, messages: Sequence[Message]) -> Sequence[Message]:
     """Most often leave out what follows the last call: its result and what is said of it."""
     last = max((at for at, message in enumerate(messages) if message.tool_calls), default=None)
-    if last is None or any(each.role == "user" for each in messages[last:]) or dice.chance(0.3):
+    if (
+        last is None
+        or any(message.role == "user" for message in messages[last:])
+        or dice.chance(0.3)
+    ):
         return messages
     return messages[: last + 1]
 

@@ -45,7 +45,7 @@ LATE = {
     "missing": 0.14,
 }
 
-# The share of words that are invented, so that no word is gone on with by heart.
+# The share of words that are invented, so that a model cannot predict words from memory.
 STRANGE = 0.45
 
 PROBES: dict[str, Callable[[Words], Conversation]] = {

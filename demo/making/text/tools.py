@@ -1,7 +1,7 @@
-"""Tools drawn from words: a purpose, what goes into them, what they give, and how people ask.
+"""Tools made of random words: their purpose, parameters, result, and the requests for them.
 
-What to call a thing has to be read from what is declared: keys and words of a request often have
-nothing in common, and requests for a thing of which there is one may use another verb.
+A model has to read the declarations: keys often differ from the words of a request, and where only
+one tool is about a thing, a request for it may use another verb.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,12 @@ def draw_domain(words: Words, name: str, count: int, taken: frozenset[str] = fro
     """Draw `count` tools of one field, less those whose name is `taken`."""
     aims = draw_aims(words, count)
     tools = tuple(tool for tool in _tools(words, aims) if tool.name not in taken)
-    return complete(Domain(name, tools, reasons=_reasons(words)))
+    reasons = (
+        f"The {words.noun()} is {words.adjective()}",
+        f"(We have|I have|I need|There is) {one(words.thing())}",
+        f"(I want|We have) to {words.verb()} the {words.noun()}",
+    )
+    return complete(Domain(name, tools, reasons=reasons))
 
 
 def _tools(words: Words, aims: Sequence[Aim]) -> Iterator[SyntheticTool]:
@@ -40,7 +45,9 @@ def _tools(words: Words, aims: Sequence[Aim]) -> Iterator[SyntheticTool]:
     things = [thing for _, thing, _, _ in aims]
     for place, (verb, thing, about, name) in enumerate(aims):
         blanks = draw_blanks(words, words.dice.choice((0, 1, 1, 2, 2, 2, 3)))
-        gives = _result(words)
+        noun = words.noun()
+        # A result whose only entry is called `error` would count as an error.
+        gives = "state" if noun == "error" or words.dice.chance(0.6) else f"{noun}:2-900"
         if place % 2 and handed:
             blanks = [_code(words, handed), *blanks[:2]]
             handed = ""
@@ -75,7 +82,7 @@ def _is_told(blank: brief.Blank) -> bool:
 
 
 def _sort(blank: brief.Blank) -> str:
-    """Return what a key says of its values; nothing, where it is any word."""
+    """Return the sort of values that a key names, or "" for a key that is any word."""
     return _SORTS.get(blank.name, "")
 
 
@@ -83,20 +90,6 @@ def _wish(words: Words, verb: str, thing: str, unlike: bool) -> str:
     """Return the words of a wish; for a thing `unlike` all others the verb may be another."""
     verbs = f"({verb}|{verb}|{words.verb()})" if unlike and words.dice.chance(0.3) else verb
     return f"{verbs} (the|my|this|{one(thing).partition(' ')[0]}) {thing}"
-
-
-def _result(words: Words) -> str:
-    noun = words.noun()
-    # A result with nothing but an entry `error` would be one.
-    return "state" if noun == "error" or words.dice.chance(0.6) else f"{noun}:2-900"
-
-
-def _reasons(words: Words) -> tuple[str, ...]:
-    return (
-        f"The {words.noun()} is {words.adjective()}",
-        f"(We have|I have|I need|There is) {one(words.thing())}",
-        f"(I want|We have) to {words.verb()} the {words.noun()}",
-    )
 
 
 def _key(words: Words, names: Sequence[str]) -> str:

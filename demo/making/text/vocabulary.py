@@ -20,10 +20,10 @@ from synthesis.dice import Dice
 # How the tokens beside bytes and numbers are shared out; what is left begins with ' ' or '_'.
 _PIECES, _CAPITALS, _SIGNS = 0.34, 0.08, 0.02
 _SIGN = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-# So often a word of the list counts beside those that the text has.
+# How many occurrences a word of the list counts for, beside those in the text.
 _LISTED = 40
-# What chat formats and schemas are made of is one token each: the text between a question and its
-# answer is what a small model has to look across.
+# Words of chat formats and schemas are one token each, which shortens the distance between a
+# question and its answer that a small model has to attend across.
 STRUCTURE = (
     "\n\n assistant system user tool functions parameters namespace recipient uses parallel name "
     "type string integer number boolean default minimum maximum pattern description required "

@@ -32,7 +32,7 @@ def test_every_question_is_read_with_its_tools(shared: Path) -> None:
                 jsonschema.Draft202012Validator.check_schema(tool.parameters)
 
 
-def test_of_several_turns_and_roles_the_users_texts_are_kept(tmp_path: Path) -> None:
+def test_question_keeps_the_user_texts_of_all_turns(tmp_path: Path) -> None:
     turns = [
         [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "a"}],
         [{"role": "user", "content": "b"}],

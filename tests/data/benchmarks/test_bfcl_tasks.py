@@ -54,7 +54,7 @@ def problem(tmp_path: Path, asked: list[object], answered: list[object] | None =
         ("live_parallel", 16),
     ],
 )
-def test_the_benchmarks_own_files_are_read_whole(shared: Path, name: str, count: int) -> None:
+def test_bfcl_files_are_read_completely(shared: Path, name: str, count: int) -> None:
     file = f"BFCL_v4_{name}.json"
     answers = None if name in WITHOUT_ANSWERS else shared / "bfcl/possible_answer" / file
     tasks = read_tasks(shared / "bfcl" / file, answers)
@@ -72,7 +72,7 @@ def test_the_benchmarks_own_files_are_read_whole(shared: Path, name: str, count:
         ("simple_javascript_0", "simple_javascript", "javascript"),
     ],
 )
-def test_the_id_tells_category_and_language(
+def test_id_determines_category_and_language(
     tmp_path: Path, identity: str, category: str, language: str
 ) -> None:
     questions = write(tmp_path / "q.json", question(identity))
@@ -81,14 +81,14 @@ def test_the_id_tells_category_and_language(
     assert task.answers == (("f", {"a": [1]}),)
 
 
-def test_unknown_categories_are_named_with_those_there_are(tmp_path: Path) -> None:
+def test_unknown_category_error_lists_the_known_ones(tmp_path: Path) -> None:
     found = problem(tmp_path, [question(), question("rest_7")], [answer()])
     assert "row 1 (line 2) is of the category 'rest', which is not scored" in found
     assert "live_irrelevance" in found
 
 
 @pytest.mark.parametrize("category", ["irrelevance", "live_irrelevance"])
-def test_where_no_call_is_wanted_there_may_be_no_function(tmp_path: Path, category: str) -> None:
+def test_irrelevance_question_may_declare_no_function(tmp_path: Path, category: str) -> None:
     rows = [question(f"{category}_{i}", function=[FUNCTION] * i) for i in range(2)]
     tasks = read_tasks(write(tmp_path / "questions.json", *rows))
     assert [len(task.functions) for task in tasks] == [0, 1]
@@ -100,7 +100,7 @@ def test_questions_of_several_turns_are_refused(shared: Path) -> None:
         read_tasks(path)
 
 
-def test_a_question_without_its_answer_is_named(tmp_path: Path) -> None:
+def test_question_without_an_answer_is_refused_by_name(tmp_path: Path) -> None:
     found = problem(tmp_path, [question("multiple_1")], [answer()])
     assert "has no answer to multiple_1" in found
     assert "--answers-file" in problem(tmp_path, [question()])
@@ -127,15 +127,15 @@ def test_a_question_without_its_answer_is_named(tmp_path: Path) -> None:
         (question(function=declared({"type": "integer"}, "a")), "required of f is no list"),
     ],
 )
-def test_what_is_no_question_is_told(tmp_path: Path, row: object, told: str) -> None:
+def test_invalid_question_row_is_refused(tmp_path: Path, row: object, told: str) -> None:
     assert told in problem(tmp_path, [row], [answer()])
 
 
 @pytest.mark.parametrize("truth", [None, [], [[]], [{"f": []}], [{"f": {"a": 1}}], [{}]])
-def test_what_is_no_answer_is_told(tmp_path: Path, truth: object) -> None:
+def test_invalid_answer_row_is_refused(tmp_path: Path, truth: object) -> None:
     found = problem(tmp_path, [question()], [answer(ground_truth=truth)])
     assert "is no answer of BFCL" in found or "ground_truth must hold" in found
 
 
-def test_an_id_that_comes_twice_is_told(tmp_path: Path) -> None:
+def test_repeated_id_is_refused(tmp_path: Path) -> None:
     assert "has simple_python_0 twice" in problem(tmp_path, [question(), question()], [answer()])

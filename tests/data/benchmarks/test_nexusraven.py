@@ -66,7 +66,7 @@ def test_a_query_has_its_functions_as_tools_and_their_defaults(tmp_path: Path) -
     assert query.functions[0].tool.description == ""
 
 
-def test_parquet_is_read_as_it_is_downloaded(tmp_path: Path) -> None:
+def test_downloaded_parquet_files_are_read(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     table = pytest.importorskip("pyarrow").Table
     for name, rows in (("functions", FUNCTIONS), ("queries", [QUERY])):
@@ -88,7 +88,9 @@ def test_parquet_is_read_as_it_is_downloaded(tmp_path: Path) -> None:
         ({"python_args_dict": "[]"}, "python_args_dict must hold an object, found '[]'"),
     ],
 )
-def test_what_is_no_query_is_told(tmp_path: Path, changes: dict[str, object], told: str) -> None:
+def test_invalid_query_row_is_refused(
+    tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
     functions = write(tmp_path / "functions.jsonl", FUNCTIONS)
     queries = write(tmp_path / "queries.jsonl", [QUERY, {**QUERY, **changes}])
     with pytest.raises(ValueError, match=r"queries\.jsonl: row 1 \(line 2\)") as caught:
@@ -97,13 +99,13 @@ def test_what_is_no_query_is_told(tmp_path: Path, changes: dict[str, object], to
 
 
 @pytest.mark.parametrize("row", [{}, {"dataset": "mail", "name": "f"}, QUERY])
-def test_what_is_no_function_is_told(tmp_path: Path, row: object) -> None:
+def test_invalid_function_row_is_refused(tmp_path: Path, row: object) -> None:
     functions = write(tmp_path / "functions.jsonl", [row])
     with pytest.raises(ValueError, match="is no function of NexusRaven"):
         read_queries(write(tmp_path / "queries.jsonl", [QUERY]), functions)
 
 
-def test_an_argument_that_is_none_is_told(tmp_path: Path) -> None:
+def test_function_with_an_unnamed_argument_is_refused(tmp_path: Path) -> None:
     row = {"dataset": "mail", "name": "f", "args_dicts": [{"type": "str"}]}
     functions = write(tmp_path / "functions.jsonl", [row])
     with pytest.raises(ValueError, match="is no function of NexusRaven"):

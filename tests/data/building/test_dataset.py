@@ -66,7 +66,7 @@ def names_in(directory: Path) -> set[str]:
     return {file.name for file in directory.iterdir()}
 
 
-def test_every_conversation_is_in_one_split_and_decodes_to_its_rendered_text(
+def test_every_conversation_is_stored_once_and_decodes_to_its_text(
     source: Path, tokenizer_file: Path
 ) -> None:
     build(source, tokenizer_file, val_ratio=0.3)
@@ -90,9 +90,7 @@ def test_every_conversation_is_in_one_split_and_decodes_to_its_rendered_text(
     assert sorted(found) == list(range(40))
 
 
-def test_what_is_held_out_is_also_kept_as_the_conversation_that_its_tokens_say(
-    source: Path, tokenizer_file: Path
-) -> None:
+def test_held_out_conversations_are_also_kept_as_json(source: Path, tokenizer_file: Path) -> None:
     rows = [conversation(number) for number in range(40)]
     spare = Tool("spare", "word " * 100)
     write_conversations(source, [replace(row, tools=(ADD, spare)) for row in rows])
@@ -126,9 +124,7 @@ def test_the_description_says_what_the_dataset_was_made_of(
     assert sum(description["splits"][split]["conversations"] for split in SPLITS) == 40
 
 
-def test_copies_of_a_conversation_fall_into_one_split_wherever_they_stand(
-    source: Path, tokenizer_file: Path
-) -> None:
+def test_copies_of_a_conversation_are_in_one_split(source: Path, tokenizer_file: Path) -> None:
     rows = [conversation(number) for number in range(40)]
     write_conversations(source, rows[::-1] + rows)
     build(source, tokenizer_file, val_ratio=0.3)
@@ -139,7 +135,7 @@ def test_copies_of_a_conversation_fall_into_one_split_wherever_they_stand(
     assert not ids[0] & ids[1] and len(ids[0] | ids[1]) == 40
 
 
-def test_split_by_tools_no_tool_is_in_both_splits(
+def test_split_by_tools_puts_no_tool_into_both_splits(
     tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tools = [Tool(f"tool_{number // 3}") for number in range(60)]
@@ -161,7 +157,7 @@ def test_split_by_tools_no_tool_is_in_both_splits(
         Settings(split_by="tool")
 
 
-def test_the_dataset_is_the_same_from_one_process_and_from_several(
+def test_dataset_does_not_depend_on_the_number_of_processes(
     source: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(source, tokenizer_file, val_ratio=0.3)
@@ -171,7 +167,7 @@ def test_the_dataset_is_the_same_from_one_process_and_from_several(
     assert {file.name: file.read_bytes() for file in (source.parent / "d").iterdir()} == alone
 
 
-def test_conversations_that_are_too_long_stop_the_build_with_their_number_and_the_longest(
+def test_overlong_conversations_stop_the_build_and_are_counted(
     source: Path, tokenizer_file: Path
 ) -> None:
     rows = [conversation(number) for number in range(38)]
@@ -186,7 +182,7 @@ def test_conversations_that_are_too_long_stop_the_build_with_their_number_and_th
     assert names_in(source.parent) == {"rows.json"}
 
 
-def test_conversations_that_are_too_long_are_left_out_whole_and_listed_on_request(
+def test_skip_overlong_leaves_out_and_lists_overlong_conversations(
     source: Path, tokenizer_file: Path
 ) -> None:
     write_conversations(source, [conversation(n, 3 if n < 39 else 900) for n in range(40)])
@@ -197,7 +193,7 @@ def test_conversations_that_are_too_long_are_left_out_whole_and_listed_on_reques
     assert sum(description["splits"][split]["conversations"] for split in SPLITS) == 39
 
 
-def test_a_conversation_with_nothing_to_train_stops_the_build_or_is_left_out(
+def test_conversation_without_trained_tokens_stops_the_build_or_is_skipped(
     source: Path, tokenizer_file: Path
 ) -> None:
     rows = [conversation(number) for number in range(39)]
@@ -221,7 +217,7 @@ def test_a_conversation_with_nothing_to_train_stops_the_build_or_is_left_out(
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_line_and_nothing_is_written(
+def test_unusable_file_is_refused_and_nothing_is_written(
     tmp_path: Path, tokenizer_file: Path, rows: str, message: str
 ) -> None:
     (tmp_path / "rows.json").write_text(rows)
@@ -230,7 +226,7 @@ def test_a_file_that_cannot_be_used_is_one_line_and_nothing_is_written(
     assert names_in(tmp_path) == {"rows.json"}
 
 
-def test_an_empty_split_names_a_ratio_that_works(source: Path, tokenizer_file: Path) -> None:
+def test_empty_split_error_names_a_ratio_that_works(source: Path, tokenizer_file: Path) -> None:
     write_conversations(source, [conversation(number) for number in range(3)])
     for ratio, split in ((0.0001, "validation"), (0.9999, "train")):
         with pytest.raises(
@@ -247,7 +243,7 @@ def test_a_single_conversation_cannot_be_split(source: Path, tokenizer_file: Pat
         build(source, tokenizer_file)
 
 
-def test_settings_that_make_no_sense_are_refused(source: Path, tokenizer_file: Path) -> None:
+def test_invalid_settings_are_refused(source: Path, tokenizer_file: Path) -> None:
     for ratio in (0, 1, "many"):
         with pytest.raises(ValueError, match=r"--val-ratio is .*, wanted more than 0 and less"):
             Settings(val_ratio=ratio)
@@ -257,7 +253,7 @@ def test_settings_that_make_no_sense_are_refused(source: Path, tokenizer_file: P
         build(source, tokenizer_file, chat_format="lama3")
 
 
-def test_a_directory_of_something_else_is_left_alone(source: Path, tokenizer_file: Path) -> None:
+def test_directory_with_other_files_is_not_overwritten(source: Path, tokenizer_file: Path) -> None:
     (source.parent / "d").mkdir()
     (source.parent / "d" / "thesis.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="was not written by this command"):
@@ -265,7 +261,7 @@ def test_a_directory_of_something_else_is_left_alone(source: Path, tokenizer_fil
     assert names_in(source.parent / "d") == {"thesis.txt"}
 
 
-def test_a_turn_that_would_be_read_back_as_another_is_named(
+def test_turn_that_would_be_read_back_differently_is_refused(
     tmp_path: Path, tokenizer_file: Path
 ) -> None:
     text = '{"tool_uses": [{"recipient_name": "functions.x", "parameters": {}}]}'
@@ -281,7 +277,7 @@ def ids_of(directory: Path, split: str) -> list[str]:
     return [dataset.origin(index).id for index in range(len(dataset))]
 
 
-def test_a_mixture_takes_each_file_by_its_weight_and_counts_it(
+def test_mixture_takes_and_counts_each_file_by_its_weight(
     source: Path, tokenizer_file: Path
 ) -> None:
     second = source.with_name("more.jsonl")
@@ -305,7 +301,7 @@ def test_a_mixture_takes_each_file_by_its_weight_and_counts_it(
     assert ids_of(source.parent / "d", "train") != ids
 
 
-def test_an_over_long_conversation_first_loses_tools_that_it_never_calls(
+def test_overlong_conversation_first_loses_tools_it_never_calls(
     source: Path, tokenizer_file: Path
 ) -> None:
     rows = [conversation(number) for number in range(39)]
@@ -376,7 +372,7 @@ def test_an_interrupted_build_continues_and_its_dataset_is_the_same(
     assert names_in(source.parent) == {"rows.json", "d"}
 
 
-def test_what_was_begun_with_other_settings_or_is_damaged_is_not_continued(
+def test_unfinished_build_starts_anew_after_changes_or_damage(
     source: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parallel, "FEW", 10**6)
@@ -396,9 +392,7 @@ def test_what_was_begun_with_other_settings_or_is_damaged_is_not_continued(
         assert sum(again.done) == 40, change
 
 
-def test_two_builds_of_one_dataset_at_a_time_are_refused(
-    source: Path, tokenizer_file: Path
-) -> None:
+def test_second_build_of_the_same_dataset_is_refused(source: Path, tokenizer_file: Path) -> None:
     with (
         unfinished(source.parent / "d", {}),
         pytest.raises(ValueError, match="d is being built by another process; wait"),

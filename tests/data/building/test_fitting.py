@@ -25,12 +25,12 @@ def fitted(conversation: Conversation, less: int) -> list[str] | None:
     return [tool.name for tool in found.tools]
 
 
-def test_the_longest_tools_go_first_and_no_more_than_must() -> None:
+def test_as_few_tools_as_possible_are_dropped_longest_first() -> None:
     assert fitted(conversation("tool_5"), 1) == ["tool_5", "tool_10", "tool_30", "tool_20"]
     assert fitted(conversation("tool_5"), 300) == ["tool_5", "tool_10", "tool_20"]
 
 
-def test_tools_that_are_called_stay() -> None:
+def test_called_tools_are_never_dropped() -> None:
     assert fitted(conversation("tool_40", "tool_30"), 1) == [
         "tool_5",
         "tool_40",
@@ -40,11 +40,11 @@ def test_tools_that_are_called_stay() -> None:
     assert fitted(conversation("tool_40", "tool_30"), 400) is None
 
 
-def test_where_none_is_called_the_shortest_stays() -> None:
+def test_shortest_tool_stays_when_none_is_called() -> None:
     assert fitted(conversation(), 600) == ["tool_5"]
     assert fitted(conversation(), 700) is None
 
 
-def test_without_tools_nothing_can_go() -> None:
+def test_overlong_conversation_without_tools_cannot_be_fitted() -> None:
     bare = Conversation((Message("user", "Go."), Message("assistant", "Gone.")))
     assert fitted(bare, 1) is None

@@ -47,7 +47,7 @@ def test_weights_that_do_not_fit_are_refused(
         read_parts(",".join(map(str, files)), weights)
 
 
-def test_files_that_cannot_be_mixed_are_refused(files: tuple[Path, Path]) -> None:
+def test_repeated_or_missing_files_are_refused(files: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match=r"names .*a\.jsonl twice; name it once"):
         read_parts(f"{files[0]},{files[0]}")
     with pytest.raises(FileNotFoundError, match=r"c\.json does not exist"):
@@ -56,7 +56,7 @@ def test_files_that_cannot_be_mixed_are_refused(files: tuple[Path, Path]) -> Non
         read_parts(f"{files[0]},{files[0].parent}")
 
 
-def test_a_weight_is_the_share_that_is_taken() -> None:
+def test_weight_is_the_share_of_conversations_taken() -> None:
     taken = [copies(0.3, f"content {n}", seed=3) for n in range(5000)]
     assert set(taken) == {0, 1} and 1400 < sum(taken) < 1600
     assert taken == [copies(0.3, f"content {n}", seed=3) for n in range(5000)]
@@ -65,7 +65,7 @@ def test_a_weight_is_the_share_that_is_taken() -> None:
     assert {copies(1.5, f"{n}", 3) for n in range(50)} == {1, 2}
 
 
-def test_a_greater_weight_takes_what_a_smaller_one_took_and_more() -> None:
+def test_greater_weight_takes_a_superset_of_a_smaller_one() -> None:
     taken = [{n for n in range(500) if copies(w, f"{n}", 3)} for w in (0.2, 0.5, 0.9)]
     assert taken[0] < taken[1] < taken[2]
 

@@ -33,7 +33,7 @@ def chain(start: int, length: int) -> list[Conversation]:
     ]
 
 
-def test_by_tools_no_name_and_no_definition_is_in_both_splits() -> None:
+def test_split_by_tools_separates_names_and_definitions() -> None:
     rows = [row for start in range(60) for row in chain(start, 1 + start % 4)]
     rows += [conversation(f"renamed {i}", tool(f"other{i}", f"does {i}")) for i in range(50)]
     rows += [conversation(f"again {i}", tool(f"another{i}", f"does {i}")) for i in range(50)]
@@ -52,25 +52,25 @@ def test_places_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     assert load_places(tmp_path / "places.npy") == places
 
 
-def test_the_split_follows_from_the_rows_and_not_from_their_order() -> None:
+def test_split_does_not_depend_on_the_order_of_rows() -> None:
     rows = [row for start in range(20) for row in chain(start, 2)]
     places, turned = group_tools(rows).places(0.3), group_tools(rows[::-1]).places(0.3)
     assert places == turned
 
 
-def test_a_group_that_is_too_large_trains_and_the_small_ones_validate() -> None:
+def test_group_larger_than_the_validation_share_trains() -> None:
     rows = chain(0, 90) + [conversation(str(i), tool(f"g{i}")) for i in range(10)]
     places = group_tools(rows).places(0.1)
     assert [place_by_tools(row, places) < 0.1 for row in rows] == [False] * 90 + [True] * 10
 
 
-def test_a_share_smaller_than_every_group_takes_the_smallest() -> None:
+def test_smallest_group_validates_when_no_group_fits() -> None:
     rows = [*chain(0, 3), *chain(1, 2)]
     places = group_tools(rows).places(0.01)
     assert sum(place_by_tools(row, places) < 0.01 for row in rows) == 2
 
 
-def test_tools_that_all_hang_together_cannot_be_split() -> None:
+def test_tools_that_form_one_group_cannot_be_split() -> None:
     with pytest.raises(ValueError, match=r"all 9 conversations .* --split-by conversation"):
         group_tools(chain(0, 9)).places(0.15)
 

@@ -62,14 +62,14 @@ def test_canonical_conversations_are_read_as_they_are(tmp_path: Path) -> None:
     assert told == []
 
 
-def test_calls_with_parameters_are_read_as_the_cleaner_reads_them(tmp_path: Path) -> None:
+def test_rows_of_another_layout_are_cleaned_while_read(tmp_path: Path) -> None:
     talk = parameters_row("x", messages=[{"role": "user", "content": "Hi"}, {"role": "assistant"}])
     talk["messages"][1]["content"] = "Hello"
     unknown = parameters_row("Nice", tools=[])
     file = write(tmp_path / "rows.json", [talk, parameters_row("Oslo"), unknown])
     told: list[str] = []
     found = list(read_any_layout(file, told.append))
-    assert [each.id for each in found] == ["openai-0", "openai-1"]
+    assert [conversation.id for conversation in found] == ["openai-0", "openai-1"]
     assert found[1].messages[1].tool_calls == (ToolCall("weather", {"city": "Oslo"}),)
     assert told == [
         f"{file}: rows of the layout openai, cleaned while they were read: 2 used, 1 rejected "
@@ -90,7 +90,7 @@ def test_real_rows_of_a_layout_are_read(layout: str, shared: Path, tmp_path: Pat
     assert f"rows of the layout {layout}" in told[0]
 
 
-def test_what_is_no_known_layout_or_gives_nothing_is_told(tmp_path: Path) -> None:
+def test_unknown_layout_or_file_without_usable_rows_is_refused(tmp_path: Path) -> None:
     foreign = write(tmp_path / "foreign.json", [{"chat": "USER: hi"}])
     with pytest.raises(ValueError, match=r"foreign.json, line 1: no known layout: found an object"):
         list(read_any_layout(foreign))

@@ -30,7 +30,7 @@ def conversation(*turns: str | Message, number: int = 0) -> Conversation:
         "I apologize for that.",
     ],
 )
-def test_a_last_exchange_of_thanks_or_apology_is_cut_off(ending: str) -> None:
+def test_last_exchange_of_thanks_or_apology_is_cut_off(ending: str) -> None:
     draft = balance(conversation("thanks", ending), seed=3)
     assert draft.conversation == conversation()
     (change,) = draft.changes
@@ -38,14 +38,14 @@ def test_a_last_exchange_of_thanks_or_apology_is_cut_off(ending: str) -> None:
     assert change.before[1]["content"] == ending
 
 
-def test_other_endings_and_short_conversations_stay() -> None:
+def test_other_endings_and_short_conversations_are_unchanged() -> None:
     useful = conversation("and now?", "It is noon. Feel free to ask again.")
     assert balance(useful, seed=3).conversation == useful
     short = Conversation((Message("user", "fly"), Message("assistant", "I'm sorry, I cannot.")))
     assert balance(short, seed=3).conversation == short
 
 
-def test_conversations_with_calls_end_where_the_original_would_end_them() -> None:
+def test_endings_have_the_proportions_of_the_original_project() -> None:
     endings: Counter[str] = Counter()
     for number in range(2000):
         whole = conversation("add", "Which numbers?", "1, 2", CALL, RESULT, "3", number=number)
@@ -64,7 +64,7 @@ def test_conversations_with_calls_end_where_the_original_would_end_them() -> Non
     assert endings["ending-at-call"] == pytest.approx(600, abs=80)
 
 
-def test_the_choice_follows_from_the_seed_and_the_conversation_alone() -> None:
+def test_ending_depends_on_seed_and_conversation_alone() -> None:
     rows = [conversation("add", CALL, RESULT, CALL, number=number) for number in range(50)]
     ends = [len(balance(row, 3).conversation.messages) for row in rows]
     assert ends[::-1] == [len(balance(row, 3).conversation.messages) for row in reversed(rows)]

@@ -1,4 +1,4 @@
-"""Calls: declared names, values that somebody gave, numbers that are numbers."""
+"""Calls: declared names, placeholders, numbers written as text."""
 
 import random
 import re
@@ -36,13 +36,13 @@ def arguments_of(draft: Draft) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["math.add", "Get weather"])
-def test_names_with_dots_or_spaces_are_called_as_they_are_declared(name: str) -> None:
+def test_declared_names_with_dots_or_spaces_are_unchanged(name: str) -> None:
     said = calling(name, {"n": 1})
     assert declared_functions(said) == Draft(said)
 
 
 @pytest.mark.parametrize("name", [" math.add", "functions.math.add", "functions.Get weather "])
-def test_a_prefix_and_spaces_around_a_declared_name_are_taken_off(name: str) -> None:
+def test_prefix_and_spaces_around_a_declared_name_are_removed(name: str) -> None:
     draft = declared_functions(calling(name, {}))
     (change,) = draft.changes
     assert (change.rule, change.before) == ("function-name", name)
@@ -51,7 +51,7 @@ def test_a_prefix_and_spaces_around_a_declared_name_are_taken_off(name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["add", "Math.Add", "math_add", "get_weather", "functions."])
-def test_a_name_that_is_only_like_a_declared_one_is_rejected(name: str) -> None:
+def test_name_that_only_resembles_a_declared_one_is_rejected(name: str) -> None:
     with pytest.raises(Rejected, match="undeclared-function"):
         declared_functions(calling(name, {}))
 
@@ -69,7 +69,7 @@ def test_a_name_that_is_only_like_a_declared_one_is_rejected(name: str) -> None:
         ({"deep": {"a/b": "2.5"}}, {"deep": {"a/b": 2.5}}, "/deep/a~1b"),
     ],
 )
-def test_a_number_or_truth_value_in_quotes_is_taken_out_of_them(
+def test_number_or_boolean_written_as_text_is_converted(
     arguments: dict[str, Any], fixed: dict[str, Any], where: str
 ) -> None:
     said = calling("math.add", arguments)
@@ -105,7 +105,7 @@ def test_other_values_of_a_wrong_type_are_rejected(arguments: dict[str, Any]) ->
         valid_calls(calling("math.add", arguments))
 
 
-def test_texts_that_may_be_texts_stay_texts() -> None:
+def test_text_is_unchanged_where_the_schema_allows_text() -> None:
     said = calling("math.add", {"text": "63", "either": "63"})
     assert valid_calls(said) == Draft(said)
 
@@ -126,7 +126,7 @@ PLACEHOLDERS = [
 
 
 @pytest.mark.parametrize("value", PLACEHOLDERS)
-def test_a_value_that_nobody_gave_is_rejected_unless_it_was_said(value: str) -> None:
+def test_placeholder_is_rejected_unless_an_earlier_turn_says_it(value: str) -> None:
     for arguments in ({"text": value}, {"deep": {"a": [value]}}):
         with pytest.raises(Rejected) as raised:
             given_values(calling("math.add", arguments))
@@ -148,7 +148,7 @@ def test_ordinary_values_are_no_placeholders(value: str) -> None:
     assert given_values(said) == Draft(said)
 
 
-def test_placeholders_are_those_of_the_plainer_expressions() -> None:
+def test_placeholder_pattern_agrees_with_a_simpler_expression() -> None:
     plain = re.compile(
         r"<\w+(?:[_ ]\w+)+>|<(?:your|insert|enter)\b[^<>]*>"
         r"|(?:your|insert|enter)(?:_\w+)*_(?:here|key|token|id|name|password|value)",

@@ -61,7 +61,7 @@ def report_of(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def test_each_row_is_kept_repaired_or_rejected_and_the_sums_add_up(tmp_path: Path) -> None:
+def test_every_row_has_one_outcome_and_sums_add_up(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.json", ROWS)
     audit, path = clean_file(source, tmp_path / "clean.json")
     report = report_of(path)
@@ -97,7 +97,7 @@ def test_rejections_and_repairs_say_where_what_and_why(tmp_path: Path) -> None:
     assert mended["after"] == [{"name": "add", "arguments": {}}]
 
 
-def test_a_rule_that_many_rows_meet_names_the_first_and_counts_all(
+def test_report_names_the_first_rows_and_counts_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_module, "MOST_IDS", 3)
@@ -106,10 +106,10 @@ def test_a_rule_that_many_rows_meet_names_the_first_and_counts_all(
     entry = report["rules"]["unreadable-call"]
     assert (entry["count"], entry["rows_not_named"]) == (7, 4)
     assert entry["rows"] == ["sharegpt-1", "sharegpt-2", "sharegpt-3"]
-    assert [each["row"] for each in report["rejections"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert [rejection["row"] for rejection in report["rejections"]] == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_conversations_carry_their_id_their_source_and_the_hash_of_their_raw_row(
+def test_conversations_carry_id_source_and_hash_of_their_row(
     tmp_path: Path,
 ) -> None:
     source = write(tmp_path / "rows.json", ROWS)
@@ -121,7 +121,7 @@ def test_conversations_carry_their_id_their_source_and_the_hash_of_their_raw_row
         assert conversation.sha256 == hashlib.sha256(lines[number].encode()).hexdigest()
 
 
-def test_a_rerun_elsewhere_and_on_more_processes_gives_the_same_bytes(
+def test_output_bytes_do_not_depend_on_folder_or_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "rows.json", ROWS)
@@ -141,7 +141,7 @@ def test_conversations_without_functions_are_removed_on_request(tmp_path: Path) 
     assert all(c.tools for c in read_conversations(tmp_path / "clean.json"))
 
 
-def test_balancing_is_off_unless_asked_for_and_follows_the_seed(tmp_path: Path) -> None:
+def test_balancing_is_off_by_default_and_follows_the_seed(tmp_path: Path) -> None:
     rows = [
         row(("human", f"add {i}"), call('{"a": 1}'), ("observation", "1"), ("gpt", "It is 1."))
         for i in range(40)
@@ -174,7 +174,7 @@ def test_malformed_lines_stop_the_cleaning_or_are_counted(tmp_path: Path) -> Non
     assert (entry["rule"], entry["excerpt"]) == ("malformed-json", '{"conversations": [')
 
 
-def test_when_no_row_can_be_used_only_the_report_is_written(tmp_path: Path) -> None:
+def test_only_the_report_is_written_without_usable_rows(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.json", [ROWS[2], ROWS[5], ROWS[5]])
     with pytest.raises(
         ValueError, match=r"none of 3 rows can be used, most of them for unreadable"
@@ -192,7 +192,7 @@ def test_when_no_row_can_be_used_only_the_report_is_written(tmp_path: Path) -> N
         ('[{"conversations": []}, {]', "not JSON in row 1, line 1, column 26"),
     ],
 )
-def test_a_file_without_rows_is_one_line_and_nothing_is_written(
+def test_file_without_rows_is_refused_and_nothing_is_written(
     tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "rows.json").write_text(text)
@@ -201,7 +201,7 @@ def test_a_file_without_rows_is_one_line_and_nothing_is_written(
     assert [file.name for file in tmp_path.iterdir()] == ["rows.json"]
 
 
-def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+def test_invalid_settings_are_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.json", ROWS)
     with pytest.raises(ValueError, match="--source-file and --save-file both name"):
         clean_file(source, source)
@@ -259,7 +259,7 @@ def test_real_rows_all_have_an_outcome(shared: Path, tmp_path: Path, name: str) 
     assert all(Conversation.from_record(c.to_record()) == c for c in conversations)
 
 
-def test_both_layouts_of_the_same_real_rows_give_the_same_conversations(
+def test_both_layouts_of_the_same_rows_give_equal_conversations(
     shared: Path, tmp_path: Path
 ) -> None:
     contents = []

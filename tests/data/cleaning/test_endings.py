@@ -1,4 +1,4 @@
-"""Rows that used to hold a cleaning for ever end, and with the outcome that is theirs."""
+"""Rows that once made cleaning run forever: each ends, with its expected outcome."""
 
 import json
 import subprocess
@@ -58,13 +58,13 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         lines.append(case)
     (folder / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     command = [sys.executable, "scripts/clean_dataset.py", "--source-file", folder / "rows.jsonl"]
-    # The work of a second; what has no end would be stopped.
+    # This takes about a second; a run that hangs is stopped by the timeout.
     subprocess.run([*command, "--save-file", folder / "c.jsonl"], cwd=ROOT, check=True, timeout=120)
     report = json.loads((folder / "c.report.json").read_text())
-    rules = {each["row"]: each["rule"] for each in report["rejections"]}
+    rules = {rejection["row"]: rejection["rule"] for rejection in report["rejections"]}
     return {name: rules.get(place, "") for place, name in enumerate(CASES, start=1)}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_row_ends(outcomes: dict[str, str], name: str) -> None:
+def test_costly_row_ends_with_its_expected_outcome(outcomes: dict[str, str], name: str) -> None:
     assert outcomes[name] == CASES[name][1]

@@ -18,7 +18,7 @@ def calling(*calls: tuple[str, dict[str, Any]], id: str | None = None) -> Conver
 ONE = fingerprint(calling(("f", {"a": 1, "b": [2.5]}), ("g", {})))
 
 
-def test_ids_the_order_of_keys_of_parallel_calls_and_of_tools_do_not_count() -> None:
+def test_ids_and_orders_do_not_change_the_fingerprint() -> None:
     for same in (
         calling(("f", {"a": 1, "b": [2.5]}), ("g", {}), id="x"),
         calling(("f", {"b": [2.5], "a": 1}), ("g", {})),
@@ -28,7 +28,7 @@ def test_ids_the_order_of_keys_of_parallel_calls_and_of_tools_do_not_count() -> 
         assert fingerprint(same) == ONE
 
 
-def test_other_calls_after_the_same_turns_are_another_label_of_the_same_prompt() -> None:
+def test_other_calls_change_the_label_but_not_its_prompt() -> None:
     for other in (
         calling(("f", {"a": 2, "b": [2.5]}), ("g", {})),
         calling(("f", {"a": True, "b": [2.5]}), ("g", {})),
@@ -41,13 +41,13 @@ def test_other_calls_after_the_same_turns_are_another_label_of_the_same_prompt()
         assert found.labels[0].calls != ONE.labels[0].calls
 
 
-def test_other_tools_make_another_prompt_and_leave_the_messages_the_same() -> None:
+def test_other_tools_change_the_prompt_but_not_the_messages() -> None:
     found = fingerprint(replace(calling(("f", {"a": 1, "b": [2.5]}), ("g", {})), tools=TOOLS[:1]))
     assert found.messages == ONE.messages and found.tools != ONE.tools
     assert found.labels[0].prompt != ONE.labels[0].prompt
 
 
-def test_texts_are_not_mixed_up_with_what_follows_them() -> None:
+def test_turn_boundaries_change_the_fingerprint() -> None:
     first = Conversation((Message("user", "a"), Message("assistant", "b")))
     second = Conversation((Message("user", "a\x00assistant\x00b"),))
     assert fingerprint(first).messages != fingerprint(second).messages

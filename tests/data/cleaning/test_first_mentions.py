@@ -1,4 +1,4 @@
-"""Many texts are found in one pass where Python's `in` would find each."""
+"""The search for many texts in one pass finds what Python's `in` finds."""
 
 import random
 
@@ -20,5 +20,5 @@ def test_texts_are_found_in_the_first_message_that_holds_them() -> None:
         assert first_places(texts, conversation) == expected
 
 
-def test_the_texts_in_a_value_come_in_their_order() -> None:
+def test_texts_of_a_value_come_in_order() -> None:
     assert list(texts_in({"a": ["x", {"b": "y"}], "c": 1, "d": "z"})) == ["x", "y", "z"]

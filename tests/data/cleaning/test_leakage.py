@@ -83,14 +83,14 @@ def reason(benchmark: Benchmark, text: str, *tools: Tool, before: int = 0) -> st
         ASKED.replace("quickly", "please"),
     ],
 )
-def test_a_copied_question_is_found_and_what_became_of_its_tools_is_told(
+def test_copied_question_is_found_and_its_tools_are_compared(
     benchmark: Benchmark, text: str, tools: list[Tool], how: str
 ) -> None:
     found = reason(benchmark, text, *tools, before=2)
     assert found == f"simple_1 of BFCL_v4_made.json asks this, with {how}"
 
 
-def test_a_question_that_names_its_tool_is_found_under_another_name(tmp_path: Path) -> None:
+def test_copy_that_renames_a_tool_in_its_text_is_found(tmp_path: Path) -> None:
     named = "Call math.add for the numbers 17 and 25, and say only what comes out."
     file = tmp_path / "named.json"
     file.write_text(json.dumps({**SUM, "question": [[{"role": "user", "content": named}]]}))
@@ -111,7 +111,7 @@ def test_other_questions_to_the_same_tool_are_no_copies(benchmark: Benchmark, te
     assert reason(benchmark, text, tool("math.add", "first", "second")) is None
 
 
-def test_a_question_of_few_words_is_a_copy_only_with_its_tool(benchmark: Benchmark) -> None:
+def test_short_question_is_a_copy_only_with_its_tool(benchmark: Benchmark) -> None:
     assert reason(benchmark, "List C drive!") is None
     assert reason(benchmark, "List C drive!", tool("other", "x")) is None
     assert reason(benchmark, "List C drive!", tool("cmd", "x")) is not None
@@ -139,7 +139,7 @@ def planted(question: Question, kind: str, chance: random.Random) -> Conversatio
     return Conversation(tuple(turns), tools)
 
 
-def test_of_planted_copies_of_bfcl_at_least_99_in_100_are_found(shared: Path) -> None:
+def test_99_percent_of_planted_bfcl_copies_are_found(shared: Path) -> None:
     files = tuple(sorted((shared / "bfcl").glob("BFCL_v4_*.json")))
     benchmark, chance = load_benchmark(files), random.Random(0)
     planted_of, found = Counter[str](), Counter[str]()

@@ -26,11 +26,11 @@ def conversation(number: int = 0, text: str = LONG, value: object = 1) -> Conver
 
 def found(*conversations: Conversation) -> list[tuple[str, int] | None]:
     with closing(EarlierConversations()) as earlier:
-        each = [earlier.find(fingerprint(c), row) for row, c in enumerate(conversations)]
-    return [one and (one.rule, one.row) for one in each]
+        matches = [earlier.find(fingerprint(c), row) for row, c in enumerate(conversations)]
+    return [match and (match.rule, match.row) for match in matches]
 
 
-def test_the_first_of_several_copies_is_the_one_that_stays() -> None:
+def test_first_of_several_copies_stays() -> None:
     one, two = conversation(1), conversation(2)
     assert found(one, two, one, two, one) == [
         None,
@@ -41,12 +41,12 @@ def test_the_first_of_several_copies_is_the_one_that_stays() -> None:
     ]
 
 
-def test_the_same_conversation_with_other_tools_is_told_from_a_copy() -> None:
+def test_copy_with_other_tools_has_its_own_rule() -> None:
     other = replace(conversation(), tools=(Tool("f", "Other words"),))
     assert found(conversation(), other) == [None, ("duplicate-other-tools", 0)]
 
 
-def test_other_calls_after_the_same_turns_contradict_also_late_in_a_conversation() -> None:
+def test_other_calls_after_the_same_turns_are_contradictory() -> None:
     assert found(conversation(), conversation(value=2)) == [None, ("contradictory-labels", 0)]
     later = [
         Conversation(
@@ -60,7 +60,7 @@ def test_other_calls_after_the_same_turns_contradict_also_late_in_a_conversation
     assert found(*later) == [None, ("contradictory-labels", 0)]
 
 
-def test_other_tools_or_other_turns_before_allow_other_calls() -> None:
+def test_other_calls_are_allowed_after_other_tools_or_turns() -> None:
     elsewhere = replace(conversation(value=2), tools=(Tool("f"), Tool("g")))
     assert found(conversation(), elsewhere, conversation(7, value=2)) == [None] * 3
 
@@ -69,11 +69,11 @@ def test_other_tools_or_other_turns_before_allow_other_calls() -> None:
     "text",
     [LONG.upper(), LONG.replace(" ", ",\n "), LONG.replace("word7 ", "wird7 "), LONG + " Thanks!"],
 )
-def test_case_punctuation_and_single_words_make_no_new_conversation(text: str) -> None:
+def test_copy_with_changed_case_or_one_word_is_near_duplicate(text: str) -> None:
     assert found(conversation(), conversation(text=text)) == [None, ("near-duplicate", 0)]
 
 
-def test_other_numbers_other_calls_or_many_other_words_make_a_new_one() -> None:
+def test_other_numbers_calls_or_many_words_are_no_duplicate() -> None:
     others = [
         conversation(1),
         conversation(text=LONG.replace("word7 ", "word777 ")),
@@ -83,7 +83,7 @@ def test_other_numbers_other_calls_or_many_other_words_make_a_new_one() -> None:
     assert found(conversation(), *others) == [None] * 5
 
 
-def test_short_conversations_are_near_only_when_their_words_are_the_same() -> None:
+def test_short_conversations_are_near_only_with_the_same_words() -> None:
     texts = ["Rome, please", "rome please!", "Paris, please", "Rome"]
     assert found(*(conversation(text=text) for text in texts)) == [
         None,
@@ -93,12 +93,12 @@ def test_short_conversations_are_near_only_when_their_words_are_the_same() -> No
     ]
 
 
-def test_ten_thousand_rows_later_a_copy_is_still_known() -> None:
+def test_copy_is_found_after_ten_thousand_rows() -> None:
     rows = [conversation(number, text=f"text {number}") for number in range(10_000)]
     assert found(*rows, rows[17])[-1] == ("duplicate", 17)
 
 
-def test_a_conversation_may_have_more_calls_than_sqlite_takes_values() -> None:
+def test_conversation_may_have_more_calls_than_sqlite_takes_values() -> None:
     turn = (Message("assistant", "", (ToolCall("f", {}),)), Message("tool", "1"))
     one = Conversation((Message("user", "Count."), *turn * 140_000), (Tool("f"),))
     assert found(one, conversation(1), one, conversation(1)) == [

@@ -1,4 +1,4 @@
-"""Results: whose each is follows from ids, names or places, or the row is rejected."""
+"""Results are linked to their calls by id, name or place, or the row is rejected."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def linked(*messages: Message) -> Draft:
         (calls(("f", "a")), result("1", "a"), calls(("f", "b")), result("2", "b"), END),
     ],
 )
-def test_results_that_are_where_they_belong_stay(messages: tuple[Message, ...]) -> None:
+def test_results_in_the_order_of_calls_are_unchanged(messages: tuple[Message, ...]) -> None:
     said = Conversation((USER, *messages))
     assert linked_results(said) == Draft(said)
 
@@ -61,7 +61,7 @@ def test_results_are_put_in_the_order_of_their_calls(by: str) -> None:
         (calls(("f", ""), ("g", "b")), result("1", "a"), result("2", "b"), END),
     ],
 )
-def test_constant_missing_and_dangling_ids_are_numbered_anew(
+def test_constant_missing_and_dangling_ids_are_renumbered(
     messages: tuple[Message, ...],
 ) -> None:
     draft = linked(*messages)
@@ -73,7 +73,7 @@ def test_constant_missing_and_dangling_ids_are_numbered_anew(
     assert change.rule == "call-ids" and change.after == ["call_1", "call_2"] * 2
 
 
-def test_an_id_that_comes_again_in_a_later_turn_is_numbered_anew() -> None:
+def test_id_repeated_in_a_later_turn_is_renumbered() -> None:
     draft = linked(calls(("f", "c")), result("1", "c"), calls(("f", "c")), result("2", "c"), END)
     ids = [m.tool_call_id for m in draft.conversation.messages if m.role == "tool"]
     assert ids == ["call_1", "call_2"]
@@ -95,7 +95,7 @@ def test_an_id_that_comes_again_in_a_later_turn_is_numbered_anew() -> None:
         ),
     ],
 )
-def test_results_that_only_guessing_could_link_are_rejected(
+def test_results_that_cannot_be_linked_are_rejected(
     messages: tuple[Message, ...], rule: str, where: str
 ) -> None:
     with pytest.raises(Rejected) as raised:

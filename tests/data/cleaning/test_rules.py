@@ -68,7 +68,7 @@ def rejection(*messages: Message, tools: tuple[Tool, ...] = (ADD, NOW)) -> Rejec
         (USER, USER, TEXT),
     ],
 )
-def test_a_sound_conversation_is_left_as_it_is(messages: tuple[Message, ...]) -> None:
+def test_sound_conversation_is_unchanged(messages: tuple[Message, ...]) -> None:
     draft = apply(*messages)
     assert draft == Draft(Conversation(messages, (ADD, NOW)))
 
@@ -83,7 +83,7 @@ def test_a_sound_conversation_is_left_as_it_is(messages: tuple[Message, ...]) ->
         ((USER, TEXT, Message("user", " \n")), 2, "empty-ending"),
     ],
 )
-def test_what_follows_the_last_assistant_turn_is_cut_off_and_noted(
+def test_messages_after_the_last_assistant_turn_are_cut_off(
     messages: tuple[Message, ...], kept: int, rule: str
 ) -> None:
     draft = apply(*messages)
@@ -93,13 +93,13 @@ def test_what_follows_the_last_assistant_turn_is_cut_off_and_noted(
     assert [m["role"] for m in change.before] == [m.role for m in messages[kept:]]
 
 
-def test_an_empty_last_answer_takes_its_question_with_it() -> None:
+def test_empty_last_answer_is_cut_off_with_its_question() -> None:
     draft = apply(USER, TEXT, USER, Message("assistant", " "))
     assert draft.conversation.messages == (USER, TEXT)
     assert [change.rule for change in draft.changes] == ["empty-ending", "unanswered-ending"]
 
 
-def test_the_same_tool_declared_twice_is_kept_once_and_a_different_one_is_rejected() -> None:
+def test_repeated_tool_is_dropped_and_conflicting_one_rejected() -> None:
     draft = apply(USER, TEXT, tools=(ADD, NOW, ADD))
     assert draft.conversation.tools == (ADD, NOW)
     (change,) = draft.changes
@@ -119,7 +119,7 @@ def test_text_and_the_call_directly_after_it_become_one_turn() -> None:
     assert len(change.before) == 2 and change.after["content"] == "One moment."
 
 
-def test_a_run_of_turns_is_joined_at_once_and_noted_once() -> None:
+def test_split_assistant_turns_are_joined_in_one_repair() -> None:
     said, call = Message("assistant", "I look."), Message("assistant", "", (ToolCall("f", {}),))
     result = Message("tool", "1")
     draft = whole_assistants(Conversation((said, call, call, call, result, result, result)))
@@ -137,7 +137,7 @@ def test_a_run_of_turns_is_joined_at_once_and_noted_once() -> None:
     )
 
 
-def test_of_a_run_of_calls_those_are_joined_that_have_their_results() -> None:
+def test_only_consecutive_calls_with_results_are_joined() -> None:
     said, call = Message("assistant", "I look."), Message("assistant", "", (ToolCall("f", {}),))
     result = Message("tool", "1")
     draft = whole_assistants(Conversation((said, call, call, call, result, result)))
@@ -146,14 +146,14 @@ def test_of_a_run_of_calls_those_are_joined_that_have_their_results() -> None:
     assert [change.pointer for change in draft.changes] == ["/messages/0", "/messages/1"]
 
 
-def test_more_turns_than_any_context_holds_are_rejected_by_name() -> None:
+def test_conversation_with_too_many_turns_is_rejected() -> None:
     turns = (Message("user", "x"), Message("assistant", "y")) * (MOST_TURNS // 2)
     assert limited_turns(Conversation(turns)).conversation.messages == turns
     with pytest.raises(Rejected, match="too-many-turns"):
         limited_turns(Conversation((*turns, turns[0])))
 
 
-def test_calls_in_a_row_with_a_result_each_are_parallel_calls() -> None:
+def test_consecutive_calls_with_one_result_each_become_parallel_calls() -> None:
     draft = apply(USER, call(a=1, b=2), call("now"), ADDED, Message("tool", "noon"), TEXT)
     calls = call(a=1, b=2).tool_calls + call("now").tool_calls
     assert draft.conversation.messages[1] == Message("assistant", "", calls)
@@ -179,7 +179,7 @@ def test_calls_in_a_row_with_a_result_each_are_parallel_calls() -> None:
         ((USER, call(a=float("nan"), b=1)), "invalid-text", "/messages/1"),
     ],
 )
-def test_turns_that_cannot_be_learned_from_are_rejected_with_their_place(
+def test_turns_unusable_for_training_are_rejected_with_their_place(
     messages: tuple[Message, ...], rule: str, where: str
 ) -> None:
     reason = rejection(*messages)
@@ -196,7 +196,7 @@ def test_turns_that_cannot_be_learned_from_are_rejected_with_their_place(
         (call("now", zone="UTC"), "/zone", "undeclared: now has no parameter zone"),
     ],
 )
-def test_arguments_that_do_not_fit_the_schema_of_their_tool_are_rejected(
+def test_arguments_that_do_not_fit_their_schema_are_rejected(
     message: Message, where: str, says: str
 ) -> None:
     reason = rejection(USER, message, ADDED, TEXT)
@@ -205,7 +205,7 @@ def test_arguments_that_do_not_fit_the_schema_of_their_tool_are_rejected(
     assert reason.reason.startswith(says) and message.tool_calls[0].name in reason.excerpt
 
 
-def test_a_call_of_an_undeclared_function_names_it_and_those_that_are_declared() -> None:
+def test_undeclared_function_error_lists_the_declared_ones() -> None:
     reason = rejection(USER, call("subtract"), ADDED, TEXT)
     assert reason.rule == "undeclared-function"
     assert reason.pointer == "/messages/1/tool_calls/0/function/name"
@@ -213,7 +213,7 @@ def test_a_call_of_an_undeclared_function_names_it_and_those_that_are_declared()
     assert "no function is" in rejection(USER, call(), tools=()).reason
 
 
-def test_a_schema_that_is_none_is_rejected_even_if_its_tool_is_not_called() -> None:
+def test_invalid_schema_of_an_uncalled_tool_is_rejected() -> None:
     broken = Tool("broken", "", {"type": "object", "properties": {"a": {"type": "numbr"}}})
     reason = rejection(USER, TEXT, tools=(ADD, broken))
     assert (reason.rule, reason.pointer) == ("invalid-schema", "/tools/1/function/parameters")

@@ -22,7 +22,7 @@ def test_words_do_not_depend_on_case_punctuation_or_space() -> None:
     assert words_of("?!") == []
 
 
-def test_a_sketch_is_the_same_everywhere() -> None:
+def test_sketch_bytes_never_change() -> None:
     # Another value here makes the reports of earlier versions differ from new ones.
     assert (
         sketch(words_of("the same words give the same bytes")).hex()[:24]
@@ -31,7 +31,7 @@ def test_a_sketch_is_the_same_everywhere() -> None:
     assert sketch([]) == sketch([b""]) and len(sketch([b"a"])) == 64
 
 
-def test_likeness_estimates_the_share_of_common_runs() -> None:
+def test_similarity_estimates_the_share_of_common_runs() -> None:
     chance = random.Random(1)
     errors = []
     for changed in range(1, 60):
@@ -46,7 +46,7 @@ def test_likeness_estimates_the_share_of_common_runs() -> None:
 
 
 @pytest.mark.parametrize(("changed", "least", "most"), [(2, 0.97, 1), (40, 0, 0.3)])
-def test_bands_find_texts_that_are_nearly_the_same_and_few_others(
+def test_bands_find_near_copies_and_few_other_texts(
     changed: int, least: float, most: float
 ) -> None:
     chance = random.Random(2)

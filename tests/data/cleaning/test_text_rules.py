@@ -20,12 +20,12 @@ USER = Message("user", "hello")
         "Crossed out: <s>this</s>",
     ],
 )
-def test_what_can_be_said_is_left_alone(text: str) -> None:
+def test_visible_text_is_unchanged(text: str) -> None:
     said = Conversation((Message("user", text), Message("assistant", text)))
     assert visible_text(said) == writable_text(said) == Draft(said)
 
 
-def test_control_characters_are_taken_out_of_what_is_said_and_left_in_results() -> None:
+def test_control_characters_are_removed_except_in_results_and_arguments() -> None:
     said = Conversation(
         (
             Message("user", "a\x00b\x1b[1m"),
@@ -45,7 +45,7 @@ def test_control_characters_are_taken_out_of_what_is_said_and_left_in_results() 
 
 
 @pytest.mark.parametrize("mark", ["<|endoftext|>", "<|eot_id|>", " <|im_end|>\n", "</s></s>"])
-def test_the_end_mark_of_another_format_is_taken_off_an_answer_alone(mark: str) -> None:
+def test_end_mark_is_removed_from_answers_only(mark: str) -> None:
     said = Conversation((Message("user", "x" + mark), Message("assistant", "It is so." + mark)))
     draft = visible_text(said)
     assert [m.content for m in draft.conversation.messages] == ["x" + mark, "It is so."]
@@ -53,7 +53,7 @@ def test_the_end_mark_of_another_format_is_taken_off_an_answer_alone(mark: str) 
     assert (change.rule, change.after) == ("end-mark", "It is so.")
 
 
-def test_half_a_surrogate_pair_is_rejected_where_it_stands() -> None:
+def test_lone_surrogate_is_rejected_with_its_place() -> None:
     said = Conversation((USER, Message("assistant", "a\ud800")))
     with pytest.raises(Rejected) as raised:
         writable_text(said)

@@ -9,25 +9,25 @@ from data.outcomes import Draft, Rejected
 TALK = (Message("user", "hello"), Message("assistant", "hi"))
 
 
-def test_names_with_dots_spaces_and_other_signs_stay_as_they_are() -> None:
+def test_names_with_dots_spaces_or_signs_are_unchanged() -> None:
     names = ["math.add", "Get weather", "a-b", "größe", "v1/items", "f()"]
     said = Conversation(TALK, tuple(map(Tool, names)))
     assert usable_tools(said) == distinct_tools(said) == Draft(said)
 
 
-def test_a_tool_without_parameters_stays() -> None:
+def test_tool_without_parameters_is_unchanged() -> None:
     said = Conversation(TALK, (Tool("now", "", {"type": "object", "properties": {}}),))
     assert usable_tools(said).conversation.tools == said.tools
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x00", "a\u2028b"])
-def test_a_name_that_would_break_its_line_is_rejected(name: str) -> None:
+def test_tool_name_with_control_characters_is_rejected(name: str) -> None:
     with pytest.raises(Rejected) as raised:
         usable_tools(Conversation(TALK, (Tool("f"), Tool(name))))
     assert (raised.value.rule, raised.value.pointer) == ("unusable-name", "/tools/1/function/name")
 
 
-def test_a_reference_that_leads_nowhere_makes_a_schema_unusable() -> None:
+def test_dangling_reference_passes_but_malformed_schema_is_rejected() -> None:
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/missing"}}}
     said = Conversation(TALK, (Tool("f", "", schema),))
     assert usable_tools(said) == Draft(said)  # only a call with `a` would need it

@@ -39,14 +39,14 @@ def test_calls_are_in_the_order_of_their_number() -> None:
     assert chart.bars[0].note == "2 (40.0%)"
 
 
-def test_many_tools_are_cut_to_the_most_frequent_and_the_rest_is_said() -> None:
+def test_less_frequent_tools_are_summed_up_as_others() -> None:
     chart = next(c for c in charts(figures()) if "by tool" in c.title)
     assert "40 tools" in chart.title and len(chart.bars) == BARS
     assert chart.bars[0].label == "tool_0" and chart.bars[-1].label == "25 others"
     assert chart.bars[-1].value == 0 and chart.bars[-1].note.startswith("325 (")
 
 
-def test_what_the_ids_do_not_tell_has_no_chart() -> None:
+def test_behaviour_chart_needs_ids_that_name_behaviours() -> None:
     assert not any("behaviour" in chart.title for chart in charts(figures()))
     some = charts(figures(behaviours=Counter({"single_call": 2}), decoded=3))
     assert any("behaviour" in c.title and "of 3 conversations" in c.title for c in some)

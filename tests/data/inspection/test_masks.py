@@ -37,7 +37,9 @@ def test_every_view_is_the_rendered_conversation(dataset: TokenizedDataset, read
     for index in range(len(dataset)):
         seen = view(dataset, index, reader)
         segments = render(conversation(number_of(dataset, index)), find_format("llama3"))
-        assert "".join(each.text for each in seen.stretches) == "".join(s.text for s in segments)
+        assert "".join(stretch.text for stretch in seen.stretches) == "".join(
+            s.text for s in segments
+        )
         assert sum(stretch.length for stretch in seen.stretches) == dataset.lengths[index]
         for learned in (True, False):
             assert "".join(e.text for e in seen.stretches if e.trained == learned) == "".join(
@@ -47,17 +49,19 @@ def test_every_view_is_the_rendered_conversation(dataset: TokenizedDataset, read
         assert [stretch.start for stretch in seen.stretches] == ends[:-1].tolist()
 
 
-def test_roles_stops_and_special_tokens_are_told(dataset: TokenizedDataset, reader: Reader) -> None:
+def test_roles_stops_and_special_tokens_are_marked(
+    dataset: TokenizedDataset, reader: Reader
+) -> None:
     index = next(i for i in range(len(dataset)) if number_of(dataset, i) % 4)
     seen = view(dataset, index, reader).stretches
-    turns = [each.role for each in seen if each.text == "<|start_header_id|>"]
+    turns = [stretch.role for stretch in seen if stretch.text == "<|start_header_id|>"]
     assert turns == ["system", "user", "assistant", "tool", "assistant"]
-    stops = [each for each in seen if each.stop]
+    stops = [stretch for stretch in seen if stretch.stop]
     assert [(stop.text, stop.role, stop.length) for stop in stops] == [
         ("<|eot_id|>", "assistant", 1)
     ] * 2
     assert seen[0].text == "<|begin_of_text|>" and seen[0].role == "" and seen[0].special
-    assert all(each.role == "assistant" for each in seen if each.trained)
+    assert all(stretch.role == "assistant" for stretch in seen if stretch.trained)
 
 
 def test_text_that_looks_like_a_header_is_no_turn(reader: Reader, tokenizer: Tokenizer) -> None:
@@ -74,7 +78,7 @@ def test_the_trained_turns_are_read_without_their_stop(
     assert texts[0].startswith('{"tool_uses"') and texts[0].endswith("}]}")
 
 
-def test_a_conversation_that_is_not_there_is_said(
+def test_conversation_index_out_of_range_is_refused(
     dataset: TokenizedDataset, reader: Reader
 ) -> None:
     for index in (-1, len(dataset)):

@@ -48,7 +48,7 @@ def test_calls_tools_turns_and_behaviours_are_counted(
     assert figures.unreadable == 0
 
 
-def test_tokens_by_role_add_up_and_only_the_assistant_is_trained(
+def test_tokens_by_role_add_up_and_only_assistant_trains(
     dataset: TokenizedDataset, tokenizer: Tokenizer
 ) -> None:
     figures = statistics(dataset, tokenizer)
@@ -60,7 +60,7 @@ def test_tokens_by_role_add_up_and_only_the_assistant_is_trained(
     ]
 
 
-def test_lengths_are_of_all_conversations_though_only_some_are_decoded(
+def test_lengths_cover_all_conversations_when_few_are_decoded(
     dataset: TokenizedDataset, tokenizer: Tokenizer
 ) -> None:
     figures = statistics(dataset, tokenizer, most=5)
@@ -84,12 +84,12 @@ def test_the_packing_of_steps_is_that_of_training(dataset: TokenizedDataset) -> 
     assert packing(dataset, capacity=dataset.longest - 1, batch_size=8) is None
 
 
-def test_the_sources_are_those_of_the_build(dataset: TokenizedDataset) -> None:
+def test_provenance_names_the_source_files_of_the_build(dataset: TokenizedDataset) -> None:
     (file,) = provenance(dataset)
     assert file["file"] == "rows.jsonl" and file["train"] == len(dataset)
 
 
-def test_a_dataset_without_a_copy_of_its_tokenizer_asks_for_it(tmp_path: Path) -> None:
+def test_dataset_without_its_tokenizer_asks_for_the_file(tmp_path: Path) -> None:
     directory = inspected_dataset(tmp_path, count=12)
     (directory / "tokenizer.model").unlink()
     dataset = TokenizedDataset.open(directory, "train")

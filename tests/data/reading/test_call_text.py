@@ -26,7 +26,7 @@ def arguments(text: str) -> dict[str, Any]:
 
 
 @given(ARGUMENTS)
-def test_arguments_survive_in_every_form_they_come_in(wanted: dict[str, Any]) -> None:
+def test_arguments_are_equal_in_every_written_form(wanted: dict[str, Any]) -> None:
     text = json.dumps(wanted, ensure_ascii=False)
     forms = {
         "object": f'{{"name": "f", "arguments": {text}}}',
@@ -59,7 +59,7 @@ def test_arguments_survive_in_every_form_they_come_in(wanted: dict[str, Any]) ->
         ("", {}, True),
     ],
 )
-def test_what_stands_in_single_quotes_is_read_with_its_apostrophes_newlines_and_escapes(
+def test_single_quoted_arguments_keep_apostrophes_newlines_and_escapes(
     quoted: str, wanted: dict[str, Any], mended: bool
 ) -> None:
     read = read_call(f"""{{"name": "f", "arguments": '{quoted}'}}""")
@@ -73,7 +73,7 @@ def test_a_call_without_arguments_has_none_and_counts_as_mended() -> None:
     assert not read_call('{"name": "now", "arguments": {}}').mended
 
 
-def test_the_order_of_keys_and_the_kind_of_numbers_are_kept() -> None:
+def test_key_order_and_number_types_are_kept() -> None:
     text = '{"name": "f", "arguments": {"z": 1, "a": 1.0, "m": 12345678901234567890}}'
     assert json.dumps(arguments(text)) == '{"z": 1, "a": 1.0, "m": 12345678901234567890}'
 
@@ -111,7 +111,7 @@ def test_the_order_of_keys_and_the_kind_of_numbers_are_kept() -> None:
         ("""{"name": "f", "arguments": __import__('os').getcwd()}""", "the call is not JSON"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_unreadable_call_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_call(text)
 
@@ -143,7 +143,7 @@ def test_a_call_may_be_wrapped_and_have_an_id(text: str, number: str | None) -> 
         """{"name": "f", "arguments": "{'a': \\"it's\\", 'b': None, 'c': [1, True]}"}""",
     ],
 )
-def test_what_python_wrote_is_read_and_counts_as_mended(text: str) -> None:
+def test_python_literals_are_read_and_count_as_mended(text: str) -> None:
     read = read_call(text)
     assert read.call.arguments == {"a": "it's", "b": None, "c": [1, True]}
     assert read.mended

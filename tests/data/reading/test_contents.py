@@ -34,7 +34,7 @@ def test_parts_are_told_apart_and_keep_their_places() -> None:
         ([{"type": {"a": 1}}], "/content/0"),
     ],
 )
-def test_what_is_no_text_is_rejected(value: Any, where: str) -> None:
+def test_content_that_is_no_text_is_rejected(value: Any, where: str) -> None:
     with pytest.raises(Rejected) as raised:
         read_content(value, "/content")
     assert raised.value.pointer == where

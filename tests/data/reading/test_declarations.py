@@ -41,16 +41,16 @@ def test_tools_are_the_same_however_they_are_written(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], "", "[]", {}, " \n"])
-def test_no_tools_are_no_tools(value: Any) -> None:
+def test_empty_declarations_give_no_tools(value: Any) -> None:
     assert read_tools(value, "/tools").tools == ()
 
 
-def test_one_tool_needs_no_list() -> None:
+def test_single_tool_may_stand_without_a_list() -> None:
     assert [tool.name for tool in read_tools(BARE, "/tools").tools] == ["f"]
     assert [tool.name for tool in read_tools(json.dumps(BARE), "/tools").tools] == ["f"]
 
 
-def test_a_tool_of_the_service_is_left_out_and_noted() -> None:
+def test_built_in_tool_is_left_out_and_noted() -> None:
     found = read_tools([BARE, {"type": "code_interpreter"}], "/tools")
     assert [tool.name for tool in found.tools] == ["f"]
     (change,) = found.changes
@@ -72,7 +72,7 @@ def test_a_tool_of_the_service_is_left_out_and_noted() -> None:
         ({"f": {"parameters": 5}}, "/tools/f", "parameters must be an object"),
     ],
 )
-def test_what_cannot_be_read_is_rejected_with_its_place(
+def test_unreadable_tools_are_rejected_with_their_place(
     value: Any, where: str, reason: str
 ) -> None:
     with pytest.raises(Rejected, match=reason) as raised:

@@ -38,7 +38,7 @@ def messages(chat: str, *functions: dict[str, Any]) -> list[tuple[str, str]]:
     return [(m.role, m.content) for m in read(chat, *functions).conversation.messages]
 
 
-def test_turns_with_functions_are_set_apart_by_three_newlines() -> None:
+def test_turns_with_functions_are_separated_by_three_newlines() -> None:
     chat = (
         "USER: What\n\nUSER: is the\n\nASSISTANT: time?\n\n\n"
         """ASSISTANT: <functioncall> {"name": "now", "arguments": '{}'} <|endoftext|>\n\n\n"""
@@ -53,7 +53,7 @@ def test_turns_with_functions_are_set_apart_by_three_newlines() -> None:
     ]
 
 
-def test_turns_without_functions_are_set_apart_by_two_newlines() -> None:
+def test_turns_without_functions_are_separated_by_two_newlines() -> None:
     chat = (
         "USER: Tell\nUSER: me\n\nASSISTANT: A USER: joke <|endoftext|>\n\n"
         "USER: More\n\n\nASSISTANT: B"
@@ -71,7 +71,7 @@ def test_windows_line_ends_separate_turns_too() -> None:
     assert messages(chat, NOW) == [("user", "a"), ("assistant", "b")]
 
 
-def test_the_end_mark_is_taken_off_the_end_of_assistant_turns_only() -> None:
+def test_end_mark_is_removed_only_after_assistant_turns() -> None:
     chat = (
         "USER: What is <|endoftext|>\n\n\nASSISTANT: <|endoftext|> ends a text. <|endoftext|>\n\n\n"
         "USER: So <|endoftext|> is <|endoftext|>\n\n\nASSISTANT: Yes"
@@ -84,7 +84,7 @@ def test_the_end_mark_is_taken_off_the_end_of_assistant_turns_only() -> None:
     ]
 
 
-def test_several_functions_in_one_system_text_are_all_read_and_keep_their_schemas() -> None:
+def test_all_functions_of_a_system_text_keep_their_schemas() -> None:
     tools = read("USER: a", NOW, MAIL, {"name": "bare"}).conversation.tools
     assert [tool.name for tool in tools] == ["now", "send_mail", "bare"]
     assert tools[0].parameters == NOW["parameters"]
@@ -92,7 +92,7 @@ def test_several_functions_in_one_system_text_are_all_read_and_keep_their_schema
     assert tools[2].parameters == {"type": "object", "properties": {}}
 
 
-def test_without_functions_there_is_neither_a_tool_nor_a_system_message() -> None:
+def test_system_text_without_functions_gives_no_tool_or_message() -> None:
     for system in (WITHOUT, WITH):
         conversation = read("USER: a\n\nASSISTANT: b", system=system).conversation
         assert conversation.tools == () and [m.role for m in conversation.messages] == [
@@ -101,7 +101,7 @@ def test_without_functions_there_is_neither_a_tool_nor_a_system_message() -> Non
         ]
 
 
-def test_a_system_text_of_its_own_is_kept_with_the_functions_that_follow_it() -> None:
+def test_custom_system_text_is_kept_beside_its_functions() -> None:
     own = read("USER: a", system="SYSTEM: Speak like a pirate {arr}.").conversation
     assert own.messages[0] == Message("system", "Speak like a pirate {arr}.") and not own.tools
     both = read("USER: a", system="SYSTEM: Be brief.\n" + json.dumps(NOW)).conversation
@@ -155,7 +155,7 @@ def test_a_mended_call_is_a_repair_with_before_and_after() -> None:
         ("USER: a", WITH + "now()", "unreadable-tools", "/system"),
     ],
 )
-def test_what_cannot_be_read_is_rejected_by_a_rule_that_says_where(
+def test_unreadable_row_is_rejected_with_rule_and_place(
     chat: str, system: str | None, rule: str, where: str
 ) -> None:
     with pytest.raises(Rejected) as raised:
@@ -163,7 +163,7 @@ def test_what_cannot_be_read_is_rejected_by_a_rule_that_says_where(
     assert (raised.value.rule, raised.value.pointer) == (rule, where)
 
 
-def test_real_rows_in_the_raw_layout_give_the_conversations_they_were_made_from(
+def test_raw_glaive_rows_equal_their_sharegpt_versions(
     shared: Path,
 ) -> None:
     raw = read_rows(shared / "glaive_v2_raw/reconstructed_layout.en_part.json")
@@ -173,7 +173,7 @@ def test_real_rows_in_the_raw_layout_give_the_conversations_they_were_made_from(
     assert conversations == [SOURCES["sharegpt"].read(row.value) for row in made_from]
 
 
-def test_a_call_that_never_ends_is_read_at_few_of_the_places_where_it_could_end(
+def test_unclosed_call_is_tried_at_few_possible_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []

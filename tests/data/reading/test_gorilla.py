@@ -28,7 +28,7 @@ def test_a_call_with_more_than_literals_is_rejected() -> None:
     assert (raised.value.rule, raised.value.pointer) == ("unreadable-call", "/model_answer")
 
 
-def test_real_calls_are_read_but_one_with_a_bare_word(shared: Path) -> None:
+def test_real_calls_are_read_except_one_with_a_variable(shared: Path) -> None:
     folder = shared / "gorilla_openfunctions_v1"
     read, refused = 0, []
     for row in read_rows(folder / "gorilla_openfunctions_v1_test.rows_0_55.json"):

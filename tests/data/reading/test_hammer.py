@@ -20,7 +20,7 @@ INSTRUCTION = (
 
 
 @pytest.mark.parametrize("fence", ["{}", "```\n{}\n```", "```json\n{}\n```"])
-def test_calls_may_stand_in_a_fence(fence: str) -> None:
+def test_calls_in_a_code_fence_are_read(fence: str) -> None:
     output = fence.replace("{}", '[{"name": "f", "arguments": {"a": 1}}]')
     row = {"instruction": INSTRUCTION, "input": "", "output": output}
     assert detect_format(row) == "hammer"
@@ -38,14 +38,16 @@ def test_an_instruction_without_its_marks_is_rejected() -> None:
         SOURCES["hammer"].read(row)
 
 
-def test_real_rows_are_read(shared: Path) -> None:
+def test_real_hammer_rows_are_read(shared: Path) -> None:
     rows = list(read_rows(shared / "hammer" / "masking_sft_data_example.json"))
     found = [SOURCES["hammer"].read(row.value).conversation for row in rows]
-    assert len(found) == 10 and all(each.tools and each.messages[0].content for each in found)
-    assert sum(not each.messages[1].tool_calls for each in found) == 2
+    assert len(found) == 10 and all(
+        conversation.tools and conversation.messages[0].content for conversation in found
+    )
+    assert sum(not conversation.messages[1].tool_calls for conversation in found) == 2
 
 
-def test_sections_and_fences_are_what_plain_expressions_would_find() -> None:
+def test_sections_and_fences_agree_with_regular_expressions() -> None:
     section = re.compile(r"\[BEGIN OF ([A-Z ]+)\](.*?)\[END OF \1\]", re.S)
     fence = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.S)
     draw = random.Random(5)

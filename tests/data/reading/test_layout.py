@@ -79,7 +79,7 @@ def test_a_row_has_one_layout(row: dict[str, Any], layout: str) -> None:
 
 @pytest.mark.parametrize("layout", SOURCES)
 @pytest.mark.parametrize("row", [None, 5, "a", [], {}, [TURN], {"messages": None}, {"query": 1}])
-def test_other_values_have_none(layout: str, row: Any) -> None:
+def test_other_values_have_no_layout(layout: str, row: Any) -> None:
     assert not SOURCES[layout].recognises(row)
     with pytest.raises(ValueError, match="no known layout: found"):
         detect_format(row)

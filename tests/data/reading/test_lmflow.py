@@ -56,7 +56,7 @@ def test_the_instances_of_a_file_are_its_rows(
         '[{"name": "f", "parameters": {}}]',
     ],
 )
-def test_calls_come_in_several_forms(content: str) -> None:
+def test_calls_are_read_in_several_forms(content: str) -> None:
     turns = [TURNS[0], {"role": "function", "content": content}]
     found = SOURCES["lmflow"].read({**WITH, "messages": turns}).conversation
     assert found.messages[1].tool_calls == (ToolCall("f", {}),)
@@ -73,7 +73,7 @@ def test_calls_come_in_several_forms(content: str) -> None:
         {"type": "conversation", "instances": [WITH]},
     ],
 )
-def test_rows_are_told_from_those_of_others(row: dict[str, Any]) -> None:
+def test_lmflow_rows_are_detected(row: dict[str, Any]) -> None:
     assert detect_format(row) == "lmflow"
     assert SOURCES["lmflow"].read(row).conversation.messages
 

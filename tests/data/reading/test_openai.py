@@ -115,7 +115,7 @@ def test_real_fine_tuning_rows_are_read(shared: Path) -> None:
         assert len(found.tools) > 5 and not found.messages[2].content
 
 
-def test_real_rows_in_parts_are_read_with_one_result_for_each_call(shared: Path) -> None:
+def test_real_rows_have_one_result_for_each_call(shared: Path) -> None:
     folder = shared / "glaive_toolcall_sharegpt"
     rows = list(read_rows(folder / "reason_tool_use_demo_50.rows_0_24.jsonl"))
     conversations = [read(row.value) for row in rows]
@@ -130,6 +130,6 @@ def test_real_rows_in_parts_are_read_with_one_result_for_each_call(shared: Path)
 def test_real_trajectories_keep_errors_and_recoveries(shared: Path) -> None:
     rows = read_rows(shared / "tau_bench" / "gpt-4o-airline.tasks_0_13.json")
     found = [read(row.value) for row in rows]
-    results = [m for each in found for m in each.messages if m.role == "tool"]
+    results = [m for conversation in found for m in conversation.messages if m.role == "tool"]
     assert any(message.content.startswith("Error: ") for message in results)
     assert all(message.tool_call_id and message.name for message in results)

@@ -30,7 +30,7 @@ def write(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def test_rows_come_back_without_the_keys_that_a_table_adds(tmp_path: Path) -> None:
+def test_rows_omit_the_null_keys_a_table_adds(tmp_path: Path) -> None:
     file = write(tmp_path / "rows.parquet", ROWS)
     rows = list(read_rows(file))
     assert [row.value for row in rows] == ROWS
@@ -48,7 +48,7 @@ def test_a_file_is_cleaned_whatever_it_is_called(tmp_path: Path) -> None:
     assert (audit.input, audit.kept) == (3, 3)
 
 
-def test_what_json_does_not_know_becomes_text(tmp_path: Path) -> None:
+def test_values_unknown_to_json_become_text(tmp_path: Path) -> None:
     import datetime
 
     day = datetime.date(2024, 2, 29)
@@ -70,7 +70,7 @@ def test_a_damaged_file_and_an_empty_table_are_named(tmp_path: Path) -> None:
         list(read_rows(file))
 
 
-def test_without_pyarrow_the_command_that_installs_it_is_told(
+def test_missing_pyarrow_error_names_the_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "rows.parquet"

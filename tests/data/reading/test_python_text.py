@@ -21,7 +21,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_repr_writes_comes_back(value: Any) -> None:
+def test_repr_and_json_texts_are_read_back(value: Any) -> None:
     assert repr(read_literal(repr(value))) == repr(value)
     assert json.dumps(read_literal(json.dumps(value))) == json.dumps(value)
 
@@ -43,7 +43,7 @@ def test_what_repr_writes_comes_back(value: Any) -> None:
         (" {'a' : [ true , null ] } ", {"a": [True, None]}),
     ],
 )
-def test_other_ways_to_write_a_literal(text: str, value: Any) -> None:
+def test_literals_may_be_written_in_other_ways(text: str, value: Any) -> None:
     assert read_literal(text) == value
 
 
@@ -68,7 +68,7 @@ def test_other_ways_to_write_a_literal(text: str, value: Any) -> None:
         (r"'\UFFFFFFFF'", "no such character"),
     ],
 )
-def test_what_is_no_literal_is_refused(text: str, reason: str) -> None:
+def test_text_that_is_no_literal_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_literal(text)
 
@@ -83,6 +83,6 @@ def test_calls_are_read_with_their_arguments() -> None:
 
 
 @pytest.mark.parametrize("text", ["f(1)", "f(a=b)", "f(a=1, a=2)", "f(a=1", "f", "f(a=1) or g()"])
-def test_calls_without_names_or_with_more_than_literals_are_refused(text: str) -> None:
+def test_calls_with_unnamed_or_computed_arguments_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         read_call_expressions(text)

@@ -23,7 +23,7 @@ def write(path: Path, text: str | bytes) -> Path:
 
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
-def test_a_list_is_read_whatever_its_layout_and_the_chunks(
+def test_list_is_read_with_any_indent_and_chunk_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, chunk: int
 ) -> None:
     monkeypatch.setattr(rows_module, "CHUNK", chunk)
@@ -67,15 +67,13 @@ def test_objects_may_go_over_several_lines(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5)))
-def test_any_list_of_json_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, values: list
-) -> None:
+def test_any_json_list_is_read_back(tmp_path_factory: pytest.TempPathFactory, values: list) -> None:
     path = write(tmp_path_factory.mktemp("any") / "rows.json", json.dumps(values))
     assert [row.value for row in read_rows(path)] == values
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n\n"])
-def test_json_lines_may_be_named_json_and_end_in_any_way(tmp_path: Path, end: str) -> None:
+def test_json_lines_may_be_named_json_with_any_line_end(tmp_path: Path, end: str) -> None:
     objects = [row for row in ROWS if isinstance(row, dict)]
     lines = [json.dumps(row, ensure_ascii=False) for row in objects]
     path = write(tmp_path / "rows.json", "\ufeff" + end.join(lines))
@@ -113,7 +111,7 @@ def test_json_lines_may_be_named_json_and_end_in_any_way(tmp_path: Path, end: st
         ('{\n  "a": [\n    1,\n', "not JSON in row 0, line 4, column 1"),
     ],
 )
-def test_a_file_that_is_no_rows_is_one_line_with_the_place(
+def test_malformed_file_is_refused_with_its_place(
     tmp_path: Path, text: str | bytes, message: str
 ) -> None:
     path = write(tmp_path / "rows.json", text)
@@ -123,7 +121,7 @@ def test_a_file_that_is_no_rows_is_one_line_with_the_place(
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a": ' + "[" * 200_000])
-def test_a_row_nested_too_deeply_is_an_error_of_that_row(tmp_path: Path, text: str) -> None:
+def test_row_nested_too_deeply_is_refused_by_number(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"row 0( is not JSON)?, line 1.*recursion"):
         list(read_rows(write(tmp_path / "rows.json", text)))
 
@@ -169,7 +167,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, separator: str) -> N
         ('{\n"a": "', '"}', "what begins in line 1 is longer than 0 MiB"),
     ],
 )
-def test_a_row_without_end_is_an_error_before_it_fills_the_memory(
+def test_row_without_end_is_refused_before_filling_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: str, end: str, message: str
 ) -> None:
     monkeypatch.setattr(rows_module, "LONGEST", 1 << 17)

@@ -40,23 +40,23 @@ def test_tools_and_calls_are_read_from_their_texts(quote: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["[{'api': 'f', 'parameters': {'a'", "[5]", "5", "[]"])
-def test_what_is_no_list_of_calls_is_rejected(answer: str) -> None:
+def test_answer_that_is_no_list_of_calls_is_rejected(answer: str) -> None:
     with pytest.raises(Rejected) as raised:
         SOURCES["seal_tools"].read(row(answer))
     assert raised.value.rule == "unreadable-call"
 
 
-def test_real_rows_are_read(shared: Path) -> None:
+def test_real_seal_tools_rows_are_read(shared: Path) -> None:
     rows = list(read_rows(shared / "seal_tools" / "dataset_for_finetune_dev.rows_0_199.json"))
     assert detect_format(rows[0].value) == "seal_tools"
     found = [SOURCES["seal_tools"].read(row.value).conversation for row in rows]
-    assert len(found) == 200 and all(each.messages[1].tool_calls for each in found)
-    declared = [{tool.name for tool in each.tools} for each in found]
-    called = [{call.name for call in each.messages[1].tool_calls} for each in found]
+    assert len(found) == 200 and all(conversation.messages[1].tool_calls for conversation in found)
+    declared = [{tool.name for tool in conversation.tools} for conversation in found]
+    called = [{call.name for call in conversation.messages[1].tool_calls} for conversation in found]
     assert all(names <= tools for names, tools in zip(called, declared, strict=True))
 
 
-def test_tools_and_query_are_what_a_plain_expression_would_find() -> None:
+def test_tools_and_query_agree_with_a_regular_expression() -> None:
     plain = re.compile(r"api_list = (.*)\s+task_instruction = \"(.*)\"", re.S)
     draw = random.Random(6)
     pieces = ["api_list = ", ' task_instruction = "', 'task_instruction = "', '"', " ", "\n", "x"]

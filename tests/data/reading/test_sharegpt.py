@@ -50,7 +50,7 @@ def test_tools_may_be_text_a_list_or_wrapped(tools: Any) -> None:
 
 
 @pytest.mark.parametrize("tools", ["[]", "", None, []])
-def test_no_tools_are_no_tools(tools: Any) -> None:
+def test_empty_tools_give_no_tools(tools: Any) -> None:
     assert read([], tools).conversation.tools == ()
 
 
@@ -83,7 +83,7 @@ def test_several_calls_in_a_turn_and_mended_ones_are_read() -> None:
         ([turn([], "a")], "[]", "wrong-layout", "/conversations/0/from"),
     ],
 )
-def test_what_cannot_be_read_is_rejected_by_a_rule_that_says_where(
+def test_unreadable_row_is_rejected_with_rule_and_place(
     turns: list[Any], tools: Any, rule: str, where: str
 ) -> None:
     with pytest.raises(Rejected) as raised:
@@ -105,7 +105,7 @@ def test_layouts_are_told_apart_by_what_a_row_holds() -> None:
         (5, "int"),
     ],
 )
-def test_an_unknown_layout_names_what_was_found_and_what_is_known(row: Any, found: str) -> None:
+def test_unknown_layout_error_lists_keys_and_known_layouts(row: Any, found: str) -> None:
     with pytest.raises(ValueError, match=f"found .*{found}.*wanted glaive: .*sharegpt: "):
         detect_format(row)
 
@@ -143,7 +143,7 @@ def test_tools_and_calls_between_tags_are_read() -> None:
         (["user", "tool_call", "tool_response"], ["user", "assistant", "tool"]),
     ],
 )
-def test_a_functions_turn_is_its_result_or_before_observations_its_call(
+def test_function_turn_is_a_call_only_beside_observations(
     speakers: list[str], roles: list[str]
 ) -> None:
     draft = read([turn(speaker, '{"name": "f", "arguments": {}}') for speaker in speakers])
@@ -160,7 +160,7 @@ def test_roles_and_contents_may_be_named_as_openai_does() -> None:
         assert [tool.name for tool in draft.conversation.tools] == ["f"]
 
 
-def test_tools_may_stand_in_the_turn_of_the_system() -> None:
+def test_tools_may_stand_in_the_system_turn() -> None:
     first = {**turn("system", "Be brief."), "tools": json.dumps(TOOLS)}
     draft = read([first, turn("human", "a")], None)
     assert [tool.name for tool in draft.conversation.tools] == ["f"]

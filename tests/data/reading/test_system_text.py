@@ -49,11 +49,11 @@ def test_tools_inside_a_text_are_found(text: str, content: str) -> None:
         "<tools></tools>",
     ],
 )
-def test_a_text_without_tools_stays_as_it_is(text: str) -> None:
+def test_text_without_tools_is_unchanged(text: str) -> None:
     assert found(text) == (text, [])
 
 
-def test_boilerplate_without_tools_says_nothing() -> None:
+def test_boilerplate_gives_no_content_and_no_tools() -> None:
     assert found(f"SYSTEM: {WITHOUT_TOOLS}\n\n") == ("", [])
     assert found(f"{WITH_TOOLS} ") == ("", [])
 
@@ -64,7 +64,7 @@ def test_announced_tools_that_cannot_be_read_are_rejected(text: str) -> None:
         found(text)
 
 
-def test_beginnings_in_beginnings_are_read_a_few_times_only(
+def test_nested_starts_are_read_only_a_few_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     places = []

@@ -115,7 +115,7 @@ def test_reasoning_is_left_out_and_noted() -> None:
         assert (change.rule, change.before, change.after) == ("reasoning", "Hm.", None)
 
 
-def test_a_weight_of_nothing_is_noted_and_a_refusal_is_what_was_said() -> None:
+def test_zero_weight_is_noted_and_refusal_becomes_content() -> None:
     (change,) = read_turns([assistant(content="a", weight=0)], "/messages").changes
     assert (change.rule, change.pointer) == ("ignored-weight", "/messages/0/weight")
     assert read_turns([assistant(content="a", weight=1)], "/messages").changes == ()
@@ -148,7 +148,7 @@ def test_several_results_in_a_turn_are_several_messages() -> None:
     assert [message.content for message in read] == ["r1", "r2"]
 
 
-def test_markers_in_what_others_say_are_text() -> None:
+def test_markers_in_user_turns_are_text() -> None:
     text = "What is <tool_call> or <functioncall>? <|endoftext|>"
     assert one({"role": "user", "content": text}) == Message("user", text)
 
@@ -201,13 +201,13 @@ def test_markers_are_text_beside_calls_of_another_form() -> None:
         ({"from": "function_call", "value": None}, "unreadable-call", "/messages/0/value"),
     ],
 )
-def test_what_cannot_be_read_is_rejected_with_its_place(turn: Any, rule: str, where: str) -> None:
+def test_unreadable_turn_is_rejected_with_its_place(turn: Any, rule: str, where: str) -> None:
     with pytest.raises(Rejected) as raised:
         read_turns([turn], "/messages")
     assert (raised.value.rule, raised.value.pointer) == (rule, where)
 
 
-def test_turns_may_be_the_text_of_a_list() -> None:
+def test_turns_may_be_the_json_text_of_a_list() -> None:
     assert read_turns('[{"role": "user", "content": "a"}]', "/m").messages == (
         Message("user", "a"),
     )

@@ -15,7 +15,7 @@ from data.reading.wrappers import after_wrapper, goes_over_lines
         '{"messages": [\n {"role":',
     ],
 )
-def test_rows_in_an_object_and_objects_of_several_lines_are_seen(head: str) -> None:
+def test_wrapped_rows_and_multiline_objects_are_recognised(head: str) -> None:
     assert goes_over_lines(head)
 
 
@@ -33,11 +33,11 @@ def test_rows_in_an_object_and_objects_of_several_lines_are_seen(head: str) -> N
         '{"a": "\\"data\\": [{"}',
     ],
 )
-def test_json_lines_stay_json_lines(head: str) -> None:
+def test_json_lines_are_not_taken_for_wrapped_rows(head: str) -> None:
     assert not goes_over_lines(head)
 
 
-def test_the_place_of_the_rows_is_told() -> None:
+def test_after_wrapper_returns_where_the_rows_begin() -> None:
     text = '{"type": "a", "instances": [{"b": 1}]}'
     assert text[after_wrapper(text) :] == '{"b": 1}]}'
     assert after_wrapper("x" + text, 1) == after_wrapper(text) + 1

@@ -43,7 +43,7 @@ def test_no_call_is_an_empty_answer(answers: Any) -> None:
     assert read(answers).conversation.messages[1] == Message("assistant", "")
 
 
-def test_a_text_may_answer_and_a_query_may_be_turns() -> None:
+def test_answer_may_be_text_and_query_may_be_turns() -> None:
     assert read("No tool does that.").conversation.messages[1].content == "No tool does that."
     query = [{"role": "user", "content": "a"}, {"role": "agent", "content": "b"}]
     roles = [message.role for message in read(CALLS, query=query).conversation.messages]
@@ -61,7 +61,9 @@ def test_a_text_may_answer_and_a_query_may_be_turns() -> None:
         (CALLS, [{"name": "f", "parameters": {"a": 5}}], "unreadable-tools", "/tools/0"),
     ],
 )
-def test_what_cannot_be_read_is_rejected(answers: Any, tools: Any, rule: str, where: str) -> None:
+def test_unreadable_row_is_rejected_with_rule_and_place(
+    answers: Any, tools: Any, rule: str, where: str
+) -> None:
     with pytest.raises(Rejected) as raised:
         read(answers, tools)
     assert (raised.value.rule, raised.value.pointer) == (rule, where)

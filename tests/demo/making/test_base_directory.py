@@ -20,14 +20,14 @@ def written(directory: Path) -> Path:
     return directory / "base"
 
 
-def test_what_was_written_is_loaded(tmp_path):
+def test_a_written_base_loads_as_a_native_model(tmp_path):
     base = written(tmp_path)
     assert ModelConfig.read(base) == base_config(2816 + 256)
     assert load_model(base).tok_embeddings.weight.dtype == torch.bfloat16
     assert "output.weight" not in open_weights(base)
 
 
-def test_the_base_fits_in_8_mb_with_the_vocabulary_it_is_trained_with(tmp_path):
+def test_the_base_fits_in_8_mb_with_its_vocabulary(tmp_path):
     """Also as Meta ships it, where the tied output is stored a second time."""
     config = base_config(2816 + 256)
     with torch.device("meta"):

@@ -35,7 +35,7 @@ def naive_vocabulary(words: dict[bytes, int], size: int) -> list[bytes]:
     return tokens
 
 
-def test_the_counts_kept_up_to_date_give_what_counting_anew_gives():
+def test_incremental_counts_give_the_same_tokens_as_full_recounts():
     text = "abab ababab aaaa banana bandana bananas cabana abacab aab aaaaab " * 2 + "bbab bab"
     words = {}
     for word in text.split():

@@ -29,7 +29,7 @@ def share_of_continued(seed: int) -> float:
     return (logits[40:-1].argmax(-1) == half[1:]).float().mean().item()
 
 
-def test_an_untrained_model_continues_what_stood_before():
+def test_an_untrained_model_continues_a_repeated_sequence():
     assert sum(share_of_continued(seed) for seed in range(4)) / 4 > 0.5
 
 
@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_weights():
     assert not torch.equal(first, other)
 
 
-def test_tokens_of_the_same_letters_begin_alike():
+def test_tokens_of_the_same_letters_get_similar_embeddings():
     model = Transformer(SMALL)
     initialise(model, 0, [" cup", "_cup", "Cup", "cap", "7"])
     rows = model.tok_embeddings.weight[:5, 1:]

@@ -41,6 +41,10 @@ def make_trainer(total: int = 60, dim: int = 64) -> Trainer:
     return Trainer(model, Rates(0.002, 0.003, 5, 10, total), torch.float32)
 
 
+def ignore(loss: float) -> None:
+    """Do nothing after a step."""
+
+
 def test_a_short_run_learns_to_copy():
     trainer, losses = make_trainer(), []
     pretrain(trainer, repeated_halves, 60, losses.append)
@@ -51,23 +55,23 @@ def test_a_short_run_learns_to_copy():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, dtype):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, dtype):
     whole, first, second = (make_trainer() for _ in range(3))
-    for each in (whole, first, second):
-        each.model.to(dtype)
-    pretrain(whole, repeated_halves, 12, id)
-    pretrain(first, repeated_halves, 7, id)
+    for trainer in (whole, first, second):
+        trainer.model.to(dtype)
+    pretrain(whole, repeated_halves, 12, ignore)
+    pretrain(first, repeated_halves, 7, ignore)
     first.save(tmp_path / "state.safetensors")
     second.load(tmp_path / "state.safetensors")
     assert second.progress.step == 7
-    pretrain(second, repeated_halves, 12, id)
+    pretrain(second, repeated_halves, 12, ignore)
     for name, master in whole.masters.items():
         assert torch.equal(master, second.masters[name]), name
 
 
 def test_progress_is_kept_with_the_state(tmp_path):
     trainer = make_trainer()
-    pretrain(trainer, repeated_halves, 2, id)
+    pretrain(trainer, repeated_halves, 2, ignore)
     trainer.save(tmp_path / "state.safetensors")
     found = read_progress(tmp_path / "state.safetensors")
     assert (found.step, found.tokens, found.trained) == (2, 768, 320)
@@ -77,7 +81,7 @@ def test_progress_is_kept_with_the_state(tmp_path):
 
 def test_the_state_of_another_size_is_refused(tmp_path):
     trainer = make_trainer()
-    pretrain(trainer, repeated_halves, 1, id)
+    pretrain(trainer, repeated_halves, 1, ignore)
     trainer.save(tmp_path / "state.safetensors")
     with pytest.raises(ValueError, match="holds a model of other sizes; name another --work-dir"):
         make_trainer(dim=32).load(tmp_path / "state.safetensors")
@@ -96,4 +100,4 @@ def test_a_loss_that_is_no_number_stops_the_run():
     with torch.no_grad():
         trainer.parameters["norm.weight"].fill_(float("nan"))
     with pytest.raises(ValueError, match="step 1: loss nan; resume with lower learning rates"):
-        pretrain(trainer, repeated_halves, 1, id)
+        pretrain(trainer, repeated_halves, 1, ignore)

@@ -14,7 +14,7 @@ def matrices() -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_steps_are_those_of_the_optimizer_of_pytorch(dtype: torch.dtype):
+def test_steps_match_those_of_torch_optim_muon(dtype: torch.dtype):
     ours, theirs = matrices(), matrices()
     own = Muon(ours, dtype, lr=0.1)
     other = torch.optim.Muon(theirs, lr=0.1, weight_decay=0.0, momentum=0.95)
@@ -31,7 +31,7 @@ def test_steps_are_those_of_the_optimizer_of_pytorch(dtype: torch.dtype):
         assert (one - another).norm() < 0.05 * moved
 
 
-def test_every_direction_comes_out_about_equally_long():
+def test_orthogonal_brings_all_singular_values_near_one():
     drawn = torch.randn(3, 32, 48, generator=torch.Generator().manual_seed(3))
     for stretched in (drawn, drawn * torch.logspace(-1, 1, 32)[:, None], drawn.mT):
         lengths = torch.linalg.svdvals(orthogonal(stretched))
@@ -39,9 +39,9 @@ def test_every_direction_comes_out_about_equally_long():
         assert lengths.max() < 1.3
 
 
-def test_matrices_without_a_gradient_stay():
+def test_matrices_without_a_gradient_are_not_moved():
     both = matrices()[:2]
-    before = [each.detach().clone() for each in both]
+    before = [matrix.detach().clone() for matrix in both]
     both[0].grad = torch.ones_like(both[0])
     Muon(both, torch.float32, lr=0.1).step()
     assert not torch.equal(both[0], before[0])

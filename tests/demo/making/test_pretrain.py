@@ -38,15 +38,15 @@ def work(tmp_path_factory):
 
 
 @pytest.mark.long
-def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(work, tmp_path):
+def test_a_resumed_run_ends_with_the_same_weights(work, tmp_path):
     pretrain(tmp_path, 2)
-    found, wanted = (open_weights(each / "model") for each in (work, tmp_path))
+    found, wanted = (open_weights(folder / "model") for folder in (work, tmp_path))
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
 @pytest.mark.long
-def test_it_leaves_a_native_model_of_at_most_8_mb(work):
+def test_pretraining_writes_a_native_model_of_at_most_8_mb(work):
     assert (work / "model" / "consolidated.safetensors").stat().st_size <= 8_000_000
     assert json.loads((work / "model" / "params.json").read_text())["tied_embeddings"] is True
     model = load_model(work / "model")
@@ -98,7 +98,7 @@ def test_processes_train_one_model_on_the_mean_of_their_gradients(tmp_path):
 
 
 @pytest.mark.long
-def test_a_run_can_start_from_a_model_instead_of_the_circuit(work, tmp_path):
+def test_a_run_can_start_from_a_given_model(work, tmp_path):
     start = work / "model"
     main(
         str(tmp_path / "on"),
@@ -108,7 +108,7 @@ def test_a_run_can_start_from_a_model_instead_of_the_circuit(work, tmp_path):
         probe_items=1,
         start_from=str(start),
     )
-    before, after = (open_weights(each) for each in (start, tmp_path / "on/model"))
+    before, after = (open_weights(directory) for directory in (start, tmp_path / "on/model"))
     assert (tmp_path / "on/tokenizer.model").read_bytes() == VOCABULARY.read_bytes()
     for name, weight in before.items():
         moved = (after[name].float() - weight.float()).abs().max()

@@ -14,7 +14,7 @@ def asked(answer: str) -> Conversation:
     return Conversation((Message("user", "Which?"), Message("assistant", answer)))
 
 
-def test_only_answers_equal_to_the_letter_count():
+def test_exact_share_counts_only_identical_answers():
     items = [asked("blue"), asked("Blue"), asked("blue fish"), asked("red")]
     assert exact_share(["blue", "blue", "blue", None], items) == 0.25
 
@@ -28,10 +28,12 @@ def test_a_reply_that_does_not_end_counts_as_none():
 
 
 @pytest.mark.parametrize("text", ["a", "a longer one"])
-def test_the_wanted_answer_itself_is_not_shown(text, monkeypatch):
+def test_a_probe_does_not_show_its_answer(text, monkeypatch):
     """The prompt of a probe ends before its last message."""
     tokenizer = load_tokenizer(Path("demo/base/tokenizer.model"))
     config = ModelConfig(**{**TINY.__dict__, "vocab_size": tokenizer.vocab_size})
     model, format = random_model(config), find_format("llama3")
-    one, other = (answers(model, tokenizer, format, [asked(each)], 5) for each in (text, "other"))
+    one, other = (
+        answers(model, tokenizer, format, [asked(answer)], 5) for answer in (text, "other")
+    )
     assert one == other

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server is asked rightly, and its answers and failures are told."""
+"""Requests to an OpenAI-compatible server, its answers, and the errors where it fails."""
 
 import json
 import re
@@ -16,7 +16,7 @@ WEATHER = Tool("weather.now", "The weather", SCHEMA)
 ASKED = Conversation((Message("user", "Rain in Lyon?"),), (WEATHER,))
 
 
-def test_the_request_holds_the_conversation_its_tools_and_the_settings() -> None:
+def test_request_contains_messages_tools_and_sampling_settings() -> None:
     with serving(lambda _: completion("Hello")) as server:
         endpoint = Endpoint(server.url, Request("m", 64, 0.5, 0.9, 7))
         ((index, answer),) = endpoint.answers([ASKED])
@@ -31,7 +31,7 @@ def test_the_request_holds_the_conversation_its_tools_and_the_settings() -> None
     assert request["seed"] == 7
 
 
-def test_calls_come_back_under_the_names_of_the_tools() -> None:
+def test_wire_names_in_calls_become_tool_names_again() -> None:
     called = completion(None, ("weather_now", '{"city": "Lyon"}'), ("other", "{}"))
     with serving(lambda _: called) as server:
         ((_, answer),) = Endpoint(server.url + "/v1/", Request("m")).answers([ASKED])
@@ -39,7 +39,7 @@ def test_calls_come_back_under_the_names_of_the_tools() -> None:
     assert answer.reply.tool_calls == calls
 
 
-def test_unreadable_arguments_are_a_problem_of_the_reply_and_cut_ones_are_told() -> None:
+def test_invalid_argument_json_becomes_the_reply_problem() -> None:
     with serving(lambda _: completion(None, ("weather_now", '{"city": '), finish="length")) as it:
         ((_, answer),) = Endpoint(it.url, Request("m")).answers([ASKED])
     assert answer.reply.tool_calls == ()
@@ -47,7 +47,7 @@ def test_unreadable_arguments_are_a_problem_of_the_reply_and_cut_ones_are_told()
     assert not answer.whole
 
 
-def test_many_are_asked_at_once_and_none_is_mixed_up() -> None:
+def test_concurrent_answers_keep_their_conversation_index() -> None:
     asked = [Conversation((Message("user", f"number {i}"),)) for i in range(40)]
     with serving(lambda request: completion(request["messages"][0]["content"])) as server:
         answers = list(Endpoint(server.url, Request("m", at_once=8)).answers(asked))
@@ -78,7 +78,9 @@ GARBAGE = "<html>proxy error</html>"
         ((401, "who are you", "text/plain"), "answered 401:"),
     ],
 )
-def test_what_is_no_completion_is_told_in_a_line(reaction: tuple[int, str, str], told: str) -> None:
+def test_response_that_is_no_completion_raises_with_the_url(
+    reaction: tuple[int, str, str], told: str
+) -> None:
     with serving(lambda _: reaction) as server:
         endpoint = Endpoint(server.url, Request("m"))
         with pytest.raises(ValueError) as caught:
@@ -87,7 +89,7 @@ def test_what_is_no_completion_is_told_in_a_line(reaction: tuple[int, str, str],
     assert str(caught.value).startswith(server.url)
 
 
-def test_answers_that_are_there_when_one_fails_are_not_lost() -> None:
+def test_finished_answers_are_yielded_before_an_error() -> None:
     """One of two threads waits for the first answer until the other has come to the last."""
     last = threading.Event()
 
@@ -108,7 +110,7 @@ def test_answers_that_are_there_when_one_fails_are_not_lost() -> None:
     assert found[:3] == [(1, "2"), (2, "3"), (3, "4")]
 
 
-def test_a_server_that_is_down_is_told() -> None:
+def test_unreachable_server_raises_with_its_url() -> None:
     with serving(lambda _: completion("")) as server:
         url = server.url
     endpoint = Endpoint(url, Request("m"))
@@ -118,12 +120,12 @@ def test_a_server_that_is_down_is_told() -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "model"])
-def test_what_is_no_url_is_told(url: str) -> None:
+def test_invalid_endpoint_url_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match="wanted such as http://localhost:8000/v1"):
         Endpoint(url, Request("m"))
 
 
-def test_results_are_tied_to_their_calls() -> None:
+def test_tool_results_carry_the_id_of_their_call() -> None:
     messages = (
         Message("user", "Both?"),
         Message("assistant", "", (ToolCall("a.b", {"x": 1}), ToolCall("c", {}, id="mine"))),
@@ -136,18 +138,18 @@ def test_results_are_tied_to_their_calls() -> None:
     assert (first["id"], second["id"]) == ("call_1_0", "mine")
     assert first["function"]["name"] == "a_b"
     assert json.loads(first["function"]["arguments"]) == {"x": 1}
-    assert [each["tool_call_id"] for each in wire[2:4]] == ["call_1_0", "mine"]
+    assert [message["tool_call_id"] for message in wire[2:4]] == ["call_1_0", "mine"]
     assert wire[4] == {"role": "assistant", "content": "Done"}
 
 
-def test_names_that_become_alike_are_kept_apart() -> None:
+def test_tool_names_that_collide_on_the_wire_stay_distinct() -> None:
     names = wire_names([Tool("a.b"), Tool("a_b"), Tool("a b"), Tool("x" * 70)])
     assert len(set(names.values())) == 4
     assert all(len(name) <= 64 for name in names.values())
     assert names["a.b"] == "a_b"
 
 
-def test_any_number_of_tools_get_names_of_their_own() -> None:
+def test_200_tools_get_distinct_valid_wire_names() -> None:
     tools = [Tool(chr(0x4E00 + i)) for i in range(200)]
     names = wire_names(tools)
     assert len(set(names.values())) == len(tools)

@@ -1,4 +1,4 @@
-"""Recorded outputs are read in every shape they come in; what is none is named."""
+"""Recorded outputs are read in every supported layout; invalid rows are rejected."""
 
 import json
 from pathlib import Path
@@ -31,11 +31,11 @@ def write(path: Path, *rows: object) -> Path:
         {"weather.now": '{"city": "Lyon"}'},
     ],
 )
-def test_calls_are_read_in_every_shape(record: object) -> None:
+def test_calls_are_read_from_all_supported_layouts(record: object) -> None:
     assert read_calls([record]).tool_calls == (CALL,)
 
 
-def test_a_call_without_arguments_has_none() -> None:
+def test_call_without_arguments_gets_an_empty_object() -> None:
     assert read_calls([{"name": "time"}]).tool_calls == (ToolCall("time", {}),)
 
 
@@ -55,13 +55,13 @@ def test_a_call_without_arguments_has_none() -> None:
         ({"name": 3, "arguments": {}}, "is no call"),
     ],
 )
-def test_a_call_that_cannot_be_read_is_a_problem_of_the_reply(record: object, problem: str) -> None:
+def test_unreadable_call_becomes_the_reply_problem(record: object, problem: str) -> None:
     reply = read_calls([{"name": "ok"}, record])
     assert reply.tool_calls == ()
     assert problem in str(reply.problem)
 
 
-def test_a_text_is_read_with_the_chat_format(tmp_path: Path) -> None:
+def test_prediction_text_is_parsed_with_the_chat_format(tmp_path: Path) -> None:
     text = LLAMA3.syntax.encode("Let me see.", [CALL])
     path = write(
         tmp_path / "p.jsonl",
@@ -90,7 +90,7 @@ def test_a_text_is_read_with_the_chat_format(tmp_path: Path) -> None:
         ({"id": "first", "text": ""}, "has the id first again"),
     ],
 )
-def test_what_is_no_prediction_is_named_with_its_line(
+def test_invalid_prediction_raises_with_its_line_number(
     tmp_path: Path, row: object, told: str
 ) -> None:
     path = write(tmp_path / "p.jsonl", {"id": "first", "text": ""}, row)
@@ -99,7 +99,7 @@ def test_what_is_no_prediction_is_named_with_its_line(
     assert told in str(caught.value)
 
 
-def test_an_empty_file_is_told(tmp_path: Path) -> None:
+def test_empty_predictions_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is empty"):
         read_predictions(write(tmp_path / "p.jsonl"), LLAMA3)
 
@@ -109,7 +109,7 @@ def item(identity: str) -> Item:
     return Item(identity, identity, "all", asked, "", lambda reply: score([], reply))
 
 
-def test_items_without_a_prediction_are_told_after_those_with_one(tmp_path: Path) -> None:
+def test_missing_predictions_raise_after_existing_ones_are_yielded(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", {"id": "b", "text": "1"})
     answers = predicted([item("a"), item("b"), item("c")], read_predictions(path, LLAMA3), path)
     assert next(answers)[0] == 1
@@ -117,8 +117,8 @@ def test_items_without_a_prediction_are_told_after_those_with_one(tmp_path: Path
         next(answers)
 
 
-def test_predictions_for_no_item_are_told_before_any_is_judged(tmp_path: Path) -> None:
-    path = write(tmp_path / "p.jsonl", *({"id": each, "text": "1"} for each in "zay"))
+def test_predictions_for_unknown_ids_raise_before_judging(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", *({"id": identity, "text": "1"} for identity in "zay"))
     found = read_predictions(path, LLAMA3)
     with pytest.raises(ValueError, match="2 of 3 predictions for ids that no item has, the first"):
         next(predicted([item("a")], found, path))

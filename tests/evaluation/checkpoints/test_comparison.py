@@ -1,4 +1,4 @@
-"""Models compared by what they say where a call is wanted, and where none is."""
+"""Models compared on items that want a call, and on items that want text."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,12 +48,12 @@ def scored(name: str, items: list[Item], reply: Callable[[int], Reply]) -> Score
 
 
 def base(index: int) -> Reply:
-    """Never calls where it should, and does 4 of 29 times where it should not."""
+    """Makes no wanted call, and 4 needless calls in 29 items."""
     return Reply("", (call("Rome"),)) if index in range(11, 15) else HELLO
 
 
 def child(index: int) -> Reply:
-    """Calls right 8 of 11 times, and needlessly 5 of 29 times."""
+    """Makes 8 of 11 calls right, and 5 needless calls in 29 items."""
     if index >= 11:
         return Reply("", (call("Rome"),)) if index >= 35 else HELLO
     return Reply("", (call(CITIES[index] if index < 8 else "Rome"),))
@@ -63,7 +63,7 @@ def compared(metric: str, items: list[Item], **models: Callable[[int], Reply]) -
     return Comparison(metric, [scored(name, items, said) for name, said in models.items()], {})
 
 
-def test_a_child_that_calls_is_told_apart_from_a_base_that_never_does() -> None:
+def test_balanced_separates_a_calling_model_from_a_silent_base() -> None:
     models = {"base": base, "child": child}
     found = compared("balanced", CALLS + TEXTS, **models)
     first, *rest = found.verdict()
@@ -75,7 +75,7 @@ def test_a_child_that_calls_is_told_apart_from_a_base_that_never_does() -> None:
     assert correct.verdict()[-1] == "These items do not tell it apart from base."
 
 
-def test_silence_is_below_everything() -> None:
+def test_model_that_replies_nothing_scores_below_the_base() -> None:
     found = compared("balanced", CALLS + TEXTS, base=child, silent=lambda index: SILENCE)
     assert found.verdict()[0] == "No checkpoint is above the base by balanced."
     silent = found.scored[1].results
@@ -102,7 +102,7 @@ def test_items_of_one_side_are_compared_by_its_figure(
     assert f"By checkpoint: {metric}" in page.text and why in page.text
 
 
-def test_tables_and_pages_lead_with_balanced_and_a_category_with_its_side() -> None:
+def test_table_and_pages_show_the_leading_figure_per_category() -> None:
     found = compared("balanced", CALLS + TEXTS, base=base, child=child)
     console = Console(width=80)
     with console.capture() as captured:
@@ -124,7 +124,7 @@ def test_tables_and_pages_lead_with_balanced_and_a_category_with_its_side() -> N
         assert text in page.text, text
 
 
-def test_turns_of_a_conversation_are_compared_as_one() -> None:
+def test_turns_of_a_conversation_are_compared_as_one_unit() -> None:
     questions = [Message("user", "Who?"), Message("assistant", "Me")] * 8
     talks = [
         Conversation((Message("system", str(number)), *questions), id=str(number))

@@ -1,4 +1,4 @@
-"""Differences between models: paired, honest about few items, the same each time."""
+"""Differences between models: paired, with wide intervals for few items, deterministic."""
 
 from math import comb
 
@@ -15,19 +15,19 @@ def right(*answers: int) -> list[Verdict]:
     return [Verdict(correct=bool(answer), should_call=True, called=True) for answer in answers]
 
 
-def test_the_same_answers_do_not_differ() -> None:
+def test_identical_answers_have_zero_difference_and_p_of_one() -> None:
     (same,) = differences("correct", {"a": right(1, 0, 1, 1), "b": right(1, 0, 1, 1)})
     assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
 
 
-def test_a_difference_has_the_sign_of_the_first() -> None:
+def test_difference_is_positive_where_the_first_model_is_better() -> None:
     (found,) = differences("correct", {"a": right(1, 1, 1, 0), "b": right(0, 1, 0, 0)})
     assert (found.one, found.other, found.value) == ("a", "b", 0.5)
     assert found.low <= 0.5 <= found.high
 
 
 @pytest.mark.parametrize("wins", [1, 3, 5, 8])
-def test_p_is_that_of_the_exact_test_of_paired_answers(wins: int) -> None:
+def test_p_value_matches_mcnemars_exact_test(wins: int) -> None:
     """McNemar's exact test: a fair coin for each item on which the two disagree."""
     one, other = right(*[1] * wins, *[0] * 1, *[1] * 20), right(*[0] * wins, *[1] * 1, *[1] * 20)
     (found,) = differences("correct", {"a": one, "b": other})
@@ -36,7 +36,7 @@ def test_p_is_that_of_the_exact_test_of_paired_answers(wins: int) -> None:
     assert found.p == pytest.approx(min(1.0, 2 * tail), abs=0.02)
 
 
-def test_pairing_sees_what_separate_intervals_would_hide() -> None:
+def test_paired_interval_detects_a_small_difference() -> None:
     """Items are hard or easy for both; one model answers a few more of them."""
     draw = np.random.default_rng(1)
     base = draw.integers(2, size=400)
@@ -48,7 +48,7 @@ def test_pairing_sees_what_separate_intervals_would_hide() -> None:
     assert found.p < 0.001
 
 
-def test_intervals_hold_the_true_difference_about_95_times_in_100() -> None:
+def test_difference_intervals_cover_the_truth_95_percent() -> None:
     draw, held = np.random.default_rng(2), 0
     for _ in range(100):
         shared = draw.random(80)
@@ -64,7 +64,7 @@ _shared = _many.random(1_000_000)
 TRUE = float(0.6 - ((_shared + _many.normal(0, 0.2, 1_000_000)) < 0.5).mean())
 
 
-def test_arguments_are_weighed_by_their_number() -> None:
+def test_argument_recall_weighs_items_by_argument_count() -> None:
     def with_arguments(*counts: tuple[int, int]) -> list[Verdict]:
         return [
             Verdict(
@@ -81,16 +81,16 @@ def test_arguments_are_weighed_by_their_number() -> None:
     assert found.value == pytest.approx(0.8)
 
 
-def test_all_pairs_are_compared_but_not_those_for_whom_the_figure_does_not_arise() -> None:
+def test_models_without_the_figure_are_left_out() -> None:
     silent = [Verdict(correct=False, should_call=True, called=False)] * 2
     loud = [Verdict(correct=False, should_call=True, called=True, readable=True)] * 2
     assert len(differences("correct", {"a": silent, "b": loud, "c": loud})) == 3
     found = differences("valid_json", {"a": silent, "b": loud, "c": loud})
-    assert [(each.one, each.other) for each in found] == [("b", "c")]
+    assert [(difference.one, difference.other) for difference in found] == [("b", "c")]
     assert differences("correct", {"a": silent}) == []
 
 
-def test_the_figures_are_the_same_each_time() -> None:
+def test_differences_are_deterministic() -> None:
     verdicts = {"a": right(*[1, 0, 1] * 9), "b": right(*[0, 0, 1] * 9)}
     assert differences("correct", verdicts) == differences("correct", verdicts)
 
@@ -104,7 +104,7 @@ def replies(called: int, told: int) -> list[Verdict]:
     return wanted + [score([], Reply("Hello"))] * told + [score([], [OSLO])] * (29 - told)
 
 
-def test_a_base_that_never_calls_is_told_apart_from_its_child() -> None:
+def test_balanced_is_significant_where_correct_is_not() -> None:
     """Right as a whole are 62.5% and 80%, which these items do not tell apart."""
     texts = reversed(replies(0, 25)[11:])
     models = {"child": replies(8, 24), "base": [*replies(0, 0)[:11], *texts]}
@@ -115,14 +115,14 @@ def test_a_base_that_never_calls_is_told_apart_from_its_child() -> None:
     assert 0.4 < balanced.low < balanced.high <= 1 and balanced.p < 0.05
 
 
-def test_models_are_not_compared_by_a_balance_of_which_a_side_is_missing() -> None:
+def test_balanced_is_not_compared_where_a_side_is_missing() -> None:
     calls = {"a": replies(8, 0)[:11], "b": replies(3, 0)[:11]}
     assert differences("balanced", calls) == []
     assert len(differences("exact_match", calls)) == 1
 
 
 @pytest.mark.parametrize("metric", ["correct", "balanced"])
-def test_turns_of_a_conversation_are_exchanged_and_resampled_together(metric: str) -> None:
+def test_turns_of_a_conversation_are_resampled_together(metric: str) -> None:
     """Eight conversations of ten turns each: two models differ by luck in six of them."""
     wanted = [score([LYON], [LYON]), score([], Reply("Yes"))]
     wrong = [score([LYON], [OSLO]), score([], [OSLO])]
@@ -140,7 +140,7 @@ def test_turns_of_a_conversation_are_exchanged_and_resampled_together(metric: st
     assert together.high - together.low > 2 * (alone.high - alone.low)
 
 
-def test_an_order_of_items_that_mixes_conversations_changes_nothing() -> None:
+def test_order_of_items_does_not_change_differences() -> None:
     one, other = right(*[1, 0, 1] * 9), right(*[0, 0, 1] * 9)
     names = [str(index // 3) for index in range(27)]
     order = [*range(0, 27, 3), *range(1, 27, 3), *range(2, 27, 3)]

@@ -29,17 +29,17 @@ TOOL = Tool("weather", "", {"type": "object", "properties": KINDS})
         ("hour", "undeclared"),
     ],
 )
-def test_the_type_is_the_declared_one(name: str, kind: str) -> None:
+def test_argument_type_is_read_from_the_tool_schema(name: str, kind: str) -> None:
     assert argument_type([TOOL], "weather", name) == kind
     assert argument_type([TOOL], "time", name) == "undeclared"
 
 
-def test_wanted_arguments_are_counted_and_others_are_not() -> None:
+def test_only_wanted_arguments_are_counted_by_type() -> None:
     wanted = ToolCall("weather", {"city": "Lyon", "days": 2, "unit": "C"})
     right = score([wanted], [wanted])
     near = score([wanted], [ToolCall("weather", {"city": "Lyon", "days": 3, "wind": True})])
     silent = score([wanted], [])
     needless = score([], [wanted])
-    found = by_argument_type((each, [TOOL]) for each in (right, near, silent, needless))
+    found = by_argument_type((verdict, [TOOL]) for verdict in (right, near, silent, needless))
     counts = {kind: (figure.hits, figure.count) for kind, figure in found.items()}
     assert counts == {"string": (2, 3), "integer": (1, 3), "enumeration": (1, 3)}

@@ -19,7 +19,9 @@ RECORDED = json.loads(VERDICTS.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("category", [*SHARED, *OWN])
-def test_verdicts_equal_the_recorded_official_ones(category: str, shared: Path) -> None:
+def test_verdicts_equal_the_official_checkers_recorded_verdicts(
+    category: str, shared: Path
+) -> None:
     """Where the official checker raises an exception, recorded as x, the calls are wrong."""
     tasks = tasks_of(category, shared / "bfcl")
     cases = [(task, calls) for task in tasks for calls in cases_of(task)]
@@ -30,7 +32,7 @@ def test_verdicts_equal_the_recorded_official_ones(category: str, shared: Path) 
     assert [c for c, one, two in zip(cases, verdicts, wanted, strict=True) if one != two] == []
 
 
-def test_at_least_5000_mutations_were_recorded_and_both_verdicts_are_common() -> None:
+def test_recorded_mutations_exceed_5000_with_both_verdicts_common() -> None:
     letters = "".join(RECORDED[category]["verdicts"] for category in SHARED)
     references = 400 + 200 + 200 + 258 + 16 + 50
     assert len(letters) - references >= 5000
@@ -39,9 +41,7 @@ def test_at_least_5000_mutations_were_recorded_and_both_verdicts_are_common() ->
 
 
 @pytest.mark.parametrize(("category", "odd"), [("simple_python", 0), ("live_simple", 2)])
-def test_reference_answers_are_right_by_the_other_figures_too(
-    category: str, odd: int, shared: Path
-) -> None:
+def test_reference_answers_match_exactly_and_as_json(category: str, odd: int, shared: Path) -> None:
     """Two answers of live_simple list parameters for which no value at all is accepted."""
     wrong = 0
     for task in tasks_of(category, shared / "bfcl"):
@@ -56,7 +56,7 @@ def test_reference_answers_are_right_by_the_other_figures_too(
     assert wrong == odd
 
 
-def test_every_tool_that_is_offered_has_a_usable_schema(shared: Path) -> None:
+def test_offered_tools_have_valid_schemas(shared: Path) -> None:
     for path in sorted((shared / "bfcl").glob("BFCL_v4_[!m]*.json")):
         answers = path.parent / "possible_answer" / path.name
         for task in read_tasks(path, answers if answers.exists() else None):
@@ -64,7 +64,7 @@ def test_every_tool_that_is_offered_has_a_usable_schema(shared: Path) -> None:
                 assert schema_problem(tool) is None, (task.id, tool.name)
 
 
-def test_source_code_is_offered_as_text_with_its_type_in_the_description(shared: Path) -> None:
+def test_java_parameters_are_offered_as_strings_naming_their_type(shared: Path) -> None:
     task = tasks_of("simple_java", shared)[3]
     (tool,) = offered_tools(task)
     assert tool.parameters["properties"]["names"] == {
@@ -79,7 +79,7 @@ def irrelevant(category: str) -> Task:
     return Task(f"{category}_0", category, (), (function,))
 
 
-def test_irrelevance_wants_no_call_and_relevance_any() -> None:
+def test_irrelevance_wants_no_call_and_relevance_any_call() -> None:
     call, text = Reply("", (ToolCall("f", {}),)), Reply("Sorry, no tool does that.")
     assert judge(irrelevant("irrelevance"), text).correct
     assert not judge(irrelevant("live_irrelevance"), call).correct
@@ -87,13 +87,13 @@ def test_irrelevance_wants_no_call_and_relevance_any() -> None:
     assert not judge(irrelevant("live_relevance"), text).correct
 
 
-def test_an_unreadable_call_is_no_call_to_the_benchmark() -> None:
+def test_unreadable_call_counts_as_no_call_in_bfcl() -> None:
     broken = Reply("{", problem="the call is no JSON")
     assert judge(irrelevant("irrelevance"), broken).correct
     assert not judge(irrelevant("irrelevance"), broken).decided_right
 
 
-def test_an_empty_reply_is_right_to_the_benchmark_but_counts_against_irrelevance() -> None:
+def test_empty_reply_is_correct_in_bfcl_but_fails_irrelevance() -> None:
     empty = judge(irrelevant("irrelevance"), Reply(" "))
     assert empty.correct and empty.empty
     found = figures([empty, judge(irrelevant("irrelevance"), Reply("Sorry."))])
@@ -113,11 +113,11 @@ def test_an_empty_reply_is_right_to_the_benchmark_but_counts_against_irrelevance
         ("unheard of", [5], 5, False),
     ],
 )
-def test_values_follow_the_benchmarks_rules(
+def test_bfcl_values_are_compared_by_its_own_rules(
     kind: str, accepted: list[object], value: object, right: bool
 ) -> None:
     assert argument_is_right("python", {"type": kind}, accepted, value) is right
 
 
-def test_the_benchmarks_rules_are_not_the_datasets_rules() -> None:
+def test_same_value_does_not_use_bfcl_text_rules() -> None:
     assert not same_value("New York", "new-york.")

@@ -1,4 +1,4 @@
-"""Source text of Java and JavaScript, read as the benchmark reads it."""
+"""Java and JavaScript source text is read as BFCL's checker reads it."""
 
 import pytest
 
@@ -31,7 +31,9 @@ from evaluation.scoring.bfcl_literals import read_java, read_javascript
         ("myMap", "HashMap", None, "myMap"),
     ],
 )
-def test_java(text: str, kind: str, inner: str | None, value: object) -> None:
+def test_java_literals_become_python_values(
+    text: str, kind: str, inner: str | None, value: object
+) -> None:
     found = read_java(text, kind, inner)
     assert (found, type(found)) == (value, type(value))
 
@@ -55,19 +57,21 @@ def test_java(text: str, kind: str, inner: str | None, value: object) -> None:
         ("5", "any", None, "5"),
     ],
 )
-def test_javascript(text: str, kind: str, inner: str | None, value: object) -> None:
+def test_javascript_literals_become_python_values(
+    text: str, kind: str, inner: str | None, value: object
+) -> None:
     found = read_javascript(text, kind, inner)
     assert (found, type(found)) == (value, type(value))
 
 
-def test_a_kind_that_the_benchmark_cannot_read_is_named() -> None:
+def test_unknown_type_raises_with_its_name() -> None:
     with pytest.raises(ValueError, match="BFCL reads no Java Queue"):
         read_java("q", "Queue")
     with pytest.raises(ValueError, match="BFCL reads no JavaScript Map"):
         read_javascript("m", "Map")
 
 
-def test_a_long_list_of_lists_that_never_ends_is_read_in_quadratic_time() -> None:
+def test_unclosed_list_of_lists_does_not_take_exponential_time() -> None:
     """The pattern that describes such lists would take 2^n steps here."""
     text = "[[1]" + ",[1]" * 500 + "x"
     assert read_javascript(text, "array") == ["[1"]

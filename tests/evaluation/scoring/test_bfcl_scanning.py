@@ -1,4 +1,4 @@
-"""Source text is cut where the expressions that the benchmark's checker uses would cut it."""
+"""Source text is cut at the same places as by the regular expressions of BFCL's checker."""
 
 import random
 import re
@@ -18,19 +18,21 @@ def made(seed: str) -> list[str]:
 @pytest.mark.parametrize(
     ("opening", "closing", "least"), [(r"add\(", ")", 1), (r"\[", "]", 0), (r"add\(", "))", 1)]
 )
-def test_what_stands_between_two_marks(opening: str, closing: str, least: int) -> None:
+def test_between_equals_the_plain_regular_expression(
+    opening: str, closing: str, least: int
+) -> None:
     plain = re.compile(f"{opening}(.{'+' if least else '*'}?){re.escape(closing)}")
     for text in made(opening + closing):
         assert list(between(text, re.compile(opening), closing, least)) == plain.findall(text)
 
 
-def test_pairs_that_are_put() -> None:
+def test_puts_equals_the_plain_regular_expression() -> None:
     plain = re.compile(r'put\("(.*?)",\s*(.*?)\)')
     for text in made("puts"):
         assert list(puts(text)) == plain.findall(text)
 
 
-def test_entries_of_an_object() -> None:
+def test_entries_equals_the_plain_regular_expression() -> None:
     plain = re.compile(r"([^:]+):\s*(.*?)(?:,\s*(?=[^,]+:)|$)")
     for text in made("entries"):
         line = text.replace("\n", "")

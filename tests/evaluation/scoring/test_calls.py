@@ -1,4 +1,4 @@
-"""What makes a reply right: the call, its name, its arguments; and what each fault costs."""
+"""Scores of calls, names and arguments, and the effect of each fault on them."""
 
 import pytest
 
@@ -23,7 +23,7 @@ OSLO = ToolCall("weather", {"city": "Oslo", "days": 2})
 TIME = ToolCall("time", {})
 
 
-def test_the_call_that_was_wanted_is_right_in_every_way() -> None:
+def test_wanted_call_is_right_by_every_figure() -> None:
     verdict = score([LYON], [LYON], TOOLS)
     assert verdict.correct and verdict.exact_match and verdict.json_equal and verdict.names_right
     assert verdict.readable and verdict.schema_valid and verdict.decided_right
@@ -52,14 +52,14 @@ def test_the_call_that_was_wanted_is_right_in_every_way() -> None:
         (10**20, 1e20, True, False),
     ],
 )
-def test_values_are_equal_by_the_stated_rules(
+def test_same_value_follows_the_stated_rules(
     one: object, other: object, equal: bool, literally: bool
 ) -> None:
     assert same_value(one, other) is same_value(other, one) is equal
     assert same_value(one, other, strictly=True) is literally
 
 
-def test_the_order_of_arguments_and_of_calls_does_not_count_but_for_json_equality() -> None:
+def test_order_of_calls_matters_only_for_json_equality() -> None:
     turned = ToolCall("weather", {"days": 2.0, "city": "Lyon"})
     verdict = score([LYON, OSLO], [OSLO, turned])
     assert verdict.correct and verdict.exact_match and verdict.parallel
@@ -67,7 +67,7 @@ def test_the_order_of_arguments_and_of_calls_does_not_count_but_for_json_equalit
     assert score([LYON], [ToolCall("weather", {"days": 2, "city": "Lyon"})]).json_equal
 
 
-def test_one_call_said_twice_does_not_make_two_wanted_ones() -> None:
+def test_repeated_call_does_not_match_two_wanted_calls() -> None:
     verdict = score([LYON, OSLO], [LYON, LYON], TOOLS)
     assert not verdict.correct
     assert verdict.names_right
@@ -75,7 +75,7 @@ def test_one_call_said_twice_does_not_make_two_wanted_ones() -> None:
     assert verdict.reasons == ('weather: city may not be "Lyon"',)
 
 
-def test_calls_are_paired_so_that_most_is_right() -> None:
+def test_calls_are_paired_to_maximise_right_arguments() -> None:
     """In the order they come, the first would take what only the second can be."""
     near = ToolCall("weather", {"city": "Lyon", "days": 9})
     verdict = score([LYON, OSLO], [near, ToolCall("weather", {"city": "Lyon", "days": 2})])
@@ -96,7 +96,7 @@ def test_calls_are_paired_so_that_most_is_right() -> None:
         ([ToolCall("Weather", LYON.arguments)], False, (2, 2, 0), "Weather is not among the tools"),
     ],
 )
-def test_each_fault_is_counted_and_told(
+def test_each_fault_is_counted_and_given_a_reason(
     found: list[ToolCall], names: bool, arguments: tuple[int, int, int], reason: str
 ) -> None:
     verdict = score([LYON], found, TOOLS)
@@ -104,10 +104,10 @@ def test_each_fault_is_counted_and_told(
     assert verdict.names_right is names
     counts = (verdict.arguments_wanted, verdict.arguments_found, verdict.arguments_right)
     assert counts == arguments
-    assert any(reason in each for each in verdict.reasons)
+    assert any(reason in told for told in verdict.reasons)
 
 
-def test_a_schema_is_judged_apart_from_what_was_wanted() -> None:
+def test_schema_is_checked_independently_of_the_wanted_call() -> None:
     assert score([LYON], [OSLO], TOOLS).schema_valid
     text = score([LYON], [ToolCall("weather", {"city": "Lyon", "days": "2"})], TOOLS)
     assert text.schema_valid is False
@@ -115,7 +115,7 @@ def test_a_schema_is_judged_apart_from_what_was_wanted() -> None:
     assert score([LYON], [], TOOLS).schema_valid is None
 
 
-def test_no_call_is_right_where_none_is_wanted() -> None:
+def test_text_is_right_where_no_call_is_wanted() -> None:
     verdict = score([], Reply("Good morning"), TOOLS)
     assert verdict.correct and verdict.decided_right and not verdict.should_call
     assert verdict.names_right is verdict.exact_match is verdict.readable is None
@@ -124,7 +124,7 @@ def test_no_call_is_right_where_none_is_wanted() -> None:
     assert wrong.reasons == ("calls time, and no tool is wanted",)
 
 
-def test_an_unreadable_call_is_a_call_but_never_a_right_one() -> None:
+def test_unreadable_call_counts_as_called_but_never_correct() -> None:
     broken = Reply('{"tool_uses": [', problem="the call is no JSON")
     verdict = score([LYON], broken, TOOLS)
     assert verdict.called and verdict.decided_right and verdict.readable is False
@@ -133,12 +133,12 @@ def test_an_unreadable_call_is_a_call_but_never_a_right_one() -> None:
     assert not score([], broken, TOOLS).correct
 
 
-def test_any_call_is_right_where_it_is_not_said_which() -> None:
+def test_any_call_is_right_where_expected_is_none() -> None:
     assert score(None, [TIME], TOOLS).correct
     assert score(None, Reply("no"), TOOLS).reasons == ("no tool is called",)
 
 
-def test_what_may_be_left_out_counts_only_where_it_is_given() -> None:
+def test_optional_argument_counts_only_where_given() -> None:
     plain = wanted(ToolCall("weather", {"city": "Lyon", "days": 2}))
     lenient = ExpectedCall("weather", frozenset({"city"}), plain.accepts, plain.equals)
     short = score([lenient], [ToolCall("weather", {"city": "Lyon"})])
@@ -149,10 +149,13 @@ def test_what_may_be_left_out_counts_only_where_it_is_given() -> None:
     assert (wrong.arguments_wanted, wrong.arguments_found, wrong.arguments_right) == (1, 2, 1)
 
 
-def test_every_argument_wanted_or_given_is_told_apart() -> None:
+def test_arguments_are_marked_as_wanted_found_and_right() -> None:
     """The second call of one function has no partner, nor has the time that was wanted."""
     verdict = score([LYON, TIME], [ToolCall("weather", {"city": "Lyon", "wind": True}), OSLO])
-    told = {(each.name, each.wanted, each.found, each.right) for each in verdict.arguments}
+    told = {
+        (argument.name, argument.wanted, argument.found, argument.right)
+        for argument in verdict.arguments
+    }
     assert told == {
         ("city", True, True, True),
         ("wind", False, True, False),

@@ -1,4 +1,4 @@
-"""Pairs are worth the most that any pairing is."""
+"""The pairs have the largest sum of gains among all pairings."""
 
 from itertools import permutations
 
@@ -15,12 +15,12 @@ GAINS = st.integers(1, 5).flatmap(
 
 
 @given(GAINS)
-def test_no_other_pairing_is_worth_more(gains: list[list[int]]) -> None:
+def test_best_pairs_have_the_largest_sum_of_gains(gains: list[list[int]]) -> None:
     pairs = best_pairs(gains)
     rows, columns = len(gains), len(gains[0])
     assert len(pairs) == min(rows, columns)
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
-    wide = gains if rows <= columns else [list(each) for each in zip(*gains, strict=True)]
+    wide = gains if rows <= columns else [list(column) for column in zip(*gains, strict=True)]
     best = max(
         sum(row[column] for row, column in zip(wide, chosen, strict=True))
         for chosen in permutations(range(len(wide[0])), len(wide))
@@ -28,10 +28,10 @@ def test_no_other_pairing_is_worth_more(gains: list[list[int]]) -> None:
     assert sum(gains[row][column] for row, column in pairs) == best
 
 
-def test_nothing_is_paired_with_nothing() -> None:
+def test_empty_gains_give_no_pairs() -> None:
     assert best_pairs([]) == best_pairs([[], []]) == []
 
 
-def test_many_calls_beside_few_take_no_time() -> None:
+def test_three_rows_pair_with_3000_columns_quickly() -> None:
     gains = [[(row * column) % 7 for column in range(3000)] for row in range(3)]
     assert sum(gains[row][column] for row, column in best_pairs(gains)) == 12

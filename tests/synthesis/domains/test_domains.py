@@ -25,29 +25,29 @@ def names(tool: SyntheticTool, required: bool) -> list[str]:
     return [parameter.name for parameter in tool.parameters if parameter.required is required]
 
 
-def test_there_are_enough_tools_in_enough_domains() -> None:
+def test_catalogue_has_at_least_40_tools_in_12_domains() -> None:
     assert len(CATALOGUE.tools) >= 40
     assert len(DOMAINS) >= 12
     assert len(CATALOGUE.chains) >= 14
 
 
-def test_similar_domains_exist_and_know_each_other() -> None:
+def test_similarity_of_domains_is_mutual() -> None:
     for domain in DOMAINS:
         for other in domain.similar:
             assert domain.name in CATALOGUE.similar[other]
             assert other in CATALOGUE.similar[domain.name]
 
 
-def test_schemas_use_the_whole_range_that_real_tools_use() -> None:
+def test_schemas_use_all_json_types_enums_patterns_and_defaults() -> None:
     properties = [
         p for tool in CATALOGUE.tools for p in tool.tool.parameters["properties"].values()
     ]
-    types = {each["type"] for each in properties}
+    types = {schema["type"] for schema in properties}
     assert types == {"string", "integer", "number", "boolean", "array", "object"}
-    assert any("enum" in each for each in properties)
-    assert any("pattern" in each for each in properties)
-    assert any("default" in each for each in properties)
-    assert any(each.get("items", {}).get("type") == "object" for each in properties)
+    assert any("enum" in schema for schema in properties)
+    assert any("pattern" in schema for schema in properties)
+    assert any("default" in schema for schema in properties)
+    assert any(schema.get("items", {}).get("type") == "object" for schema in properties)
     assert any(not tool.parameters for tool in CATALOGUE.tools)
 
 
@@ -74,7 +74,7 @@ def test_a_tool_fails_with_value_errors_only(tool: SyntheticTool) -> None:
 
 
 @TOOLS
-def test_a_tool_can_be_asked_for_with_any_of_its_optional_arguments(tool: SyntheticTool) -> None:
+def test_a_request_exists_for_any_set_of_optional_arguments(tool: SyntheticTool) -> None:
     required, optional = names(tool, True), names(tool, False)
     for count in range(len(optional) + 1):
         for chosen in combinations(optional, count):
@@ -82,7 +82,7 @@ def test_a_tool_can_be_asked_for_with_any_of_its_optional_arguments(tool: Synthe
 
 
 @TOOLS
-def test_phrases_speak_of_arguments_that_exist(tool: SyntheticTool) -> None:
+def test_phrases_name_only_declared_arguments(tool: SyntheticTool) -> None:
     known = {parameter.name for parameter in tool.parameters}
     for template in tool.do + tool.ask:
         said = set(re.findall(r"\{(\w+)\}", template)) | set(re.findall(r"\[[?!](\w+)", template))
@@ -91,7 +91,7 @@ def test_phrases_speak_of_arguments_that_exist(tool: SyntheticTool) -> None:
 
 
 @TOOLS
-def test_what_a_user_gets_wrong_does_not_fit_the_schema(tool: SyntheticTool) -> None:
+def test_wrong_values_do_not_fit_the_schema(tool: SyntheticTool) -> None:
     dice = Dice("wrong", tool.name)
     for parameter in tool.parameters:
         for _ in range(10 if parameter.kind.wrong else 0):
@@ -105,7 +105,7 @@ def test_what_a_user_gets_wrong_does_not_fit_the_schema(tool: SyntheticTool) -> 
 
 
 @pytest.mark.parametrize("chain", CATALOGUE.chains, ids=lambda c: f"{c.first}-{c.then}")
-def test_a_chain_uses_what_the_first_tool_gives_and_has_words_for_it(chain) -> None:  # type: ignore[no-untyped-def]
+def test_a_chain_passes_a_result_on_and_has_phrases(chain) -> None:  # type: ignore[no-untyped-def]
     first, then = CATALOGUE.by_name[chain.first], CATALOGUE.by_name[chain.then]
     result = scene(chain.first).use(first).result
     for argument, path in chain.uses.items():
@@ -117,7 +117,7 @@ def test_a_chain_uses_what_the_first_tool_gives_and_has_words_for_it(chain) -> N
         assert fitting(chain.do, frozenset([*required, *chosen])), chosen
 
 
-def test_the_world_never_changes() -> None:
+def test_results_of_earlier_files_stay_the_same() -> None:
     """Facts that a file of an earlier day was written with."""
     run = CATALOGUE.by_name
     weather = run["get_current_weather"].run({"city": "Oslo"})

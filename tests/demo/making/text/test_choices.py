@@ -27,7 +27,7 @@ def test_every_answer_is_a_name_that_was_shown(make):
         assert all(name in shown for reply in turns[1::2] for name in answered(system, reply))
 
 
-def test_a_list_is_asked_about_many_times_and_sometimes_for_several_at_once():
+def test_a_list_gets_many_questions_for_one_to_three_names():
     counts = []
     for conversation in drawn(choice_conversation):
         system, *turns = [message.content for message in conversation.messages]
@@ -37,7 +37,7 @@ def test_a_list_is_asked_about_many_times_and_sometimes_for_several_at_once():
     assert counts.count(1) > len(counts) / 2
 
 
-def test_no_two_aims_have_the_same_name_or_the_same_words():
+def test_aims_differ_in_name_and_in_words():
     for index in range(200):
         aims = draw_aims(Words(Dice("aims", index), SEEN), 6)
         assert len({name for *_, name in aims}) == len({aim[:2] for aim in aims}) == 6

@@ -57,7 +57,7 @@ def test_text_values_stand_in_the_request():
     assert seen > 50
 
 
-def test_what_no_form_covers_is_declined_and_what_is_missing_is_asked_for(drawn):
+def test_unfit_requests_are_declined_and_missing_values_asked_for(drawn):
     replies = [answer for conversation in drawn for answer in answers(conversation)]
     assert 0.02 < replies.count(NONE_FITS) / len(replies) < 0.2
     assert any(reply.startswith("What is the ") for reply in replies)
@@ -83,7 +83,7 @@ def test_filling_is_about_one_form(make):
         assert system.count("interface ") == 1
 
 
-def test_of_the_fields_of_a_form_one_at_most_is_told_by_neither_name_nor_words():
+def test_at_most_one_field_of_a_form_is_bare():
     for index in range(300):
         words = Words(Dice("bare", index), SEEN)
         form = draw_form(words, *draw_aims(words, 1), 4)

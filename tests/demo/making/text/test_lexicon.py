@@ -15,7 +15,7 @@ def test_about_an_eighth_of_each_kind_is_held_out():
         assert 0.07 < len(held) / (len(seen) + len(held)) < 0.2
 
 
-def test_a_word_is_held_out_by_itself_alone():
+def test_holding_out_a_word_depends_on_that_word_alone():
     """Adding words to the lexicon must not move others from one part to the other."""
     assert [word for word in ("cart", "parcel", "weather", "wind") if is_held_out(word)] == []
     assert is_held_out(HELD_OUT.nouns[0])

@@ -41,7 +41,7 @@ def test_a_list_of_pairs_is_asked_about_many_times():
             )
 
 
-def test_what_got_a_name_is_called_by_it():
+def test_a_named_thing_is_recalled_by_its_name():
     for conversation in drawn(recall.memory_conversation):
         *told, _, last = [message.content for message in conversation.messages]
         thing, name = last.removeprefix("Your ").removesuffix(".").split(" is called ")

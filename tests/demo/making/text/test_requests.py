@@ -41,9 +41,10 @@ def test_forms_and_fields_are_declared_and_values_were_said_before(drawn):
     assert seen > 500
 
 
-def test_all_that_users_do_comes_up(drawn):
-    replies = [m.content for each in drawn for m in each.messages if m.role == "assistant"]
-    said = [m.content for each in drawn for m in each.messages if m.role == "user"]
+def test_every_kind_of_request_occurs(drawn):
+    messages = [message for conversation in drawn for message in conversation.messages]
+    replies = [message.content for message in messages if message.role == "assistant"]
+    said = [message.content for message in messages if message.role == "user"]
     assert sum("\n" in reply for reply in replies) > len(replies) / 20
     assert sum(reply.endswith("?") for reply in replies) > len(replies) / 20
     assert sum("tool" in reply for reply in replies) > len(replies) / 50
@@ -51,7 +52,7 @@ def test_all_that_users_do_comes_up(drawn):
     assert sum('{"error": ' in text for text in said) > 0
 
 
-def test_a_result_is_taken_up_by_the_next_form(drawn):
+def test_a_later_form_uses_an_earlier_result(drawn):
     taken = 0
     for conversation in drawn:
         for entry, before in filled_in(conversation):
@@ -60,7 +61,8 @@ def test_a_result_is_taken_up_by_the_next_form(drawn):
     assert taken > 10
 
 
-def test_a_plain_call_is_one_exchange_in_words_kept_out_of_training():
+def test_a_plain_call_is_one_request_and_one_filled_form():
     for conversation in conversations(plain_call, 100, HELD_OUT):
-        assert [each.role for each in conversation.messages] == ["system", "user", "assistant"]
+        roles = [message.role for message in conversation.messages]
+        assert roles == ["system", "user", "assistant"]
         assert len(list(filled_in(conversation))) == 1

@@ -56,7 +56,8 @@ def test_the_mix_moves_from_copying_to_forms():
 
     def share_of_forms(step: int) -> float:
         drawn = [stream.conversation(step, index) for index in range(200)]
-        return sum('"fields"' in each.messages[-1].content for each in drawn) / len(drawn)
+        replies = [conversation.messages[-1].content for conversation in drawn]
+        return sum('"fields"' in reply for reply in replies) / len(replies)
 
     assert share_of_forms(0) < 0.3 < 0.5 < share_of_forms(100)
 
@@ -65,7 +66,7 @@ def test_the_mix_moves_from_copying_to_forms():
 def test_text_is_not_in_the_tool_call_format(task):
     for index in range(100):
         words = Words(Dice("format", task, index), SEEN)
-        text = "".join(each.text for each in render(TASKS[task](words), FORMAT))
+        text = "".join(segment.text for segment in render(TASKS[task](words), FORMAT))
         assert not re.search("tool_uses|recipient_name|namespace|functions", text)
 
 

@@ -16,7 +16,9 @@ def test_drawn_tools_run_with_the_values_they_draw():
         for tool in draw_domain(words(index), "field", 4).tools:
             dice = Dice("values", index)
             results = [
-                tool.run({each.name: each.kind.draw(dice) for each in tool.parameters})
+                tool.run(
+                    {parameter.name: parameter.kind.draw(dice) for parameter in tool.parameters}
+                )
                 for _ in range(20)
             ]
             assert any("error" not in result for result in results)
@@ -34,7 +36,7 @@ def test_names_that_are_taken_are_left_out():
     assert [tool.name for tool in again.tools] == [tool.name for tool in first.tools[1:]]
 
 
-def test_no_two_blanks_of_a_tool_could_be_meant_by_the_same_words():
+def test_blanks_of_a_tool_are_never_alike():
     for index in range(300):
         blanks = draw_blanks(words(index), 3)
         assert not any(are_alike(*pair) for pair in combinations(blanks, 2))

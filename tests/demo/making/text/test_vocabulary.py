@@ -21,7 +21,7 @@ def tokenizer(tokens, tmp_path_factory):
     return load_tokenizer(file)
 
 
-def test_it_holds_every_byte_and_no_token_twice(tokens):
+def test_the_vocabulary_holds_every_byte_and_no_token_twice(tokens):
     assert len(set(tokens)) == len(tokens) == SIZE
     assert tokens[:256] == [bytes([value]) for value in range(256)]
 
@@ -30,7 +30,7 @@ def test_the_same_text_gives_the_same_tokens(tokens):
     assert tokens == pretraining_vocabulary(TASKS, SIZE, conversations=300)
 
 
-def test_a_word_is_cut_the_same_way_behind_a_blank_or_an_underscore(tokenizer):
+def test_a_blank_or_underscore_does_not_change_a_words_pieces(tokenizer):
     whole = {word[:3] for word in STRUCTURE.split()}
     ordinary = [word for word in ALL_WORDS if word[:3] not in whole]
     assert len(ordinary) > 1000
@@ -46,7 +46,7 @@ def test_a_word_is_cut_the_same_way_behind_a_blank_or_an_underscore(tokenizer):
                 assert pieces == [sign + bare[0], *bare[1:]]
 
 
-def test_what_stands_around_every_message_is_one_token_each(tokenizer):
+def test_structure_words_are_one_token_each(tokenizer):
     for text in ("assistant", "system", "user", "\n\n", "functions", "integer"):
         assert len(tokenizer.encode(text)) == 1
 
