@@ -94,7 +94,7 @@ def _members(value: Any, form: str) -> list[tuple[str, Any]]:
     if form == "list" and isinstance(value, list):
         return [(f"/{i}", item) for i, item in enumerate(value)]
     if form == "map" and isinstance(value, Mapping):
-        return [(f"/{_escaped(name)}", each) for name, each in value.items()]
+        return [(f"/{_escaped(name)}", inner) for name, inner in value.items()]
     return [("", value)] if form == "one" and value is not None else []
 
 
@@ -131,7 +131,9 @@ def _read_value(keyword: str, value: Any, where: str, tool: str, closing: bool) 
     form = SUBSCHEMA.get(keyword)
     # What is combined with other schemas must not forbid what those name.
     inner = closing and keyword in ("properties", "items", "prefixItems", "additionalProperties")
-    members = [_read(each, where + step, tool, inner) for step, each in _members(value, form or "")]
+    members = [
+        _read(member, where + step, tool, inner) for step, member in _members(value, form or "")
+    ]
     if form == "list":
         return members
     if form == "map":

@@ -60,7 +60,7 @@ def test_an_answer_cut_by_a_limit_is_told(chat_model: ChatModel) -> None:
     assert answer.reply.problem is not None
 
 
-def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_said(
+def test_prompt_without_room_is_named_before_any_reply(
     chat_model: ChatModel,
 ) -> None:
     longest = max(len(chat_model.prompt(question)) for question in QUESTIONS)

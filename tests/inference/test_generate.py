@@ -56,7 +56,7 @@ def test_greedy_generation_on_a_gpu_is_that_of_the_cpu() -> None:
     assert generate(model.cuda(), PROMPTS, batch_size=3, **options) == expected
 
 
-def test_a_row_ends_at_its_stop_token_which_is_known_but_not_part_of_the_reply() -> None:
+def test_stop_token_ends_a_row_and_is_left_out() -> None:
     model = sharp_model()
     free = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)
     stop = free[1][4]
@@ -72,7 +72,9 @@ def test_completions_arrive_as_rows_end() -> None:
     model = sharp_model()
     stop = generate(model, PROMPTS, stop_ids=(), max_new_tokens=12)[1][4]
     decoding = Decoding(stop_ids={stop}, max_new_tokens=12, batch_size=2)
-    lengths = {row: len(each.tokens) for row, each in complete(model, PROMPTS, decoding)}
+    lengths = {
+        row: len(completion.tokens) for row, completion in complete(model, PROMPTS, decoding)
+    }
     assert set(lengths) == set(range(len(PROMPTS)))
     assert next(iter(lengths)) == 1
 
@@ -140,7 +142,7 @@ def test_no_prompts_give_no_replies() -> None:
     assert generate(random_model(TINY), [], stop_ids=(), max_new_tokens=4) == []
 
 
-def test_dropout_is_off_while_generating_and_the_mode_is_given_back() -> None:
+def test_dropout_is_off_during_generation_and_restored_after() -> None:
     model = sharp_model()
     add_lora(model, LoraConfig(rank=4, dropout=0.5))
     for name, parameter in model.named_parameters():
@@ -164,7 +166,7 @@ def test_sampling_follows_the_seed() -> None:
     assert sampled(seed=1) != sampled(seed=2)
 
 
-def test_the_text_of_a_row_does_not_depend_on_the_rows_beside_it() -> None:
+def test_sampled_row_does_not_depend_on_its_neighbours() -> None:
     together = sampled(seed=5)
     assert sampled(seed=5, batch_size=1) == together
     assert sampled(seed=5, prompts=PROMPTS[:1]) == together[:1]
@@ -230,7 +232,7 @@ def test_the_extreme_draws_stay_inside_the_nucleus() -> None:
     assert choose(logits, 1.0, 1.0, [math.nextafter(1.0, 0.0)]).item() == 3
 
 
-def test_rows_come_and_go_between_passes_and_each_keeps_its_own_settings() -> None:
+def test_rows_joining_between_passes_keep_their_own_settings() -> None:
     model = sharp_model().eval()
     how = [
         Decoding(stop_ids=(), max_new_tokens=9),
@@ -239,10 +241,10 @@ def test_rows_come_and_go_between_passes_and_each_keeps_its_own_settings() -> No
         Decoding(stop_ids=(), max_new_tokens=8, temperature=0.7, seed=5),
     ]
     alone = [
-        dict(complete(model, [prompt], each))[0].tokens
-        for prompt, each in zip(PROMPTS, how, strict=True)
+        dict(complete(model, [prompt], decoding))[0].tokens
+        for prompt, decoding in zip(PROMPTS, how, strict=True)
     ]
-    rows = [Row.of(0, prompt, each) for prompt, each in zip(PROMPTS, how, strict=True)]
+    rows = [Row.of(0, prompt, decoding) for prompt, decoding in zip(PROMPTS, how, strict=True)]
     batch = Batch(model, size=3, max_length=80)
     said: dict[int, list[int]] = {id(row): [] for row in rows}
     coming = list(rows)
@@ -257,7 +259,7 @@ def test_rows_come_and_go_between_passes_and_each_keeps_its_own_settings() -> No
     assert [said[id(row)] for row in rows] == alone
 
 
-def test_only_a_model_that_is_not_trained_runs_in_inference_mode() -> None:
+def test_only_frozen_models_run_in_inference_mode() -> None:
     """Weights that DeepSpeed gathers in that mode could not be trained any more."""
     model, modes = random_model(TINY), []
     model.register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))

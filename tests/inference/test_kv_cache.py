@@ -36,7 +36,7 @@ SHAPES = {**LLAMA3_SHAPES, **FAMILY_SHAPES}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_any_way_of_feeding_rows_gives_the_logits_of_the_whole_rows(shape: str) -> None:
+def test_cached_logits_equal_uncached_however_rows_are_fed(shape: str) -> None:
     model = random_model(SHAPES[shape])
     rows = [random_tokens(length, seed) for seed, length in enumerate((90, 61, 75))]
     # Passes of one, equal and unequal numbers of tokens; the third row starts in the second pass.
@@ -83,7 +83,7 @@ def test_rows_that_are_dropped_leave_the_others_as_they_were(tiny_model: Transfo
             torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
 
 
-def test_a_freed_place_serves_a_new_row_beside_the_running_ones(tiny_model: Transformer) -> None:
+def test_freed_place_serves_a_new_row_beside_running_ones(tiny_model: Transformer) -> None:
     old, kept, new = (random_tokens(length, length) for length in (50, 12, 8))
     cache = KVCache(TINY, batch_size=2, max_length=50)
     feed(tiny_model, cache, [old, kept[:-1]])
@@ -133,7 +133,7 @@ def test_rows_of_one_length_attend_without_a_mask() -> None:
     )
 
 
-def test_a_row_longer_than_the_cache_is_refused_and_nothing_changes() -> None:
+def test_row_longer_than_the_cache_is_refused_unchanged() -> None:
     cache = KVCache(TINY, batch_size=2, max_length=8)
     cache.plan([5, 8])
     with pytest.raises(ValueError, match="row 1 would hold 9 positions, the cache has 8"):
@@ -154,7 +154,7 @@ def test_counts_must_cover_the_rows_and_fit_the_batch(counts: list[int]) -> None
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 5e-2)], ids=str
 )
-def test_the_cache_on_a_gpu_agrees_with_whole_rows_on_the_cpu(
+def test_cache_on_gpu_agrees_with_whole_rows_on_cpu(
     tiny_model: Transformer, dtype: torch.dtype, tolerance: float
 ) -> None:
     rows = [random_tokens(length, length) for length in (70, 33, 12)]

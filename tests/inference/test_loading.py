@@ -29,7 +29,7 @@ CITIES = ("Lyon", "Oslo", "Nice")
 WANTED = [
     *(Message("assistant", "", (ToolCall("weather", {"city": city}),)) for city in CITIES),
     Message("assistant", "Good day"),
-    Message("assistant", "", tuple(ToolCall("weather", {"city": each}) for each in CITIES[:2])),
+    Message("assistant", "", tuple(ToolCall("weather", {"city": city}) for city in CITIES[:2])),
 ]
 
 
@@ -72,7 +72,7 @@ def logits(chat_model: ChatModel, conversation: Conversation) -> torch.Tensor:
     [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.long)],
     ids=str,
 )
-def test_a_base_scores_the_same_with_its_adapter_unmerged_and_merged(
+def test_merged_adapter_scores_as_the_unmerged_one(
     dtype: torch.dtype,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -94,7 +94,7 @@ def test_a_base_scores_the_same_with_its_adapter_unmerged_and_merged(
         return results["summary"]["figures"], results["verdicts"]
 
     unmerged = scored("--ckpt-dir", base, "--lora-ckpt-path", lora)
-    assert [each["verdict"] for each in unmerged[1]] == [True, True, True, True, False]
+    assert [row["verdict"] for row in unmerged[1]] == [True, True, True, True, False]
     assert scored("--ckpt-dir", merged) == unmerged
     assert scored("--ckpt-dir", base)[0] != unmerged[0]
 
@@ -112,7 +112,7 @@ def test_a_base_scores_the_same_with_its_adapter_unmerged_and_merged(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_on_the_cpu_a_model_answers_in_a_dtype_that_the_processor_computes(
+def test_cpu_model_computes_in_a_dtype_native_to_it(
     dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

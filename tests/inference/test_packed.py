@@ -81,7 +81,7 @@ def test_weights_lie_in_memory_once_and_a_tied_one_twice(dtype: torch.dtype) -> 
     assert nbytes(packed(tied)) == nbytes(tied) + tied.tok_embeddings.weight.nbytes
 
 
-def test_adapters_serve_before_and_after_packing_and_can_be_taken_off() -> None:
+def test_adapters_attach_and_detach_before_and_after_packing() -> None:
     base = random_model(LARGER)
     adapted = deepcopy(base)
     config = LoraConfig(rank=4, alpha=8.0)
@@ -102,7 +102,7 @@ def test_adapters_serve_before_and_after_packing_and_can_be_taken_off() -> None:
     assert torch.equal(logits(faster, 300), without)
 
 
-def test_a_dtype_that_is_not_served_is_left_as_it_is_but_frozen() -> None:
+def test_dtype_not_packed_is_only_frozen() -> None:
     model = random_model(TINY).double()
     pack(model)
     assert not any(isinstance(module, PackedLinear) for module in model.modules())
@@ -114,7 +114,7 @@ def test_float32_is_native_everywhere_and_float16_on_no_processor() -> None:
     assert native_dtype(torch.bfloat16) in (torch.bfloat16, torch.float32)
 
 
-def test_bfloat16_is_native_where_linux_lists_its_instructions_and_not_with_avx512_alone() -> None:
+def test_bfloat16_is_native_where_linux_lists_its_instructions() -> None:
     listed = Path("/proc/cpuinfo")
     flags = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
     if "avx512f" not in flags:

@@ -67,7 +67,7 @@ class TestEveryFormat:
         assert assemble([*early, *stream.feed(text[text.index("g") :])]).tool_calls == tuple(calls)
 
 
-def test_text_is_told_at_once_and_a_possible_call_is_held_back() -> None:
+def test_text_streams_at_once_and_possible_calls_wait() -> None:
     stream = ReplyStream(FORMATS["llama3"])
     assert list(stream.feed("\n Hello ")) == [TextDelta("Hello")]
     assert list(stream.feed("you {")) == [TextDelta(" you")]
@@ -75,7 +75,7 @@ def test_text_is_told_at_once_and_a_possible_call_is_held_back() -> None:
     assert list(stream.feed("s")) == [TextDelta(' { "tools')]
 
 
-def test_calls_of_a_reply_that_turns_out_unreadable_are_taken_back() -> None:
+def test_calls_of_an_unreadable_reply_are_taken_back() -> None:
     text = '{"tool_uses": [{"recipient_name": "f", "parameters": {}}, nothing'
     events = events_of([text], "llama3")
     assert any(isinstance(event, WholeCall) for event in events)

@@ -32,7 +32,7 @@ def random_heads(length: int, heads: int, kv_heads: int) -> tuple[Tensor, Tensor
 
 @pytest.mark.parametrize("lengths", [[1], [9], [5, 1, 12, 3]])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 2), (6, 1)])
-def test_every_token_sees_the_tokens_before_it_in_its_document_and_no_others(
+def test_token_attends_only_to_earlier_tokens_of_its_document(
     lengths: list[int], heads: int, kv_heads: int
 ) -> None:
     q, k, v = random_heads(sum(lengths), heads, kv_heads)
@@ -43,7 +43,7 @@ def test_every_token_sees_the_tokens_before_it_in_its_document_and_no_others(
 
 
 @pytest.mark.parametrize("kept", [1024, 100])
-def test_blocks_of_queries_and_recomputed_probabilities_change_no_output_and_no_gradient(
+def test_blocks_and_recomputation_change_no_output_nor_gradient(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attention, "LONG_DOCUMENT", kept)

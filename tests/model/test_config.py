@@ -84,7 +84,7 @@ def test_nulls_mean_the_default_as_meta_writes_them() -> None:
         ({"use_scaled_rope": True, "rope_scaling_factor": 16, "tied_embeddings": True}, 16.0),
     ],
 )
-def test_the_rope_factor_is_8_and_with_tied_embeddings_32_unless_given(
+def test_rope_factor_defaults_to_8_and_32_when_tied(
     keys: dict[str, Any], factor: float | None
 ) -> None:
     scaling = ModelConfig.from_params({**LLAMA3_8B, **keys}).rope_scaling
@@ -118,7 +118,7 @@ def test_an_impossible_value_is_named(changes: dict[str, Any], message: str) -> 
         ModelConfig.from_params({**LLAMA3_8B, **changes})
 
 
-def test_a_missing_key_is_named_with_the_keys_that_are_there() -> None:
+def test_missing_key_is_named_with_the_keys_found() -> None:
     with pytest.raises(ValueError, match=r"params\.json has no 'n_layers'; found dim, n_heads"):
         ModelConfig.from_params({"dim": 64, "n_heads": 4, "vocab_size": 5})
 

@@ -72,7 +72,7 @@ def test_a_pattern_may_name_single_layers() -> None:
 
 
 @pytest.mark.parametrize("target", ["q_proj", "output", "tok_embeddings", "attention_norm"])
-def test_a_pattern_that_matches_no_linear_layer_of_a_block_is_named(target: str) -> None:
+def test_pattern_matching_no_linear_layer_is_named(target: str) -> None:
     with pytest.raises(ValueError, match=f"lora target '{target}' matches no linear layer"):
         add_lora(random_model(TINY), LoraConfig(targets=("wq", target)))
 
@@ -85,7 +85,7 @@ def test_gradients_reach_the_adapter_and_nothing_else() -> None:
     assert all(p.grad.abs().sum() > 0 for p in model.parameters() if p.grad is not None)
 
 
-def test_at_the_start_only_b_has_a_gradient_that_is_not_zero() -> None:
+def test_first_gradient_is_zero_except_for_b() -> None:
     model = with_lora(LoraConfig(rank=4), filled=False)
     logits_of(model).square().sum().backward()
     for name, parameter in model.named_parameters():
@@ -93,7 +93,7 @@ def test_at_the_start_only_b_has_a_gradient_that_is_not_zero() -> None:
             assert (parameter.grad.abs().sum() > 0) == name.endswith("lora_b"), name
 
 
-def test_adapters_on_a_bfloat16_base_are_float32_and_so_are_their_gradients() -> None:
+def test_adapters_on_bfloat16_have_float32_values_and_gradients() -> None:
     model = random_model(TINY).bfloat16()
     add_lora(model, LoraConfig(rank=4))
     fill(model)
@@ -125,7 +125,7 @@ def test_dropout_keeps_the_expected_output() -> None:
     torch.testing.assert_close(mean, layer.eval()(x)[0], atol=0.05, rtol=0)
 
 
-def test_an_adapter_saved_from_one_model_gives_another_the_same_logits() -> None:
+def test_saved_adapter_gives_another_model_the_same_logits() -> None:
     trained, fresh = with_lora(LoraConfig(rank=4)), with_lora(LoraConfig(rank=4), filled=False)
     load_adapter(fresh, {name: t.clone() for name, t in adapter_state(trained).items()})
     assert torch.equal(logits_of(fresh), logits_of(trained))
@@ -236,7 +236,7 @@ def test_merged_weights_agree_with_peft() -> None:
         torch.testing.assert_close(tensor, theirs[name], atol=1e-6, rtol=0)
 
 
-def test_a_merge_is_rounded_once_and_to_the_dtype_asked_for() -> None:
+def test_merge_is_rounded_once_to_the_dtype_asked_for() -> None:
     torch.manual_seed(0)
     weight, a, b = torch.randn(32, 48), torch.randn(4, 48), torch.randn(32, 4)
     exact = weight.bfloat16().double() + 0.5 * b.double() @ a.double()

@@ -62,7 +62,7 @@ def test_scores_depend_on_the_distance_only() -> None:
     assert score(7, 3) != pytest.approx(score(7, 4), abs=1e-2)
 
 
-def test_the_dtype_of_the_heads_is_kept_and_the_angles_are_exact_far_out() -> None:
+def test_rotation_keeps_the_dtype_and_is_exact_far_out() -> None:
     heads = torch.ones(1, 1, 16, dtype=torch.bfloat16)
     turned = rotate(heads, rotation(TINY, torch.tensor([100_001])))
     assert turned.dtype == torch.bfloat16

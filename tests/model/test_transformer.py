@@ -124,9 +124,7 @@ def loss_and_gradients(
 @pytest.mark.parametrize(
     ("shape", "chosen"), [("llama3", 0), ("llama3", 1), ("llama3_1", 2), ("llama3_2", 1)]
 )
-def test_a_document_packed_beside_others_gives_the_logits_and_gradients_it_gives_alone(
-    shape: str, chosen: int
-) -> None:
+def test_packed_document_has_the_logits_and_gradients_it_has_alone(shape: str, chosen: int) -> None:
     model = random_model(LLAMA3_SHAPES[shape])
     documents = [random_tokens(length, seed=length) for length in (17, 40, 5)]
     logits, gradients = loss_and_gradients(model, documents, chosen)
@@ -169,7 +167,7 @@ def test_rows_and_head_give_the_logits_of_chosen_tokens_only() -> None:
     assert seen == [((2, TINY.dim), (TINY.vocab_size, TINY.dim))]
 
 
-def test_asking_for_some_rows_gives_the_gradients_of_those_rows_logits() -> None:
+def test_chosen_positions_give_the_gradients_of_their_logits() -> None:
     """The last layer skips the other tokens after its attention; they still serve as keys."""
     model, tokens, rows = random_model(TINY), random_tokens(12), torch.tensor([3, 11])
     gradients = []

@@ -58,7 +58,7 @@ def write_converted(directory: Path, state: dict[str, Tensor], form: str) -> Non
     weight_map = {}
     for number, half in enumerate(halves, 1):
         file = f"{stem}-{number:05d}-of-00002{suffix}"
-        save({each: state[each] for each in half}, directory / file)
+        save({name: state[name] for name in half}, directory / file)
         weight_map |= dict.fromkeys(half, file)
     index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
     (directory / form).write_text(json.dumps(index))
@@ -246,7 +246,7 @@ def test_targets_the_model_does_not_have_are_named(tmp_path: Path) -> None:
         read_adapter(tmp_path / "lora").check(TINY, Path("base"))
 
 
-def test_an_adapter_of_other_weights_of_the_same_shape_is_refused(tmp_path: Path) -> None:
+def test_adapter_of_other_weights_of_equal_shape_is_refused(tmp_path: Path) -> None:
     bases = [write_native(tmp_path / str(seed), TINY, seed=seed) for seed in (0, 1)]
     for base in bases:
         write_manifest(base, "native model")

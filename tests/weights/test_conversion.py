@@ -76,9 +76,7 @@ def test_a_disk_without_room_is_refused_before_the_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_llama_2_goes_out_as_it_came_with_columns_of_the_embedding(
-    count: int, tmp_path: Path
-) -> None:
+def test_llama_2_export_cuts_the_embedding_by_columns_again(count: int, tmp_path: Path) -> None:
     state = random_model(WIDE).state_dict()
     source = write_meta_directory(tmp_path / "meta", WIDE, state, count, embedding_axis=1)
     write_sentencepiece(source / "tokenizer.model", [(f"t{n}".encode(), 0.0) for n in range(384)])

@@ -57,9 +57,7 @@ def native(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", [".", "consolidated.safetensors", "consolidated.pth"])
-def test_a_model_is_named_by_its_directory_its_file_or_the_older_name(
-    native: Path, name: str
-) -> None:
+def test_model_is_found_by_directory_file_or_older_name(native: Path, name: str) -> None:
     assert resolve_directory(native / name).resolve() == native.resolve()
     assert weights_file(str(native / name)).name == WEIGHTS_FILE
     assert load_model(native / name).config == TINY
@@ -109,9 +107,7 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("shape", LLAMA3_SHAPES)
-def test_a_loaded_model_has_the_config_and_the_bits_of_its_directory(
-    shape: str, tmp_path: Path
-) -> None:
+def test_loaded_model_has_the_config_and_bits_stored(shape: str, tmp_path: Path) -> None:
     config = LLAMA3_SHAPES[shape]
     state = write_native(tmp_path / "native", config)
     model = load_model(tmp_path / "native")
@@ -168,7 +164,7 @@ def test_missing_left_over_and_misshapen_tensors_are_all_listed(native: Path) ->
         assert part in str(error.value)
 
 
-def test_a_tied_model_may_hold_the_copy_but_not_another_output(tmp_path: Path) -> None:
+def test_tied_model_may_hold_a_copy_but_no_other_output(tmp_path: Path) -> None:
     config = LLAMA3_SHAPES["llama3_2"]
     copy = random_model(config).tok_embeddings.weight.detach().clone()
     write_native(tmp_path / "same", config, **{"output.weight": copy})
@@ -242,7 +238,7 @@ def test_a_pickle_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
         ([torch.zeros(1)], "holds type list, wanted named tensors"),
     ],
 )
-def test_a_checkpoint_that_is_no_flat_dictionary_of_tensors_is_refused(
+def test_checkpoint_not_a_flat_dictionary_of_tensors_is_refused(
     tmp_path: Path, content: object, message: str
 ) -> None:
     torch.save(content, tmp_path / "a.pth")

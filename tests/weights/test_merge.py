@@ -81,7 +81,7 @@ def test_another_dtype_is_rounded_once_from_float32(workspace: Path) -> None:
     torch.testing.assert_close(merged[f"{name}.weight"].double(), exact, atol=1e-7, rtol=0)
 
 
-def test_the_directory_is_a_native_model_with_the_proof_in_it(workspace: Path) -> None:
+def test_merged_directory_is_native_and_holds_its_proof(workspace: Path) -> None:
     done = merge_in(workspace)
     names = sorted(path.name for path in done.directory.iterdir())
     assert names == [

@@ -90,7 +90,7 @@ def test_a_merge_summed_in_another_way_is_proven(size: float, dtype: torch.dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_single_weight_that_is_some_rounding_steps_off_is_refused(dtype: torch.dtype) -> None:
+def test_one_weight_some_rounding_steps_off_is_refused(dtype: torch.dtype) -> None:
     base = base_of(TINY, dtype)
     adapter = adapter_with(random_adapter(TINY, LORA, 1e-2))
     merged = right(base, adapter)
@@ -178,7 +178,7 @@ WRONG = {
 @pytest.mark.parametrize("size", [1e-4, 1e-3, 1e-2])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mistake", WRONG)
-def test_a_wrong_merge_is_refused_even_when_the_adapter_is_small(
+def test_wrong_merge_of_a_small_adapter_is_refused(
     mistake: str, dtype: torch.dtype, size: float
 ) -> None:
     base = base_of(TINY, dtype)
@@ -240,7 +240,7 @@ def test_a_bias_must_equal_the_bases() -> None:
         prove(base, {**merged, bias: without_one_bit(merged[bias])}, adapter)
 
 
-def test_a_weight_that_is_missing_or_of_another_shape_is_refused() -> None:
+def test_missing_or_misshapen_weight_is_refused() -> None:
     base = base_of(TINY, torch.bfloat16)
     adapter = adapter_with(random_adapter(TINY, LORA, 1e-2))
     merged, name = right(base, adapter), "layers.0.feed_forward.w1.weight"

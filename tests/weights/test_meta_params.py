@@ -66,7 +66,7 @@ def test_what_llama_2_leaves_open_is_filled_in() -> None:
     }
 
 
-def test_an_absent_rope_theta_is_llama_3s_beside_a_tiktoken_file() -> None:
+def test_absent_rope_theta_is_llama_3s_beside_tiktoken_ranks() -> None:
     native = native_params(LLAMA2_7B, 128256, tied=False, sentencepiece=False)
     assert native["rope_theta"] == 500000.0
 
@@ -78,7 +78,7 @@ def test_the_rope_factor_that_meta_only_implies_is_spelt_out(tied: bool, factor:
     assert native["rope_scaling_factor"] == factor
 
 
-def test_an_export_has_no_nulls_and_no_keys_that_metas_loader_does_not_know() -> None:
+def test_export_has_no_nulls_and_only_metas_keys() -> None:
     known = {*PUBLISHED["Llama 3.2 1B"]}
     stored = {"ffn_dim_multiplier": None, "max_seq_len": 8192, "hidden_dim": 128, "comment": "x"}
     for config in LLAMA3_SHAPES.values():
@@ -97,7 +97,7 @@ def test_an_export_has_no_nulls_and_no_keys_that_metas_loader_does_not_know() ->
         ({}, 64, 128, (128, 0.7)),
     ],
 )
-def test_a_stored_pair_is_kept_when_right_and_solved_for_otherwise(
+def test_feed_forward_pair_is_kept_when_right_else_solved(
     stored: dict[str, Any], dim: int, hidden_dim: int, pair: tuple[int, float | None]
 ) -> None:
     solved = feed_forward_rule(stored, dim, hidden_dim)

@@ -44,7 +44,7 @@ def test_checkpoints_come_in_the_order_of_their_steps(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_set_aside_half_written_or_foreign_is_left_out(tmp_path: Path) -> None:
+def test_damaged_half_written_and_foreign_directories_are_left_out(tmp_path: Path) -> None:
     for name in ("step-10", "step-20.damaged", ".step-30.removed", ".step-40.abc.partial"):
         checkpoint(tmp_path, name)
     (tmp_path / "notes").mkdir()
@@ -89,12 +89,12 @@ def test_what_holds_no_checkpoint_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [NOT_SHARDED, *SHARDED], ids=lambda kind: kind.name)
 def test_a_run_of_many_ranks_holds_gathered_weights(sharded_runs: ShardedRuns, kind: Kind) -> None:
     found = saved_models(sharded_runs.run(kind))
-    names = [each.directory.name for each in found]
+    names = [model.directory.name for model in found]
     assert names == ["step-000002", "step-000004", "best", "final"]
-    for each in found:
-        assert each.is_adapter == (kind.trained == "lora")
-        assert each.sha256() == sha256_of_file(each.file)
-        assert base_directory(each.directory) == str(sharded_runs.base)
-        if each.is_adapter:
-            adapter = read_adapter(each.directory)
+    for model in found:
+        assert model.is_adapter == (kind.trained == "lora")
+        assert model.sha256() == sha256_of_file(model.file)
+        assert base_directory(model.directory) == str(sharded_runs.base)
+        if model.is_adapter:
+            adapter = read_adapter(model.directory)
             adapter.check(ModelConfig.read(sharded_runs.base), sharded_runs.base)

@@ -139,7 +139,7 @@ def test_mismatches_in_hugging_face_files_are_given_by_their_names() -> None:
         from_hugging_face(TINY, state)
 
 
-def test_a_copy_of_a_tied_embedding_is_accepted_only_when_it_is_one() -> None:
+def test_copy_of_a_tied_embedding_must_equal_it() -> None:
     state = random_model(TIED).state_dict()
     assert "output.weight" in state
     assert "lm_head.weight" not in dict(to_hugging_face(TIED, state))

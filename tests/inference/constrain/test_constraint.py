@@ -71,7 +71,7 @@ def replies(
     done = complete(
         model, prompts, Decoding((STOP, END_OF_TEXT), **settings), constraint=constraint
     )
-    return [completion for _, completion in sorted(done, key=lambda each: each[0])]
+    return [completion for _, completion in sorted(done, key=lambda pair: pair[0])]
 
 
 def check(completion: Completion, tools: Sequence[Tool]) -> list[ToolCall]:
@@ -198,7 +198,9 @@ ENFORCED: list[tuple[dict[str, Any], list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("schema", "taken", "refused"), ENFORCED, ids=lambda each: str(each)[:40])
+@pytest.mark.parametrize(
+    ("schema", "taken", "refused"), ENFORCED, ids=lambda value: str(value)[:40]
+)
 def test_every_keyword_that_passes_is_enforced(
     schema: dict[str, Any], taken: list[str], refused: list[str]
 ) -> None:
@@ -257,8 +259,8 @@ NOT_ENFORCED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("schema", "problem"), NOT_ENFORCED, ids=lambda each: str(each)[:40])
-def test_a_keyword_that_is_not_enforced_is_an_error_with_its_path(
+@pytest.mark.parametrize(("schema", "problem"), NOT_ENFORCED, ids=lambda value: str(value)[:40])
+def test_keyword_not_enforced_is_an_error_with_its_path(
     schema: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^tool f cannot be constrained: {problem}") as raised:
@@ -266,7 +268,7 @@ def test_a_keyword_that_is_not_enforced_is_an_error_with_its_path(
     assert "\n" not in str(raised.value)
 
 
-def test_a_random_model_only_makes_valid_calls_and_ends_them_in_time(
+def test_random_model_makes_only_valid_calls_within_its_limit(
     model: Transformer, shared: Path
 ) -> None:
     lines = (shared / "bfcl" / "BFCL_v4_simple_python.json").read_text().splitlines()[:60]
@@ -297,7 +299,7 @@ def test_formats_are_enforced_as_others_check_them(model: Transformer, format: s
             checker.check(text, format)
 
 
-def test_free_replies_of_a_random_model_are_never_half_a_call(model: Transformer) -> None:
+def test_free_reply_of_random_model_is_never_half_a_call(model: Transformer) -> None:
     def boosted(index: int) -> CallConstraint:
         return constraint_for([WEATHER], LLAMA3, DEMO)
 
@@ -308,7 +310,7 @@ def test_free_replies_of_a_random_model_are_never_half_a_call(model: Transformer
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_what_a_row_says_does_not_depend_on_the_rows_beside_it(
+def test_constrained_row_does_not_depend_on_its_neighbours(
     model: Transformer, temperature: float
 ) -> None:
     tools = [[WEATHER], [CLOCK, one("f", {"type": "object"})], [one("g", {"type": "number"})]]
@@ -337,7 +339,7 @@ def test_rows_without_a_constraint_stay_free(model: Transformer) -> None:
     assert mixed[1] != free[1]
 
 
-def test_the_mask_of_llama_3s_vocabulary_is_that_of_its_tokens(shared: Path) -> None:
+def test_mask_over_llama_3_vocabulary_is_that_of_its_tokens(shared: Path) -> None:
     tokenizer = load_tokenizer(shared / "tokenizers" / "llama3")
     constraint = constraint_for([WEATHER], LLAMA3, tokenizer, forced=True)
     text = says(ToolCall("weather", {"city": "Lyon 名前 😀"}))
@@ -351,7 +353,7 @@ def test_the_mask_of_llama_3s_vocabulary_is_that_of_its_tokens(shared: Path) -> 
 
 
 @pytest.mark.parametrize("depth", [300, 600])
-def test_a_schema_that_is_nested_too_deep_is_refused_in_a_line_and_no_other(depth: int) -> None:
+def test_only_schemas_nested_too_deep_are_refused(depth: int) -> None:
     deep: dict[str, Any] = {"type": "string"}
     for _ in range(depth):
         deep = {"type": "object", "properties": {"a": deep}}
@@ -362,7 +364,7 @@ def test_a_schema_that_is_nested_too_deep_is_refused_in_a_line_and_no_other(dept
     assert len(reason) < 500
 
 
-def test_the_end_of_a_document_ends_a_reply_where_the_stop_token_does(model: Transformer) -> None:
+def test_end_of_document_ends_a_reply_like_a_stop_token(model: Transformer) -> None:
     specials = DEMO.special_tokens.values()
 
     def allowed(text: str) -> set[int]:
