@@ -134,7 +134,7 @@ def _places(points: Sequence[Point]) -> list[float]:
     if len(points) < 2:
         return [(_LEFT + _RIGHT) / 2] * len(points)
     first, last = min(places), max(places)
-    return [round(_LEFT + (_RIGHT - _LEFT) * (each - first) / (last - first), 2) for each in places]
+    return [round(_LEFT + (_RIGHT - _LEFT) * (x - first) / (last - first), 2) for x in places]
 
 
 def _y(share: float, height: int) -> float:

@@ -41,7 +41,7 @@ def teach(
     tokenizer = load_tokenizer(TOKENIZER)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
-    documents = [_training_tokens(each, tokenizer, chat_format) for each in conversations]
+    documents = [_training_tokens(c, tokenizer, chat_format) for c in conversations]
     for _ in range(steps):
         loss = torch.stack([_loss(model, *document) for document in documents]).mean()
         optimizer.zero_grad()

@@ -44,7 +44,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for question, answer in zip(QUESTIONS, ANSWERS, strict=True)
         ],
     )
-    (folder / "dialogs.json").write_text(json.dumps([each.to_record() for each in QUESTIONS]))
+    questions = [question.to_record() for question in QUESTIONS]
+    (folder / "dialogs.json").write_text(json.dumps(questions))
     return folder
 
 

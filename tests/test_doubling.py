@@ -39,7 +39,7 @@ def test_twice_the_input_takes_about_twice_the_time(name: str) -> None:
     for _ in range(TRIES):
         found.append(growth(name))
         # What is more than linear is so every time.
-        if all(min(tried) <= MOST for tried in zip(*(each for _, each in found), strict=True)):
+        if all(min(tried) <= MOST for tried in zip(*(ratios for _, ratios in found), strict=True)):
             return
     pytest.fail(f"{name}: (sizes, growth at each doubling) {found}")
 

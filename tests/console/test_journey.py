@@ -16,7 +16,7 @@ def test_each_command_is_printed_before_it_runs_and_its_outcome_read_afterwards(
 ):
     writes = stage(f'print("runs"); open("{tmp_path}/a", "w")', "first")
     done = list(run_journey([writes, stage("pass", "second")], tmp_path, tmp_path))
-    assert [(each.title, each.outcome) for each in done] == [
+    assert [(one.title, one.outcome) for one in done] == [
         ("first", "1 files"),
         ("second", "1 files"),
     ]

@@ -72,7 +72,7 @@ def test_copies_of_a_benchmark_are_rejected_and_named(tmp_path: Path) -> None:
     assert "2 rows: 1 kept, 0 repaired, 1 rejected" in done.stdout
     report = json.loads((tmp_path / "cleaned.report.json").read_text())
     assert report["rejections"][0]["reason"] == "one.json of one.json asks this, with other tools"
-    assert [each["file"] for each in report["benchmarks"]] == ["one.json", "two.json"]
+    assert [benchmark["file"] for benchmark in report["benchmarks"]] == ["one.json", "two.json"]
     missing = command("--source-file", source, "--save-file", save, "--exclude-benchmark", "none")
     assert missing.returncode == 1 and "none does not exist" in missing.stderr
 

@@ -376,7 +376,7 @@ def test_missing_predictions_are_an_error_and_the_others_are_kept(
 def test_predictions_for_other_items_are_an_error(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
-    rows = [{"id": each, "text": "Hi"} for each in ("rain/1", "oslo/1", "broken/1", "hello/1")]
+    rows = [{"id": name, "text": "Hi"} for name in ("rain/1", "oslo/1", "broken/1", "hello/1")]
     outcome = evaluate(
         predictions=write(tmp_path / "p", {"id": "hello", "text": "Hi"}, *rows),
         dataset_file=folder / "held_out.jsonl",

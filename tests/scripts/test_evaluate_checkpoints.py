@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("checkpoints")
     wrong = zip(CITIES, (*CITIES[1:], CITIES[0]), strict=True)
-    base = write_speaking_model(folder / "base", [calls(*each) for each in wrong])
+    base = write_speaking_model(folder / "base", [calls(city, other) for city, other in wrong])
     write_conversations(folder / "rows.jsonl", [calls(city, city) for city in CITIES])
     build_dataset(folder / "rows.jsonl", TOKENIZER, folder / "data", Settings(val_ratio=0.3))
     values: dict[str, Any] = {
@@ -93,12 +93,12 @@ def test_every_checkpoint_and_the_base_are_scored_on_the_same_items(
     assert (outcome.code, outcome.error) == (0, "")
     found = record(tmp_path / "out.json")
     assert set(found["checkpoints"]) == {"base", *CHECKPOINTS}
-    shares = {name: each["figures"]["correct"] for name, each in found["checkpoints"].items()}
+    shares = {name: scored["figures"]["correct"] for name, scored in found["checkpoints"].items()}
     assert {share["count"] for share in shares.values()} == {len(CITIES)}
     assert shares["base"]["hits"] == 0 and shares[found["best"]]["hits"] > 0
     assert shares[found["best"]]["value"] == max(share["value"] for share in shares.values())
     # `best` and `final` hold the weights of a step again; each weight is scored once.
-    also = [name for each in found["checkpoints"].values() for name in each["also"]]
+    also = [name for scored in found["checkpoints"].values() for name in scored["also"]]
     assert sorted(also) == ["best", "final"]
     assert len(found["differences"]) == 4 * 3 // 2
     gain = next(
@@ -226,7 +226,7 @@ class TestAnotherCall:
         """Other answers may be right today: what is kept is what the model said."""
         command()
         wrong = zip(CITIES, (*CITIES[1:], CITIES[0]), strict=True)
-        write_conversations(tmp_path / "other.jsonl", [calls(*each) for each in wrong])
+        write_conversations(tmp_path / "other.jsonl", [calls(city, other) for city, other in wrong])
         again = command(data_path=tmp_path / "other.jsonl")
         assert again.out.count("answers are in") == 1 + len(CHECKPOINTS)
         found = record(tmp_path / "out.json")["checkpoints"]
@@ -288,7 +288,7 @@ def test_a_checkpoint_that_training_replaces_meanwhile_is_not_scored_as_the_form
     assert next(scored).candidate.name == "base"
     shutil.rmtree(run / "best")
     shutil.copytree(run / "step-000008", run / "best")
-    assert [each.candidate.name for each in scored] == ["step-000008", "step-000012"]
+    assert [checkpoint.candidate.name for checkpoint in scored] == ["step-000008", "step-000012"]
     assert "has been replaced since the comparison began" in opened.unread["best"]
     assert not (tmp_path / "kept" / "best.json").exists()
 

@@ -48,15 +48,15 @@ def best_of(*evaluations: Sequence[int]) -> tuple[list[bool], Progress]:
 @pytest.mark.parametrize("metric", ["loss", "perplexity"])
 def test_a_lower_loss_is_better(metric: str) -> None:
     progress = Progress()
-    found = [improves({metric: each}, None, metric, progress) for each in (3.0, 2.0, 2.0, 2.5)]
+    found = [improves({metric: value}, None, metric, progress) for value in (3.0, 2.0, 2.0, 2.5)]
     assert (found, progress.best) == ([True, True, False, False], 2.0)
 
 
 def test_a_higher_accuracy_is_better_and_the_first_of_equals_stays() -> None:
     progress = Progress()
     found = [
-        improves({"loss": 9.0 - each, "token_accuracy": each}, None, "token_accuracy", progress)
-        for each in (0.5, 0.4, 0.5, 0.6)
+        improves({"loss": 9.0 - value, "token_accuracy": value}, None, "token_accuracy", progress)
+        for value in (0.5, 0.4, 0.5, 0.6)
     ]
     assert (found, progress.best) == ([True, False, False, True], 0.6)
 

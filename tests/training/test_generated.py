@@ -114,7 +114,7 @@ def test_best_follows_balanced_where_nothing_is_named(
 def test_best_follows_the_calls_alone_where_no_prompt_wants_a_text(
     talking: Talking, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = [each for each in HELD_OUT if each.messages[-1].tool_calls]
+    calls = [c for c in HELD_OUT if c.messages[-1].tool_calls]
     dataset = write_talking_dataset(tmp_path / "calls", base, calls, TRAINED)
     config = talking(
         data={"dataset_dir": str(dataset)},

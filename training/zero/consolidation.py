@@ -121,7 +121,7 @@ def _gathered(step: Path, name: str) -> dict[str, Tensor] | None:
     Raises ValueError when anything else in the checkpoint is damaged.
     """
     problems = damaged_files(step)
-    needed = [each for each in problems if not (_shards(step) and each.startswith(f"{name} "))]
+    needed = [line for line in problems if not (_shards(step) and line.startswith(f"{name} "))]
     if needed:
         raise ValueError(f"{step} is damaged ({needed[0]}); take another checkpoint")
     return None if problems else open_weights(step / name)

@@ -95,7 +95,7 @@ class Watched:
     def replied(self, backend: Backend, most: int | None) -> Outcome:
         if self.sample:
             replies = self.sample(backend, most)
-            self.seen["texts"] = [each.answer.text for each in replies.judged]
+            self.seen["texts"] = [judged.answer.text for judged in replies.judged]
             return replies
         tokens = sum(map(len, replies_of(backend, self.seen).values()))
         return Counted(backend.sum(torch.tensor(float(tokens))).item())
