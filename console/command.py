@@ -45,7 +45,10 @@ def run(command: Callable[..., None], launcher: str = "python") -> None:
     machine tells of errors, unless they are a RankError.
     """
     # Ending as an exception does lets what is half-written be removed.
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(
+        signal.SIGTERM,
+        lambda *_: _leave("terminated", 128 + signal.SIGTERM, _first_of_machine()),
+    )
     with one_line_errors():
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
         if HELP_FLAGS & set(arguments):
@@ -150,10 +153,6 @@ def one_line(error: Exception) -> str:
     if isinstance(error, (ValueError, OSError)):
         return message
     return f"{type(error).__name__}: {message} (run again with --debug for the traceback)"
-
-
-def _terminated(*_: object) -> None:
-    _leave("terminated", 128 + signal.SIGTERM, _first_of_machine())
 
 
 def _first_of_machine() -> bool:

@@ -175,14 +175,10 @@ def _check_known(given: Mapping[str, str | None], known: list[str]) -> None:
         raise unknown_flag(unknown[0], dict.fromkeys((*known, *others)))
 
 
-def _bool(text: str) -> bool:
-    return WORDS_FOR_BOOL[text.lower()]
-
-
 _NUMBERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
-    bool: (_bool, "no value, or true or false"),
+    bool: (lambda text: WORDS_FOR_BOOL[text.lower()], "no value, or true or false"),
 }
 
 

@@ -53,7 +53,11 @@ def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[D
         console.rule(f"{number} of {len(stages)}: {stage.title}")
         console.print(f"$ {stage.line}\n", style="bold", markup=False, soft_wrap=True)
         start = time.perf_counter()
-        words = [_installed(stage.program), *shlex.split(stage.command)]
+        program = sys.executable
+        if stage.program != "python":
+            # Installed beside this Python, wherever the PATH leads.
+            program = str(Path(sys.executable).with_name(stage.program))
+        words = [program, *shlex.split(stage.command)]
         with open(root / stage.typed if stage.typed else os.devnull, "rb") as stdin:
             code = subprocess.run(words, cwd=root, env=environment, stdin=stdin).returncode
         if code:
@@ -61,11 +65,6 @@ def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[D
             raise SystemExit(code if code > 0 else 128 - code)
         seconds = time.perf_counter() - start
         yield Done(stage.title, stage.line, seconds, stage.outcome(output))
-
-
-def _installed(program: str) -> str:
-    """Return this Python, or a program installed beside it, wherever the PATH leads."""
-    return sys.executable if program == "python" else str(Path(sys.executable).with_name(program))
 
 
 def closing_table(done: Sequence[Done]) -> Table:

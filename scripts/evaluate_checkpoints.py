@@ -6,7 +6,7 @@ What is finished is kept beside the output file; the same command goes on from t
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +154,10 @@ def _look(model: str, about: Mapping[str, Any], spoken: Mapping[str, Any]) -> st
     items = {name: about.get(name) for name in names}
     items["benchmark_file" if "benchmark" in about else "dataset_file"] = about["data_path"]
     chosen = {"limit": about["num_examples"], "temperature": about["temperature"]}
-    flags = typed_flags({**items, **chosen, **spoken, **_unusual(about, _ASKING)})
-    return f"python scripts/evaluate.py --ckpt-dir {model} {flags} --failures-file failures.txt"
-
-
-def _unusual(about: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return the flags of these names whose value is not the default."""
     defaults = inspect.signature(main).parameters
-    return {name: about.get(name) for name in names if about.get(name) != defaults[name].default}
+    asked = {name: about.get(name) for name in _ASKING if about.get(name) != defaults[name].default}
+    flags = typed_flags({**items, **chosen, **spoken, **asked})
+    return f"python scripts/evaluate.py --ckpt-dir {model} {flags} --failures-file failures.txt"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation
 from chat.formats.rendering import FORMATS, render, tokenize
-from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 from model.attention import Documents
 from model.config import ModelConfig
 from model.transformer import Transformer
@@ -41,7 +41,10 @@ def teach(
     tokenizer = load_tokenizer(TOKENIZER)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
-    documents = [_training_tokens(c, tokenizer, chat_format) for c in conversations]
+    documents = []
+    for conversation in conversations:
+        tokens = tokenize(render(conversation, FORMATS[chat_format]), tokenizer)
+        documents.append((torch.tensor(tokens.ids), torch.tensor(tokens.trained)))
     for _ in range(steps):
         loss = torch.stack([_loss(model, *document) for document in documents]).mean()
         optimizer.zero_grad()
@@ -64,13 +67,6 @@ def write_speaking_model(
     write_params(path, model.config)
     shutil.copyfile(TOKENIZER, path / TOKENIZER_FILE)
     return path
-
-
-def _training_tokens(
-    conversation: Conversation, tokenizer: Tokenizer, chat_format: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    tokens = tokenize(render(conversation, FORMATS[chat_format]), tokenizer)
-    return torch.tensor(tokens.ids), torch.tensor(tokens.trained)
 
 
 def _loss(model: Transformer, ids: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:

@@ -151,7 +151,8 @@ class DeepSpeedBackend:
         """Write DeepSpeed's shards and each rank's random state, and what they are shards of."""
         save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
         if self.rank == 0:
-            write_json(directory / SHARDS_FILE, self._sharding())
+            sharding = {"ranks": self.world_size, "zero_stage": self.stage}
+            write_json(directory / SHARDS_FILE, sharding)
         with full_disk_named(directory.parent):
             self.engine.save_checkpoint(
                 str(directory.parent),
@@ -199,9 +200,6 @@ class DeepSpeedBackend:
             self.engine._config.load_universal_checkpoint = False
             self.wait()
             self.on_first_rank(lambda: shutil.rmtree(whole.parent, ignore_errors=True))
-
-    def _sharding(self) -> dict[str, int]:
-        return {"ranks": self.world_size, "zero_stage": self.stage}
 
     def _random_state(self) -> dict[str, Tensor]:
         states = {"cpu": torch.get_rng_state()}

@@ -24,7 +24,8 @@ from console.command import ERROR_GRACE_SECONDS, RankError, one_line
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 START = "deepspeed --num_gpus=8 ds_finetune.py"
-# A save of all weights and moments of a 70B model is about 1 TB to hash.
+# How long a rank waits for the others: rank 0 alone hashes what a save wrote, about 1 TB for all
+# weights and moments of a 70B model.
 TIMEOUT_MINUTES = 60
 LAUNCHERS = {"deepspeed", "deepspeed.launcher.launch", "torchrun", "torch.distributed.run"}
 # Counts that all ranks share: how many failed, and how many have left after a failure.
@@ -110,8 +111,11 @@ def _join(device: torch.device) -> Ranks:
         # Its collectives over shared memory want a compiler at the first start, and what killed
         # processes leave in /dev/shm is never removed; gloo needs neither.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    minutes = float(os.environ.get("DEEPSPEED_TIMEOUT", TIMEOUT_MINUTES))
     try:
-        deepspeed.init_distributed("gloo" if device.type == "cpu" else "nccl", timeout=_timeout())
+        deepspeed.init_distributed(
+            "gloo" if device.type == "cpu" else "nccl", timeout=timedelta(minutes=minutes)
+        )
     except (dist.DistNetworkError, dist.DistStoreError) as error:
         address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
         if "EADDRINUSE" not in str(error):
@@ -125,11 +129,6 @@ def _join(device: torch.device) -> Ranks:
             f"deepspeed --master_port {int(port) + 1} ... (torchrun has the same flag)"
         ) from None
     return Ranks(dist.get_rank(), dist.get_world_size(), device)
-
-
-def _timeout() -> timedelta:
-    """Return how long a rank waits for the others: rank 0 alone hashes what a save wrote."""
-    return timedelta(minutes=float(os.environ.get("DEEPSPEED_TIMEOUT", TIMEOUT_MINUTES)))
 
 
 def _end_with_the_launcher() -> None:
@@ -171,7 +170,7 @@ def report_failure(
     told, host = one_line(error), socket.gethostname()
     if isinstance(error, RuntimeError):
         # Perhaps only the echo of another rank's end.
-        if _asked(store, FAILED) > 0:
+        if _add_to_shared_count(store, FAILED) > 0:
             raise SystemExit(1) from error
         if dead := _dead_ranks(ranks, processes):
             names = " and ".join(f"{rank} (process {processes[rank][1]})" for rank in dead)
@@ -187,10 +186,10 @@ def report_failure(
                 "the connection to a rank on another node is lost; the output of that node says "
                 "why. Add --resume to the same command to continue from the last checkpoint"
             )
-    _asked(store, FAILED, 1)
+    _add_to_shared_count(store, FAILED, 1)
     if not _tells_first(store, told, ranks, processes):
         raise SystemExit(1) from error
-    alike = _wait_for(lambda: _asked(store, told), ranks.world_size)
+    alike = _wait_for(lambda: _add_to_shared_count(store, told), ranks.world_size)
     if alike < ranks.world_size:
         told = f"rank {ranks.rank} on {host}: {told}"
     raise RankError(told) from error
@@ -200,7 +199,7 @@ def _tells_first(
     store: dist.Store, key: str, ranks: Ranks, processes: list[tuple[str, int]]
 ) -> bool:
     """Say whether no rank told before; without a count, the first that lives on a machine tells."""
-    if count := _asked(store, key, 1):
+    if count := _add_to_shared_count(store, key, 1):
         return count == 1
     host = socket.gethostname()
     before = [process for where, process in processes[: ranks.rank] if where == host]
@@ -215,8 +214,8 @@ def _leave(store: dist.Store, ranks: Ranks, failed: bool) -> None:
     else:
         dist.destroy_process_group()
     if failed:
-        _asked(store, LEFT, 1)
-        _wait_for(lambda: _asked(store, LEFT), ranks.world_size)
+        _add_to_shared_count(store, LEFT, 1)
+        _wait_for(lambda: _add_to_shared_count(store, LEFT), ranks.world_size)
     elif ranks.device.type == "cpu":
         atexit.register(_end_at_once)
 
@@ -230,8 +229,8 @@ def _end_at_once() -> None:
     os._exit(0)
 
 
-def _asked(store: dist.Store, key: str, more: int = 0) -> int:
-    """Add to a count that all ranks share and return it; 0 when who kept it, rank 0, is gone."""
+def _add_to_shared_count(store: dist.Store, key: str, more: int = 0) -> int:
+    """Add to a count that all ranks share and return it; 0 when rank 0, which keeps it, is gone."""
     try:
         return int(store.add(key, more))
     except (RuntimeError, dist.DistError):
