@@ -112,13 +112,13 @@ def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", LEAN)
-def test_what_runs_on_a_bare_gpu_image_imports_no_extra_library(place: str) -> None:
+def test_code_for_bare_gpu_images_imports_no_extra_library(place: str) -> None:
     for path in sources():
         if str(path) == place or room(path) == place:
             assert not imports(path, top_level_only=True) & NOT_LEAN, path
 
 
-def test_the_tests_that_need_a_gpu_are_found_on_a_bare_gpu_image() -> None:
+def test_gpu_tests_are_collected_on_a_bare_gpu_image() -> None:
     """One module that cannot be imported there would stop `make gpu-test` before its first test."""
     hidden = "; ".join(f"sys.modules[{name!r}] = None" for name in sorted(NOT_LEAN))
     collect = ["--collect-only", "-m", "cuda", "-p", "no:cacheprovider", "tests"]
@@ -168,6 +168,6 @@ def test_no_room_holds_a_fifth_of_the_code() -> None:
     assert max(lines.values()) < sum(lines.values()) / 5, lines
 
 
-def test_no_python_file_is_long_enough_to_want_a_second_look() -> None:
+def test_no_python_file_exceeds_300_lines() -> None:
     long = {str(p): n for p in sources() if (n := (ROOT / p).read_text().count("\n")) > 300}
     assert not long

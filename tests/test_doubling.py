@@ -45,7 +45,7 @@ def test_twice_the_input_takes_about_twice_the_time(name: str) -> None:
 
 
 @pytest.mark.long
-def test_what_takes_quadratic_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quadratic_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def quadratic(size: int) -> list[int]:
         return [place for place in range(size) for _ in range(size)]
 

@@ -82,14 +82,14 @@ def folder(output: Path, ran: list[Ran]) -> Path:
     return (ROOT / output).resolve()
 
 
-def test_every_command_ends_well_and_warns_of_nothing(ran: list[Ran]):
+def test_every_command_succeeds_without_warnings(ran: list[Ran]):
     assert [(ended.command, ended.code, ended.error) for ended in ran] == [
         (ended.command, 0, "") for ended in ran
     ]
     assert not [ended.command for ended in ran if "warning" in ended.out.lower()]
 
 
-def test_every_command_prints_next_ones_that_exist(ran: list[Ran]):
+def test_every_command_prints_valid_next_commands(ran: list[Ran]):
     for ended in ran:
         commands = next_commands(ended.out)
         assert commands, ended.command
@@ -98,7 +98,7 @@ def test_every_command_prints_next_ones_that_exist(ran: list[Ran]):
                 assert problem_of(command) == "", command
 
 
-def test_paths_in_a_next_command_are_there_or_left_to_the_user(ran: list[Ran]):
+def test_paths_in_next_commands_exist_or_are_placeholders(ran: list[Ran]):
     reads = ("--ckpt_dir", "--tokenizer_path", "--config-dir", "--base-ckpt-path", "--source-file")
     for command in (c for ended in ran for c in next_commands(ended.out)):
         words = command.split()
@@ -107,7 +107,7 @@ def test_paths_in_a_next_command_are_there_or_left_to_the_user(ran: list[Ran]):
                 assert (ROOT / value).exists(), command
 
 
-def test_nothing_half_written_stays_behind(folder: Path):
+def test_no_partial_output_is_left(folder: Path):
     assert not [path for path in folder.rglob("*") if path.name.endswith((".partial", ".old"))]
 
 
@@ -132,7 +132,7 @@ def test_the_merged_model_survives_the_export_bit_for_bit(folder: Path):
     assert merged != (folder / "base/consolidated.safetensors").read_bytes()
 
 
-def test_every_raw_row_is_accounted_for(folder: Path):
+def test_every_raw_row_is_counted(folder: Path):
     report = json.loads((folder / "cleaned.report.json").read_text(encoding="utf-8"))
     sample = json.loads((ROOT / "demo/glaive-sample.json").read_text(encoding="utf-8"))
     assert report["input"] == len(sample)
@@ -167,7 +167,7 @@ def test_the_mask_of_a_sample_is_shown(ran: list[Ran]):
     assert "<|eot_id|>" in shown
 
 
-def test_the_summary_tells_accuracy_seconds_and_sizes(folder: Path, ran: list[Ran]):
+def test_the_summary_holds_accuracy_seconds_and_sizes(folder: Path, ran: list[Ran]):
     done = [Done(ended.command, ended.command, 1.5, "fine") for ended in ran]
     write_summary(folder, done)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
