@@ -45,8 +45,8 @@ class Done:
 def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[Done]:
     """Run each command in `root`, with this Python; leave with the exit code of one that fails."""
     console = Console(highlight=False)
-    # Threads that wait spin for a moment. Asleep at once, a second one hardly helps; spinning on,
-    # they make training several times slower on a machine with other work.
+    # Waiting OpenMP threads spin this long. Without spinning, a second thread hardly helps; with
+    # endless spinning, training is several times slower on a machine with other work.
     environment = {"GOMP_SPINCOUNT": "5000", **os.environ}
     for number, stage in enumerate(stages, 1):
         console.print()

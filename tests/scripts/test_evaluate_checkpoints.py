@@ -342,7 +342,7 @@ def test_one_checkpoint_alone_is_compared_with_its_base(
     assert set(record(tmp_path / "out.json")["checkpoints"]) == {"base", CHECKPOINTS[2]}
 
 
-def test_a_metric_that_counts_no_reply_is_refused_before_any_prompt(
+def test_a_metric_that_counts_no_reply_is_refused_before_prompting(
     command: Command, tmp_path: Path
 ) -> None:
     outcome = command(metric="parallel_match")

@@ -1,4 +1,4 @@
-"""The processes that train together: how they meet, agree, and part when one of them fails."""
+"""The processes that train together: joining, waiting for all, and ending when one fails."""
 
 import atexit
 import logging
@@ -45,8 +45,8 @@ class Ranks:
 def joined_ranks(device_name: str) -> Iterator[Ranks]:
     """Join the processes that a launcher started, and leave them again.
 
-    `device_name` is the setting `model.device`. When ranks fail, one of them says so: with its
-    number, unless all failed alike.
+    `device_name` is the setting `model.device`. When ranks fail, one of them reports the error,
+    with its number unless all failed alike.
     """
     ranks = _join(_find_device(device_name))
     _end_with_the_launcher()
@@ -105,11 +105,11 @@ def _join(device: torch.device) -> Ranks:
     import deepspeed
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    # What DeepSpeed calls by an older name is not for the user to mend.
+    # DeepSpeed uses deprecated names of torch.distributed; the user cannot change that.
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     if device.type == "cpu":
-        # Its collectives over shared memory want a compiler at the first start, and what killed
-        # processes leave in /dev/shm is never removed; gloo needs neither.
+        # Its collectives over shared memory need a compiler at the first start, and what killed
+        # processes leave in /dev/shm is never removed; gloo has neither problem.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     minutes = float(os.environ.get("DEEPSPEED_TIMEOUT", TIMEOUT_MINUTES))
     try:
@@ -164,41 +164,41 @@ def _processes() -> list[tuple[str, int]]:
 def report_failure(
     error: Exception, ranks: Ranks, processes: list[tuple[str, int]], store: dist.Store
 ) -> None:
-    """Raise what this rank is to say of its failure, or SystemExit where another says it."""
-    # The launcher terminates all when one ends; what happened is to be said before.
+    """Raise the error that this rank reports, or SystemExit where another rank reports it."""
+    # The launcher terminates all when one ends; the error must be printed before that.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    told, host = one_line(error), socket.gethostname()
+    message, host = one_line(error), socket.gethostname()
     if isinstance(error, RuntimeError):
-        # Perhaps only the echo of another rank's end.
+        # It may only follow from the end of another rank.
         if _add_to_shared_count(store, FAILED) > 0:
             raise SystemExit(1) from error
         if dead := _dead_ranks(ranks, processes):
             names = " and ".join(f"{rank} (process {processes[rank][1]})" for rank in dead)
-            told = (
+            message = (
                 f"rank {names} on {host} died: killed, or out of memory. The others stopped; add "
                 "--resume to the same command to continue from the last checkpoint"
             )
-            if not _tells_first(store, FAILED, ranks, processes):
+            if not _reports_first(store, FAILED, ranks, processes):
                 raise SystemExit(1) from error
-            raise RankError(told) from error
-        if "onnection" in told and {where for where, _ in processes} != {host}:
-            told = (
+            raise RankError(message) from error
+        if "onnection" in message and {where for where, _ in processes} != {host}:
+            message = (
                 "the connection to a rank on another node is lost; the output of that node says "
                 "why. Add --resume to the same command to continue from the last checkpoint"
             )
     _add_to_shared_count(store, FAILED, 1)
-    if not _tells_first(store, told, ranks, processes):
+    if not _reports_first(store, message, ranks, processes):
         raise SystemExit(1) from error
-    alike = _wait_for(lambda: _add_to_shared_count(store, told), ranks.world_size)
+    alike = _wait_for(lambda: _add_to_shared_count(store, message), ranks.world_size)
     if alike < ranks.world_size:
-        told = f"rank {ranks.rank} on {host}: {told}"
-    raise RankError(told) from error
+        message = f"rank {ranks.rank} on {host}: {message}"
+    raise RankError(message) from error
 
 
-def _tells_first(
+def _reports_first(
     store: dist.Store, key: str, ranks: Ranks, processes: list[tuple[str, int]]
 ) -> bool:
-    """Say whether no rank told before; without a count, the first that lives on a machine tells."""
+    """Return whether no rank has reported yet; without a count, no earlier rank of this machine."""
     if count := _add_to_shared_count(store, key, 1):
         return count == 1
     host = socket.gethostname()
@@ -207,7 +207,7 @@ def _tells_first(
 
 
 def _leave(store: dist.Store, ranks: Ranks, failed: bool) -> None:
-    """Leave the process group; after a failure stay until the others have heard of it."""
+    """Leave the process group; after a failure wait a while for the others to leave too."""
     if failed and ranks.device.type == "cuda":
         # Destroying would wait for collectives that the others never join.
         dist.distributed_c10d._abort_process_group()
@@ -238,7 +238,7 @@ def _add_to_shared_count(store: dist.Store, key: str, more: int = 0) -> int:
 
 
 def _wait_for(count: Callable[[], int], wanted: int) -> int:
-    """Return the count once it is as high as wanted, or what it is when patience ends."""
+    """Return the count once it is as high as wanted, or after ERROR_GRACE_SECONDS."""
     end = time.monotonic() + ERROR_GRACE_SECONDS
     while (found := count()) < wanted and time.monotonic() < end:
         time.sleep(0.05)
@@ -246,7 +246,7 @@ def _wait_for(count: Callable[[], int], wanted: int) -> int:
 
 
 def _dead_ranks(ranks: Ranks, processes: list[tuple[str, int]]) -> list[int]:
-    """Return the ranks of this machine whose processes are gone, once their end has shown."""
+    """Return the ranks of this machine whose processes have ended, waiting a while for one."""
     host = socket.gethostname()
     beside = [r for r, (where, _) in enumerate(processes) if where == host and r != ranks.rank]
 
