@@ -1053,7 +1053,7 @@ def _seconds(run: Callable[[], Any]) -> float:
         if type(value) is functools._lru_cache_wrapper:
             value.cache_clear()
     re.purge()
-    # Collecting takes its time at some sizes and not at others.
+    # Garbage collection takes time at some sizes only.
     gc.collect()
     gc.disable()
     start = process_time()

@@ -17,7 +17,7 @@ from model.config import ModelConfig
 from model.transformer import Transformer
 from weights.directory import TOKENIZER_FILE, WEIGHTS_FILE
 
-# Two thousand tokens, trained on the sample in demo/: few conversations are learned in no time.
+# Two thousand tokens, trained on the sample in demo/: a few conversations are learned in seconds.
 TOKENIZER = Path(__file__).parent / TOKENIZER_FILE
 
 

@@ -1,4 +1,4 @@
-"""The house's rules, read from the syntax trees: who may import whom, and what nobody does."""
+"""The project's rules, read from the syntax trees: allowed imports and forbidden calls."""
 
 import ast
 import subprocess
@@ -101,7 +101,7 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
     if path not in OF_THE_DEMO:
         allowed = allowed - {"demo"}
     assert ours <= allowed, f"{path} imports {ours - allowed}"
-    assert not imports(path) & ENTRY_POINTS, "nobody imports an entry point"
+    assert not imports(path) & ENTRY_POINTS, "no module imports an entry point"
 
 
 @pytest.mark.parametrize("path", sources(), ids=str)
@@ -132,7 +132,7 @@ def test_gpu_tests_are_collected_on_a_bare_gpu_image() -> None:
 @pytest.mark.parametrize("path", sources(), ids=str)
 def test_nothing_is_unpickled_and_no_path_is_patched(path: Path) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
-    # That one makes the bytes itself, as keys of a cache.
+    # This file loads only bytes that it made itself, as keys of a cache.
     own_bytes = {"marshal"} if path == Path("chat/recurring.py") else set()
     assert not imports(path) & ({"dill", "shelve", "marshal"} - own_bytes)
     assert "sys.path" not in text

@@ -378,7 +378,7 @@ def test_a_format_without_effect_is_wrong_usage(
 
 
 class TestWhoKnowsNone:
-    """What training, merging and consolidating left before there was a record."""
+    """Weights that training, merging and consolidating wrote before the record existed."""
 
     @pytest.mark.parametrize("kind", ["adapter", "merged"])
     def test_a_model_without_record_needs_the_flag(
@@ -457,7 +457,7 @@ class TestBuilding:
 
 class TestTraining:
     def test_a_base_without_a_record_learns_any_format(self, folder: Path) -> None:
-        """A proposal conflicts with nothing: the run of this file is such a one."""
+        """The run of this file has such a base."""
         assert read_chat_record(folder / "base") is None
         assert told(folder / "checkpoints/run/final") == SHORT
 
@@ -501,7 +501,7 @@ class TestResuming:
     def test_resuming_refuses_the_same_tokens_under_another_format(
         self, folder: Path, tmp_path: Path, run: Path
     ) -> None:
-        """The fingerprints, which are of the tokens, would not tell."""
+        """The fingerprints are of the tokens and do not differ."""
         data = tmp_path / "data"
         shutil.copytree(folder / "data", data)
         description = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
@@ -547,7 +547,7 @@ class TestComparing:
         silent = hits()
         assert max(silent.values()) >= 4 and silent["base"] == 0
         base = json.loads((tmp_path / "out.verdicts/base.json").read_text(encoding="utf-8"))
-        # In its own words, which are those of the format it learned.
+        # The base replies in the format it learned.
         assert "weather" in base["verdicts"][0]["text"]
         # What was kept is of the same format, named or not.
         again = compare(run, chat_format="llama3_short")

@@ -1,4 +1,4 @@
-"""docs/function-calling-design.md: every text in it is what the code makes of its conversation."""
+"""docs/function-calling-design.md: its texts equal the rendered conversation."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the README says can be typed, exists."""
+"""Commands, files and links in the README and the documents exist."""
 
 import re
 import subprocess

@@ -72,7 +72,7 @@ def nodes() -> Iterator[list[Node]]:
 
 
 def cabled(names: dict[str, str]) -> bool:
-    """Lay the cable; say whether this machine allows it (root, iproute2)."""
+    """Make the two namespaces; return whether this machine allows it (root, iproute2)."""
     if shutil.which("ip") is None:
         return False
     words = (["ip", *line.format(**names).split()] for line in CABLE)
@@ -120,7 +120,7 @@ def ends(jobs: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
 
 
 def end_with_children(job: subprocess.Popen[str]) -> None:
-    """A launcher that is killed leaves its ranks behind."""
+    """Kill a launcher and its ranks, which would otherwise run on."""
     if job.poll() is None:
         for process in [*psutil.Process(job.pid).children(recursive=True), job]:
             process.kill()

@@ -1,4 +1,4 @@
-"""What a command line may hold, told before any work."""
+"""What a command line may hold, checked before any work."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A page: whatever its texts say, they are shown and nothing else."""
+"""A page shows every text literally and runs none."""
 
 from page_parser import read_page
 

@@ -1,4 +1,4 @@
-"""What others wrote is shown, and cannot steer the terminal."""
+"""Text that others wrote is printed without control characters."""
 
 from console.printable import printable
 

@@ -51,7 +51,7 @@ def run(sharded_runs: ShardedRuns, tmp_path: Path) -> Path:
 
 
 def seal(step: Path) -> None:
-    """Write the manifest anew, as somebody would who means to deceive."""
+    """Write the manifest anew, as an attacker would."""
     (step / "manifest.json").unlink()
     write_manifest(step, "checkpoint")
 

@@ -135,7 +135,7 @@ def test_an_adapter_is_scored_on_top_of_its_base(
 def test_constrained_calls_are_valid_by_the_schemas(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
-    """What the model learned to break cannot be said any more."""
+    """The model learned an invalid call, which the constraint excludes."""
     outcome = evaluate(
         ckpt_dir=folder / "model",
         dataset_file=folder / "held_out.jsonl",

@@ -148,7 +148,7 @@ def test_verdicts_are_those_of_the_command_that_scores_one(
     capsys: pytest.CaptureFixture[str],
     name: str,
 ) -> None:
-    """An adapter that was swapped in does not remember the ones before it."""
+    """An adapter that is swapped in keeps nothing of the one before."""
     command()
     flags = ["--ckpt-dir", folder / "base", "--lora-ckpt-path", folder / "runs" / "run" / name]
     flags += ["--dataset-file", folder / "rows.jsonl", "--max-new-tokens", 60]
@@ -225,7 +225,7 @@ class TestAnotherCall:
     def test_a_rerun_judges_kept_answers_anew(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
-        """Other answers may be right today: what is kept is what the model said."""
+        """The kept file holds the replies, not only the verdicts."""
         command()
         wrong = zip(CITIES, (*CITIES[1:], CITIES[0]), strict=True)
         write_conversations(tmp_path / "other.jsonl", [calls(city, other) for city, other in wrong])

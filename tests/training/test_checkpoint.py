@@ -282,7 +282,7 @@ def test_resuming_on_other_weights_under_the_same_path_is_refused(
 
 
 class OnAnotherNode(NativeBackend):
-    """What rank 0 does happens where this process cannot see it."""
+    """Work of rank 0 writes to a directory that this process does not see."""
 
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         try:

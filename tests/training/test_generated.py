@@ -99,7 +99,7 @@ def test_best_holds_the_most_accurate_weights_despite_higher_loss(
 def test_best_follows_balanced_by_default(
     talking: Talking, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The base's two texts are all right as a whole, until calls are."""
+    """At first the base's two texts are right; they are forgotten while calls are learned."""
     config = talking(validation={"every": 5, "generated": GENERATED}, training__max_steps=20)
     train_natively(config)
     found = Run(config)
@@ -140,7 +140,7 @@ def test_best_follows_the_loss_where_configured(talking: Talking) -> None:
 
 
 def test_replies_change_no_weight_and_no_draw(talking: Talking) -> None:
-    """With dropout, whose draws would be others if replies took any."""
+    """With dropout, whose random draws would change if generation drew any."""
     adapters = []
     for name, generated in (("with", GENERATED), ("without", None)):
         config = talking(

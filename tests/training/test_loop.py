@@ -1,4 +1,4 @@
-"""The training loop: the same result however a step is split, and figures that are true."""
+"""The training loop: the same result however a step is split, and correct figures."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a run is refused for before anything long begins, and how the command says it."""
+"""What a run is refused for before training, and the one-line error."""
 
 import json
 from collections.abc import Callable

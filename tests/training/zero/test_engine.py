@@ -221,7 +221,7 @@ def test_many_ranks_train_as_one_device_does(runs: Runs, case: Case) -> None:
 
 
 def test_training_changes_the_weights_that_are_compared(runs: Runs) -> None:
-    """Weights that stay where they were would agree whatever the ranks do."""
+    """Unchanged weights would be equal whatever the ranks do."""
     for kind in KINDS:
         moved = [name for name in runs.native[kind] if name.endswith(("lora_b", "w1.weight"))]
         base = load_file(runs.workspace / "base" / "consolidated.safetensors")

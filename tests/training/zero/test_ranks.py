@@ -233,7 +233,7 @@ def test_starting_without_a_launcher_names_the_command(workspace: Workspace) -> 
 
 
 def test_ranks_save_and_end_when_the_launcher_ends(workspace: Workspace) -> None:
-    """SIGTERM ends the command a user started at once; what it started must not train on."""
+    """SIGTERM ends the launcher at once; the ranks it started must end too."""
     longer = {**LONG, "training__max_steps": 600, "training__epochs": 200, "checkpoint__every": 500}
     file = workspace.config_file(name="left", **longer)
     command = launch_command(2, "ds_finetune.py", "--config-file", file)

@@ -1,4 +1,4 @@
-"""What lies in a checkpoint as a pickle is looked through before anything loads it."""
+"""Pickles of a checkpoint are checked before anything loads them."""
 
 import os
 import shutil
@@ -92,7 +92,7 @@ def test_pickles_of_torch_and_deepspeed_pass(tmp_path: Path, sharded_runs: Shard
 def test_torch_load_is_restricted_to_the_known_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second lock, should a file change between being looked at and being loaded."""
+    """A second check, in case a file changes between the first and loading."""
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / SHARD)
     import_module("deepspeed")

@@ -71,7 +71,7 @@ def run_case(config: Config, ranks: Ranks, output: Path) -> None:
 
 @dataclass(frozen=True)
 class Watched:
-    """Generates replies on every rank, and notes whether that moved a weight."""
+    """Generates replies on every rank, and records whether that changed a weight."""
 
     seen: dict[str, Any]
     sample: Sample | None
@@ -103,7 +103,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Counted:
-    """How many tokens all ranks said; nothing of it is judged."""
+    """How many tokens all ranks generated; nothing is scored."""
 
     tokens: float
     reached: int = 0
