@@ -122,8 +122,8 @@ def _show(comparison: Comparison, files: ComparisonFiles) -> None:
     console.print(comparison_table(comparison))
     named = {"Results": files.output_file, "Verdicts": files.folder, "Page": files.report_file}
     named["Failures"] = files.failures_file
-    told = [f"{name}: {path}" for name, path in named.items() if path is not None]
-    for line in (*comparison.verdict(), *refusal_lines(comparison.refused), *told):
+    paths = [f"{name}: {path}" for name, path in named.items() if path is not None]
+    for line in (*comparison.verdict(), *refusal_lines(comparison.refused), *paths):
         console.print(line, soft_wrap=True, markup=False)
 
 

@@ -38,7 +38,7 @@ ZERO_3 = (
     "--deepspeed_config.zero_optimization.stage=3 "
     "--deepspeed_config.zero_optimization.stage3_param_persistence_threshold=0"
 )
-# Only dataset and base are told: what is trained on the dataset remembers its format.
+# Given for the dataset and the base only: weights trained on the dataset record its format.
 FORMAT = "--chat-format llama3_short"
 # Few tools to a conversation: a tiny model has few tokens to learn from.
 GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"

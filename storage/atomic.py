@@ -1,6 +1,6 @@
 """Write a file or a directory whole or not at all: build beside the target, then rename.
 
-What is being built is locked, so that what a killed process left can be told apart and removed.
+What is being built is locked, so that leftovers of a killed process are recognised and removed.
 """
 
 import fcntl
