@@ -21,7 +21,7 @@ def main(
         local_rank: Given by the launcher, not by you.
         **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
     """
-    # Of every connection that another rank's end cuts, torch would print the C++ stack.
+    # torch would print the C++ stack for every connection that is lost when another rank ends.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch
 

@@ -42,7 +42,7 @@ class Chart:
 class Point:
     """A share at a place on a line; `place` None leaves it to the order of the points.
 
-    marked: Whether it is shown as the one that counts.
+    marked: Whether it is highlighted and its value printed.
     """
 
     label: str
@@ -75,7 +75,7 @@ def _bar(bar: Bar, full: float) -> str:
 
 
 def line(title: str, points: Sequence[Point], reference: Point | None, height: int = 240) -> str:
-    """Return shares along a line as HTML, each with its interval, beside a level to be beaten."""
+    """Return shares along a line as HTML, each with its interval, beside a level for reference."""
     parts = [_level(share, height) for share in (0.0, 0.5, 1.0)]
     if reference is not None:
         parts.append(_reference(reference, height))
@@ -104,9 +104,9 @@ def _level(share: float, height: int) -> str:
 def _reference(point: Point, height: int) -> str:
     low, high = _y(point.low, height), _y(point.high, height)
     y = _y(point.value, height)
-    told = f"<title>{shown(point.label)}: {point.value:.1%}</title>"
+    title = f"<title>{shown(point.label)}: {point.value:.1%}</title>"
     return (
-        f'<g class="reference">{told}<rect x="0" width="100%" y="{high}" '
+        f'<g class="reference">{title}<rect x="0" width="100%" y="{high}" '
         f'height="{max(1.0, low - high):.1f}"/><line x1="0" x2="100%" y1="{y}" y2="{y}"/>'
         f'<text x="100%" y="{y - 4}" text-anchor="end">{shown(point.label)}</text></g>'
     )
@@ -114,13 +114,13 @@ def _reference(point: Point, height: int) -> str:
 
 def _point(x: float, point: Point, height: int) -> str:
     y, low, high = (_y(value, height) for value in (point.value, point.low, point.high))
-    told = f"{point.label}: {point.value:.1%} ({point.low:.1%} to {point.high:.1%})"
+    title = f"{point.label}: {point.value:.1%} ({point.low:.1%} to {point.high:.1%})"
     label = ""
     if point.marked:
         above = max(12.0, high - 6)
         label = f'<text x="{x}%" y="{above}" text-anchor="middle">{point.value:.1%}</text>'
     return (
-        f'<g class="{"marked" if point.marked else "point"}"><title>{shown(told)}</title>'
+        f'<g class="{"marked" if point.marked else "point"}"><title>{shown(title)}</title>'
         f'<line x1="{x}%" x2="{x}%" y1="{low}" y2="{high}"/>'
         f'<circle cx="{x}%" cy="{y}" r="{5 if point.marked else 4}"/>{label}</g>'
     )
@@ -134,7 +134,7 @@ def _places(points: Sequence[Point]) -> list[float]:
     if len(points) < 2:
         return [(_LEFT + _RIGHT) / 2] * len(points)
     first, last = min(places), max(places)
-    return [round(_LEFT + (_RIGHT - _LEFT) * (each - first) / (last - first), 2) for each in places]
+    return [round(_LEFT + (_RIGHT - _LEFT) * (x - first) / (last - first), 2) for x in places]
 
 
 def _y(share: float, height: int) -> float:

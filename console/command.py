@@ -30,22 +30,25 @@ from console.flags import (
 )
 
 HELP_FLAGS = {"-h", "--help"}
-# How long a process waits for another to tell of an error, in seconds; launchers kill after 30.
+# How long a process waits for another to print an error, in seconds; launchers kill after 30.
 ERROR_GRACE_SECONDS = 3.0
 
 
 class RankError(ValueError):
-    """An error for whichever of several launched processes raises it to tell."""
+    """An error that is printed by the process that raises it, first of its machine or not."""
 
 
 def run(command: Callable[..., None], launcher: str = "python") -> None:
     """Run `command` with the flags in sys.argv and leave with its exit code.
 
     `launcher` starts it, for its help. Where that starts several processes, the first of each
-    machine tells of errors, unless they are a RankError.
+    machine prints errors; a RankError is printed by the process that raised it.
     """
-    # Ending as an exception does lets what is half-written be removed.
-    signal.signal(signal.SIGTERM, _terminated)
+    # SystemExit lets context managers remove what is half-written.
+    signal.signal(
+        signal.SIGTERM,
+        lambda *_: _leave("terminated", 128 + signal.SIGTERM, _first_of_machine()),
+    )
     with one_line_errors():
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
         if HELP_FLAGS & set(arguments):
@@ -64,8 +67,8 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         _leave("interrupted", 130, _first_of_machine())
     except UsageError as error:
-        told = f"{error}; see: python {sys.argv[0]} --help"
-        _leave(told, 2, _first_of_machine())
+        message = f"{error}; see: python {sys.argv[0]} --help"
+        _leave(message, 2, _first_of_machine())
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
@@ -152,20 +155,16 @@ def one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {message} (run again with --debug for the traceback)"
 
 
-def _terminated(*_: object) -> None:
-    _leave("terminated", 128 + signal.SIGTERM, _first_of_machine())
-
-
 def _first_of_machine() -> bool:
-    """Say whether no launcher started this process, or started it first."""
+    """Return whether no launcher started this process, or it is the first of its machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def _leave(message: str, code: int, tells: bool = True) -> None:
-    if tells:
+def _leave(message: str, code: int, prints: bool) -> None:
+    if prints:
         print(f"error: {message}", file=sys.stderr)
     elif code < 128:
-        # A launcher terminates all when one ends: let the first tell before.
+        # A launcher terminates all processes when one ends: give the first time to print.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(ERROR_GRACE_SECONDS)
     sys.exit(code)

@@ -24,7 +24,7 @@ class UsageError(Exception):
 def check_flags(
     command: Callable[..., None], arguments: list[str], spelled: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse what the command does not take before any work; fire would only notice it afterwards.
+    """Raise UsageError for what the command does not take; fire would notice it after the work.
 
     Values that stand without a flag fill the required flags in their order. `spelled` holds how
     flags were spelled, as `own_spellings` returns it.
@@ -96,7 +96,7 @@ def value_readers(
     for name in inspect.signature(command).parameters:
         kind = kind_of(command, name)
         if kind in (str, Path):
-            # A shell leaves the `~` of --flag=~/file for us to read.
+            # A shell does not expand the `~` of --flag=~/file.
             read[name] = os.path.expanduser
         elif kind in _NUMBERS:
             read[name] = partial(_read, (spelled or {}).get(name, name), kind)
@@ -113,7 +113,7 @@ def kind_of(command: Callable[..., None], name: str) -> Any:
 
 
 def check_idle_flags(flags: Mapping[str, Any], goes_with: Mapping[str, str]) -> None:
-    """Refuse a flag that would do nothing: it goes with another one, which is not given."""
+    """Raise UsageError for a flag without effect: it goes with another one, which is not given."""
     for name, other in goes_with.items():
         if flags.get(name) and not flags.get(other):
             raise UsageError(f"{flag_of(name)} goes with {flag_of(other)}, which is not given")
@@ -142,7 +142,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def unknown_flag(name: str, known: Iterable[str]) -> UsageError:
-    """Return the error of a flag that there is not, with the nearest ones that there are."""
+    """Return the error for an unknown flag, with the nearest known ones."""
     close = " or ".join(map(flag_of, nearest(name, known)))
     return UsageError(f"unknown flag {flag_of(name)}" + (f"; did you mean {close}?" * bool(close)))
 
@@ -175,14 +175,10 @@ def _check_known(given: Mapping[str, str | None], known: list[str]) -> None:
         raise unknown_flag(unknown[0], dict.fromkeys((*known, *others)))
 
 
-def _bool(text: str) -> bool:
-    return WORDS_FOR_BOOL[text.lower()]
-
-
 _NUMBERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
-    bool: (_bool, "no value, or true or false"),
+    bool: (lambda text: WORDS_FOR_BOOL[text.lower()], "no value, or true or false"),
 }
 
 

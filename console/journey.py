@@ -45,15 +45,19 @@ class Done:
 def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[Done]:
     """Run each command in `root`, with this Python; leave with the exit code of one that fails."""
     console = Console(highlight=False)
-    # Threads that wait spin for a moment. Asleep at once, a second one hardly helps; spinning on,
-    # they make training several times slower on a machine with other work.
+    # Waiting OpenMP threads spin this long. Without spinning, a second thread hardly helps; with
+    # endless spinning, training is several times slower on a machine with other work.
     environment = {"GOMP_SPINCOUNT": "5000", **os.environ}
     for number, stage in enumerate(stages, 1):
         console.print()
         console.rule(f"{number} of {len(stages)}: {stage.title}")
         console.print(f"$ {stage.line}\n", style="bold", markup=False, soft_wrap=True)
         start = time.perf_counter()
-        words = [_installed(stage.program), *shlex.split(stage.command)]
+        program = sys.executable
+        if stage.program != "python":
+            # Installed beside this Python, wherever the PATH leads.
+            program = str(Path(sys.executable).with_name(stage.program))
+        words = [program, *shlex.split(stage.command)]
         with open(root / stage.typed if stage.typed else os.devnull, "rb") as stdin:
             code = subprocess.run(words, cwd=root, env=environment, stdin=stdin).returncode
         if code:
@@ -61,11 +65,6 @@ def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[D
             raise SystemExit(code if code > 0 else 128 - code)
         seconds = time.perf_counter() - start
         yield Done(stage.title, stage.line, seconds, stage.outcome(output))
-
-
-def _installed(program: str) -> str:
-    """Return this Python, or a program installed beside it, wherever the PATH leads."""
-    return sys.executable if program == "python" else str(Path(sys.executable).with_name(program))
 
 
 def closing_table(done: Sequence[Done]) -> Table:

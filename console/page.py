@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-# Whatever a text on the page might say, a browser runs nothing and asks nobody.
+# The browser runs no script and loads nothing, whatever a text on the page contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-# Control characters are shown as the pictures Unicode has of them.
+# Control characters are shown as Unicode's symbols for them.
 _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 
 STYLE = """

@@ -1,4 +1,4 @@
-"""Text that others wrote, made fit for a terminal: it must not steer it."""
+"""Text that others wrote, made safe to print: no control characters reach the terminal."""
 
 import re
 

@@ -24,16 +24,14 @@ def main(checkpoint_dir: str, output_dir: str, tag: str | None = None) -> None:
         tag: Another checkpoint of the run than the latest, such as step-000200.
     """
     done = consolidate_checkpoint(checkpoint_dir, output_dir, tag, warn)
-    print(f"{done.file}: {done.tensors} tensors, {decimal(done.bytes)}, {_origin(done)}")
-    _say_what_is_next(done)
-
-
-def _origin(done: Consolidated) -> str:
     gathered = done.step / done.file.name
-    if not done.shards:
-        return f"copied from {gathered}: nothing in that checkpoint is sharded"
-    compared = f"bit for bit {gathered}" if done.compared else f"{gathered} is damaged or gone"
-    return f"joined from the shards of {done.shards} ranks; {compared}"
+    if done.shards:
+        compared = f"bit for bit {gathered}" if done.compared else f"{gathered} is damaged or gone"
+        origin = f"joined from the shards of {done.shards} ranks; {compared}"
+    else:
+        origin = f"copied from {gathered}: nothing in that checkpoint is sharded"
+    print(f"{done.file}: {done.tensors} tensors, {decimal(done.bytes)}, {origin}")
+    _say_what_is_next(done)
 
 
 def _say_what_is_next(done: Consolidated) -> None:

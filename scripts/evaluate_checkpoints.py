@@ -6,7 +6,7 @@ What is finished is kept beside the output file; the same command goes on from t
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,8 @@ def _show(comparison: Comparison, files: ComparisonFiles) -> None:
     console.print(comparison_table(comparison))
     named = {"Results": files.output_file, "Verdicts": files.folder, "Page": files.report_file}
     named["Failures"] = files.failures_file
-    told = [f"{name}: {path}" for name, path in named.items() if path is not None]
-    for line in (*comparison.verdict(), *refusal_lines(comparison.refused), *told):
+    paths = [f"{name}: {path}" for name, path in named.items() if path is not None]
+    for line in (*comparison.verdict(), *refusal_lines(comparison.refused), *paths):
         console.print(line, soft_wrap=True, markup=False)
 
 
@@ -154,14 +154,10 @@ def _look(model: str, about: Mapping[str, Any], spoken: Mapping[str, Any]) -> st
     items = {name: about.get(name) for name in names}
     items["benchmark_file" if "benchmark" in about else "dataset_file"] = about["data_path"]
     chosen = {"limit": about["num_examples"], "temperature": about["temperature"]}
-    flags = typed_flags({**items, **chosen, **spoken, **_unusual(about, _ASKING)})
-    return f"python scripts/evaluate.py --ckpt-dir {model} {flags} --failures-file failures.txt"
-
-
-def _unusual(about: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return the flags of these names whose value is not the default."""
     defaults = inspect.signature(main).parameters
-    return {name: about.get(name) for name in names if about.get(name) != defaults[name].default}
+    asked = {name: about.get(name) for name in _ASKING if about.get(name) != defaults[name].default}
+    flags = typed_flags({**items, **chosen, **spoken, **asked})
+    return f"python scripts/evaluate.py --ckpt-dir {model} {flags} --failures-file failures.txt"
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ def main(
         if index is None:
             show(console, every, provenance(chosen))
     if html:
-        some = [index] if index is not None else range(min(5, len(chosen)))
-        samples = [view(chosen, each, reader) for each in some]
+        indices = [index] if index is not None else range(min(5, len(chosen)))
+        samples = [view(chosen, i, reader) for i in indices]
         with new_file(html) as partial:
             text = page(f"Dataset {Path(dataset_dir).name}", every, provenance(chosen), samples)
             partial.write_text(text, encoding="utf-8")

@@ -38,7 +38,7 @@ ZERO_3 = (
     "--deepspeed_config.zero_optimization.stage=3 "
     "--deepspeed_config.zero_optimization.stage3_param_persistence_threshold=0"
 )
-# Only dataset and base are told: what is trained on the dataset remembers its format.
+# Given for the dataset and the base only: weights trained on the dataset record its format.
 FORMAT = "--chat-format llama3_short"
 # Few tools to a conversation: a tiny model has few tokens to learn from.
 GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"
@@ -93,9 +93,11 @@ def main(output_dir: str | None = None, base_dir: str = BASE_DIR, zero: bool = F
     console = Console(highlight=False)
     console.rule("what came out")
     console.print(closing_table(done))
-    for prompts, found in accuracy(output).items():
+    for prompts, models in accuracy(output).items():
         title = f"Tools {prompts} in training; prompts and values never"
-        console.print(behaviours_table(title, {COLUMNS[m]: each for m, each in found.items()}))
+        console.print(
+            behaviours_table(title, {COLUMNS[model]: figures for model, figures in models.items()})
+        )
     text = f"\n{HONESTY}\n\nAll figures, seconds, losses and sizes: {shown / SUMMARY_FILE}"
     console.print(text, soft_wrap=True, markup=False)
     print_next(*WITH_YOUR_OWN_WEIGHTS)

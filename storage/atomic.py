@@ -1,6 +1,6 @@
 """Write a file or a directory whole or not at all: build beside the target, then rename.
 
-What is being built is locked, so that what a killed process left can be told apart and removed.
+What is being built is locked, so that leftovers of a killed process are recognised and removed.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ def new_file(path: Path | str) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
     partial = Path(name)
     try:
-        # Some network file systems know no locks; there, nothing left behind is removed either.
+        # Some network file systems have no locks; there, leftovers are not removed either.
         with suppress(OSError):
             _lock(handle)
         with _named(path):
@@ -68,7 +68,7 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
 
 @contextmanager
 def directory_lock(directory: Path) -> Iterator[None]:
-    """Keep a directory for this process; FileExistsError where another one keeps it."""
+    """Lock a directory for this process; FileExistsError where another process holds the lock."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         try:
@@ -118,7 +118,7 @@ def _prepare(path: Path) -> None:
         with suppress(OSError):
             handle = os.open(partial, os.O_RDONLY)
             try:
-                # Refused while the process that builds it lives.
+                # Raises OSError while the process that builds it runs.
                 _lock(handle)
                 shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
             finally:
@@ -132,7 +132,7 @@ def _lock(handle: int) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an error that names no file, such as a full disk's, name what was to be written."""
+    """Add the path to an OSError that names no file, such as that of a full disk."""
     try:
         yield
     except OSError as error:

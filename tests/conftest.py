@@ -12,7 +12,7 @@ from zero_runs import ShardedRuns, make_sharded_runs
 
 from model.transformer import Transformer
 
-# Models this small lose more to the threads' meeting than they win; commands inherit the setting.
+# Models this small run slower on several threads; commands inherit the setting.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 

@@ -704,11 +704,11 @@ READERS: dict[str, Reader] = {
         ),
     ),
     "schema: type names with remarks": reading(
-        lambda given: [read_type(each) for each in given],
+        lambda given: [read_type(text) for text in given],
         lambda n: [f"{i}" + ",;( " * 250 + "optional" for i in range(n)],
     ),
     "schema: type names, many remarks": reading(
-        lambda given: [read_type(each) for each in given],
+        lambda given: [read_type(text) for text in given],
         lambda n: [f"t{i} " + "optional " * 120 for i in range(n)],
     ),
     "schema: patterns": reading(
@@ -1049,11 +1049,11 @@ def _runs(name: str, size: int) -> list[float]:
 
 
 def _seconds(run: Callable[[], Any]) -> float:
-    for each in gc.get_objects():
-        if type(each) is functools._lru_cache_wrapper:
-            each.cache_clear()
+    for value in gc.get_objects():
+        if type(value) is functools._lru_cache_wrapper:
+            value.cache_clear()
     re.purge()
-    # Collecting takes its time at some sizes and not at others.
+    # Garbage collection takes time at some sizes only.
     gc.collect()
     gc.disable()
     start = process_time()

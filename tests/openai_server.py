@@ -1,4 +1,4 @@
-"""A server in this process that answers chat completions as it is told, and keeps the requests."""
+"""A server in this process that answers chat completions by a function and keeps the requests."""
 
 import json
 import threading

@@ -100,6 +100,6 @@ def served(model: Path, key: str | None = None, **flags: object) -> Iterator[Ser
     finally:
         process.kill()
         process.wait()
-        for each in server.reading if "server" in locals() else ():
-            each.join()
+        for reader in server.reading if "server" in locals() else ():
+            reader.join()
         process.stdout.close()

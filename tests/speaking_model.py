@@ -11,14 +11,14 @@ from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation
 from chat.formats.rendering import FORMATS, render, tokenize
-from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 from model.attention import Documents
 from model.config import ModelConfig
 from model.transformer import Transformer
 from weights.directory import WEIGHTS_FILE
 from weights.tokenizer_file import TOKENIZER_FILE
 
-# Two thousand tokens, trained on the sample in demo/: few conversations are learned in no time.
+# Two thousand tokens, trained on the sample in demo/: a few conversations are learned in seconds.
 TOKENIZER = Path(__file__).parent / TOKENIZER_FILE
 
 
@@ -42,7 +42,10 @@ def teach(
     tokenizer = load_tokenizer(TOKENIZER)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
-    documents = [_training_tokens(each, tokenizer, chat_format) for each in conversations]
+    documents = []
+    for conversation in conversations:
+        tokens = tokenize(render(conversation, FORMATS[chat_format]), tokenizer)
+        documents.append((torch.tensor(tokens.ids), torch.tensor(tokens.trained)))
     for _ in range(steps):
         loss = torch.stack([_loss(model, *document) for document in documents]).mean()
         optimizer.zero_grad()
@@ -65,13 +68,6 @@ def write_speaking_model(
     write_params(path, model.config)
     shutil.copyfile(TOKENIZER, path / TOKENIZER_FILE)
     return path
-
-
-def _training_tokens(
-    conversation: Conversation, tokenizer: Tokenizer, chat_format: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    tokens = tokenize(render(conversation, FORMATS[chat_format]), tokenizer)
-    return torch.tensor(tokens.ids), torch.tensor(tokens.trained)
 
 
 def _loss(model: Transformer, ids: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:

@@ -91,9 +91,10 @@ def talking_in(workspace: Path, base: Path) -> Callable[..., "Config"]:
 
 def _samples(splits: dict[str, list[Conversation]], tokenizer: Tokenizer) -> Iterator[Sample]:
     for split, conversations in splits.items():
-        for each in conversations:
-            tokens = tokenize(render(each, FORMATS["llama3"]), tokenizer)
-            record = each.to_record()
+        for conversation in conversations:
+            tokens = tokenize(render(conversation, FORMATS["llama3"]), tokenizer)
+            record = conversation.to_record()
             kept = {"tools": record["tools"], "messages": record["messages"]}
-            origin = Origin(each.id, "", each.id, kept if split == "validation" else None)
+            name = conversation.id
+            origin = Origin(name, "", name, kept if split == "validation" else None)
             yield Sample(tokens.ids, tokens.trained, split, origin)

@@ -1,4 +1,4 @@
-"""The house's rules, read from the syntax trees: who may import whom, and what nobody does."""
+"""The project's rules, read from the syntax trees: allowed imports and forbidden calls."""
 
 import ast
 import subprocess
@@ -101,7 +101,7 @@ def test_a_room_imports_only_what_it_may(path: Path) -> None:
     if path not in OF_THE_DEMO:
         allowed = allowed - {"demo"}
     assert ours <= allowed, f"{path} imports {ours - allowed}"
-    assert not imports(path) & ENTRY_POINTS, "nobody imports an entry point"
+    assert not imports(path) & ENTRY_POINTS, "no module imports an entry point"
 
 
 @pytest.mark.parametrize("path", sources(), ids=str)
@@ -112,13 +112,13 @@ def test_a_library_is_imported_only_where_it_belongs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", LEAN)
-def test_what_runs_on_a_bare_gpu_image_imports_no_extra_library(place: str) -> None:
+def test_code_for_bare_gpu_images_imports_no_extra_library(place: str) -> None:
     for path in sources():
         if str(path) == place or room(path) == place:
             assert not imports(path, top_level_only=True) & NOT_LEAN, path
 
 
-def test_the_tests_that_need_a_gpu_are_found_on_a_bare_gpu_image() -> None:
+def test_gpu_tests_are_collected_on_a_bare_gpu_image() -> None:
     """One module that cannot be imported there would stop `make gpu-test` before its first test."""
     hidden = "; ".join(f"sys.modules[{name!r}] = None" for name in sorted(NOT_LEAN))
     collect = ["--collect-only", "-m", "cuda", "-p", "no:cacheprovider", "tests"]
@@ -132,7 +132,7 @@ def test_the_tests_that_need_a_gpu_are_found_on_a_bare_gpu_image() -> None:
 @pytest.mark.parametrize("path", sources(), ids=str)
 def test_nothing_is_unpickled_and_no_path_is_patched(path: Path) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
-    # That one makes the bytes itself, as keys of a cache.
+    # This file loads only bytes that it made itself, as keys of a cache.
     own_bytes = {"marshal"} if path == Path("chat/recurring.py") else set()
     assert not imports(path) & ({"dill", "shelve", "marshal"} - own_bytes)
     assert "sys.path" not in text
@@ -168,6 +168,6 @@ def test_no_room_holds_a_fifth_of_the_code() -> None:
     assert max(lines.values()) < sum(lines.values()) / 5, lines
 
 
-def test_no_python_file_is_long_enough_to_want_a_second_look() -> None:
+def test_no_python_file_exceeds_300_lines() -> None:
     long = {str(p): n for p in sources() if (n := (ROOT / p).read_text().count("\n")) > 300}
     assert not long

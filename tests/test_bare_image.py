@@ -19,7 +19,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 @pytest.mark.long
-def test_gpu_tests_are_found_where_fire_pydantic_and_jsonschema_are_missing() -> None:
+def test_gpu_tests_are_collected_without_fire_pydantic_and_jsonschema() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", BARE, "-p", "no:cacheprovider", "-m", "cuda", "--co", "tests"],
         cwd=ROOT,

@@ -44,7 +44,8 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for question, answer in zip(QUESTIONS, ANSWERS, strict=True)
         ],
     )
-    (folder / "dialogs.json").write_text(json.dumps([each.to_record() for each in QUESTIONS]))
+    questions = [question.to_record() for question in QUESTIONS]
+    (folder / "dialogs.json").write_text(json.dumps(questions))
     return folder
 
 
@@ -67,7 +68,7 @@ def chat(
     return command
 
 
-def test_dialogs_are_printed_with_replies_calls_and_what_could_not_be_read(chat: Chat) -> None:
+def test_dialogs_are_printed_with_replies_calls_and_unreadable_calls(chat: Chat) -> None:
     outcome = chat()
     assert (outcome.code, outcome.error) == (0, "")
     lines = [line for line in outcome.out.splitlines() if line and "dialog" not in line]
@@ -86,7 +87,7 @@ def test_dialogs_are_printed_with_replies_calls_and_what_could_not_be_read(chat:
 
 
 @pytest.mark.parametrize("size", [1, 2, 16])
-def test_the_batch_size_changes_nothing(chat: Chat, size: int) -> None:
+def test_the_batch_size_changes_no_reply(chat: Chat, size: int) -> None:
     assert chat(max_batch_size=size).out == chat().out
 
 
@@ -94,12 +95,12 @@ def test_the_tokenizer_of_the_model_is_the_default(chat: Chat) -> None:
     assert chat(tokenizer_path=None).out == chat().out
 
 
-def test_draws_follow_the_seed(chat: Chat) -> None:
+def test_the_seed_determines_the_replies(chat: Chat) -> None:
     drawn = [chat(temperature=3, max_gen_len=12, seed=seed).out for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_a_reply_that_is_cut_off_says_so(chat: Chat) -> None:
+def test_a_cut_off_reply_is_marked(chat: Chat) -> None:
     assert chat(max_gen_len=3).out.count("cut off: raise --max_gen_len") == 3
 
 
@@ -161,7 +162,7 @@ def test_the_adapter_of_another_model_is_refused(chat: Chat, learned: Path, tmp_
     assert "its n_layers is 3" in refused(chat(lora_ckpt_path=tmp_path / "lora"))
 
 
-def test_an_unmerged_checkpoint_is_refused_with_the_command_that_merges_it(
+def test_an_unmerged_checkpoint_is_refused_with_the_merge_command(
     chat: Chat, learned: Path, tmp_path: Path
 ) -> None:
     write_adapter(tmp_path / "lora", ModelConfig.read(learned / "model"), LoraConfig(rank=2))
@@ -178,7 +179,9 @@ def test_an_unmerged_checkpoint_is_refused_with_the_command_that_merges_it(
         ("top_p", 2, "top_p is 2.0, wanted"),
     ],
 )
-def test_what_cannot_be_used_is_named(chat: Chat, flag: str, value: object, problem: str) -> None:
+def test_an_invalid_flag_value_is_named_in_the_error(
+    chat: Chat, flag: str, value: object, problem: str
+) -> None:
     assert problem in refused(chat(**{flag: value}))
 
 

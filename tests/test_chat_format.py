@@ -132,20 +132,22 @@ def without_record(source: Path, target: Path) -> Path:
 
 class TestWhereItIsStored:
     @pytest.mark.parametrize("name", ["step-000008", "step-000016", "best", "final"])
-    def test_every_checkpoint_has_it_and_its_manifest_knows(self, folder: Path, name: str) -> None:
+    def test_every_checkpoint_and_its_manifest_hold_the_record(
+        self, folder: Path, name: str
+    ) -> None:
         checkpoint = folder / "checkpoints/run" / name
         assert told(checkpoint) == SHORT
         assert RECORD in read_manifest(checkpoint)["files"]
 
-    def test_the_run_has_it_for_what_deepspeeds_own_tools_convert(self, folder: Path) -> None:
+    def test_the_run_directory_holds_the_record_for_deepspeeds_tools(self, folder: Path) -> None:
         assert told(folder / "checkpoints/run") == SHORT
 
-    def test_whole_weights_have_it(self, folder: Path, tmp_path: Path) -> None:
+    def test_fully_trained_weights_hold_the_record(self, folder: Path, tmp_path: Path) -> None:
         make = settings_over(folder / "base", folder / "data", tmp_path)
         train_natively(make(**{**SETTINGS, "lora": None, "training__max_steps": 2}))
         assert told(tmp_path / "checkpoints/run/final") == SHORT
 
-    def test_a_merge_takes_the_adapters(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_merge_takes_the_adapters_record(self, folder: Path, tmp_path: Path) -> None:
         assert told(folder / "merged") == SHORT
         assert RECORD in read_manifest(folder / "merged")["files"]
         base = tmp_path / "base"
@@ -155,7 +157,7 @@ class TestWhereItIsStored:
         merge_checkpoint(open_base(base, adapter), adapter, tmp_path / "merged")
         assert told(tmp_path / "merged") == SHORT
 
-    def test_an_adapter_without_one_has_it_from_its_settings_directory(
+    def test_an_adapter_file_takes_the_record_of_its_config_dir(
         self, folder: Path, tmp_path: Path
     ) -> None:
         """As after DeepSpeed's zero_to_fp32.py, with --config-dir checkpoints/NAME."""
@@ -165,7 +167,9 @@ class TestWhereItIsStored:
         merge_checkpoint(open_base(folder / "base", adapter), adapter, tmp_path / "merged")
         assert told(tmp_path / "merged") == SHORT
 
-    def test_it_goes_to_metas_format_and_back(self, folder: Path, tmp_path: Path) -> None:
+    def test_the_record_survives_conversion_to_meta_and_back(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         merged = folder / "merged"
         convert_to_meta(merged / "params.json", merged, 2, tmp_path / "meta")
         convert_from_meta(tmp_path / "meta", tmp_path / "back")
@@ -173,13 +177,13 @@ class TestWhereItIsStored:
             assert told(directory) == SHORT
             assert RECORD in read_manifest(directory)["files"]
 
-    def test_a_base_has_none_and_neither_has_its_export(self, folder: Path, tmp_path: Path) -> None:
+    def test_a_base_and_its_export_have_no_record(self, folder: Path, tmp_path: Path) -> None:
         convert_to_meta(folder / "base", folder / "base", 1, tmp_path / "meta")
         convert_from_meta(tmp_path / "meta", tmp_path / "back")
         for directory in (folder / "base", tmp_path / "meta", tmp_path / "back"):
             assert read_chat_record(directory) is None
 
-    def test_what_trained_weights_do_not_know_is_not_known_of_what_is_made_of_them(
+    def test_an_unknown_format_stays_unknown_after_merge_and_export(
         self, folder: Path, tmp_path: Path
     ) -> None:
         final = without_record(folder / "checkpoints/run/final", tmp_path / "final")
@@ -206,7 +210,7 @@ class TestScoring:
         convert_from_meta(tmp_path / "meta", tmp_path / "back")
         return {"ckpt_dir": tmp_path / "back"}
 
-    def test_is_the_same_with_and_without_the_flag(
+    def test_scores_are_equal_with_and_without_the_flag(
         self, score: Callable[..., Any], model: dict[str, Any]
     ) -> None:
         silent, named = score(**model), score(**model, chat_format="llama3_short")
@@ -214,7 +218,7 @@ class TestScoring:
         assert silent["verdicts"] == named["verdicts"]
         assert silent["summary"]["about"]["chat_format"] == "llama3_short"
 
-    def test_refuses_another_format_unless_it_is_to_be_taken_anyway(
+    def test_scoring_refuses_another_format_without_chat_format_anyway(
         self, command: Command, score: Callable[..., Any], folder: Path, model: dict[str, Any]
     ) -> None:
         other = {**model, "chat_format": "llama3"}
@@ -229,7 +233,7 @@ class TestScoring:
 
 
 class TestTheNextCommands:
-    def test_of_the_whole_journey_work_as_they_are_printed(
+    def test_next_commands_of_the_whole_journey_run_as_printed(
         self, command: Command, follow: Callable[..., Outcome], folder: Path, tmp_path: Path
     ) -> None:
         built = command(
@@ -265,7 +269,7 @@ class TestTheNextCommands:
         follow(chat, "--max_gen_len", 4, "--max_seq_len", 4096)
 
     @pytest.mark.parametrize("known", [True, False])
-    def test_of_a_score_speaks_as_the_score_did(
+    def test_next_command_of_a_score_uses_its_chat_format(
         self,
         command: Command,
         follow: Callable[..., Outcome],
@@ -280,7 +284,7 @@ class TestTheNextCommands:
         assert ("--chat-format llama3_short" in line) is not known
         follow(line, "--max_gen_len", 4, "--max_seq_len", 4096)
 
-    def test_of_a_score_against_the_record_says_so_too(
+    def test_next_command_of_an_overridden_score_has_chat_format_anyway(
         self, command: Command, follow: Callable[..., Outcome], folder: Path
     ) -> None:
         flags = {"ckpt_dir": folder / "merged", "dataset_file": folder / "rows.jsonl"}
@@ -289,7 +293,7 @@ class TestTheNextCommands:
         assert line.endswith("--chat-format llama3 --chat-format-anyway True")
         follow(line, "--max_gen_len", 4, "--max_seq_len", 4096)
 
-    def test_of_a_merge_whose_adapter_knows_none_leave_its_name_to_the_user(
+    def test_next_command_of_a_merge_without_record_has_a_placeholder(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
         final = without_record(folder / "checkpoints/run/final", tmp_path / "final")
@@ -298,7 +302,7 @@ class TestTheNextCommands:
         chat, _ = next_commands(done.out)
         assert chat.endswith(" --chat-format NAME")
 
-    def test_of_recorded_predictions_reads_them_alike(
+    def test_next_command_of_predictions_keeps_their_chat_format(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "said.jsonl").write_text(json.dumps({"id": "lyon/1", "text": "no"}) + "\n")
@@ -317,7 +321,7 @@ class TestChatAndServer:
         (tmp_path / "dialogs.json").write_text(json.dumps([asked.to_record()]))
         return tmp_path / "dialogs.json"
 
-    def test_the_chat_speaks_as_the_model_was_trained(
+    def test_the_chat_uses_the_format_of_the_training(
         self, command: Command, folder: Path, dialogs: Path
     ) -> None:
         flags = {"ckpt_dir": folder / "merged", "dialogs": dialogs, "temperature": 0}
@@ -329,7 +333,7 @@ class TestChatAndServer:
         anyway = command("chat_completion.py", "--chat-format-anyway", **other)
         assert (anyway.code, "calls weather" in anyway.out) == (0, False)
 
-    def test_the_server_speaks_as_the_model_was_trained(self, folder: Path) -> None:
+    def test_the_server_uses_the_format_of_the_training(self, folder: Path) -> None:
         with served(folder / "merged") as server:
             asked = [{"role": "user", "content": "Rain in Lyon?"}]
             tools = [WEATHER.to_record()]
@@ -356,7 +360,7 @@ class TestChatAndServer:
         ),
     ],
 )
-def test_taking_no_format_anyway_is_wrong_usage(
+def test_chat_format_anyway_without_a_format_is_wrong_usage(
     command: Command, script: str, flags: dict[str, str]
 ) -> None:
     outcome = command(script, "--chat-format-anyway", **flags)
@@ -370,7 +374,7 @@ def test_taking_no_format_anyway_is_wrong_usage(
         ({"predictions": "p", "chat_format_anyway": True}, "goes with --ckpt-dir"),
     ],
 )
-def test_a_format_that_does_nothing_is_wrong_usage(
+def test_a_format_without_effect_is_wrong_usage(
     command: Command, flags: dict[str, Any], problem: str
 ) -> None:
     given = {**flags, "chat_format": "llama3", "dataset_file": "d"}
@@ -378,10 +382,10 @@ def test_a_format_that_does_nothing_is_wrong_usage(
 
 
 class TestWhoKnowsNone:
-    """What training, merging and consolidating left before there was a record."""
+    """Weights that training, merging and consolidating wrote before the record existed."""
 
     @pytest.mark.parametrize("kind", ["adapter", "merged"])
-    def test_needs_the_flag_and_is_told_so(
+    def test_a_model_without_record_needs_the_flag(
         self, command: Command, score: Callable[..., Any], folder: Path, tmp_path: Path, kind: str
     ) -> None:
         source = folder / ("merged" if kind == "merged" else "checkpoints/run/final")
@@ -399,14 +403,16 @@ class TestWhoKnowsNone:
         assert right(score(**model, chat_format="llama3_short")) >= 4
 
     @pytest.mark.parametrize("left", ["base.json", "progress.json", "merge.json", "lora.json"])
-    def test_is_known_by_what_lies_beside_its_weights(self, tmp_path: Path, left: str) -> None:
+    def test_trained_weights_are_recognised_by_the_files_beside_them(
+        self, tmp_path: Path, left: str
+    ) -> None:
         assert read_chat_record(tmp_path) is None
         (tmp_path / "config.json").write_text("{}")  # Hugging Face has one, too
         assert read_chat_record(tmp_path) is None
         (tmp_path / left).write_text("{}")
         assert read_chat_record(tmp_path) == ChatRecord(tmp_path / RECORD, None)
 
-    def test_proposes_no_format_to_a_dataset(
+    def test_a_model_without_record_proposes_no_dataset_format(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
         old = without_record(folder / "merged", tmp_path / "old")
@@ -428,20 +434,20 @@ class TestBuilding:
         return call
 
     @pytest.mark.parametrize("place", ["merged", "merged/tokenizer.model", "checkpoints/run/best"])
-    def test_takes_the_format_of_the_model_whose_tokenizer_it_takes(
+    def test_a_dataset_takes_the_format_of_the_tokenizers_model(
         self, build: Command, folder: Path, tmp_path: Path, place: str
     ) -> None:
         assert build(folder / place).code == 0
         assert TokenizedDataset.open(tmp_path / "data", "train").chat_format == "llama3_short"
 
-    def test_takes_metas_for_a_base_and_any_that_is_given(
+    def test_a_base_takes_metas_format_or_the_given_one(
         self, build: Command, folder: Path, tmp_path: Path
     ) -> None:
         for flags, name in (({}, "llama3"), ({"chat_format": "llama3_short"}, "llama3_short")):
             assert build(folder / "base", **flags).code == 0
             assert TokenizedDataset.open(tmp_path / "data", "train").chat_format == name
 
-    def test_refuses_another_than_the_models_unless_it_is_to_be_taken_anyway(
+    def test_building_refuses_another_format_without_chat_format_anyway(
         self, build: Command, follow: Callable[..., Outcome], folder: Path, tmp_path: Path
     ) -> None:
         problem = "--chat-format is llama3, and ", "trained in llama3_short"
@@ -455,11 +461,11 @@ class TestBuilding:
 
 class TestTraining:
     def test_a_base_without_a_record_learns_any_format(self, folder: Path) -> None:
-        """A proposal conflicts with nothing: the run of this file is such a one."""
+        """The run of this file has such a base."""
         assert read_chat_record(folder / "base") is None
         assert told(folder / "checkpoints/run/final") == SHORT
 
-    def test_a_dataset_in_another_format_than_the_base_was_trained_in_is_refused(
+    def test_a_dataset_in_another_format_than_the_bases_is_refused(
         self, folder: Path, tmp_path: Path
     ) -> None:
         build_dataset(folder / "rows.jsonl", TOKENIZER, tmp_path / "data", Settings(0.3, "llama3"))
@@ -474,9 +480,7 @@ class TestTraining:
         train_natively(make(**changes, data__chat_format_anyway=True))
         assert told(tmp_path / "checkpoints/run/final") == {"name": "llama3"}
 
-    def test_a_base_that_knows_none_conflicts_with_nothing(
-        self, folder: Path, tmp_path: Path
-    ) -> None:
+    def test_a_base_of_unknown_format_is_accepted(self, folder: Path, tmp_path: Path) -> None:
         old = without_record(folder / "merged", tmp_path / "old")
         make = settings_over(old, folder / "data", tmp_path)
         train_natively(make(**SETTINGS | {"training": {**SETTINGS["training"], "max_steps": 1}}))
@@ -494,14 +498,14 @@ class TestResuming:
         training = {**SETTINGS["training"], "max_steps": 17}
         train_natively(make(**{**SETTINGS, "training": training}), resume=True)
 
-    def test_goes_on_in_the_same_format(self, folder: Path, tmp_path: Path, run: Path) -> None:
+    def test_a_resumed_run_keeps_its_format(self, folder: Path, tmp_path: Path, run: Path) -> None:
         self.resumed(folder, folder / "data", tmp_path)
         assert told(run / "step-000017") == SHORT
 
-    def test_refuses_the_same_tokens_under_another_format(
+    def test_resuming_refuses_the_same_tokens_under_another_format(
         self, folder: Path, tmp_path: Path, run: Path
     ) -> None:
-        """The fingerprints, which are of the tokens, would not tell."""
+        """The fingerprints are of the tokens and do not differ."""
         data = tmp_path / "data"
         shutil.copytree(folder / "data", data)
         description = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
@@ -510,7 +514,7 @@ class TestResuming:
         with pytest.raises(ValueError, match=problem):
             self.resumed(folder, data, tmp_path)
 
-    def test_gives_the_run_of_an_earlier_version_its_record(
+    def test_resuming_a_run_of_an_earlier_version_adds_the_record(
         self, folder: Path, tmp_path: Path, run: Path
     ) -> None:
         for step in run.glob("step-*"):
@@ -539,7 +543,7 @@ class TestComparing:
 
         return read
 
-    def test_checkpoints_and_base_are_asked_as_the_run_was_trained(
+    def test_checkpoints_and_base_are_prompted_in_the_runs_format(
         self, compare: Command, hits: Callable[[], dict[str, int]], folder: Path, tmp_path: Path
     ) -> None:
         run = folder / "checkpoints/run"
@@ -547,7 +551,7 @@ class TestComparing:
         silent = hits()
         assert max(silent.values()) >= 4 and silent["base"] == 0
         base = json.loads((tmp_path / "out.verdicts/base.json").read_text(encoding="utf-8"))
-        # In its own words, which are those of the format it learned.
+        # The base replies in the format it learned.
         assert "weather" in base["verdicts"][0]["text"]
         # What was kept is of the same format, named or not.
         again = compare(run, chat_format="llama3_short")
@@ -558,7 +562,7 @@ class TestComparing:
         assert "answers are in" not in anyway.out
         assert max(hits().values()) == 0
 
-    def test_a_base_that_was_trained_in_another_is_asked_as_its_checkpoints_are(
+    def test_a_base_of_another_format_is_prompted_like_its_checkpoints(
         self, compare: Command, hits: Callable[[], dict[str, int]], folder: Path, tmp_path: Path
     ) -> None:
         base = tmp_path / "base"
@@ -567,7 +571,7 @@ class TestComparing:
         assert compare(folder / "checkpoints/run", base_model_name=base).code == 0
         assert max(hits().values()) >= 4
 
-    def test_the_command_that_looks_at_the_base_asks_it_alike(
+    def test_the_next_command_prompts_the_base_in_the_runs_format(
         self,
         compare: Command,
         follow: Callable[..., Outcome],
@@ -589,7 +593,7 @@ class TestComparing:
         looked = follow(look, "--output-file", "looked.json")
         assert right(json.loads((tmp_path / "looked.json").read_text())) == len(CITIES), looked
 
-    def test_a_run_that_knows_none_needs_the_flag(
+    def test_a_run_without_record_needs_the_flag(
         self, compare: Command, hits: Callable[[], dict[str, int]], folder: Path, tmp_path: Path
     ) -> None:
         run = without_record(folder / "checkpoints/run", tmp_path / "run")
@@ -597,7 +601,7 @@ class TestComparing:
         assert compare(run, chat_format="llama3_short").code == 0
         assert max(hits().values()) >= 4
 
-    def test_checkpoints_that_disagree_are_told_apart(
+    def test_checkpoints_of_different_formats_are_refused(
         self, compare: Command, folder: Path, tmp_path: Path
     ) -> None:
         run = tmp_path / "run"
@@ -606,7 +610,7 @@ class TestComparing:
         refused(compare(run), "says llama3_short, and ", "says llama3;")
         assert compare(run, "--chat-format-anyway", chat_format="llama3_short").code == 0
 
-    def test_a_damaged_record_is_told_and_the_others_are_scored(
+    def test_a_damaged_record_is_reported_and_the_others_are_scored(
         self, compare: Command, folder: Path, tmp_path: Path
     ) -> None:
         run = tmp_path / "run"
@@ -622,26 +626,26 @@ class TestTheRecord:
         "text",
         ["", "{", "[]", '"llama3"', "{}", '{"name": 3}', '{"name": ""}', '{"name": "a", "b": 1}'],
     )
-    def test_what_is_none_is_one_line(self, tmp_path: Path, text: str) -> None:
+    def test_an_invalid_record_is_a_one_line_error(self, tmp_path: Path, text: str) -> None:
         (tmp_path / RECORD).write_text(text)
         with pytest.raises(ValueError, match="wanted such as") as problem:
             read_chat_record(tmp_path)
         assert str(tmp_path / RECORD) in str(problem.value)
         assert "\n" not in str(problem.value)
 
-    def test_bytes_that_are_no_text_are_one_line(self, tmp_path: Path) -> None:
+    def test_a_record_that_is_not_text_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / RECORD).write_bytes(b"\xff\xfe")
         with pytest.raises(ValueError, match="is not JSON"):
             read_chat_record(tmp_path)
 
-    def test_a_format_that_is_not_known_is_named_with_its_file(self, tmp_path: Path) -> None:
+    def test_an_unknown_format_is_named_with_its_file(self, tmp_path: Path) -> None:
         write_chat_record(tmp_path, "lama3")
         record = read_chat_record(tmp_path)
         with pytest.raises(ValueError, match=f"{tmp_path / RECORD}: .*did you mean llama3"):
             choose_format(None, False, [record])
         assert choose_format("llama3", True, [record]).name == "llama3"
 
-    def test_is_copied_as_it_is_and_nothing_of_nothing(self, tmp_path: Path) -> None:
+    def test_copying_keeps_the_record_and_invents_none(self, tmp_path: Path) -> None:
         source, target = tmp_path / "source", tmp_path / "target"
         source.mkdir()
         target.mkdir()
@@ -651,7 +655,7 @@ class TestTheRecord:
         copy_chat_record(target, source)
         assert told(target) == {"name": None}
 
-    def test_flags_are_those_that_a_command_needs(self, tmp_path: Path) -> None:
+    def test_format_flags_are_those_that_a_command_needs(self, tmp_path: Path) -> None:
         stored, untold = ChatRecord(tmp_path, "llama3"), ChatRecord(tmp_path, None)
         assert format_flags("llama3", stored) == format_flags("llama3", None) == {}
         assert format_flags("llama3", untold) == {"chat_format": "llama3"}

@@ -26,7 +26,7 @@ def zero(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_ready_configuration_is_valid_on_one_device_or_on_eight(name: str):
+def test_a_ready_configuration_is_valid_on_one_or_eight_devices(name: str):
     from training.config import read_config
     from training.setup import check_no_deepspeed_settings
     from training.zero.settings import engine_config, zero_stage
@@ -41,14 +41,14 @@ def test_a_ready_configuration_is_valid_on_one_device_or_on_eight(name: str):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_best_is_what_calls_best_in_every_ready_configuration(name: str):
+def test_every_ready_configuration_selects_best_by_balanced(name: str):
     from training.config import read_config
 
     validation = read_config(ROOT / f"configs/{name}.json").validation
     assert validation.best_metric == "balanced" and validation.generated is not None
 
 
-def test_runs_of_ready_configurations_do_not_meet():
+def test_ready_configurations_have_different_names():
     names = [contents(name)["name"] for name in CONFIGS]
     assert len(set(names)) == len(names)
 
@@ -62,7 +62,7 @@ def test_deepspeed_knows_every_key_that_is_passed_on(name: str):
     assert not read.model_extra
 
 
-def test_the_default_is_the_base_projects_lora_at_stage_2_with_its_optimizer_on_the_host():
+def test_the_deepspeed_default_matches_the_base_projects_settings():
     default, one_device = contents("ds_finetune"), contents("finetune")
     assert (zero("ds_finetune")["stage"], zero("ds_finetune")["offload_optimizer"]["device"]) == (
         2,
@@ -78,7 +78,7 @@ def test_the_default_is_the_base_projects_lora_at_stage_2_with_its_optimizer_on_
     }
 
 
-def test_the_others_differ_in_what_their_names_say():
+def test_sharded_configurations_differ_as_their_names_say():
     assert [(name, bool(contents(name)["lora"]), zero(name)["stage"]) for name in SHARDED] == [
         ("ds_finetune", True, 2),
         ("ds_full_zero3", False, 3),
@@ -100,7 +100,7 @@ def test_the_others_differ_in_what_their_names_say():
         pytest.param("ds_full_zero3", marks=pytest.mark.long),
     ],
 )
-def test_a_ready_configuration_trains_on_two_ranks_and_warns_of_nothing(name: str, tmp_path: Path):
+def test_a_ready_configuration_trains_on_two_ranks_without_warnings(name: str, tmp_path: Path):
     base = write_talking_base(tmp_path / "base")
     write_talking_dataset(tmp_path / "dataset", base, HELD_OUT, TRAINED)
     ended = launch(

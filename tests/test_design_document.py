@@ -1,4 +1,4 @@
-"""docs/function-calling-design.md: every text in it is what the code makes of its conversation."""
+"""docs/function-calling-design.md: its texts equal the rendered conversation."""
 
 import json
 import re
@@ -14,12 +14,12 @@ CONVERSATION = Conversation.from_record(json.loads(RECORD))
 SEGMENTS = render(CONVERSATION, find_format("llama3"))
 
 
-def test_the_record_is_a_canonical_conversation_that_can_be_written_and_read_back() -> None:
+def test_the_record_round_trips_as_a_canonical_conversation() -> None:
     assert CONVERSATION.to_record() == json.loads(RECORD)
     assert unreadable_turns(CONVERSATION, find_format("llama3")) == []
 
 
-def test_the_blocks_are_the_rendered_conversation_piece_by_piece() -> None:
+def test_the_text_blocks_are_the_pieces_of_the_rendered_conversation() -> None:
     *pieces, trained = BLOCKS
     rendered = "".join(segment.text for segment in SEGMENTS)
     assert len(pieces) == 3
@@ -29,7 +29,7 @@ def test_the_blocks_are_the_rendered_conversation_piece_by_piece() -> None:
     assert trained == "".join(segment.text for segment in SEGMENTS if segment.trained)
 
 
-def test_the_announcement_is_as_short_as_it_says() -> None:
+def test_the_tool_announcement_has_the_documented_size() -> None:
     tools = [tool["function"] for tool in json.loads(RECORD)["tools"]]
     shares = [len(BLOCKS[0]) / len(json.dumps(tools, indent=indent)) for indent in (4, None)]
     assert all(f"{share:.0%}" in TEXT for share in shares)

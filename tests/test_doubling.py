@@ -16,7 +16,7 @@ import doubling
 
 CHILD = Path(__file__).parent / "doubling.py"
 MOST = 2.5
-# What another process takes from the caches is no fault of the reader.
+# Another process that uses the caches can slow down one try.
 TRIES = 3
 
 
@@ -38,14 +38,14 @@ def test_twice_the_input_takes_about_twice_the_time(name: str) -> None:
     found = []
     for _ in range(TRIES):
         found.append(growth(name))
-        # What is more than linear is so every time.
-        if all(min(tried) <= MOST for tried in zip(*(each for _, each in found), strict=True)):
+        # A reader that takes more than linear time does so in every try.
+        if all(min(tried) <= MOST for tried in zip(*(ratios for _, ratios in found), strict=True)):
             return
     pytest.fail(f"{name}: (sizes, growth at each doubling) {found}")
 
 
 @pytest.mark.long
-def test_what_takes_quadratic_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quadratic_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def quadratic(size: int) -> list[int]:
         return [place for place in range(size) for _ in range(size)]
 

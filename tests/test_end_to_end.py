@@ -82,32 +82,32 @@ def folder(output: Path, ran: list[Ran]) -> Path:
     return (ROOT / output).resolve()
 
 
-def test_every_command_ends_well_and_warns_of_nothing(ran: list[Ran]):
-    assert [(each.command, each.code, each.error) for each in ran] == [
-        (each.command, 0, "") for each in ran
+def test_every_command_succeeds_without_warnings(ran: list[Ran]):
+    assert [(ended.command, ended.code, ended.error) for ended in ran] == [
+        (ended.command, 0, "") for ended in ran
     ]
-    assert not [each.command for each in ran if "warning" in each.out.lower()]
+    assert not [ended.command for ended in ran if "warning" in ended.out.lower()]
 
 
-def test_every_command_prints_next_ones_that_exist(ran: list[Ran]):
-    for each in ran:
-        commands = next_commands(each.out)
-        assert commands, each.command
+def test_every_command_prints_valid_next_commands(ran: list[Ran]):
+    for ended in ran:
+        commands = next_commands(ended.out)
+        assert commands, ended.command
         for command in commands:
             if not command.startswith(ELSEWHERE):
                 assert problem_of(command) == "", command
 
 
-def test_paths_in_a_next_command_are_there_or_left_to_the_user(ran: list[Ran]):
+def test_paths_in_next_commands_exist_or_are_placeholders(ran: list[Ran]):
     reads = ("--ckpt_dir", "--tokenizer_path", "--config-dir", "--base-ckpt-path", "--source-file")
-    for command in (c for each in ran for c in next_commands(each.out)):
+    for command in (c for ended in ran for c in next_commands(ended.out)):
         words = command.split()
         for flag, value in pairwise(words):
             if flag in reads and value not in PLACEHOLDERS:
                 assert (ROOT / value).exists(), command
 
 
-def test_nothing_half_written_stays_behind(folder: Path):
+def test_no_partial_output_is_left(folder: Path):
     assert not [path for path in folder.rglob("*") if path.name.endswith((".partial", ".old"))]
 
 
@@ -132,7 +132,7 @@ def test_the_merged_model_survives_the_export_bit_for_bit(folder: Path):
     assert merged != (folder / "base/consolidated.safetensors").read_bytes()
 
 
-def test_every_raw_row_is_accounted_for(folder: Path):
+def test_every_raw_row_is_counted(folder: Path):
     report = json.loads((folder / "cleaned.report.json").read_text(encoding="utf-8"))
     sample = json.loads((ROOT / "demo/glaive-sample.json").read_text(encoding="utf-8"))
     assert report["input"] == len(sample)
@@ -156,19 +156,19 @@ def test_the_adapter_lowers_the_loss_on_rows_it_never_saw(folder: Path):
 
 
 def test_every_typed_line_is_shown_and_answered(ran: list[Ran]):
-    [chat] = [each.out for each in ran if each.command.startswith("chat_completion.py")]
+    [chat] = [ended.out for ended in ran if ended.command.startswith("chat_completion.py")]
     lines = (ROOT / "demo/chat.txt").read_text(encoding="utf-8").splitlines()
     assert [line[2:] for line in chat.splitlines() if line[:2] == "> " and line != "> "] == lines
     assert "Tools: count_bikes, hire_bikes, greet_guest" in chat
 
 
 def test_the_mask_of_a_sample_is_shown(ran: list[Ran]):
-    [shown] = [each.out for each in ran if each.command.startswith("scripts/inspect_dataset.py")]
+    [shown] = [ended.out for ended in ran if ended.command.startswith("scripts/inspect_dataset.py")]
     assert "<|eot_id|>" in shown
 
 
-def test_the_summary_tells_accuracy_seconds_and_sizes(folder: Path, ran: list[Ran]):
-    done = [Done(each.command, each.command, 1.5, "fine") for each in ran]
+def test_the_summary_holds_accuracy_seconds_and_sizes(folder: Path, ran: list[Ran]):
+    done = [Done(ended.command, ended.command, 1.5, "fine") for ended in ran]
     write_summary(folder, done)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert set(summary["accuracy"]) == set(PROMPTS)
@@ -184,7 +184,7 @@ def test_the_summary_tells_accuracy_seconds_and_sizes(folder: Path, ran: list[Ra
                 if "sides" not in figure:
                     assert figure["value"] == figure["hits"] / figure["count"]
     assert summary["seconds"] == 1.5 * len(ran)
-    assert [stage["title"] for stage in summary["stages"]] == [each.command for each in ran]
+    assert [stage["title"] for stage in summary["stages"]] == [ended.command for ended in ran]
     assert set(summary["losses"]) == {"train", "validation"}
     assert {"base", "merged", "exported", "returned"} <= set(summary["bytes"])
 

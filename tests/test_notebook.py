@@ -11,7 +11,7 @@ NOTEBOOK = json.loads((ROOT / "ideas" / "analyze_dataset.ipynb").read_text(encod
 CODE = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
 
 
-def test_nothing_that_a_run_left_is_stored() -> None:
+def test_the_notebook_is_stored_without_outputs() -> None:
     assert CODE
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in CODE)
 

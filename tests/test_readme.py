@@ -1,4 +1,4 @@
-"""What the README says can be typed, exists."""
+"""Commands, files and links in the README and the documents exist."""
 
 import re
 import subprocess
@@ -77,11 +77,11 @@ COMMANDS = documented_commands()
         ("torchrun --nproc_per_node=8 no_such.py", "there is no no_such.py"),
     ],
 )
-def test_a_wrong_command_would_be_noticed(line: str, problem: str):
+def test_a_wrong_command_is_noticed(line: str, problem: str):
     assert problem in problem_of(line)
 
 
-def test_the_readme_is_read_as_it_is_meant():
+def test_commands_of_the_readme_are_found():
     assert "make demo" in COMMANDS
     assert "python finetune.py" in COMMANDS
     assert len(COMMANDS) > 15
@@ -101,7 +101,7 @@ def test_a_documented_command_has_its_script_and_flags(line: str):
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if not line.startswith(JUDGED)])
-def test_any_other_documented_command_is_there(line: str):
+def test_other_documented_commands_exist(line: str):
     words = [word for word in line.split() if "=" not in word]
     if words[0] == "make":
         targets = re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE)
@@ -111,7 +111,7 @@ def test_any_other_documented_command_is_there(line: str):
         assert (Path(sys.executable).parent / "tensorboard").is_file()
 
 
-def test_scripts_for_several_nodes_are_shell_and_start_what_there_is():
+def test_multi_node_scripts_are_valid_shell_with_valid_commands():
     scripts = re.findall(r"```sh\n(.*?)```", text_of("docs/deepspeed.md"), re.DOTALL)
     started = [
         re.sub(r"\$\w+", "1", command)
@@ -152,7 +152,7 @@ def test_links_lead_to_a_file_and_a_heading(document: str):
         assert heading in [h.lower().replace(" ", "-") for h in headings]
 
 
-def test_the_base_projects_commands_stand_there_as_it_printed_them():
+def test_the_base_projects_commands_are_documented_as_it_printed_them():
     """Its README printed these; their flags stay usable. (`python3` there is `python` here.)"""
     for part in (
         "scripts/convert_from_meta_weights.py --llama3-dir "
@@ -191,7 +191,7 @@ def test_the_readme_is_short_and_installs_early():
     assert text.partition("\nmake install")[0].count("\n") < 40
 
 
-def test_the_row_of_the_readme_is_kept_as_it_stands(tmp_path: Path):
+def test_the_readmes_example_row_is_kept_and_built(tmp_path: Path):
     (row,) = re.findall(r"```json\n(.*?)```", text_of("README.md"), re.DOTALL)
     source, save = tmp_path / "rows.json", tmp_path / "clean.json"
     cities = ("Oslo", "Rome", "Lima", "Cairo", "Quito", "Accra")

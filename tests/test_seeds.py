@@ -139,7 +139,7 @@ def test_a_shell_runs_the_base_projects_commands_as_printed(tmp_path: Path) -> N
     assert board.returncode == 0 and "loss" in board.stdout
 
 
-def test_the_commands_of_tool_using_have_theirs_here(
+def test_tool_using_commands_have_equivalents_here(
     type_in: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Generate only, custom training with checkpoints, the base model, all checkpoints."""

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
     ],
     ids=" ".join,
 )
-def test_tool_is_satisfied(tool: list[str]) -> None:
+def test_ruff_and_mypy_pass(tool: list[str]) -> None:
     result = subprocess.run(
         [sys.executable, "-m", *tool], cwd=ROOT, capture_output=True, text=True, timeout=300
     )

@@ -72,7 +72,7 @@ def nodes() -> Iterator[list[Node]]:
 
 
 def cabled(names: dict[str, str]) -> bool:
-    """Lay the cable; say whether this machine allows it (root, iproute2)."""
+    """Make the two namespaces; return whether this machine allows it (root, iproute2)."""
     if shutil.which("ip") is None:
         return False
     words = (["ip", *line.format(**names).split()] for line in CABLE)
@@ -120,7 +120,7 @@ def ends(jobs: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
 
 
 def end_with_children(job: subprocess.Popen[str]) -> None:
-    """A launcher that is killed leaves its ranks behind."""
+    """Kill a launcher and its ranks, which would otherwise run on."""
     if job.poll() is None:
         for process in [*psutil.Process(job.pid).children(recursive=True), job]:
             process.kill()
@@ -147,7 +147,7 @@ def torchrun_on_each(nodes: list[Node], folder: Path) -> list[list[str]]:
     [deepspeed_on_each, torchrun_on_each],
     ids=["deepspeed", "torchrun"],
 )
-def test_two_nodes_train_the_same_adapter_as_two_ranks_of_one(
+def test_two_nodes_train_the_same_adapter_as_one_node(
     launcher, nodes: list[Node], workspace: Workspace
 ):
     name = launcher.__name__
@@ -158,7 +158,7 @@ def test_two_nodes_train_the_same_adapter_as_two_ranks_of_one(
 
 
 @pytest.mark.long
-def test_a_node_that_is_alone_says_where_it_waited(nodes: list[Node], workspace: Workspace):
+def test_a_lone_node_reports_the_address_it_waited_at(nodes: list[Node], workspace: Workspace):
     begin = deepspeed_on_each(nodes, workspace.path)[1]
     command = [*nodes[1].enter, *begin, *workspace.flags("alone_again")]
     ended = subprocess.run(
@@ -175,9 +175,7 @@ def test_a_node_that_is_alone_says_where_it_waited(nodes: list[Node], workspace:
 
 
 @pytest.mark.long
-def test_a_rank_that_dies_on_one_node_ends_the_other_node_too(
-    nodes: list[Node], workspace: Workspace
-):
+def test_a_rank_dying_on_one_node_ends_both_nodes(nodes: list[Node], workspace: Workspace):
     flags = workspace.flags("killed", "--training.epochs=500", "--training.max_steps=3000")
     commands = [[*begin, *flags] for begin in deepspeed_on_each(nodes, workspace.path)]
     jobs = start(nodes, commands)

@@ -1,4 +1,4 @@
-"""Models small enough to build in no time, of every Llama 3 shape."""
+"""Models small enough to build in milliseconds, of every Llama 3 shape."""
 
 from dataclasses import replace
 

@@ -111,7 +111,7 @@ class Checkpoints:
         )
         seen = torch.zeros(backend.world_size, device=backend.device)
         seen[backend.rank] = probe.is_dir()
-        found = backend.sum(seen).tolist()  # once it is read, all have looked
+        found = backend.sum(seen).tolist()  # the sum is complete once every rank has looked
         backend.on_first_rank(probe.rmdir)
         if blind := [str(rank) for rank, sees in enumerate(found) if not sees]:
             raise FileNotFoundError(
@@ -120,7 +120,7 @@ class Checkpoints:
             )
 
     def steps(self) -> list[Path]:
-        """Return the step checkpoints, oldest first; what a user renamed is none."""
+        """Return the step checkpoints, oldest first; renamed ones are left out."""
         return saved_steps(self.run_dir)
 
     def save_step(self, progress: Progress, backend: Backend) -> Path:
@@ -206,13 +206,13 @@ class Checkpoints:
         older = [path for path in self.steps() if _number(path) <= _number(newest)]
         for path in older[: -self.keep_last]:
             path.rename(path.with_name(f".{path.name}.removed"))
-        # Also what a process that was killed here had begun to remove.
+        # Includes those whose removal a killed process began.
         for path in self.run_dir.glob(".step-*.removed"):
             shutil.rmtree(path)
 
 
 def saved_steps(run_dir: Path) -> list[Path]:
-    """Return the step checkpoints of a run, oldest first; what a user renamed is none."""
+    """Return the step checkpoints of a run, oldest first; renamed ones are left out."""
     found = [path for path in run_dir.glob("step-*") if _STEP.fullmatch(path.name)]
     return sorted(found, key=_number)
 

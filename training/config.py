@@ -266,13 +266,9 @@ def apply_override(values: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(inner, dict):
             raise ValueError(f"--{key}: {section!r} is a value, not a section")
         values = inner
-    values[last] = _as_json(value)
-
-
-def _as_json(value: Any) -> Any:
-    """Return a flag's value as a file would hold it: `null` is none, `true` is no text."""
+    # As a file would hold it: `null` is none, `true` is no text.
     words = {"null": None, "true": True, "false": False}
-    return words.get(value, value) if isinstance(value, str) else value
+    values[last] = words.get(value, value) if isinstance(value, str) else value
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -48,7 +48,7 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
 def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
     """Return the operations per second this device reaches in a large matrix product."""
     size = 8192 if device.type == "cuda" else 1024
-    own = torch.Generator(device)  # a run's own random stream must not notice the measurement
+    own = torch.Generator(device)  # leaves the run's own random stream unchanged
     a, b = (torch.randn(size, size, device=device, generator=own).to(dtype) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:

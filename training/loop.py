@@ -40,7 +40,7 @@ class Run:
     total_steps: int
     checkpoints: Checkpoints
     report: Report | NullReport
-    # What lets the model reply, on every rank: the entry script knows how to score it.
+    # Generates and scores replies, on every rank; the entry script sets it.
     generated: Generated | None = None
     generated_every: int | None = None
 
@@ -72,7 +72,7 @@ def train_step(
 ) -> tuple[StepMetrics, bool]:
     """Take optimizer step `number`, counted from 0; return its figures, and whether to stop.
 
-    `stop` is asked on every rank when the step is done; one yes stops all.
+    `stop` is called on every rank when the step is done; one that returns True stops all.
     """
     start = time.perf_counter()
     batches = run.batches.step(number)
@@ -143,7 +143,7 @@ def _due(step: int, every: int | None) -> bool:
 
 @contextmanager
 def _sigterm_noticed() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGTERM arrived; the step under way is finished first."""
+    """Yield a function that returns whether SIGTERM arrived; the current step is finished first."""
     arrived: list[int] = []
 
     def notice(number: int, frame: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a run tells its user: a progress bar, printed lines, TensorBoard and metrics.jsonl.
+"""The report of a run: a progress bar, printed lines, TensorBoard and metrics.jsonl.
 
 All four carry the same numbers. `metrics.jsonl` has one object a line: `{"kind": "train"|
 "validation", "step", ...}`; resuming cuts off the lines after the step it resumes from.
@@ -41,7 +41,7 @@ class StepMetrics:
 
 
 class NullReport:
-    """What the ranks report that are not the first: the figures are those of all, told once."""
+    """The report of every rank but the first, which reports the figures of all: nothing."""
 
     def __enter__(self) -> "NullReport":
         return self
@@ -50,15 +50,15 @@ class NullReport:
         pass
 
     def step(self, number: int, step: StepMetrics) -> None:
-        """Say nothing of a step."""
+        """Do nothing."""
 
     def replying(self) -> None:
-        """Say nothing of replies under way."""
+        """Do nothing."""
 
     def validation(
         self, number: int, figures: Mapping[str, float], outcome: Outcome | None
     ) -> None:
-        """Say nothing of a validation."""
+        """Do nothing."""
 
 
 class Report:
@@ -134,11 +134,11 @@ class Report:
         """Report validation figures after step `number`, those of `outcome` among them."""
         self._write("validation", number, figures)
         after = f"[/bold] after step {number}: "
-        said = outcome.figures if outcome else {}
+        of_replies = outcome.figures if outcome else {}
         text = "  ".join(
             f"{name.replace('_', ' ')} {value:.4f}"
             for name, value in figures.items()
-            if name not in said
+            if name not in of_replies
         )
         self.console.print(f"[bold]validation{after}{text}", soft_wrap=True)
         if outcome:
@@ -169,7 +169,7 @@ def warn(message: str) -> None:
 
 
 def _step_of(line: str) -> float:
-    """Return the step a metrics line speaks of; a torn last line counts as never kept."""
+    """Return the step of a metrics line; infinity for a torn last line, so that it is cut."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

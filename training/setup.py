@@ -71,7 +71,7 @@ class Splits(NamedTuple):
 
 
 def open_splits(config: Config) -> Splits:
-    """Open the train and validation splits; refuse what this model must not train on."""
+    """Open the train and validation splits; ValueError for what this model must not train on."""
     base = resolve_directory(config.model.checkpoint_dir)
     train, validation = (
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
@@ -163,7 +163,7 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
 
 
 def check_writable_directory(directory: Path) -> None:
-    """Raise PermissionError where nothing can be written, before hours of training find out."""
+    """Raise PermissionError where nothing can be written, before training starts."""
     nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise PermissionError(

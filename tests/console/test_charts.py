@@ -12,14 +12,14 @@ def widths(html: str) -> list[str]:
     return re.findall(r'<rect x="0" y="3" width="([\d.]+)%"', html)
 
 
-def test_the_longest_bar_is_full_unless_a_full_value_is_named() -> None:
+def test_the_longest_bar_is_full_unless_full_is_given() -> None:
     two = (Bar("a", 2, "2"), Bar("b", 4, "4"))
     assert widths(bars(Chart("t", two))) == ["50.00", "100.00"]
     assert widths(bars(Chart("t", two, full=8))) == ["25.00", "50.00"]
     assert widths(bars(Chart("t", (Bar("a", 0, "0"),)))) == ["0.00"]
 
 
-def test_an_interval_is_drawn_where_it_lies() -> None:
+def test_an_interval_is_drawn_at_its_values() -> None:
     html = bars(Chart("t", (Bar("a", 0.5, "", 0.25, 0.75),), full=1))
     assert '<line x1="25.00%" x2="75.00%"' in html
 
@@ -30,7 +30,7 @@ def test_points_stand_at_their_steps() -> None:
     assert (found[1] - found[0]) * 4 == pytest.approx(found[2] - found[0])
 
 
-def test_points_without_a_step_or_with_the_same_one_stand_evenly() -> None:
+def test_points_with_missing_or_equal_steps_stand_evenly() -> None:
     for places in ([0, None, 400], [100, 100, 400]):
         points = [Point("x", 0.5, 0.4, 0.6, place) for place in places]
         one, two, three = (float(x) for x in re.findall(r'cx="([\d.]+)%"', line("t", points, None)))
@@ -45,7 +45,7 @@ def test_a_higher_share_stands_higher_and_one_point_is_enough() -> None:
     assert line("t", [], low).count("<circle") == 0
 
 
-def test_labels_are_texts() -> None:
+def test_labels_are_escaped() -> None:
     odd = "<b>&"
     for html in (bars(Chart(odd, (Bar(odd, 1, odd),))), line(odd, [Point(odd, 1, 1, 1)], None)):
         assert "b" not in read_page(html).tags

@@ -62,12 +62,12 @@ def test_hyphens_and_underscores_are_the_same(tmp_path: Path, flag: str) -> None
 
 
 @pytest.mark.parametrize("text", ["123", "a,b", "[1]", "1e5", "True", "{x}"])
-def test_a_text_stays_the_text_that_was_typed(tmp_path: Path, text: str) -> None:
+def test_a_text_value_is_passed_as_typed(tmp_path: Path, text: str) -> None:
     result = command(tmp_path, f"--source-file={text}", f"--note={text}")
     assert repr((text, 3, False, text)) in result.stdout
 
 
-def test_a_home_directory_is_found_behind_an_equals_sign_too(tmp_path: Path) -> None:
+def test_a_home_directory_is_expanded_after_an_equals_sign(tmp_path: Path) -> None:
     result = command(tmp_path, "--source-file=~/rows.json")
     assert repr((str(Path.home() / "rows.json"), 3, False, None)) in result.stdout
 
@@ -78,7 +78,7 @@ def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     assert result.stderr == "error: none.json is missing; make it\n"
 
 
-def test_a_bug_is_one_line_that_names_debug(tmp_path: Path) -> None:
+def test_an_unexpected_error_is_one_line_that_names_debug(tmp_path: Path) -> None:
     result = command(tmp_path, "--source-file", "bug")
     assert result.returncode == 1
     assert result.stderr == (
@@ -91,7 +91,7 @@ def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (1, "error: out.json: No space left on device\n")
 
 
-def test_a_terminated_command_tidies_up_and_leaves_with_143(tmp_path: Path) -> None:
+def test_a_terminated_command_cleans_up_and_exits_with_143(tmp_path: Path) -> None:
     script = tmp_path / "copy_rows.py"
     script.write_text(SCRIPT)
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What a command line may hold, told before any work."""
+"""What a command line may hold, checked before any work."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def settings(config_file: str = "c.json", resume: bool = False, **overrides: obj
         "a --save-file b --dry-run true",
     ],
 )
-def test_flags_in_either_spelling_and_required_values_in_their_order_pass(line: str) -> None:
+def test_flags_in_either_spelling_and_positional_values_pass(line: str) -> None:
     check_flags(copy, line.split())
 
 
@@ -55,12 +55,12 @@ def test_flags_in_either_spelling_and_required_values_in_their_order_pass(line: 
         ("a b --limt 3", "unknown flag --limt; did you mean --limit"),
     ],
 )
-def test_what_a_command_does_not_take_is_refused(line: str, message: str) -> None:
+def test_missing_unknown_or_valueless_arguments_are_refused(line: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_flags(copy, line.split())
 
 
-def test_a_word_beside_a_switch_is_not_taken_for_another_flag() -> None:
+def test_a_switch_takes_no_value_and_positionals_are_refused() -> None:
     check_flags(settings, ["--resume", "--training.epochs=1"])
     with pytest.raises(UsageError, match=r"--resume wants no value, or true or false, found 'x'"):
         value_readers(settings)["resume"]("x")
@@ -99,7 +99,7 @@ def test_a_value_of_another_kind_is_refused(flag: str, text: str, message: str) 
         value_readers(copy)[flag](text)
 
 
-def test_the_kind_of_an_optional_value_is_that_of_the_value() -> None:
+def test_an_optional_value_has_the_kind_of_its_value() -> None:
     assert (kind_of(copy, "most"), kind_of(copy, "source_file")) == (int, str)
 
 
@@ -111,7 +111,7 @@ def both(limit: int = 1, num_examples: int = 2, data_path: str = "d") -> None:
     """Stand for a command that has two flags which are one elsewhere."""
 
 
-def test_another_spelling_is_the_flag_itself() -> None:
+def test_another_spelling_is_read_as_the_same_flag() -> None:
     line = "--checkpoint_dir a --data-path=b --num-examples 3"
     own, spelled = own_spellings(score, line.split())
     assert own == ["--ckpt-dir", "a", "--dataset-file=b", "--limit", "3"]
@@ -133,12 +133,12 @@ def test_two_spellings_of_one_flag_are_refused(line: str) -> None:
         own_spellings(score, line.split())
 
 
-def test_a_flag_of_the_commands_own_keeps_its_name() -> None:
+def test_a_commands_own_flag_is_not_taken_as_another_spelling() -> None:
     line = ["--limit=1", "--num-examples=2", "--dataset-file=x"]
     assert own_spellings(both, line)[0] == [*line[:2], "--data-path=x"]
 
 
-def test_the_nearest_names_are_found_by_their_last_part_too() -> None:
+def test_nearest_names_are_also_found_by_their_last_part() -> None:
     known = ["seed", "checkpoint.output_dir", "logging.output_dir", "logging.every"]
     assert nearest("outpt_dir", known) == ["checkpoint.output_dir", "logging.output_dir"]
     assert nearest("logging.evry", known) == ["logging.every"]

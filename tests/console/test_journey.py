@@ -11,12 +11,12 @@ def stage(code: str, title: str = "a stage") -> Stage:
     return Stage(title, f"-c '{code}'", lambda output: f"{len(list(output.iterdir()))} files")
 
 
-def test_each_command_is_printed_before_it_runs_and_its_outcome_read_afterwards(
+def test_a_command_is_printed_then_run_then_its_outcome_read(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     writes = stage(f'print("runs"); open("{tmp_path}/a", "w")', "first")
     done = list(run_journey([writes, stage("pass", "second")], tmp_path, tmp_path))
-    assert [(each.title, each.outcome) for each in done] == [
+    assert [(one.title, one.outcome) for one in done] == [
         ("first", "1 files"),
         ("second", "1 files"),
     ]
@@ -25,7 +25,7 @@ def test_each_command_is_printed_before_it_runs_and_its_outcome_read_afterwards(
     assert done[0].command == f"python {writes.command}"
 
 
-def test_the_first_failure_ends_it_with_the_commands_own_exit_code(
+def test_the_first_failure_ends_the_journey_with_its_exit_code(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     never = stage(f'open("{tmp_path}/never", "w")')
@@ -36,14 +36,14 @@ def test_the_first_failure_ends_it_with_the_commands_own_exit_code(
     assert not (tmp_path / "never").exists()
 
 
-def test_a_killed_command_gives_the_code_that_a_shell_gives(tmp_path: Path):
+def test_a_killed_command_gives_the_exit_code_of_a_shell(tmp_path: Path):
     killed = stage("import os; os.kill(os.getpid(), 9)")
     with pytest.raises(SystemExit) as left:
         list(run_journey([killed], tmp_path, tmp_path))
     assert left.value.code == 128 + 9
 
 
-def test_a_command_reads_the_lines_of_a_file_as_if_they_were_typed(
+def test_a_command_reads_its_input_from_the_typed_file(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     (tmp_path / "said.txt").write_text("hello\n")
@@ -61,7 +61,7 @@ def test_commands_run_with_this_python_in_the_root(
     assert f"{sys.executable} {tmp_path.resolve()}\n" in capfd.readouterr().out
 
 
-def test_another_program_is_the_one_installed_beside_this_python(
+def test_another_program_is_taken_from_beside_this_python(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PATH", "")
@@ -72,7 +72,7 @@ def test_another_program_is_the_one_installed_beside_this_python(
     assert "$ torchrun --help" in printed and "--nproc-per-node" in printed
 
 
-def test_the_closing_table_adds_the_seconds_up(capsys: pytest.CaptureFixture[str]):
+def test_the_closing_table_sums_the_seconds(capsys: pytest.CaptureFixture[str]):
     table = closing_table([Done("a", "", 1.3, "this"), Done("b", "", 2.5, "that")])
     Console(width=80).print(table)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]

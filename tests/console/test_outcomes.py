@@ -4,7 +4,7 @@ from pathlib import Path
 from console.outcomes import lines, losses, size, trained
 
 
-def test_the_losses_are_those_of_the_run(tmp_path: Path):
+def test_losses_are_read_from_the_runs_metrics(tmp_path: Path):
     lines = [
         {"kind": "train", "step": 1, "loss": 9.0},
         {"kind": "validation", "step": 1, "loss": 8.0},
@@ -25,7 +25,7 @@ def test_the_losses_are_those_of_the_run(tmp_path: Path):
     )
 
 
-def test_files_are_counted_and_weighed(tmp_path: Path):
+def test_lines_and_sizes_of_files_are_reported(tmp_path: Path):
     (tmp_path / "rows.jsonl").write_text("{}\n" * 1200)
     assert lines(tmp_path / "rows.jsonl") == "1,200 conversations"
     (tmp_path / "weights").write_bytes(bytes(1_500_000))

@@ -26,7 +26,7 @@ def cleaned(shared: Path, tmp_path: Path) -> Path:
     return tmp_path / "cleaned.json"
 
 
-def test_real_rows_become_a_dataset_and_the_next_command_trains_on_it(
+def test_real_rows_become_a_dataset_to_train_on(
     shared: Path, cleaned: Path, tmp_path: Path
 ) -> None:
     flags = ("--source-file", cleaned, "--save-dir", tmp_path / "dataset")
@@ -43,7 +43,7 @@ def test_real_rows_become_a_dataset_and_the_next_command_trains_on_it(
         assert text in done.stdout
 
 
-def test_the_next_command_names_the_model_whose_tokenizer_was_used_as_a_shell_reads_it(
+def test_the_next_command_names_the_tokenizers_model_shell_quoted(
     shared: Path, cleaned: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "my model"
@@ -67,7 +67,7 @@ def test_the_next_command_names_the_model_whose_tokenizer_was_used_as_a_shell_re
     ]
 
 
-def test_what_is_too_long_is_one_line_with_exit_code_1_and_nothing_is_written(
+def test_an_overlong_conversation_is_refused_and_nothing_is_written(
     shared: Path, cleaned: Path, tmp_path: Path
 ) -> None:
     flags = ("--source-file", cleaned, "--save-dir", tmp_path / "dataset", "--max-seq-len=900")

@@ -23,7 +23,7 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=60)
 
 
-def test_the_command_of_the_readme_cleans_counts_and_says_what_comes_next(tmp_path: Path) -> None:
+def test_the_readmes_command_cleans_counts_and_names_the_next(tmp_path: Path) -> None:
     source, save = tmp_path / "glaive-function-calling-v2.json", tmp_path / "cleaned.json"
     rows = [{"system": SYSTEM, "chat": CHAT}, {"system": SYSTEM, "chat": "USER: a"}]
     rows.append({"system": "SYSTEM: Be brief.", "chat": "USER: a\n\nASSISTANT: b"})
@@ -40,7 +40,7 @@ def test_the_command_of_the_readme_cleans_counts_and_says_what_comes_next(tmp_pa
     assert roles == ["user", "assistant", "tool", "assistant"]
 
 
-def test_a_malformed_row_is_one_line_with_exit_code_1_and_nothing_is_written(
+def test_a_malformed_row_is_refused_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
     source = tmp_path / "rows.jsonl"
@@ -72,7 +72,7 @@ def test_copies_of_a_benchmark_are_rejected_and_named(tmp_path: Path) -> None:
     assert "2 rows: 1 kept, 0 repaired, 1 rejected" in done.stdout
     report = json.loads((tmp_path / "cleaned.report.json").read_text())
     assert report["rejections"][0]["reason"] == "one.json of one.json asks this, with other tools"
-    assert [each["file"] for each in report["benchmarks"]] == ["one.json", "two.json"]
+    assert [benchmark["file"] for benchmark in report["benchmarks"]] == ["one.json", "two.json"]
     missing = command("--source-file", source, "--save-file", save, "--exclude-benchmark", "none")
     assert missing.returncode == 1 and "none does not exist" in missing.stderr
 
@@ -83,7 +83,7 @@ def many_rows(path: Path, count: int) -> None:
         stream.writelines(row.replace("noon", f"noon {i}") + "\n" for i in range(count))
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_earlier_output_alone(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_keeps_earlier_output(tmp_path: Path) -> None:
     source, save = tmp_path / "rows.jsonl", tmp_path / "cleaned.json"
     many_rows(source, 1500)
     save.write_text("earlier")
@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_earlier_output_alone(tmp_path: P
     assert save.read_text() == "earlier"
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed_by_the_next(tmp_path: Path) -> None:
     source, save = tmp_path / "rows.jsonl", tmp_path / "cleaned.json"
     many_rows(source, 1500)
     script = [sys.executable, str(ROOT / "scripts" / "clean_dataset.py")]

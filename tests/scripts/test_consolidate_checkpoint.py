@@ -51,7 +51,7 @@ def run(sharded_runs: ShardedRuns, tmp_path: Path) -> Path:
 
 
 def seal(step: Path) -> None:
-    """Write the manifest anew, as somebody would who means to deceive."""
+    """Write the manifest anew, as an attacker would."""
     (step / "manifest.json").unlink()
     write_manifest(step, "checkpoint")
 
@@ -64,7 +64,7 @@ def refused(outcome: Outcome, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", SHARDED, ids=lambda kind: kind.name)
-def test_the_shards_hold_the_very_bits_that_the_run_gathered(
+def test_joined_shards_equal_the_gathered_weights_bit_for_bit(
     consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path, kind: Kind
 ) -> None:
     outcome = consolidate(sharded_runs.run(kind))
@@ -85,7 +85,7 @@ def test_the_steps_that_are_compared_differ(sharded_runs: ShardedRuns) -> None:
         assert early.read_bytes() != late.read_bytes()
 
 
-def test_an_older_step_is_taken_where_latest_tag_or_directory_names_it(
+def test_an_older_step_can_be_named_in_three_ways(
     consolidate: Consolidate, run: Path, tmp_path: Path
 ) -> None:
     wanted = (run / "step-000002" / ADAPTER).read_bytes()
@@ -100,7 +100,7 @@ def test_an_older_step_is_taken_where_latest_tag_or_directory_names_it(
 
 
 @pytest.mark.parametrize("tag", ["step-000002", "final"])
-def test_where_nothing_is_sharded_the_gathered_file_is_copied(
+def test_the_gathered_file_is_copied_where_nothing_is_sharded(
     consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path, tag: str
 ) -> None:
     outcome = consolidate(sharded_runs.run(NOT_SHARDED), "--tag", tag)
@@ -133,7 +133,7 @@ def merged(
     return (tmp_path / "merged" / WEIGHTS).read_bytes()
 
 
-def test_what_comes_out_is_merged_as_the_gathered_adapter_is(
+def test_the_joined_adapter_merges_like_the_gathered_one(
     consolidate: Consolidate,
     sharded_runs: ShardedRuns,
     tmp_path: Path,
@@ -148,7 +148,7 @@ def test_what_comes_out_is_merged_as_the_gathered_adapter_is(
     assert joined == merged(tmp_path, base, final, monkeypatch, capsys)
 
 
-def test_whole_weights_come_out_as_a_model_to_chat_with(
+def test_fully_trained_weights_become_a_loadable_model(
     consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path
 ) -> None:
     assert "chat_completion.py --ckpt_dir" in consolidate(sharded_runs.run(FULL)).out
@@ -159,7 +159,7 @@ def test_whole_weights_come_out_as_a_model_to_chat_with(
 
 
 @pytest.mark.parametrize("kind", [Kind("lora", 2, "float32"), LORA], ids=lambda kind: kind.name)
-def test_deepspeeds_own_script_is_used_as_the_base_project_printed_it(
+def test_deepspeeds_own_script_works_as_the_base_project_printed(
     sharded_runs: ShardedRuns,
     tmp_path: Path,
     kind: Kind,
@@ -194,7 +194,7 @@ def test_deepspeeds_own_script_is_used_as_the_base_project_printed_it(
 
 
 @pytest.mark.parametrize("kind", [LORA, FULL, NOT_SHARDED], ids=lambda kind: kind.name)
-def test_the_chat_format_of_the_training_comes_along(
+def test_the_chat_format_of_the_training_is_copied(
     consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path, kind: Kind
 ) -> None:
     run = tmp_path / "run"
@@ -209,7 +209,7 @@ def test_the_chat_format_of_the_training_comes_along(
     assert told.name in read_manifest(tmp_path / "out")["files"]
 
 
-def test_a_checkpoint_without_a_chat_format_leaves_its_name_to_the_user(
+def test_a_checkpoint_without_chat_format_prints_a_placeholder(
     consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -221,7 +221,7 @@ def test_a_checkpoint_without_a_chat_format_leaves_its_name_to_the_user(
     assert json.loads((tmp_path / "out" / "chat_format.json").read_text()) == {"name": None}
 
 
-def test_the_script_stands_alone(sharded_runs: ShardedRuns, tmp_path: Path) -> None:
+def test_the_script_runs_in_its_own_process(sharded_runs: ShardedRuns, tmp_path: Path) -> None:
     flags = ["--checkpoint-dir", sharded_runs.run(LORA), "--output-dir", tmp_path / "out"]
     done = subprocess.run(
         [sys.executable, "scripts/consolidate_checkpoint.py", *flags],
@@ -249,7 +249,7 @@ def test_a_pickle_that_would_run_code_is_refused(
     assert not (tmp_path / "was-here").exists()
 
 
-def test_a_damaged_shard_sends_a_run_one_step_back_and_refuses_that_step(
+def test_a_damaged_step_is_refused_and_a_run_falls_back(
     consolidate: Consolidate, run: Path, tmp_path: Path
 ) -> None:
     shard = run / "step-000004" / "zero_pp_rank_0_mp_rank_00_optim_states.pt"
@@ -262,7 +262,7 @@ def test_a_damaged_shard_sends_a_run_one_step_back_and_refuses_that_step(
     assert (tmp_path / "out" / ADAPTER).read_bytes() == wanted
 
 
-def test_a_lost_gathered_file_is_made_again_from_the_shards(
+def test_a_lost_gathered_file_is_rebuilt_from_the_shards(
     consolidate: Consolidate, run: Path, tmp_path: Path
 ) -> None:
     wanted = (run / "step-000004" / ADAPTER).read_bytes()
@@ -290,7 +290,7 @@ def describe_another_model(step: Path) -> None:
         (describe_another_model, "holds the weights of another model than its params.json"),
     ],
 )
-def test_parts_of_different_runs_are_told_apart(
+def test_mixed_parts_of_different_runs_are_refused(
     consolidate: Consolidate,
     run: Path,
     tmp_path: Path,
@@ -309,18 +309,20 @@ def test_parts_of_different_runs_are_told_apart(
         ("../run/step-000002", "has no checkpoint '../run/step-000002'"),
     ],
 )
-def test_a_tag_that_is_not_there(
+def test_an_unknown_tag_is_refused(
     consolidate: Consolidate, run: Path, tmp_path: Path, tag: str, problem: str
 ) -> None:
     assert problem in refused(consolidate(run, "--tag", tag), tmp_path)
 
 
-def test_a_checkpoint_has_no_tags(consolidate: Consolidate, run: Path, tmp_path: Path) -> None:
+def test_a_tag_for_a_single_checkpoint_is_refused(
+    consolidate: Consolidate, run: Path, tmp_path: Path
+) -> None:
     outcome = consolidate(run / "step-000002", "--tag", "step-000004")
     assert "is one checkpoint already; leave out --tag" in refused(outcome, tmp_path)
 
 
-def test_a_directory_that_is_no_run(consolidate: Consolidate, tmp_path: Path) -> None:
+def test_a_directory_that_is_no_run_is_refused(consolidate: Consolidate, tmp_path: Path) -> None:
     problem = refused(consolidate(tmp_path / "nothing"), tmp_path)
     assert "nothing holds no whole checkpoint; wanted a run's directory" in problem
 

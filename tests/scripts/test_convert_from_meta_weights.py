@@ -71,7 +71,7 @@ def test_any_number_of_shards_gives_the_same_file(
     assert (tmp_path / "native" / "consolidated.safetensors").read_bytes() == whole
 
 
-def test_llama_2s_embedding_cut_by_columns_is_told_by_its_shape(
+def test_an_embedding_cut_by_columns_is_recognised_by_its_shape(
     tmp_path: Path, convert: Convert
 ) -> None:
     state = random_model(WIDE).state_dict()
@@ -148,7 +148,7 @@ def test_an_earlier_conversion_is_replaced_and_anything_else_is_not(
     assert (tmp_path / "native" / "thesis.txt").read_text() == "mine"
 
 
-def test_the_source_is_never_the_target(
+def test_writing_over_the_source_is_refused(
     meta: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {file.name: file.read_bytes() for file in meta.iterdir()}

@@ -56,7 +56,7 @@ def merged_bytes(workspace: Path) -> bytes:
     return (workspace / "merged" / "consolidated.safetensors").read_bytes()
 
 
-def test_what_is_proven_is_printed_and_stored(merge: Merge, workspace: Path) -> None:
+def test_the_proof_is_printed_and_stored(merge: Merge, workspace: Path) -> None:
     outcome = merge()
     assert (outcome.code, outcome.error) == (0, "")
     assert "bfloat16; 4 layers with the adapter merged in" in outcome.out
@@ -127,7 +127,7 @@ def test_without_a_tokenizer_random_tokens_are_compared(merge: Merge, workspace:
     assert "on 128 probe tokens" in merge(logits="true").out
 
 
-def test_an_adapter_that_rounding_swallows_is_noted(merge: Merge, workspace: Path) -> None:
+def test_an_adapter_lost_to_rounding_is_reported(merge: Merge, workspace: Path) -> None:
     write_adapter(workspace / "small", CONFIG, LORA, size=1e-5)
     small = {"lora_ckpt_path": workspace / "small"}
     assert "add --dtype float32 to keep so small an adapter" in merge(**small).out
@@ -151,7 +151,7 @@ def test_a_wrong_merge_exits_with_1_and_leaves_nothing(
     assert "the merge is not proven, nothing was written" in refused(merge(), workspace)
 
 
-def test_no_checkpoint_named(merge: Merge, workspace: Path) -> None:
+def test_a_missing_checkpoint_flag_is_refused(merge: Merge, workspace: Path) -> None:
     problem = refused(merge(lora_ckpt_path=None), workspace)
     assert "name the LoRA checkpoint with --lora-ckpt-path" in problem
 
@@ -203,7 +203,7 @@ def use_the_target_for_something_else(workspace: Path) -> None:
         (use_the_target_for_something_else, "was not written by this command"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_wrong_input_is_a_one_line_error(
     merge: Merge, workspace: Path, spoil: Callable[[Path], None], problem: str
 ) -> None:
     spoil(workspace)

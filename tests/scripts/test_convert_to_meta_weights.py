@@ -56,7 +56,7 @@ def export(
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
-def test_shards_join_to_the_models_bits_with_metas_names_and_axes(
+def test_shards_join_to_the_models_bits_in_metas_layout(
     count: int, native: Path, export: Export
 ) -> None:
     outcome = export(num_shards=count)
@@ -85,7 +85,7 @@ def test_a_round_trip_is_bit_identical_file_by_file(
     assert read_params(again) == read_params(native)
 
 
-def test_tensors_are_what_metas_readers_want(native: Path, export: Export) -> None:
+def test_tensors_have_the_layout_metas_readers_want(native: Path, export: Export) -> None:
     export(num_shards=2)
     for tensors in read_shards(native.parent / "export"):
         for tensor in tensors.values():
@@ -95,9 +95,7 @@ def test_tensors_are_what_metas_readers_want(native: Path, export: Export) -> No
             assert tensor.untyped_storage().nbytes() == tensor.nbytes
 
 
-def test_the_directory_holds_the_shards_and_nothing_that_looks_like_one(
-    native: Path, export: Export
-) -> None:
+def test_the_directory_holds_exactly_the_expected_files(native: Path, export: Export) -> None:
     export(num_shards=2)
     target = native.parent / "export"
     names = ["consolidated.00.pth", "consolidated.01.pth", "manifest.json", "params.json"]
@@ -108,7 +106,7 @@ def test_the_directory_holds_the_shards_and_nothing_that_looks_like_one(
     assert (target / "tokenizer.model").read_bytes() == (native / "tokenizer.model").read_bytes()
 
 
-def test_params_are_those_meta_wrote(native: Path, export: Export) -> None:
+def test_params_equal_those_meta_wrote(native: Path, export: Export) -> None:
     export()
     written = json.loads((native.parent / "export" / "params.json").read_text())
     assert written == json.loads((native.parent / "meta" / "params.json").read_text())
@@ -192,7 +190,7 @@ def assert_refused(outcome: Outcome, native: Path, *parts: str) -> None:
         (-2, "-2, wanted one of 1, 2, 4, 8"),
     ],
 )
-def test_a_shard_count_that_does_not_divide_is_refused_with_the_reason(
+def test_an_indivisible_shard_count_is_refused_with_the_reason(
     count: int, reason: str, native: Path, export: Export
 ) -> None:
     assert_refused(export(num_shards=count), native, f"--num-shards is {reason}")

@@ -132,8 +132,10 @@ def test_an_adapter_is_scored_on_top_of_its_base(
     assert "convert_lora_weights.py --base-ckpt-path" in outcome.out
 
 
-def test_calls_can_be_held_to_the_schemas(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
-    """What the model learned to break cannot be said any more."""
+def test_constrained_calls_are_valid_by_the_schemas(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    """The model learned an invalid call, which the constraint excludes."""
     outcome = evaluate(
         ckpt_dir=folder / "model",
         dataset_file=folder / "held_out.jsonl",
@@ -147,7 +149,7 @@ def test_calls_can_be_held_to_the_schemas(evaluate: Evaluate, folder: Path, tmp_
     assert figures["valid_json"]["value"] == figures["valid_schema"]["value"] == 1.0
 
 
-def test_a_schema_that_cannot_be_enforced_leaves_its_item_out_and_no_other(
+def test_an_unenforceable_schema_leaves_out_only_its_item(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
     rows = [json.loads(line) for line in (folder / "held_out.jsonl").read_text().splitlines()]
@@ -175,7 +177,7 @@ def test_a_schema_that_cannot_be_enforced_leaves_its_item_out_and_no_other(
     assert told in read_page((tmp_path / "page.html").read_text(encoding="utf-8")).text
 
 
-def test_a_schema_too_deep_to_be_written_leaves_its_item_out_too(
+def test_a_too_deep_schema_leaves_out_only_its_item(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
     rows = [json.loads(line) for line in (folder / "held_out.jsonl").read_text().splitlines()]
@@ -193,7 +195,7 @@ def test_a_schema_too_deep_to_be_written_leaves_its_item_out_too(
     assert "the schema of weather is nested too deep to be described" in free.error
 
 
-def test_where_no_schema_can_be_enforced_it_is_one_line(
+def test_only_unenforceable_schemas_are_a_one_line_error(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
     row = json.loads((folder / "held_out.jsonl").read_text().splitlines()[0])
@@ -209,7 +211,7 @@ def test_where_no_schema_can_be_enforced_it_is_one_line(
     assert not (tmp_path / "out.json").exists()
 
 
-def test_the_page_shows_figures_and_failures_and_nothing_of_it_is_obeyed(
+def test_the_page_shows_figures_and_failures_escaped(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
     hostile = "</pre><script>alert(1)</script>"
@@ -272,7 +274,7 @@ def test_recorded_outputs_are_scored_without_a_model(
     assert line.endswith("--failures-file failures.txt")
 
 
-def test_the_flags_of_the_command_that_compares_checkpoints_are_taken(
+def test_flags_of_evaluate_checkpoints_are_accepted(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
     outcome = evaluate(
@@ -286,7 +288,7 @@ def test_the_flags_of_the_command_that_compares_checkpoints_are_taken(
     assert verdicts(tmp_path / "out.json") == {k: v for k, v in RIGHT.items() if k != "hello/1"}
 
 
-def test_questions_may_be_named_as_data(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_benchmark_questions_may_be_given_as_data_path(evaluate: Evaluate, tmp_path: Path) -> None:
     """Two rows of live_irrelevance: one offers no function at all."""
     declared = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
     rows = [
@@ -308,7 +310,7 @@ def test_questions_may_be_named_as_data(evaluate: Evaluate, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("constrain", [False, True])
-def test_a_question_without_tools_is_put_to_a_model(
+def test_a_question_without_tools_is_answered_by_a_model(
     evaluate: Evaluate, folder: Path, tmp_path: Path, constrain: bool
 ) -> None:
     row = {
@@ -376,7 +378,7 @@ def test_missing_predictions_are_an_error_and_the_others_are_kept(
 def test_predictions_for_other_items_are_an_error(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
-    rows = [{"id": each, "text": "Hi"} for each in ("rain/1", "oslo/1", "broken/1", "hello/1")]
+    rows = [{"id": name, "text": "Hi"} for name in ("rain/1", "oslo/1", "broken/1", "hello/1")]
     outcome = evaluate(
         predictions=write(tmp_path / "p", {"id": "hello", "text": "Hi"}, *rows),
         dataset_file=folder / "held_out.jsonl",
@@ -387,7 +389,7 @@ def test_predictions_for_other_items_are_an_error(
     assert not (tmp_path / "o.json").exists()
 
 
-def test_the_failures_file_steers_no_terminal(
+def test_the_failures_file_holds_no_terminal_control_characters(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
     call = {"name": "w\x1b[31m", "arguments": {}}
@@ -486,7 +488,7 @@ def test_what_an_endpoint_answered_before_it_broke_is_kept(
         ({"ckpt_dir": "m", "benchmark": "bfcl", "held_out_of": "h"}, "goes with --dataset-file"),
     ],
 )
-def test_unclear_flags_are_wrong_usage(
+def test_contradicting_flags_are_wrong_usage(
     evaluate: Evaluate, flags: dict[str, object], problem: str
 ) -> None:
     outcome = evaluate(**flags)
@@ -528,7 +530,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         assert not (tmp_path / "out.json").exists()
 
 
-def test_a_model_without_the_chat_format_is_refused_before_it_is_loaded(
+def test_a_tokenizer_without_the_formats_tokens_is_refused_before_loading(
     evaluate: Evaluate, folder: Path, shared: Path, tmp_path: Path
 ) -> None:
     pieces = shared / "tokenizers" / "mistral_sentencepiece" / "tokenizer.model.v1"

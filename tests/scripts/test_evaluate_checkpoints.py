@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("checkpoints")
     wrong = zip(CITIES, (*CITIES[1:], CITIES[0]), strict=True)
-    base = write_speaking_model(folder / "base", [calls(*each) for each in wrong])
+    base = write_speaking_model(folder / "base", [calls(city, other) for city, other in wrong])
     write_conversations(folder / "rows.jsonl", [calls(city, city) for city in CITIES])
     build_dataset(folder / "rows.jsonl", TOKENIZER, folder / "data", Settings(val_ratio=0.3))
     values: dict[str, Any] = {
@@ -86,19 +86,19 @@ def record(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_every_checkpoint_and_the_base_are_scored_on_the_same_items(
+def test_checkpoints_and_base_are_scored_on_the_same_items(
     command: Command, folder: Path, tmp_path: Path
 ) -> None:
     outcome = command(report_file=tmp_path / "page.html")
     assert (outcome.code, outcome.error) == (0, "")
     found = record(tmp_path / "out.json")
     assert set(found["checkpoints"]) == {"base", *CHECKPOINTS}
-    shares = {name: each["figures"]["correct"] for name, each in found["checkpoints"].items()}
+    shares = {name: scored["figures"]["correct"] for name, scored in found["checkpoints"].items()}
     assert {share["count"] for share in shares.values()} == {len(CITIES)}
     assert shares["base"]["hits"] == 0 and shares[found["best"]]["hits"] > 0
     assert shares[found["best"]]["value"] == max(share["value"] for share in shares.values())
     # `best` and `final` hold the weights of a step again; each weight is scored once.
-    also = [name for each in found["checkpoints"].values() for name in each["also"]]
+    also = [name for scored in found["checkpoints"].values() for name in scored["also"]]
     assert sorted(also) == ["best", "final"]
     assert len(found["differences"]) == 4 * 3 // 2
     gain = next(
@@ -148,7 +148,7 @@ def test_verdicts_are_those_of_the_command_that_scores_one(
     capsys: pytest.CaptureFixture[str],
     name: str,
 ) -> None:
-    """An adapter that was swapped in does not remember the ones before it."""
+    """An adapter that is swapped in keeps nothing of the one before."""
     command()
     flags = ["--ckpt-dir", folder / "base", "--lora-ckpt-path", folder / "runs" / "run" / name]
     flags += ["--dataset-file", folder / "rows.jsonl", "--max-new-tokens", 60]
@@ -183,7 +183,7 @@ def test_rows_with_parameters_are_read_and_other_spellings_taken(
 
 
 class TestAnotherCall:
-    def test_uses_what_is_finished(self, command: Command, tmp_path: Path) -> None:
+    def test_a_rerun_reuses_finished_answers(self, command: Command, tmp_path: Path) -> None:
         first = command()
         before = (tmp_path / "out.json").read_bytes()
         again = command()
@@ -191,7 +191,9 @@ class TestAnotherCall:
         assert again.out.count(f"{len(CITIES)} answers are in") == 1 + len(CHECKPOINTS)
         assert (tmp_path / "out.json").read_bytes() == before
 
-    def test_goes_on_where_one_was_interrupted(self, command: Command, tmp_path: Path) -> None:
+    def test_a_rerun_continues_an_interrupted_comparison(
+        self, command: Command, tmp_path: Path
+    ) -> None:
         command()
         verdicts = tmp_path / "out.verdicts"
         (verdicts / f"{CHECKPOINTS[0]}.json").unlink()
@@ -204,7 +206,7 @@ class TestAnotherCall:
         assert (again.code, again.out.count("answers are in")) == (0, 1)
         assert (tmp_path / "out.json").read_bytes() == before
 
-    def test_asks_again_where_anything_else_is_asked(
+    def test_a_rerun_asks_again_after_any_change(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
         command()
@@ -220,13 +222,13 @@ class TestAnotherCall:
         changed.write_text(text.replace("Rain in Riga?", "Rain in Riga!"), encoding="utf-8")
         assert "answers are in" not in command(data_path=changed).out
 
-    def test_judges_anew_what_was_kept(
+    def test_a_rerun_judges_kept_answers_anew(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
-        """Other answers may be right today: what is kept is what the model said."""
+        """The kept file holds the replies, not only the verdicts."""
         command()
         wrong = zip(CITIES, (*CITIES[1:], CITIES[0]), strict=True)
-        write_conversations(tmp_path / "other.jsonl", [calls(*each) for each in wrong])
+        write_conversations(tmp_path / "other.jsonl", [calls(city, other) for city, other in wrong])
         again = command(data_path=tmp_path / "other.jsonl")
         assert again.out.count("answers are in") == 1 + len(CHECKPOINTS)
         found = record(tmp_path / "out.json")["checkpoints"]
@@ -244,7 +246,7 @@ def run(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_damaged_checkpoint_is_told_and_the_others_are_scored(
+def test_a_damaged_checkpoint_is_reported_and_the_others_are_scored(
     command: Command, run: Path, tmp_path: Path
 ) -> None:
     adapter = run / CHECKPOINTS[0] / "adapter.safetensors"
@@ -265,7 +267,7 @@ def test_a_damaged_checkpoint_is_told_and_the_others_are_scored(
     assert next_commands(outcome.out)
 
 
-def test_an_adapter_of_another_base_is_told_and_the_others_are_scored(
+def test_a_foreign_adapter_is_reported_and_the_others_are_scored(
     command: Command, run: Path, tmp_path: Path
 ) -> None:
     params = run / CHECKPOINTS[1] / "params.json"
@@ -276,7 +278,7 @@ def test_an_adapter_of_another_base_is_told_and_the_others_are_scored(
     assert len(record(tmp_path / "out.json")["checkpoints"]) == len(CHECKPOINTS)
 
 
-def test_a_checkpoint_that_training_replaces_meanwhile_is_not_scored_as_the_former(
+def test_a_checkpoint_replaced_meanwhile_is_reported_and_not_scored(
     run: Path, folder: Path, tmp_path: Path
 ) -> None:
     shutil.rmtree(run / "best")
@@ -288,7 +290,7 @@ def test_a_checkpoint_that_training_replaces_meanwhile_is_not_scored_as_the_form
     assert next(scored).candidate.name == "base"
     shutil.rmtree(run / "best")
     shutil.copytree(run / "step-000008", run / "best")
-    assert [each.candidate.name for each in scored] == ["step-000008", "step-000012"]
+    assert [checkpoint.candidate.name for checkpoint in scored] == ["step-000008", "step-000012"]
     assert "has been replaced since the comparison began" in opened.unread["best"]
     assert not (tmp_path / "kept" / "best.json").exists()
 
@@ -307,7 +309,9 @@ def test_a_base_that_was_moved_can_be_named(
     assert "does not say what it was trained on" in command(checkpoint_dir=run).error
 
 
-def test_whole_weights_are_scored_too(command: Command, folder: Path, tmp_path: Path) -> None:
+def test_fully_trained_weights_are_scored_too(
+    command: Command, folder: Path, tmp_path: Path
+) -> None:
     """A full fine-tune: here its only checkpoint is the base itself, under another name."""
     step = tmp_path / "full" / "step-000001"
     shutil.copytree(folder / "base", step)
@@ -338,7 +342,7 @@ def test_one_checkpoint_alone_is_compared_with_its_base(
     assert set(record(tmp_path / "out.json")["checkpoints"]) == {"base", CHECKPOINTS[2]}
 
 
-def test_a_figure_that_no_reply_can_count_for_is_refused_before_a_model_is_asked(
+def test_a_metric_that_counts_no_reply_is_refused_before_prompting(
     command: Command, tmp_path: Path
 ) -> None:
     outcome = command(metric="parallel_match")

@@ -12,7 +12,7 @@ from scripts import build_dataset, clean_dataset, generate_dataset, replay_datas
 ROOT = Path(__file__).parents[2]
 
 
-def test_what_is_generated_replays_and_is_clean_and_can_be_built(
+def test_generated_conversations_replay_are_clean_and_can_be_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "synthetic.jsonl"

@@ -71,7 +71,7 @@ def test_the_page_is_whole_escaped_and_loads_nothing(dataset: Path, tmp_path: Pa
         (("--html", "/dev/null/page.html"), "cannot be written"),
     ],
 )
-def test_what_cannot_be_shown_is_one_line(
+def test_an_invalid_flag_value_is_a_one_line_error(
     dataset: Path, flags: tuple[str, str], message: str
 ) -> None:
     done = command("--dataset-dir", dataset, *flags)

@@ -11,7 +11,7 @@ from scripts.run_demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journe
 from storage.manifest import read_manifest
 
 
-def test_every_command_of_the_journey_is_one_that_a_user_can_type():
+def test_every_command_of_the_journey_can_be_typed():
     for output in (Path("runs/demo"), Path("../elsewhere")):
         for stage in (*journey(output), *journey(output, zero=True)):
             assert problem_of(f"{stage.program} {stage.command}") == ""
@@ -20,7 +20,7 @@ def test_every_command_of_the_journey_is_one_that_a_user_can_type():
         assert problem_of(command) == ""
 
 
-def test_everything_goes_under_runs_demo_without_a_flag():
+def test_output_goes_under_runs_demo_by_default():
     from training.config import read_config  # a bare GPU image has no pydantic
 
     config = read_config(ROOT / "configs/demo.json")
@@ -32,7 +32,7 @@ def test_everything_goes_under_runs_demo_without_a_flag():
     assert finetune == "finetune.py --config-file configs/demo.json"
 
 
-def test_with_zero_two_ranks_hold_parts_of_every_tensor_and_all_else_is_the_same():
+def test_the_zero_demo_partitions_every_tensor_and_changes_nothing_else():
     from training.config import read_config
     from training.zero.settings import engine_config
 
@@ -66,7 +66,7 @@ def test_the_demo_with_zero_runs_to_its_end(tmp_path: Path):
     assert losses["last"] < 0.5 * losses["first"]
 
 
-def test_an_earlier_demo_is_removed_also_one_that_stopped_half_way(tmp_path: Path):
+def test_an_earlier_or_unfinished_demo_is_removed(tmp_path: Path):
     output = tmp_path / "demo"
     start_anew(output)
     (output / "left-over").write_text("half")

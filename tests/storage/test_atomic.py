@@ -100,7 +100,7 @@ with new_file(path) if what == "file" else new_directory(path, "thing"):
 
 
 @pytest.mark.parametrize("what", ["file", "directory"])
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_builds_is_not(
+def test_leftovers_of_killed_processes_are_removed_and_live_ones_kept(
     tmp_path: Path, what: str
 ) -> None:
     def build() -> subprocess.Popen[str]:
@@ -132,7 +132,7 @@ def test_a_full_disk_names_what_was_to_be_written(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
 
-def test_a_file_in_the_place_of_a_directory_is_named(tmp_path: Path) -> None:
+def test_a_file_where_a_directory_is_needed_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     with (
         pytest.raises(FileExistsError, match="notes/out cannot be written: a file stands where"),
@@ -141,7 +141,7 @@ def test_a_file_in_the_place_of_a_directory_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_damage_is_named(tmp_path: Path) -> None:
+def test_damaged_files_are_named(tmp_path: Path) -> None:
     with new_directory(tmp_path / "out", "thing") as partial:
         for name in ("changed", "cut", "gone"):
             (partial / name).write_text("content")

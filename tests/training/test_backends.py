@@ -74,7 +74,7 @@ def test_training_on_a_gpu_takes_the_steps_of_the_cpu(dtype: torch.dtype, tolera
 
 
 @pytest.mark.parametrize("device", ["cpu", on_cuda])
-def test_a_loaded_backend_goes_on_where_the_saved_one_was(device: str, tmp_path: Path) -> None:
+def test_a_loaded_backend_continues_like_the_saved_one(device: str, tmp_path: Path) -> None:
     """Dropout draws the same masks, and the moments and their step count are the same."""
     saved = backend_of(device, torch.float32, dropout=0.3)
     steps(saved, 0, 3)

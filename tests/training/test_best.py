@@ -48,20 +48,20 @@ def best_of(*evaluations: Sequence[int]) -> tuple[list[bool], Progress]:
 @pytest.mark.parametrize("metric", ["loss", "perplexity"])
 def test_a_lower_loss_is_better(metric: str) -> None:
     progress = Progress()
-    found = [improves({metric: each}, None, metric, progress) for each in (3.0, 2.0, 2.0, 2.5)]
+    found = [improves({metric: value}, None, metric, progress) for value in (3.0, 2.0, 2.0, 2.5)]
     assert (found, progress.best) == ([True, True, False, False], 2.0)
 
 
-def test_a_higher_accuracy_is_better_and_the_first_of_equals_stays() -> None:
+def test_a_higher_accuracy_is_better_and_an_equal_one_not() -> None:
     progress = Progress()
     found = [
-        improves({"loss": 9.0 - each, "token_accuracy": each}, None, "token_accuracy", progress)
-        for each in (0.5, 0.4, 0.5, 0.6)
+        improves({"loss": 9.0 - value, "token_accuracy": value}, None, "token_accuracy", progress)
+        for value in (0.5, 0.4, 0.5, 0.6)
     ]
     assert (found, progress.best) == ([True, False, False, True], 0.6)
 
 
-def test_what_is_no_number_or_was_not_measured_is_never_best() -> None:
+def test_nan_or_an_unmeasured_figure_is_never_best() -> None:
     progress = Progress()
     assert not improves({"loss": math.nan}, None, "loss", progress)
     assert not improves({"loss": 1.0}, None, "valid_json", progress)
@@ -70,7 +70,7 @@ def test_what_is_no_number_or_was_not_measured_is_never_best() -> None:
     assert not improves({"loss": math.nan}, None, "loss", progress)
 
 
-def test_replies_to_fewer_prompts_are_compared_with_the_best_ones_on_those() -> None:
+def test_replies_to_fewer_prompts_are_compared_on_those_prompts() -> None:
     found, progress = best_of([0, 1, 1, 1], [1, 0])
     assert found == [True, False], "both have one of the first two right"
     found, progress = best_of([0, 1, 1, 1], [1, 1])
@@ -78,7 +78,7 @@ def test_replies_to_fewer_prompts_are_compared_with_the_best_ones_on_those() -> 
     assert (progress.best, progress.best_counts) == (1.0, [[1, 1], [1, 1]])
 
 
-def test_a_share_of_all_that_is_lower_may_be_the_better_one_on_the_same_prompts() -> None:
+def test_a_lower_share_may_win_on_the_same_prompts() -> None:
     found, progress = best_of([0, 0, 1, 1, 1, 1], [0, 1, 0])
     assert found == [True, False], "one of three each"
     found, progress = best_of([0, 0, 0, 1, 1, 1, 1, 1], [1, 0, 0])
@@ -119,7 +119,7 @@ def test_balanced_follows_calls_and_texts_alike() -> None:
     assert followed(progress, "balanced", [NOT_CALLED, CALLED, TOLD, TOLD, TOLD])
 
 
-def test_balanced_of_fewer_prompts_is_compared_on_those_and_by_the_sides_they_have() -> None:
+def test_balanced_of_fewer_prompts_uses_those_prompts_and_sides() -> None:
     best = [CALLED, TOLD, NOT_TOLD, NOT_CALLED, CALLED]
     progress = Progress()
     assert followed(progress, "balanced", best)
@@ -139,6 +139,6 @@ def test_the_best_figure_is_kept_as_it_was_reported() -> None:
     assert progress.best == 2 / 3
 
 
-def test_the_figures_one_may_follow_are_those_of_validation_and_of_the_scorer() -> None:
+def test_best_metrics_are_those_of_validation_and_the_scorer() -> None:
     assert set(get_args(GeneratedMetric)) == set(MEANINGS)
     assert set(LOWER_IS_BETTER) < set(get_args(MeasuredMetric)) == set(WITHOUT_REPLIES)

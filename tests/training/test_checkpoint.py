@@ -36,9 +36,7 @@ def rows(config: Config) -> list[dict[str, float]]:
     return [{key: row[key] for key in kept if key in row} for row in map(json.loads, lines)]
 
 
-def test_the_last_ones_the_best_and_the_final_are_kept(
-    settings: Settings, train_run: Train
-) -> None:
+def test_the_last_steps_best_and_final_are_kept(settings: Settings, train_run: Train) -> None:
     config = settings()
     train_run(config)
     assert names(config) == ["best", "final", "step-000004", "step-000006"]
@@ -93,7 +91,7 @@ def test_resuming_continues_bit_for_bit(
     assert [row for row in rows(rest) if row["kind"] == "train"] == train_rows
 
 
-def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used(
+def test_resuming_skips_and_reports_a_damaged_newest_checkpoint(
     settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = settings()
@@ -105,7 +103,7 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_it_used(
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
 
 
-def test_a_damaged_checkpoint_neither_stops_the_run_nor_counts_as_one_of_the_last(
+def test_a_damaged_checkpoint_is_set_aside_and_not_counted(
     settings: Settings, train_run: Train
 ) -> None:
     longer = {"training__epochs": 2, "checkpoint__keep_last": 1, "training__max_steps": 8}
@@ -118,7 +116,7 @@ def test_a_damaged_checkpoint_neither_stops_the_run_nor_counts_as_one_of_the_las
     assert damaged_files(config.run_dir / "step-000008") == []
 
 
-def test_what_a_killed_run_had_begun_to_remove_has_lost_its_name_and_goes_with_the_next_save(
+def test_a_half_removed_checkpoint_is_removed_by_the_next_save(
     settings: Settings, train_run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -144,7 +142,7 @@ def test_what_a_killed_run_had_begun_to_remove_has_lost_its_name_and_goes_with_t
     assert not list(config.run_dir.glob(".*"))
 
 
-def test_what_a_user_renamed_is_neither_resumed_from_nor_removed(
+def test_a_renamed_checkpoint_is_neither_resumed_from_nor_removed(
     settings: Settings, train_run: Train
 ) -> None:
     config = settings(training__epochs=2, training__max_steps=4)
@@ -165,7 +163,7 @@ def test_weights_left_from_an_earlier_run_are_not_overwritten(
         train_run(config)
 
 
-def test_nothing_to_resume_is_said(settings: Settings, train_run: Train) -> None:
+def test_resuming_without_a_checkpoint_is_refused(settings: Settings, train_run: Train) -> None:
     with pytest.raises(FileNotFoundError, match="no whole checkpoint to resume"):
         train_run(settings(), resume=True)
 
@@ -183,7 +181,7 @@ def test_a_second_run_of_the_same_name_is_refused(settings: Settings, train_run:
         ({"validation__best_metric": "token_accuracy"}, r"validation.best_metric = \"loss\""),
     ],
 )
-def test_resuming_with_other_mathematics_is_refused(
+def test_resuming_with_changed_fixed_settings_is_refused(
     settings: Settings, train_run: Train, change: dict[str, object], message: str
 ) -> None:
     train_run(settings())
@@ -191,7 +189,7 @@ def test_resuming_with_other_mathematics_is_refused(
         train_run(settings(**change), resume=True)
 
 
-def test_resuming_on_a_dataset_rebuilt_under_the_same_name_is_refused(
+def test_resuming_on_a_rebuilt_dataset_is_refused(
     settings: Settings, train_run: Train, tmp_path: Path
 ) -> None:
     config = settings(training__max_steps=4)
@@ -212,7 +210,7 @@ def test_resuming_on_a_dataset_rebuilt_under_the_same_name_is_refused(
         train_run(config, resume=True)
 
 
-def test_sigterm_saves_and_exits_and_resume_ends_at_the_same_weights(
+def test_a_run_resumed_after_sigterm_ends_at_the_same_weights(
     settings: Settings, train_run: Train
 ) -> None:
     long = {"training__epochs": 40, "training__max_steps": 200, "checkpoint__every": 1000}
@@ -254,7 +252,7 @@ class TerminatedInItsThirdStep(NativeBackend):
         return super().step(learning_rate)
 
 
-def test_sigterm_ends_the_run_with_the_step_it_came_in(settings: Settings) -> None:
+def test_sigterm_ends_the_run_after_the_current_step(settings: Settings) -> None:
     config, device = settings(), torch.device("cpu")
     model = build_model(config, device, torch.float32)
     backend = TerminatedInItsThirdStep(model, config.optimizer, device, torch.float32)
@@ -284,7 +282,7 @@ def test_resuming_on_other_weights_under_the_same_path_is_refused(
 
 
 class OnAnotherNode(NativeBackend):
-    """What rank 0 does happens where this process cannot see it."""
+    """Work of rank 0 writes to a directory that this process does not see."""
 
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         try:
@@ -296,7 +294,7 @@ class OnAnotherNode(NativeBackend):
         return done
 
 
-def test_a_directory_that_the_nodes_do_not_share_is_refused(settings: Settings) -> None:
+def test_a_directory_not_shared_by_the_nodes_is_refused(settings: Settings) -> None:
     config, device = settings(), torch.device("cpu")
     model = build_model(config, device, torch.float32)
     backend = OnAnotherNode(model, config.optimizer, device, torch.float32)
@@ -305,7 +303,7 @@ def test_a_directory_that_the_nodes_do_not_share_is_refused(settings: Settings) 
         checkpoints.check_shared_directory(backend)
 
 
-def test_the_parts_of_several_ranks_are_not_resumed_on_one_device(
+def test_resuming_parts_of_several_ranks_on_one_device_is_refused(
     settings: Settings, train_run: Train
 ) -> None:
     config = settings()
@@ -318,7 +316,7 @@ def test_the_parts_of_several_ranks_are_not_resumed_on_one_device(
         train_run(config, resume=True)
 
 
-def test_a_latest_edited_by_hand_is_resumed_from(settings: Settings, train_run: Train) -> None:
+def test_a_run_resumes_from_a_latest_edited_by_hand(settings: Settings, train_run: Train) -> None:
     config = settings(training__epochs=2)
     train_run(config)
     (config.run_dir / "latest").write_text("step-000004")
@@ -333,7 +331,7 @@ def test_a_latest_edited_by_hand_is_resumed_from(settings: Settings, train_run: 
     ("text", "message"),
     [("global_step4", "names 'global_step4', wanted a checkpoint such as step-000006")],
 )
-def test_a_latest_that_names_no_checkpoint_is_told(
+def test_a_latest_that_names_no_checkpoint_is_refused(
     settings: Settings, train_run: Train, text: str, message: str
 ) -> None:
     config = settings()
@@ -343,7 +341,7 @@ def test_a_latest_that_names_no_checkpoint_is_told(
         train_run(config, resume=True)
 
 
-def test_a_newest_checkpoint_that_is_gone_is_told_and_the_one_before_it_used(
+def test_resuming_skips_and_reports_a_missing_newest_checkpoint(
     settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = settings()

@@ -19,25 +19,25 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_flags_lie_over_the_file_and_the_file_over_the_defaults(file: Path) -> None:
+def test_flags_override_the_file_and_the_file_the_defaults(file: Path) -> None:
     file.write_text(json.dumps({**MINIMAL, "training": {"epochs": 3, "batch_size": 7}}))
     config = read_config(file, {"training.batch_size": 9, "name": "other"})
     assert (config.training.epochs, config.training.batch_size) == (3, 9)
     assert (config.name, config.training.micro_batch_tokens) == ("other", 8192)
 
 
-def test_null_lora_means_full_training_and_a_flag_can_bring_it_back(file: Path) -> None:
+def test_null_lora_trains_all_weights_and_a_flag_restores_lora(file: Path) -> None:
     file.write_text(json.dumps({**MINIMAL, "lora": None}))
     assert read_config(file).lora is None
     assert read_config(file, {"lora.rank": 2}).lora.rank == 2
 
 
-def test_null_is_none_in_a_flag_too(file: Path) -> None:
+def test_null_in_a_flag_is_none(file: Path) -> None:
     config = read_config(file, {"lora": "null", "validation.every": "null"})
     assert (config.lora, config.validation.every) == (None, None)
 
 
-def test_true_and_false_are_no_text_in_a_flag_either(file: Path) -> None:
+def test_true_and_false_in_a_flag_are_booleans(file: Path) -> None:
     flags = {"deepspeed_config.dump_state": "false", "deepspeed_config.bf16.enabled": "true"}
     assert read_config(file, flags).deepspeed_config == {
         "dump_state": False,
@@ -45,12 +45,12 @@ def test_true_and_false_are_no_text_in_a_flag_either(file: Path) -> None:
     }
 
 
-def test_a_flag_with_one_target_or_a_number_for_a_name_is_understood(file: Path) -> None:
+def test_a_single_target_or_a_numeric_name_is_accepted(file: Path) -> None:
     config = read_config(file, {"lora.targets": "wq", "name": 2026})
     assert (config.lora.targets, config.name) == (("wq",), "2026")
 
 
-def test_best_follows_balanced_where_replies_are_generated_and_the_loss_elsewhere(
+def test_best_metric_defaults_to_balanced_with_replies_else_loss(
     file: Path,
 ) -> None:
     assert read_config(file).validation.best_metric == "loss"
@@ -72,7 +72,7 @@ def test_a_flag_turns_generated_replies_on_and_null_off(file: Path) -> None:
     assert read_config(file, {"validation.generated": "null"}).validation.generated is None
 
 
-def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) -> None:
+def test_a_saved_configuration_reads_back_equal(file: Path, tmp_path: Path) -> None:
     config = read_config(file, {"lora.targets": ["wq", "wv"]})
     saved = tmp_path / "config.json"
     saved.write_text(json.dumps(config.model_dump(mode="json")))
@@ -131,7 +131,7 @@ def test_the_saved_configuration_is_a_configuration(file: Path, tmp_path: Path) 
         ({"validation.generated.seconds": 0}, "validation.generated.seconds is 0: .*than 0"),
     ],
 )
-def test_a_wrong_flag_is_named_with_what_is_near(
+def test_a_wrong_flag_or_value_is_named_in_the_error(
     file: Path, overrides: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -150,7 +150,7 @@ def test_a_wrong_flag_is_named_with_what_is_near(
         ({"lora": 5}, "--lora.rank: 'lora' is a value, not a section"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_not_the_flags_fault(
+def test_an_error_in_the_file_does_not_blame_a_flag(
     file: Path, values: dict[str, object], message: str
 ) -> None:
     file.write_text(json.dumps({**MINIMAL, **values}))
@@ -173,7 +173,7 @@ def test_a_file_that_is_no_configuration_is_refused(file: Path, content: str, me
         read_config(file)
 
 
-def test_a_missing_file_names_where_to_start(tmp_path: Path) -> None:
+def test_a_missing_file_error_names_the_file_to_start_from(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"is missing; run in the project's folder"):
         read_config(tmp_path / "none.json")
 

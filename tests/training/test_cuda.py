@@ -92,7 +92,7 @@ def test_the_loss_on_a_gpu_equals_its_float32_definition(
     assert hits == (F.linear(hidden, weight).argmax(-1) == targets).sum()
 
 
-def test_nothing_waits_for_the_gpu_between_a_batch_and_its_gradients() -> None:
+def test_forward_and_backward_never_wait_for_the_gpu() -> None:
     backend = backend_of(WIDE)
     batch = documents(WIDE, count=6, length=200, trained=60)
     batch_loss(backend, batch, summed_cross_entropy).backward()  # kernels load, memory grows
@@ -114,7 +114,7 @@ def test_memory_for_each_token_is_what_the_backward_pass_needs() -> None:
     assert 0.8 * expected < more < 1.5 * expected
 
 
-def test_memory_grows_neither_with_the_vocabulary_nor_with_documents_that_are_not_alone() -> None:
+def test_memory_does_not_grow_with_vocabulary_or_document_length() -> None:
     small, large = (backend_of(replace(TINY, vocab_size=size)) for size in (4096, 131072))
     batch = documents(replace(TINY, vocab_size=4096), count=8, length=512, trained=256)
     peaks = []

@@ -80,7 +80,7 @@ def scored(base: Path, checkpoint: Path, folder: Path) -> float:
     return figures(verdicts)["exact_match"].value
 
 
-def test_best_holds_the_most_accurate_weights_where_the_loss_says_otherwise(
+def test_best_holds_the_most_accurate_weights_despite_higher_loss(
     run: Run, base: Path, tmp_path: Path
 ) -> None:
     by_loss = min(run.validations, key=lambda row: row["loss"])
@@ -96,10 +96,10 @@ def test_best_holds_the_most_accurate_weights_where_the_loss_says_otherwise(
     assert scored(base, run.config.run_dir / "best", tmp_path) == by_calls["exact_match"]
 
 
-def test_best_follows_balanced_where_nothing_is_named(
+def test_best_follows_balanced_by_default(
     talking: Talking, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The base's two texts are all right as a whole, until calls are."""
+    """At first the base's two texts are right; they are forgotten while calls are learned."""
     config = talking(validation={"every": 5, "generated": GENERATED}, training__max_steps=20)
     train_natively(config)
     found = Run(config)
@@ -111,10 +111,10 @@ def test_best_follows_balanced_where_nothing_is_named(
     assert "warning" not in capsys.readouterr().out
 
 
-def test_best_follows_the_calls_alone_where_no_prompt_wants_a_text(
+def test_best_follows_calls_alone_without_text_prompts(
     talking: Talking, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = [each for each in HELD_OUT if each.messages[-1].tool_calls]
+    calls = [c for c in HELD_OUT if c.messages[-1].tool_calls]
     dataset = write_talking_dataset(tmp_path / "calls", base, calls, TRAINED)
     config = talking(
         data={"dataset_dir": str(dataset)},
@@ -129,7 +129,7 @@ def test_best_follows_the_calls_alone_where_no_prompt_wants_a_text(
     assert best["best"] == max(row["exact_match"] for row in found.validations) > 0
 
 
-def test_best_follows_the_loss_where_that_is_named(talking: Talking) -> None:
+def test_best_follows_the_loss_where_configured(talking: Talking) -> None:
     validation = {"every": 5, "best_metric": "loss", "generated": GENERATED}
     config = talking(validation=validation, training__max_steps=15)
     train_natively(config)
@@ -140,7 +140,7 @@ def test_best_follows_the_loss_where_that_is_named(talking: Talking) -> None:
 
 
 def test_replies_change_no_weight_and_no_draw(talking: Talking) -> None:
-    """With dropout, whose draws would be others if replies took any."""
+    """With dropout, whose random draws would change if generation drew any."""
     adapters = []
     for name, generated in (("with", GENERATED), ("without", None)):
         config = talking(
@@ -154,7 +154,7 @@ def test_replies_change_no_weight_and_no_draw(talking: Talking) -> None:
     assert all(torch.equal(adapters[0][name], adapters[1][name]) for name in adapters[0])
 
 
-def test_a_resumed_run_keeps_the_best_so_far_and_ends_as_an_uninterrupted_one(
+def test_a_resumed_run_keeps_best_and_equals_an_uninterrupted_one(
     run: Run, talking: Talking
 ) -> None:
     train_natively(talking(training__max_steps=27))
@@ -170,7 +170,7 @@ def test_a_resumed_run_keeps_the_best_so_far_and_ends_as_an_uninterrupted_one(
     ]
 
 
-def test_every_figure_of_the_scorer_is_in_metrics_jsonl_and_in_tensorboard(run: Run) -> None:
+def test_every_scorer_figure_is_in_metrics_jsonl_and_tensorboard(run: Run) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run.config.log_dir)).Reload()
@@ -182,7 +182,7 @@ def test_every_figure_of_the_scorer_is_in_metrics_jsonl_and_in_tensorboard(run: 
         assert (scalar.step, scalar.value) == (30, pytest.approx(last[name], rel=1e-6)), name
 
 
-def test_tensorboard_shows_the_same_prompts_with_reply_and_verdict_each_time(run: Run) -> None:
+def test_tensorboard_shows_the_same_prompts_with_reply_and_verdict(run: Run) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run.config.log_dir)).Reload()
@@ -204,7 +204,7 @@ def test_tensorboard_shows_the_same_prompts_with_reply_and_verdict_each_time(run
     assert "    found:\n      calls weather" in last
 
 
-def test_the_console_says_each_figure_with_its_count(
+def test_the_console_prints_each_figure_with_its_count(
     talking: Talking, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_natively(talking(training__max_steps=1))
@@ -215,7 +215,7 @@ def test_the_console_says_each_figure_with_its_count(
     assert "exact match 0.0% (0 of 3)" in line and "5 of 5 prompts in " in line
 
 
-def test_prompts_beyond_the_time_are_left_out_for_good_also_when_resumed_with_more_time(
+def test_prompts_beyond_the_time_stay_left_out_after_resuming(
     talking: Talking, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def config(seconds: float, steps: int) -> Config:
@@ -264,7 +264,7 @@ def test_replies_are_scored_in_every_precision(talking: Talking, trained: str, d
     assert row["irrelevance"] == 1.0, "the base's texts, still known"
 
 
-def test_a_dataset_that_holds_out_no_call_ends_the_command_in_one_line_before_training(
+def test_a_dataset_without_held_out_calls_is_refused_before_training(
     talking: Talking,
     base: Path,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""The training loop: the same result however a step is split, and figures that are true."""
+"""The training loop: the same result however a step is split, and correct figures."""
 
 import json
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def test_micro_batch_size_and_accumulation_do_not_change_the_result(
                 assert (tensor - other_adapter[name]).abs().max() <= 1e-6, name
 
 
-def test_only_targeted_layers_gain_an_adapter_and_the_base_stays_bit_identical(
+def test_only_targeted_layers_gain_adapters_and_the_base_is_unchanged(
     settings: Settings, train_run: Train
 ) -> None:
     config = settings(lora__targets=["wq", "wv"])
@@ -113,7 +113,7 @@ def test_validation_figures_equal_their_definition(settings: Settings, train_run
     assert last["token_accuracy"] == pytest.approx(hits / count)
 
 
-def test_training_learns(settings: Settings, train_run: Train) -> None:
+def test_loss_falls_30_percent_in_120_steps(settings: Settings, train_run: Train) -> None:
     config = settings(training__epochs=40, training__max_steps=120)
     train_run(config)
     found = losses(config)
@@ -155,9 +155,7 @@ def test_bfloat16_base_trains_float32_adapters_to_nearly_the_same_losses(
     assert runs["bfloat16"] == pytest.approx(runs["float32"], abs=3e-2)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(
-    settings: Settings, train_run: Train
-) -> None:
+def test_a_non_finite_loss_stops_the_run_with_advice(settings: Settings, train_run: Train) -> None:
     config = settings(optimizer__kind="sgd", schedule__learning_rate=1e30)
     with pytest.raises(ValueError, match=r"loss nan.*lower schedule.learning_rate"):
         train_run(config)

@@ -70,7 +70,7 @@ def test_a_row_that_is_certain_has_no_loss_in_bfloat16() -> None:
     assert total.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_a_batch_without_trained_tokens_has_no_loss_and_a_zero_gradient() -> None:
+def test_a_batch_without_targets_has_zero_loss_and_gradient() -> None:
     hidden, weight, _ = case(3, 50, torch.float32, False)
     none = torch.empty(0, dtype=torch.int64)
     total = summed_cross_entropy(hidden[:0], weight, none)

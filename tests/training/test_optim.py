@@ -28,7 +28,7 @@ def test_constant_stays_after_its_warm_up() -> None:
     assert rates(4, kind="constant", warmup_steps=1) == pytest.approx([0.5, 1, 1, 1])
 
 
-def test_decay_over_more_steps_than_the_run_is_cut_off_with_it() -> None:
+def test_decay_longer_than_the_run_is_cut_off() -> None:
     assert rates(3, kind="linear", total_steps=5) == pytest.approx([1.0, 0.75, 0.5])
 
 

@@ -1,4 +1,4 @@
-"""What a run is refused for before anything long begins, and how the command says it."""
+"""What a run is refused for before training, and the one-line error."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from training.setup import find_device, open_checkpoints, open_splits
 Settings = Callable[..., Config]
 
 
-def test_a_dataset_built_with_another_tokenizer_ends_the_command_in_one_line(
+def test_a_dataset_of_another_tokenizer_is_a_one_line_error(
     settings: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +64,7 @@ def test_token_ids_beyond_the_models_embedding_are_refused(settings: Settings) -
         open_splits(config)
 
 
-def test_a_turn_that_would_never_learn_to_stop_is_refused(settings: Settings) -> None:
+def test_a_turn_without_a_trained_stop_token_is_refused(settings: Settings) -> None:
     config = settings()
     rows = TokenizedDataset.open(config.data.dataset_dir, "validation")
     samples = [
@@ -78,13 +78,13 @@ def test_a_turn_that_would_never_learn_to_stop_is_refused(settings: Settings) ->
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_a_device_that_is_not_there_is_said() -> None:
+def test_a_missing_device_is_refused() -> None:
     assert find_device("auto") == torch.device("cpu")
     with pytest.raises(ValueError, match="torch sees no CUDA device; use 'auto' or 'cpu'"):
         find_device("cuda")
 
 
-def test_a_place_for_checkpoints_that_cannot_be_written_is_refused_before_training(
+def test_an_unwritable_checkpoint_directory_is_refused_before_training(
     settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "notes").write_text("mine")

@@ -87,7 +87,7 @@ def test_a_resumed_run_keeps_its_number_of_threads(
         torch.set_num_threads(before)
 
 
-def test_a_number_of_threads_from_outside_stands(
+def test_omp_num_threads_overrides_the_number_of_threads(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = settings()

@@ -64,7 +64,7 @@ def consolidate_checkpoint(
     """
     target = Path(output_dir).expanduser()
     check_own_directory(target, KIND)
-    step = _chosen(Path(checkpoint_dir).expanduser(), tag, warn)
+    step = _find_checkpoint(Path(checkpoint_dir).expanduser(), tag, warn)
     lora = LoraConfig.read(step) if (step / LORA_FILE).is_file() else None
     name = ADAPTER_FILE if lora else WEIGHTS_FILE
     gathered = _gathered(step, name)
@@ -72,7 +72,7 @@ def consolidate_checkpoint(
     layout = _layout(ModelConfig.read(step), lora, DTYPES[model["dtype"]])
     shards = _shards(step)
     tensors = joined_masters(step) if shards else {n: t.clone for n, t in (gathered or {}).items()}
-    _account(step, tensors, layout)
+    _check_tensor_names(step, tensors, layout)
     require_space(target, layout_bytes(layout))
     with new_directory(target, KIND) as partial:
         for beside in (*BESIDE, LORA_FILE) if lora else BESIDE:
@@ -80,13 +80,13 @@ def consolidate_checkpoint(
         copy_chat_record(partial, step)
         _write(partial / name, layout, tensors)
         if gathered is not None:
-            _compare(step / name, gathered, partial / name)
+            _check_same_bits(step / name, gathered, partial / name)
     size = layout_bytes(layout)
     base = str(model["checkpoint_dir"])
     return Consolidated(step, target / name, len(layout), size, shards, gathered is not None, base)
 
 
-def _chosen(path: Path, tag: str | None, warn: Callable[[str], None]) -> Path:
+def _find_checkpoint(path: Path, tag: str | None, warn: Callable[[str], None]) -> Path:
     """Return the checkpoint meant: the directory itself, the one named, or a run's latest."""
     if (path / MANIFEST).is_file():
         if tag is not None:
@@ -115,7 +115,7 @@ def _gathered(step: Path, name: str) -> dict[str, Tensor] | None:
     Raises ValueError when anything else in the checkpoint is damaged.
     """
     problems = damaged_files(step)
-    needed = [each for each in problems if not (_shards(step) and each.startswith(f"{name} "))]
+    needed = [line for line in problems if not (_shards(step) and line.startswith(f"{name} "))]
     if needed:
         raise ValueError(f"{step} is damaged ({needed[0]}); take another checkpoint")
     return None if problems else open_weights(step / name)
@@ -140,7 +140,7 @@ def _layout(config: ModelConfig, lora: LoraConfig | None, dtype: torch.dtype) ->
     return {name: (shape, torch.float32) for name, shape in shapes(adapter_state(model)).items()}
 
 
-def _account(step: Path, tensors: Mapping[str, object], layout: Layout) -> None:
+def _check_tensor_names(step: Path, tensors: Mapping[str, object], layout: Layout) -> None:
     """Raise ValueError unless the tensors found are the ones of the model described."""
     # A tied model's embedding is found under both of its names.
     left_over = tensors.keys() - layout.keys() - {OUTPUT}
@@ -167,7 +167,7 @@ def _write(file: Path, layout: Layout, tensors: Mapping[str, Callable[[], Tensor
             advance(written[name].nbytes)
 
 
-def _compare(file: Path, gathered: Mapping[str, Tensor], written: Path) -> None:
+def _check_same_bits(file: Path, gathered: Mapping[str, Tensor], written: Path) -> None:
     """Raise ValueError unless the run gathered the very bits that its shards hold."""
     joined = open_weights(written)
     for name in joined.keys() | gathered.keys():

@@ -43,9 +43,9 @@ def partition_on_arrival(
 ) -> Callable[[Tensor], nn.Parameter] | None:
     """Return `load_model`'s `place` for ZeRO-3, None below: a rank keeps its part of each tensor.
 
-    Tensor by tensor, what is mapped from the file goes to the device, and the part is kept of it:
-    DeepSpeed gathers a weight to the device where it was partitioned. In the host's memory no rank
-    ever holds a whole tensor; where that is the device, the part comes straight from the mapping.
+    Tensor by tensor, the mapped file is copied to the device and this rank's part is kept, because
+    DeepSpeed gathers a weight to the device where it was partitioned. No rank holds a whole tensor
+    in the host's memory; where the device is the host, the part is copied from the mapping.
     """
     if zero_stage(engine) < 3:
         return None
@@ -85,7 +85,7 @@ class DeepSpeedBackend:
             for parameter in self.parameters.values():
                 parameter.data = parameter.data.bfloat16()
         if self.rank:
-            # Ranks share the seed up to here, for the adapter's start; dropout is to differ.
+            # Ranks share the seed up to here, for equal adapters; from here on dropout differs.
             torch.manual_seed(torch.initial_seed() + self.rank)
         self.engine, *_ = deepspeed.initialize(
             model=model,
@@ -114,9 +114,9 @@ class DeepSpeedBackend:
         if self.rank == 0:
             try:
                 outcome[0] = work()
-                _sent(outcome[0])
+                _pickled_copy(outcome[0])
             except Exception as error:
-                outcome = [None, _alike(error)]
+                outcome = [None, _sendable(error)]
         dist.broadcast_object_list(outcome, device=self.device)
         if outcome[1] is not None:
             raise outcome[1]
@@ -127,7 +127,7 @@ class DeepSpeedBackend:
         self.engine.set_gradient_accumulation_boundary(last)
         self.engine.backward(loss * self.world_size)
         if not last:
-            self.engine.step()  # counts the micro-batch, no more
+            self.engine.step()  # only counts the micro-batch
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, clear the gradients; return their norm before clipping."""
@@ -151,7 +151,8 @@ class DeepSpeedBackend:
         """Write DeepSpeed's shards and each rank's random state, and what they are shards of."""
         save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
         if self.rank == 0:
-            write_json(directory / SHARDS_FILE, self._sharding())
+            sharding = {"ranks": self.world_size, "zero_stage": self.stage}
+            write_json(directory / SHARDS_FILE, sharding)
         with full_disk_named(directory.parent):
             self.engine.save_checkpoint(
                 str(directory.parent),
@@ -200,9 +201,6 @@ class DeepSpeedBackend:
             self.wait()
             self.on_first_rank(lambda: shutil.rmtree(whole.parent, ignore_errors=True))
 
-    def _sharding(self) -> dict[str, int]:
-        return {"ranks": self.world_size, "zero_stage": self.stage}
-
     def _random_state(self) -> dict[str, Tensor]:
         states = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
@@ -215,20 +213,20 @@ class DeepSpeedBackend:
             torch.cuda.set_rng_state(states["cuda"], self.device)
 
 
-def _alike(error: Exception) -> Exception:
-    """Return an error that says the same on every rank: its line alone where pickle loses it."""
-    told = ValueError(one_line(error))
-    told.__cause__ = error
+def _sendable(error: Exception) -> Exception:
+    """Return an error with the same line on every rank: a ValueError where pickle changes it."""
+    plain = ValueError(one_line(error))
+    plain.__cause__ = error
     with suppress(Exception):
-        if one_line(_sent(error)) == str(told):
+        if one_line(_pickled_copy(error)) == str(plain):
             return error
-    return told
+    return plain
 
 
-def _sent(value: Result) -> Result:
-    """Return what another rank gets of a value; raises where pickle cannot send it."""
+def _pickled_copy(value: Result) -> Result:
+    """Return a value as another rank receives it; raises where pickle cannot send it."""
     pickle.dumps(value)
-    return deepcopy(value)  # made anew as pickle makes it, by what the value says of itself
+    return deepcopy(value)  # built as pickle does, from __reduce_ex__
 
 
 def _convert_to_universal(shards: Path, whole: Path, stage: int) -> None:

@@ -1,4 +1,4 @@
-"""The processes that train together: how they meet, agree, and part when one of them fails."""
+"""The processes that train together: joining, waiting for all, and ending when one fails."""
 
 import atexit
 import logging
@@ -24,7 +24,8 @@ from console.command import ERROR_GRACE_SECONDS, RankError, one_line
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 START = "deepspeed --num_gpus=8 ds_finetune.py"
-# A save of all weights and moments of a 70B model is about 1 TB to hash.
+# How long a rank waits for the others: rank 0 alone hashes what a save wrote, about 1 TB for all
+# weights and moments of a 70B model.
 TIMEOUT_MINUTES = 60
 LAUNCHERS = {"deepspeed", "deepspeed.launcher.launch", "torchrun", "torch.distributed.run"}
 # Counts that all ranks share: how many failed, and how many have left after a failure.
@@ -44,8 +45,8 @@ class Ranks:
 def joined_ranks(device_name: str) -> Iterator[Ranks]:
     """Join the processes that a launcher started, and leave them again.
 
-    `device_name` is the setting `model.device`. When ranks fail, one of them says so: with its
-    number, unless all failed alike.
+    `device_name` is the setting `model.device`. When ranks fail, one of them reports the error,
+    with its number unless all failed alike.
     """
     ranks = _join(_find_device(device_name))
     _end_with_the_launcher()
@@ -104,14 +105,17 @@ def _join(device: torch.device) -> Ranks:
     import deepspeed
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    # What DeepSpeed calls by an older name is not for the user to mend.
+    # DeepSpeed uses deprecated names of torch.distributed; the user cannot change that.
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     if device.type == "cpu":
-        # Its collectives over shared memory want a compiler at the first start, and what killed
-        # processes leave in /dev/shm is never removed; gloo needs neither.
+        # Its collectives over shared memory need a compiler at the first start, and what killed
+        # processes leave in /dev/shm is never removed; gloo has neither problem.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    minutes = float(os.environ.get("DEEPSPEED_TIMEOUT", TIMEOUT_MINUTES))
     try:
-        deepspeed.init_distributed("gloo" if device.type == "cpu" else "nccl", timeout=_timeout())
+        deepspeed.init_distributed(
+            "gloo" if device.type == "cpu" else "nccl", timeout=timedelta(minutes=minutes)
+        )
     except (dist.DistNetworkError, dist.DistStoreError) as error:
         address, port = os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
         if "EADDRINUSE" not in str(error):
@@ -125,11 +129,6 @@ def _join(device: torch.device) -> Ranks:
             f"deepspeed --master_port {int(port) + 1} ... (torchrun has the same flag)"
         ) from None
     return Ranks(dist.get_rank(), dist.get_world_size(), device)
-
-
-def _timeout() -> timedelta:
-    """Return how long a rank waits for the others: rank 0 alone hashes what a save wrote."""
-    return timedelta(minutes=float(os.environ.get("DEEPSPEED_TIMEOUT", TIMEOUT_MINUTES)))
 
 
 def _end_with_the_launcher() -> None:
@@ -165,42 +164,42 @@ def _processes() -> list[tuple[str, int]]:
 def report_failure(
     error: Exception, ranks: Ranks, processes: list[tuple[str, int]], store: dist.Store
 ) -> None:
-    """Raise what this rank is to say of its failure, or SystemExit where another says it."""
-    # The launcher terminates all when one ends; what happened is to be said before.
+    """Raise the error that this rank reports, or SystemExit where another rank reports it."""
+    # The launcher terminates all when one ends; the error must be printed before that.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    told, host = one_line(error), socket.gethostname()
+    message, host = one_line(error), socket.gethostname()
     if isinstance(error, RuntimeError):
-        # Perhaps only the echo of another rank's end.
-        if _asked(store, FAILED) > 0:
+        # It may only follow from the end of another rank.
+        if _add_to_shared_count(store, FAILED) > 0:
             raise SystemExit(1) from error
         if dead := _dead_ranks(ranks, processes):
             names = " and ".join(f"{rank} (process {processes[rank][1]})" for rank in dead)
-            told = (
+            message = (
                 f"rank {names} on {host} died: killed, or out of memory. The others stopped; add "
                 "--resume to the same command to continue from the last checkpoint"
             )
-            if not _tells_first(store, FAILED, ranks, processes):
+            if not _reports_first(store, FAILED, ranks, processes):
                 raise SystemExit(1) from error
-            raise RankError(told) from error
-        if "onnection" in told and {where for where, _ in processes} != {host}:
-            told = (
+            raise RankError(message) from error
+        if "onnection" in message and {where for where, _ in processes} != {host}:
+            message = (
                 "the connection to a rank on another node is lost; the output of that node says "
                 "why. Add --resume to the same command to continue from the last checkpoint"
             )
-    _asked(store, FAILED, 1)
-    if not _tells_first(store, told, ranks, processes):
+    _add_to_shared_count(store, FAILED, 1)
+    if not _reports_first(store, message, ranks, processes):
         raise SystemExit(1) from error
-    alike = _wait_for(lambda: _asked(store, told), ranks.world_size)
+    alike = _wait_for(lambda: _add_to_shared_count(store, message), ranks.world_size)
     if alike < ranks.world_size:
-        told = f"rank {ranks.rank} on {host}: {told}"
-    raise RankError(told) from error
+        message = f"rank {ranks.rank} on {host}: {message}"
+    raise RankError(message) from error
 
 
-def _tells_first(
+def _reports_first(
     store: dist.Store, key: str, ranks: Ranks, processes: list[tuple[str, int]]
 ) -> bool:
-    """Say whether no rank told before; without a count, the first that lives on a machine tells."""
-    if count := _asked(store, key, 1):
+    """Return whether no rank has reported yet; without a count, no earlier rank of this machine."""
+    if count := _add_to_shared_count(store, key, 1):
         return count == 1
     host = socket.gethostname()
     before = [process for where, process in processes[: ranks.rank] if where == host]
@@ -208,15 +207,15 @@ def _tells_first(
 
 
 def _leave(store: dist.Store, ranks: Ranks, failed: bool) -> None:
-    """Leave the process group; after a failure stay until the others have heard of it."""
+    """Leave the process group; after a failure wait a while for the others to leave too."""
     if failed and ranks.device.type == "cuda":
         # Destroying would wait for collectives that the others never join.
         dist.distributed_c10d._abort_process_group()
     else:
         dist.destroy_process_group()
     if failed:
-        _asked(store, LEFT, 1)
-        _wait_for(lambda: _asked(store, LEFT), ranks.world_size)
+        _add_to_shared_count(store, LEFT, 1)
+        _wait_for(lambda: _add_to_shared_count(store, LEFT), ranks.world_size)
     elif ranks.device.type == "cpu":
         atexit.register(_end_at_once)
 
@@ -230,8 +229,8 @@ def _end_at_once() -> None:
     os._exit(0)
 
 
-def _asked(store: dist.Store, key: str, more: int = 0) -> int:
-    """Add to a count that all ranks share and return it; 0 when who kept it, rank 0, is gone."""
+def _add_to_shared_count(store: dist.Store, key: str, more: int = 0) -> int:
+    """Add to a count that all ranks share and return it; 0 when rank 0, which keeps it, is gone."""
     try:
         return int(store.add(key, more))
     except (RuntimeError, dist.DistError):
@@ -239,7 +238,7 @@ def _asked(store: dist.Store, key: str, more: int = 0) -> int:
 
 
 def _wait_for(count: Callable[[], int], wanted: int) -> int:
-    """Return the count once it is as high as wanted, or what it is when patience ends."""
+    """Return the count once it is as high as wanted, or after ERROR_GRACE_SECONDS."""
     end = time.monotonic() + ERROR_GRACE_SECONDS
     while (found := count()) < wanted and time.monotonic() < end:
         time.sleep(0.05)
@@ -247,7 +246,7 @@ def _wait_for(count: Callable[[], int], wanted: int) -> int:
 
 
 def _dead_ranks(ranks: Ranks, processes: list[tuple[str, int]]) -> list[int]:
-    """Return the ranks of this machine whose processes are gone, once their end has shown."""
+    """Return the ranks of this machine whose processes have ended, waiting a while for one."""
     host = socket.gethostname()
     beside = [r for r, (where, _) in enumerate(processes) if where == host and r != ranks.rank]
 

@@ -157,7 +157,7 @@ def _ours(key: str, value: Any) -> Any:
 
 
 def _check_same_batches(given: Mapping[str, Any], config: Config, world_size: int) -> None:
-    """A step's conversations must be as many as micro batch x accumulation x ranks say."""
+    """Raise ValueError unless a step's conversations are micro batch x accumulation x ranks."""
     keys = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps")
     said = [(key, given[key]) for key in keys if key in given]
     product = world_size

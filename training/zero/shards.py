@@ -1,7 +1,7 @@
 """DeepSpeed's sharded states, which are pickles: looked through before any is loaded, and joined.
 
 Beside tensors they hold objects of a few classes of DeepSpeed's own. A file that names anything
-else is refused unopened, and what passes is loaded by the unpickler of torch that builds no more.
+else is refused unopened, and the others are loaded by torch's restricted unpickler.
 """
 
 import os
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 SHARDS_FILE = "deepspeed.json"
-# What DeepSpeed 0.19 stores at stages 1 to 3 beside what torch itself holds for harmless.
+# What DeepSpeed 0.19 stores at stages 1 to 3 beside the classes that torch itself allows.
 KNOWN_CLASSES = (
     "deepspeed.runtime.fp16.loss_scaler.LossScaler",
     "deepspeed.runtime.zero.config.ZeroStageEnum",
@@ -38,7 +38,7 @@ def check_own_pickles(step: Path) -> None:
         except OSError:
             raise
         except Exception as error:
-            # Whatever taking it apart stumbles over.
+            # A damaged file makes the parser raise almost any exception.
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(
                 f"{file} is damaged or not a file of DeepSpeed's ({reason}) and was not opened; "
@@ -53,7 +53,7 @@ def check_own_pickles(step: Path) -> None:
 
 @contextmanager
 def known_classes_only() -> Iterator[None]:
-    """Let torch.load, whoever calls it, build nothing but tensors and `KNOWN_CLASSES`."""
+    """Restrict torch.load, also when DeepSpeed calls it, to tensors and `KNOWN_CLASSES`."""
     places = [name.rpartition(".") for name in KNOWN_CLASSES]
     classes = [getattr(import_module(module), name) for module, _, name in places]
     before = os.environ.get(RESTRICT)
@@ -70,7 +70,7 @@ def known_classes_only() -> Iterator[None]:
 
 @contextmanager
 def full_disk_named(run_dir: Path) -> Iterator[None]:
-    """Let a failed write of torch.save's, which tells a position alone, tell of the disk."""
+    """Turn torch.save's write error, which names only a position, into one that names the disk."""
     try:
         yield
     except RuntimeError as error:
@@ -89,7 +89,7 @@ def joined_masters(step: Path) -> Mapping[str, Callable[[], Tensor]]:
     Nothing is joined before it is asked for at stage 3; below, DeepSpeed joins all at once.
     """
     check_own_pickles(step)
-    # Nothing is computed; without a GPU DeepSpeed would say at length what it cannot find.
+    # Nothing is computed; without this DeepSpeed looks for a GPU and prints warnings.
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 

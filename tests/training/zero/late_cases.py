@@ -30,7 +30,7 @@ TIMES = 20
 
 
 class Unpicklable(FileNotFoundError):
-    """Holds what pickle cannot take."""
+    """Holds a value that cannot be pickled."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -38,14 +38,14 @@ class Unpicklable(FileNotFoundError):
 
 
 class NotReadBack(ValueError):
-    """Pickle takes it, and cannot make it again: it wants two arguments."""
+    """Can be pickled and not unpickled: its constructor takes two arguments."""
 
     def __init__(self, file: str, line: int) -> None:
         super().__init__(f"{file}, line {line} is broken")
 
 
 class ReadBackOtherwise(ValueError):
-    """Pickle makes another of it, which says something else."""
+    """Unpickles with another message."""
 
     def __init__(self, file: str, line: int = 0) -> None:
         super().__init__(f"{file}, line {line}")
@@ -124,7 +124,7 @@ def waits(file: Path, backend: DeepSpeedBackend) -> bool:
 
 
 def told_of(work: Callable[[], Any], backend: DeepSpeedBackend) -> str:
-    """Return the type and the line of what this rank hears when rank 0 does something."""
+    """Return what this rank gets of work on rank 0: its result, or its error's type and line."""
     try:
         return f"done: {backend.on_first_rank(work)}"
     except Exception as heard:
@@ -136,7 +136,7 @@ def fail(error: Exception) -> None:
 
 
 def save_slowly(backend: DeepSpeedBackend) -> None:
-    """Let this rank's shards come when the other's have long been written."""
+    """Write this rank's shards long after the other's."""
     writer = backend.engine.checkpoint_engine
     save = writer.save
 

@@ -51,9 +51,7 @@ def test_a_partitioned_weight_belongs_to_the_device(devices: Devices, case: str)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_rank_keeps_its_part_on_the_device_unless_it_is_offloaded(
-    devices: Devices, case: str
-) -> None:
+def test_a_rank_keeps_its_part_on_the_device_unless_offloaded(devices: Devices, case: str) -> None:
     where = "cpu" if case == "offloaded" else "meta"
     assert set(devices[case]["parts"].values()) == {where}
 

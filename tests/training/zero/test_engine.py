@@ -220,8 +220,8 @@ def test_many_ranks_train_as_one_device_does(runs: Runs, case: Case) -> None:
             torch.testing.assert_close(master, native[name], atol=1e-6, rtol=0)
 
 
-def test_training_moved_what_the_comparisons_compare(runs: Runs) -> None:
-    """Weights that stay where they were would agree whatever the ranks do."""
+def test_training_changes_the_weights_that_are_compared(runs: Runs) -> None:
+    """Unchanged weights would be equal whatever the ranks do."""
     for kind in KINDS:
         moved = [name for name in runs.native[kind] if name.endswith(("lora_b", "w1.weight"))]
         base = load_file(runs.workspace / "base" / "consolidated.safetensors")
@@ -248,7 +248,7 @@ def test_the_gathered_masters_are_the_ones_in_the_optimizers_memory(runs: Runs, 
 
 
 @sampled(STAGE_3)
-def test_at_stage_3_each_rank_holds_its_share_of_every_weight(runs: Runs, case: Case) -> None:
+def test_stage_3_ranks_hold_their_share_of_every_weight(runs: Runs, case: Case) -> None:
     base = load_file(runs.workspace / "base" / "consolidated.safetensors")
     elements = sum(tensor.numel() for tensor in base.values())
     if case.kind.trained == "lora":
@@ -262,7 +262,7 @@ def test_validation_and_generation_move_no_weight(runs: Runs, case: Case) -> Non
 
 
 @sampled([case for case in CASES if case.kind == KINDS[0]])
-def test_ranks_with_answers_of_other_lengths_generate_what_one_process_does(
+def test_ranks_with_different_reply_lengths_generate_like_one_process(
     runs: Runs, case: Case
 ) -> None:
     model = load_model(runs.workspace / "base")

@@ -58,13 +58,13 @@ def test_shared_storage_is_not_refused_when_a_rank_looks_late(launched: Launched
     assert [seen["refused"] for seen in launched.seen] == [0, 0]
 
 
-def test_a_rank_that_does_not_see_the_storage_is_named_by_all(launched: Launched) -> None:
+def test_a_rank_without_the_shared_storage_is_named_by_all(launched: Launched) -> None:
     first, other = (seen["blind"] for seen in launched.seen)
     assert first == other
     assert first.startswith(f"{launched.run_dir} on rank 1 is not the directory that rank 0 writes")
 
 
-def test_an_error_of_the_first_rank_is_the_same_line_on_all(launched: Launched) -> None:
+def test_an_error_of_rank_0_is_the_same_on_all(launched: Launched) -> None:
     first, other = (seen["told"] for seen in launched.seen)
     assert first == other
     assert first == [
@@ -77,7 +77,7 @@ def test_an_error_of_the_first_rank_is_the_same_line_on_all(launched: Launched) 
     ]
 
 
-def test_a_result_that_cannot_be_sent_is_an_error_on_all(launched: Launched) -> None:
+def test_an_unpicklable_result_is_an_error_on_all_ranks(launched: Launched) -> None:
     first, other = (seen["results"] for seen in launched.seen)
     assert first == other
     assert first[0] == "done: a name"
@@ -85,7 +85,7 @@ def test_a_result_that_cannot_be_sent_is_an_error_on_all(launched: Launched) -> 
     assert "missing 1 required positional argument" in first[2]
 
 
-def test_waiting_waits_for_the_late_one(launched: Launched) -> None:
+def test_wait_returns_after_the_late_rank_arrives(launched: Launched) -> None:
     assert [seen["waited"] for seen in launched.seen] == [True, True]
 
 
@@ -98,7 +98,7 @@ def test_a_checkpoint_appears_when_all_ranks_have_written_theirs(launched: Launc
         assert f"zero_pp_rank_{rank}_mp_rank_00_optim_states.pt" in listed
 
 
-def test_training_reads_its_sums_when_they_are_there(
+def test_training_reads_sums_only_after_they_are_reduced(
     launched: Launched, train_run: Callable[..., NativeBackend]
 ) -> None:
     train_run(launched.make(name="native"))
@@ -107,7 +107,7 @@ def test_training_reads_its_sums_when_they_are_there(
     assert found == pytest.approx(wanted, abs=1e-5)
 
 
-def test_an_error_that_cannot_be_sent_ends_the_run_with_its_line(launched: Launched) -> None:
+def test_an_unpicklable_error_ends_the_run_with_its_message(launched: Launched) -> None:
     assert launched.done.returncode == 1
     told = [line for line in launched.done.stderr.splitlines() if line.startswith("error: ")]
     assert told == ["error: the end"]

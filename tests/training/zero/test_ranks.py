@@ -113,7 +113,7 @@ def test_a_killed_rank_ends_the_job_and_is_named(killed: tuple[int, float, str])
 
 
 @pytest.mark.long
-def test_the_end_of_rank_0_is_told_once_by_those_left_and_nothing_else_is(
+def test_a_killed_rank_0_is_reported_once_by_the_others(
     workspace: Workspace,
 ) -> None:
     code, _, stderr = kill(workspace, "first", victim=0, ranks=3)
@@ -123,7 +123,7 @@ def test_the_end_of_rank_0_is_told_once_by_those_left_and_nothing_else_is(
 
 
 @pytest.mark.long
-def test_a_killed_run_goes_on_with_as_many_ranks_as_if_nothing_had_been(
+def test_a_killed_run_resumes_to_the_same_weights_and_losses(
     workspace: Workspace, killed: tuple[int, float, str]
 ) -> None:
     run_dir = workspace.run_dir("killed")
@@ -142,7 +142,7 @@ def test_a_killed_run_goes_on_with_as_many_ranks_as_if_nothing_had_been(
 
 
 @pytest.mark.long
-def test_another_number_of_ranks_goes_on_with_the_same_samples(
+def test_another_number_of_ranks_resumes_with_the_same_samples(
     workspace: Workspace, killed: tuple[int, float, str]
 ) -> None:
     """Dropout draws differ between ranks, so the run that is continued has none."""
@@ -164,7 +164,7 @@ def test_another_number_of_ranks_goes_on_with_the_same_samples(
 
 
 @pytest.mark.long
-def test_a_mistake_on_all_ranks_is_told_once(workspace: Workspace) -> None:
+def test_a_mistake_on_all_ranks_is_reported_once(workspace: Workspace) -> None:
     file = workspace.config_file(name="few", training__batch_size=1)
     done = launch(2, "ds_finetune.py", "--config-file", file)
     assert done.returncode == 1
@@ -179,7 +179,7 @@ def test_a_mistake_on_all_ranks_is_told_once(workspace: Workspace) -> None:
         pytest.param(["resume"], 2, "resume", marks=pytest.mark.long),
     ],
 )
-def test_a_wrong_flag_is_told_once(
+def test_a_wrong_flag_is_reported_once(
     workspace: Workspace, flags: list[str], code: int, message: str
 ) -> None:
     file = workspace.config_file(name="flags")
@@ -190,7 +190,7 @@ def test_a_wrong_flag_is_told_once(
 
 
 @pytest.mark.long
-def test_no_gpu_and_no_word_of_the_cpu_is_told_once(workspace: Workspace) -> None:
+def test_a_missing_gpu_is_reported_once(workspace: Workspace) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     file = workspace.config_file(name="nogpu", model__device="auto")
@@ -207,7 +207,7 @@ def run_one(file: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_port_in_use_is_told_with_another_to_take(workspace: Workspace) -> None:
+def test_a_port_in_use_is_reported_with_another_to_use(workspace: Workspace) -> None:
     with socket.socket() as bound:
         bound.bind(("", 0))
         bound.listen()
@@ -225,15 +225,15 @@ def test_a_port_in_use_is_told_with_another_to_take(workspace: Workspace) -> Non
     assert f"port {port} of " in said and f"--master_port {port + 1}" in said
 
 
-def test_without_a_launcher_the_command_is_told(workspace: Workspace) -> None:
+def test_starting_without_a_launcher_names_the_command(workspace: Workspace) -> None:
     done = run_one(workspace.config_file(name="alone"))
     assert done.returncode == 1
     [said] = errors(done)
     assert "RANK is not set" in said and "deepspeed --num_gpus=8 ds_finetune.py" in said
 
 
-def test_the_end_of_the_launcher_saves_and_ends_the_ranks(workspace: Workspace) -> None:
-    """SIGTERM ends the command a user started at once; what it started must not train on."""
+def test_ranks_save_and_end_when_the_launcher_ends(workspace: Workspace) -> None:
+    """SIGTERM ends the launcher at once; the ranks it started must end too."""
     longer = {**LONG, "training__max_steps": 600, "training__epochs": 200, "checkpoint__every": 500}
     file = workspace.config_file(name="left", **longer)
     command = launch_command(2, "ds_finetune.py", "--config-file", file)

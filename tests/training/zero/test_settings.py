@@ -17,7 +17,7 @@ def told(
     return engine_config(settings(deepspeed_config=section, **more), ranks)
 
 
-def test_what_our_settings_decide_is_derived(settings: Settings) -> None:
+def test_derived_keys_follow_our_settings(settings: Settings) -> None:
     engine = told(settings, {"zero_optimization": {"stage": 3}}, ranks=4)
     assert engine["train_batch_size"] == 4
     assert engine["gradient_clipping"] == 1.0
@@ -156,7 +156,7 @@ def test_a_contradiction_names_both_keys(
         ),
     ],
 )
-def test_what_would_have_no_effect_or_the_wrong_one_is_refused(
+def test_a_section_without_the_intended_effect_is_refused(
     settings: Settings, section: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

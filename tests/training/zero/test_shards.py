@@ -1,4 +1,4 @@
-"""What lies in a checkpoint as a pickle is looked through before anything loads it."""
+"""Pickles of a checkpoint are checked before anything loads them."""
 
 import os
 import shutil
@@ -61,13 +61,13 @@ def test_a_pickle_that_would_run_code_is_refused_unopened(
     assert (tmp_path / "was-here").exists(), "the file was dangerous"
 
 
-def test_the_name_that_was_found_is_told(tmp_path: Path) -> None:
+def test_the_error_names_the_foreign_class(tmp_path: Path) -> None:
     torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / SHARD)
     with pytest.raises(ValueError, match=r"names posix\.system, which no checkpoint of DeepSpeed"):
         check_own_pickles(tmp_path)
 
 
-def test_every_file_of_a_checkpoint_is_looked_at_whatever_its_name(tmp_path: Path) -> None:
+def test_every_pickle_of_a_checkpoint_is_checked_whatever_its_name(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / "inner" / "other.pt")
     with pytest.raises(ValueError, match=r"other\.pt names posix\.system"):
@@ -75,7 +75,7 @@ def test_every_file_of_a_checkpoint_is_looked_at_whatever_its_name(tmp_path: Pat
 
 
 @pytest.mark.parametrize("kept", [0, 100, -100])
-def test_a_truncated_file_is_told(tmp_path: Path, kept: int) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, kept: int) -> None:
     torch.save({"x": torch.ones(300)}, tmp_path / SHARD)
     (tmp_path / SHARD).write_bytes((tmp_path / SHARD).read_bytes()[:kept])
     with pytest.raises(ValueError, match="is damaged or not a file of DeepSpeed's") as refusal:
@@ -83,16 +83,16 @@ def test_a_truncated_file_is_told(tmp_path: Path, kept: int) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_what_torch_and_deepspeed_store_passes(tmp_path: Path, sharded_runs: ShardedRuns) -> None:
+def test_pickles_of_torch_and_deepspeed_pass(tmp_path: Path, sharded_runs: ShardedRuns) -> None:
     torch.save(OrderedDict(x=torch.ones(3), shape=torch.Size([2])), tmp_path / SHARD)
     check_own_pickles(tmp_path)
     check_own_pickles(sharded_runs.workspace / "checkpoints")
 
 
-def test_whoever_loads_is_held_to_the_known_classes(
+def test_torch_load_is_restricted_to_the_known_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second lock, should a file change between being looked at and being loaded."""
+    """A second check, in case a file changes between the first and loading."""
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     torch.save({"x": Burglar(tmp_path / "was-here")}, tmp_path / SHARD)
     import_module("deepspeed")
@@ -104,7 +104,7 @@ def test_whoever_loads_is_held_to_the_known_classes(
     assert set(get_safe_globals()) == before
 
 
-def test_an_earlier_restriction_outlasts_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_earlier_restriction_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     monkeypatch.setenv(RESTRICT, "true")
     with known_classes_only():
@@ -157,6 +157,6 @@ def test_a_disk_too_full_for_shards_is_named(tmp_path: Path) -> None:
         torch.save(torch.zeros(100_000), "/dev/full")
 
 
-def test_other_errors_while_shards_are_written_stay_as_they_are(tmp_path: Path) -> None:
+def test_other_errors_while_shards_are_written_are_unchanged(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="peer reset"), full_disk_named(tmp_path):
         raise RuntimeError("peer reset")

@@ -71,7 +71,7 @@ def run_case(config: Config, ranks: Ranks, output: Path) -> None:
 
 @dataclass(frozen=True)
 class Watched:
-    """Generates replies on every rank, and notes whether that moved a weight."""
+    """Generates replies on every rank, and records whether that changed a weight."""
 
     seen: dict[str, Any]
     sample: Sample | None
@@ -95,7 +95,7 @@ class Watched:
     def replied(self, backend: Backend, most: int | None) -> Outcome:
         if self.sample:
             replies = self.sample(backend, most)
-            self.seen["texts"] = [each.answer.text for each in replies.judged]
+            self.seen["texts"] = [judged.answer.text for judged in replies.judged]
             return replies
         tokens = sum(map(len, replies_of(backend, self.seen).values()))
         return Counted(backend.sum(torch.tensor(float(tokens))).item())
@@ -103,7 +103,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Counted:
-    """How many tokens all ranks said; nothing of it is judged."""
+    """How many tokens all ranks generated; nothing is scored."""
 
     tokens: float
     reached: int = 0
