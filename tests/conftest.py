@@ -26,6 +26,8 @@ with suppress(ImportError):
 
 # Files that start many processes, the longest first: begun last, one of them would run alone.
 LONGEST_FIRST = (
+    "test_doubling.py",
+    "test_doubling_others.py",
     "test_engine.py",
     "test_end_to_end.py",
     "test_ranks.py",

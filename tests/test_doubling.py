@@ -1,47 +1,15 @@
-"""Twice the input takes twice the time, whatever reads it: the one test that looks at time."""
+"""Twice the input takes twice the time, whatever reads it: every second reader, and the rule."""
 
-import json
-import os
-import subprocess
-import sys
-from itertools import pairwise
-from pathlib import Path
 from statistics import median
 
+import growth
 import pytest
-
-pytest.importorskip("jsonschema")
-pytest.importorskip("pydantic")
-import doubling
-
-CHILD = Path(__file__).parent / "doubling.py"
-MOST = 2.5
-# Another process that uses the caches can slow down one try.
-TRIES = 3
-
-
-def growth(name: str) -> tuple[list[int], list[float]]:
-    """Return the first size, and by how much each doubling of it takes longer."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    told = subprocess.run(
-        [sys.executable, CHILD, name], env=environment, check=True, timeout=300, capture_output=True
-    )
-    found = json.loads(told.stdout)
-    seconds = [median(runs) for runs in found["seconds"]]
-    assert seconds[0] >= doubling.SHORTEST
-    return found["sizes"], [twice / once for once, twice in pairwise(seconds)]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", doubling.READERS)
+@pytest.mark.parametrize("name", growth.READERS[::2])
 def test_twice_the_input_takes_about_twice_the_time(name: str) -> None:
-    found = []
-    for _ in range(TRIES):
-        found.append(growth(name))
-        # A reader that takes more than linear time does so in every try.
-        if all(min(tried) <= MOST for tried in zip(*(ratios for _, ratios in found), strict=True)):
-            return
-    pytest.fail(f"{name}: (sizes, growth at each doubling) {found}")
+    growth.assert_linear(name)
 
 
 @pytest.mark.long
@@ -49,6 +17,7 @@ def test_quadratic_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def quadratic(size: int) -> list[int]:
         return [place for place in range(size) for _ in range(size)]
 
-    monkeypatch.setitem(doubling.READERS, "quadratic", doubling.reading(quadratic, lambda n: n))
-    seconds = [median(runs) for runs in doubling.measured("quadratic")["seconds"]]
-    assert seconds[2] / seconds[0] > MOST**2
+    reader = growth.doubling.reading(quadratic, lambda n: n)
+    monkeypatch.setitem(growth.doubling.READERS, "quadratic", reader)
+    seconds = [median(runs) for runs in growth.doubling.measured("quadratic")["seconds"]]
+    assert seconds[2] / seconds[0] > growth.MOST**2

@@ -73,7 +73,7 @@ def reference(task: Task, dice: Dice, first: bool = False) -> Calls:
 def settled(option: Any) -> Any:
     """Take the first accepted value of each key of an object."""
     if isinstance(option, list):
-        return [settled(each) for each in option]
+        return [settled(value) for value in option]
     if not isinstance(option, dict):
         return deepcopy(option)
     return {
@@ -129,7 +129,8 @@ def javascript(value: Any, kind: str | None, dice: Dice) -> str:
     if isinstance(value, dict):
         quote = dice.pick(["", '"', "'"])
         inner = ", ".join(
-            f"{quote}{key}{quote}: {javascript_literal(each, dice)}" for key, each in value.items()
+            f"{quote}{key}{quote}: {javascript_literal(value, dice)}"
+            for key, value in value.items()
         )
         return dice.pick([f"{{{inner}}}", f"{{ {inner} }}"])
     if isinstance(value, bool):

@@ -35,8 +35,8 @@ def main(oracle_python: str, data_dir: str, all: bool = False) -> None:
         all: Compare every category of the folder with ours, and write nothing.
     """
     folder = Path(data_dir)
-    scored = [each for each in LANGUAGES if each not in WITHOUT_ANSWERS]
-    there = [each for each in scored if (folder / f"BFCL_v4_{each}.json").exists()]
+    scored = [language for language in LANGUAGES if language not in WITHOUT_ANSWERS]
+    there = [language for language in scored if (folder / f"BFCL_v4_{language}.json").exists()]
     recorded: dict[str, Any] = {}
     for category in there if all else (*SHARED, *OWN):
         # A name of our own rows may also be a file of the folder.
