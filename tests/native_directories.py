@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tiny_models import random_model
 from torch import Tensor
 
-from model.config import ModelConfig
+from model.config import ModelConfig, rope_params
 from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
 from model.transformer import Transformer
 from weights.chat_record import write_chat_record
@@ -33,9 +33,7 @@ def write_native(
 
 def write_params(path: Path, config: ModelConfig) -> None:
     """Write the params.json of a native directory."""
-    params = {**asdict(config), "use_scaled_rope": config.rope_scaling is not None}
-    if config.rope_scaling is not None:
-        params["rope_scaling_factor"] = config.rope_scaling.factor
+    params = {**asdict(config), **rope_params(config.rope_scaling)}
     del params["rope_scaling"]
     (path / "params.json").write_text(json.dumps(params))
 
