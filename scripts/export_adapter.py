@@ -36,7 +36,8 @@ def main(lora_ckpt_path: str, output_dir: str) -> None:
     if rank is not None and done.one_scale:
         print_next(
             f"vllm serve HF_DIR --enable-lora --max-lora-rank {rank} "
-            f"--lora-modules NAME={shell_quote(done.directory)}  (where vLLM is installed)"
+            f"--lora-modules NAME={shell_quote(done.directory)}  (where vLLM is installed; HF_DIR "
+            "is the base in Hugging Face's layout)"
         )
 
 

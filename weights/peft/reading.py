@@ -85,7 +85,8 @@ def _adapted_modules(config: ModelConfig, settings: PeftSettings, file: Path) ->
 def _expected_shapes(
     config: ModelConfig, settings: PeftSettings, modules: Sequence[str]
 ) -> dict[str, Shape]:
-    whole, expected = hugging_face_shapes(config), {}
+    whole = hugging_face_shapes(config)
+    expected: dict[str, Shape] = {}
     for module in modules:
         outputs, inputs = whole[f"{module}.weight"]
         rank, (a, b) = settings.rank_of(module), tensor_names(module)
