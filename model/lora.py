@@ -4,6 +4,7 @@ Shapes: T tokens, I inputs, O outputs, R rank.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatch
@@ -19,29 +20,59 @@ ADAPTER_FILE = "adapter.safetensors"
 ALL_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
 
 
+# What a LoRA configuration may leave out, as those of older runs do.
+OPTIONAL = ("rslora", "ranks", "alphas")
+
+
 @dataclass(frozen=True)
 class LoraConfig:
-    """What an adapter is: `targets` are patterns on a layer's full or last name (`wq`, `*.w1`)."""
+    """What an adapter is: `targets` are patterns on a layer's full or last name (`wq`, `*.w1`).
+
+    rslora: Whether the scale is alpha / sqrt(rank), as in rank-stabilised LoRA, not alpha / rank.
+    ranks, alphas: Such patterns with what layers of that name have instead of `rank` and `alpha`;
+        the first that matches is taken. In files they are objects.
+    """
 
     rank: int = 16
     alpha: float = 16.0
     dropout: float = 0.0
     targets: tuple[str, ...] = ALL_LINEARS
+    rslora: bool = False
+    ranks: tuple[tuple[str, int], ...] = ()
+    alphas: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
-            raise ValueError(f"rank is {self.rank!r}, wanted a positive whole number")
-        if not isinstance(self.alpha, int | float) or not 0 < self.alpha < float("inf"):
-            raise ValueError(f"alpha is {self.alpha!r}, wanted a positive number")
+        for name, rank in (("rank", self.rank), *self.ranks):
+            if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+                raise ValueError(f"{_of('rank', name)} is {rank!r}, wanted a positive whole number")
+        for name, alpha in (("alpha", self.alpha), *self.alphas):
+            if not isinstance(alpha, int | float) or not 0 < alpha < float("inf"):
+                raise ValueError(f"{_of('alpha', name)} is {alpha!r}, wanted a positive number")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout!r}, wanted 0 or more and below 1")
         if isinstance(self.targets, str) or not self.targets:
             raise ValueError(f"targets are {self.targets!r}, wanted a list of layer names")
+        if not isinstance(self.rslora, bool):
+            raise ValueError(f"rslora is {self.rslora!r}, wanted true or false")
 
-    @property
-    def scale(self) -> float:
-        """The factor on the adapter's output: alpha / rank."""
-        return self.alpha / self.rank
+    def rank_of(self, name: str) -> int:
+        """Return the rank of the layer of this full name."""
+        return next((rank for pattern, rank in self.ranks if _matches(name, pattern)), self.rank)
+
+    def alpha_of(self, name: str) -> float:
+        """Return the alpha of the layer of this full name."""
+        found = (alpha for pattern, alpha in self.alphas if _matches(name, pattern))
+        return next(found, self.alpha)
+
+    def scale_of(self, name: str) -> float:
+        """Return the factor on the output of the layer of this full name."""
+        return self.alpha_of(name) / scale_divisor(self.rank_of(name), self.rslora)
+
+    def record(self) -> dict[str, Any]:
+        """Return the object that files hold; what may be left out is, where it says nothing."""
+        values = asdict(self) | {"ranks": dict(self.ranks), "alphas": dict(self.alphas)}
+        values["targets"] = list(self.targets)
+        return {name: value for name, value in values.items() if value or name not in OPTIONAL}
 
     @staticmethod
     def read(directory: Path | str) -> "LoraConfig":
@@ -52,20 +83,40 @@ class LoraConfig:
                 f"{path} is missing; every LoRA checkpoint of finetune.py holds one"
             )
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            known = [field.name for field in fields(LoraConfig)]
-            if not isinstance(values, dict) or set(values) != set(known):
-                raise ValueError(f"found {list(values)}, wanted the keys {known}")
-            if not isinstance(values["targets"], list):
-                raise ValueError(f"targets are {values['targets']!r}, wanted a list of names")
-            return LoraConfig(**{**values, "targets": tuple(values["targets"])})
+            return _from_record(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is not a LoRA configuration: {error}") from None
 
     def write(self, directory: Path | str) -> None:
         """Write `lora.json` into a checkpoint directory."""
-        text = json.dumps({**asdict(self), "targets": list(self.targets)}, indent=2)
+        text = json.dumps(self.record(), indent=2)
         (Path(directory) / LORA_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def scale_divisor(rank: int, rslora: bool) -> float:
+    """Return what alpha is divided by to give a layer's scale."""
+    return math.sqrt(rank) if rslora else rank
+
+
+def _from_record(values: Any) -> LoraConfig:
+    known = [field.name for field in fields(LoraConfig)]
+    required = [name for name in known if name not in OPTIONAL]
+    if not isinstance(values, dict) or not set(required) <= set(values) <= set(known):
+        raise ValueError(
+            f"found {list(values)}, wanted the keys {required}, and perhaps {', '.join(OPTIONAL)}"
+        )
+    if not isinstance(values["targets"], list):
+        raise ValueError(f"targets are {values['targets']!r}, wanted a list of names")
+    values = {**values, "targets": tuple(values["targets"])}
+    for name in ("ranks", "alphas"):
+        if not isinstance(values.get(name, {}), dict):
+            raise ValueError(f"{name} are {values[name]!r}, wanted an object of names and numbers")
+        values[name] = tuple(values.get(name, {}).items())
+    return LoraConfig(**values)
+
+
+def _of(kind: str, name: str) -> str:
+    return kind if name == kind else f"{kind} of {name!r}"
 
 
 class LoraLinear(nn.Module):
@@ -74,16 +125,16 @@ class LoraLinear(nn.Module):
     A and B keep their own dtype (float32 as masters) and are cast to the input's to compute.
     """
 
-    def __init__(self, base: nn.Module, config: LoraConfig) -> None:
+    def __init__(self, base: nn.Module, rank: int, scale: float, dropout: float = 0.0) -> None:
         super().__init__()
         # Not the weight's shape: partitioned over ranks (ZeRO-3) it has none.
         inputs, outputs = int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
         self.base = base
-        self.scale = config.scale
-        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.scale = scale
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         like = torch.empty(0, dtype=torch.float32, device=next(base.parameters()).device)
-        self.lora_a = nn.Parameter(like.new_empty(config.rank, inputs))
-        self.lora_b = nn.Parameter(like.new_zeros(outputs, config.rank))
+        self.lora_a = nn.Parameter(like.new_empty(rank, inputs))
+        self.lora_b = nn.Parameter(like.new_zeros(outputs, rank))
         nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,10 +150,14 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
     """
     model.requires_grad_(False)
     names = list(matching_linears(model, config.targets))
+    for pattern, value in (*config.ranks, *config.alphas):
+        if not any(_matches(name, pattern) for name in names):
+            raise ValueError(f"lora gives {value} to {pattern!r}, which matches no adapted layer")
     for name in names:
         parent, _, child = name.rpartition(".")
         owner = model.get_submodule(parent)
-        setattr(owner, child, LoraLinear(getattr(owner, child), config))
+        rank, scale = config.rank_of(name), config.scale_of(name)
+        setattr(owner, child, LoraLinear(getattr(owner, child), rank, scale, config.dropout))
     return names
 
 

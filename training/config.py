@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic.dataclasses import dataclass
@@ -59,6 +60,15 @@ class LoraSection(LoraConfig):
         """A flag with a single name, --lora.targets=wq, arrives as text."""
         names = [value] if isinstance(value, str) else value
         return tuple(names) if isinstance(names, list) else names
+
+    @field_validator("ranks", "alphas", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        return tuple(value.items()) if isinstance(value, dict) else value
+
+    @model_serializer
+    def _as_in_lora_json(self) -> dict[str, Any]:
+        return self.record()
 
 
 class TrainingSection(Section):

@@ -23,6 +23,8 @@ from storage.json_file import write_json
 from weights.directory import INDEX_SUFFIX, WEIGHTS_FILE, open_weights, weights_sha256
 
 BASE_FILE = "base.json"
+# What PEFT calls its file of tensors.
+PEFT_FILE = "adapter_model.safetensors"
 # What DeepSpeed's zero_to_fp32.py leaves in the directory it is told: one of these.
 CONVERTED_FILES = tuple(
     name + suffix
@@ -93,13 +95,18 @@ def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adap
     lora = LoraConfig.read(directory)
     params = ModelConfig.read(directory) if (directory / PARAMS_FILE).is_file() else None
     state = open_weights(file)
+    check_finite(file, state)
+    return Adapter(file, directory, lora, params, state, base_sha256(directory))
+
+
+def check_finite(file: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where an adapter of a diverged training holds NaN or infinite values."""
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise ValueError(
                 f"{file}: {name} holds NaN or infinite values, so the training diverged; take an "
                 "earlier checkpoint, or train again with a lower learning rate"
             )
-    return Adapter(file, directory, lora, params, state, base_sha256(directory))
 
 
 def write_base_record(directory: Path, base: Path) -> None:
@@ -144,6 +151,11 @@ def adapter_file(path: Path | str) -> Path:
         return path / ADAPTER_FILE
     if (path / WEIGHTS_FILE).is_file():
         raise ValueError(f"{path} holds whole weights ({WEIGHTS_FILE}), wanted a LoRA adapter")
+    if (path / PEFT_FILE).is_file():
+        raise ValueError(
+            f"{path} holds an adapter of PEFT; import it first: python scripts/import_adapter.py "
+            f"--peft-dir {path} --base-ckpt-path D --output-dir D"
+        )
     if converted := [path / name for name in CONVERTED_FILES if (path / name).is_file()]:
         if len(converted) > 1:
             raise ValueError(
@@ -157,11 +169,8 @@ def adapter_file(path: Path | str) -> Path:
 
 
 def _other_model(file: Path, trained: ModelConfig, found: ModelConfig, origin: Path) -> str:
-    name = next(
-        field.name
-        for field in fields(ModelConfig)
-        if getattr(trained, field.name) != getattr(found, field.name)
-    )
+    names = ("family", *(field.name for field in fields(ModelConfig)))
+    name = next(name for name in names if getattr(trained, name) != getattr(found, name))
     return (
         f"{file} was trained on another model: its {name} is {getattr(trained, name)}, and "
         f"{origin} has {getattr(found, name)}; name the base it was trained on"

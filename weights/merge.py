@@ -128,12 +128,13 @@ def merged_tensors(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield (name, tensor) of the merged model, in the base's order, one at a time."""
     for name, weight in base.items():
-        pair = adapter_of(adapter.state, name.removesuffix(".weight"))
+        linear = name.removesuffix(".weight")
+        pair = adapter_of(adapter.state, linear)
         kind = dtype_named(dtype) or weight.dtype
-        yield (
-            name,
-            weight.to(kind) if pair is None else merge(weight, *pair, adapter.lora.scale, kind),
-        )
+        if pair is None:
+            yield name, weight.to(kind)
+        else:
+            yield name, merge(weight, *pair, adapter.lora.scale_of(linear), kind)
 
 
 def _compare_logits(
@@ -152,7 +153,7 @@ def _write_record(
         "base": str(base.file),
         "adapter": str(adapter.file),
         "adapter_sha256": sha256_of_file(adapter.file),
-        "lora": asdict(adapter.lora),
+        "lora": adapter.lora.record(),
         "proof": asdict(proof),
         **({} if logits is None else {"logits": asdict(logits)}),
     }

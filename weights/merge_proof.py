@@ -68,13 +68,15 @@ def prove(
                 f"{name} is {list(written.shape)} {dtype_name(written.dtype)}, wanted "
                 f"{list(weight.shape)} {dtype_name(wanted)}"
             )
-        pair = adapter_of(adapter.state, name.removesuffix(".weight"))
+        linear = name.removesuffix(".weight")
+        pair = adapter_of(adapter.state, linear)
         if pair is None:
             if not bitwise_equal(written, weight.to(wanted)):
                 raise _unproven(f"{name} has no adapter and is not the base's bit for bit")
         else:
             count += 1
-            for error, inside, whole in _compared(weight, *pair, adapter.lora.scale, written):
+            scale = adapter.lora.scale_of(linear)
+            for error, inside, whole in _compared(weight, *pair, scale, written):
                 # Written so that NaN fails, too.
                 if not error <= 1:
                     raise _unproven(f"{name} is off by {error:.3g} times what rounding allows")

@@ -8,7 +8,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +192,7 @@ def _base(saved: Sequence[SavedModel], named: Path | str | None) -> Path:
 def _weights(saved: SavedModel) -> dict[str, Any]:
     if not saved.is_adapter:
         return {"weights": saved.sha256()}
-    return {"adapter": saved.sha256(), "lora": asdict(LoraConfig.read(saved.directory))}
+    return {"adapter": saved.sha256(), "lora": LoraConfig.read(saved.directory).record()}
 
 
 def _common(run: Run, items: Sequence[Item], setting: Setting) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def test_dropout_acts_inside_lora_only_and_only_in_training() -> None:
 
 def test_dropout_keeps_the_expected_output() -> None:
     torch.manual_seed(0)
-    layer = LoraLinear(torch.nn.Linear(64, 8, bias=False), LoraConfig(rank=4, dropout=0.25))
+    layer = LoraLinear(torch.nn.Linear(64, 8, bias=False), rank=4, scale=4.0, dropout=0.25)
     torch.nn.init.normal_(layer.lora_b)
     x = torch.randn(1, 64)
     mean = layer.train()(x.expand(20_000, -1)).mean(0)
@@ -229,7 +229,9 @@ def test_merged_weights_agree_with_peft() -> None:
             linear = name.removesuffix(".weight").removesuffix(".base")
             pair = adapter_of(state, linear)
             merged[name.replace(".base.", ".")] = (
-                parameter.detach() if pair is None else merge(parameter, *pair, lora.scale).detach()
+                parameter.detach()
+                if pair is None
+                else merge(parameter, *pair, lora.scale_of(linear)).detach()
             )
     theirs = Peft(ours, lora).model.merge_and_unload().state_dict()
     for name, tensor in to_hugging_face(TINY, merged):
@@ -258,6 +260,54 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     assert LoraConfig.read(tmp_path) == config
 
 
+MIXED = LoraConfig(
+    rank=8,
+    alpha=16.0,
+    targets=("wq", "wv", "w2"),
+    rslora=True,
+    ranks=(("layers.0.*.wv", 2), ("wv", 3)),
+    alphas=(("w2", 4.0),),
+)
+
+
+def test_each_layer_has_its_own_rank_and_scale() -> None:
+    layers = {
+        "layers.0.attention.wq": (8, 16 / 8**0.5),
+        "layers.0.attention.wv": (2, 16 / 2**0.5),
+        "layers.1.attention.wv": (3, 16 / 3**0.5),
+        "layers.1.feed_forward.w2": (8, 4 / 8**0.5),
+    }
+    model = with_lora(MIXED)
+    for name, (rank, scale) in layers.items():
+        layer = model.get_submodule(name)
+        assert (len(layer.lora_a), layer.lora_b.shape[1], layer.scale) == (rank, rank, scale)
+
+
+def test_own_ranks_and_alphas_survive_the_file(tmp_path: Path) -> None:
+    MIXED.write(tmp_path)
+    assert LoraConfig.read(tmp_path) == MIXED
+    written = json.loads((tmp_path / LORA_FILE).read_text())
+    assert written["ranks"] == {"layers.0.*.wv": 2, "wv": 3}
+    assert (written["alphas"], written["rslora"]) == ({"w2": 4.0}, True)
+
+
+def test_a_file_of_older_runs_is_read(tmp_path: Path) -> None:
+    (tmp_path / LORA_FILE).write_text(json.dumps(GOOD))
+    assert LoraConfig.read(tmp_path) == LoraConfig(rank=8, alpha=16.0, targets=("wq",))
+
+
+def test_a_configuration_that_older_versions_know_is_written_as_before(tmp_path: Path) -> None:
+    LoraConfig().write(tmp_path)
+    assert list(json.loads((tmp_path / LORA_FILE).read_text())) == list(GOOD)
+
+
+@pytest.mark.parametrize("part", ["ranks", "alphas"])
+def test_a_rank_or_alpha_of_no_adapted_layer_is_refused(part: str) -> None:
+    lora = LoraConfig(targets=("wq",), **{part: (("wk", 4),)})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="lora gives 4 to 'wk', which matches no adapted layer"):
+        add_lora(random_model(TINY), lora)
+
+
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"lora\.json is missing; every LoRA checkpoint"):
         LoraConfig.read(tmp_path)
@@ -277,6 +327,10 @@ GOOD = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": ["wq"]}
         (json.dumps({**GOOD, "rank": "8"}), "rank is '8', wanted a positive whole number"),
         (json.dumps({**GOOD, "alpha": 0}), "alpha is 0, wanted a positive number"),
         (json.dumps({**GOOD, "dropout": 1}), "dropout is 1, wanted 0 or more and below 1"),
+        (json.dumps({**GOOD, "ranks": {"wq": 0}}), "rank of 'wq' is 0, wanted a positive whole"),
+        (json.dumps({**GOOD, "alphas": {"wq": -1}}), "alpha of 'wq' is -1, wanted a positive num"),
+        (json.dumps({**GOOD, "ranks": [["wq", 8]]}), "wanted an object of names and numbers"),
+        (json.dumps({**GOOD, "rslora": 1}), "rslora is 1, wanted true or false"),
         (json.dumps({**GOOD, "targets": "wq"}), "targets are 'wq', wanted a list of names"),
         (json.dumps({**GOOD, "targets": []}), r"targets are \(\), wanted a list of layer names"),
     ],

@@ -50,6 +50,22 @@ def test_a_single_target_or_a_numeric_name_is_accepted(file: Path) -> None:
     assert (config.lora.targets, config.name) == (("wq",), "2026")
 
 
+def test_ranks_of_single_layers_survive_the_saved_settings(file: Path) -> None:
+    lora = {"rank": 4, "rslora": True, "ranks": {"wq": 2}, "alphas": {"layers.1.*": 3}}
+    file.write_text(json.dumps({**MINIMAL, "lora": lora}))
+    config = read_config(file)
+    assert (config.lora.rank_of("layers.0.attention.wq"), config.lora.rslora) == (2, True)
+    saved = config.model_dump(mode="json")
+    assert saved["lora"]["ranks"] == {"wq": 2}
+    file.write_text(json.dumps(saved))
+    assert read_config(file) == config
+
+
+def test_settings_of_a_plain_adapter_are_saved_as_older_runs_did(file: Path) -> None:
+    saved = read_config(file).model_dump(mode="json")["lora"]
+    assert list(saved) == ["rank", "alpha", "dropout", "targets"]
+
+
 def test_best_metric_defaults_to_balanced_with_replies_else_loss(
     file: Path,
 ) -> None:

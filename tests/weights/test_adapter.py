@@ -258,6 +258,12 @@ def test_adapter_of_other_weights_of_equal_shape_is_refused(tmp_path: Path) -> N
         adapter.check(TINY, bases[1])
 
 
+def test_a_directory_of_peft_is_told_how_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "adapter_model.safetensors").touch()
+    with pytest.raises(ValueError, match=r"holds an adapter of PEFT; .*scripts/import_adapter\.py"):
+        read_adapter(tmp_path)
+
+
 def test_a_model_without_its_adapter_is_the_base_again(tmp_path: Path) -> None:
     model = random_model(TINY)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,17 +42,23 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
+OWN_SCALES = replace(LORA, rslora=True, ranks=(("wv", 2),), alphas=(("layers.0.*.w2", 3.0),))
+
+
+@pytest.mark.parametrize("lora", [LORA, OWN_SCALES], ids=["one scale", "own scales"])
 @pytest.mark.parametrize("shape", LLAMA3_SHAPES)
-def test_the_merged_model_answers_as_base_and_adapter_do(shape: str, tmp_path: Path) -> None:
+def test_the_merged_model_answers_as_base_and_adapter_do(
+    shape: str, lora: LoraConfig, tmp_path: Path
+) -> None:
     config = LLAMA3_SHAPES[shape]
     write_native(tmp_path / "base", config, torch.float32)
-    state = write_adapter(tmp_path / "lora", config, LORA, size=0.3)
+    state = write_adapter(tmp_path / "lora", config, lora, size=0.3)
     done = merge_in(tmp_path)
     unmerged, merged = load_model(tmp_path / "base"), load_model(tmp_path / "merged")
     tokens, positions = torch.arange(3, 43), torch.arange(40)
     with torch.no_grad():
         plain = unmerged(tokens, positions, Documents([0, 40]))
-        add_lora(unmerged, LORA)
+        add_lora(unmerged, lora)
         load_adapter(unmerged, state)
         expected = unmerged(tokens, positions, Documents([0, 40]))
         found = merged(tokens, positions, Documents([0, 40]))
@@ -77,7 +84,7 @@ def test_another_dtype_is_rounded_once_from_float32(workspace: Path) -> None:
     state = load_file(workspace / "lora" / "adapter.safetensors")
     name = "layers.1.attention.wv"
     a, b = (state[f"{name}.lora_{side}"].double() for side in "ab")
-    exact = base[f"{name}.weight"].double() + LORA.scale * b @ a
+    exact = base[f"{name}.weight"].double() + LORA.scale_of(name) * b @ a
     torch.testing.assert_close(merged[f"{name}.weight"].double(), exact, atol=1e-7, rtol=0)
 
 
@@ -169,12 +176,13 @@ OTHER_SHAPES = [
     ({"dim": 128}, "its dim is 128, and .* has 64"),
     ({"n_layers": 3}, "its n_layers is 3, and .* has 2"),
     ({"rope_theta": 10000.0}, "its rope_theta is 10000.0, and .* has 500000.0"),
+    ({"family": "mistral", "dim": 128}, "its family is mistral, and .* has llama"),
 ]
 
 
 @pytest.mark.parametrize(("change", "problem"), OTHER_SHAPES)
 def test_the_adapter_of_another_model_is_refused(
-    workspace: Path, change: dict[str, int], problem: str
+    workspace: Path, change: dict[str, Any], problem: str
 ) -> None:
     write_adapter(workspace / "other", replace(TINY, **change), LORA)
     with pytest.raises(ValueError, match=problem):

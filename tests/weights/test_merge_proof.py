@@ -35,7 +35,7 @@ def adapter_with(state: State, lora: LoraConfig = LORA) -> Adapter:
 def largest_error(base: State, merged: State, adapter: Adapter) -> float:
     pairs = {name: adapter_of(adapter.state, name.removesuffix(".weight")) for name in base}
     return max(
-        weight_error(base[name], *pair, adapter.lora.scale, merged[name])
+        weight_error(base[name], *pair, adapter.lora.scale_of(name), merged[name])
         for name, pair in pairs.items()
         if pair
     )
@@ -85,7 +85,7 @@ def test_a_merge_summed_in_another_way_is_proven(size: float, dtype: torch.dtype
     for name, weight in base.items():
         if pair := adapter_of(adapter.state, name.removesuffix(".weight")):
             a, b = (matrix.double() for matrix in pair)
-            exact[name] = (weight.double() + LORA.scale * b @ a).to(dtype)
+            exact[name] = (weight.double() + LORA.scale_of(name) * b @ a).to(dtype)
     assert prove(base, exact, adapter).weight_error <= 1
 
 
@@ -125,7 +125,8 @@ def transposed(base: State, adapter: Adapter) -> State:
     merged = right(base, adapter)
     for name in (f"layers.{i}.{linear}" for i in range(TINY.n_layers) for linear in SQUARE):
         a, b = adapter_of(adapter.state, name) or (None, None)
-        delta = merge(torch.zeros_like(base[f"{name}.weight"]).float(), a, b, adapter.lora.scale)
+        nothing = torch.zeros_like(base[f"{name}.weight"]).float()
+        delta = merge(nothing, a, b, adapter.lora.scale_of(name))
         summed = base[f"{name}.weight"] + delta.t()
         merged[f"{name}.weight"] = summed.to(base[f"{name}.weight"].dtype)
     return merged
@@ -157,7 +158,7 @@ def rounded_before_adding(base: State, adapter: Adapter) -> State:
     for name, weight in base.items():
         if pair := adapter_of(adapter.state, name.removesuffix(".weight")):
             a, b = pair
-            delta = (b.to(weight.dtype) @ a.to(weight.dtype)) * adapter.lora.scale
+            delta = (b.to(weight.dtype) @ a.to(weight.dtype)) * adapter.lora.scale_of(name)
             merged[name] = weight + delta
     return merged
 

@@ -1,0 +1,190 @@
+"""An adapter to PEFT's layout and back: read back bit for bit, written whole or not at all.
+
+vLLM loads what is written as it is. It reads one scale for all layers, `lora_alpha` over `r` (or
+its root), no patterns, and refuses an `r` above its --max-lora-rank; so `r` is the largest rank
+that a layer has, which a fused layer's is, and `lora_alpha` that layer's.
+Source: `PEFTHelper` of vLLM.
+"""
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from model.config import PARAMS_FILE, ModelConfig, params_file
+from model.lora import ADAPTER_FILE, LoraConfig
+from storage.atomic import check_own_directory, new_directory
+from storage.json_file import write_json
+from weights.adapter import PEFT_FILE, Adapter, base_directory, read_adapter, write_base_record
+from weights.chat_record import copy_chat_record
+from weights.conversion import check_bits, check_names, dtypes_of, require_space
+from weights.directory import (
+    layout_bytes,
+    layout_of,
+    open_weights,
+    weights_file,
+    write_safetensors,
+)
+from weights.peft.layers import LoraLayer, from_peft, linear_of, peft_modules, to_peft
+from weights.peft.patterns import name_exceptions, name_layers
+from weights.peft.reading import read_peft, tensor_names
+from weights.peft.settings import ADAPTER_CONFIG
+from weights.tokenizer_file import copy_tokenizer
+
+PEFT_KIND = "PEFT adapter"
+NATIVE_KIND = "imported adapter"
+
+
+@dataclass(frozen=True)
+class ConvertedAdapter:
+    """What was written: so many adapted linear layers, of this rank at most.
+
+    `one_scale` says whether all layers have the same.
+    """
+
+    directory: Path
+    config: ModelConfig
+    layers: int
+    largest_rank: int
+    bytes: int
+    dtypes: tuple[str, ...]
+    one_scale: bool
+
+
+def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
+    """Write a LoRA checkpoint as PEFT's `adapter_config.json` and `adapter_model.safetensors`."""
+    target = Path(target).expanduser()
+    check_own_directory(target, PEFT_KIND)
+    adapter = read_adapter(source)
+    config = adapter.params
+    if config is None:
+        raise FileNotFoundError(
+            f"{adapter.directory / PARAMS_FILE} is missing; copy it there from the base that the "
+            "adapter was trained on"
+        )
+    adapter.check(config, adapter.directory)
+    layers = to_peft(config, adapter.lora, adapter.state)
+    tensors: dict[str, Tensor] = {}
+    for module, layer in layers.items():
+        tensors |= dict(zip(tensor_names(module), (layer.a, layer.b), strict=True))
+    require_space(target, layout_bytes(layout_of(tensors)))
+    with new_directory(target, PEFT_KIND) as partial:
+        settings = _peft_settings(config, adapter.lora, layers)
+        settings["base_model_name_or_path"] = base_directory(adapter.directory)
+        write_json(partial / ADAPTER_CONFIG, settings)
+        copy_tokenizer(adapter.directory, partial)
+        copy_chat_record(partial, adapter.file.parent, adapter.directory)
+        _write_checked(partial / PEFT_FILE, tensors)
+    return _converted(target, config, layers, tensors, adapter.lora.rslora)
+
+
+def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> ConvertedAdapter:
+    """Write an adapter of PEFT as a LoRA checkpoint of a native base.
+
+    What cannot be represented is refused by name, before anything is written.
+    """
+    target = Path(target).expanduser()
+    check_own_directory(target, NATIVE_KIND)
+    base_dir = weights_file(base).parent
+    config = ModelConfig.read(base_dir)
+    found = read_peft(source, config)
+    layers = from_peft(config, found.layers, found.settings.rslora)
+    lora = _lora_config(config, found.settings.dropout, found.settings.rslora, layers)
+    tensors: dict[str, Tensor] = {}
+    for linear, layer in layers.items():
+        tensors |= {f"{linear}.lora_a": layer.a, f"{linear}.lora_b": layer.b}
+    Adapter(found.file, found.directory, lora, config, tensors).check(config, base_dir)
+    require_space(target, layout_bytes(layout_of(tensors)))
+    with new_directory(target, NATIVE_KIND) as partial:
+        lora.write(partial)
+        shutil.copyfile(params_file(base_dir), partial / PARAMS_FILE)
+        write_base_record(partial, base_dir)
+        copy_tokenizer(base_dir, partial)
+        copy_chat_record(partial, found.directory)
+        _write_checked(partial / ADAPTER_FILE, tensors)
+    return _converted(target, config, layers, tensors, lora.rslora)
+
+
+def _peft_settings(
+    config: ModelConfig, lora: LoraConfig, layers: Mapping[str, LoraLayer]
+) -> dict[str, Any]:
+    """Return the object of `adapter_config.json`, with keys that PEFT has had for long."""
+    largest = max(layers.values(), key=lambda layer: layer.rank)
+    ranks = {module: layer.rank for module, layer in layers.items()}
+    alphas = {module: _written(layer.alpha) for module, layer in layers.items()}
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": None,
+        "inference_mode": True,
+        "r": largest.rank,
+        "lora_alpha": _written(largest.alpha),
+        "lora_dropout": lora.dropout,
+        "use_rslora": lora.rslora,
+        "target_modules": name_layers(layers, peft_modules(config)),
+        "rank_pattern": name_exceptions(ranks, largest.rank),
+        "alpha_pattern": name_exceptions(alphas, _written(largest.alpha)),
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "modules_to_save": None,
+    }
+
+
+def _lora_config(
+    config: ModelConfig, dropout: float, rslora: bool, layers: Mapping[str, LoraLayer]
+) -> LoraConfig:
+    """Return the configuration that gives every layer its rank and alpha, the commonest first."""
+    rank = Counter(layer.rank for layer in layers.values()).most_common(1)[0][0]
+    alpha = Counter(layer.alpha for layer in layers.values()).most_common(1)[0][0]
+    ranks = {linear: layer.rank for linear, layer in layers.items()}
+    alphas = {linear: layer.alpha for linear, layer in layers.items()}
+    linears = [linear_of(row) for rows in peft_modules(config).values() for row in rows]
+    return LoraConfig(
+        rank=rank,
+        alpha=alpha,
+        dropout=dropout,
+        targets=tuple(name_layers(layers, linears)),
+        rslora=rslora,
+        ranks=tuple(name_exceptions(ranks, rank).items()),
+        alphas=tuple(name_exceptions(alphas, alpha).items()),
+    )
+
+
+def _written(alpha: float) -> float:
+    """Return an alpha as PEFT's files have it: a whole number without a point."""
+    return int(alpha) if alpha == int(alpha) else alpha
+
+
+def _write_checked(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    layout = layout_of(tensors)
+    write_safetensors(file, layout, tensors.items())
+    written = open_weights(file)
+    check_names(file, written, layout)
+    for name, tensor in tensors.items():
+        check_bits(file, name, written[name], tensor)
+
+
+def _converted(
+    target: Path,
+    config: ModelConfig,
+    layers: Mapping[str, LoraLayer],
+    tensors: Mapping[str, Tensor],
+    rslora: bool,
+) -> ConvertedAdapter:
+    scales = [layer.scale(rslora) for layer in layers.values()]
+    layout = layout_of(tensors)
+    return ConvertedAdapter(
+        target,
+        config,
+        len(layers),
+        max(layer.rank for layer in layers.values()),
+        layout_bytes(layout),
+        dtypes_of(layout),
+        math.isclose(min(scales), max(scales), rel_tol=1e-9),
+    )
