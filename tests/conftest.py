@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from real_model import find_real_gguf
 from tiny_models import TINY, random_model
 from zero_runs import ShardedRuns, make_sharded_runs
 
@@ -73,3 +74,24 @@ def sharded_runs(tmp_path_factory: pytest.TempPathFactory) -> ShardedRuns:
             make_sharded_runs(workspace)
             (folder / "sharded.done").touch()
     return ShardedRuns(workspace)
+
+
+@pytest.fixture(scope="session")
+def real_gguf() -> Path:
+    """The GGUF file of SmolLM2-135M-Instruct, named by FC_REAL_MODEL."""
+    return find_real_gguf()
+
+
+@pytest.fixture(scope="session")
+def real_model(real_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a native directory in float32, to be read only; workers share it."""
+    from weights.gguf.conversion import convert_from_gguf
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / "real_model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "real_model").is_dir():
+            convert_from_gguf(real_gguf, folder / "real_model")
+    return folder / "real_model"

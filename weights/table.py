@@ -63,7 +63,13 @@ def expected_shapes(config: ModelConfig) -> dict[str, Shape]:
     return {name: tuple(sizes[size] for size in row.shape) for name, row in weights(config).items()}
 
 
-def account(expected: Mapping[str, Shape], found: Mapping[str, Shape], origin: str) -> None:
+def account(
+    expected: Mapping[str, Shape],
+    found: Mapping[str, Shape],
+    origin: str,
+    described_by: str = "params.json",
+    advice: str = "take both from the same model",
+) -> None:
     """Raise ValueError unless exactly the expected tensors are there, each in its shape."""
     missing = [name for name in expected if name not in found]
     left_over = [name for name in found if name not in expected]
@@ -79,8 +85,8 @@ def account(expected: Mapping[str, Shape], found: Mapping[str, Shape], origin: s
         f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names
     ]:
         raise ValueError(
-            f"{origin} does not hold the weights that params.json describes: "
-            f"{'; '.join(complaints)}; take both from the same model"
+            f"{origin} does not hold the weights that {described_by} describes: "
+            f"{'; '.join(complaints)}; {advice}"
         )
 
 

@@ -41,7 +41,7 @@ def from_hugging_face(
     """
     state = drop_tied_copy(config, state, "lm_head.weight", "model.embed_tokens.weight")
     account(hugging_face_shapes(config), shapes(state), origin)
-    starts = _starts(config)
+    starts = first_rows(config)
     sizes = {name: shape[0] for name, shape in expected_shapes(config).items()}
     return (
         (
@@ -102,7 +102,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _starts(config: ModelConfig) -> dict[str, int]:
+def first_rows(config: ModelConfig) -> dict[str, int]:
     """Return the row of its Hugging Face tensor at which each native tensor begins."""
     native, starts = expected_shapes(config), {}
     for rows in rows_by_name(config).values():
