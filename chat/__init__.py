@@ -1,1 +1,1 @@
-"""Conversations with tools and their rendering to text and tokens; knows nothing of torch."""
+"""Conversations with tools and their rendering to text and tokens; nothing here imports torch."""

@@ -20,7 +20,7 @@ ROLES: tuple[str, ...] = get_args(Role)
 
 @dataclass(frozen=True)
 class Tool:
-    """A function the assistant may call; `parameters` is a JSON Schema of type object."""
+    """A function that the assistant may call; `parameters` is a JSON Schema of type object."""
 
     name: str
     description: str = ""
@@ -42,16 +42,16 @@ class Tool:
 
     @cached_property
     def sorted_json_text(self) -> str:
-        """The same text for all tools that differ in the order of their keys alone."""
+        """The JSON object with sorted keys: equal text for tools that differ only in key order."""
         return to_sorted_json(self.to_record())
 
     @cached_property
     def has_plain_schema(self) -> bool:
-        """Whether `chat.plain_schemas` can tell which arguments surely fit."""
+        """Whether `chat.schemas.plain` can decide which arguments fit without jsonschema."""
         return is_plain(self.parameters)
 
 
-# Made once: json.dumps makes an encoder for every text.
+# Made once: json.dumps with these options makes an encoder for every call.
 to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 to_sorted_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -132,7 +132,7 @@ def _read_tool(record: Any, where: str) -> Tool:
     try:
         return _known_tool(record)
     except ValueError:
-        return _new_tool(record, where)  # says where it is wrong
+        return _new_tool(record, where)  # raises again, with the place in the message
 
 
 def _new_tool(record: Any, where: str = "") -> Tool:
@@ -183,7 +183,7 @@ def _list(record: Mapping[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:
-    # Asking for the exact type first is what makes reading a million rows quick.
+    # The exact type is tested first because isinstance with Mapping is slow.
     if type(value) is not dict and not isinstance(value, Mapping):
         raise ValueError(f"{where} must be an object, found {_kind(value)}")
     return value

@@ -1,4 +1,4 @@
-"""Read the dialogs that a chat script answers: a JSON list of {tools, messages}."""
+"""Read the dialogs that the chat script answers: a JSON list of {tools, messages}."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from chat.strict_json import read_json
 
 
 def read_dialogs(file: Path | str) -> list[Conversation]:
-    """Return the conversations of a file, each of which waits for an assistant's turn.
+    """Return the conversations of a file; the last message of each is a user's or a tool's.
 
     A call's arguments may be objects or, as OpenAI's clients send them, JSON text of objects.
     Raises FileNotFoundError, or ValueError that names the dialog and what is wrong with it.
@@ -41,7 +41,7 @@ def _read(record: Any, where: str) -> Conversation:
 
 
 def _with_argument_objects(value: Any) -> Any:
-    """Replace arguments that are JSON text by what the text holds, wherever they stand."""
+    """Decode arguments given as JSON text, in every call of every message."""
     if isinstance(value, list):
         return [_with_argument_objects(item) for item in value]
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Read once what data sets repeat a million times: the declarations of their tools."""
+"""A cache keyed by JSON value, for the tool declarations that data sets repeat in many rows."""
 
 import marshal
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _VERSION = 2
 
 
 def read_once(read: Callable[[Any], Read]) -> Callable[[Any], Read]:
-    """Keep what `read` makes of each JSON value; equal values then share it, so nobody changes it.
+    """Cache what `read` returns for each JSON value; callers share it and must not change it.
 
     Values are equal here when their JSON is: 1, 1.0 and true differ, and so does the order of keys.
     """
@@ -25,7 +25,7 @@ def read_once(read: Callable[[Any], Read]) -> Callable[[Any], Read]:
     def look_up(value: Any) -> Read:
         try:
             key = marshal.dumps(value, _VERSION)
-        except ValueError:  # no JSON value, or too deep for a key
+        except ValueError:  # not a JSON value, or nested too deeply for a key
             return read(value)
         return kept(key)
 

@@ -1,4 +1,4 @@
-"""JSON taken as it stands: no NaN, no Infinity, and nothing nested too deeply."""
+"""Strict JSON: NaN, Infinity and deep nesting are refused."""
 
 import json
 import math
@@ -18,9 +18,9 @@ def read_json(text: str | bytes) -> Any:
 
 
 def call_decoder(raw_newlines: bool = False) -> json.JSONDecoder:
-    """Return what decodes calls: ValueError also for a key that stands twice or a number too large.
+    """Return a decoder for calls; it also refuses a duplicate key and a number too large.
 
-    `raw_newlines` lets newlines and tabs stand inside strings.
+    `raw_newlines` allows newlines and tabs inside strings.
     """
     return json.JSONDecoder(
         strict=not raw_newlines,

@@ -1,4 +1,4 @@
-"""Conversations and calls as lines for people to read."""
+"""Conversations and calls as readable lines of text."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from chat.conversation import Conversation, ToolCall
 
 
 def conversation_lines(conversation: Conversation) -> Iterator[str]:
-    """Yield the names of the tools, then who says or calls what."""
+    """Yield a line of tool names, then the messages and calls in order."""
     if conversation.tools:
         yield f"Tools: {', '.join(tool.name for tool in conversation.tools)}"
     for message in conversation.messages:

@@ -1,7 +1,7 @@
-"""A chat format is a row of data; its text, its tokens and their mask are born together from it.
+"""Chat formats as rows of data, and rendering with them: text, token ids and the loss mask.
 
-The strings of a row may name special tokens; those alone become special ids. What a conversation
-brings (contents, tools, arguments) is ordinary text whatever it holds.
+The strings of a format may name special tokens, and only those become special ids. The text of a
+conversation (contents, tools, arguments) is always encoded as ordinary text.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from chat.tokenizers.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Turn:
-    """What stands around the text of one role; an assistant learns `closing`, not `gap`."""
+    """What surrounds the text of one role; the assistant's `closing` is trained, `gap` is not."""
 
     opening: str
     closing: str
@@ -34,7 +34,7 @@ class ChatFormat:
     special_tokens: The special tokens that this row's own strings hold.
     begin: What stands before the first turn.
     turns: The surroundings of each role's text.
-    stop_tokens: The special tokens at which an assistant's turn ends; the model learns them.
+    stop_tokens: The special tokens at which an assistant's turn ends; they are trained.
     tool_syntax: A name in chat/formats/tool_syntax.py: how tools and calls are written.
     tools_in: The role whose first message announces the tools; a system message is made for it.
     default_system: The system text of a conversation that has none; empty for no system turn.
@@ -56,16 +56,12 @@ class ChatFormat:
 
     @property
     def syntax(self) -> ToolSyntax:
-        """The trio that writes and reads this format's tools and calls."""
+        """The functions that write and read this format's tools and calls."""
         return SYNTAXES[self.tool_syntax]
 
     def opening(self, role: str) -> tuple["Segment", ...]:
-        """Return what stands before the text of a role, cut at its special tokens."""
+        """Return the segments before the text of a role."""
         return _own_text(self, self.turns[role].opening, False, role)
-
-
-def _llama3_turn(role: str) -> Turn:
-    return Turn(f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
 
 
 _LLAMA3 = ChatFormat(
@@ -78,10 +74,13 @@ _LLAMA3 = ChatFormat(
         "<|eot_id|>",
     ),
     begin="<|begin_of_text|>",
-    turns={role: _llama3_turn(role) for role in ("system", "user", "assistant", "tool")},
+    turns={
+        role: Turn(f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
+        for role in ("system", "user", "assistant", "tool")
+    },
     stop_tokens=("<|eot_id|>",),
     tool_syntax="namespace",
-    # Meta's base models end a document with it, and a reply of theirs so too.
+    # Meta's base models end a document with it, so a reply of theirs may end with it too.
     end_tokens=("<|end_of_text|>",),
 )
 
@@ -118,12 +117,12 @@ class Tokens:
 
 
 def render(conversation: Conversation, format: ChatFormat) -> list[Segment]:
-    """Write a conversation; every assistant turn is trained, from its text to its stop token."""
+    """Render a conversation; every assistant turn is trained, from its text to its stop token."""
     return _merged(_pieces(conversation, format))
 
 
 def render_prompt(conversation: Conversation, format: ChatFormat) -> list[Segment]:
-    """Write a conversation and the opening of the assistant turn that answers it."""
+    """Render a conversation and the opening of the assistant turn that answers it."""
     return _merged([*_pieces(conversation, format), format.opening("assistant")])
 
 
@@ -172,11 +171,12 @@ def parse_reply(text: str, format: ChatFormat) -> Reply:
 
 
 def unreadable_turns(conversation: Conversation, format: ChatFormat) -> list[str]:
-    """Name each assistant turn that this format cannot write and read back, with the reason."""
-    assistants = (
-        (i, each) for i, each in enumerate(conversation.messages) if each.role == "assistant"
+    """Return the place and reason of each assistant turn that cannot be written and read back."""
+    reasons = (
+        (i, _unreadable(message, format))
+        for i, message in enumerate(conversation.messages)
+        if message.role == "assistant"
     )
-    reasons = ((i, _unreadable(message, format)) for i, message in assistants)
     return [f"messages[{i}]: {reason}" for i, reason in reasons if reason]
 
 
@@ -195,7 +195,7 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
 
 
 def _pieces(conversation: Conversation, format: ChatFormat) -> Iterator[tuple[Segment, ...]]:
-    """Yield what a conversation is written as, text by text, each cut at its special tokens."""
+    """Yield the texts of a conversation in order, each cut at its special tokens."""
     yield _own_text(format, format.begin, False, "")
     for message in _with_tools(conversation, _with_system(conversation, format), format):
         role, turn = message.role, format.turns[message.role]
@@ -248,14 +248,14 @@ def _own_text(format: ChatFormat, text: str, trained: bool, role: str) -> tuple[
 def _own_segments(
     text: str, special_tokens: tuple[str, ...], trained: bool, role: str
 ) -> tuple[Segment, ...]:
-    """Keep what a format's dozen texts are cut into; they are seen a million times."""
+    """Cut a string at special tokens; cached, because a format has a dozen strings in all."""
     names = "|".join(map(re.escape, special_tokens))
     parts = re.split(f"({names})", text) if names else [text]
     return tuple(Segment(part, part in special_tokens, trained, role) for part in parts if part)
 
 
 def _merged(pieces: Iterable[tuple[Segment, ...]]) -> list[Segment]:
-    """Put pieces together; ordinary text on both sides of a border is one segment if it may be."""
+    """Join pieces; adjacent ordinary texts become one segment when both or neither are trained."""
     merged: list[Segment] = []
     for piece in pieces:
         if merged and piece:

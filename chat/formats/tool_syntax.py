@@ -1,9 +1,9 @@
 """How tools and calls are written as text: describe, encode, decode, and the grammar of calls.
 
 `describe` announces tools, `encode` writes an assistant's turn, and `decode` reads one back.
-Decoding never repairs: what looks like a call and cannot be read stays text, with the reason
-beside it. `grammar` says the same for constrained decoding, and `unfinished` for a reply that is
-still being written.
+Decoding repairs nothing: text that looks like a call and cannot be read stays text, and
+`Reply.problem` has the reason. `grammar` states the same syntax for constrained decoding, and
+`unfinished` reads a reply while it is generated.
 """
 
 import json
@@ -28,11 +28,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class CallGrammar:
-    """What a reply may be, in the dialect of Lark that llguidance reads.
+    """A grammar of replies, in the dialect of Lark that llguidance reads.
 
     opening: The text with which calls begin.
-    free: The right side of a rule: text that stays free until `opening`, and calls from there on.
-    forced: The right side of a rule: nothing but calls.
+    free: The right side of a rule: any text, with calls after `opening` if it occurs.
+    forced: The right side of a rule: calls only.
     rules: The rules that both use; `arguments_0` stands for the arguments of the first tool.
     """
 
@@ -46,8 +46,8 @@ class CallGrammar:
 class ToolSyntax:
     """One way to write tools and calls; `decode(encode(content, calls))` gives them back.
 
-    grammar: What a reply may be when tools of these names are offered.
-    unfinished: What reads a reply that is still being written: its content, and whole calls.
+    grammar: Returns the grammar of replies when tools of these names are offered.
+    unfinished: Returns a reader for a reply that is still being generated.
     """
 
     describe: Callable[[Sequence[Tool]], str]
@@ -176,8 +176,7 @@ def _read_call(use: Any, where: str) -> ToolCall:
     return ToolCall(name.removeprefix(PREFIX), arguments)
 
 
-# What `decode_tool_uses` would take for a call, or for the beginning of one at the end of a text,
-# can only be a call.
+# TEXT holds nothing that `decode_tool_uses` reads as a call; CUT ends in the beginning of one.
 _TOOL_USES_TEXT = r"""
 TEXT: /(?s:.*)/ & ~/(?s:.*)\{[\s\x1c-\x1f]*"(tool_uses|recipient_name)"(?s:.*)/
 CUT: /((?s:.*)\n|[\s\x1c-\x1f]*)\{"t(o(o(l(_(u(s(es?)?)?)?)?)?)?)?[\s\x1c-\x1f]*/
@@ -186,7 +185,7 @@ ANSWER: TEXT & ~CUT""".strip()
 
 
 def tool_uses_grammar(names: Sequence[str]) -> CallGrammar:
-    """State what `encode_tool_uses` writes: any text, and on a line after it the calls."""
+    """Return the grammar of what `encode_tool_uses` writes: any text, calls on a line after it."""
     opening = _CALL_BEGINS + ": ["
     forced = f"{_lark(opening)} calls"
     if not names:
@@ -211,7 +210,7 @@ def _lark(text: str) -> str:
 
 
 def unfinished_tool_uses() -> UnfinishedToolUses:
-    """Return what reads a reply with such calls while it is being written."""
+    """Return a reader for a reply with such calls while it is being generated."""
     return UnfinishedToolUses(lambda text: _read_call(_DECODER.decode(text), "a call"))
 
 

@@ -1,4 +1,4 @@
-"""JSON Schema written as TypeScript-like types; no keyword is lost: type, mark or comment."""
+"""JSON Schema as TypeScript-like types; each keyword becomes part of a type, or a comment."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from chat.conversation import Tool
 from chat.recurring import MOST_KEPT
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
-# Where no quote closes, none that comes later would open anything either.
+# Group 1 is empty for a quote that never closes; no quoted text can follow it.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+("?)')
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _KINDS_OF_LITERAL = {
@@ -27,7 +27,7 @@ _KINDS_OF_LITERAL = {
 
 @dataclass(frozen=True)
 class _Type:
-    """The text of a type, the comments that go above it, and the keywords both account for."""
+    """The text of a type, the comments above it, and the keywords that the two express."""
 
     text: str
     notes: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class _Type:
 def describe_function(tool: Tool) -> str:
     """Write one tool as a function type, its description and those of its fields as comments.
 
-    ValueError tells of a schema too deep to be written.
+    ValueError for a schema that is nested too deeply.
     """
     try:
         return _describe(tool.json_text)
@@ -61,7 +61,7 @@ def _comments(notes: Iterable[str]) -> list[str]:
 
 
 def _type(schema: Any) -> _Type:
-    """Write a schema's type; what the type cannot say stands in the notes."""
+    """Write a schema's type; keywords that the type cannot express go to the notes."""
     if not isinstance(schema, Mapping):
         return _Type("any", () if schema is True else (f"schema: {_json(schema)}",))
     parts = [part for part in _parts(schema) if part is not None]
@@ -111,7 +111,7 @@ def _plain(schema: Mapping[str, Any]) -> _Type | None:
     """Write the type that `type` names, or that the other keywords imply; None for neither."""
     kind = schema.get("type")
     if isinstance(kind, list) and kind and all(isinstance(type_name, str) for type_name in kind):
-        return _union([_of_kind(fromkey, schema) for fromkey in dict.fromkeys(kind)])
+        return _union([_of_kind(type_name, schema) for type_name in dict.fromkeys(kind)])
     if isinstance(kind, str) and kind:
         return _of_kind(kind, schema)
     if "properties" in schema:
@@ -155,7 +155,7 @@ def _field(name: str, mark: str, value: _Type, quoted: bool = True) -> list[str]
 
 
 def _array(schema: Mapping[str, Any]) -> _Type:
-    """Write an array, or a tuple where the first members have schemas of their own."""
+    """Write an array type, or a tuple type when the first members have their own schemas."""
     older = _is_filled_list(schema.get("items"))
     first_key, rest_key = ("items", "additionalItems") if older else ("prefixItems", "items")
     first, rest = schema.get(first_key), schema.get(rest_key)
@@ -194,9 +194,9 @@ def _operand(text: str) -> str:
 
 
 def _texts(values: Any) -> frozenset[str]:
-    """Return the texts in a list; none of what is no list."""
+    """Return the strings in a list; empty for any other value."""
     listed = values if isinstance(values, list) else []
-    return frozenset(each for each in listed if isinstance(each, str))
+    return frozenset(value for value in listed if isinstance(value, str))
 
 
 def _is_filled_list(value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""A reply that is still being written: what of it is surely content, and the calls that are whole.
+"""Incremental reading of a reply while it is generated: its content, and each complete call.
 
-Each letter is looked at once, however long the reply and however short the pieces.
+The time is linear in the length of the reply, however short the pieces are.
 """
 
 import re
@@ -23,19 +23,19 @@ class UnfinishedToolUses:
     def __init__(self, read_call: Callable[[str], ToolCall]) -> None:
         self._read_call = read_call
         self._held: list[str] = []
-        # What was held back, without the white space that may stand in it.
+        # The held-back text without the white space inside it.
         self._beginning = ""
         self._begins_line = True
         self._elements: _Elements | None = None
 
     def feed(self, piece: str) -> tuple[str, list[ToolCall]]:
-        """Return what is now surely content, and the calls that are now whole."""
+        """Return the text that is certainly content by now, and the calls that are now complete."""
         if self._elements is not None:
             return "", self._calls(piece)
         text = self._beginning + piece
         found = CALL.search(text)
         start = found.start() if found else _possible_start(text)
-        # Only what was held back can begin before the piece.
+        # A negative cut: the possible call begins in the held-back text.
         cut = start - len(self._beginning)
         if cut < 0:
             self._held.append(piece)
@@ -54,7 +54,7 @@ class UnfinishedToolUses:
         return content, self._calls(text[found.end() :])
 
     def _note(self, content: str) -> None:
-        """Keep whether the line that the content ends in is blank so far."""
+        """Record whether the last line of the content is blank so far."""
         _, newline, line = content.rpartition("\n")
         self._begins_line = not line.strip() and (bool(newline) or self._begins_line)
 
@@ -80,7 +80,7 @@ def _possible_start(text: str) -> int:
 
 
 class _Elements:
-    """The objects of a list, from the colon before it on; `over` when nothing can follow."""
+    """Reads the objects of a list and the colon before it; `over` when no object can follow."""
 
     def __init__(self) -> None:
         self.over = False
@@ -92,7 +92,7 @@ class _Elements:
         self._escaped = False
 
     def feed(self, piece: str) -> Iterator[str]:
-        """Yield the text of each object that is whole with this piece."""
+        """Yield the text of each object that this piece completes."""
         at = 0
         while at < len(piece) and not self.over:
             if self._depth:
@@ -120,7 +120,7 @@ class _Elements:
             self.over = True
 
     def _inside(self, piece: str, at: int) -> int:
-        """Go through an object up to its end or that of the piece; return where."""
+        """Scan an object up to its end or the end of the piece; return the position."""
         start, self._depth = at, max(self._depth, 0)
         if self._escaped:
             at, self._escaped = at + 1, False

@@ -1,7 +1,7 @@
-"""jsonschema's validation with an end: what a schema asks for is done once, and counted.
+"""Validation by jsonschema with bounded work.
 
-The verdicts are jsonschema's. Patterns are matched within a bound, a reference is followed once for
-each value, and a validation that asks for more than its share of checks is given up.
+The results are those of jsonschema. Patterns are matched within a bound, a reference is followed
+once for each value, and a validation that exceeds its number of checks raises TooCostly.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ _PLAIN: Mapping[str, Check] = Draft202012Validator.VALIDATORS
 
 
 class ArgumentChecker:
-    """A schema made ready to check arguments with; SchemaError says where it is wrong.
+    """A schema prepared for checking arguments; SchemaError says where it is wrong.
 
     References are never fetched, and formats not checked.
     """
@@ -41,15 +41,15 @@ class ArgumentChecker:
             raise SchemaError.create_from(error)
         root: Resource[Any] = DRAFT202012.create_resource(schema)
         registry = Registry[Any]().with_resource(root.id() or "", root)
-        # Names inside are looked for once, not for each reference to one.
+        # Anchors are collected once, not again for each reference.
         registry = registry.crawl() if "nchor" in text else registry
-        # Where no schema has an address of its own, equal references lead to the same place.
+        # Without any `$id` inside, equal references lead to the same schema.
         kind = _CHECKING_EACH_PLACE if '"$id"' in text else _CHECKING
         self._validator = kind(schema, registry=registry)
         self._resolver = registry.resolver_with_root(root)
 
     def problems(self, arguments: Mapping[str, Any]) -> list[ValidationError]:
-        """Return what is wrong with arguments; TooCostly when that takes too much."""
+        """Return the errors of arguments; TooCostly when finding them takes too many checks."""
         most = CHECKS_A_VALUE * (VALUES_GRANTED + count_values(arguments))
         given = WORK.set(Work(most, self._resolver))
         try:
@@ -60,13 +60,13 @@ class ArgumentChecker:
 
 @cache
 def _of_schemas() -> Any:
-    """Return what checks schemas themselves."""
+    """Return the validator of schemas themselves."""
     kind = extend(Draft202012Validator, {"uniqueItems": _unique_items})
     return kind(kind.META_SCHEMA, format_checker=kind.FORMAT_CHECKER)
 
 
 def _counted(check: Check) -> Check:
-    """Let a keyword's check be counted, by the length of what it holds and of what it says."""
+    """Count a keyword's check as work, by the length of its value and of its error messages."""
 
     def counted(
         validator: Any, value: Any, instance: Any, schema: Any
@@ -81,7 +81,7 @@ def _counted(check: Check) -> Check:
 
 
 def _once(check: Check, one_resource: bool) -> Check:
-    """Let a reference be followed once for each value; what was found wrong there is said again."""
+    """Follow a reference once for each value; a repetition yields copies of the known errors."""
 
     def followed(
         validator: Any, reference: Any, instance: Any, schema: Any
@@ -92,17 +92,15 @@ def _once(check: Check, one_resource: bool) -> Check:
         known = work.references.get(key)
         if known is None:
             errors = check(validator, reference, instance, schema) or ()
-            known = list({_said(error): error for error in errors}.values())
-            work.references[key] = known
+            distinct = {
+                (*error.relative_path, error.validator, error.message): error for error in errors
+            }
+            known = work.references[key] = list(distinct.values())
         work.spend(len(known))
-        # Whoever takes an error notes its way in it.
+        # Copies, because jsonschema extends the path inside each error it receives.
         yield from map(ValidationError.create_from, known)
 
     return followed
-
-
-def _said(error: ValidationError) -> tuple[Any, ...]:
-    return (*error.relative_path, error.validator, error.message)
 
 
 def _unique_items(
@@ -151,7 +149,7 @@ def _additional_properties(
             yield from validator.descend(instance[name], others, path=name)
     elif not others and extras:
         verb = "does" if len(extras) == 1 else "do"
-        joined, listed = (", ".join(map(repr, sorted(each))) for each in (extras, patterns))
+        joined, listed = (", ".join(map(repr, sorted(texts))) for texts in (extras, patterns))
         yield ValidationError(f"{joined} {verb} not match any of the regexes: {listed}")
 
 
@@ -191,7 +189,7 @@ def _unexpected(told: str, names: Iterable[str], what: str = "unexpected") -> Va
 
 
 def _checks(one_resource: bool) -> dict[str, Check]:
-    """Return what checks each keyword; `one_resource` says that equal references are the same."""
+    """Return the check of each keyword; `one_resource`: equal references lead to one schema."""
     own: dict[str, Check] = {
         "uniqueItems": _unique_items,
         "enum": _enum,

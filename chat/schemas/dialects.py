@@ -1,6 +1,6 @@
 """Dialects of tool parameters, brought to JSON Schema draft 2020-12.
 
-Whatever comes out is a valid schema. What its keywords cannot say stays beside them under
+The result is always a valid schema. What the draft cannot express is kept under
 `x-original-KEYWORD`: a type name that means more than JSON's (`tuple`, `datetime`, a class), or a
 value that the draft does not allow for its keyword.
 """
@@ -22,7 +22,8 @@ from chat.schemas.flat_parameters import (
 from chat.schemas.keywords import DROPPED, KEYWORDS, ORIGINAL, SUBSCHEMA, are_schemas
 from chat.schemas.type_names import read_type, union
 
-# What other vocabularies put beside a schema's keywords; never the name of a stray property.
+# Keys whose objects are never taken for properties without a wrapper: keywords of JSON Schema or
+# of other vocabularies.
 _NO_PROPERTIES = SUBSCHEMA.keys() | {"default", "const", "example", "xml", "discriminator"}
 
 
@@ -31,7 +32,7 @@ def normalise_parameters(parameters: Any, required: Any = None) -> dict[str, Any
 
     Args:
         parameters: A schema, flat parameters by name, a list of parameters, or JSON text of one.
-        required: What stands beside the parameters where it belongs inside, or None.
+        required: The list of required names when it stands beside the parameters, else None.
     """
     if isinstance(parameters, str):
         parameters = _decoded(parameters)
@@ -49,7 +50,7 @@ def normalise_parameters(parameters: Any, required: Any = None) -> dict[str, Any
     schema["type"] = "object"
     if isinstance(required, list) and "required" not in schema:
         schema["required"] = list(dict.fromkeys(n for n in required if isinstance(n, str)))
-    # What is required is a parameter, even if only its name is known.
+    # A required name without a property gets an empty schema.
     for name in schema.get("required", ()):
         schema["properties"].setdefault(name, {})
     return schema
@@ -76,7 +77,7 @@ def _schema(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(result: dict[str, Any], key: str, cleaned: Any, original: Any) -> None:
-    """Store a keyword's value; put the original aside where the draft has no place for it."""
+    """Store a keyword's value, or the original under `x-original-` if the draft refuses it."""
     if cleaned is ORIGINAL:
         result[f"x-original-{key}"] = original
     elif cleaned is not DROPPED:
@@ -84,7 +85,7 @@ def _put(result: dict[str, Any], key: str, cleaned: Any, original: Any) -> None:
 
 
 def _put_type(result: dict[str, Any], value: Any, source: Mapping[str, Any]) -> None:
-    """Store what a type says, without overriding what the schema says itself."""
+    """Store what a type name implies; keywords of the schema itself take precedence."""
     if isinstance(value, str) and value in JSON_TYPES:
         result["type"] = value
         return
@@ -95,15 +96,16 @@ def _put_type(result: dict[str, Any], value: Any, source: Mapping[str, Any]) -> 
     if not all(isinstance(name, str) for name in names):
         raise ValueError(f"a type must be a name, found {excerpt(value)}")
     read = [read_type(name) for name in names]
-    found, exact = union([each.schema for each in read]), all(each.exact for each in read)
+    found = union([type_name.schema for type_name in read])
+    exact = all(type_name.exact for type_name in read)
     overridden = [key for key in found if key != "type" and source.get(key) is not None]
-    result.update({key: each for key, each in found.items() if key not in overridden})
+    result.update({key: kept for key, kept in found.items() if key not in overridden})
     if not exact or overridden:
         result.setdefault("x-original-type", value)
 
 
 def _put_subschema(result: dict[str, Any], key: str, value: Any, source: Mapping[str, Any]) -> None:
-    """Store a keyword that holds schemas: one, a list of them, or some by name."""
+    """Store a keyword that holds a schema, a list of schemas, or schemas by name."""
     if value is None:
         return
     if key == "items" and isinstance(value, list) and "prefixItems" not in source:
@@ -117,7 +119,7 @@ def _put_subschema(result: dict[str, Any], key: str, value: Any, source: Mapping
     if form == "list" and isinstance(value, list) and all(map(_is_schema, value)):
         _put(result, key, [_inner(item) for item in value] or DROPPED, value)
     elif form == "map" and are_schemas(value):
-        result[key] = {name: _inner(each) for name, each in value.items()}
+        result[key] = {name: _inner(schema) for name, schema in value.items()}
     elif form == "one" and _is_schema(value):
         result[key] = _inner(value)
     else:
@@ -135,7 +137,7 @@ def _properties(value: Any) -> dict[str, Any]:
 
 
 def _inner(value: Any) -> Any:
-    """Return a schema that stands inside another: an object, a boolean, or only a type's name."""
+    """Return a nested schema, given as an object, a boolean, or only a type's name."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -143,7 +145,7 @@ def _inner(value: Any) -> Any:
     if _is_nothing_but_properties(value or {}):
         return _schema(wrap_flat(value))
     schema = _schema(value or {})
-    # What was left of them when keywords without a value are gone.
+    # Cleaning drops keywords without a value, so only properties may be left now.
     return _schema(wrap_flat(schema)) if _is_nothing_but_properties(schema) else schema
 
 
@@ -152,7 +154,7 @@ def _is_nothing_but_properties(value: Mapping[str, Any]) -> bool:
 
 
 def _adopted(result: dict[str, Any]) -> dict[str, Any]:
-    """Make properties of what stands directly in an object that has none, and return them."""
+    """Move stray schemas in an object without `properties` into `properties`; return them."""
     if result.get("type") != "object" or result.get("properties"):
         return {}
     strays = {
@@ -168,7 +170,7 @@ def _adopted(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _are_stray_properties(values: Mapping[str, Any]) -> bool:
-    """Whether these can only be properties that lack the wrapping of an object."""
+    """Whether these can only be properties without the `properties` keyword around them."""
     return not values.keys() & _NO_PROPERTIES and all(
         isinstance(value, Mapping)
         and not name.startswith("x-")
@@ -178,7 +180,7 @@ def _are_stray_properties(values: Mapping[str, Any]) -> bool:
 
 
 def _finish_required(result: dict[str, Any], properties: Any) -> None:
-    """Make `required` a list of distinct names, with those that were marked one by one."""
+    """Make `required` a list of distinct names, including properties marked as required."""
     records = by_name(properties) if isinstance(properties, list) else properties or {}
     marked = [
         name
@@ -198,7 +200,7 @@ def _finish_required(result: dict[str, Any], properties: Any) -> None:
 
 
 def _finish_values(result: dict[str, Any], source: Mapping[str, Any]) -> None:
-    """Settle the keywords that depend on one another."""
+    """Convert the keywords whose values depend on one another."""
     for key, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if source.get(key) is True and limit in result:
             result[key] = result.pop(limit)
@@ -208,7 +210,7 @@ def _finish_values(result: dict[str, Any], source: Mapping[str, Any]) -> None:
     values, items = result.get("enum"), result.get("items", {})
     of_members = bool(values) and not any(isinstance(value, list) for value in values or ())
     if of_members and result.get("type") == "array" and isinstance(items, dict):
-        # Of a list, data sets name the choices for its members.
+        # For an array, data sets mean the choices of its members.
         choices = result.pop("enum")
         result["items"] = {"enum": choices, **items}
         if result["items"]["enum"] != choices:

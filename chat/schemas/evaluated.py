@@ -1,4 +1,4 @@
-"""Which members of a value a schema speaks of, for unevaluatedItems and unevaluatedProperties."""
+"""Which members of a value a schema evaluates, for unevaluatedItems and unevaluatedProperties."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from chat.schemas.work import WORK
 
 
 def matching_names(pattern: str, names: Collection[str]) -> Iterator[str]:
-    """Return the names that a pattern matches, each a check."""
+    """Return the names that a pattern matches; each name counts as one check."""
     WORK.get().spend(len(names))
     return (name for name in names if matches(pattern, name))
 
 
 class Evaluated:
-    """Which members of one value some schema speaks of; each schema is asked once."""
+    """Collects the evaluated members of one value; each schema is visited once."""
 
     def __init__(self, validator: Any, instance: Any) -> None:
         self.validator, self.instance = validator, instance
@@ -22,34 +22,34 @@ class Evaluated:
         self.found: set[Any] = set()
 
     def names(self, schema: Any) -> set[Any]:
-        """Return the names of an object that a schema, or one that applies with it, speaks of."""
-        for each in self._applying(schema):
-            self.found |= each.get("properties", {}).keys() & self.instance.keys()
+        """Return the property names that a schema, or one applied along with it, evaluates."""
+        for applied in self._applying(schema):
+            self.found |= applied.get("properties", {}).keys() & self.instance.keys()
             for keyword in ("additionalProperties", "unevaluatedProperties"):
-                if keyword in each:
+                if keyword in applied:
                     values = self.instance.items()
-                    self.found |= {n for n, value in values if self._fits(value, each[keyword])}
-            for pattern in each.get("patternProperties", ()):
+                    self.found |= {n for n, value in values if self._fits(value, applied[keyword])}
+            for pattern in applied.get("patternProperties", ()):
                 self.found.update(matching_names(pattern, self.instance))
         return self.found
 
     def indices(self, schema: Any) -> set[Any]:
-        """Return the places of a list that a schema, or one that applies with it, speaks of."""
-        for each in self._applying(schema):
-            if "items" in each:
+        """Return the list indices that a schema, or one applied along with it, evaluates."""
+        for applied in self._applying(schema):
+            if "items" in applied:
                 return set(range(len(self.instance)))
-            self.found |= set(range(len(each.get("prefixItems", ()))))
+            self.found |= set(range(len(applied.get("prefixItems", ()))))
             for keyword in ("contains", "unevaluatedItems"):
-                if keyword in each:
+                if keyword in applied:
                     values = enumerate(self.instance)
-                    self.found |= {i for i, value in values if self._fits(value, each[keyword])}
+                    self.found |= {i for i, value in values if self._fits(value, applied[keyword])}
         return self.found
 
     def _fits(self, value: Any, schema: Any) -> bool:
         return next(self.validator.descend(value, schema), None) is None
 
     def _applying(self, schema: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield a schema and those that apply to the same value with it."""
+        """Yield a schema and the subschemas that apply to the same value."""
         work = WORK.get()
         work.spend()
         if isinstance(schema, bool) or id(schema) in self.asked:

@@ -1,4 +1,4 @@
-"""Tool parameters that stand by name, or in a list, without the wrapping of a schema."""
+"""Tool parameters given by name, or in a list, without a schema around them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _TRUE, _FALSE = ("true", "yes", "required"), ("false", "no", "optional")
 
 
 def is_flat(parameters: Mapping[str, Any]) -> bool:
-    """Whether parameters stand by name, without the wrapping of a schema."""
+    """Whether parameters are given by name, without a schema around them."""
     kind, properties = parameters.get("type"), parameters.get("properties")
     named = isinstance(kind, str | list) and "object" in json_types(kind)
     # A parameter may itself be called properties: it then has a type of its own.
@@ -19,7 +19,7 @@ def is_flat(parameters: Mapping[str, Any]) -> bool:
     if not parameters or named or wrapped or (properties is None and "properties" in parameters):
         return False
     flat = {key: value for key, value in parameters.items() if not _stands_beside(key, value)}
-    records = all(each is None or isinstance(each, Mapping) for each in flat.values())
+    records = all(value is None or isinstance(value, Mapping) for value in flat.values())
     if records or all(map(is_type, flat.values())):
         return True
     if kind is None and any(key in SUBSCHEMA or key == "$ref" for key in parameters):
@@ -29,7 +29,7 @@ def is_flat(parameters: Mapping[str, Any]) -> bool:
 
 
 def _stands_beside(key: str, value: Any) -> bool:
-    """Whether this belongs to the whole rather than being one of several flat parameters."""
+    """Whether this key describes all the parameters and is not itself a flat parameter."""
     if key == "required":
         return value is None or isinstance(value, list | bool)
     if key == "additionalProperties":
@@ -40,21 +40,19 @@ def _stands_beside(key: str, value: Any) -> bool:
 
 
 def wrap_flat(parameters: Mapping[str, Any], beside: Any = None) -> dict[str, Any]:
-    """Wrap flat parameters; where none says whether it is required, those without default are."""
+    """Wrap flat parameters; without any `required` mark, those without a default are required."""
     around = {key: value for key, value in parameters.items() if _stands_beside(key, value)}
     flat = {key: value for key, value in parameters.items() if key not in around}
     required = around.get("required", beside)
-    if not isinstance(required, list) and not any(map(_has_mark, flat.values())):
+    records = [value for value in flat.values() if isinstance(value, Mapping)]
+    marked = any(truth(record.get("required")) is not None for record in records)
+    if not isinstance(required, list) and not marked:
         required = [name for name, value in flat.items() if _is_implied(value)] or None
     return {"type": "object", **around, "properties": flat, "required": required}
 
 
-def _has_mark(value: Any) -> bool:
-    return isinstance(value, Mapping) and truth(value.get("required")) is not None
-
-
 def _is_implied(value: Any) -> bool:
-    """Whether a flat parameter is required because nothing says that it may be left out."""
+    """Whether a flat parameter is required: it has no default and is not marked optional."""
     record = value if isinstance(value, Mapping) else {"type": value}
     kind = record.get("type")
     said = isinstance(kind, str) and read_type(kind).optional
@@ -85,12 +83,12 @@ def json_types(kind: Any) -> list[str]:
         kinds = [kind] if kind in JSON_TYPES else read_type(kind).schema.get("type", [])
         return kinds if isinstance(kinds, list) else [kinds]
     if isinstance(kind, list):
-        return [each for name in kind if isinstance(name, str) for each in json_types(name)]
+        return [known for name in kind if isinstance(name, str) for known in json_types(name)]
     return []
 
 
 def truth(value: Any) -> bool | None:
-    """Return what a mark says, written as a boolean or as a word, or None for no mark."""
+    """Return the boolean that a mark means, given as a boolean or a word; None for no mark."""
     if isinstance(value, str):
         word = value.strip().lower()
         return True if word in _TRUE else False if word in _FALSE else None

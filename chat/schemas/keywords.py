@@ -1,11 +1,11 @@
-"""The keywords of JSON Schema draft 2020-12: what each may hold, and how near misses are mended."""
+"""The keywords of JSON Schema draft 2020-12: how the value of each is checked and converted."""
 
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-# What a cleaning returns for a value that says nothing, and for one the draft has no place for.
+# What a conversion returns for a value without meaning, and for one that the draft does not allow.
 DROPPED: Final = object()
 ORIGINAL: Final = object()
 
@@ -23,7 +23,7 @@ SUBSCHEMA: dict[str, str] = {
 def are_schemas(value: Any) -> bool:
     """Whether a value can be a schema's `properties`: schemas, or type names, by name."""
     return isinstance(value, Mapping) and all(
-        each is None or isinstance(each, Mapping | bool | str) for each in value.values()
+        schema is None or isinstance(schema, Mapping | bool | str) for schema in value.values()
     )
 
 
@@ -118,10 +118,6 @@ def _never(value: Any) -> Any:
     return ORIGINAL
 
 
-def _superseded(value: Any) -> Any:
-    return DROPPED
-
-
 KEYWORDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("title", "description", "format", "$comment"), _text),
     **dict.fromkeys(("contentMediaType", "contentEncoding"), _text),
@@ -136,14 +132,14 @@ KEYWORDS: dict[str, Callable[[Any], Any]] = {
     "dependentRequired": _name_lists,
     "default": _unchanged,
     "const": _unchanged,
-    # These name places: what is left is what the draft allows for each.
+    # These are references and names of places; other forms are not allowed by the draft.
     "$ref": _pattern_text(r"[^\s]+"),
     "$dynamicRef": _pattern_text(r"[^\s]+"),
     "$anchor": _pattern_text(r"[A-Za-z_][-A-Za-z0-9._]*"),
     "$dynamicAnchor": _pattern_text(r"[A-Za-z_][-A-Za-z0-9._]*"),
     "$id": _pattern_text(r"[^#\s]*#?"),
-    # The draft is this one whatever the schema was written for.
-    "$schema": _superseded,
+    # The result is always draft 2020-12, so the original draft is dropped.
+    "$schema": lambda value: DROPPED,
     **dict.fromkeys(("$vocabulary", "$recursiveAnchor", "$recursiveRef"), _never),
     "dependencies": _never,
 }

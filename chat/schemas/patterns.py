@@ -1,8 +1,8 @@
-r"""Patterns of schemas, read as Python reads them and matched within a bound.
+r"""Patterns of schemas, with the meaning they have in Python, matched within a bound.
 
-Python's own engine takes for ever on `^(a+)+$` and forty letters. Here a linear engine matches what
-it can express; for look-around and back-references there is one that counts its steps. A pattern
-is rewritten for them so that it says what it says in Python: `\w` is of every script, `.` no `\n`.
+Python's `re` needs exponential time for `^(a+)+$` on forty letters. Here a linear engine matches
+what it can express; look-around and back-references need an engine that counts its steps. A pattern
+is rewritten so that it means the same as in Python: `\w` covers every script, `.` excludes `\n`.
 """
 
 import re
@@ -16,10 +16,11 @@ from chat.recurring import MOST_KEPT
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
 
-# What the engine that counts may do: steps back, and the longest text it looks at.
+# Limits of the counting engine: backtracking steps, and the length of a text in characters.
 MOST_STEPS = 100_000
 LONGEST_TEXT = 4096
-# Length of a text in bits and size of a pattern's automaton in bits are at most this together.
+# The size limit of a pattern's automaton, in bits, is _SIZE_BITS less the text's length in bits,
+# and stays between the other two.
 _SIZE_BITS, _LEAST_BITS, _MOST_BITS = 31, 16, 23
 
 _SPACES = [chr(code) for code in range(0x3001) if chr(code).isspace()]
@@ -53,7 +54,7 @@ _GROUP = re.compile(r"\(\?(?:P<(\w+)>|P=(\w+)\)|(:|=|!|<=|<!|i:))")
 
 
 class TooCostly(ValueError):
-    """What cannot be checked within a bound."""
+    """Raised for a check that does not end within its bound."""
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -69,7 +70,7 @@ def matches(pattern: str, text: str) -> bool:
         raise TooCostly(
             f"the pattern {_shown(pattern)} looks around, and a text is too long for it"
         )
-    # A dollar also stands before the line end that ends a text.
+    # `$` also matches before a newline at the end of the text.
     texts = (text, text[:-1]) if ends_early and text.endswith("\n") else (text,)
     return any(_is_match(prepared, counts, pattern, text) for text in texts)
 
@@ -84,7 +85,7 @@ def _is_match(prepared: "Draft202012Validator", counts: bool, pattern: str, text
 
 @lru_cache(maxsize=MOST_KEPT)
 def _prepared(pattern: str, ascii: bool, bits: int) -> "tuple[Draft202012Validator, bool, bool]":
-    """Return what matches a pattern, whether it counts its steps, and whether `$` is in it."""
+    """Return the matcher of a pattern, whether it counts its steps, and whether `$` is in it."""
     from jsonschema_rs import Draft202012Validator, FancyRegexOptions, RegexOptions, ValidationError
 
     try:
@@ -114,12 +115,8 @@ def _code(code: int) -> str:
     return f"\\u{{{code:x}}}"
 
 
-def _literal(letter: str) -> str:
-    return letter if letter.isascii() and letter.isalnum() else _code(ord(letter))
-
-
 class _Rewriting:
-    """One pattern under way; LookupError at what has no counterpart.
+    """Rewrites one pattern; LookupError for syntax without a counterpart.
 
     ends_early: Whether a `$` was met.
     """
@@ -154,7 +151,9 @@ class _Rewriting:
         if letter == ".":
             return _ANYTHING if "s" in self.flags else r"[^\n]"
         self.ends_early |= letter == "$"
-        return letter if letter in "^$|)*+?" else _literal(letter)
+        if letter in "^$|)*+?" or (letter.isascii() and letter.isalnum()):
+            return letter
+        return _code(ord(letter))
 
     def _escape(self) -> str:
         self.at += 1

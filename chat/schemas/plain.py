@@ -1,8 +1,8 @@
-"""A quick yes for arguments that plainly fit a plain schema; anything else is for jsonschema.
+"""A fast check that accepts arguments of plain schemas; everything else goes to jsonschema.
 
-Most tools of data sets use a dozen keywords. For these a few comparisons decide, where checking
-and compiling each new schema takes a hundred times as long. Only "surely fits" is decided here:
-whatever is wrong or unusual gets its verdict, and its message, from jsonschema.
+Most tools of data sets use a dozen keywords, which take a few comparisons to check; checking and
+compiling each new schema with jsonschema takes a hundred times as long. Only "fits" is decided
+here: for anything wrong or unusual, the result and its message come from jsonschema.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,10 +11,10 @@ from typing import Any
 _TYPES = frozenset(("string", "integer", "number", "boolean", "array", "object", "null"))
 _TEXTS = frozenset(("title", "description", "format"))
 _SIZES = frozenset(("minLength", "maxLength", "minItems", "maxItems"))
-# More choices are looked up, not gone through for each value.
+# A longer enum is left to chat/schemas/checking.py, which looks choices up in a set.
 _MOST_CHOICES = 100
 _LIMITS = frozenset(("minimum", "maximum"))
-# What the draft or its predecessors give a meaning to, and is not decided here.
+# Keywords of the draft or its predecessors that are not decided here.
 _NOT_PLAIN = frozenset(
     (
         *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "const", "pattern"),
@@ -39,7 +39,8 @@ def is_plain(schema: Any) -> bool:
 
 def _is_plain_keyword(key: str, value: Any) -> bool:
     if key == "type":
-        return _is_type(value)
+        names = value if isinstance(value, list) else [value]
+        return bool(names) and _are_names(names) and set(names) <= _TYPES
     if key in _TEXTS:
         return isinstance(value, str)
     if key == "properties":
@@ -57,18 +58,12 @@ def _is_plain_keyword(key: str, value: Any) -> bool:
     return not key.startswith("$") and key not in _NOT_PLAIN
 
 
-def _is_type(value: Any) -> bool:
-    if isinstance(value, str):
-        return value in _TYPES
-    return isinstance(value, list) and bool(value) and _are_names(value) and set(value) <= _TYPES
-
-
 def _are_names(values: list[Any]) -> bool:
     return all(isinstance(value, str) for value in values) and len(set(values)) == len(values)
 
 
 def plainly_fits(schema: Any, value: Any) -> bool:
-    """Whether a value surely fits a plain schema; False means that somebody else must judge."""
+    """Whether a value certainly fits a plain schema; False means that jsonschema must decide."""
     if schema is True:
         return True
     if schema is False:
@@ -76,7 +71,7 @@ def plainly_fits(schema: Any, value: Any) -> bool:
     kind = schema.get("type")
     if kind is not None and not _has_type(kind, value):
         return False
-    # jsonschema tells 1 from True and compares deeply; here a text is all that is compared.
+    # jsonschema tells 1 from True and compares deeply; here only strings are compared.
     if "enum" in schema and not (isinstance(value, str) and value in schema["enum"]):
         return False
     if isinstance(value, str):
@@ -97,7 +92,7 @@ _MIN_MAX = ("minimum", "maximum")
 def _object_fits(schema: Mapping[str, Any], value: dict[str, Any]) -> bool:
     properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     return all(name in value for name in schema.get("required", ())) and all(
-        plainly_fits(properties.get(name, others), each) for name, each in value.items()
+        plainly_fits(properties.get(name, others), member) for name, member in value.items()
     )
 
 

@@ -25,7 +25,7 @@ _KINDS = {
     "iterable iterator collection",
     "null": "null none nonetype void undefined nil",
 }
-# These accept less, or mean more, than the nearest type of JSON: the original is worth keeping.
+# These mean something more specific than the nearest type of JSON: the original name is kept.
 _WIDER_KINDS = {
     "string": "char character date datetime time timestamp timedelta duration uuid url uri email "
     "path filepath file bytes bytearray buffer binary blob regex regexp pattern enum password",
@@ -41,7 +41,7 @@ _OPTIONAL = frozenset({"optional", "nullable", "maybe"})
 
 @dataclass(frozen=True)
 class TypeName:
-    """What a type name says: a schema; whether all of it; whether the value may be left out."""
+    """The schema of a type name, whether it says everything, and whether the value is optional."""
 
     schema: Mapping[str, Any]
     exact: bool
@@ -75,7 +75,7 @@ _LONGEST = 300
 
 
 def read_type(text: str) -> TypeName:
-    """Return what a type name says; an unknown one says nothing and is not exact."""
+    """Return the meaning of a type name; an unknown name gives an empty schema, not exact."""
     return _read_type(text[: 4 * _LONGEST])
 
 
@@ -95,14 +95,14 @@ def _read_type(text: str) -> TypeName:
 
 
 def union(schemas: list[Mapping[str, Any]]) -> Schema:
-    """Return the schema of what fits any of several: a list of types where that says it all."""
+    """Return the union of schemas, as a list of types when each schema is only a type."""
     distinct = list({json.dumps(schema): schema for schema in schemas}.values())
     if not distinct or {} in distinct:
         return {}
     if len(distinct) == 1:
         return dict(distinct[0])
-    if all(list(each) == ["type"] for each in distinct):
-        kinds = [k for each in distinct for k in _as_list(each["type"])]
+    if all(list(schema) == ["type"] for schema in distinct):
+        kinds = [kind for schema in distinct for kind in _as_list(schema["type"])]
         return {"type": list(dict.fromkeys(kinds))}
     return {"anyOf": distinct}
 
@@ -127,7 +127,7 @@ def _is_optional(said: set[str]) -> bool:
 
 
 def _mentioned(text: str) -> TypeName:
-    """Return the union of the types that a text names anywhere, which is never exact."""
+    """Return the union of all types named in a text; never exact."""
     found = [_NAMES[word][0] for word in map(str.lower, _WORD.findall(text)) if word in _NAMES]
     return TypeName(union(list(found)), exact=False)
 
@@ -147,7 +147,7 @@ class _Parser:
         self.at = 0
 
     def parse(self) -> TypeName:
-        """Return what the whole text says; ValueError where it is no type expression."""
+        """Return the meaning of the whole text; ValueError when it is no type expression."""
         found = self._union()
         if self.at < len(self.tokens):
             raise ValueError("text follows the type name")
@@ -258,7 +258,7 @@ def _container(schema: Schema, keyword: str, inner: TypeName) -> TypeName:
 
 
 def _generic(name: str, arguments: list[TypeName]) -> TypeName:
-    """Return what a name with type arguments says; unknown names say nothing."""
+    """Return the meaning of a name with type arguments; an unknown name gives an empty schema."""
     plain = _plain(name)
     exact = all(argument.exact for argument in arguments)
     if name in _OPTIONAL and len(arguments) == 1:

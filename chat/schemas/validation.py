@@ -29,7 +29,7 @@ class ArgumentProblem:
 
     rule: The keyword of JSON Schema that is violated, "undeclared" for an argument that the schema
         does not name, "schema" when the tool's own schema cannot be used, or "costly" when checking
-        with it has no end within a bound.
+        with it takes too many steps.
     """
 
     pointer: str
@@ -78,7 +78,7 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
     except (Unresolvable, UnknownType, RecursionError, ValueError) as error:
         message = f"the schema of {tool.name} cannot be used: {error}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
-    return sorted([*found, *_undeclared(tool, arguments)], key=lambda each: each.pointer)
+    return sorted([*found, *_undeclared(tool, arguments)], key=lambda problem: problem.pointer)
 
 
 def schema_problem(tool: Tool) -> ArgumentProblem | None:
@@ -124,7 +124,7 @@ def _problem(error: "ValidationError") -> ArgumentProblem:
 
 
 def _undeclared(tool: Tool, arguments: Mapping[str, Any]) -> Iterator[ArgumentProblem]:
-    """Name arguments that the schema does not know, unless it says that others may come."""
+    """Yield a problem for each argument not in `properties`, unless the schema may allow others."""
     schema = tool.parameters
     properties = schema.get("properties", {})
     if _OPEN_SCHEMA & set(schema) or not isinstance(properties, Mapping):
@@ -136,7 +136,7 @@ def _undeclared(tool: Tool, arguments: Mapping[str, Any]) -> Iterator[ArgumentPr
             )
 
 
-# With one of these a schema speaks of other arguments than its `properties`.
+# A schema with one of these may describe arguments that are not in its `properties`.
 _OPEN_SCHEMA = {
     "additionalProperties",
     "patternProperties",

@@ -1,4 +1,4 @@
-"""How much work a validation may take, and what it has found out so far."""
+"""The work limit of one validation, and its caches."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -9,7 +9,7 @@ from jsonschema.exceptions import ValidationError
 
 from chat.schemas.patterns import TooCostly
 
-# How many checks the values of a call may take on average, and how many values are granted beside.
+# Checks allowed per value of a call on average, and values allowed in addition.
 CHECKS_A_VALUE = 1000
 VALUES_GRANTED = 100
 LETTERS_A_CHECK = 64
@@ -17,7 +17,7 @@ LETTERS_A_CHECK = 64
 
 @dataclass
 class Work:
-    """One validation: the checks it has left, and what is known of references and choices."""
+    """One validation: the checks left, and caches of reference errors and of enum choices."""
 
     left: int
     resolver: Any
@@ -43,9 +43,9 @@ def count_values(value: Any) -> int:
 
 
 def frozen(value: Any) -> Any:
-    """Return what is equal and hashes alike for equal JSON values: 1 is 1.0, and true is not 1."""
+    """Return a hashable value that is equal for equal JSON values: 1 is 1.0, and true is not 1."""
     if isinstance(value, bool):
         return (bool, value)
     if isinstance(value, Mapping):
-        return (dict, frozenset((key, frozen(each)) for key, each in value.items()))
+        return (dict, frozenset((key, frozen(member)) for key, member in value.items()))
     return (list, *map(frozen, value)) if isinstance(value, list) else value

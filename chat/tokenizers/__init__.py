@@ -1,1 +1,1 @@
-"""Text to token ids and back: one protocol over the files that models come with."""
+"""Text to token ids and back: one protocol for the tokenizer files of several model families."""

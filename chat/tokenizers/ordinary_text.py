@@ -1,4 +1,4 @@
-"""Ordinary text to ids with tiktoken: what recurs is encoded once, what is long in pieces."""
+"""Ordinary text to ids with tiktoken: short recurring text is cached, long text cut into pieces."""
 
 import re
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 # Beyond these tiktoken overflows its stack or slows down; Meta's tokenizer cuts at the same places.
 MOST_CHARACTERS = 400_000
 LONGEST_RUN = 25_000
-# What comes again and again, and is kept, in characters: the names of roles, and the paragraphs of
-# the long texts that announce tools.
+# Lengths in characters. Cached are texts up to SHORT_TEXT (names of roles), and in texts from
+# LONG_TEXT on (announcements of tools) the paragraphs up to LONGEST_KEPT.
 SHORT_TEXT = 12
 LONG_TEXT = 500
 LONGEST_KEPT = 2_000
 
 
 def encode_ordinary(encoding: "Encoding", text: str) -> list[int]:
-    """Return the ids of a text with Llama 3's pattern, as if it were encoded as a whole."""
+    """Return the ids of a text with Llama 3's pattern; cutting long text does not change them."""
     if len(text) <= SHORT_TEXT:
         return list(_kept_ids(encoding, text))
     if len(text) < LONG_TEXT:
@@ -35,8 +35,8 @@ def encode_ordinary(encoding: "Encoding", text: str) -> list[int]:
     return ids
 
 
-# No match of Llama 3's pattern goes on after two newlines where anything but white space follows,
-# so the ids of paragraphs, one after the other, are those of the whole text.
+# Llama 3's pattern always ends a match after two newlines that are followed by other than white
+# space, so the ids of the paragraphs in order are the ids of the whole text.
 _BORDER = re.compile(r"\n\n(?=\S)")
 
 
@@ -48,7 +48,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=MOST_KEPT)
 def _kept_ids(encoding: "Encoding", paragraph: str) -> tuple[int, ...]:
-    """Encode a text that may come again."""
+    """Encode a text and cache its ids."""
     return tuple(encoding.encode_ordinary(paragraph))
 
 

@@ -1,7 +1,7 @@
 """Text to token ids and back: Llama 3's tiktoken file and SentencePiece behind one protocol.
 
-`encode` reads its text as ordinary text: what looks like a special token in it becomes ordinary
-ids. Special ids come from the `special_tokens` table alone, where a chat format asks for them.
+`encode` treats its whole text as ordinary: what looks like a special token in it becomes ordinary
+ids. Special ids come only from the `special_tokens` table, which the chat formats look up.
 """
 
 import base64
@@ -27,12 +27,12 @@ LLAMA3_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# Far above every vocabulary (Llama 3's has 2.2 MB), far below weights given by mistake.
+# In bytes. Llama 3's file has 2.2 MB; a file beyond this is probably weights.
 LARGEST_FILE = 100_000_000
 
 
 class Tokenizer(Protocol):
-    """What the project asks of a tokenizer; `vocab_size` counts the special tokens too."""
+    """The tokenizer interface of the project; `vocab_size` counts the special tokens too."""
 
     @property
     def path(self) -> Path: ...
@@ -51,7 +51,7 @@ class Tokenizer(Protocol):
 
 
 def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
-    """Load a tokenizer file, or the `tokenizer.model` of a directory, by what the file holds.
+    """Load a tokenizer file, or the `tokenizer.model` of a directory; the content decides the kind.
 
     Args:
         path: Llama 3's tiktoken file, a SentencePiece model, or a directory with `tokenizer.model`.
@@ -60,7 +60,10 @@ def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
     if specials not in SPECIAL_TABLES:
         known = ", ".join(SPECIAL_TABLES)
         raise ValueError(f"unknown table of special tokens {specials!r}, wanted one of {known}")
-    file = _tokenizer_file(Path(path))
+    path = Path(path)
+    file = path / TOKENIZER_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"no tokenizer at {file}; wanted {_WANTED}")
     content = _read_unless_foreign(file)
     sha256 = hashlib.sha256(content).hexdigest()
     if _looks_like_ranks(content):
@@ -69,13 +72,6 @@ def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
 
 
 _WANTED = "a tokenizer.model: Llama 3's lines of 'base64 rank', or a SentencePiece model"
-
-
-def _tokenizer_file(path: Path) -> Path:
-    file = path / TOKENIZER_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(f"no tokenizer at {file}; wanted {_WANTED}")
-    return file
 
 
 def _read_unless_foreign(file: Path) -> bytes:
@@ -91,7 +87,7 @@ def _read_unless_foreign(file: Path) -> bytes:
 
 
 def _foreign_kind(content: bytes) -> str:
-    """Say in a few words what a file that is surely no tokenizer is; empty when it may be one."""
+    """Describe a file that cannot be a tokenizer by its first bytes; empty when it may be one."""
     start = content.lstrip()
     if not start:
         return "is empty or blank"

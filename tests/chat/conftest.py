@@ -1,4 +1,4 @@
-"""A vocabulary of bytes, the conversation shapes, and Llama 3's own tokenizer where it is."""
+"""Fixtures: a byte tokenizer, Llama 3's own tokenizer, and the conversation shapes."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The canonical record: read back as written, and refused with the place of what is wrong."""
+"""Conversation records: round trips, and errors that name the place."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ CONVERSATIONS = st.builds(
 
 @settings(max_examples=100, deadline=None)
 @given(conversation=CONVERSATIONS)
-def test_a_record_is_read_back_with_its_values_and_key_order(conversation: Conversation) -> None:
+def test_record_round_trips_with_its_values_and_key_order(conversation: Conversation) -> None:
     line = json.dumps(conversation.to_record(), ensure_ascii=False)
     read = Conversation.from_record(json.loads(line))
     assert read == conversation
@@ -74,6 +74,6 @@ WRONG: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("record", "problem"), WRONG)
-def test_what_is_wrong_is_told_with_its_place(record: Any, problem: str) -> None:
+def test_malformed_record_raises_an_error_with_the_place(record: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         Conversation.from_record(record)

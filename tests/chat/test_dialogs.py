@@ -1,4 +1,4 @@
-"""Dialogs are read as conversations that wait for an answer."""
+"""Dialogs are read as conversations that end with a user's or a tool's message."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def calling(arguments: object) -> list[dict[str, object]]:
     return [*ASKED, call, {"role": "tool", "tool_call_id": "1", "content": "wet"}]
 
 
-def test_the_bundled_dialogs_are_the_nine_situations() -> None:
+def test_bundled_dialogs_cover_the_nine_situations() -> None:
     dialogs = read_dialogs(BUNDLED)
     assert [len(dialog.messages) for dialog in dialogs] == [1, 3, 5, 1, 1, 1, 5, 3, 2]
     assert [len(dialog.tools) for dialog in dialogs] == [1, 1, 1, 1, 1, 2, 2, 0, 0]
@@ -36,14 +36,14 @@ def test_every_call_in_the_bundled_dialogs_fits_its_tool() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"city": "Lyon"}, '{"city": "Lyon"}'])
-def test_arguments_may_be_an_object_or_its_json(tmp_path: Path, arguments: object) -> None:
+def test_call_arguments_may_be_an_object_or_json_text(tmp_path: Path, arguments: object) -> None:
     file = tmp_path / "dialogs.json"
     file.write_text(json.dumps([{"messages": calling(arguments)}]))
     (dialog,) = read_dialogs(file)
     assert dialog.messages[1].tool_calls[0].arguments == {"city": "Lyon"}
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.json does not exist; wanted a JSON list"):
         read_dialogs(tmp_path / "none.json")
 
@@ -69,7 +69,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (json.dumps([{"messages": calling("[1]")}]), "arguments must be an object, found list"),
     ],
 )
-def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, problem: str) -> None:
+def test_malformed_file_raises_a_one_line_error(tmp_path: Path, text: str, problem: str) -> None:
     file = tmp_path / "dialogs.json"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError, match=problem) as caught:
@@ -77,6 +77,6 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, problem: str) -
     assert "\n" not in str(caught.value)
 
 
-def test_a_directory_is_called_one(tmp_path: Path) -> None:
+def test_directory_given_as_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is a directory; wanted a JSON list of dialogs"):
         read_dialogs(tmp_path)

@@ -9,7 +9,7 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.rendering import FORMATS, ChatFormat, parse_reply, render
 
 COUNT = 10_000
-# What has gone wrong somewhere: quotes, escapes, marks of formats, scripts, controls, blanks.
+# Text that is hard to encode: quotes, escapes, marks of formats, scripts, controls, blanks.
 PIECES = [
     *("'", '"', "\\", "\\n", "\n", "\r\n", "\t", " ", "  ", "{", "}", "[", "]", ":", ",", "\x00"),
     *("<|eot_id|>", "</tool_call>", "[TOOL_CALLS]", "<functioncall>", "functions.", "null", "None"),
@@ -55,7 +55,9 @@ def test_ten_thousand_random_arguments_are_read_back_exactly(format: ChatFormat)
         )
         asked = Message("user", "Go on.")
         segments = render(Conversation((asked, Message("assistant", "", calls)), tools), format)
-        written = "".join(each.text for each in segments if each.trained and not each.special)
+        written = "".join(
+            segment.text for segment in segments if segment.trained and not segment.special
+        )
         reply = parse_reply(written, format)
         assert reply.problem is None
         assert exact(reply.tool_calls) == exact(calls), written

@@ -1,10 +1,10 @@
-"""Conversations as lines for people to read."""
+"""Conversations as readable lines of text."""
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.transcript import conversation_lines
 
 
-def test_a_conversation_shows_tools_speakers_calls_and_results() -> None:
+def test_transcript_shows_tools_roles_calls_and_results() -> None:
     conversation = Conversation(
         tools=(Tool("weather"), Tool("news")),
         messages=(

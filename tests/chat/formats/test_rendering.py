@@ -1,4 +1,4 @@
-"""Chat formats: golden texts, and the properties that every row must have."""
+"""Chat formats: golden texts, and properties that hold for every format."""
 
 import os
 from dataclasses import replace
@@ -26,7 +26,7 @@ from chat.formats.rendering import (
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
 from chat.tokenizers.tokenizer import TiktokenTokenizer, Tokenizer, load_tokenizer
 
-# Rows of other kinds than llama3: text without special tokens around the roles, white space after
+# Formats unlike llama3: text without special tokens around the roles, white space after
 # the trained stop token, tools in the user's turn, a system text of the format's own.
 MADE_UP = {
     "plain_text": ChatFormat(
@@ -84,7 +84,7 @@ def tokenizer(row: ChatFormat, ranks_file: Path) -> Tokenizer:
 
 class TestGolden:
     @pytest.mark.parametrize("name", FORMATS)
-    def test_a_shape_is_written_like_this(
+    def test_rendered_shape_equals_its_golden_file(
         self, name: str, shape: Conversation, request: pytest.FixtureRequest
     ) -> None:
         """Write new files with UPDATE_GOLDEN=1, then read them."""
@@ -98,7 +98,7 @@ class TestGolden:
 
 
 class TestEveryRow:
-    def test_its_parts_exist(self, row: ChatFormat, tokenizer: Tokenizer) -> None:
+    def test_format_tokens_exist_in_tokenizer(self, row: ChatFormat, tokenizer: Tokenizer) -> None:
         assert set(row.turns) == {"system", "user", "assistant", "tool"}
         assert {*row.special_tokens, *row.stop_tokens} <= set(tokenizer.special_tokens)
         assert stop_ids(row, tokenizer)
@@ -128,7 +128,7 @@ class TestEveryRow:
                 (call.name, call.arguments) for call in message.tool_calls
             ]
 
-    def test_earlier_turns_are_the_same_whatever_follows(
+    def test_earlier_turns_render_the_same_whatever_follows(
         self, row: ChatFormat, shape: Conversation
     ) -> None:
         whole = marked(render(shape, row))
@@ -137,7 +137,7 @@ class TestEveryRow:
             part = marked(render(replace(shape, messages=shape.messages[:count]), row))
             assert whole.startswith(part)
 
-    def test_the_prompt_is_the_beginning_of_the_training_sequence(
+    def test_prompt_is_a_prefix_of_the_training_sequence(
         self, row: ChatFormat, tokenizer: Tokenizer, shape: Conversation
     ) -> None:
         for i, message in enumerate(shape.messages):
@@ -155,7 +155,7 @@ class TestEveryRow:
 
     @settings(max_examples=100, deadline=None)
     @given(data=st.data())
-    def test_what_a_conversation_brings_never_yields_a_special_id(
+    def test_conversation_text_never_becomes_a_special_token(
         self, row: ChatFormat, tokenizer: Tokenizer, data: st.DataObject
     ) -> None:
         names = st.sampled_from(SPECIAL_TABLES[row.special_table][:12])
@@ -174,12 +174,13 @@ class TestEveryRow:
             (Tool(draw(text), draw(text), schema),),
         )
         harmless = Conversation(
-            tuple(Message(each.role, "x") for each in conversation.messages), conversation.tools
+            tuple(Message(message.role, "x") for message in conversation.messages),
+            conversation.tools,
         )
         special = set(tokenizer.special_tokens.values())
         counts = [
-            [token for token in tokenize(render(each, row), tokenizer).ids if token in special]
-            for each in (conversation, harmless)
+            [token for token in tokenize(render(dialog, row), tokenizer).ids if token in special]
+            for dialog in (conversation, harmless)
         ]
         assert counts[0] == counts[1]
 
@@ -189,7 +190,7 @@ class TestEveryRow:
         for tool in shape.tools:
             assert f"type {tool.name} = (" in text
 
-    def test_segments_are_not_cut_finer_than_they_differ(
+    def test_adjacent_text_segments_are_merged_unless_their_training_differs(
         self, row: ChatFormat, shape: Conversation
     ) -> None:
         segments = render(shape, row)
@@ -200,12 +201,12 @@ class TestEveryRow:
 
 
 class TestLlama3:
-    def test_ids_equal_those_of_the_whole_text_read_at_once(
+    def test_ids_equal_those_of_the_whole_text_encoded_at_once(
         self, llama3: TiktokenTokenizer, shape: Conversation
     ) -> None:
         segments = render(shape, LLAMA3)
         whole = llama3.encoding.encode(text_of(segments), allowed_special="all")
-        # Read at once, special-token text that the conversation brought would become special.
+        # Encoded at once, special-token text in the conversation would become special ids.
         brought = any("<|" in segment.text for segment in segments if not segment.special)
         assert (tokenize(segments, llama3).ids == whole) is not brought
 
@@ -217,7 +218,7 @@ class TestLlama3:
             max_size=3,
         )
     )
-    def test_no_border_of_segments_changes_an_id(
+    def test_segment_borders_do_not_change_token_ids(
         self, llama3: TiktokenTokenizer, texts: list[str]
     ) -> None:
         roles = ("user", "assistant", "tool")
@@ -229,7 +230,9 @@ class TestLlama3:
         whole = llama3.encoding.encode(text_of(segments), allowed_special="all")
         assert tokenize(segments, llama3).ids == whole
 
-    def test_these_are_the_ids_of_a_short_conversation(self, llama3: TiktokenTokenizer) -> None:
+    def test_short_conversation_has_the_expected_ids_and_mask(
+        self, llama3: TiktokenTokenizer
+    ) -> None:
         conversation = Conversation((Message("user", "Hello world"), Message("assistant", "Hello")))
         tokens = tokenize(render(conversation, LLAMA3), llama3)
         assert tokens.ids == [
@@ -239,7 +242,7 @@ class TestLlama3:
         assert tokens.trained == [False] * 12 + [True] * 2
         assert stop_ids(LLAMA3, llama3) == (128009, 128001)
 
-    def test_a_tokenizer_without_the_end_of_a_document_ends_at_the_trained_stop(self) -> None:
+    def test_missing_end_of_text_token_leaves_only_the_trained_stop(self) -> None:
         class Short:
             path, special_tokens = Path("short.model"), {"<|eot_id|>": 7}
 
@@ -248,7 +251,7 @@ class TestLlama3:
 
 
 class TestRendering:
-    def test_tools_alone_make_a_system_message(self) -> None:
+    def test_tools_without_a_system_message_create_one(self) -> None:
         tools = (Tool("f"),)
         alone = text_of(render(Conversation((Message("user", "Hi"),), tools), LLAMA3))
         system = Message("system", "")
@@ -258,14 +261,14 @@ class TestRendering:
             "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n# Tools\n\n"
         )
 
-    def test_a_system_text_of_the_format_stands_in_for_a_missing_one_only(self) -> None:
+    def test_default_system_text_is_used_only_when_none_is_given(self) -> None:
         row = MADE_UP["plain_text"]
         own = Conversation((Message("system", "Be brief."), Message("user", "Hi")))
         assert text_of(render(own, row)) == "SYSTEM: Be brief.\n\n\nUSER: Hi\n\n\n"
         none = Conversation((Message("user", "Hi"),))
         assert text_of(render(none, row)).startswith("SYSTEM: You are a helpful assistant.\n\n\n")
 
-    def test_a_row_may_announce_tools_in_the_first_user_message(self) -> None:
+    def test_format_may_announce_tools_in_the_first_user_message(self) -> None:
         messages = (Message("user", "Hi"), Message("assistant", "Yes"), Message("user", "Go"))
         text = text_of(render(Conversation(messages, (Tool("f"),)), MADE_UP["marked_turns"]))
         assert text.startswith("<|step_id|>user\n# Tools\n\n## functions")
@@ -274,12 +277,12 @@ class TestRendering:
         with pytest.raises(ValueError, match=r"in the first user message, and the .* has none"):
             render(Conversation(messages[1:2], (Tool("f"),)), MADE_UP["marked_turns"])
 
-    def test_white_space_stays_where_the_row_says_so(self) -> None:
+    def test_white_space_is_kept_when_strip_is_false(self) -> None:
         row = replace(LLAMA3, strip=False)
         text = text_of(render(Conversation((Message("user", " Hi \n"),)), row))
         assert text.endswith("<|end_header_id|>\n\n Hi \n<|eot_id|>")
 
-    def test_the_prompt_ends_with_the_opening_of_an_assistant_turn(self) -> None:
+    def test_prompt_ends_with_the_opening_of_an_assistant_turn(self) -> None:
         prompt = render_prompt(Conversation((Message("user", "Hi"),)), LLAMA3)
         assert text_of(prompt) == (
             "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
@@ -287,7 +290,7 @@ class TestRendering:
         )
         assert not any(segment.trained for segment in prompt)
 
-    def test_segments_know_whose_they_are(self) -> None:
+    def test_segments_carry_the_role_of_their_turn(self) -> None:
         segments = render(Conversation((Message("user", "Hi"), Message("assistant", "Yo"))), LLAMA3)
         assert [segment.role for segment in segments] == ["", *["user"] * 5, *["assistant"] * 6]
         assert segments[-2:] == [
@@ -297,14 +300,14 @@ class TestRendering:
 
 
 class TestErrors:
-    def test_an_unknown_format_is_answered_with_the_nearest(self) -> None:
+    def test_unknown_format_error_suggests_the_nearest_name(self) -> None:
         assert find_format("llama3") is LLAMA3
         with pytest.raises(ValueError, match=r"unknown chat format 'lama3'; did you mean llama3\?"):
             find_format("lama3")
         with pytest.raises(ValueError, match="unknown chat format 'xyz'; wanted one of llama3"):
             find_format("xyz")
 
-    def test_a_tokenizer_without_the_special_tokens_is_refused(self, ranks_file: Path) -> None:
+    def test_tokenizer_without_the_special_tokens_is_refused(self, ranks_file: Path) -> None:
         tokenizer = load_tokenizer(ranks_file, "llama3")
         row = MADE_UP["marked_turns"]
         with pytest.raises(ValueError, match=r"has no special token <\|step_id\|>, which the chat"):
@@ -329,8 +332,6 @@ class TestUnreadableTurns:
             (Message("assistant", "", (ToolCall("f", {"x": float("nan")}),)), "f are no JSON"),
         ],
     )
-    def test_a_turn_that_would_be_read_otherwise_is_named(
-        self, message: Message, reason: str
-    ) -> None:
+    def test_turn_that_cannot_be_read_back_is_reported(self, message: Message, reason: str) -> None:
         (found,) = unreadable_turns(Conversation((Message("user", "Hi"), message)), LLAMA3)
         assert found.startswith("messages[1]: ") and reason in found

@@ -1,4 +1,4 @@
-"""Calls as text: what is written is read back; what cannot be read is told, not repaired."""
+"""Calls as text: written calls are read back; unreadable ones are reported, not repaired."""
 
 import json
 import math
@@ -54,16 +54,18 @@ class TestEverySyntax:
         assert syntax.decode(syntax.encode(content, ())) == Reply(content.strip())
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, {"a": [math.nan]}])
-    def test_what_json_cannot_say_is_refused(self, syntax: ToolSyntax, value: Any) -> None:
+    def test_arguments_with_nan_or_infinity_are_refused(
+        self, syntax: ToolSyntax, value: Any
+    ) -> None:
         with pytest.raises(ValueError, match="the arguments of f are no JSON"):
             syntax.encode("", [ToolCall("f", {"x": value})])
 
     @pytest.mark.parametrize("value", [{1, 2}, b"bytes", object()])
-    def test_an_object_that_is_no_json_is_refused(self, syntax: ToolSyntax, value: Any) -> None:
+    def test_arguments_of_non_json_types_are_refused(self, syntax: ToolSyntax, value: Any) -> None:
         with pytest.raises(ValueError, match="the arguments of f are no JSON"):
             syntax.encode("", [ToolCall("f", {"x": value})])
 
-    def test_arguments_nested_without_end_are_refused(self, syntax: ToolSyntax) -> None:
+    def test_arguments_that_contain_themselves_are_refused(self, syntax: ToolSyntax) -> None:
         value: list[Any] = []
         value.append(value)
         with pytest.raises(ValueError, match="the arguments of f are no JSON"):
@@ -71,7 +73,7 @@ class TestEverySyntax:
 
     @settings(max_examples=200, deadline=None)
     @given(calls=CALLS, cut=st.integers(1, 10_000))
-    def test_a_call_cut_anywhere_is_never_read_as_another_call(
+    def test_truncated_call_is_never_read_as_another_call(
         self, syntax: ToolSyntax, calls: tuple[ToolCall, ...], cut: int
     ) -> None:
         text = syntax.encode("", calls)
@@ -95,10 +97,10 @@ class TestNamespaceCalls:
             '"a": 2.0}}, {"recipient_name": "functions.größe", "parameters": {}}]}'
         )
 
-    def test_a_name_without_its_namespace_is_read(self) -> None:
+    def test_tool_name_without_its_namespace_is_read(self) -> None:
         assert NAMESPACE.decode(written(use("f", a=1))).tool_calls == (ToolCall("f", {"a": 1}),)
 
-    def test_a_name_loses_the_namespace_once(self) -> None:
+    def test_namespace_is_removed_from_a_tool_name_once(self) -> None:
         reply = NAMESPACE.decode(written(use("functions.functions.f")))
         assert reply.tool_calls == (ToolCall("functions.f", {}),)
 
@@ -106,16 +108,16 @@ class TestNamespaceCalls:
         text = "Let me see.\n\n" + json.dumps({"tool_uses": [use(a=1)]}, indent=2) + "\n"
         assert NAMESPACE.decode(text) == Reply("Let me see.", (ToolCall("f", {"a": 1}),))
 
-    def test_an_argument_may_hold_the_text_of_a_call(self) -> None:
+    def test_argument_may_hold_the_text_of_a_call(self) -> None:
         inner = written(use("functions.g"))
         calls = (ToolCall("f", {"text": inner, "tool_uses": [{"recipient_name": "x"}]}),)
         assert NAMESPACE.decode(NAMESPACE.encode("", calls)) == Reply("", calls)
 
     @pytest.mark.parametrize("text", ["", "{", "{}", "plain", '{"a": 1}', "use tool_uses", "[1]"])
-    def test_other_text_and_json_is_no_call(self, text: str) -> None:
+    def test_other_text_and_json_are_not_read_as_calls(self, text: str) -> None:
         assert NAMESPACE.decode(text) == Reply(text)
 
-    def test_a_huge_integer_survives_and_an_endless_one_is_a_problem(self) -> None:
+    def test_huge_integer_is_read_and_a_longer_one_is_reported(self) -> None:
         number = 10**4000
         assert NAMESPACE.decode(written(use(n=number))).tool_calls[0].arguments == {"n": number}
         reply = NAMESPACE.decode('{"tool_uses": [' + "9" * 5000)
@@ -164,7 +166,7 @@ PROBLEMS = {
 
 class TestProblems:
     @pytest.mark.parametrize("case", PROBLEMS)
-    def test_it_is_told_in_one_line_and_the_text_is_kept(self, case: str) -> None:
+    def test_unreadable_call_keeps_its_text_with_a_one_line_problem(self, case: str) -> None:
         text, problem = PROBLEMS[case]
         reply = NAMESPACE.decode(text)
         assert reply.tool_calls == ()
@@ -175,7 +177,7 @@ class TestProblems:
 
 
 class TestNamespaceDescription:
-    def test_every_tool_stands_in_the_namespace_and_the_wrapper_follows(self) -> None:
+    def test_description_lists_every_tool_before_the_wrapper(self) -> None:
         text = NAMESPACE.describe([Tool("first", "One."), Tool("second.of two")])
         functions, wrapper = text.split("\n\n## multi_tool_use\n\n")
         assert functions == (
@@ -190,7 +192,7 @@ class TestNamespaceDescription:
             "parameters: object,\n}[],\n}) => any;\n\n} // namespace multi_tool_use"
         )
 
-    def test_the_short_one_is_the_same_without_the_wrapper(self) -> None:
+    def test_short_description_is_the_same_without_the_wrapper(self) -> None:
         tools = [Tool("first", "One."), Tool("second.of two")]
         short = SYNTAXES["namespace_short"]
         assert short.describe(tools) == NAMESPACE.describe(tools).partition("\n\n## multi")[0]

@@ -1,4 +1,4 @@
-"""Tool schemas as types: readable, and no keyword of a schema disappears."""
+"""Tool schemas as types; no keyword of a schema is lost."""
 
 import json
 from pathlib import Path
@@ -83,11 +83,11 @@ TYPES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("schema", "text"), TYPES, ids=[json.dumps(s)[:60] for s, _ in TYPES])
-def test_a_schema_becomes_this_type(schema: Any, text: str) -> None:
+def test_schema_is_written_as_the_expected_type(schema: Any, text: str) -> None:
     assert field_text(schema) == text
 
 
-def test_an_optional_field_has_a_mark_and_an_odd_name_has_quotes() -> None:
+def test_optional_field_is_marked_and_non_identifier_name_is_quoted() -> None:
     assert field_text({"type": "string"}, required=False) == "x?: string,"
     properties = {"two words": {}, "größe": {}, "$a_1": {}, 'q"': {}}
     text = describe_function(Tool("f", "", {"properties": properties, "required": ["größe"]}))
@@ -97,12 +97,12 @@ def test_an_optional_field_has_a_mark_and_an_odd_name_has_quotes() -> None:
 @pytest.mark.parametrize(
     "parameters", [{}, {"type": "object"}, {"type": "object", "properties": {}, "required": []}]
 )
-def test_a_tool_without_parameters_stays_visible(parameters: dict[str, Any]) -> None:
+def test_tool_without_parameters_is_still_described(parameters: dict[str, Any]) -> None:
     text = describe_function(Tool("stop", "Stops.\nNow.", parameters))
     assert text == "// Stops.\n// Now.\ntype stop = () => any;"
 
 
-def test_keywords_of_the_parameters_themselves_are_kept() -> None:
+def test_keywords_of_the_root_schema_are_written() -> None:
     parameters = {"properties": {}, "additionalProperties": False, "$defs": {"a": {"type": "null"}}}
     assert describe_function(Tool("f", "Does.", parameters)) == (
         '// Does.\n// additionalProperties: false; $defs: {"a": {"type": "null"}}\n'
@@ -110,14 +110,14 @@ def test_keywords_of_the_parameters_themselves_are_kept() -> None:
     )
 
 
-def test_a_name_with_a_line_break_cannot_break_the_line() -> None:
+def test_line_break_in_a_tool_name_is_escaped() -> None:
     assert describe_function(Tool("a\nb")) == 'type "a\\nb" = () => any;'
 
 
 def leaves(value: Any) -> list[Any]:
     """All names and plain values of a schema."""
     if isinstance(value, dict):
-        return [leaf for key, each in value.items() for leaf in [key, *leaves(each)]]
+        return [leaf for key, inner in value.items() for leaf in [key, *leaves(inner)]]
     if isinstance(value, list):
         return [leaf for item in value for leaf in leaves(item)]
     return [value]
@@ -132,7 +132,7 @@ def read_tools(shared: Path) -> list[Tool]:
     return tools
 
 
-# Said by the shape of the type, not by a word.
+# Expressed by the form of the type, not by a word.
 SHAPE = {
     "type", "object", "array", "dict", "properties", "required", "items", "description", "enum",
     "additionalProperties", True, False, "anyOf",

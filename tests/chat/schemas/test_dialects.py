@@ -1,4 +1,4 @@
-"""Tool parameters in every dialect at hand become JSON Schema draft 2020-12, once and for all."""
+"""Tool parameters in every known dialect become JSON Schema draft 2020-12."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from chat.schemas.validation import read_tool, validate_arguments
 
 def check_schema(schema: Any) -> None:
     """Fail unless this is a schema of draft 2020-12."""
-    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    # Imported here, so that pytest can collect this file without jsonschema.
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(schema)
@@ -52,13 +52,13 @@ def required(parameters: Any, beside: Any = None) -> list[str]:
     ],
     ids=repr,
 )
-def test_one_tool_in_every_dialect_is_the_same_schema(parameters: Any) -> None:
+def test_every_dialect_of_one_tool_gives_the_same_schema(parameters: Any) -> None:
     before = json.dumps(parameters)
     assert normalise_parameters(parameters) == CITY
     assert json.dumps(parameters) == before, "the raw row stays as it was"
 
 
-def test_a_wrapped_schema_requires_only_what_it_lists() -> None:
+def test_wrapped_schema_requires_only_what_it_lists() -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "str"}, "b": {"type": "int"}}}
     assert "required" not in normalise_parameters(parameters)
     assert required(parameters, ["b"]) == ["b"]
@@ -94,16 +94,16 @@ def test_required_becomes_a_list_at_every_depth() -> None:
     }
 
 
-def test_a_mark_on_a_property_adds_to_the_list_that_is_there() -> None:
+def test_required_mark_on_a_property_extends_the_required_list() -> None:
     marked = {"a": {}, "b": {"required": True}, "c": {"required": True}}
     assert required({"properties": marked, "required": ["c", "a"]}) == ["c", "a", "b"]
 
 
-def test_what_is_required_is_declared() -> None:
+def test_required_name_without_a_property_gets_one() -> None:
     assert properties({"type": "dict", "properties": {}, "required": ["a"]}) == {"a": {}}
 
 
-def test_objects_without_properties_inside_others_are_wrapped_too() -> None:
+def test_nested_objects_without_a_properties_keyword_are_wrapped() -> None:
     where = {"type": "dict", "lat": {"type": "float"}, "lon": {"type": "float", "required": True}}
     wanted = {
         "type": "object",
@@ -116,7 +116,7 @@ def test_objects_without_properties_inside_others_are_wrapped_too() -> None:
     assert found["required"] == ["lon"] and found["type"] == "object"
 
 
-def test_a_type_that_says_more_than_json_stays_beside_its_schema() -> None:
+def test_type_richer_than_json_is_kept_beside_its_schema() -> None:
     found = properties({"a": {"type": "tuple", "items": {"type": "float"}}, "b": {"type": "Path"}})
     assert found["a"] == {
         "type": "array",
@@ -128,13 +128,13 @@ def test_a_type_that_says_more_than_json_stays_beside_its_schema() -> None:
     assert properties({"a": {"type": ""}, "b": {"type": "any"}}) == {"a": {}, "b": {}}
 
 
-def test_what_the_schema_says_itself_goes_before_its_types_name() -> None:
+def test_schema_keywords_override_what_the_type_name_implies() -> None:
     own = {"type": "List[str]", "items": {"type": "string", "enum": ["a"]}}
     found = properties({"properties": {"a": own}})["a"]
     assert found["items"] == own["items"] and found["x-original-type"] == "List[str]"
 
 
-def test_other_keywords_stay() -> None:
+def test_other_keywords_are_kept_unchanged() -> None:
     schema = {**CITY, "additionalProperties": False, "$defs": {"a": {}}}
     assert normalise_parameters(schema) == schema
 
@@ -154,7 +154,7 @@ def test_other_keywords_stay() -> None:
         ([{"type": "string"}], "must have a name"),
     ],
 )
-def test_what_is_in_no_dialect_is_told(parameters: Any, problem: str) -> None:
+def test_parameters_in_no_known_dialect_are_refused(parameters: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         normalise_parameters(parameters)
 
@@ -177,7 +177,7 @@ ANYTHING = st.recursive(
 @settings(max_examples=600, deadline=None)
 @given(st.dictionaries(KEYS, ANYTHING, max_size=5))
 @example({"title": {"title": None, "optional": {"description": None}}})
-def test_whatever_is_accepted_becomes_a_valid_schema_that_stays_as_it_is(
+def test_accepted_parameters_become_valid_schemas_that_normalise_to_themselves(
     parameters: dict[str, Any],
 ) -> None:
     try:
@@ -207,7 +207,7 @@ def real_tools(shared: Path) -> Iterator[Any]:
     yield from rows(shared / "nestful" / "non-executable-glaive-spec.json")
 
 
-def test_every_real_tool_becomes_a_valid_schema_that_stays_as_it_is(shared: Path) -> None:
+def test_real_tools_become_valid_schemas_that_normalise_to_themselves(shared: Path) -> None:
     seen = set()
     for record in real_tools(shared):
         tool = read_tool(record)
@@ -219,20 +219,20 @@ def test_every_real_tool_becomes_a_valid_schema_that_stays_as_it_is(shared: Path
     assert len(seen) > 1000
 
 
-# Their accepted answers leave out arguments that their own schema requires.
+# Tasks whose accepted answers leave out arguments that their own schema requires.
 INCOMPLETE = {"simple_python_200", "live_simple_106-63-0", "live_simple_112-68-0"}
 
 
 def accepted(value: Any) -> Any:
     """Return the first of the values that a BFCL answer accepts, at every depth."""
     if isinstance(value, dict):
-        kept = {name: each for name, each in value.items() if each and each[0] != ""}
-        return {name: accepted(each[0]) for name, each in kept.items()}
+        kept = {name: choices for name, choices in value.items() if choices and choices[0] != ""}
+        return {name: accepted(choices[0]) for name, choices in kept.items()}
     return [accepted(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize("part", ["simple_python", "multiple", "parallel", "live_simple"])
-def test_the_accepted_calls_of_bfcl_fit_their_normalised_schemas(shared: Path, part: str) -> None:
+def test_accepted_bfcl_calls_fit_their_normalised_schemas(shared: Path, part: str) -> None:
     answers = rows(shared / "bfcl" / "possible_answer" / f"BFCL_v4_{part}.json")
     calls = {row["id"]: row["ground_truth"] for row in answers}
     for row in rows(shared / "bfcl" / f"BFCL_v4_{part}.json"):

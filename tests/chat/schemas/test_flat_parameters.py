@@ -1,4 +1,4 @@
-"""Flat parameters: which of them are required, and what is taken for them."""
+"""Flat parameters: which are required, and how they are recognised."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_flat_parameters_are_required_unless_they_say_otherwise() -> None:
     assert schema["properties"]["e"] == {"type": "integer"}
 
 
-def test_flat_parameters_with_marks_of_their_own_follow_them() -> None:
+def test_flat_parameters_follow_their_own_required_marks() -> None:
     marked = {"a": {"type": "string", "required": True}, "b": {"type": "string"}}
     assert required(marked) == ["a"]
     assert required({"a": {"type": "string", "required": False}}) == []
@@ -55,10 +55,12 @@ def test_flat_parameters_with_marks_of_their_own_follow_them() -> None:
         ({}, False),
     ],
 )
-def test_flat_parameters_are_told_from_schemas(parameters: dict[str, Any], flat: bool) -> None:
+def test_flat_parameters_are_distinguished_from_schemas(
+    parameters: dict[str, Any], flat: bool
+) -> None:
     assert is_flat(parameters) is flat
 
 
-def test_what_stands_beside_flat_parameters_stays_beside_them() -> None:
+def test_description_beside_flat_parameters_is_not_a_parameter() -> None:
     found = normalise_parameters({"a": {"type": "str"}, "description": "of f", "required": []})
     assert found["description"] == "of f" and list(found["properties"]) == ["a"]

@@ -1,4 +1,4 @@
-"""Keywords with values the draft does not allow: mended where the meaning is plain, else put by."""
+"""Keyword values that the draft does not allow are converted, or kept under `x-original-`."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from chat.schemas.dialects import normalise_parameters
 
 def check_schema(schema: Any) -> None:
     """Fail unless this is a schema of draft 2020-12."""
-    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    # Imported here, so that pytest can collect this file without jsonschema.
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(schema)
@@ -52,13 +52,13 @@ def normalised(schema: dict[str, Any]) -> dict[str, Any]:
         ({"example": {"type": "x"}, "unit": "kg"}, {"example": {"type": "x"}, "unit": "kg"}),
     ],
 )
-def test_each_keyword_holds_what_the_draft_allows(
+def test_keyword_value_is_converted_to_what_the_draft_allows(
     schema: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     assert normalised(schema) == wanted
 
 
-def test_the_choices_of_a_list_are_those_of_its_members() -> None:
+def test_enum_of_an_array_moves_to_its_items() -> None:
     schema = {"type": "array", "items": {"type": "string"}, "enum": ["a", "b"]}
     assert normalised(schema) == {"type": "array", "items": {"enum": ["a", "b"], "type": "string"}}
     whole = {"type": "array", "enum": [["a"], ["b"]]}
@@ -66,7 +66,7 @@ def test_the_choices_of_a_list_are_those_of_its_members() -> None:
 
 
 @pytest.mark.parametrize("mark", [{"nullable": True}, {"default": None}])
-def test_what_may_be_null_says_so(mark: dict[str, Any]) -> None:
+def test_nullable_schema_allows_null_in_type_and_enum(mark: dict[str, Any]) -> None:
     found = normalised({"type": "str", "enum": ["a"], **mark})
     assert (found["type"], found["enum"]) == (["string", "null"], ["a", None])
     assert "nullable" not in found

@@ -1,4 +1,4 @@
-"""Patterns: what Python's engine says where it ends, and an end where it has none."""
+"""Patterns agree with Python's `re`, and every match ends within a bound."""
 
 import random
 import re
@@ -39,7 +39,7 @@ TEXTS = [
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_pattern_says_what_it_says_in_python(pattern: str) -> None:
+def test_pattern_matches_where_python_finds_a_match(pattern: str) -> None:
     draw = random.Random(pattern)
     made = (
         "".join(draw.choices("abxy01_ -.@é日\n😀A{}[]", k=draw.randrange(9))) for _ in range(60)
@@ -50,17 +50,17 @@ def test_a_pattern_says_what_it_says_in_python(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", [r"^(a+)+$", r"^(\w|a)*$", r"(a*)*b$", r"^(?:a|a)+$"])
 @pytest.mark.parametrize("end", ["!", "é!"])
-def test_what_python_never_ends_on_is_told_at_once(pattern: str, end: str) -> None:
+def test_pattern_with_exponential_backtracking_is_matched_quickly(pattern: str, end: str) -> None:
     assert not matches(pattern, "a" * 5000 + end)
 
 
-def test_what_takes_too_many_steps_is_no_answer() -> None:
+def test_look_around_with_too_many_steps_raises_too_costly() -> None:
     assert matches(r"^(?:(?=a)a+)+$", "a" * 40)
     with pytest.raises(TooCostly, match="takes too many steps"):
         matches(r"^(?:(?=a)a+)+$", "a" * 40 + "!")
 
 
-def test_look_around_is_for_texts_of_some_length() -> None:
+def test_look_around_on_too_long_a_text_raises_too_costly() -> None:
     assert matches(r"(?=a)", "a" * LONGEST_TEXT)
     with pytest.raises(TooCostly, match="too long"):
         matches(r"(?=a)", "a" * (LONGEST_TEXT + 1))
@@ -69,10 +69,10 @@ def test_look_around_is_for_texts_of_some_length() -> None:
 @pytest.mark.parametrize(
     "pattern", ["(?#remark)a", r"\N{BULLET}", "(?x) a", "((a{100}){100}){100}b"]
 )
-def test_what_no_bounded_engine_runs_is_named(pattern: str) -> None:
+def test_pattern_that_no_bounded_engine_supports_raises_too_costly(pattern: str) -> None:
     with pytest.raises(TooCostly, match="cannot be run within a bound"):
         matches(pattern, "a")
 
 
-def test_half_a_surrogate_pair_is_a_letter_like_any() -> None:
+def test_lone_surrogate_matches_as_one_character() -> None:
     assert matches("^.$", "\ud800")

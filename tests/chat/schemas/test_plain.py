@@ -1,4 +1,4 @@
-"""Plain schemas: the quick yes agrees with jsonschema, and is only ever a yes."""
+"""Plain schemas: what the fast check accepts, jsonschema accepts too."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )
-# Values of keywords, most of them as they should be.
+# Values of keywords, most of them valid.
 KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "type": st.sampled_from([*TYPES, ["string", "null"], ["integer", "integer"], [], "float", 3]),
     "description": st.sampled_from(["", "text", None]),
@@ -52,7 +52,7 @@ SCHEMAS = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(schema=SCHEMAS, value=VALUES)
-def test_what_plainly_fits_a_plain_schema_is_valid_by_jsonschema(schema: Any, value: Any) -> None:
+def test_value_that_plainly_fits_is_valid_for_jsonschema(schema: Any, value: Any) -> None:
     if not is_plain(schema):
         return
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -80,7 +80,7 @@ WEATHER = {"type": "object", "properties": PROPERTIES, "required": ["city"]}
         {"city": "Rome", "days": 2.0, "at": {"x": 1, "y": []}, "any": {"a": [1]}},
     ],
 )
-def test_ordinary_arguments_of_ordinary_tools_are_decided_quickly(fits: dict[str, Any]) -> None:
+def test_ordinary_arguments_plainly_fit_an_ordinary_schema(fits: dict[str, Any]) -> None:
     assert is_plain(WEATHER) and plainly_fits(WEATHER, fits)
     assert validate_arguments(Tool("weather", "", WEATHER), fits) == []
 
@@ -102,7 +102,7 @@ def test_ordinary_arguments_of_ordinary_tools_are_decided_quickly(fits: dict[str
         ({"city": "Rome", "else": 1}, "/else"),
     ],
 )
-def test_what_does_not_fit_is_left_to_jsonschema_and_its_message(
+def test_arguments_that_do_not_fit_have_a_problem_with_pointer(
     wrong: dict[str, Any], where: str
 ) -> None:
     (problem,) = validate_arguments(Tool("weather", "", WEATHER), wrong)
@@ -126,14 +126,14 @@ def test_what_does_not_fit_is_left_to_jsonschema_and_its_message(
         {"enum": 3},
     ],
 )
-def test_a_schema_that_is_none_is_never_plain(schema: dict[str, Any]) -> None:
+def test_invalid_schema_is_never_plain(schema: dict[str, Any]) -> None:
     assert not is_plain(schema)
     assert schema_problem(Tool("f", "", schema)) is not None
     with pytest.raises(jsonschema.SchemaError):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
-def test_schemas_with_other_keywords_are_used_though_they_are_not_plain() -> None:
+def test_schema_that_is_not_plain_is_still_checked() -> None:
     schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"const": 1}]}}}
     assert not is_plain(schema) and schema_problem(Tool("f", "", schema)) is None
     assert validate_arguments(Tool("f", "", schema), {"a": 1}) == []

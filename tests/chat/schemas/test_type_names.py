@@ -1,4 +1,4 @@
-"""Type names of other languages, word by word, and what an unknown one becomes."""
+"""Type names of other languages as JSON Schema, known and unknown ones."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from chat.schemas.type_names import read_type, union
 
 def check_schema(schema: Any) -> None:
     """Fail unless this is a schema of draft 2020-12."""
-    # Imported here, so that a machine without jsonschema still finds the tests of others.
+    # Imported here, so that pytest can collect this file without jsonschema.
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(schema)
@@ -75,7 +75,7 @@ PAIR = {
         ("'a' | 'b'", {"anyOf": [{"type": "string", "enum": [v]} for v in "ab"]}),
     ],
 )
-def test_a_name_with_a_counterpart_is_read_exactly(name: str, schema: dict[str, Any]) -> None:
+def test_type_name_with_a_json_counterpart_is_exact(name: str, schema: dict[str, Any]) -> None:
     found = read_type(name)
     assert dict(found.schema) == schema and found.exact
 
@@ -101,7 +101,7 @@ def test_a_name_with_a_counterpart_is_read_exactly(name: str, schema: dict[str, 
         ("", {}),
     ],
 )
-def test_a_name_that_says_more_or_nothing_is_not_exact(name: str, schema: dict[str, Any]) -> None:
+def test_richer_or_unknown_type_name_is_not_exact(name: str, schema: dict[str, Any]) -> None:
     found = read_type(name)
     assert dict(found.schema) == schema and not found.exact
 
@@ -117,14 +117,14 @@ def test_a_name_that_says_more_or_nothing_is_not_exact(name: str, schema: dict[s
         ("int, optional, default: 5", False),
     ],
 )
-def test_remarks_say_what_may_be_left_out(name: str, exact: bool) -> None:
+def test_optional_or_default_remark_makes_a_type_optional(name: str, exact: bool) -> None:
     found = read_type(name)
     assert (dict(found.schema), found.optional, found.exact) == ({"type": "integer"}, True, exact)
     assert not read_type("int, required").optional
     assert read_type("Optional[int]").optional
 
 
-def test_a_union_with_anything_is_anything() -> None:
+def test_union_with_an_empty_schema_is_empty() -> None:
     assert union([{"type": "string"}, {}]) == {}
     assert union([]) == {}
     assert union([{"type": "string"}, {"type": "string"}]) == {"type": "string"}

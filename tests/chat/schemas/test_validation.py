@@ -1,4 +1,4 @@
-"""Tools from the dialects at hand, and calls checked against the schema of their tool."""
+"""Reading tools, and checking calls against the schema of their tool."""
 
 import re
 from pathlib import Path
@@ -21,20 +21,20 @@ class TestReadTool:
         ],
         ids=["bare", "wrapped"],
     )
-    def test_wrapped_and_bare_tools_are_the_same(self, record: dict[str, Any]) -> None:
+    def test_wrapped_and_bare_tools_are_read_the_same(self, record: dict[str, Any]) -> None:
         assert read_tool(record) == Tool("f", "d", CITY)
 
     @pytest.mark.parametrize("parameters", [{}, [], "", None, {"type": "dict"}, {"properties": {}}])
-    def test_a_tool_without_parameters_has_an_empty_object(self, parameters: Any) -> None:
+    def test_tool_without_parameters_gets_an_empty_object_schema(self, parameters: Any) -> None:
         tool = read_tool({"name": "f", "description": None, "parameters": parameters})
         assert tool == Tool("f", "", {"type": "object", "properties": {}})
         assert read_tool({"name": "f"}) == tool
 
     @pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
-    def test_parameters_may_have_another_name(self, key: str) -> None:
+    def test_parameters_are_read_from_every_known_key(self, key: str) -> None:
         assert read_tool({"name": "f", "description": "d", key: CITY}) == Tool("f", "d", CITY)
 
-    def test_what_is_required_may_stand_beside_the_parameters(self) -> None:
+    def test_required_list_may_stand_beside_the_parameters(self) -> None:
         parameters = {"type": "dict", "properties": {"city": {"type": "str"}}}
         tool = read_tool({"name": "f", "parameters": parameters, "required": ["city"]})
         assert tool == Tool("f", "", CITY)
@@ -54,7 +54,7 @@ class TestReadTool:
             ),
         ],
     )
-    def test_what_is_no_tool_is_told(self, record: Any, problem: str) -> None:
+    def test_malformed_tool_is_refused_with_the_reason(self, record: Any, problem: str) -> None:
         with pytest.raises(ValueError, match=problem):
             read_tool(record)
 
@@ -78,7 +78,7 @@ class TestValidate:
     def test_fitting_arguments_have_no_problem(self) -> None:
         assert validate_arguments(TRIP, {"to": "Rome", "days": 2, "stops": [{"a/b~c": 1}]}) == []
 
-    def test_every_problem_has_its_place_and_rule(self) -> None:
+    def test_every_problem_has_its_pointer_and_rule(self) -> None:
         arguments = {"to": "Bonn", "days": "2", "stops": [{"a/b~c": 1}, {}], "a/b~c": 1}
         found = [(problem.pointer, problem.rule) for problem in validate_arguments(TRIP, arguments)]
         assert found == [
@@ -91,17 +91,16 @@ class TestValidate:
             "", "required", "'to' is a required property"
         )
 
-    def test_messages_are_one_short_line(self) -> None:
+    def test_problem_messages_are_one_short_line(self) -> None:
         for problem in validate_arguments(TRIP, {"to": "x\n" * 5000, "y" * 500: 1}):
             assert "\n" not in problem.message and len(problem.message) <= 300
 
     @pytest.mark.parametrize("value", [True, 2.5, "2", None])
-    def test_an_integer_is_no_boolean_fraction_or_text(self, value: Any) -> None:
-        assert [each.rule for each in validate_arguments(TRIP, {"to": "Rome", "days": value})] == [
-            "type"
-        ]
+    def test_integer_parameter_refuses_boolean_fraction_text_and_null(self, value: Any) -> None:
+        problems = validate_arguments(TRIP, {"to": "Rome", "days": value})
+        assert [problem.rule for problem in problems] == ["type"]
 
-    def test_a_tool_without_parameters_takes_none(self) -> None:
+    def test_tool_without_parameters_accepts_no_arguments(self) -> None:
         tool = read_tool({"name": "land"})
         assert validate_arguments(tool, {}) == []
         assert [problem.rule for problem in validate_arguments(tool, {"x": 1})] == ["undeclared"]
@@ -115,16 +114,13 @@ class TestValidate:
             {"anyOf": [{"properties": {"x": {}}}]},
         ],
     )
-    def test_a_schema_that_speaks_of_other_arguments_allows_them(
-        self, schema: dict[str, Any]
-    ) -> None:
+    def test_open_schema_allows_undeclared_arguments(self, schema: dict[str, Any]) -> None:
         assert validate_arguments(Tool("f", "", {**CITY, **schema}), {"city": "Bonn", "x": 1}) == []
 
-    def test_a_reference_inside_the_schema_is_followed(self) -> None:
+    def test_reference_inside_the_schema_is_followed(self) -> None:
         schema = {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"type": "null"}}}
-        assert [each.rule for each in validate_arguments(Tool("f", "", schema), {"a": 1})] == [
-            "type"
-        ]
+        problems = validate_arguments(Tool("f", "", schema), {"a": 1})
+        assert [problem.rule for problem in problems] == ["type"]
 
     @pytest.mark.parametrize(
         ("schema", "message"),
@@ -137,7 +133,7 @@ class TestValidate:
         ],
         ids=["type", "pattern", "remote", "nowhere", "endless"],
     )
-    def test_a_schema_that_cannot_be_used_is_a_problem_of_the_schema(
+    def test_unusable_schema_is_reported_with_the_schema_rule(
         self, schema: dict[str, Any], message: str
     ) -> None:
         tool = Tool("f", "", {"type": "object", "properties": {"a": schema}})
@@ -146,7 +142,7 @@ class TestValidate:
         assert re.search(message, problem.message), problem.message
 
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what fetching it would raise
-    def test_a_reference_to_another_place_is_not_fetched(self, tmp_path: Path) -> None:
+    def test_reference_to_another_file_is_not_fetched(self, tmp_path: Path) -> None:
         elsewhere = tmp_path / "elsewhere.json"
         elsewhere.write_text("{}")
         tool = Tool("f", "", {"properties": {"a": {"$ref": elsewhere.as_uri()}}})

@@ -29,7 +29,7 @@ WORDS = [
 ]
 
 
-def test_paragraphs_one_by_one_have_the_ids_of_the_whole_text(ranks_file: Path) -> None:
+def test_text_encoded_by_paragraphs_has_the_ids_of_the_whole(ranks_file: Path) -> None:
     tokenizer = load_tokenizer(ranks_file)
     assert isinstance(tokenizer, TiktokenTokenizer)
     draw = random.Random(0)
@@ -42,7 +42,7 @@ def test_paragraphs_one_by_one_have_the_ids_of_the_whole_text(ranks_file: Path) 
     assert long > 500
 
 
-def test_pieces_are_cut_where_a_run_or_the_whole_grows_too_long() -> None:
+def test_text_is_cut_at_the_longest_run_and_length() -> None:
     text = "ab " + "x" * (2 * LONGEST_RUN + 1) + " " * LONGEST_RUN + "end"
     lengths = [len(piece) for piece in _short_pieces(text)]
     assert lengths == [3 + LONGEST_RUN, LONGEST_RUN, 1 + LONGEST_RUN + 3]
@@ -52,7 +52,7 @@ def test_pieces_are_cut_where_a_run_or_the_whole_grows_too_long() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(runs=st.lists(st.tuples(st.sampled_from("a \n漢"), st.integers(1, 60_000)), max_size=5))
-def test_pieces_make_up_the_text_and_hold_no_long_run(
+def test_pieces_join_to_the_text_and_hold_no_long_run(
     runs: list[tuple[str, int]],
 ) -> None:
     text = "".join(character * length for character, length in runs)

@@ -1,9 +1,9 @@
-"""The special tokens of Llama 3 and 3.1 stand where their models learned them."""
+"""The special tokens of Llama 3 and 3.1 have the ids of the original models."""
 
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
 
 
-def test_the_two_tables_differ_where_meta_renamed_tokens() -> None:
+def test_two_tables_differ_where_meta_renamed_tokens() -> None:
     first, second = SPECIAL_TABLES["llama3"], SPECIAL_TABLES["llama3_1"]
     assert len(set(first)) == len(set(second)) == 256
     assert first[:11] == (

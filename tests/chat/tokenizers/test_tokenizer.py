@@ -1,4 +1,4 @@
-"""Tokenizers: what they keep, what never becomes special, and which files they refuse."""
+"""Tokenizers: round trips, special tokens, and the files that are refused."""
 
 import base64
 import hashlib
@@ -50,38 +50,38 @@ class TestTiktoken:
         special = set(byte_tokenizer.special_tokens.values())
         assert special.isdisjoint(byte_tokenizer.encode(text))
 
-    def test_every_special_name_is_ordinary_text_and_its_id_decodes_to_it(
+    def test_special_name_encodes_as_text_and_its_id_decodes_back(
         self, byte_tokenizer: Tokenizer
     ) -> None:
         for name, token in byte_tokenizer.special_tokens.items():
             assert len(byte_tokenizer.encode(name)) > 1
             assert byte_tokenizer.decode([token]) == name
 
-    def test_half_a_character_decodes_to_the_replacement_character(
+    def test_part_of_a_character_decodes_to_the_replacement_character(
         self, byte_tokenizer: Tokenizer
     ) -> None:
         tokens = byte_tokenizer.encode("aé")
         assert byte_tokenizer.decode(tokens[:2]) == "a\ufffd"
 
-    def test_numpy_ids_decode(self, byte_tokenizer: Tokenizer) -> None:
+    def test_numpy_ids_are_decoded(self, byte_tokenizer: Tokenizer) -> None:
         tokens = np.array(byte_tokenizer.encode("hello"), dtype=np.uint32)
         assert byte_tokenizer.decode(tokens) == "hello"  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("token", [-1, 522])
-    def test_an_unknown_id_is_refused(self, byte_tokenizer: Tokenizer, token: int) -> None:
+    def test_unknown_id_is_refused(self, byte_tokenizer: Tokenizer, token: int) -> None:
         assert byte_tokenizer.vocab_size == 256 + 10 + 256
         with pytest.raises(ValueError, match=rf"token id {token} is not in .*0 to 521"):
             byte_tokenizer.decode([65, token])
 
-    def test_a_lone_surrogate_is_refused(self, byte_tokenizer: Tokenizer) -> None:
+    def test_lone_surrogate_is_refused(self, byte_tokenizer: Tokenizer) -> None:
         with pytest.raises(ValueError, match=r"lone surrogate U\+D83D at character 2"):
             byte_tokenizer.encode("ab\ud83d")
 
-    def test_the_file_is_known_by_its_hash(self, byte_tokenizer: Tokenizer) -> None:
+    def test_tokenizer_has_the_sha256_of_its_file(self, byte_tokenizer: Tokenizer) -> None:
         content = byte_tokenizer.path.read_bytes()
         assert byte_tokenizer.sha256 == hashlib.sha256(content).hexdigest()
 
-    def test_a_directory_stands_for_the_file_in_it(
+    def test_directory_loads_the_tokenizer_file_in_it(
         self, byte_tokenizer: Tokenizer, ranks_file: Path
     ) -> None:
         assert load_tokenizer(ranks_file.parent).sha256 == byte_tokenizer.sha256
@@ -96,13 +96,15 @@ class TestTiktoken:
 
 class TestLongRuns:
     @pytest.mark.parametrize("character", ["a", " ", "\n", "!", "7", "漢", "🦄", "\u3000"])
-    def test_a_long_run_survives(self, byte_tokenizer: Tokenizer, character: str) -> None:
+    def test_long_run_of_one_character_survives(
+        self, byte_tokenizer: Tokenizer, character: str
+    ) -> None:
         text = character * (LONGEST_RUN + 7)
         assert byte_tokenizer.decode(byte_tokenizer.encode(text)) == text
 
 
 class TestLlama3:
-    def test_the_file_has_the_published_hash_and_ids(self, llama3: Tokenizer) -> None:
+    def test_llama3_file_has_the_published_hash_and_ids(self, llama3: Tokenizer) -> None:
         assert llama3.sha256.startswith("82e9d31979e92ab9")
         assert llama3.vocab_size == 128_256
         assert llama3.encode("Hello world") == [9906, 1917]
@@ -111,7 +113,7 @@ class TestLlama3:
 
     @BRIEF
     @given(text=MIXED)
-    def test_ids_equal_those_of_another_implementation(
+    def test_llama3_ids_equal_those_of_the_transformers_tokenizer(
         self, llama3: Tokenizer, oracle: HuggingFaceTokenizer, text: str
     ) -> None:
         text = text.replace("|", "")  # so that it holds no special token, which the other reads
@@ -119,18 +121,18 @@ class TestLlama3:
 
     @BRIEF
     @given(text=MIXED)
-    def test_any_unicode_text_survives(self, llama3: Tokenizer, text: str) -> None:
+    def test_llama3_keeps_unicode_text_in_ordinary_ids(self, llama3: Tokenizer, text: str) -> None:
         tokens = llama3.encode(text)
         assert llama3.decode(tokens) == text
         assert all(token < 128_000 for token in tokens)
 
-    def test_the_table_is_chosen_by_name(self, ranks_file: Path) -> None:
+    def test_special_token_table_is_chosen_by_name(self, ranks_file: Path) -> None:
         assert "<|eom_id|>" not in load_tokenizer(ranks_file).special_tokens
         assert load_tokenizer(ranks_file, "llama3_1").special_tokens["<|eom_id|>"] == 266 + 8
         with pytest.raises(ValueError, match=r"table of special tokens 'gpt2', wanted .*llama3_1"):
             load_tokenizer(ranks_file, "gpt2")
 
-    def test_a_foreign_rank_file_loads_with_its_own_size(self, shared: Path) -> None:
+    def test_rank_file_of_another_model_loads_with_its_size(self, shared: Path) -> None:
         qwen = shared / "tokenizers" / "qwen_family_tiktoken" / "emu3.tiktoken"
         assert load_tokenizer(qwen).vocab_size == 151_643 + 256
         small = shared / "tokenizers" / "tiny_test_assets" / "tiktoken_small.model"
@@ -142,7 +144,7 @@ class TestLlama3:
 class TestSentencePiece:
     @BRIEF
     @given(text=MIXED)
-    def test_text_survives_but_for_the_mark_that_stands_for_a_blank(
+    def test_text_without_the_blank_mark_survives_in_sentencepiece(
         self, mistral: Tokenizer, text: str
     ) -> None:
         text = text.replace("\u2581", "")
@@ -150,7 +152,7 @@ class TestSentencePiece:
 
     @BRIEF
     @given(parts=st.lists(UNICODE | st.sampled_from(["<s>", "</s>", "[INST]", "[TOOL_CALLS]"])))
-    def test_no_text_becomes_a_special_token(self, mistral: Tokenizer, parts: list[str]) -> None:
+    def test_no_text_becomes_a_control_piece(self, mistral: Tokenizer, parts: list[str]) -> None:
         special = set(mistral.special_tokens.values())
         assert special.isdisjoint(mistral.encode("".join(parts)))
 
@@ -165,20 +167,24 @@ class TestSentencePiece:
         ids = [1, 3, *tokenizer.encode("Guten Tag"), 4, *tokenizer.encode("Hallo"), 2]
         assert tokenizer.decode(ids) == "<s>[INST]Guten Tag[/INST]Hallo</s>"
 
-    def test_a_small_model_is_recognised_by_its_content(self, shared: Path, tmp_path: Path) -> None:
+    def test_sentencepiece_file_is_recognised_by_its_content(
+        self, shared: Path, tmp_path: Path
+    ) -> None:
         file = tmp_path / "named.tiktoken"
         file.write_bytes((shared / "tokenizers" / "tiny_test_assets" / "m.model").read_bytes())
         tokenizer = load_tokenizer(file)
         assert tokenizer.vocab_size == 2000
         assert tokenizer.decode(tokenizer.encode("hello my friend")) == "hello my friend"
 
-    def test_an_unknown_id_and_a_surrogate_are_refused(self, mistral: Tokenizer) -> None:
+    def test_sentencepiece_refuses_unknown_ids_and_lone_surrogates(
+        self, mistral: Tokenizer
+    ) -> None:
         with pytest.raises(ValueError, match="token id 40000 is not in"):
             mistral.decode([40_000])
         with pytest.raises(ValueError, match="lone surrogate"):
             mistral.encode("\udc00")
 
-    def test_a_cut_file_is_refused(self, shared: Path, tmp_path: Path) -> None:
+    def test_truncated_sentencepiece_file_is_refused(self, shared: Path, tmp_path: Path) -> None:
         file = tmp_path / "tokenizer.model"
         source = shared / "tokenizers" / "tiny_test_assets" / "m.model"
         file.write_bytes(source.read_bytes()[:1000])
@@ -206,7 +212,7 @@ FOREIGN = {
 
 class TestForeignFiles:
     @pytest.mark.parametrize("kind", FOREIGN)
-    def test_a_foreign_file_is_named_for_what_it_is(
+    def test_error_names_the_kind_of_a_foreign_file(
         self, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         content, reason = FOREIGN[kind]
@@ -218,7 +224,7 @@ class TestForeignFiles:
         assert "\n" not in str(error.value)
         assert capfd.readouterr() == ("", "")
 
-    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+    def test_missing_file_is_named_in_the_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"no tokenizer at .*nowhere\.model; wanted"):
             load_tokenizer(tmp_path / "nowhere.model")
         with pytest.raises(FileNotFoundError, match=r"no tokenizer at .*tokenizer\.model; wanted"):
@@ -253,7 +259,9 @@ DAMAGED = {
 
 class TestDamagedRanks:
     @pytest.mark.parametrize("damage", DAMAGED)
-    def test_a_damaged_line_is_named(self, damage: str, ranks_file: Path, tmp_path: Path) -> None:
+    def test_damaged_rank_file_is_refused_with_the_reason(
+        self, damage: str, ranks_file: Path, tmp_path: Path
+    ) -> None:
         extra, reason = DAMAGED[damage]
         file = tmp_path / "tokenizer.model"
         file.write_bytes(ranks_file.read_bytes() + extra)
@@ -261,7 +269,7 @@ class TestDamagedRanks:
             load_tokenizer(file)
         assert len(str(error.value)) < 300
 
-    def test_a_file_cut_short_is_refused(self, ranks_file: Path, tmp_path: Path) -> None:
+    def test_truncated_rank_file_is_refused(self, ranks_file: Path, tmp_path: Path) -> None:
         file = tmp_path / "tokenizer.model"
         file.write_bytes(b"".join(ranks_file.read_bytes().splitlines(keepends=True)[:200]))
         with pytest.raises(ValueError, match=r"no token for byte 200 \(of 56 absent\), wanted all"):
