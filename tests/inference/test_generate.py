@@ -8,7 +8,8 @@ import torch
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
-from inference.generate import CANDIDATES, Batch, Decoding, Row, choose, complete, generate, stream
+from inference.generate import Batch, Decoding, Row, complete, generate, stream
+from inference.sampling import CANDIDATES, choose
 from model.attention import Documents
 from model.lora import LoraConfig, add_lora
 from model.transformer import Transformer
