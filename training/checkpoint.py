@@ -43,7 +43,7 @@ from weights.chat_record import write_chat_record
 from weights.directory import WEIGHTS_FILE, write_safetensors
 from weights.run_directory import PROGRESS_FILE
 from weights.table import DTYPES
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import copy_tokenizer
 
 KIND = "checkpoint"
 LATEST_FILE = "latest"
@@ -187,8 +187,8 @@ class Checkpoints:
     def _write_records(self, partial: Path, progress: Progress) -> None:
         if self.lora:
             self.lora.write(partial)
-        for name in (PARAMS_FILE, TOKENIZER_FILE):
-            shutil.copyfile(self.base_dir / name, partial / name)
+        shutil.copyfile(self.base_dir / PARAMS_FILE, partial / PARAMS_FILE)
+        copy_tokenizer(self.base_dir, partial)
         write_base_record(partial, self.base_dir)
         write_chat_record(partial, self.chat_format)
         write_json(partial / CONFIG_FILE, self.config)

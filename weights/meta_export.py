@@ -23,7 +23,7 @@ from weights.table import (
     shard,
     weights,
 )
-from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer, is_sentencepiece
+from weights.tokenizer_file import check_tokenizer, find_tokenizer, is_sentencepiece
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,7 @@ def open_export(
     config = ModelConfig.from_params(stored, str(config_file))
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
-    tokenizer = file.parent / TOKENIZER_FILE
-    if not tokenizer.is_file():
-        raise FileNotFoundError(
-            f"{tokenizer} is missing; copy the model's tokenizer there, an export needs it"
-        )
+    tokenizer = find_tokenizer(file.parent)
     check_tokenizer(tokenizer, config.vocab_size)
     check_shard_count(config, count)
     # Meta's files hold the output projection also where it is the embedding.
