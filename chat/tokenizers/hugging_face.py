@@ -100,27 +100,25 @@ def _text_of(run: Sequence[bytes]) -> str:
 def load_hugging_face(
     file: Path, content: dict[str, Any], text: str, sha256: str
 ) -> HuggingFaceTokenizer:
-    """Load a tokenizer.json, parsed and as text; ValueError says which kind it is or what is wrong.
+    """Load a tokenizer.json, parsed and as text.
 
     Raises ValueError for other kinds than byte-level BPE and BPE with byte fallback: what they do
     not know they would write as a special token.
     """
+    byte_level = _is_byte_level(file, content)
+    special: dict[str, int] = {}
+    plain: dict[str, int] = {}
     try:
         vocabulary: dict[str, int] = content["model"]["vocab"]
-        added = {str(token["content"]): token for token in content.get("added_tokens") or ()}
-        special = {name: int(t["id"]) for name, t in added.items() if t.get("special")}
-        plain = {name: int(t["id"]) for name, t in added.items() if not t.get("special")}
-        byte_level = _is_byte_level(file, content, vocabulary)
+        for token in content.get("added_tokens") or ():
+            (special if token["special"] else plain)[str(token["content"])] = int(token["id"])
         ids = {*vocabulary.values(), *special.values(), *plain.values()}
         largest, smallest = max(ids), min(ids)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if str(error).startswith(str(file)):
-            raise
         raise ValueError(f"{file} is no whole tokenizer.json: {error!r}") from None
     if smallest < 0 or largest >= MOST_IDS:
         raise ValueError(f"{file} has ids from {smallest} to {largest}; the file is damaged")
     library = _load_library(file, content, text, special, plain)
-    unused = () if len(ids) > largest else tuple(sorted(set(range(largest + 1)) - ids))
 
     def make_texts() -> list[bytes]:
         texts = [b""] * (largest + 1)
@@ -130,28 +128,38 @@ def load_hugging_face(
             texts[id] = name.encode()
         return texts
 
-    drops = not byte_level and any(map(_drops_blank, _parts(content.get("decoder"), "decoders")))
     return HuggingFaceTokenizer(
-        file, sha256, largest + 1, special, unused, library, drops, make_texts
+        path=file,
+        sha256=sha256,
+        vocab_size=largest + 1,
+        special_tokens=special,
+        unused_ids=tuple(sorted(set(range(largest + 1)) - ids)),
+        library=library,
+        drops_blank=any(map(_drops_blank, _parts(content.get("decoder"), "decoders"))),
+        make_texts=make_texts,
     )
 
 
-def _is_byte_level(file: Path, content: Mapping[str, Any], vocabulary: Mapping[str, int]) -> bool:
+def _is_byte_level(file: Path, content: Mapping[str, Any]) -> bool:
     """Whether the vocabulary is byte-level BPE; ValueError unless it has a token for each byte."""
-    kind = content["model"].get("type", "BPE")
+    model = content["model"]
+    kind = model.get("type", "BPE")
     parts = [
         *_parts(content.get("pre_tokenizer"), "pretokenizers"),
         *_parts(content.get("decoder"), "decoders"),
     ]
-    byte_level = any(part["type"] == "ByteLevel" for part in parts)
-    if kind != "BPE" or not (byte_level or content["model"].get("byte_fallback")):
-        without = " on characters without byte fallback" if kind == "BPE" else ""
+    byte_level = any(part.get("type") == "ByteLevel" for part in parts)
+    if model.get("end_of_word_suffix") or model.get("continuing_subword_prefix"):
+        kind += " with marks at the borders of words"
+    elif kind == "BPE" and not (byte_level or model.get("byte_fallback")):
+        kind += " on characters without byte fallback"
+    if kind != "BPE":
         raise ValueError(
-            f"{file} is a tokenizer.json of the kind {kind}{without}, wanted byte-level BPE or BPE "
-            "with byte fallback, which every model family here has"
+            f"{file} is a tokenizer.json of the kind {kind}, wanted byte-level BPE or BPE with "
+            "byte fallback, which every model family here has"
         )
     wanted = byte_characters() if byte_level else [f"<0x{value:02X}>" for value in range(256)]
-    absent = [token for token in wanted if token not in vocabulary]
+    absent = [token for token in wanted if token not in (model.get("vocab") or ())]
     if absent:
         raise ValueError(
             f"{file} has no token {absent[0]!r} (of {len(absent)} absent), wanted one for each of "
@@ -162,7 +170,7 @@ def _is_byte_level(file: Path, content: Mapping[str, Any], vocabulary: Mapping[s
 
 def _parts(setting: Mapping[str, Any] | None, inner: str) -> Iterator[Mapping[str, Any]]:
     """Yield the parts of a pre-tokenizer or decoder, also of sequences in it."""
-    if setting is not None:
+    if isinstance(setting, Mapping):
         yield setting
         for part in setting.get(inner) or ():
             yield from _parts(part, inner)
@@ -170,9 +178,9 @@ def _parts(setting: Mapping[str, Any] | None, inner: str) -> Iterator[Mapping[st
 
 def _drops_blank(part: Mapping[str, Any]) -> bool:
     """Whether a part of a decoder takes the blank off that the vocabulary put before a text."""
-    if part["type"] == "Metaspace":
+    if part.get("type") == "Metaspace":
         return part.get("prepend_scheme", "always") != "never"
-    return part["type"] == "Strip" and part.get("content") == " " and part.get("start", 0) > 0
+    return part.get("type") == "Strip" and part.get("content") == " " and part.get("start") == 1
 
 
 _BYTES = byte_characters()
@@ -196,7 +204,7 @@ def _load_library(
     content: dict[str, Any],
     text: str,
     special: Mapping[str, int],
-    plain: Mapping[str, int],
+    plain: dict[str, int],
 ) -> "LibraryTokenizer":
     """Return the library's tokenizer; no text becomes a special id with it.
 
@@ -206,23 +214,37 @@ def _load_library(
     from tokenizers import Tokenizer
 
     model = content["model"]
-    merges = [tuple(m.split(" ", 1) if isinstance(m, str) else m) for m in model.get("merges", ())]
-    reachable = {name for name in special if name in model["vocab"] and len(name) > 1}
-    if not model.get("ignore_merges"):
-        reachable &= {"".join(merge) for merge in merges}
     try:
         library = Tokenizer.from_str(text)
-        if reachable or any(library.token_to_id(name) != id for name, id in plain.items()):
-            kept = [m for m in merges if reachable.isdisjoint((*m, "".join(m)))]
-            vocabulary = {t: id for t, id in model["vocab"].items() if t not in reachable} | plain
-            changed = {**model, "vocab": vocabulary, "merges": kept}
+        written = _written_by_merges(model, special)
+        if written or model.get("dropout") or _misnumbered(library, plain):
+            merges = [m for m in _merges(model) if written.isdisjoint((*m, "".join(m)))]
+            vocabulary = {t: id for t, id in model["vocab"].items() if t not in written} | plain
+            changed = {**model, "vocab": vocabulary, "merges": merges, "dropout": None}
             library = Tokenizer.from_str(json.dumps({**content, "model": changed}))
     except Exception as error:  # the library raises nothing narrower
         raise ValueError(f"{file} cannot be read as a tokenizer.json: {error}") from None
-    wrong = [name for name, id in plain.items() if library.token_to_id(name) != id]
-    if wrong:
+    if wrong := _misnumbered(library, plain):
         raise ValueError(f"{file} has two ids for its token {wrong[0]!r}; the file is damaged")
     library.no_truncation()
     library.no_padding()
     library.encode_special_tokens = True
     return library
+
+
+def _written_by_merges(model: Mapping[str, Any], special: Mapping[str, int]) -> set[str]:
+    """Return the special tokens that text could become by merges, or as a piece looked up whole."""
+    known = {name for name in special if name in model["vocab"]}
+    if not known or model.get("ignore_merges"):
+        return known
+    return known & {"".join(merge) for merge in _merges(model)}
+
+
+def _merges(model: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the pairs that are merged, which older files write with a blank between."""
+    merges = model.get("merges") or ()
+    return [tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in merges]
+
+
+def _misnumbered(library: "LibraryTokenizer", plain: Mapping[str, int]) -> list[str]:
+    return [name for name, id in plain.items() if library.token_to_id(name) != id]

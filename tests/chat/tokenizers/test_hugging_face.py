@@ -128,6 +128,15 @@ def test_templates_truncation_and_padding_of_the_file_do_nothing(tmp_path: Path)
     )
 
 
+def test_dropout_of_the_file_is_off(tmp_path: Path) -> None:
+    source = write_tokenizer_json(tmp_path / "tokenizer.json", "qwen")
+    tokenizer = load_tokenizer(changed(source, tmp_path / "changed.json", model__dropout=0.5))
+    text = "Fine-tune a model that calls the functions."
+    assert {tuple(tokenizer.encode(text)) for _ in range(20)} == {
+        tuple(load_tokenizer(source).encode(text))
+    }
+
+
 def test_phi3_text_between_special_tokens_survives(phi3: Tokenizer) -> None:
     special = phi3.special_tokens
     ids = [special["<|user|>"], *phi3.encode(" Grüße\n🦄"), special["<|end|>"]]
@@ -171,13 +180,14 @@ OTHER_KINDS = {
         {"pre_tokenizer": None, "decoder": None},
         "of the kind BPE on characters without byte fallback",
     ),
-    "no vocabulary": ({"model__vocab": None}, "is no whole tokenizer.json"),
+    "marked words": ({"model__end_of_word_suffix": "</w>"}, "BPE with marks at the borders of"),
+    "no vocabulary": ({"model__vocab": None}, r"has no token '!' \(of 256 absent\)"),
+    "no ids": ({"added_tokens": [{"content": "x", "special": True}]}, "is no whole tokenizer.json"),
     "a byte is missing": ({"model__vocab": {"a": 0}}, r"has no token '!' \(of 255 absent\)"),
     "huge ids": (
-        {"model__merges": [], "added_tokens": [{"id": 10**9, "content": "x"}]},
+        {"model__merges": [], "added_tokens": [{"id": 10**9, "content": "x", "special": True}]},
         "ids from",
     ),
-    "an added token without id": ({"added_tokens": [{"content": "x"}]}, "KeyError"),
     "merges of nothing": ({"model__merges": [["xyz", "a"]]}, "cannot be read as a tokenizer.json"),
 }
 
