@@ -46,7 +46,7 @@ def main(
 
     Args:
         ckpt_dir: A native model directory (merged, or converted from Meta's weights).
-        tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
+        tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         dialogs: A JSON list of {tools, messages}, each ending with a user's or a tool's message.
         interactive: Talk at the terminal instead; calls of built-in tools are executed.
         tools: Built-in tools or domains to offer there, with commas between, or none; a few are

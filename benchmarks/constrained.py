@@ -25,10 +25,11 @@ from rich.progress import track
 from benchmarks.ours import random_base
 from benchmarks.sizes import TINY
 from chat.conversation import Tool
-from chat.formats.rendering import ChatFormat, find_format, parse_reply, stop_ids
+from chat.formats.rendering import ChatFormat, find_format, parse_reply
 from chat.schemas.validation import read_tool
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from console.command import run
+from inference.chat_model import token_limits
 from inference.constrain.constraint import CallConstraint, constraint_for
 from inference.generate import Completion, Decoding, complete
 from model.config import ModelConfig
@@ -87,7 +88,12 @@ def main(
             [tools[index % len(tools)] for index in range(count)],
             tokenizer,
             format,
-            Decoding(stop_ids(format, tokenizer), max_new_tokens, None, 32, temperature),
+            Decoding(
+                **token_limits(format, tokenizer),
+                max_new_tokens=max_new_tokens,
+                batch_size=32,
+                temperature=temperature,
+            ),
         )
         for tokenizer, count, temperature in parts
     ]

@@ -14,12 +14,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from chat.formats.rendering import ChatFormat, stop_ids
+from chat.formats.rendering import ChatFormat
 from chat.tokenizers.tokenizer import Tokenizer
 from evaluation.figures import Figures, cells, count, figures, percent
 from evaluation.items import Item
 from evaluation.results import Judged
-from inference.chat_model import read_answer
+from inference.chat_model import read_answer, token_limits
 from inference.generate import Completion, Decoding, complete
 from model.transformer import Transformer
 
@@ -148,7 +148,8 @@ class Sample:
 
     def _reply(self, backend: Ranks, batch: range) -> dict[int, Completion]:
         """Reply to a batch; all ranks run the model as often as the longest reply needs."""
-        decoding = Decoding(stop_ids(self.format, self.tokenizer), self.limits.max_new_tokens)
+        limits = token_limits(self.format, self.tokenizer)
+        decoding = Decoding(**limits, max_new_tokens=self.limits.max_new_tokens)
         prompts = [self.prompts[index] for index in batch]
         replies = complete(
             backend.model, prompts, decoding, anyone=lambda busy: _anyone(backend, busy)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chat.conversation import Conversation
 from chat.formats.rendering import (
@@ -42,6 +43,15 @@ def read_answer(
     return Answer(text, parse_reply(text, format), whole)
 
 
+def token_limits(format: ChatFormat, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return what a format and a tokenizer decide of a Decoding: the stops and which ids exist."""
+    return {
+        "stop_ids": stop_ids(format, tokenizer),
+        "vocab_size": tokenizer.vocab_size,
+        "unused_ids": tokenizer.unused_ids,
+    }
+
+
 @dataclass(frozen=True)
 class ChatModel:
     """A model with the tokenizer and the chat format it was trained with."""
@@ -58,16 +68,16 @@ class ChatModel:
     ) -> Iterator[tuple[int, Answer]]:
         """Yield (index, answer) in the conversations' order, each as soon as it is its turn.
 
-        The decoding's stop ids are replaced by those of the chat format; `constraint(index)` is
-        what rules an answer (inference/constrain/constraint.py). Raises ValueError for
-        the first prompt that leaves no room within `max_length`.
+        The decoding's stop ids are replaced by those of the chat format, and ids that the tokenizer
+        lacks are never chosen; `constraint(index)` is what rules an answer
+        (inference/constrain/constraint.py). Raises ValueError for the first prompt that leaves no
+        room within `max_length`.
         """
         prompts = [self.prompt(conversation) for conversation in conversations]
         _check_prompt_lengths(prompts, decoding.max_length)
-        stops = stop_ids(self.format, self.tokenizer)
         ready: dict[int, Answer] = {}
         turn = 0
-        decoding = replace(decoding, stop_ids=stops)
+        decoding = replace(decoding, **token_limits(self.format, self.tokenizer))
         for row, completion in complete(self.model, prompts, decoding, constraint=constraint):
             whole = completion.stop is not None
             ready[row] = read_answer(completion.tokens, whole, self.tokenizer, self.format)

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from inference.kv_cache import KVCache
+from inference.sampling import choose, forbid_padding
 from model.attention import Documents
 from model.config import LongRope
 from model.transformer import Transformer
-
-# A nucleus rarely holds more tokens than this; sorting all of a large vocabulary is 20x slower.
-CANDIDATES = 1024
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,8 @@ class Decoding:
     `max_length` bounds prompt and completion together; `batch_size` is how many rows run at once
     (all when None). Temperature 0 takes the likeliest token; otherwise one is drawn from the
     smallest set of likeliest tokens whose probabilities reach `top_p`. The draws of a row depend
-    on `seed` and its index alone, never on the rows beside it.
+    on `seed` and its index alone, never on the rows beside it. Ids from `vocab_size` on pad the
+    vocabulary, and `unused_ids` have no token in the tokenizer: they are never chosen.
     """
 
     stop_ids: Collection[int]
@@ -39,6 +38,8 @@ class Decoding:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    vocab_size: int | None = None
+    unused_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -241,6 +242,7 @@ def _run(
 
 def _choose_allowed(logits: Tensor, rows: Sequence[Row]) -> list[int]:
     """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
+    forbid_padding(logits, [(row.decoding.vocab_size, row.decoding.unused_ids) for row in rows])
     for place, row in enumerate(rows):
         if row.constraint is not None:
             row.constraint.restrict(logits[place], row.room)
@@ -283,32 +285,3 @@ def _idle(model: Transformer) -> None:
     device = model.tok_embeddings.weight.device
     token = torch.zeros(1, dtype=torch.int64, device=device)
     model(token, token, Documents((0, 1), device))
-
-
-def choose(logits: Tensor, temperature: float, top_p: float, draws: Sequence[float]) -> Tensor:
-    """Return one token for each row of logits [N, V], as int64 [N].
-
-    Temperature 0 is the likeliest. Otherwise draws[n] in [0, 1) picks from the nucleus of row n:
-    the likeliest tokens, up to and with the one at which their probability reaches `top_p`.
-    """
-    if temperature == 0:
-        # the first of the largest, as argmax, which takes five times as long in bfloat16 on CPU
-        return logits.max(-1).indices
-    probabilities = (logits.float() / temperature).softmax(-1)
-    draw = torch.tensor(draws, device=logits.device, dtype=torch.float64)[:, None]
-    likeliest = probabilities.topk(min(CANDIDATES, logits.shape[-1]))
-    chosen = _draw_from_nucleus(*likeliest, top_p, draw)
-    # Rows are judged one by one, so that no row's ties are ordered by what its neighbours need.
-    if len(wide := (likeliest.values.sum(-1) < top_p).nonzero()[:, 0]):
-        everything = probabilities[wide].sort(dim=-1, descending=True, stable=True)
-        chosen[wide] = _draw_from_nucleus(*everything, top_p, draw[wide])
-    return chosen
-
-
-def _draw_from_nucleus(probabilities: Tensor, order: Tensor, top_p: float, draw: Tensor) -> Tensor:
-    """Pick by draw [N, 1] among tokens `order` [N, C], given from the likeliest down."""
-    cumulative = probabilities.double().cumsum(-1)
-    nucleus = (cumulative - probabilities < top_p).sum(-1, keepdim=True)
-    mass = cumulative.gather(-1, nucleus - 1)
-    rank = torch.searchsorted(cumulative, draw * mass, right=True)
-    return order.gather(-1, rank.minimum(nucleus - 1))[:, 0]

@@ -37,7 +37,7 @@ def main(
     Args:
         source_file: The conversations that scripts/clean_dataset.py wrote; several files with
             commas between become one dataset.
-        tokenizer_file: The model's tokenizer.model, or the directory that holds it.
+        tokenizer_file: The model's tokenizer file, or the directory that holds it.
         save_dir: The dataset directory to write; an earlier dataset there is replaced.
         val_ratio: The share of conversations that validate, more than 0 and less than 1.
         chat_format: How conversations are written for the model; by default the one that the model

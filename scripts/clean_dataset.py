@@ -51,7 +51,7 @@ def main(
     console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
-        "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME"
+        "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME"
     )
 
 

@@ -12,7 +12,7 @@ from inference.chat_choice import missing_flag
 from training.report import warn
 from training.zero.consolidation import Consolidated, consolidate_checkpoint
 from weights.directory import WEIGHTS_FILE
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import find_tokenizer
 
 
 def main(checkpoint_dir: str, output_dir: str, tag: str | None = None) -> None:
@@ -39,7 +39,7 @@ def _say_what_is_next(done: Consolidated) -> None:
     if done.file.name == WEIGHTS_FILE:
         print_next(
             f"python chat_completion.py --ckpt_dir {shell_quote(directory)} "
-            f"--tokenizer_path {shell_quote(directory / TOKENIZER_FILE)}{missing_flag(directory)}"
+            f"--tokenizer_path {shell_quote(find_tokenizer(directory))}{missing_flag(directory)}"
         )
     else:
         print_next(

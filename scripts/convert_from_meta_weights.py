@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from console.command import print_next, run, shell_quote
 from inference.chat_choice import missing_flag
 from weights.conversion import convert_from_meta
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import find_tokenizer
 
 
 def main(llama3_dir: str, output_dir: str) -> None:
@@ -34,7 +34,7 @@ def main(llama3_dir: str, output_dir: str) -> None:
         print(f"{done.left_out} x rope.freqs left out: the model computes them")
     print_next(
         f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
-        f"--tokenizer_path {shell_quote(done.directory / TOKENIZER_FILE)}"
+        f"--tokenizer_path {shell_quote(find_tokenizer(done.directory))}"
         f"{missing_flag(done.directory)}",
         "python scripts/clean_dataset.py --source-file F --save-file ./datasets/cleaned.json",
     )

@@ -20,7 +20,7 @@ from weights.directory import WEIGHTS_FILE
 from weights.merge import MERGE_FILE, Base, merge_checkpoint, open_base
 from weights.merge_logits import LogitFigures, random_probes
 from weights.merge_proof import Proof
-from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer
+from weights.tokenizer_file import check_tokenizer, tokenizer_in
 
 PROBES = (
     "The weather tomorrow will be mostly dry, with a light wind from the",
@@ -67,7 +67,7 @@ def main(
     _print_proof(done.proof, done.directory)
     print_next(
         f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
-        f"--tokenizer_path {shell_quote(done.directory / TOKENIZER_FILE)}"
+        f"--tokenizer_path {shell_quote(tokenizer_in(done.directory) or 'F')}"
         f"{missing_flag(done.directory)}",
         "python scripts/convert_to_meta_weights.py "
         f"--config-file {shell_quote(done.directory / PARAMS_FILE)} "

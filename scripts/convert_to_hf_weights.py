@@ -5,13 +5,18 @@
 Undoes `convert_from_hf_weights.py`: the tensors of a round trip hold the same bits.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.filesize import decimal
 
-from chat.formats.rendering import find_format, stop_ids
-from chat.tokenizers.tokenizer import load_tokenizer
+from chat.formats.rendering import ChatFormat, find_format, stop_ids
+from chat.tokenizers.pieces import SentencePieceTokenizer
+from chat.tokenizers.ranks import TiktokenTokenizer
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from chat.tokenizers.written import JSON_FILE, write_hugging_face_tokenizer
 from console.command import print_next, run, shell_quote
+from model.config import ModelConfig
 from weights.chat_record import read_chat_record
 from weights.directory import resolve_directory
 from weights.hugging_face.conversion import convert_to_hugging_face
@@ -30,8 +35,18 @@ def main(
         dtype: bfloat16, float16 or float32 to change the stored numbers; kept when not given.
         largest_file: Into files of how many bytes the weights are cut, at most.
     """
-    begin, stops = _begin_and_stops(resolve_directory(ckpt_dir))
-    done = convert_to_hugging_face(ckpt_dir, output_dir, dtype, stops, begin, largest_file)
+    directory = resolve_directory(ckpt_dir)
+    spoken = _language(directory)
+    begin, stops = (None, ()) if spoken is None else _begin_and_stops(*spoken)
+    done = convert_to_hugging_face(
+        directory,
+        output_dir,
+        dtype,
+        stops,
+        begin,
+        largest_file,
+        _tokenizer_writer(directory, spoken),
+    )
     print(
         f"{done.shards} file{'s' * (done.shards > 1)} in {done.directory}: {done.tensors} tensors, "
         f"{decimal(done.bytes)}, {', '.join(done.dtypes)}; read back and compared bit for bit"
@@ -39,14 +54,39 @@ def main(
     print_next(f"vllm serve {shell_quote(done.directory)}  (where vLLM is installed)")
 
 
-def _begin_and_stops(directory: Path) -> tuple[int | None, tuple[int, ...]]:
-    """Return the token that begins a conversation and those that end a reply, as trained."""
+def _language(directory: Path) -> tuple[ChatFormat, Tokenizer] | None:
+    """Return the chat format a model was trained in, with its tokenizer; None for an untrained."""
     record = read_chat_record(directory)
     if record is None or record.name is None:
-        return None, ()
+        return None
     format = find_format(record.name)
-    tokenizer = load_tokenizer(find_tokenizer(directory), format.special_table)
-    return tokenizer.special_tokens.get(format.begin), tuple(stop_ids(format, tokenizer))
+    return format, load_tokenizer(find_tokenizer(directory), format.special_table)
+
+
+def _begin_and_stops(
+    format: ChatFormat, tokenizer: Tokenizer
+) -> tuple[int | None, tuple[int, ...]]:
+    """Return the token that begins a conversation and those that end a reply, as trained."""
+    return tokenizer.special_tokens.get(format.begin), stop_ids(format, tokenizer)
+
+
+def _tokenizer_writer(
+    directory: Path, spoken: tuple[ChatFormat, Tokenizer] | None
+) -> Callable[[Path], None] | None:
+    """Return what writes a tokenizer.json, where the model has none of its own."""
+    file = find_tokenizer(directory)
+    if file.name == JSON_FILE:
+        return None
+    format, tokenizer = spoken or (None, load_tokenizer(file, _special_table(directory)))
+    if not isinstance(tokenizer, TiktokenTokenizer | SentencePieceTokenizer):
+        raise ValueError(f"{file} holds a tokenizer.json; name it {JSON_FILE}")
+    stop = format.stop_tokens[0] if format else None
+    return lambda target: write_hugging_face_tokenizer(tokenizer, target, stop)
+
+
+def _special_table(directory: Path) -> str:
+    """Return which of Llama 3's tables of special tokens a model has: 3.1 came with scaled RoPE."""
+    return "llama3" if ModelConfig.read(directory).rope_scaling is None else "llama3_1"
 
 
 if __name__ == "__main__":

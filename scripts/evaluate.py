@@ -91,7 +91,7 @@ def main(
         chat_format: How conversations are written for this model; by default the one that it was
             trained in, or llama3 for a model as Meta ships it and for predictions.
         chat_format_anyway: Use --chat-format also where the model was trained in another.
-        tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
+        tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         max_seq_len: The most tokens of a prompt and its reply together.
         max_new_tokens: The most tokens of a reply.
         batch_size: How many items are answered at once.

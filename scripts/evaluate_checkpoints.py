@@ -81,7 +81,7 @@ def main(
         chat_format: How conversations are written for these models, the base included; by default
             the one that the checkpoints were trained in.
         chat_format_anyway: Use --chat-format also where they were trained in another.
-        tokenizer_path: The models' tokenizer.model; by default the base's.
+        tokenizer_path: The models' tokenizer file; by default the base's.
         max_seq_len: The most tokens of a prompt and its reply together.
         max_new_tokens: The most tokens of a reply.
         batch_size: How many items are answered at once.

@@ -70,7 +70,7 @@ def main(
     check = f"python scripts/replay_dataset.py --source-file {shell_quote(save_file)}{tools}"
     train = (
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
-        "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME",
+        "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME",
         "python finetune.py --model.checkpoint_dir=MODEL_DIR --data.dataset_dir=./datasets/NAME",
     )
     print_next(check, *(() if generate_only else train))

@@ -19,7 +19,7 @@ def main(source_file: str, tools_file: str | None = None) -> None:
     print(f"{done.calls:,} calls in {done.conversations:,} conversations gave the stored results.")
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(source_file)} "
-        "--tokenizer-file MODEL_DIR/tokenizer.model --save-dir ./datasets/NAME"
+        "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME"
     )
 
 

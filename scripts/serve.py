@@ -42,7 +42,7 @@ def main(
     Args:
         ckpt_dir: A native model directory (merged, or converted from Meta's weights).
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
-        tokenizer_path: The model's tokenizer.model; by default the one in ckpt_dir.
+        tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         chat_format: How conversations are written for this model; by default the one that it was
             trained in, or llama3 for a model as Meta ships it.
         chat_format_anyway: Use --chat-format also where the model was trained in another.

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chat.conversation import Conversation, Message, Role, Tool, ToolCall
-from chat.formats.rendering import stop_ids
 from chat.schemas.validation import schema_problem
-from inference.chat_model import ChatModel
+from inference.chat_model import ChatModel, token_limits
 from inference.constrain.constraint import constraint_for
 from inference.generate import Decoding, RowConstraint
 from serving.errors import refused
@@ -64,7 +63,7 @@ def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> D
     temperature = 1.0 if request.temperature is None else request.temperature
     top_p = 1.0 if request.top_p is None else request.top_p
     return Decoding(
-        stop_ids=stop_ids(chat_model.format, chat_model.tokenizer),
+        **token_limits(chat_model.format, chat_model.tokenizer),
         max_new_tokens=request.max_completion_tokens or request.max_tokens or max_length,
         max_length=max_length,
         # The smallest nucleus is the likeliest token.

@@ -7,9 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from chat.conversation import Conversation, Message, ToolCall
-from chat.formats.rendering import stop_ids
 from chat.transcript import call_lines
-from inference.chat_model import ChatModel
+from inference.chat_model import ChatModel, token_limits
 from inference.constrain.constraint import Constraints
 from inference.generate import Decoding, stream
 from inference.streaming import Event, TextDelta, Unreadable, WholeCall, assemble
@@ -31,9 +30,8 @@ class Chat:
     ) -> None:
         self.history: tuple[Message, ...] = ()
         self._chat_model, self._toolbox, self._screen = chat_model, toolbox, Screen()
-        self._decoding = replace(
-            decoding, stop_ids=stop_ids(chat_model.format, chat_model.tokenizer)
-        )
+        limits = token_limits(chat_model.format, chat_model.tokenizer)
+        self._decoding = replace(decoding, **limits)
         offered = [Conversation((), toolbox.tools)]
         self._constraints = (
             Constraints(offered, chat_model.format, chat_model.tokenizer) if constrain else None

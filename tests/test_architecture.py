@@ -48,6 +48,7 @@ LEAN = [
     "inference/generate.py",
     "inference/kv_cache.py",
     "inference/packed.py",
+    "inference/sampling.py",
     "data/batches.py",
     "data/tokenized.py",
     "training/loop.py",

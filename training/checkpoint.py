@@ -43,7 +43,7 @@ from weights.chat_record import params_with_format, write_chat_record
 from weights.directory import WEIGHTS_FILE, write_safetensors
 from weights.run_directory import PROGRESS_FILE
 from weights.table import DTYPES
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import copy_tokenizer
 
 KIND = "checkpoint"
 LATEST_FILE = "latest"
@@ -189,7 +189,7 @@ class Checkpoints:
             self.lora.write(partial)
         params = params_with_format(read_params(self.base_dir), self.chat_format)
         write_json(partial / PARAMS_FILE, params)
-        shutil.copyfile(self.base_dir / TOKENIZER_FILE, partial / TOKENIZER_FILE)
+        copy_tokenizer(self.base_dir, partial)
         write_base_record(partial, self.base_dir)
         write_chat_record(partial, self.chat_format)
         write_json(partial / CONFIG_FILE, self.config)

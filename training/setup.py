@@ -30,7 +30,7 @@ from training.report import NullReport, Report, warn
 from training.threads import threads_per_rank
 from weights.chat_record import read_chat_record
 from weights.directory import load_model, resolve_directory
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import find_tokenizer
 
 
 def find_device(name: str) -> torch.device:
@@ -77,9 +77,7 @@ def open_splits(config: Config) -> Splits:
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
         for split in ("train", "validation")
     )
-    file = base / TOKENIZER_FILE
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing; copy the model's tokenizer there")
+    file = find_tokenizer(base)
     tokenizer = sha256_of_file(file)
     if train.tokenizer_sha256 != tokenizer:
         raise ValueError(
@@ -271,7 +269,7 @@ def say_what_is_next(config: Config) -> None:
         print_next(
             watch,
             f"python chat_completion.py --ckpt_dir {shell_quote(final)} "
-            f"--tokenizer_path {shell_quote(final / 'tokenizer.model')}",
+            f"--tokenizer_path {shell_quote(find_tokenizer(final))}",
         )
     else:
         print_next(

@@ -27,7 +27,7 @@ from weights.meta import MetaModel, read_meta
 from weights.meta_export import MetaExport, open_export
 from weights.pth import write_pth
 from weights.table import bitwise_equal, shard
-from weights.tokenizer_file import TOKENIZER_FILE, TOKENIZER_FILES
+from weights.tokenizer_file import TOKENIZER_FILE, TOKENIZER_FILES, copy_tokenizer
 
 META_KIND = "meta weights"
 # What a directory takes beside its weights: tokenizer, headers, manifest.
@@ -59,7 +59,10 @@ def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
     total = layout_bytes(layout)
     require_space(target, total)
     with new_directory(target, NATIVE_KIND) as partial:
-        write_beside(partial, model.params, model.tokenizer)
+        write_beside(partial, model.params, model.tokenizer.parent)
+        if model.tokenizer.name not in TOKENIZER_FILES:
+            # Mistral's has a version in its name.
+            shutil.copyfile(model.tokenizer, partial / TOKENIZER_FILE)
         copy_chat_record(partial, model.tokenizer.parent)
         with byte_bar("writing", total) as advance:
             whole = ((name, model.whole(name)) for name in layout)
@@ -87,7 +90,7 @@ def convert_to_meta(
     total = num_shards * layout_bytes(export.layout)
     require_space(target, total)
     with new_directory(target, META_KIND) as partial:
-        write_beside(partial, export.params, export.tokenizer)
+        write_beside(partial, export.params, export.tokenizer.parent)
         copy_chat_record(partial, export.tokenizer.parent, params_file(config_file).parent)
         with byte_bar("writing", total) as advance:
             for index, name in enumerate(export.files):
@@ -112,12 +115,10 @@ def require_space(target: Path, bytes_wanted: int) -> None:
         )
 
 
-def write_beside(partial: Path, params: dict[str, Any], tokenizer: Path | None) -> None:
-    """Write `params.json` and copy the tokenizer beside the weights of a new directory."""
+def write_beside(partial: Path, params: dict[str, Any], source: Path) -> None:
+    """Write `params.json`, and copy the tokenizer files of `source`, beside new weights."""
     write_json(partial / PARAMS_FILE, params)
-    if tokenizer is not None:
-        known = tokenizer.name in TOKENIZER_FILES
-        shutil.copyfile(tokenizer, partial / (tokenizer.name if known else TOKENIZER_FILE))
+    copy_tokenizer(source, partial)
 
 
 def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = no_bar) -> None:

@@ -1,4 +1,4 @@
-"""A native model directory: `params.json`, `consolidated.safetensors`, `tokenizer.model`.
+"""A native model directory: `params.json`, `consolidated.safetensors`, the tokenizer files.
 
 Tensors are read through the file's mapping, so that opening a checkpoint costs no memory, and
 written one after the other, so that writing it costs at most the one tensor at hand.

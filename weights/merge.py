@@ -30,7 +30,7 @@ from weights.directory import (
 from weights.merge_logits import LogitFigures, compare_logits
 from weights.merge_proof import Proof, prove
 from weights.table import account, drop_tied_copy, dtype_named, expected_shapes, shapes
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import tokenizer_in
 
 # Another kind than a conversion's, so that no merge replaces the base it was made from.
 KIND = "merged model"
@@ -49,8 +49,7 @@ class Base:
     @property
     def tokenizer(self) -> Path | None:
         """The tokenizer's file, where there is one."""
-        file = self.directory / TOKENIZER_FILE
-        return file if file.is_file() else None
+        return tokenizer_in(self.directory)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def merge_checkpoint(
     total = layout_bytes(layout)
     require_space(target, total)
     with new_directory(target, KIND) as partial:
-        write_beside(partial, read_params(base.directory), base.tokenizer)
+        write_beside(partial, read_params(base.directory), base.directory)
         file = partial / WEIGHTS_FILE
         with byte_bar("merging", total) as advance:
             write_safetensors(file, layout, merged_tensors(base.tensors, adapter, dtype), advance)

@@ -7,6 +7,7 @@ whether they belong to a model.
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 TOKENIZER_FILE = "tokenizer.model"
 # Each of these holds a whole vocabulary; where several lie together, the first is the one in use:
@@ -26,17 +27,30 @@ FILES_BESIDE = (
 MOST_PADDING = 512
 # Meta's tokenizers add this many special tokens to the ranks of a tiktoken file.
 SPECIAL_TOKENS = 256
+# Qwen's rank file is recognised by its size, and has special tokens of its own.
+QWEN_RANKS = 151_643
+QWEN_SPECIAL_TOKENS = 208
+# Where the tokens are named that were added to a SentencePiece model.
+ADDED_FILE = "added_tokens.json"
+CONFIG_FILE = "tokenizer_config.json"
+_ADDED = "added_tokens_decoder"
 
 
 def find_tokenizer(directory: Path) -> Path:
     """Return the tokenizer file of a model's directory; FileNotFoundError without one."""
-    for name in TOKENIZER_FILES:
-        if (directory / name).is_file():
-            return directory / name
-    raise FileNotFoundError(
-        f"{directory} has no tokenizer ({', '.join(TOKENIZER_FILES)}); copy the one that came with "
-        "these weights there"
-    )
+    file = tokenizer_in(directory)
+    if file is None:
+        raise FileNotFoundError(
+            f"{directory} has no tokenizer ({', '.join(TOKENIZER_FILES)}); copy the model's "
+            "tokenizer there"
+        )
+    return file
+
+
+def tokenizer_in(directory: Path) -> Path | None:
+    """Return the tokenizer file of a model's directory, None without one."""
+    files = (directory / name for name in TOKENIZER_FILES)
+    return next((file for file in files if file.is_file()), None)
 
 
 def tokenizer_files(directory: Path) -> list[Path]:
@@ -54,11 +68,14 @@ def copy_tokenizer(source: Path, target: Path) -> None:
 def check_tokenizer(file: Path, vocab_size: int) -> None:
     """Raise ValueError unless the tokenizer's tokens are as many as the rows of the model.
 
-    Of a tokenizer.json or tekken.json there may be fewer: some vocabularies are padded.
+    There may be fewer where vocabularies are padded: in a tokenizer.json or tekken.json, in Qwen's
+    ranks, and where tokens were added to a SentencePiece model.
     """
     count = token_count(file)
-    padding = MOST_PADDING if file.suffix == ".json" else 0
-    if not vocab_size - padding <= count <= vocab_size:
+    padded = file.suffix == ".json" or (
+        count > _pieces(file) if is_sentencepiece(file) else _is_qwens(count)
+    )
+    if not vocab_size - (MOST_PADDING if padded else 0) <= count <= vocab_size:
         raise ValueError(
             f"{file} has {count:,} tokens, and the model's embedding has {vocab_size:,} rows; "
             f"put the {file.name} that came with these weights there"
@@ -74,7 +91,7 @@ def token_count(file: Path) -> int:
     if file.suffix == ".json":
         return _json_tokens(file)
     if is_sentencepiece(file):
-        return _pieces(file)
+        return max(_pieces(file), _largest_added(file.parent) + 1)
     lines = file.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
         parts = line.split()
@@ -83,27 +100,65 @@ def token_count(file: Path) -> int:
                 f"{file}, line {number} is {line[:40]!r}, wanted a base64 token and its rank as in "
                 "Llama 3's tokenizer.model (a SentencePiece model is recognised by its first byte)"
             )
-    return sum(1 for line in lines if line.strip()) + SPECIAL_TOKENS
+    ranks = sum(1 for line in lines if line.strip())
+    return ranks + (QWEN_SPECIAL_TOKENS if ranks == QWEN_RANKS else SPECIAL_TOKENS)
+
+
+def _is_qwens(count: int) -> bool:
+    return count == QWEN_RANKS + QWEN_SPECIAL_TOKENS
 
 
 def is_sentencepiece(file: Path) -> bool:
-    """Whether a tokenizer file is a SentencePiece model and not a table of tiktoken ranks."""
+    """Whether a tokenizer file is a SentencePiece model, or made from one, and no byte-level BPE.
+
+    A tokenizer.json made from one writes what it has no token for as tokens of single bytes.
+    """
+    if file.suffix == ".json":
+        content = _read_json(file)
+        return bool(content.get("model", {}).get("byte_fallback"))
     with file.open("rb") as stream:
         # A SentencePiece model is a protobuf message whose first field is a piece.
         return stream.read(1) == b"\x0a"
 
 
 def _json_tokens(file: Path) -> int:
+    content = _read_json(file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
         if "config" in content:
             return int(content["config"]["default_vocab_size"])
         ids = [token["id"] for token in content["added_tokens"]]
         vocabulary = content["model"]["vocab"]
         pairs = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
         return 1 + max(*pairs, *ids)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file} is no tokenizer.json nor tekken.json: {error!r}") from None
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        reason = "it holds no object"
+    except ValueError as error:
+        reason = repr(error)
+    raise ValueError(f"{file} is no tokenizer.json nor tekken.json: {reason}")
+
+
+def _largest_added(directory: Path) -> int:
+    """Return the largest id of the tokens that were added to a SentencePiece model, 0 for none."""
+    ids = [0]
+    for name in (ADDED_FILE, CONFIG_FILE):
+        if (directory / name).is_file():
+            content = _read_json(directory / name)
+            named = content.values() if name == ADDED_FILE else content.get(_ADDED) or ()
+            try:
+                ids += [int(id) for id in named]
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{directory / name} does not name added tokens as it should: {error!r}"
+                ) from None
+    return max(ids)
 
 
 def _pieces(file: Path) -> int:

@@ -20,11 +20,16 @@ LONG_TEXT = 500
 LONGEST_KEPT = 2_000
 
 
-def encode_ordinary(encoding: "Encoding", text: str) -> list[int]:
-    """Return the ids of a text with Llama 3's pattern; cutting long text does not change them."""
+def encode_ordinary(encoding: "Encoding", text: str, paragraphs: bool) -> list[int]:
+    """Return the ids of a text.
+
+    `paragraphs` says that the encoding's pattern always ends a match after two newlines that are
+    followed by other than white space, as Llama 3's does: the ids of the paragraphs in order are
+    then the ids of the whole text.
+    """
     if len(text) <= SHORT_TEXT:
         return list(_kept_ids(encoding, text))
-    if len(text) < LONG_TEXT:
+    if len(text) < LONG_TEXT or (not paragraphs and len(text) <= LONGEST_RUN):
         return encoding.encode_ordinary(text)
     ids: list[int] = []
     for piece in _paragraphs(text) if len(text) <= LONGEST_RUN else _short_pieces(text):
@@ -35,8 +40,6 @@ def encode_ordinary(encoding: "Encoding", text: str) -> list[int]:
     return ids
 
 
-# Llama 3's pattern always ends a match after two newlines that are followed by other than white
-# space, so the ids of the paragraphs in order are the ids of the whole text.
 _BORDER = re.compile(r"\n\n(?=\S)")
 
 

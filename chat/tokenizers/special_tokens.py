@@ -35,3 +35,39 @@ SPECIAL_TABLES: dict[str, tuple[str, ...]] = {
     "llama3": _llama_specials(_LLAMA3),
     "llama3_1": _llama_specials(_LLAMA3_1),
 }
+
+# Qwen's rank file is recognised by its size. Its special tokens follow the ranks, as Qwen's first
+# models number them (tokenization_qwen.py beside Qwen-7B's weights: SPECIAL_START_ID, EXTRAS).
+# Later models call the extras otherwise and bring a tokenizer.json that says how.
+QWEN_RANKS = 151_643
+QWEN_SPECIALS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    *(f"<|extra_{i}|>" for i in range(205)),
+)
+
+# Mistral's first tekken files, of versions 3 and 7, do not list their special tokens: these are
+# they, in order (mistral_common 1.13: Tekkenizer.DEPRECATED_SPECIAL_TOKENS).
+TEKKEN_SPECIALS = (
+    "<unk>",
+    "<s>",
+    "</s>",
+    "[INST]",
+    "[/INST]",
+    "[AVAILABLE_TOOLS]",
+    "[/AVAILABLE_TOOLS]",
+    "[TOOL_RESULTS]",
+    "[/TOOL_RESULTS]",
+    "[TOOL_CALLS]",
+    "[IMG]",
+    "<pad>",
+    "[IMG_BREAK]",
+    "[IMG_END]",
+    "[PREFIX]",
+    "[MIDDLE]",
+    "[SUFFIX]",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
+    "[TOOL_CONTENT]",
+)

@@ -3,7 +3,6 @@
 Files with weights are mixed. A build that is interrupted is continued by the same command.
 """
 
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from chat.formats.rendering import find_format, stop_ids
-from chat.tokenizers.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
 from console.progress import byte_bar
 from data import parallel
 from data.building.encoding import Job, Tally, encode
@@ -106,7 +105,7 @@ def build_dataset(
                 for name in FILES.values():
                     (work.path / f"{split}.{name}").replace(complete / f"{split}.{name}")
             # With it, the dataset can be inspected without the original tokenizer file.
-            shutil.copyfile(tokenizer.path, complete / TOKENIZER_FILE)
+            copy_tokenizer(tokenizer, complete)
             write_description(complete, description)
     return description
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chat.formats.rendering import find_format, parse_reply
-from chat.tokenizers.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 from data.batches import Batches, pack
 from data.inspection.masks import Reader, predicted, roles, trained_texts
 from data.tokenized import TokenizedDataset
@@ -74,9 +74,11 @@ class Statistics:
 
 def open_tokenizer(dataset: TokenizedDataset, file: Path | str | None = None) -> Tokenizer:
     """Load the tokenizer a dataset was built with: the copy in it, unless a file is named."""
-    place = Path(file) if file else dataset.directory / TOKENIZER_FILE
-    if file is None and not place.is_file():
-        raise FileNotFoundError(f"{place} is missing; name the tokenizer with --tokenizer-file F")
+    place = Path(file) if file else dataset.directory
+    if file is None and not any((place / name).is_file() for name in TOKENIZER_FILES):
+        raise FileNotFoundError(
+            f"{place} has no copy of its tokenizer; name it with --tokenizer-file F"
+        )
     tokenizer = load_tokenizer(place, find_format(dataset.chat_format).special_table)
     if tokenizer.sha256 != dataset.tokenizer_sha256:
         raise ValueError(

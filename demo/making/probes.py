@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from chat.conversation import Conversation
-from chat.formats.rendering import ChatFormat, render_prompt, reply_text, stop_ids, tokenize
+from chat.formats.rendering import ChatFormat, render_prompt, reply_text, tokenize
 from chat.tokenizers.tokenizer import Tokenizer
+from inference.chat_model import token_limits
 from inference.generate import Decoding, complete
 from model.transformer import Transformer
 
@@ -21,7 +22,8 @@ def answers(
         tokenize(render_prompt(Conversation(conversation.messages[:-1]), format), tokenizer).ids
         for conversation in conversations
     ]
-    decoding = Decoding(stop_ids(format, tokenizer), max_new_tokens, batch_size=64)
+    limits = token_limits(format, tokenizer)
+    decoding = Decoding(**limits, max_new_tokens=max_new_tokens, batch_size=64)
     replies = dict(complete(model, prompts, decoding))
     return [
         None if replies[row].stop is None else reply_text(replies[row].tokens, tokenizer)

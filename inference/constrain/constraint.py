@@ -9,7 +9,6 @@ limit of its length a call takes the tokens that still leave room to end it.
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,11 @@ from torch import Tensor
 from chat.conversation import Conversation, Tool
 from chat.formats.rendering import ChatFormat, stop_ids
 from chat.formats.tool_syntax import CallGrammar
-from chat.tokenizers.tokenizer import TiktokenTokenizer, Tokenizer
+from chat.tokenizers.tokenizer import Tokenizer
 from inference.constrain.ending import Vocabulary, find_ending
 from inference.constrain.json_text import JsonText
 from inference.constrain.schemas import enforceable, refuse, subschemas
+from inference.constrain.vocabulary import prepare_vocabulary, vocabulary_source
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -50,7 +50,7 @@ def constraint_for(
     Args:
         tools: The tools that may be called.
         format: The chat format, whose tool syntax states the grammar.
-        tokenizer: The model's tokenizer, a tiktoken vocabulary.
+        tokenizer: The model's tokenizer, with a token for each of the 256 bytes.
         forced: True opens a call at once, a name allows calls of that tool only.
 
     Raises ValueError for a schema that cannot be enforced, with the path of the keyword.
@@ -59,7 +59,7 @@ def constraint_for(
         tools = [_named(tools, forced)]
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
-    vocabulary = _vocabulary(_source(tokenizer), stop_ids(format, tokenizer))
+    vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
     grammar = format.syntax.grammar([tool.name for tool in tools])
     schemas = [json.dumps(enforceable(tool) | {"x-guidance": _WRITING}) for tool in tools]
     text = _lark(grammar.forced if forced else grammar.free, grammar, schemas)
@@ -76,7 +76,7 @@ def refusals(
 
     Raises ValueError where the tokenizer cannot be constrained at all.
     """
-    _source(tokenizer)
+    prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
     found: dict[int, str] = {}
     for index, conversation in enumerate(conversations):
         try:
@@ -135,38 +135,6 @@ def _named(tools: Sequence[Tool], name: str) -> Tool:
 def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str]) -> str:
     arguments = [f"arguments_{i}: %json {schema}" for i, schema in enumerate(schemas)]
     return "\n".join([f"start: {start}", grammar.rules, *arguments])
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A tokenizer, as far as it decides what llguidance makes of it."""
-
-    sha256: str
-    special_tokens: tuple[tuple[str, int], ...]
-    tokenizer: TiktokenTokenizer = field(compare=False)
-
-
-def _source(tokenizer: Tokenizer) -> _Source:
-    if not isinstance(tokenizer, TiktokenTokenizer):
-        raise ValueError(
-            f"{tokenizer.path} is a SentencePiece model, and calls can be constrained only over "
-            "a tiktoken vocabulary (Llama 3's); generate without --constrain"
-        )
-    return _Source(tokenizer.sha256, tuple(tokenizer.special_tokens.items()), tokenizer)
-
-
-@lru_cache(maxsize=4)
-def _vocabulary(source: _Source, stops: tuple[int, ...]) -> Vocabulary:
-    """Prepare a vocabulary; kept, because it takes half a second at 128,256 tokens."""
-    from llguidance.tiktoken import lltokenizer_from_encoding
-
-    tokenizer, encoding = source.tokenizer, source.tokenizer.encoding
-    made = lltokenizer_from_encoding(
-        encoding, n_vocab=tokenizer.vocab_size, eos_token=list(stops), slices=None
-    )
-    texts = [encoding.decode_single_token_bytes(i) for i in range(tokenizer.vocab_size)]
-    single = [encoding.encode_single_token(bytes([value])) for value in range(256)]
-    return Vocabulary(tokenizer.vocab_size, texts, single, stops, made)
 
 
 @lru_cache(maxsize=256)

@@ -1,27 +1,16 @@
 """A short way to end a reply that is under way, so that a call is whole when its room runs out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inference.constrain.json_text import JsonText
+from inference.constrain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher, LLTokenizer
+    from llguidance import LLMatcher
 
 # A call that cannot be ended in this many tokens is not hurried.
 LONGEST_ENDING = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class Vocabulary:
-    """What the grammar needs to know of the tokens; `single` are those of the 256 bytes."""
-
-    size: int
-    texts: list[bytes]
-    single: list[int]
-    stops: tuple[int, ...]
-    made: "LLTokenizer"
 
 
 def find_ending(vocabulary: Vocabulary, matcher: "LLMatcher", text: JsonText) -> list[int] | None:

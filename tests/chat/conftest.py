@@ -8,7 +8,8 @@ import pytest
 
 from chat.conversation import Conversation
 from chat.schemas.validation import read_tool
-from chat.tokenizers.tokenizer import TiktokenTokenizer, load_tokenizer
+from chat.tokenizers.ranks import TiktokenTokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 
 MERGES = [b"\n\n", b"<|", b"|>", b"ro", b"le", b"er", b"in", b"  ", b"\n ", b" \n"]
 

@@ -8,7 +8,8 @@ import torch
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
-from inference.generate import CANDIDATES, Batch, Decoding, Row, choose, complete, generate, stream
+from inference.generate import Batch, Decoding, Row, complete, generate, stream
+from inference.sampling import CANDIDATES, choose
 from model.attention import Documents
 from model.lora import LoraConfig, add_lora
 from model.transformer import Transformer
@@ -257,6 +258,38 @@ def test_rows_joining_between_passes_keep_their_own_settings() -> None:
             batch.drop([rows[2]])
     alone[2] = alone[2][:3]
     assert [said[id(row)] for row in rows] == alone
+
+
+@pytest.mark.parametrize("temperature", [0.0, 5.0])
+def test_padding_and_unused_ids_are_never_chosen(temperature: float) -> None:
+    model = sharp_model()
+    with torch.no_grad():
+        # These would be said all the time.
+        model.output.weight[[100, 101, *range(300, 384)]] *= 20
+    how = {"stop_ids": (), "max_new_tokens": 40, "temperature": temperature}
+    free = generate(model, PROMPTS, **how)
+    held = generate(model, PROMPTS, **how, vocab_size=300, unused_ids=(100, 101))
+    allowed = set(range(300)) - {100, 101}
+    assert any(set(reply) - allowed for reply in free)
+    assert all(set(reply) <= allowed for reply in held)
+
+
+def test_rows_of_different_tokenizers_keep_their_own_limits() -> None:
+    model = sharp_model().eval()
+    how = [
+        Decoding(stop_ids=(), max_new_tokens=20, vocab_size=50),
+        Decoding(stop_ids=(), max_new_tokens=20),
+    ]
+    alone = [dict(complete(model, [[7]], decoding))[0].tokens for decoding in how]
+    batch = Batch(model, size=2, max_length=30)
+    batch.rows += [Row.of(0, [7], decoding) for decoding in how]
+    said: dict[int, list[int]] = {id(row): [] for row in batch.rows}
+    rows = list(batch.rows)
+    while batch.rows:
+        for row, token, _ in batch.step():
+            said[id(row)].append(token)
+    assert [said[id(row)] for row in rows] == alone
+    assert max(alone[0]) < 50 <= max(alone[1])
 
 
 def test_only_frozen_models_run_in_inference_mode() -> None:

@@ -2,15 +2,18 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_tokenizers import write_tekken, write_tokenizer_json
 from speaking_model import TOKENIZER
+from varied_text import varied_strings
 
 from chat.conversation import ToolCall
 from chat.formats.rendering import FORMATS, parse_reply
-from chat.tokenizers.tokenizer import load_tokenizer
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from inference.streaming import Event, ReplyStream, TextDelta, TokenText, WholeCall, assemble
 
 DEMO = load_tokenizer(TOKENIZER)
@@ -91,3 +94,26 @@ def test_tokens_become_text_without_half_characters(text: str) -> None:
     pieces = [stream.feed(token) for token in DEMO.encode(text)]
     assert "".join([*pieces, stream.finish()]) == text
     assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
+
+
+@pytest.fixture(scope="module", params=["phi3", "qwen", "phi4", "smollm2", "tekken", "mistral v1"])
+def other_kind(
+    request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Tokenizer:
+    directory = tmp_path_factory.mktemp("tokenizer")
+    if request.param == "phi3":
+        return load_tokenizer(shared / "tokenizers" / "phi3")
+    if request.param == "mistral v1":
+        return load_tokenizer(shared / "tokenizers/mistral_sentencepiece/tokenizer.model.v1")
+    if request.param == "tekken":
+        return load_tokenizer(write_tekken(directory / "tekken.json"))
+    return load_tokenizer(write_tokenizer_json(directory / "tokenizer.json", request.param))
+
+
+def test_tokens_of_every_kind_become_text_without_half_characters(other_kind: Tokenizer) -> None:
+    for text in varied_strings(200, seed=3, without="\ufffd\u2581"):
+        ids = other_kind.encode(text)
+        stream = TokenText(other_kind)
+        pieces = [stream.feed(token) for token in ids]
+        assert "".join([*pieces, stream.finish()]) == other_kind.decode(ids), repr(text)
+        assert all("\ufffd" not in piece for piece in pieces), repr(text)

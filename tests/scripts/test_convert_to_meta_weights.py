@@ -222,7 +222,11 @@ def test_missing_params_are_named(native: Path, export: Export) -> None:
 
 def test_a_missing_tokenizer_is_named(native: Path, export: Export) -> None:
     (native / "tokenizer.model").unlink()
-    assert_refused(export(), native, "native/tokenizer.model is missing; copy the model's")
+    assert_refused(
+        export(),
+        native,
+        "native has no tokenizer (tokenizer.json, tokenizer.model, tekken.json); copy the model's",
+    )
 
 
 def test_params_of_another_model_are_refused(native: Path, export: Export) -> None:

@@ -1,8 +1,11 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from meta_directories import write_tiktoken_file
+from small_tokenizers import KINDS, write_tekken, write_tokenizer_json
 
+from chat.tokenizers.tokenizer import load_tokenizer
 from weights.tokenizer_file import check_tokenizer, is_sentencepiece, token_count
 
 
@@ -19,6 +22,8 @@ def test_tiktoken_ranks_count_with_the_256_special_tokens(tmp_path: Path) -> Non
         ("tiny_test_assets/tiktoken_small.model", 2256, False),
         ("tiny_test_assets/m.model", 2000, True),
         ("mistral_sentencepiece/tokenizer.model.v1", 32000, True),
+        ("qwen_family_tiktoken/emu3.tiktoken", 151851, False),
+        ("phi3/tokenizer.json", 32011, True),
     ],
 )
 def test_real_tokenizer_files_have_their_known_sizes(
@@ -35,6 +40,39 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
         ValueError, match=r"has 700 tokens, and the model's embedding has 128,256 rows; put the"
     ):
         check_tokenizer(tmp_path / "tokenizer.model", 128256)
+
+
+@pytest.mark.parametrize(
+    ("file", "rows"),
+    [("qwen_family_tiktoken/emu3.tiktoken", 151_936), ("phi3/tokenizer.json", 32_064)],
+)
+def test_padded_vocabularies_of_qwen_and_phi_are_taken(shared: Path, file: str, rows: int) -> None:
+    check_tokenizer(shared / "tokenizers" / file, rows)
+    with pytest.raises(ValueError, match="and the model's embedding has"):
+        check_tokenizer(shared / "tokenizers" / file, rows + 1000)
+    with pytest.raises(ValueError, match="and the model's embedding has"):
+        check_tokenizer(shared / "tokenizers" / file, 32_000)
+
+
+def test_a_small_tekken_and_tokenizer_json_count_as_they_load(tmp_path: Path) -> None:
+    for file in (
+        write_tekken(tmp_path / "tekken.json"),
+        *(write_tokenizer_json(tmp_path / f"{kind}.json", kind) for kind in KINDS),
+    ):
+        assert token_count(file) == load_tokenizer(file).vocab_size
+        assert not is_sentencepiece(file)
+
+
+def test_tokens_added_to_a_sentencepiece_model_count_and_may_be_padded(
+    shared: Path, tmp_path: Path
+) -> None:
+    pieces = shared / "tokenizers" / "mistral_sentencepiece" / "tokenizer.model.v1"
+    shutil.copyfile(pieces, tmp_path / "tokenizer.model")
+    with pytest.raises(ValueError, match=r"has 32,000 tokens, .* 32,064 rows"):
+        check_tokenizer(tmp_path / "tokenizer.model", 32_064)
+    shutil.copy(shared / "tokenizers" / "phi3" / "tokenizer_config.json", tmp_path)
+    assert token_count(tmp_path / "tokenizer.model") == 32_011
+    check_tokenizer(tmp_path / "tokenizer.model", 32_064)
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ from weights.chat_record import copy_chat_record
 from weights.conversion import check_bits, require_space
 from weights.directory import WEIGHTS_FILE, Layout, layout_bytes, open_weights, write_safetensors
 from weights.table import DTYPES, OUTPUT, bitwise_equal, expected_shapes, shapes
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.tokenizer_file import copy_tokenizer
 
 # Another kind than a run's own, so that none of its checkpoints is ever replaced.
 KIND = "consolidated checkpoint"
-BESIDE = (PARAMS_FILE, TOKENIZER_FILE, BASE_FILE, CONFIG_FILE)
+BESIDE = (PARAMS_FILE, BASE_FILE, CONFIG_FILE)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def consolidate_checkpoint(
     with new_directory(target, KIND) as partial:
         for beside in (*BESIDE, LORA_FILE) if lora else BESIDE:
             shutil.copyfile(step / beside, partial / beside)
+        copy_tokenizer(step, partial)
         copy_chat_record(partial, step)
         _write(partial / name, layout, tensors)
         if gathered is not None:

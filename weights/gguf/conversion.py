@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.progress import byte_bar
-from model.config import ModelConfig
+from model.config import PARAMS_FILE, ModelConfig
 from storage.atomic import check_own_directory, new_directory
+from storage.json_file import write_json
 from weights.conversion import (
     Conversion,
     check_bits,
     check_names,
     dtypes_of,
     require_space,
-    write_beside,
 )
 from weights.directory import KIND, WEIGHTS_FILE, layout_bytes, open_weights, write_safetensors
 from weights.gguf.model import read_gguf
@@ -55,7 +55,7 @@ def convert_from_gguf(source: Path | str, target: Path | str, dtype: str | None 
     require_space(target, total)
     files = tokenizer_files(model.file)
     with new_directory(target, KIND) as partial:
-        write_beside(partial, model.params, None)
+        write_json(partial / PARAMS_FILE, model.params)
         write_tokenizer(partial, files)
         check_tokenizer(find_tokenizer(partial), model.config.vocab_size)
         weights_file = partial / WEIGHTS_FILE

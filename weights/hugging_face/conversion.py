@@ -1,5 +1,6 @@
 """Hugging Face weights to a native directory and back: streamed, read back, whole or not at all."""
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -40,8 +41,7 @@ def convert_from_hugging_face(source: Path | str, target: Path | str) -> Convers
     total = layout_bytes(layout)
     require_space(target, total)
     with new_directory(target, NATIVE_KIND) as partial:
-        write_beside(partial, model.params, None)
-        copy_tokenizer(model.directory, partial)
+        write_beside(partial, model.params, model.directory)
         if not (partial / GENERATION_FILE).is_file():
             tokens = ("bos_token_id", "eos_token_id", "pad_token_id")
             given = {name: model.settings.get(name) for name in tokens}
@@ -67,10 +67,12 @@ def convert_to_hugging_face(
     stop_ids: tuple[int, ...] = (),
     begin_id: int | None = None,
     largest_file: int = LARGEST_FILE,
+    write_more: Callable[[Path], None] | None = None,
 ) -> Conversion:
     """Write a native model as a Hugging Face directory; at most one of its tensors is held.
 
     `stop_ids` end a reply besides those that the model's own generation config names.
+    `write_more` is called with the directory, to put further files into it before it is in place.
     """
     target = Path(target).expanduser()
     check_own_directory(target, KIND)
@@ -84,6 +86,8 @@ def convert_to_hugging_face(
         if len(export.files) > 1:
             write_json(partial / INDEX_FILE, export.index())
         copy_chat_record(partial, export.directory)
+        if write_more is not None:
+            write_more(partial)
         with byte_bar("writing", export.total) as advance:
             pairs = export.pairs()
             for name, layout in export.files.items():

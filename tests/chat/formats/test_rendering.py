@@ -23,8 +23,9 @@ from chat.formats.rendering import (
     tokenize,
     unreadable_turns,
 )
+from chat.tokenizers.ranks import TiktokenTokenizer
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
-from chat.tokenizers.tokenizer import TiktokenTokenizer, Tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 
 # Formats unlike llama3: text without special tokens around the roles, white space after
 # the trained stop token, tools in the user's turn, a system text of the format's own.

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.tokenizers.ordinary_text import LONG_TEXT, LONGEST_RUN, MOST_CHARACTERS, _short_pieces
-from chat.tokenizers.tokenizer import TiktokenTokenizer, load_tokenizer
+from chat.tokenizers.ranks import TiktokenTokenizer
+from chat.tokenizers.tokenizer import load_tokenizer
 
 BLANKS = ["\n\n", "\n", "\n\n\n", " ", "\r\n", "\x0b", "\x1c", "\x85", "\u00a0", "//", ";"]
 WORDS = [

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from chat.tokenizers.ordinary_text import LONGEST_RUN
+from chat.tokenizers.ranks import TiktokenTokenizer
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
-from chat.tokenizers.tokenizer import TiktokenTokenizer, Tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 
 SPECIAL_TEXT = st.sampled_from([*SPECIAL_TABLES["llama3"][:12], *SPECIAL_TABLES["llama3_1"][:12]])
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
@@ -133,12 +133,31 @@ class TestLlama3:
             load_tokenizer(ranks_file, "gpt2")
 
     def test_rank_file_of_another_model_loads_with_its_size(self, shared: Path) -> None:
-        qwen = shared / "tokenizers" / "qwen_family_tiktoken" / "emu3.tiktoken"
-        assert load_tokenizer(qwen).vocab_size == 151_643 + 256
         small = shared / "tokenizers" / "tiny_test_assets" / "tiktoken_small.model"
         tokenizer = load_tokenizer(small)
         assert tokenizer.vocab_size == 2000 + 256
         assert tokenizer.decode(tokenizer.encode("Grüße, 世界!")) == "Grüße, 世界!"
+
+
+@pytest.fixture(scope="module")
+def qwen(shared: Path) -> Tokenizer:
+    return load_tokenizer(shared / "tokenizers" / "qwen_family_tiktoken" / "emu3.tiktoken")
+
+
+class TestQwenRanks:
+    def test_qwens_ranks_get_qwens_special_tokens(self, qwen: Tokenizer) -> None:
+        assert qwen.vocab_size == 151_851
+        named = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|extra_0|>", "<|extra_204|>")
+        ids = [qwen.special_tokens[name] for name in named]
+        assert ids == [151_643, 151_644, 151_645, 151_646, 151_850]
+        assert "<|eot_id|>" not in qwen.special_tokens
+
+    def test_digits_of_qwens_ranks_stand_alone(self, qwen: Tokenizer) -> None:
+        assert len(qwen.encode("1234567")) == 7
+
+    def test_qwens_ranks_encode_text_in_its_composed_form(self, qwen: Tokenizer) -> None:
+        assert qwen.encode("e\u0301") == qwen.encode("\u00e9")
+        assert qwen.decode(qwen.encode("e\u0301")) == "\u00e9"
 
 
 class TestSentencePiece:
@@ -196,7 +215,8 @@ SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
 FOREIGN = {
     "empty": (b"", "is empty"),
     "blank": (b" \n\n", "is empty or blank"),
-    "json": (json.dumps({"model": {"type": "BPE"}}).encode(), "is JSON"),
+    "json": (b'{"hidden_size": 64}', "is JSON, and neither a tokenizer.json nor a tekken.json"),
+    "cut json": (b'{"model": {"vocab', "is JSON that cannot be read"),
     "html": (b"<!DOCTYPE html><html>", "is HTML or XML"),
     "lfs": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:1",
@@ -227,7 +247,7 @@ class TestForeignFiles:
     def test_missing_file_is_named_in_the_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"no tokenizer at .*nowhere\.model; wanted"):
             load_tokenizer(tmp_path / "nowhere.model")
-        with pytest.raises(FileNotFoundError, match=r"no tokenizer at .*tokenizer\.model; wanted"):
+        with pytest.raises(FileNotFoundError, match=r"no tokenizer in .*; wanted a token"):
             load_tokenizer(tmp_path)
 
     def test_weights_given_by_mistake_are_not_read_into_memory(self, tmp_path: Path) -> None:

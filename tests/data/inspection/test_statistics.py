@@ -93,6 +93,6 @@ def test_dataset_without_its_tokenizer_asks_for_the_file(tmp_path: Path) -> None
     directory = inspected_dataset(tmp_path, count=12)
     (directory / "tokenizer.model").unlink()
     dataset = TokenizedDataset.open(directory, "train")
-    with pytest.raises(FileNotFoundError, match=r"tokenizer.model is missing; .*--tokenizer-file"):
+    with pytest.raises(FileNotFoundError, match=r"no copy of its tokenizer; .*--tokenizer-file"):
         open_tokenizer(dataset)
     assert open_tokenizer(dataset, tmp_path / "bytes.model").sha256 == dataset.tokenizer_sha256

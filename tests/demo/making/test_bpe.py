@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chat.tokenizers.tokenizer import LLAMA3_PATTERN, load_tokenizer
+from chat.tokenizers.ranks import LLAMA3_PATTERN
+from chat.tokenizers.tokenizer import load_tokenizer
 from demo.making.bpe import tiktoken_lines, train_vocabulary
 
 WORDS = r"\S+"

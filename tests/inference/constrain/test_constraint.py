@@ -159,11 +159,6 @@ class TestCalls:
         with pytest.raises(ValueError, match="no tools are offered"):
             constraint_for([], LLAMA3, DEMO, forced=True)
 
-    def test_need_a_tiktoken_vocabulary(self, shared: Path) -> None:
-        mistral = shared / "tokenizers/mistral_sentencepiece/tokenizer.model.v1"
-        with pytest.raises(ValueError, match="is a SentencePiece model"):
-            constraint_for([WEATHER], LLAMA3, load_tokenizer(mistral))
-
 
 NESTED = {"type": "object", "properties": {"a": {"type": "null"}}}
 # schema, texts that are taken, texts that are not

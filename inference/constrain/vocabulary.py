@@ -1,0 +1,92 @@
+"""A tokenizer's tokens as llguidance wants them: the bytes of each, and how text is encoded."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chat.tokenizers.ranks import TiktokenTokenizer
+from chat.tokenizers.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """What the grammar needs to know of the tokens; `single` are those of the 256 bytes."""
+
+    size: int
+    texts: list[bytes]
+    single: list[int]
+    stops: tuple[int, ...]
+    made: "LLTokenizer"
+
+
+@dataclass(frozen=True)
+class VocabularySource:
+    """A tokenizer, as far as it decides what llguidance makes of it."""
+
+    sha256: str
+    vocab_size: int
+    special_tokens: tuple[tuple[str, int], ...]
+    tokenizer: Tokenizer = field(compare=False)
+
+
+def vocabulary_source(tokenizer: Tokenizer) -> VocabularySource:
+    """Return a tokenizer as the key under which its prepared vocabulary is kept."""
+    special_tokens = tuple(tokenizer.special_tokens.items())
+    return VocabularySource(tokenizer.sha256, tokenizer.vocab_size, special_tokens, tokenizer)
+
+
+@lru_cache(maxsize=4)
+def prepare_vocabulary(source: VocabularySource, stops: tuple[int, ...]) -> Vocabulary:
+    """Prepare a vocabulary; kept, because it takes half a second at 128,256 tokens.
+
+    Raises ValueError unless each of the 256 bytes has a token, with which any text can be ended.
+    """
+    tokenizer = source.tokenizer
+    texts = tokenizer.token_texts()
+    special = set(tokenizer.special_tokens.values())
+    of_bytes = {text: i for i, text in enumerate(texts) if len(text) == 1 and i not in special}
+    absent = [value for value in range(256) if bytes([value]) not in of_bytes]
+    if absent:
+        raise ValueError(
+            f"{tokenizer.path} has no token for byte {absent[0]} (of {len(absent)} absent), and "
+            "calls can be constrained only with all 256; generate without --constrain"
+        )
+    single = [of_bytes[bytes([value])] for value in range(256)]
+    made = _make(tokenizer, texts, stops)
+    return Vocabulary(tokenizer.vocab_size, texts, single, stops, made)
+
+
+def _make(tokenizer: Tokenizer, texts: list[bytes], stops: tuple[int, ...]) -> "LLTokenizer":
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    if isinstance(tokenizer, TiktokenTokenizer):
+        from llguidance.tiktoken import lltokenizer_from_encoding
+
+        return lltokenizer_from_encoding(
+            tokenizer.encoding, n_vocab=tokenizer.vocab_size, eos_token=list(stops), slices=None
+        )
+    wrapped = TokenizerWrapper(_Encoder(tokenizer, texts, stops[0]))
+    return LLTokenizer(wrapped, n_vocab=tokenizer.vocab_size, eos_token=list(stops), slices=None)
+
+
+class _Encoder:
+    """What llguidance asks of a tokenizer: the bytes of each token, and the ids of text."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: list[bytes], end: int) -> None:
+        self.eos_token_id = end
+        self.bos_token_id = None
+        self.tokens = texts
+        self.special_token_ids = list(tokenizer.special_tokens.values())
+        self._tokenizer = tokenizer
+        self._newline = tokenizer.encode("\n")
+
+    def __call__(self, text: str) -> list[int]:
+        """Return the ids of text that goes on; a vocabulary may put a blank where text begins."""
+        ids = self._tokenizer.encode(text)
+        if b"".join([self.tokens[token] for token in ids]) == text.encode():
+            return ids
+        # What comes after a line's end has no blank before it.
+        return self._tokenizer.encode("\n" + text)[len(self._newline) :]
