@@ -11,7 +11,8 @@ from tiktoken_ext import openai_public
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from varied_texts import varied_texts
 
-from chat.tokenizers.tokenizer import LLAMA3_PATTERN, load_tokenizer
+from chat.tokenizers.ranks import LLAMA3_PATTERN
+from chat.tokenizers.tokenizer import load_tokenizer
 from weights.gguf.reading import GgufFile
 from weights.gguf.splits import SPLITS
 from weights.gguf.tokenizer import tokenizer_files, write_tokenizer
