@@ -2,6 +2,8 @@
 
 import base64
 import json
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
+from chat.tokenizers.hugging_face import byte_characters
 from chat.tokenizers.ranks import QWEN_PATTERN
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +31,8 @@ PHI4_PATTERN = "|".join(
 )
 TEKKEN_PATTERN = PHI4_PATTERN.replace(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")
 KINDS = ("smollm2", "qwen", "phi4")
+# Some of the bytes that SmolLM2's vocabulary lacks.
+SMOLLM2_LACKS = b"\x04\x13\xc0\xff"
 
 
 def write_tokenizer_json(file: Path, kind: str, size: int = 600) -> Path:
@@ -42,10 +47,11 @@ def write_tokenizer_json(file: Path, kind: str, size: int = 600) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     if kind == "qwen":
         tokenizer.normalizer = normalizers.NFC()
+    lacking = SMOLLM2_LACKS if kind == "smollm2" else b""
     trainer = BpeTrainer(
         vocab_size=size,
         special_tokens=["<|endoftext|>", "<|im_start|>"] if kind == "smollm2" else [],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=[c for c, value in byte_characters().items() if value not in lacking],
         show_progress=False,
     )
     tokenizer.train_from_iterator(training_texts(), trainer)
@@ -66,6 +72,15 @@ def write_tokenizer_json(file: Path, kind: str, size: int = 600) -> Path:
         ]
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return file
+
+
+def text_kept(text: str, encode: Callable[[str], list[int]]) -> str:
+    """Return what a tokenizer keeps of a text: composed where it composes, less what it lacks."""
+    if encode("e\u0301") == encode("\u00e9"):
+        text = unicodedata.normalize("NFC", text)
+    if not encode("\x04"):
+        text = text.translate(dict.fromkeys(SMOLLM2_LACKS[:2]))
+    return text
 
 
 def write_tekken(file: Path, ordinary: int = 500, special: int = 30) -> Path:

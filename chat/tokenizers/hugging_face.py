@@ -35,10 +35,14 @@ def byte_characters() -> dict[str, int]:
     }
 
 
+_BYTES = byte_characters()
+
+
 @dataclass(frozen=True)
 class HuggingFaceTokenizer:
     """A tokenizer.json; its added tokens that are marked special are the special tokens.
 
+    Of text, bytes that a byte-level vocabulary lacks are left out, as the library does.
     Other added tokens are found in ordinary text, as the library finds them. Where the vocabulary
     puts a blank before each text, decoding takes it off again, after special tokens too.
     """
@@ -118,6 +122,10 @@ def load_hugging_face(
         raise ValueError(f"{file} is no whole tokenizer.json: {error!r}") from None
     if smallest < 0 or largest >= MOST_IDS:
         raise ValueError(f"{file} has ids from {smallest} to {largest}; the file is damaged")
+    if byte_level and content["model"].get("unk_token") is not None:
+        # A byte without a token is left out; it never becomes the special token named here.
+        content = {**content, "model": {**content["model"], "unk_token": None}}
+        text = json.dumps(content)
     library = _load_library(file, content, text, special, plain)
 
     def make_texts() -> list[bytes]:
@@ -141,7 +149,11 @@ def load_hugging_face(
 
 
 def _is_byte_level(file: Path, content: Mapping[str, Any]) -> bool:
-    """Whether the vocabulary is byte-level BPE; ValueError unless it has a token for each byte."""
+    """Whether the vocabulary is byte-level BPE; ValueError for kinds that are not read here.
+
+    Byte fallback wants all bytes, or an unknown one would become a special token. Byte-level
+    vocabularies may lack some beside visible ASCII: SmolLM2's has 21 less than all 256.
+    """
     model = content["model"]
     kind = model.get("type", "BPE")
     parts = [
@@ -158,12 +170,14 @@ def _is_byte_level(file: Path, content: Mapping[str, Any]) -> bool:
             f"{file} is a tokenizer.json of the kind {kind}, wanted byte-level BPE or BPE with "
             "byte fallback, which every model family here has"
         )
-    wanted = byte_characters() if byte_level else [f"<0x{value:02X}>" for value in range(256)]
+    wanted = [f"<0x{value:02X}>" for value in range(256)]
+    if byte_level:
+        wanted = [character for character, value in _BYTES.items() if 0x20 <= value < 0x7F]
     absent = [token for token in wanted if token not in (model.get("vocab") or ())]
     if absent:
         raise ValueError(
-            f"{file} has no token {absent[0]!r} (of {len(absent)} absent), wanted one for each of "
-            "the 256 bytes; the file is damaged or of another kind"
+            f"{file} has no token {absent[0]!r}, one of {len(wanted)} for single bytes that are "
+            f"wanted and {len(absent)} absent; the file is damaged or of another kind"
         )
     return byte_level
 
@@ -181,9 +195,6 @@ def _drops_blank(part: Mapping[str, Any]) -> bool:
     if part.get("type") == "Metaspace":
         return part.get("prepend_scheme", "always") != "never"
     return part.get("type") == "Strip" and part.get("content") == " " and part.get("start") == 1
-
-
-_BYTES = byte_characters()
 
 
 def _byte_level_text(token: str) -> bytes:

@@ -50,7 +50,7 @@ def constraint_for(
     Args:
         tools: The tools that may be called.
         format: The chat format, whose tool syntax states the grammar.
-        tokenizer: The model's tokenizer, with a token for each of the 256 bytes.
+        tokenizer: The model's tokenizer, with a token for each character of ASCII.
         forced: True opens a call at once, a name allows calls of that tool only.
 
     Raises ValueError for a schema that cannot be enforced, with the path of the keyword.

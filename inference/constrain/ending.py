@@ -26,7 +26,8 @@ def find_ending(vocabulary: Vocabulary, matcher: "LLMatcher", text: JsonText) ->
         tokens = matcher.compute_ff_tokens()
         taken = matcher.try_consume_tokens(tokens) if tokens else 0
         if not taken:
-            choices = (vocabulary.single[value] for value in _closing_first(text, len(ending)))
+            values = _closing_first(text, len(ending))
+            choices = (vocabulary.single[value] for value in values if value in vocabulary.single)
             tokens = next(([t] for t in choices if matcher.try_consume_tokens([t])), [])
             taken = len(tokens)
         if not taken or matcher.is_error():

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """What the grammar needs to know of the tokens; `single` are those of the 256 bytes."""
+    """What the grammar needs to know of the tokens; `single` are those of single bytes."""
 
     size: int
     texts: list[bytes]
-    single: list[int]
+    single: dict[int, int]
     stops: tuple[int, ...]
     made: "LLTokenizer"
 
@@ -42,19 +42,19 @@ def vocabulary_source(tokenizer: Tokenizer) -> VocabularySource:
 def prepare_vocabulary(source: VocabularySource, stops: tuple[int, ...]) -> Vocabulary:
     """Prepare a vocabulary; kept, because it takes half a second at 128,256 tokens.
 
-    Raises ValueError unless each of the 256 bytes has a token, with which any text can be ended.
+    Raises ValueError unless each visible byte of ASCII has a token: with those any call can be
+    ended.
     """
     tokenizer = source.tokenizer
     texts = tokenizer.token_texts()
     special = set(tokenizer.special_tokens.values())
-    of_bytes = {text: i for i, text in enumerate(texts) if len(text) == 1 and i not in special}
-    absent = [value for value in range(256) if bytes([value]) not in of_bytes]
+    single = {text[0]: i for i, text in enumerate(texts) if len(text) == 1 and i not in special}
+    absent = [chr(value) for value in range(0x20, 0x7F) if value not in single]
     if absent:
         raise ValueError(
-            f"{tokenizer.path} has no token for byte {absent[0]} (of {len(absent)} absent), and "
-            "calls can be constrained only with all 256; generate without --constrain"
+            f"{tokenizer.path} has no token for {absent[0]!r} alone, and calls can be constrained "
+            "only where each character of ASCII has one; generate without --constrain"
         )
-    single = [of_bytes[bytes([value])] for value in range(256)]
     made = _make(tokenizer, texts, stops)
     return Vocabulary(tokenizer.vocab_size, texts, single, stops, made)
 
