@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import Outcome, run_command
-from gguf import GGMLQuantizationType as Kind
-from gguf_files import FAMILIES, GgufSource, byte_tokenizer, gguf_source
+from gguf_files import FAMILIES, GgufSource, Kind, byte_tokenizer, gguf_source
 from tiny_models import TINY
 
 from scripts.convert_from_gguf import main
@@ -133,6 +132,12 @@ BAD_INPUT: list[tuple[str, Callable[[GgufSource], object], str]] = [
         "sliding_window is 16, and the file does not say in which layers",
     ),
     ("phi4", drop("rope_factors_long.weight"), "long RoPE wants rope_factors_short.weight"),
+    ("phi4", set_key(phi3__rope__scaling__factor=2.0), "rope.scaling.factor is not 1 beside"),
+    (
+        "llama",
+        set_key(llama__rope__scaling__attn_factor=1.2),
+        "rope.scaling.attn_factor is 1.2, and",
+    ),
     ("llama", drop("token_embd.weight"), "has no token_embd.weight; is it a vocabulary alone?"),
     ("llama", drop("blk.1.ffn_up.weight"), "1 missing (blk.1.ffn_up.weight); fetch the file again"),
     ("llama", add("blk.0.attn_q.bias", 64), "1 left over (blk.0.attn_q.bias)"),

@@ -66,12 +66,7 @@ def params_from_metadata(file: GgufFile) -> dict[str, Any]:
     params = params_from_config(config, str(file.path))
     if LLAMA3_FACTORS in file.tensors:
         params = _with_llama3_scaling(file, config, params)
-    stored = _decimal(own.get("rope.scaling.attn_factor"))
-    usual = params.get("rope_attention_factor")
-    # The file's is rounded to float32; where it is the usual one, that is taken as it is computed.
-    if stored and usual and not math.isclose(stored, usual, rel_tol=1e-6):
-        params["rope_attention_factor"] = stored
-    return params
+    return _with_attention_factor(file, own, params)
 
 
 def _own_keys(file: GgufFile) -> dict[str, Any]:
@@ -178,6 +173,8 @@ def _rope_scaling(file: GgufFile, own: Mapping[str, Any]) -> dict[str, Any] | No
                 f"long RoPE wants {SHORT_FACTORS}, {LONG_FACTORS} and "
                 "rope.scaling.original_context_length, and not all are there"
             )
+        if own.get("rope.scaling.factor", 1.0) not in (0.0, 1.0):
+            raise ValueError("rope.scaling.factor is not 1 beside the factors of long RoPE")
         return {
             "rope_type": "longrope",
             "short_factor": _factors(file, SHORT_FACTORS),
@@ -218,6 +215,24 @@ def _with_llama3_scaling(
         "original_max_position_embeddings": scaling.original_length,
     }
     return params_from_config({**config, "rope_scaling": usual}, str(file.path))
+
+
+def _with_attention_factor(
+    file: GgufFile, own: Mapping[str, Any], params: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the params with the file's scale of queries and keys where it is not the usual one.
+
+    The file's is rounded to float32; the usual one is computed of the lengths.
+    """
+    stored = _decimal(own.get("rope.scaling.attn_factor"))
+    usual = params.get("rope_attention_factor")
+    if usual is None and stored not in (None, 1.0):
+        raise ValueError(
+            f"{file.path}: rope.scaling.attn_factor is {stored}, and only long RoPE has one"
+        )
+    if stored is None or usual is None or math.isclose(stored, usual, rel_tol=1e-6):
+        return params
+    return {**params, "rope_attention_factor": stored}
 
 
 def _factors(file: GgufFile, name: str) -> list[float]:

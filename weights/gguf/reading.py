@@ -96,7 +96,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[StoredTensor]]:
 
         def _get(self, *arguments: Any, **options: Any) -> np.ndarray:
             if isinstance(self.data, np.memmap):
-                self.data = np.asarray(self.data)
+                vars(self)["data"] = np.asarray(self.data)
             return super()._get(*arguments, **options)
 
     try:
