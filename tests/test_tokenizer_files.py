@@ -14,6 +14,7 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY
 from tiny_runs import settings_over, train_natively
 
+pytest.importorskip("pydantic")
 from chat.conversation import Conversation, Message
 from chat.tokenizers import tokenizer as chat_side
 from chat.tokenizers.ranks import TiktokenTokenizer
