@@ -10,6 +10,7 @@ from rich.filesize import decimal
 
 from console.command import print_next, run, shell_quote
 from weights.conversion import convert_to_meta
+from weights.tokenizer_file import TOKENIZER_FILE
 
 
 def main(
@@ -30,6 +31,11 @@ def main(
         f"{done.tensors} tensors{' each' * (done.shards > 1)}, {decimal(done.bytes)}, "
         f"{', '.join(done.dtypes)}; read back and compared with the model bit for bit"
     )
+    if not (done.directory / TOKENIZER_FILE).is_file():
+        print(
+            f"there is no {TOKENIZER_FILE}, which Meta's own loader wants: copy it there from the "
+            "model's download (Hugging Face's Llama 3 has it in its directory `original`)"
+        )
     print_next(
         "python convert_checkpoint.py "
         f"--meta_ckpt_dir {shell_quote(done.directory)} --output_dir ./tensorrt_llm "

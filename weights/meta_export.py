@@ -23,7 +23,12 @@ from weights.table import (
     shard,
     weights,
 )
-from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer, is_sentencepiece
+from weights.tokenizer_file import (
+    TOKENIZER_FILE,
+    check_tokenizer,
+    find_tokenizer,
+    is_sentencepiece,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def open_export(
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
     params = meta_params(stored, config)
-    tokenizer = _tokenizer(file.parent, config)
+    tokenizer = _tokenizer(file.parent)
     check_tokenizer(tokenizer, config.vocab_size)
     check_shard_count(config, count)
     # Meta's files hold the output projection also where it is the embedding.
@@ -83,16 +88,10 @@ def open_export(
     return MetaExport(params, config, tokenizer, tensors, axes, count, layout)
 
 
-def _tokenizer(directory: Path, config: ModelConfig) -> Path:
-    """Return the tokenizer file that readers of Meta's and Mistral's formats know."""
-    names = [TOKENIZER_FILE] + ["tekken.json"] * (config.family == "mistral")
-    for name in names:
-        if (directory / name).is_file():
-            return directory / name
-    raise FileNotFoundError(
-        f"{' or '.join(str(directory / name) for name in names)} is missing; copy the model's "
-        "tokenizer there, an export needs it (Hugging Face's Llama 3 has it in `original`)"
-    )
+def _tokenizer(directory: Path) -> Path:
+    """Return the tokenizer that readers of Meta's format know, or else the one there is."""
+    known = directory / TOKENIZER_FILE
+    return known if known.is_file() else find_tokenizer(directory)
 
 
 def check_shard_count(config: ModelConfig, count: int) -> None:

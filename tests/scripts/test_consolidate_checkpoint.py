@@ -215,6 +215,9 @@ def test_a_checkpoint_without_chat_format_prints_a_placeholder(
     run = tmp_path / "run"
     shutil.copytree(sharded_runs.run(FULL), run)
     (run / "step-000004" / "chat_format.json").unlink()
+    params = json.loads((run / "step-000004" / "params.json").read_text())
+    del params["chat_format"]
+    (run / "step-000004" / "params.json").write_text(json.dumps(params))
     seal(run / "step-000004")
     (line,) = next_commands(consolidate(run).out)
     assert line.endswith(" --chat-format NAME")
