@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.ours import ADAPTER, CLIP_NORM, LEARNING_RATE, Optimizer, Ours, Step, round_base
 from data.batches import Batches
-from model.config import ModelConfig
+from model.config import ModelConfig, RopeScaling
 from model.lora import adapter_state
 from model.transformer import Transformer
 from weights.hugging_face.names import Reorder, half_split, interleave, reordered, to_hugging_face
@@ -44,7 +44,7 @@ def hugging_face_base(base: Transformer) -> Any:
 
 def _settings(config: ModelConfig) -> dict[str, Any]:
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": config.rope_theta}
-    if scaling := config.rope_scaling:
+    if isinstance(scaling := config.rope_scaling, RopeScaling):
         rope |= {
             "rope_type": "llama3",
             "factor": scaling.factor,

@@ -62,6 +62,7 @@ def pack(model: Transformer) -> None:
     for name in linears:
         owner, _, child = name.rpartition(".")
         linear = model.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
         setattr(model.get_submodule(owner), child, PackedLinear(linear.weight, linear.bias))
 
 

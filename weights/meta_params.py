@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from model.config import PARAMS_FILE, ModelConfig, hidden_dim_by_rule
+from model.config import PARAMS_FILE, ModelConfig, RopeScaling, hidden_dim_by_rule
 from weights.families.known import family_of
 from weights.mistral import mistral_params
 
@@ -34,7 +34,7 @@ def native_params(
     config = ModelConfig.from_params(filled, origin)
     for key in ("n_kv_heads", "head_dim", "hidden_dim", "norm_eps", "rope_theta"):
         filled.setdefault(key, getattr(config, key))
-    if config.rope_scaling:
+    if isinstance(config.rope_scaling, RopeScaling):
         filled.setdefault("rope_scaling_factor", config.rope_scaling.factor)
     return filled
 

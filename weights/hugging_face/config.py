@@ -182,15 +182,14 @@ def _llama3(rope: Mapping[str, Any]) -> RopeScaling:
 
 
 def _long_rope(config: Mapping[str, Any], rope: Mapping[str, Any]) -> LongRope:
-    original = config.get("original_max_position_embeddings") or rope.get(
-        "original_max_position_embeddings"
-    )
+    key = "original_max_position_embeddings"
+    original = int(config.get(key) or rope[key])
     factor = rope.get("factor") or config["max_position_embeddings"] / original
     given = rope.get("attention_factor")
     return LongRope(
         tuple(map(float, rope["short_factor"])),
         tuple(map(float, rope["long_factor"])),
-        int(original),
+        original,
         float(_attention_factor(factor, original) if given is None else given),
     )
 
