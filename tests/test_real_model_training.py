@@ -24,7 +24,7 @@ from weights.directory import load_model
 
 pytestmark = pytest.mark.long
 # Rows of training and of validation; conversations up to so many tokens, to be done in minutes.
-ROWS, HELD_OUT, MOST_TOKENS = 200, 30, 400
+ROWS, HELD_OUT, MOST_TOKENS = 200, 20, 380
 
 
 def turns_of(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -84,18 +84,18 @@ def test_lora_on_200_rows_lowers_the_held_out_loss(real_model: Path, tmp_path: P
     encoding = Encoding("llama3", sha256_of_file(file), tokenizer.get_vocab_size(), {})
     write_dataset(tmp_path / "dataset", conversations, encoding)
     make = settings_over(real_model, tmp_path / "dataset", tmp_path)
-    steps = {"batch_size": 8, "micro_batch_tokens": 3200, "max_steps": 25, "epochs": 1}
+    steps = {"batch_size": 8, "micro_batch_tokens": 3200, "max_steps": 14, "epochs": 1}
     backend = train_natively(
         make(
             training=steps,
             lora={"rank": 8, "alpha": 16},
             schedule__learning_rate=1e-3,
-            validation__every=25,
-            checkpoint__every=25,
+            validation__every=14,
+            checkpoint__every=14,
         )
     )
     held_out = conversations[:HELD_OUT]
     before = held_out_loss(load_model(real_model).eval(), held_out)
     after = held_out_loss(backend.model.eval(), held_out)
     print(f"held-out loss {before:.3f} -> {after:.3f}")
-    assert after < before / 2
+    assert after < 0.75 * before
