@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PARAMS_FILE = "params.json"
+LONG_ROPE_KEYS = ("rope_short_factor", "rope_long_factor", "rope_attention_factor")
 # Keys of a params.json that are no field of ModelConfig: those that its fields are read from, and
 # those that say something else (how long a sequence may be, what a loader or a chat needs).
 KEYS_BESIDE = {
@@ -107,7 +108,7 @@ class ModelConfig:
             )
         if self.head_dim % 2:
             raise ValueError(f"head_dim is {self.head_dim}; rotary pairs need an even number")
-        if self.rotary_dim is not None and not _is_even_up_to(self.head_dim, self.rotary_dim):
+        if self.rotary_dim not in (None, *range(2, self.head_dim + 1, 2)):
             raise ValueError(
                 f"rotary_dim is {self.rotary_dim!r}, wanted an even number up to head_dim "
                 f"{self.head_dim}"
@@ -196,7 +197,7 @@ def _config(params: Mapping[str, Any]) -> ModelConfig:
     by_rule = hidden_dim_by_rule(
         dim, _whole(params, "multiple_of", 256), _number(params, "ffn_dim_multiplier", None)
     )
-    tied = bool(params.get("tied_embeddings", False))
+    tied = _flag(params, "tied_embeddings")
     return ModelConfig(
         dim=dim,
         n_layers=_whole(params, "n_layers"),
@@ -212,21 +213,21 @@ def _config(params: Mapping[str, Any]) -> ModelConfig:
         family=str(params.get("family") or "llama"),
         rotary_dim=params.get("rotary_dim"),
         sliding_window=params.get("sliding_window"),
-        qkv_bias=bool(params.get("qkv_bias", False)),
-        qk_norm=bool(params.get("qk_norm", False)),
+        qkv_bias=_flag(params, "qkv_bias"),
+        qk_norm=_flag(params, "qk_norm"),
     )
 
 
 def _rope_scaling(params: Mapping[str, Any], tied: bool) -> RopeScaling | LongRope | None:
     """Meta's files say only `use_scaled_rope`; the factor of 3.2 (tied) differs, see DECISIONS."""
-    if params.get("rope_long_factor") is not None:
+    if any(params.get(key) is not None for key in LONG_ROPE_KEYS):
         return LongRope(
             short_factor=_numbers(params, "rope_short_factor"),
             long_factor=_numbers(params, "rope_long_factor"),
             original_length=_whole(params, "rope_original_length"),
             attention_factor=_number(params, "rope_attention_factor", 1.0),
         )
-    if not params.get("use_scaled_rope", False):
+    if not _flag(params, "use_scaled_rope"):
         return None
     return RopeScaling(
         factor=_number(params, "rope_scaling_factor", 32.0 if tied else 8.0),
@@ -264,15 +265,18 @@ def _check_factors(scaling: LongRope, pairs: int) -> None:
             )
 
 
-def _is_even_up_to(limit: int, number: object) -> bool:
-    return isinstance(number, int) and 0 < number <= limit and not number % 2
-
-
 def _numbers(params: Mapping[str, Any], key: str) -> tuple[float, ...]:
     values = params.get(key)
     if not isinstance(values, list):
         raise ValueError(f"{key} is {str(values)[:40]}, wanted a list of numbers")
-    return tuple(_number({key: value}, key, None) or 1.0 for value in values)
+    return tuple(_number({key: value or -1}, key, None) for value in values)
+
+
+def _flag(params: Mapping[str, Any], key: str) -> bool:
+    value = params.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{key} is {value!r}, wanted true or false")
+    return bool(value)
 
 
 def _whole(params: Mapping[str, Any], key: str, default: int | None = None) -> int:

@@ -201,3 +201,21 @@ def test_scaling_read_from_its_own_params_is_the_same(scaling: object) -> None:
     config = replace(TINY, rope_scaling=scaling)
     params = {name: getattr(config, name) for name in ("dim", "n_layers", "n_heads", "vocab_size")}
     assert ModelConfig.from_params({**params, **rope_params(scaling)}).rope_scaling == scaling
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"rope_long_factor": [None]}, "rope_short_factor is None, wanted a list of numbers"),
+        ({"rope_attention_factor": 1.2}, "rope_short_factor is None, wanted a list of numbers"),
+        (
+            {"rope_short_factor": [1.0], "rope_long_factor": [None]},
+            "rope_long_factor is -1, wanted a positive number",
+        ),
+        ({"qkv_bias": "yes"}, "qkv_bias is 'yes', wanted true or false"),
+        ({"tied_embeddings": 1}, "tied_embeddings is 1, wanted true or false"),
+    ],
+)
+def test_params_of_another_type_are_refused(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelConfig.from_params({**LLAMA3_8B, **params})

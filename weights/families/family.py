@@ -29,9 +29,9 @@ class Family:
     in_each_layer: The weights of one layer, in the order of the model's parameters.
     qkv_bias, qk_norm: As in `ModelConfig`.
     window: Whether its models may have a sliding window.
+    partial_rotary: Whether only a part of each head may be rotated.
     rope_kinds: The rope scalings that its models may have, by Hugging Face's `rope_type`.
     in_meta_format: Whether Meta's format can hold its weights.
-    chat_format: The chat format its models are proposed, None where there is none yet.
     """
 
     name: str
@@ -41,6 +41,6 @@ class Family:
     qkv_bias: bool = False
     qk_norm: bool = False
     window: bool = False
+    partial_rotary: bool = False
     rope_kinds: tuple[str, ...] = ("default",)
     in_meta_format: bool = False
-    chat_format: str | None = None

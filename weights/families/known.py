@@ -34,6 +34,11 @@ def family_of(config: ModelConfig) -> Family:
             f"sliding_window is {config.sliding_window}, and models of the family {family.name} "
             f"have none; is it one of {', '.join(f.name for f in FAMILIES.values() if f.window)}?"
         )
+    if config.rotary_dim not in (None, config.head_dim) and not family.partial_rotary:
+        raise ValueError(
+            f"rotary_dim is {config.rotary_dim} of {config.head_dim}, and models of the family "
+            f"{family.name} rotate whole heads; take params.json from the same model"
+        )
     kinds = {type(None): "default", RopeScaling: "llama3", LongRope: "longrope"}
     if (kind := kinds[type(config.rope_scaling)]) not in family.rope_kinds:
         raise ValueError(

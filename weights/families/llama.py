@@ -19,5 +19,4 @@ LLAMA = Family(
     in_each_layer=(ATTENTION_NORM, WQ, WK, WV, WO, FFN_NORM, W1, W2, W3),
     rope_kinds=("default", "llama3"),
     in_meta_format=True,
-    chat_format="llama3",
 )

@@ -21,5 +21,6 @@ PHI3 = Family(
         replace(W3, hugging_face=_GATE_UP),
     ),
     window=True,
+    partial_rotary=True,
     rope_kinds=("default", "longrope"),
 )

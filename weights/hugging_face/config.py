@@ -1,21 +1,21 @@
-"""Hugging Face's `config.json` read to native params, and written of them.
+"""Hugging Face's `config.json` read to native params.
 
-Read are the layouts of Transformers 4 (`rope_theta`, `rope_scaling`) and 5 (`rope_parameters`);
-written is that of 4, which both read.
+It may have the layout of Transformers 4 (`rope_theta`, `rope_scaling`) or 5 (`rope_parameters`).
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from model.config import LongRope, ModelConfig, RopeScaling, rope_params
 from weights.families.family import Family
-from weights.families.known import FAMILIES
+from weights.families.known import FAMILIES, family_of
 
 CONFIG_FILE = "config.json"
 
 # Native size by Hugging Face's name of it.
-_SIZES = {
+SIZES = {
     "hidden_size": "dim",
     "num_hidden_layers": "n_layers",
     "num_attention_heads": "n_heads",
@@ -26,7 +26,8 @@ _SIZES = {
 _FOREIGN = ("expert", "moe", "softcap", "multiplier", "logits_scaling", "logit_scale", "mup")
 _BIASES = ("attention_bias", "mlp_bias", "bias", "use_bias", "qkv_bias")
 # Where a config.json does not say it; the values of Transformers' configuration classes.
-_MISTRAL_WINDOW = 4096
+_WINDOW = 4096
+_FIRST_WINDOW_LAYER = 28
 _ROPE_THETA = 10000.0
 _NORM_EPS = {"phi3": 1e-5}
 _HEAD_DIM = {"qwen3": 128}
@@ -35,58 +36,60 @@ _HEAD_DIM = {"qwen3": 128}
 def params_from_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Return the native params of a `config.json`; ValueError, beginning with `origin`, otherwise.
 
-    Refused is what no family here can compute: another architecture, experts, biases elsewhere
-    than in Qwen2, a window in some layers only, rope scalings of other kinds, quantised weights.
+    It is refused when no family here can compute it: another architecture, experts, biases
+    elsewhere than in Qwen2, a window in some layers only, other rope scalings, quantised weights.
     """
     try:
         family = _family(config)
         _check_mathematics(config)
-        params = _sizes(config, family)
+        params = _sizes(_Values(config), family)
         params |= {"qkv_bias": True} if family.qkv_bias else {}
         params |= {"qk_norm": True} if family.qk_norm else {}
-        params |= _window(config, family) | _rope(config, family, params["head_dim"])
+        params |= _window(_Values(config), family, params["n_layers"])
+        params |= _rope(_Values(config), family, params["head_dim"])
+        family_of(ModelConfig.from_params(params, CONFIG_FILE))
     except ValueError as error:
         raise ValueError(f"{origin}: {error}") from None
-    ModelConfig.from_params(params, origin)
     return params
 
 
-def config_from_params(
-    params: Mapping[str, Any], dtype: str, tokens: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the `config.json` of native params, with the ids `tokens` of special tokens in it."""
-    config = ModelConfig.from_params(params)
-    family = FAMILIES[config.family]
-    longest = params.get("max_position_embeddings") or _longest(config)
-    written: dict[str, Any] = {
-        "architectures": [family.architecture],
-        "model_type": family.model_type,
-        **{theirs: getattr(config, ours) for theirs, ours in _SIZES.items()},
-        "num_key_value_heads": config.n_kv_heads,
-        "head_dim": config.head_dim,
-        "hidden_act": "silu",
-        "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rope_theta,
-        "rope_scaling": _rope_scaling(config.rope_scaling, longest),
-        "max_position_embeddings": longest,
-        "tie_word_embeddings": config.tied_embeddings,
-        "torch_dtype": dtype,
-        "use_cache": True,
-        **tokens,
-    }
-    if family.window:
-        written["sliding_window"] = config.sliding_window
-    if family.window and family.model_type.startswith("qwen"):
-        has_window = config.sliding_window is not None
-        written |= {
-            "use_sliding_window": has_window,
-            "max_window_layers": 0 if has_window else config.n_layers,
-        }
-    if isinstance(config.rope_scaling, LongRope):
-        written["original_max_position_embeddings"] = config.rope_scaling.original_length
-    if config.rotary_dim is not None:
-        written["partial_rotary_factor"] = config.rotary_dim / config.head_dim
-    return written
+@dataclass(frozen=True)
+class _Values:
+    """Values of an object by name, of the kind that is asked for; ValueError names another."""
+
+    given: Mapping[str, Any]
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """Return a positive whole number; an absent one, or null, is the default."""
+        value = self.given.get(name)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} is {str(value)[:40]!r}, wanted a positive whole number")
+        return value
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """Return a positive number; an absent one is the default."""
+        value = self.given.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} is {str(value)[:40]!r}, wanted a positive number")
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value}, wanted a positive number")
+        return float(value)
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Return a list of positive numbers."""
+        value = self.given.get(name)
+        if not isinstance(value, list):
+            raise ValueError(f"{name} is {str(value)[:40]!r}, wanted a list of numbers")
+        return tuple(_Values({name: item}).number(name) for item in value)
+
+    def flag(self, name: str) -> bool:
+        """Return true or false; an absent one is false."""
+        value = self.given.get(name, False)
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {str(value)[:40]!r}, wanted true or false")
+        return value
 
 
 def _family(config: Mapping[str, Any]) -> Family:
@@ -95,19 +98,20 @@ def _family(config: Mapping[str, Any]) -> Family:
         if family.model_type == model_type and architectures in ([], [family.architecture]):
             return family
     known = ", ".join(family.architecture for family in FAMILIES.values())
-    found = ", ".join(map(str, architectures)) or "no architecture"
-    raise ValueError(f"model_type is {model_type!r} ({found}); known are {known}")
+    names = architectures if isinstance(architectures, list) else [architectures]
+    found = ", ".join(map(str, names))[:80] or "no architecture"
+    raise ValueError(f"model_type is {str(model_type)[:40]!r} ({found}); known are {known}")
 
 
 def _check_mathematics(config: Mapping[str, Any]) -> None:
-    if config.get("quantization_config"):
-        kind = dict(config["quantization_config"]).get("quant_method", "unknown")
+    if quantised := config.get("quantization_config"):
+        kind = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
         raise ValueError(
-            f"the weights are quantised ({kind}); fetch the repository of the whole ones, in "
-            "bfloat16, float16 or float32"
+            f"the weights are quantised ({str(kind)[:40]}); fetch the repository of the whole "
+            "ones, in bfloat16, float16 or float32"
         )
     if config.get("hidden_act", "silu") != "silu":
-        raise ValueError(f"hidden_act is {config['hidden_act']!r}, wanted 'silu'")
+        raise ValueError(f"hidden_act is {str(config['hidden_act'])[:40]!r}, wanted 'silu'")
     for name, value in config.items():
         if value and (name in _BIASES or any(part in name for part in _FOREIGN)):
             raise ValueError(
@@ -115,117 +119,112 @@ def _check_mathematics(config: Mapping[str, Any]) -> None:
             )
 
 
-def _sizes(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
-    if missing := [name for name in _SIZES if not isinstance(config.get(name), int)]:
-        raise ValueError(f"{missing[0]} is {config.get(missing[0])!r}, wanted a whole number")
-    params = {ours: config[theirs] for theirs, ours in _SIZES.items()}
+def _sizes(config: _Values, family: Family) -> dict[str, Any]:
+    params: dict[str, Any] = {ours: config.whole(theirs) for theirs, ours in SIZES.items()}
     heads = params["n_heads"]
-    params["n_kv_heads"] = config.get("num_key_value_heads") or heads
-    default_head = _HEAD_DIM.get(family.name) or params["dim"] // heads
-    params["head_dim"] = config.get("head_dim") or default_head
-    return params | {
+    params["n_kv_heads"] = config.whole("num_key_value_heads", heads)
+    default_head = _HEAD_DIM.get(family.name) or max(1, params["dim"] // heads)
+    params["head_dim"] = config.whole("head_dim", default_head)
+    params |= {
         "family": family.name,
-        "norm_eps": config.get("rms_norm_eps", _NORM_EPS.get(family.name, 1e-6)),
-        "tied_embeddings": bool(config.get("tie_word_embeddings", False)),
-        "max_position_embeddings": config.get("max_position_embeddings"),
+        "norm_eps": config.number("rms_norm_eps", _NORM_EPS.get(family.name, 1e-6)),
+        "tied_embeddings": config.flag("tie_word_embeddings"),
     }
+    if config.given.get("max_position_embeddings") is not None:
+        params["max_position_embeddings"] = config.whole("max_position_embeddings")
+    return params
 
 
-def _window(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
+def _window(config: _Values, family: Family, layers: int) -> dict[str, Any]:
+    """Return the window of all layers, or nothing; ValueError where only some have one."""
+    kinds = config.given.get("layer_types")
+    if kinds is not None:
+        if not isinstance(kinds, list) or len(kinds) != layers:
+            raise ValueError(f"layer_types is {str(kinds)[:40]}, wanted one kind for each layer")
+        sliding = {kind == "sliding_attention" for kind in kinds}
+        strange = {str(kind) for kind in kinds} - {"sliding_attention", "full_attention"}
+        if strange or len(sliding) > 1:
+            raise ValueError(
+                f"layer_types has {', '.join(sorted(map(str, kinds))[:2])}; layers of different "
+                "kinds are not supported"
+            )
     if not family.window:
         return {}
-    layers = config.get("num_hidden_layers", 0)
-    window = config.get("sliding_window", _MISTRAL_WINDOW if family.name == "mistral" else None)
-    if family.name.startswith("qwen"):
-        first = config.get("max_window_layers", layers)
-        if not config.get("use_sliding_window", False) or first >= layers:
-            return {}
-        if first > 0:
+    if not family.name.startswith("qwen"):
+        default = _WINDOW if family.name == "mistral" else None
+        window = config.given.get("sliding_window", default)
+        return {} if window is None else {"sliding_window": config.whole("sliding_window", default)}
+    everywhere = "sliding_attention" in kinds if kinds is not None else None
+    if not config.flag("use_sliding_window"):
+        if everywhere:
+            raise ValueError("layer_types has windows, and use_sliding_window is false")
+        return {}
+    if everywhere is None:
+        first = config.given.get("max_window_layers", _FIRST_WINDOW_LAYER)
+        if not isinstance(first, int) or 0 < first < layers:
             raise ValueError(
-                f"max_window_layers is {first} of {layers}: a window in some of the layers is not "
-                "supported"
+                f"max_window_layers is {str(first)[:40]} of {layers}: a window in some of the "
+                "layers is not supported"
             )
-    return {} if window is None else {"sliding_window": window}
+        everywhere = first < layers
+    return {"sliding_window": config.whole("sliding_window", _WINDOW)} if everywhere else {}
 
 
-def _rope(config: Mapping[str, Any], family: Family, head_dim: int) -> dict[str, Any]:
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if not isinstance(rope, dict):
-        raise ValueError(f"rope_scaling is {str(rope)[:40]}, wanted an object")
-    kind = rope.get("rope_type", rope.get("type", "default"))
+def _rope(config: _Values, family: Family, head_dim: int) -> dict[str, Any]:
+    found = config.given.get("rope_parameters") or config.given.get("rope_scaling") or {}
+    if not isinstance(found, dict):
+        raise ValueError(f"rope_scaling is {str(found)[:40]}, wanted an object")
+    kind = found.get("rope_type", found.get("type", "default"))
     kind = "longrope" if kind == "su" else kind
     if kind not in family.rope_kinds:
         raise ValueError(
-            f"the rope scaling is {kind!r}; known for {family.architecture} are "
+            f"the rope scaling is {str(kind)[:40]!r}; known for {family.architecture} are "
             f"{', '.join(family.rope_kinds)}"
         )
-    params = {"rope_theta": rope.get("rope_theta", config.get("rope_theta", _ROPE_THETA))}
-    share = rope.get("partial_rotary_factor", config.get("partial_rotary_factor")) or 1.0
-    if int(head_dim * share) != head_dim:
-        params["rotary_dim"] = int(head_dim * share)
-    if kind == "default":
-        return params
-    try:
-        scaling = _long_rope(config, rope) if kind == "longrope" else _llama3(rope)
-    except (KeyError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"the rope scaling {kind!r} is not whole: {error!r}") from None
-    return params | rope_params(scaling)
+    # The values inside win over those beside, except that Phi's original length is beside.
+    rope = _Values({**config.given, **found})
+    params: dict[str, Any] = {"rope_theta": rope.number("rope_theta", _ROPE_THETA)}
+    rotated = int(head_dim * rope.number("partial_rotary_factor", 1.0))
+    if rotated != head_dim:
+        params["rotary_dim"] = rotated
+    if kind == "llama3":
+        params |= rope_params(_llama3(rope))
+    if kind == "longrope":
+        params |= rope_params(_long_rope(config, rope))
+    return params
 
 
-def _llama3(rope: Mapping[str, Any]) -> RopeScaling:
+def _llama3(rope: _Values) -> RopeScaling:
     return RopeScaling(
-        float(rope["factor"]),
-        float(rope["low_freq_factor"]),
-        float(rope["high_freq_factor"]),
-        int(rope["original_max_position_embeddings"]),
+        rope.number("factor"),
+        rope.number("low_freq_factor"),
+        rope.number("high_freq_factor"),
+        rope.whole("original_max_position_embeddings"),
     )
 
 
-def _long_rope(config: Mapping[str, Any], rope: Mapping[str, Any]) -> LongRope:
+def _long_rope(config: _Values, rope: _Values) -> LongRope:
     key = "original_max_position_embeddings"
-    original = int(config.get(key) or rope[key])
-    factor = rope.get("factor") or config["max_position_embeddings"] / original
-    given = rope.get("attention_factor")
+    original = (config if config.given.get(key) is not None else rope).whole(key)
+    if original < 2:
+        raise ValueError(f"{key} is {original}, wanted 2 or more")
+    if rope.given.get("factor") is None:
+        factor = rope.whole("max_position_embeddings") / original
+    else:
+        factor = rope.number("factor")
     return LongRope(
-        tuple(map(float, rope["short_factor"])),
-        tuple(map(float, rope["long_factor"])),
+        rope.numbers("short_factor"),
+        rope.numbers("long_factor"),
         original,
-        float(_attention_factor(factor, original) if given is None else given),
+        attention_factor(factor, original)
+        if rope.given.get("attention_factor") is None
+        else rope.number("attention_factor"),
     )
 
 
-def _attention_factor(factor: float, original_length: int) -> float:
-    """Source: `longrope` of Transformers; the text it was trained on is `factor` times as long."""
+def attention_factor(factor: float, original_length: int) -> float:
+    """Return by how much long RoPE scales queries and keys of models made `factor` times as long.
+
+    Source: `longrope` of Transformers.
+    """
     return math.sqrt(1 + math.log(factor) / math.log(original_length)) if factor > 1 else 1.0
-
-
-def _rope_scaling(scaling: RopeScaling | LongRope | None, longest: int) -> dict[str, Any] | None:
-    if scaling is None:
-        return None
-    if isinstance(scaling, RopeScaling):
-        return {
-            "rope_type": "llama3",
-            "factor": scaling.factor,
-            "low_freq_factor": scaling.low_frequency_factor,
-            "high_freq_factor": scaling.high_frequency_factor,
-            "original_max_position_embeddings": scaling.original_length,
-        }
-    # Transformers 4.46 takes these three keys and no other.
-    rope: dict[str, Any] = {
-        "type": "longrope",
-        "short_factor": list(scaling.short_factor),
-        "long_factor": list(scaling.long_factor),
-    }
-    usual = _attention_factor(longest / scaling.original_length, scaling.original_length)
-    if not math.isclose(scaling.attention_factor, usual, rel_tol=1e-12):
-        rope["attention_factor"] = scaling.attention_factor
-    return rope
-
-
-def _longest(config: ModelConfig) -> int:
-    """Return how long a sequence may be where params.json does not say: Meta's files do not."""
-    if isinstance(config.rope_scaling, LongRope):
-        return config.rope_scaling.original_length
-    if config.rope_scaling is not None:
-        return 131072
-    return 8192 if config.rope_theta == 500000.0 else 4096

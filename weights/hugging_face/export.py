@@ -21,7 +21,8 @@ from weights.directory import (
     open_weights,
     weights_file,
 )
-from weights.hugging_face.config import CONFIG_FILE, config_from_params
+from weights.hugging_face.config import CONFIG_FILE
+from weights.hugging_face.config_writing import config_from_params
 from weights.hugging_face.names import hugging_face_shapes, rows_by_name, to_hugging_face
 from weights.hugging_face.reading import SAFETENSORS
 from weights.table import account, cast, drop_tied_copy, dtype_named, expected_shapes, shapes

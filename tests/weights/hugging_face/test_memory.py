@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tiny_models import TINY
 
 from model.config import ModelConfig
-from weights.hugging_face.config import config_from_params
+from weights.hugging_face.config_writing import config_from_params
 from weights.hugging_face.names import hugging_face_shapes
 
 CONVERT = """

@@ -11,6 +11,7 @@ from commands import Outcome, run_command
 from hugging_face_models import change_config, write_hugging_face
 from safetensors.torch import load_file, save_file
 
+from model.config import ModelConfig
 from scripts.convert_from_hf_weights import main
 
 INDEX = "model.safetensors.index.json"
@@ -66,7 +67,20 @@ def assert_refused(outcome: Outcome, target: Path, *parts: str) -> None:
         ({"num_local_experts": 8}, ("num_local_experts is 8",)),
         ({"logits_scaling": 8.0}, ("logits_scaling is 8.0",)),
         ({"hidden_act": "gelu"}, ("hidden_act is 'gelu', wanted 'silu'",)),
-        ({"hidden_size": "64"}, ("hidden_size is '64', wanted a whole number",)),
+        ({"hidden_size": "64"}, ("hidden_size is '64', wanted a positive whole number",)),
+        ({"hidden_size": 64.0}, ("hidden_size is '64.0', wanted a positive whole number",)),
+        ({"num_key_value_heads": [2]}, ("num_key_value_heads is '[2]', wanted",)),
+        ({"rms_norm_eps": None}, ("rms_norm_eps is 'None', wanted a positive number",)),
+        ({"tie_word_embeddings": "no"}, ("tie_word_embeddings is 'no', wanted true or false",)),
+        ({"sliding_window": "8"}, ("sliding_window is '8', wanted a positive whole number",)),
+        ({"partial_rotary_factor": 0.5}, ("rotary_dim is 8 of 16", "rotate whole heads")),
+        ({"rope_parameters": [1]}, ("rope_scaling is [1], wanted an object",)),
+        ({"rope_parameters": {"rope_theta": None}}, ("rope_theta is 'None', wanted",)),
+        (
+            {"layer_types": ["full_attention", "sliding_attention"]},
+            ("layer_types has full_attention, sliding_attention",),
+        ),
+        ({"layer_types": ["chunked_attention"] * 2}, ("layer_types has chunked_attention",)),
         ({"hidden_size": 128}, ("of the wrong shape", "model.embed_tokens.weight")),
         ({"num_hidden_layers": 3}, ("missing", "model.layers.2.")),
         ({"head_dim": 15}, ("head_dim is 15; rotary pairs need an even number",)),
@@ -81,8 +95,33 @@ def test_config_that_cannot_be_computed_is_refused(
 
 def test_window_in_some_layers_only_is_refused(tmp_path: Path, convert) -> None:
     write_hugging_face(tmp_path / "qwen", "qwen2_window")
-    change_config(tmp_path / "qwen", max_window_layers=1)
+    change_config(tmp_path / "qwen", max_window_layers=1, layer_types=None)
     assert_refused(convert(tmp_path / "qwen"), tmp_path / "native", "max_window_layers is 1 of 2")
+
+
+def test_layer_types_decide_about_the_window(tmp_path: Path, convert) -> None:
+    write_hugging_face(tmp_path / "qwen", "qwen2_window")
+    mixed = ["full_attention", "sliding_attention"]
+    change_config(tmp_path / "qwen", layer_types=mixed)
+    assert_refused(convert(tmp_path / "qwen"), tmp_path / "native", "different kinds are not")
+    for kind, window in (("full_attention", None), ("sliding_attention", 9)):
+        change_config(tmp_path / "qwen", layer_types=[kind] * 2, max_window_layers=2)
+        assert convert(tmp_path / "qwen").code == 0
+        assert ModelConfig.read(tmp_path / "native").sliding_window == window
+
+
+def test_long_rope_that_is_not_whole_is_refused(tmp_path: Path, convert) -> None:
+    write_hugging_face(tmp_path / "phi", "phi3_128k")
+    file = tmp_path / "phi" / "config.json"
+    given = json.loads(file.read_text())["rope_parameters"]
+    for changes, part in (
+        ({"long_factor": [1.0]}, "rope_long_factor has 1 numbers, wanted 8"),
+        ({"long_factor": [None] * 8}, "long_factor is 'None', wanted a positive number"),
+        ({"short_factor": "1"}, "short_factor is '1', wanted a list of numbers"),
+        ({"attention_factor": 0}, "attention_factor is 0, wanted a positive number"),
+    ):
+        change_config(tmp_path / "phi", rope_parameters={**given, **changes})
+        assert_refused(convert(tmp_path / "phi"), tmp_path / "native", part)
 
 
 def test_missing_shard_is_named(source: Path, tmp_path: Path, convert) -> None:
