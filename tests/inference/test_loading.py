@@ -1,6 +1,7 @@
 """A base with its adapter answers alike, merged or not."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,12 +112,20 @@ def test_merged_adapter_scores_as_the_unmerged_one(
         assert (one - other).abs().mean() <= allowed
 
 
+@pytest.fixture(scope="module")
+def speaking_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base that says what is wanted, in float32; whoever changes it takes a copy."""
+    base = tmp_path_factory.mktemp("speaking") / "base"
+    write_speaking_model(base, conversations(WANTED))
+    return base
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_cpu_model_computes_in_a_dtype_native_to_it(
-    dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, speaking_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    write_speaking_model(tmp_path / "base", conversations(WANTED))
+    shutil.copytree(speaking_base, tmp_path / "base")
     file = tmp_path / "base" / WEIGHTS_FILE
     save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
     model = load_chat_model(Source(str(tmp_path / "base"))).model
