@@ -28,6 +28,7 @@ from console.flags import (
     own_spellings,
     value_readers,
 )
+from console.printable import printable
 
 HELP_FLAGS = {"-h", "--help"}
 # How long a process waits for another to print an error, in seconds; launchers kill after 30.
@@ -145,11 +146,16 @@ def _call(command: Callable[..., None], arguments: list[str], spelled: Mapping[s
 
 
 def one_line(error: Exception) -> str:
-    """Return an error as the one line that is printed of it."""
-    message = " ".join(str(error).split()) or "no message"
+    """Return an error as the one line that is printed of it.
+
+    What files hold may be part of it, so control characters are replaced.
+    """
+    message = printable(" ".join(str(error).split())) or "no message"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # Where a copy or a rename failed, the second name is what was to be written.
-        return f"{error.filename2 or error.filename}: {error.strerror}"
+        return printable(f"{error.filename2 or error.filename}: {error.strerror}")
+    if isinstance(error, RecursionError):
+        return "a file that was read is nested too deep (run again with --debug to see which)"
     if isinstance(error, (ValueError, OSError)):
         return message
     return f"{type(error).__name__}: {message} (run again with --debug for the traceback)"

@@ -13,27 +13,31 @@ from pathlib import Path
 from typing import Any
 
 PARAMS_FILE = "params.json"
+# Far above every model; a number beyond it would only take memory before its weights are missed.
+MOST_LAYERS = 1000
 LONG_ROPE_KEYS = ("rope_short_factor", "rope_long_factor", "rope_attention_factor")
 # Keys of a params.json that are no field of ModelConfig: those that its fields are read from, and
 # those that say something else (how long a sequence may be, what a loader or a chat needs).
-KEYS_BESIDE = {
-    "multiple_of",
-    "ffn_dim_multiplier",
-    "use_scaled_rope",
-    "rope_scaling_factor",
-    "rope_low_frequency_factor",
-    "rope_high_frequency_factor",
-    "rope_original_length",
-    "rope_short_factor",
-    "rope_long_factor",
-    "rope_attention_factor",
-    "max_position_embeddings",
-    "max_seq_len",
-    "max_batch_size",
-    "chat_format",
-    "model_type",
-    "use_biases",
-}
+KEYS_BESIDE = set(
+    [
+        "multiple_of",
+        "ffn_dim_multiplier",
+        "use_scaled_rope",
+        "rope_scaling_factor",
+        "rope_low_frequency_factor",
+        "rope_high_frequency_factor",
+        "rope_original_length",
+        "rope_short_factor",
+        "rope_long_factor",
+        "rope_attention_factor",
+        "max_position_embeddings",
+        "max_seq_len",
+        "max_batch_size",
+        "chat_format",
+        "model_type",
+        "use_biases",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("dim", "n_layers", "n_heads", "n_kv_heads", "head_dim", "hidden_dim"):
             _check_whole_number(name, getattr(self, name))
+        if self.n_layers > MOST_LAYERS:
+            raise ValueError(f"n_layers is {self.n_layers}, wanted at most {MOST_LAYERS}")
         if self.vocab_size == -1:
             raise ValueError(
                 "vocab_size is -1; Meta's loaders fill it in from the tokenizer, and python "

@@ -8,7 +8,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -86,17 +86,21 @@ def directory_lock(directory: Path) -> Iterator[None]:
 
 
 def check_own_directory(path: Path | str, kind: str) -> None:
-    """Raise FileExistsError unless `path` is absent, empty, or an earlier output of this `kind`."""
+    """Raise FileExistsError unless `path` is absent, empty, or an earlier output of this `kind`.
+
+    An earlier output that somebody put other files into is refused, too: it is replaced as a whole.
+    """
     path = Path(path)
     if path.is_dir():
         if not any(path.iterdir()):
             return
         if (path / MANIFEST).is_file():
-            found = read_manifest(path)["kind"]
-            if found == kind:
+            manifest = read_manifest(path)
+            if manifest["kind"] == kind:
+                _check_nothing_added(path, manifest["files"])
                 return
             raise FileExistsError(
-                f"{path} holds {found!r}, and this command writes {kind!r}; "
+                f"{path} holds {manifest['kind']!r}, and this command writes {kind!r}; "
                 "name another directory or remove that one"
             )
     if path.exists():
@@ -104,6 +108,17 @@ def check_own_directory(path: Path | str, kind: str) -> None:
             f"{path} exists and was not written by this command (it has no {MANIFEST} of kind "
             f"{kind!r}); name another directory or remove that one"
         )
+
+
+def _check_nothing_added(path: Path, listed: Mapping[str, object]) -> None:
+    """Raise FileExistsError where an output holds files that its manifest does not list."""
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if file.is_file() and name not in listed and file.name != MANIFEST:
+            raise FileExistsError(
+                f"{path} would be replaced, and {name} in it is not of the run that wrote it; move "
+                "that file away, or name another directory"
+            )
 
 
 def _prepare(path: Path) -> None:

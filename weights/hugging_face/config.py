@@ -171,9 +171,13 @@ def _window(config: _Values, family: Family, layers: int) -> dict[str, Any]:
 
 
 def _rope(config: _Values, family: Family, head_dim: int) -> dict[str, Any]:
-    found = config.given.get("rope_parameters") or config.given.get("rope_scaling") or {}
+    layouts = [config.given.get(name) for name in ("rope_parameters", "rope_scaling")]
+    given = [layout for layout in layouts if layout]
+    found = given[0] if given else {}
     if not isinstance(found, dict):
         raise ValueError(f"rope_scaling is {str(found)[:40]}, wanted an object")
+    if len(given) == 2 and given[0] != given[1]:
+        raise ValueError("rope_parameters and rope_scaling differ; keep the one that is meant")
     kind = found.get("rope_type", found.get("type", "default"))
     kind = "longrope" if kind == "su" else kind
     if kind not in family.rope_kinds:
@@ -204,10 +208,14 @@ def _llama3(rope: _Values) -> RopeScaling:
 
 
 def _long_rope(config: _Values, rope: _Values) -> LongRope:
+    # Transformers takes the one beside the scaling; its configuration class has 4,096 there.
     key = "original_max_position_embeddings"
-    original = (config if config.given.get(key) is not None else rope).whole(key)
-    if original < 2:
-        raise ValueError(f"{key} is {original}, wanted 2 or more")
+    original = config.whole(key, 4096)
+    inside = rope.whole(key, original)
+    if original < 2 or inside != original:
+        raise ValueError(
+            f"{key} is {original}, and {inside} in the rope scaling; wanted one length"
+        )
     if rope.given.get("factor") is None:
         factor = rope.whole("max_position_embeddings") / original
     else:
