@@ -1,8 +1,9 @@
 """Meta weights to a native directory and back: streamed, read back, written whole or not at all."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,31 @@ def write_beside(partial: Path, params: dict[str, Any], source: Path) -> None:
     """Write `params.json`, and copy the tokenizer files of `source`, beside new weights."""
     write_json(partial / PARAMS_FILE, params)
     copy_tokenizer(source, partial)
+
+
+def write_checked(
+    layouts: Mapping[Path, Layout], pairs: Callable[[], Iterable[tuple[str, Tensor]]]
+) -> None:
+    """Write safetensors files, and compare every bit that reads back with what it was made from.
+
+    `layouts` has each file's layout. `pairs` gives (name, tensor) of all files in their order, and
+    is called twice, so that one tensor at a time need be held. OSError names what differs.
+    """
+    total = sum(map(layout_bytes, layouts.values()))
+    with byte_bar("writing", total) as advance:
+        arriving = iter(pairs())
+        for file, layout in layouts.items():
+            write_safetensors(file, layout, islice(arriving, len(layout)), advance)
+        if extra := next(arriving, None):
+            raise ValueError(f"found {extra[0]} to write, wanted nothing more")
+    with byte_bar("checking", total) as advance:
+        arriving = iter(pairs())
+        for file, layout in layouts.items():
+            written = open_weights(file)
+            check_names(file, written, layout)
+            for name, tensor in islice(arriving, len(layout)):
+                check_bits(file, name, written[name], tensor)
+                advance(tensor.nbytes)
 
 
 def check_native(file: Path, model: MetaModel, advance: Callable[[int], object] = no_bar) -> None:

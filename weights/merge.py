@@ -18,10 +18,9 @@ from storage.manifest import sha256_of_file
 from weights.adapter import Adapter
 from weights.building import build_model
 from weights.chat_record import copy_chat_record
-from weights.conversion import check_bits, require_space, write_beside
+from weights.conversion import check_bits, dtypes_of, require_space, write_beside
 from weights.directory import (
     WEIGHTS_FILE,
-    dtype_name,
     layout_bytes,
     open_weights,
     weights_file,
@@ -118,8 +117,7 @@ def merge_checkpoint(
         logits = None if probes is None else _compare_logits(base, adapter, written, probes)
         _write_record(partial, base, adapter, proof, logits)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
-    dtypes = tuple(sorted({dtype_name(kind) for _, kind in layout.values()}))
-    return Merged(target, len(adapter.state) // 2, total, dtypes, proof, logits)
+    return Merged(target, len(adapter.state) // 2, total, dtypes_of(layout), proof, logits)
 
 
 def merged_tensors(

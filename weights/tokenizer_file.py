@@ -4,10 +4,10 @@ Reading and using them is the business of the package `chat`; here only the size
 whether they belong to a model.
 """
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
+
+from storage.json_file import read_json_object
 
 TOKENIZER_FILE = "tokenizer.model"
 # Each of these holds a whole vocabulary; where several lie together, the first is the one in use:
@@ -114,35 +114,28 @@ def is_sentencepiece(file: Path) -> bool:
     A tokenizer.json made from one writes what it has no token for as tokens of single bytes.
     """
     if file.suffix == ".json":
-        content = _read_json(file)
-        return bool(content.get("model", {}).get("byte_fallback"))
+        model = read_json_object(file).get("model", {})
+        if not isinstance(model, dict):
+            raise ValueError(
+                f"{file} is no tokenizer.json nor tekken.json: its model is {model!r:.60}"
+            )
+        return bool(model.get("byte_fallback"))
     with file.open("rb") as stream:
         # A SentencePiece model is a protobuf message whose first field is a piece.
         return stream.read(1) == b"\x0a"
 
 
 def _json_tokens(file: Path) -> int:
-    content = _read_json(file)
+    content = read_json_object(file)
     try:
         if "config" in content:
             return int(content["config"]["default_vocab_size"])
-        ids = [token["id"] for token in content["added_tokens"]]
+        ids = [token["id"] for token in content.get("added_tokens", ())]
         vocabulary = content["model"]["vocab"]
         pairs = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-        return 1 + max(*pairs, *ids)
+        return 1 + max([*pairs, *ids])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file} is no tokenizer.json nor tekken.json: {error!r}") from None
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(content, dict):
-            return content
-        reason = "it holds no object"
-    except ValueError as error:
-        reason = repr(error)
-    raise ValueError(f"{file} is no tokenizer.json nor tekken.json: {reason}")
 
 
 def _largest_added(directory: Path) -> int:
@@ -150,7 +143,7 @@ def _largest_added(directory: Path) -> int:
     ids = [0]
     for name in (ADDED_FILE, CONFIG_FILE):
         if (directory / name).is_file():
-            content = _read_json(directory / name)
+            content = read_json_object(directory / name)
             named = content.values() if name == ADDED_FILE else content.get(_ADDED) or ()
             try:
                 ids += [int(id) for id in named]

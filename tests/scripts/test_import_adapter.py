@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,9 @@ REFUSED_SETTINGS = [
     ({"r": 16}, "q_proj.lora_A.weight is [4, 64], wanted [16, 64]"),
     ({"r": "4"}, "the rank 'r' is '4', wanted a positive whole number"),
     ({"lora_alpha": 0}, "the alpha 'lora_alpha' is 0, wanted a positive number"),
+    ({"lora_alpha": inf}, "adapter_config.json: the alpha 'lora_alpha' is inf, wanted a positive"),
+    ({"alpha_pattern": {"v_proj": inf}}, "adapter_config.json: the alpha 'v_proj' is inf, wanted"),
+    ({"lora_alpha": 10**400}, "adapter_config.json: the alpha 'lora_alpha' is 1000000"),
     ({"lora_dropout": "much"}, "lora_dropout is 'much', wanted 0 or more and below 1"),
     ({"use_rslora": "yes"}, "use_rslora is 'yes', wanted true or false"),
 ]
@@ -248,8 +252,8 @@ def lose_the_base(workspace: Path) -> None:
     ("spoil", "problem"),
     [
         (remove_settings, "adapter_config.json is missing; wanted a directory that PEFT's"),
-        (spoil_settings, "adapter_config.json: it is not JSON"),
-        (list_settings, "adapter_config.json: it must hold an object, found list"),
+        (spoil_settings, "adapter_config.json is not JSON: "),
+        (list_settings, "adapter_config.json must hold an object, found list"),
         (remove_tensors, "adapter_model.safetensors is missing; PEFT's save_pretrained writes it"),
         (leave_a_pickle, "holds adapter_model.bin and no adapter_model.safetensors: a .bin file"),
         (cut_the_file, "is truncated or not a safetensors file"),

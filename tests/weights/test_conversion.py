@@ -19,8 +19,9 @@ from weights.conversion import (
     convert_from_meta,
     convert_to_meta,
     require_space,
+    write_checked,
 )
-from weights.directory import load_model
+from weights.directory import layout_of, load_model, open_weights
 from weights.meta import read_meta
 from weights.meta_export import open_export
 from weights.table import bitwise_equal, expected_shapes
@@ -64,6 +65,32 @@ def test_a_shard_with_other_tensors_is_found(tmp_path: Path) -> None:
     torch.save({"norm.weight": torch.ones(64)}, tmp_path / "other.pth")
     with pytest.raises(OSError, match="does not read back with the tensors that were written"):
         check_shard(tmp_path / "other.pth", export, 0)
+
+
+def test_several_files_are_written_in_turn_and_read_back(tmp_path: Path) -> None:
+    pairs = [(name, torch.rand(3)) for name in "abc"]
+    layouts = {
+        tmp_path / "1.safetensors": layout_of(dict(pairs[:2])),
+        tmp_path / "2.safetensors": layout_of(dict(pairs[2:])),
+    }
+    write_checked(layouts, lambda: pairs)
+    found = [pair for file in layouts for pair in open_weights(file).items()]
+    assert [name for name, _ in found] == ["a", "b", "c"]
+    assert all(bitwise_equal(x, y) for (_, x), (_, y) in zip(found, pairs, strict=True))
+
+
+def test_a_tensor_that_differs_when_read_back_is_found(tmp_path: Path) -> None:
+    pairs = [("a", torch.ones(3)), ("b", torch.zeros(3))]
+    sources = iter([pairs, [("a", torch.ones(3)), ("b", -torch.zeros(3))]])
+    with pytest.raises(OSError, match=r"new\.safetensors: b does not read back as it was written"):
+        write_checked({tmp_path / "new.safetensors": layout_of(dict(pairs))}, lambda: next(sources))
+
+
+def test_a_tensor_too_many_to_write_is_refused(tmp_path: Path) -> None:
+    pairs = [("a", torch.ones(3)), ("b", torch.zeros(3))]
+    layout = layout_of(dict(pairs[:1]))
+    with pytest.raises(ValueError, match="found b to write, wanted nothing more"):
+        write_checked({tmp_path / "new.safetensors": layout}, lambda: pairs)
 
 
 def test_a_disk_without_room_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -89,3 +90,34 @@ def test_a_file_that_is_no_tokenizer_is_refused(
     (tmp_path / "tokenizer.model").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         token_count(tmp_path / "tokenizer.model")
+
+
+@pytest.mark.parametrize("model", [None, 3, []])
+def test_a_tokenizer_json_without_a_model_is_refused(tmp_path: Path, model: object) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps({"model": model}))
+    for ask in (is_sentencepiece, token_count):
+        with pytest.raises(ValueError, match=r"tokenizer\.json is no tokenizer\.json nor tekken"):
+            ask(file)
+
+
+def test_a_tokenizer_json_needs_no_added_tokens(tmp_path: Path) -> None:
+    file = write_tokenizer_json(tmp_path / "tokenizer.json", KINDS[0])
+    content = json.loads(file.read_text())
+    del content["added_tokens"]
+    file.write_text(json.dumps(content))
+    assert token_count(file) == load_tokenizer(file).vocab_size
+
+
+def test_a_tokenizer_json_may_hold_a_single_token(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0}}}')
+    assert token_count(tmp_path / "tokenizer.json") == 1
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "added_tokens.json"])
+def test_a_tokenizer_file_that_is_no_json_is_named(shared: Path, tmp_path: Path, name: str) -> None:
+    pieces = shared / "tokenizers" / "mistral_sentencepiece" / "tokenizer.model.v1"
+    shutil.copyfile(pieces, tmp_path / "tokenizer.model")
+    (tmp_path / name).write_text("{")
+    with pytest.raises(ValueError, match=rf"/{name} is not JSON: "):
+        token_count(tmp_path / (name if name == "tokenizer.json" else "tokenizer.model"))

@@ -6,7 +6,7 @@ stage 0) the weights lie gathered in the checkpoint and are copied.
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from console.progress import byte_bar
 from model.config import PARAMS_FILE, ModelConfig
 from model.lora import ADAPTER_FILE, LORA_FILE, LoraConfig, adapter_state, add_lora
 from model.transformer import Transformer
@@ -25,8 +24,8 @@ from training.resuming import CONFIG_FILE
 from training.zero.shards import SHARDS_FILE, joined_masters
 from weights.adapter import BASE_FILE
 from weights.chat_record import copy_chat_record
-from weights.conversion import check_bits, require_space
-from weights.directory import WEIGHTS_FILE, Layout, layout_bytes, open_weights, write_safetensors
+from weights.conversion import require_space, write_checked
+from weights.directory import WEIGHTS_FILE, Layout, layout_bytes, open_weights
 from weights.table import DTYPES, OUTPUT, bitwise_equal, expected_shapes, shapes
 from weights.tokenizer_file import copy_tokenizer
 
@@ -79,7 +78,7 @@ def consolidate_checkpoint(
             shutil.copyfile(step / beside, partial / beside)
         copy_tokenizer(step, partial)
         copy_chat_record(partial, step)
-        _write(partial / name, layout, tensors)
+        write_checked({partial / name: layout}, lambda: _cast(tensors, layout))
         if gathered is not None:
             _check_same_bits(step / name, gathered, partial / name)
     size = layout_bytes(layout)
@@ -152,20 +151,12 @@ def _check_tensor_names(step: Path, tensors: Mapping[str, object], layout: Layou
         )
 
 
-def _write(file: Path, layout: Layout, tensors: Mapping[str, Callable[[], Tensor]]) -> None:
-    """Write the tensors one by one, and compare what was written with what it was written from."""
-
-    def whole(name: str) -> Tensor:
-        return tensors[name]().to(layout[name][1])
-
-    total = layout_bytes(layout)
-    with byte_bar("writing", total) as advance:
-        write_safetensors(file, layout, ((name, whole(name)) for name in layout), advance)
-    written = open_weights(file)
-    with byte_bar("checking", total) as advance:
-        for name in layout:
-            check_bits(file, name, written[name], whole(name))
-            advance(written[name].nbytes)
+def _cast(
+    tensors: Mapping[str, Callable[[], Tensor]], layout: Layout
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, tensor) of a layout, each made in its turn and of the dtype wanted."""
+    for name, (_, dtype) in layout.items():
+        yield name, tensors[name]().to(dtype)
 
 
 def _check_same_bits(file: Path, gathered: Mapping[str, Tensor], written: Path) -> None:

@@ -4,18 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.progress import byte_bar
 from model.config import PARAMS_FILE, ModelConfig
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
-from weights.conversion import (
-    Conversion,
-    check_bits,
-    check_names,
-    dtypes_of,
-    require_space,
-)
-from weights.directory import KIND, WEIGHTS_FILE, layout_bytes, open_weights, write_safetensors
+from weights.conversion import Conversion, dtypes_of, require_space, write_checked
+from weights.directory import KIND, WEIGHTS_FILE, layout_bytes
 from weights.gguf.model import read_gguf
 from weights.gguf.reading import QUANTISED_TYPES
 from weights.gguf.tokenizer import tokenizer_files, write_tokenizer
@@ -58,15 +51,7 @@ def convert_from_gguf(source: Path | str, target: Path | str, dtype: str | None 
         write_json(partial / PARAMS_FILE, model.params)
         write_tokenizer(partial, files)
         check_tokenizer(find_tokenizer(partial), model.config.vocab_size)
-        weights_file = partial / WEIGHTS_FILE
-        with byte_bar("writing", total) as advance:
-            write_safetensors(weights_file, layout, model.native(stored_as), advance)
-        with byte_bar("checking", total) as advance:
-            written = open_weights(weights_file)
-            check_names(weights_file, written, layout)
-            for name, tensor in model.native(stored_as):
-                check_bits(weights_file, name, written[name], tensor)
-                advance(tensor.nbytes)
+        write_checked({partial / WEIGHTS_FILE: layout}, lambda: model.native(stored_as))
     done = Conversion(target, model.config, 1, len(layout), total, dtypes_of(layout))
     return FromGguf(done, model.kinds(), tuple(_notes(model.config)))
 

@@ -1,23 +1,20 @@
 """Hugging Face weights to a native directory and back: streamed, read back, whole or not at all."""
 
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
-from console.progress import byte_bar
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from weights.chat_record import copy_chat_record
 from weights.conversion import (
     Conversion,
-    check_bits,
-    check_names,
     dtypes_of,
     require_space,
     write_beside,
+    write_checked,
 )
 from weights.directory import KIND as NATIVE_KIND
-from weights.directory import WEIGHTS_FILE, layout_bytes, open_weights, write_safetensors
+from weights.directory import WEIGHTS_FILE, layout_bytes
 from weights.hugging_face.export import (
     GENERATION_FILE,
     INDEX_FILE,
@@ -47,15 +44,7 @@ def convert_from_hugging_face(source: Path | str, target: Path | str) -> Convers
             given = {name: model.settings.get(name) for name in tokens}
             write_json(partial / GENERATION_FILE, {k: v for k, v in given.items() if v is not None})
         copy_chat_record(partial, model.directory)
-        file = partial / WEIGHTS_FILE
-        with byte_bar("writing", total) as advance:
-            write_safetensors(file, layout, model.native(), advance)
-        with byte_bar("checking", total) as advance:
-            written = open_weights(file)
-            check_names(file, written, layout)
-            for name, tensor in model.native():
-                check_bits(file, name, written[name], tensor)
-                advance(tensor.nbytes)
+        write_checked({partial / WEIGHTS_FILE: layout}, model.native)
     dtypes = dtypes_of(layout)
     return Conversion(target, model.config, 1, len(layout), total, dtypes, model.left_out)
 
@@ -88,18 +77,8 @@ def convert_to_hugging_face(
         copy_chat_record(partial, export.directory)
         if write_more is not None:
             write_more(partial)
-        with byte_bar("writing", export.total) as advance:
-            pairs = export.pairs()
-            for name, layout in export.files.items():
-                write_safetensors(partial / name, layout, islice(pairs, len(layout)), advance)
-        with byte_bar("checking", export.total) as advance:
-            pairs = export.pairs()
-            for name, layout in export.files.items():
-                written = open_weights(partial / name)
-                check_names(partial / name, written, layout)
-                for tensor_name, tensor in islice(pairs, len(layout)):
-                    check_bits(partial / name, tensor_name, written[tensor_name], tensor)
-                    advance(tensor.nbytes)
+        named = export.files.items()
+        write_checked({partial / name: layout for name, layout in named}, export.pairs)
     layouts = list(export.files.values())
     dtypes = tuple(sorted({kind for layout in layouts for kind in dtypes_of(layout)}))
     tensors = sum(map(len, layouts))

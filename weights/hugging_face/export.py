@@ -3,7 +3,6 @@
 Files of weights are cut as Transformers cuts them: in the order of the tensors, up to a size.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from model.config import ModelConfig, read_params
+from storage.json_file import read_json_object
 from weights.directory import (
     INDEX_SUFFIX,
     Layout,
@@ -66,7 +66,8 @@ class HuggingFaceExport:
 
         What the model's own generation config says is kept; `stop_ids` join its stops.
         """
-        given = _given_generation(self.directory)
+        file = self.directory / GENERATION_FILE
+        given = read_json_object(file) if file.is_file() else {}
         own = given.get("eos_token_id")
         own_stops = [own] if isinstance(own, int) else list(own or [])
         stops = list(dict.fromkeys([*own_stops, *stop_ids]))
@@ -123,16 +124,3 @@ def _files(layout: Layout, largest: int) -> dict[str, Layout]:
 
 
 INDEX_FILE = SAFETENSORS + INDEX_SUFFIX
-
-
-def _given_generation(directory: Path) -> dict[str, Any]:
-    file = directory / GENERATION_FILE
-    if not file.is_file():
-        return {}
-    try:
-        given = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise ValueError(f"{file} must hold an object, found {type(given).__name__}")
-    return given

@@ -1,6 +1,5 @@
 """A Hugging Face directory, opened: its config understood, its tensors mapped and accounted for."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from model.config import ModelConfig
+from storage.json_file import read_json_object
 from weights.directory import INDEX_SUFFIX, Layout, open_weights
 from weights.hugging_face.config import CONFIG_FILE, params_from_config
 from weights.hugging_face.names import from_hugging_face
@@ -70,13 +70,16 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{file} is missing; found {names}; wanted a Hugging Face download (Meta's own goes "
             "through python scripts/convert_from_meta_weights.py)"
         )
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not JSON: {error}") from None
-    if not isinstance(settings, dict):
-        raise ValueError(f"{file} must hold an object, found {type(settings).__name__}")
-    return settings
+    return read_json_object(file)
+
+
+def check_no_pickle(directory: Path, pattern: str, wanted: str, way_out: str) -> None:
+    """Raise ValueError where a directory without the file `wanted` has pickles of this pattern."""
+    if pickles := sorted(file.name for file in directory.glob(pattern)):
+        raise ValueError(
+            f"{directory} holds {pickles[0]} and no {wanted}: a .bin file is a pickle, which can "
+            f"run code, and is not opened; {way_out} save it again with save_pretrained"
+        )
 
 
 def _weights_file(path: Path) -> Path:
@@ -84,10 +87,6 @@ def _weights_file(path: Path) -> Path:
     for name in (SAFETENSORS + INDEX_SUFFIX, SAFETENSORS):
         if (path / name).is_file():
             return path / name
-    if pickles := sorted(file.name for file in path.glob("*.bin")):
-        raise ValueError(
-            f"{path} holds {pickles[0]} and no {SAFETENSORS}: a .bin file is a pickle, which can "
-            "run code, and is not opened; fetch the repository's safetensors, or let Transformers "
-            "save it again with save_pretrained"
-        )
+    way_out = "fetch the repository's safetensors, or let Transformers"
+    check_no_pickle(path, "*.bin", SAFETENSORS, way_out)
     raise FileNotFoundError(f"{path} has no {SAFETENSORS}, nor an index of several; fetch it")

@@ -22,14 +22,8 @@ from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from weights.adapter import PEFT_FILE, Adapter, base_directory, read_adapter, write_base_record
 from weights.chat_record import copy_chat_record
-from weights.conversion import check_bits, check_names, dtypes_of, require_space
-from weights.directory import (
-    layout_bytes,
-    layout_of,
-    open_weights,
-    weights_file,
-    write_safetensors,
-)
+from weights.conversion import dtypes_of, require_space, write_checked
+from weights.directory import layout_bytes, layout_of, weights_file
 from weights.peft.layers import LoraLayer, from_peft, linear_of, peft_modules, to_peft
 from weights.peft.patterns import name_exceptions, name_layers
 from weights.peft.reading import read_peft, tensor_names
@@ -79,7 +73,7 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
         write_json(partial / ADAPTER_CONFIG, settings)
         copy_tokenizer(adapter.directory, partial)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
-        _write_checked(partial / PEFT_FILE, tensors)
+        write_checked({partial / PEFT_FILE: layout_of(tensors)}, tensors.items)
     return _converted(target, config, layers, tensors, adapter.lora.rslora)
 
 
@@ -106,7 +100,7 @@ def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> 
         write_base_record(partial, base_dir)
         copy_tokenizer(base_dir, partial)
         copy_chat_record(partial, found.directory)
-        _write_checked(partial / ADAPTER_FILE, tensors)
+        write_checked({partial / ADAPTER_FILE: layout_of(tensors)}, tensors.items)
     return _converted(target, config, layers, tensors, lora.rslora)
 
 
@@ -159,15 +153,6 @@ def _lora_config(
 def _written(alpha: float) -> float:
     """Return an alpha as PEFT's files have it: a whole number without a point."""
     return int(alpha) if alpha == int(alpha) else alpha
-
-
-def _write_checked(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    layout = layout_of(tensors)
-    write_safetensors(file, layout, tensors.items())
-    written = open_weights(file)
-    check_names(file, written, layout)
-    for name, tensor in tensors.items():
-        check_bits(file, name, written[name], tensor)
 
 
 def _converted(

@@ -8,6 +8,7 @@ from model.config import ModelConfig
 from weights.adapter import PEFT_FILE, check_finite
 from weights.directory import open_weights
 from weights.hugging_face.names import hugging_face_shapes
+from weights.hugging_face.reading import check_no_pickle
 from weights.peft.layers import LoraLayer, peft_modules
 from weights.peft.settings import ADAPTER_CONFIG, PeftSettings, is_named, read_settings
 from weights.table import Shape, shapes
@@ -59,11 +60,7 @@ def _tensor_file(directory: Path) -> Path:
     file = directory / PEFT_FILE
     if file.is_file():
         return file
-    if (directory / _PICKLE).is_file():
-        raise ValueError(
-            f"{directory} holds {_PICKLE} and no {PEFT_FILE}: a .bin file is a pickle, which "
-            "can run code, and is not opened; let PEFT save it again with save_pretrained"
-        )
+    check_no_pickle(directory, _PICKLE, PEFT_FILE, "let PEFT")
     raise FileNotFoundError(f"{file} is missing; PEFT's save_pretrained writes it")
 
 

@@ -4,12 +4,14 @@ Source of the keys and of how they match: `LoraConfig`, `check_target_module_exi
 `get_pattern_key` of PEFT 0.21.
 """
 
-import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from storage.json_file import read_json_object
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -109,14 +111,10 @@ def read_settings(directory: Path) -> PeftSettings:
         raise FileNotFoundError(
             f"{file} is missing; wanted a directory that PEFT's save_pretrained wrote"
         )
+    values = read_json_object(file)
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError(f"it must hold an object, found {type(values).__name__}")
         _check_plain(values)
         return _settings(values)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}: it is not JSON ({error})") from None
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
 
@@ -164,8 +162,11 @@ def _check_numbers(settings: PeftSettings) -> None:
         if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
             raise ValueError(f"the rank {name!r} is {rank!r}, wanted a positive whole number")
     for name, alpha in (("lora_alpha", settings.alpha), *settings.alpha_pattern.items()):
-        if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not alpha > 0:
-            raise ValueError(f"the alpha {name!r} is {alpha!r}, wanted a positive number")
+        is_number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
+        if not (is_number and 0 < alpha <= sys.float_info.max):
+            raise ValueError(
+                f"the alpha {name!r} is {alpha!r:.60}, wanted a positive number below infinity"
+            )
     if not isinstance(settings.dropout, int | float) or not 0 <= settings.dropout < 1:
         raise ValueError(f"lora_dropout is {settings.dropout!r}, wanted 0 or more and below 1")
     if not isinstance(settings.rslora, bool):
