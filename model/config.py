@@ -4,7 +4,6 @@ Meta writes the hidden size as a rule (`multiple_of`, `ffn_dim_multiplier`); a n
 keeps those keys and adds the explicit ones, so that nothing after this file derives a size.
 """
 
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -12,32 +11,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from model.params_keys import LONG_ROPE_KEYS, check_known
+
 PARAMS_FILE = "params.json"
 # Far above every model; a number beyond it would only take memory before its weights are missed.
 MOST_LAYERS = 1000
-LONG_ROPE_KEYS = ("rope_short_factor", "rope_long_factor", "rope_attention_factor")
-# Keys of a params.json that are no field of ModelConfig: those that its fields are read from, and
-# those that say something else (how long a sequence may be, what a loader or a chat needs).
-KEYS_BESIDE = set(
-    [
-        "multiple_of",
-        "ffn_dim_multiplier",
-        "use_scaled_rope",
-        "rope_scaling_factor",
-        "rope_low_frequency_factor",
-        "rope_high_frequency_factor",
-        "rope_original_length",
-        "rope_short_factor",
-        "rope_long_factor",
-        "rope_attention_factor",
-        "max_position_embeddings",
-        "max_seq_len",
-        "max_batch_size",
-        "chat_format",
-        "model_type",
-        "use_biases",
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -136,7 +114,7 @@ class ModelConfig:
             if key not in params:
                 raise ValueError(f"{origin} has no {key!r}; found {', '.join(sorted(params))}")
         try:
-            _check_known(params)
+            check_known(params, {field.name for field in fields(ModelConfig)})
             return _config(params)
         except ValueError as error:
             raise ValueError(f"{origin}: {error}") from None
@@ -179,21 +157,6 @@ def hidden_dim_by_rule(dim: int, multiple_of: int, ffn_dim_multiplier: float | N
     if ffn_dim_multiplier is not None:
         hidden = int(ffn_dim_multiplier * hidden)
     return multiple_of * -(-hidden // multiple_of)
-
-
-def _check_known(params: Mapping[str, Any]) -> None:
-    """Refuse keys that are not known: what they mean for the mathematics cannot be seen."""
-    known = {field.name for field in fields(ModelConfig)} | KEYS_BESIDE
-    for key, value in params.items():
-        if key not in known and value is not None:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(
-                f"{key!r} ({str(value)[:40]}) is no key of a model known here{hint}, and it may "
-                "change the mathematics; remove it if it does not"
-            )
-    if params.get("use_biases"):
-        raise ValueError("use_biases is true; biases of Mistral models are not supported")
 
 
 def _config(params: Mapping[str, Any]) -> ModelConfig:
