@@ -82,7 +82,7 @@ def convert_to_meta(
 ) -> Conversion:
     """Write a native model as `num_shards` Meta shards; at most one part of a tensor is held.
 
-    `dtype` is a name of `model.weights.DTYPES`; None keeps what is stored.
+    `dtype` is a name of `weights.table.DTYPES`; None keeps what is stored.
     """
     target = Path(target).expanduser()
     check_own_directory(target, META_KIND)
