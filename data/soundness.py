@@ -1,12 +1,27 @@
-"""Checks of a dataset before training: each conversation trains, each turn ends."""
+"""Checks of a dataset before training: its tokenizer, each conversation trains, each turn ends."""
+
+from pathlib import Path
 
 import numpy as np
 
 from chat.formats.rendering import find_format
+from chat.tokenizers.tokenizer import tokenizer_sha256
 from data.tokenized import TokenizedDataset
 
 # Tokens checked at once: they fit into any memory, and numpy does nearly all of the work.
 TOKENS = 4_000_000
+
+
+def check_same_tokenizer(dataset: TokenizedDataset, file: Path) -> None:
+    """Raise ValueError unless a dataset was built with the tokenizer in this file."""
+    found = tokenizer_sha256(file)
+    if dataset.tokenizer_sha256 != found:
+        raise ValueError(
+            f"{dataset.directory} was built with another tokenizer (sha256 "
+            f"{dataset.tokenizer_sha256[:12]}) than the model's ({found[:12]}); rebuild it: "
+            f"python scripts/build_dataset.py --source-file F --tokenizer-file {file} "
+            f"--save-dir {dataset.directory}"
+        )
 
 
 def check_soundness(dataset: TokenizedDataset) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from inference.kv_cache import KVCache
-from inference.sampling import choose, forbid_padding
+from inference.sampling import choose, forbid_unknown_ids
 from model.attention import Documents
 from model.config import LongRope
 from model.transformer import Transformer
@@ -242,7 +242,7 @@ def _run(
 
 def _choose_allowed(logits: Tensor, rows: Sequence[Row]) -> list[int]:
     """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
-    forbid_padding(logits, [(row.decoding.vocab_size, row.decoding.unused_ids) for row in rows])
+    forbid_unknown_ids(logits, [(row.decoding.vocab_size, row.decoding.unused_ids) for row in rows])
     for place, row in enumerate(rows):
         if row.constraint is not None:
             row.constraint.restrict(logits[place], row.room)

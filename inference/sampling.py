@@ -4,6 +4,7 @@ Shapes: N rows, V vocabulary, C candidates.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,7 +13,9 @@ from torch import Tensor
 CANDIDATES = 1024
 
 
-def forbid_padding(logits: Tensor, limits: Sequence[tuple[int | None, tuple[int, ...]]]) -> None:
+def forbid_unknown_ids(
+    logits: Tensor, limits: Sequence[tuple[int | None, tuple[int, ...]]]
+) -> None:
     """Set the logits [N, V] of ids that the tokenizer lacks to minus infinity, in place.
 
     `limits` gives for each row its tokenizer's size and the ids below it without a token.
@@ -24,7 +27,13 @@ def forbid_padding(logits: Tensor, limits: Sequence[tuple[int | None, tuple[int,
         if size is not None and size < logits.shape[-1]:
             own[..., size:] = float("-inf")
         if unused:
-            own[..., list(unused)] = float("-inf")
+            own.index_fill_(-1, _kept_on_device(unused, logits.device), float("-inf"))
+
+
+@lru_cache(maxsize=16)
+def _kept_on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return ids as a tensor of the device; it is kept, for to send one is to wait for the GPU."""
+    return torch.tensor(ids, device=device)
 
 
 def choose(logits: Tensor, temperature: float, top_p: float, draws: Sequence[float]) -> Tensor:

@@ -27,12 +27,14 @@ def rotation(config: ModelConfig, positions: Tensor, spans: Sequence[Span] = ())
     if not isinstance(scaling, LongRope):
         return _rotation(positions, inverse_frequencies(config, positions.device))
     factors = torch.tensor([scaling.short_factor, scaling.long_factor])
+    factors = factors.to(positions.device, non_blocking=True)
     is_long = [int(length > scaling.original_length) for _, length in spans]
     if len(set(is_long)) <= 1:
         own = factors[max(is_long, default=0)]
     else:
-        own = factors[torch.tensor(is_long).repeat_interleave(torch.tensor([n for n, _ in spans]))]
-    own = own.to(positions.device, non_blocking=True)
+        # One number a token is sent, and not its P factors.
+        row = torch.tensor(is_long).repeat_interleave(torch.tensor([n for n, _ in spans]))
+        own = factors[row.to(positions.device, non_blocking=True)]
     frequencies = 1.0 / (own * _wavelengths(config, positions.device))
     return _rotation(positions, frequencies, scaling.attention_factor)
 

@@ -51,6 +51,12 @@ def main(
         f"{done.shards} file{'s' * (done.shards > 1)} in {done.directory}: {done.tensors} tensors, "
         f"{decimal(done.bytes)}, {', '.join(done.dtypes)}; read back and compared bit for bit"
     )
+    if read_chat_record(directory) is not None:
+        print(
+            "a chat template in it is the base model's, and writes tools otherwise than this model "
+            "was trained to read them: write prompts as docs/function-calling-design.md says, and "
+            "send them to vLLM's /v1/completions"
+        )
     print_next(f"vllm serve {shell_quote(done.directory)}  (where vLLM is installed)")
 
 

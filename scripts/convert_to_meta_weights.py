@@ -1,5 +1,7 @@
 """Convert a native model directory to Meta's shards, for TensorRT-LLM and other readers of them.
 
+Mistral's models are written in Mistral's own layout, which is nearly the same.
+
     python scripts/convert_to_meta_weights.py --config-file D/params.json \\
         --ckpt-file D/consolidated.safetensors --num-shards 1 --output-dir D
 
@@ -9,8 +11,8 @@ Undoes `convert_from_meta_weights.py`: the shards of a round trip hold the same 
 from rich.filesize import decimal
 
 from console.command import print_next, run, shell_quote
-from weights.conversion import convert_to_meta
-from weights.tokenizer_file import TOKENIZER_FILE
+from weights.conversion import Conversion, convert_to_meta
+from weights.tokenizer_file import TOKENIZER_FILE, versioned_tokenizers
 
 
 def main(
@@ -31,6 +33,13 @@ def main(
         f"{done.tensors} tensors{' each' * (done.shards > 1)}, {decimal(done.bytes)}, "
         f"{', '.join(done.dtypes)}; read back and compared with the model bit for bit"
     )
+    if done.config.family == "mistral":
+        _print_rest_for_mistral(done)
+    else:
+        _print_rest_for_llama(done)
+
+
+def _print_rest_for_llama(done: Conversion) -> None:
     if not (done.directory / TOKENIZER_FILE).is_file():
         print(
             f"there is no {TOKENIZER_FILE}, which Meta's own loader wants: copy it there from the "
@@ -40,6 +49,20 @@ def main(
         "python convert_checkpoint.py "
         f"--meta_ckpt_dir {shell_quote(done.directory)} --output_dir ./tensorrt_llm "
         f"--dtype {done.dtypes[0]}  (in TensorRT-LLM's examples for Llama)"
+    )
+
+
+def _print_rest_for_mistral(done: Conversion) -> None:
+    names = ("tekken.json", TOKENIZER_FILE)
+    versioned = versioned_tokenizers(done.directory)
+    if not versioned and not any((done.directory / name).is_file() for name in names):
+        print(
+            f"there is no tekken.json and no {TOKENIZER_FILE} (or with a version, as .v3), one of "
+            "which Mistral's own loader wants: copy it there from the model's download"
+        )
+    print_next(
+        f"mistral-chat {shell_quote(done.directory)} --instruct  (where mistral-inference is "
+        "installed)"
     )
 
 

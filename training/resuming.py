@@ -26,11 +26,12 @@ def check_same_settings(path: Path, config: Mapping[str, Any]) -> None:
     """Raise ValueError where a checkpoint was trained with other mathematics than `config` says."""
     saved = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
     for keys in FIXED_SETTINGS:
-        before, now = _setting(saved, keys), _setting(config, keys)
+        # As text, since of a LoRA's patterns the first that matches decides: order counts.
+        before, now = (json.dumps(_setting(settings, keys)) for settings in (saved, config))
         if before != now:
             raise ValueError(
-                f"{path} was trained with {'.'.join(keys)} = {json.dumps(before)}, this run "
-                f"has {json.dumps(now)}; resume with the same settings or use another name"
+                f"{path} was trained with {'.'.join(keys)} = {before}, this run "
+                f"has {now}; resume with the same settings or use another name"
             )
 
 

@@ -13,13 +13,12 @@ from torch.utils.checkpoint import checkpoint
 
 from console.command import print_next, shell_quote
 from data.batches import Batches, check_lengths, make_batch, whole_split
-from data.soundness import check_soundness
+from data.soundness import check_same_tokenizer, check_soundness
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
 from model.lora import add_lora
 from model.transformer import Transformer
 from storage.atomic import directory_lock
-from storage.manifest import sha256_of_file
 from training.backends import Backend
 from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
@@ -77,15 +76,7 @@ def open_splits(config: Config) -> Splits:
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
         for split in ("train", "validation")
     )
-    file = find_tokenizer(base)
-    tokenizer = sha256_of_file(file)
-    if train.tokenizer_sha256 != tokenizer:
-        raise ValueError(
-            f"{config.data.dataset_dir} was built with another tokenizer (sha256 "
-            f"{train.tokenizer_sha256[:12]}) than the model's ({tokenizer[:12]}); rebuild it: "
-            f"python scripts/build_dataset.py --source-file F --tokenizer-file {file} "
-            f"--save-dir {config.data.dataset_dir}"
-        )
+    check_same_tokenizer(train, find_tokenizer(base))
     _check_same_format(config, base, train.chat_format)
     rows = ModelConfig.read(base).vocab_size
     if train.vocab_size > rows:

@@ -28,7 +28,12 @@ from weights.meta import MetaModel, read_meta
 from weights.meta_export import MetaExport, open_export
 from weights.pth import write_pth
 from weights.table import bitwise_equal, shard
-from weights.tokenizer_file import TOKENIZER_FILE, TOKENIZER_FILES, copy_tokenizer
+from weights.tokenizer_file import (
+    TOKENIZER_FILE,
+    TOKENIZER_FILES,
+    copy_tokenizer,
+    versioned_tokenizers,
+)
 
 META_KIND = "meta weights"
 # What a directory takes beside its weights: tokenizer, headers, manifest.
@@ -62,7 +67,7 @@ def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
     with new_directory(target, NATIVE_KIND) as partial:
         write_beside(partial, model.params, model.tokenizer.parent)
         if model.tokenizer.name not in TOKENIZER_FILES:
-            # Mistral's has a version in its name.
+            # Mistral's has a version in its name, under which it lies there too.
             shutil.copyfile(model.tokenizer, partial / TOKENIZER_FILE)
         copy_chat_record(partial, model.tokenizer.parent)
         with byte_bar("writing", total) as advance:
@@ -83,7 +88,7 @@ def convert_to_meta(
 ) -> Conversion:
     """Write a native model as `num_shards` Meta shards; at most one part of a tensor is held.
 
-    `dtype` is a name of `model.weights.DTYPES`; None keeps what is stored.
+    `dtype` is a name of `weights.table.DTYPES`; None keeps what is stored.
     """
     target = Path(target).expanduser()
     check_own_directory(target, META_KIND)
@@ -92,6 +97,10 @@ def convert_to_meta(
     require_space(target, total)
     with new_directory(target, META_KIND) as partial:
         write_beside(partial, export.params, export.tokenizer.parent)
+        if export.config.family == "mistral" and (versioned := versioned_tokenizers(partial)):
+            # Mistral's own loader refuses a directory with several SentencePiece models.
+            for file in (partial / TOKENIZER_FILE, *versioned[:-1]):
+                file.unlink(missing_ok=True)
         copy_chat_record(partial, export.tokenizer.parent, params_file(config_file).parent)
         with byte_bar("writing", total) as advance:
             for index, name in enumerate(export.files):

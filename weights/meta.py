@@ -27,7 +27,7 @@ from weights.table import (
     unshard,
     weights,
 )
-from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer, is_sentencepiece
+from weights.tokenizer_file import TOKENIZER_FILE, check_tokenizer, find_tokenizer, is_sentencepiece
 
 MOST_SHARDS = 8
 # Older checkpoints carry the rotary frequencies, which every reader computes itself.
@@ -104,7 +104,9 @@ def read_meta(path: Path | str) -> MetaModel:
     )
     untied = ModelConfig.from_params(complete(tied=False))
     axes = _account(path, untied, files, shards)
-    check_tokenizer(tokenizer, untied.vocab_size)
+    # A tokenizer.json beside it, where there is one, is what the native directory will use.
+    for file in dict.fromkeys((tokenizer, find_tokenizer(path))):
+        check_tokenizer(file, untied.vocab_size)
     params = complete(tied=_tied(shards, axes))
     config = ModelConfig.from_params(params)
     return MetaModel(params, config, tokenizer, shards, axes, left_out)

@@ -12,7 +12,13 @@ from torch import Tensor
 from model.config import PARAMS_FILE, ModelConfig, read_params
 from weights.directory import WEIGHTS_FILE, open_weights
 from weights.table import account, expected_shapes, shapes
-from weights.tokenizer_file import TOKENIZER_FILES, check_tokenizer
+from weights.tokenizer_file import (
+    TOKENIZER_FILE,
+    TOKENIZER_FILES,
+    check_tokenizer,
+    tokenizer_in,
+    versioned_tokenizers,
+)
 
 # Source: `TransformerArgs` of mistral-inference; its first version, for models with a window, had
 # the smaller one.
@@ -52,12 +58,13 @@ def mistral_params(config: ModelConfig) -> Mapping[str, Any]:
 
 
 def _tokenizer(path: Path) -> Path:
-    """Return the tokenizer: `tekken.json`, `tokenizer.model`, or the latter with a version."""
-    names = [*sorted(path.glob("tokenizer.model*")), path / "tekken.json"]
-    found = [file for file in names if file.is_file()]
-    if not found:
+    """Return the tokenizer to use: of several SentencePiece models that of the newest version."""
+    usual, versioned = tokenizer_in(path), versioned_tokenizers(path)
+    if versioned and (usual is None or usual.name == TOKENIZER_FILE):
+        return versioned[-1]
+    if usual is None:
         raise FileNotFoundError(
             f"{path} has no tokenizer ({', '.join(TOKENIZER_FILES)}); it comes with Mistral's "
             "download: copy it there"
         )
-    return found[-1]
+    return usual

@@ -4,6 +4,7 @@ Reading and using them is the business of the package `chat`; here only the size
 whether they belong to a model.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,10 @@ QWEN_SPECIAL_TOKENS = 208
 ADDED_FILE = "added_tokens.json"
 CONFIG_FILE = "tokenizer_config.json"
 _ADDED = "added_tokens_decoder"
+# Mistral's own readers take the version of the chat template from the name of a SentencePiece
+# model (`tokenizer.model.v3`), and the first for a name without (`get_spm_version` in
+# mistral_common).
+_VERSIONED = re.compile(re.escape(TOKENIZER_FILE) + r"\.v\d+(m\d+)?")
 
 
 def find_tokenizer(directory: Path) -> Path:
@@ -54,9 +59,17 @@ def tokenizer_in(directory: Path) -> Path | None:
 
 
 def tokenizer_files(directory: Path) -> list[Path]:
-    """Return the tokenizer files of a directory, and what Hugging Face's readers want beside."""
+    """Return the tokenizer files of a directory, and what other readers want beside."""
     names = (*TOKENIZER_FILES, *FILES_BESIDE)
-    return [directory / name for name in names if (directory / name).is_file()]
+    files = [directory / name for name in names if (directory / name).is_file()]
+    return [*files, *versioned_tokenizers(directory)]
+
+
+def versioned_tokenizers(directory: Path) -> list[Path]:
+    """Return Mistral's tokenizer files with a version in their names, the newest last."""
+    files = directory.glob(f"{TOKENIZER_FILE}.v*")
+    versioned = [file for file in files if _VERSIONED.fullmatch(file.name) and file.is_file()]
+    return sorted(versioned, key=lambda file: [int(n) for n in re.findall(r"\d+", file.name)])
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """SentencePiece models, with the tokens that were added to them in files beside."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,8 @@ class SentencePieceTokenizer:
 
     Its control pieces (`<s>`, `[INST]`) and the added tokens marked special are the special ones.
     `plain` are the other added tokens, which are found in ordinary text; what stands between them
-    is encoded as texts of their own.
+    is encoded as texts of their own. `sha256` is that of the model, or of both where tokens were
+    added.
     """
 
     path: Path
@@ -103,6 +105,7 @@ def load_sentencepiece(
         raise ValueError(f"{file} cannot be read; wanted {wanted}")
     special = {processor.id_to_piece(i): i for i in range(size) if processor.is_control(i)}
     plain: dict[str, int] = {}
+    added: list[tuple[int, str, bool]] = []
     for name, (i, is_special) in _added_tokens(file.parent).items():
         if i < size and processor.id_to_piece(i) == name:
             continue
@@ -110,8 +113,11 @@ def load_sentencepiece(
             found = f"is {processor.id_to_piece(i)!r}" if 0 <= i < size else "is out of range"
             raise ValueError(f"{file.parent} adds the token {name!r} as id {i}, which {found}")
         (special if is_special else plain)[name] = i
+        added.append((i, name, is_special))
     ids = {*range(size), *special.values(), *plain.values()}
     unused = tuple(sorted(set(range(max(ids) + 1)) - ids))
+    if added:
+        sha256 = hashlib.sha256(json.dumps([sha256, sorted(added)]).encode()).hexdigest()
     return SentencePieceTokenizer(file, sha256, max(ids) + 1, special, unused, plain, processor)
 
 

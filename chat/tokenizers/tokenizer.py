@@ -82,11 +82,21 @@ def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
         raise FileNotFoundError(f"no tokenizer at {file}; wanted {_WANTED}")
     content = _read_unless_foreign(file)
     sha256 = hashlib.sha256(content).hexdigest()
-    if content.lstrip()[:1] in (b"{", b"["):
+    if _looks_like_json(content):
         return _load_json(file, content, sha256)
     if looks_like_ranks(content):
         return load_ranks(file, content, sha256, SPECIAL_TABLES[specials])
     return load_sentencepiece(file, content, sha256, _WANTED)
+
+
+def tokenizer_sha256(file: Path) -> str:
+    """Return the `sha256` of the tokenizer in a file; it is loaded only where tokens were added."""
+    content = file.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    alone = not any((file.parent / name).is_file() for name in (ADDED_FILE, CONFIG_FILE))
+    if alone or _looks_like_json(content) or looks_like_ranks(content):
+        return sha256
+    return load_sentencepiece(file, content, sha256, _WANTED).sha256
 
 
 def copy_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
@@ -106,6 +116,10 @@ def _in_directory(directory: Path) -> Path:
         if (directory / name).is_file():
             return directory / name
     raise FileNotFoundError(f"no tokenizer in {directory}; wanted {_WANTED}")
+
+
+def _looks_like_json(content: bytes) -> bool:
+    return content.lstrip()[:1] in (b"{", b"[")
 
 
 def _load_json(file: Path, content: bytes, sha256: str) -> Tokenizer:

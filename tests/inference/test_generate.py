@@ -5,11 +5,12 @@ import random
 
 import pytest
 import torch
+from operations import Operations
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
 from inference.generate import Batch, Decoding, Row, complete, generate, stream
-from inference.sampling import CANDIDATES, choose
+from inference.sampling import CANDIDATES, choose, forbid_unknown_ids
 from model.attention import Documents
 from model.lora import LoraConfig, add_lora
 from model.transformer import Transformer
@@ -272,6 +273,16 @@ def test_padding_and_unused_ids_are_never_chosen(temperature: float) -> None:
     allowed = set(range(300)) - {100, 101}
     assert any(set(reply) - allowed for reply in free)
     assert all(set(reply) <= allowed for reply in held)
+
+
+def test_unused_ids_are_sent_to_the_device_once() -> None:
+    first = torch.zeros(2, 300, device="meta")
+    limits: list[tuple[int | None, tuple[int, ...]]] = [(300, (100, 101))] * 2
+    forbid_unknown_ids(first, limits)
+    # The index of the second time is there already.
+    with Operations() as operations:
+        forbid_unknown_ids(first, limits)
+    assert operations.names == ["aten::index_fill_.int_Scalar"]
 
 
 def test_rows_of_different_tokenizers_keep_their_own_limits() -> None:

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_models import TINY
+from operations import Operations
+from tiny_models import LONG_ROPE, TINY
 
 from model.config import RopeScaling
 from model.rope import inverse_frequencies, rotate, rotation
@@ -68,3 +69,19 @@ def test_rotation_keeps_the_dtype_and_is_exact_far_out() -> None:
     assert turned.dtype == torch.bfloat16
     wanted = math.cos(100_001) - math.sin(100_001)
     assert turned[0, 0, 0].item() == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_mixed_pack_sends_one_number_a_token() -> None:
+    lengths = (10, 90)
+    positions = torch.empty(sum(lengths), dtype=torch.long, device="meta")
+    with Operations() as operations:
+        turned = rotation(LONG_ROPE, positions, [(length, length) for length in lengths])
+    assert turned.shape == (100, 1, 6)
+    assert operations.sent == 100 + 2 * 6
+
+
+def test_a_mixed_pack_turns_each_sequence_as_if_alone() -> None:
+    parts = [torch.arange(10), torch.arange(90)]
+    spans = [(10, 10), (90, 90)]
+    alone = [rotation(LONG_ROPE, part, [span]) for part, span in zip(parts, spans, strict=True)]
+    assert torch.equal(rotation(LONG_ROPE, torch.cat(parts), spans), torch.cat(alone))

@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 from commands import Outcome, run_command
-from meta_directories import WIDE, meta_state, read_shards, write_meta_directory
+from meta_directories import (
+    WIDE,
+    meta_state,
+    read_shards,
+    write_meta_directory,
+    write_tiktoken_file,
+)
+from native_directories import write_native
 from safetensors.torch import load_file, save_file
+from small_tokenizers import write_tekken, write_tokenizer_json
 from tiny_models import LLAMA3_SHAPES, random_model
 
 from model.config import read_params
@@ -20,6 +28,7 @@ from storage.manifest import damaged_files, read_manifest
 from weights.conversion import convert_from_meta
 from weights.directory import open_weights
 from weights.table import bitwise_equal, unshard, weights
+from weights.tokenizer_file import token_count
 
 ROOT = Path(__file__).parents[2]
 Export = Callable[..., Outcome]
@@ -148,6 +157,28 @@ def test_the_summary_counts_and_names_the_next_command(native: Path, export: Exp
     assert "4 shards in " in outcome.out
     assert "21 tensors each, 1.3 MB, bfloat16; read back and compared" in outcome.out
     assert "python convert_checkpoint.py --meta_ckpt_dir" in outcome.out
+
+
+@pytest.mark.parametrize("tokenizer", ["tekken.json", "tokenizer.model.v3", "tokenizer.json"])
+def test_mistrals_export_names_what_mistrals_loader_wants(
+    tokenizer: str, tmp_path: Path, export: Export
+) -> None:
+    file = tmp_path / tokenizer
+    if tokenizer == "tokenizer.model.v3":
+        write_tiktoken_file(file, WIDE.vocab_size)
+    elif tokenizer == "tekken.json":
+        write_tekken(file)
+    else:
+        write_tokenizer_json(file, "smollm2")
+    config = replace(WIDE, family="mistral", vocab_size=token_count(file))
+    native = write_native(tmp_path / "native", config)
+    if tokenizer != "tokenizer.model.v3":
+        (native / "tokenizer.model").unlink()
+    shutil.copy(file, native)
+    outcome = export()
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "mistral-chat " in outcome.out and "tensorrt_llm" not in outcome.out
+    assert ("Mistral's own loader wants" in outcome.out) == (tokenizer == "tokenizer.json")
 
 
 def test_the_script_runs_as_a_user_types_it(native: Path) -> None:

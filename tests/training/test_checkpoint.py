@@ -189,6 +189,14 @@ def test_resuming_with_changed_fixed_settings_is_refused(
         train_run(settings(**change), resume=True)
 
 
+def test_resuming_with_reordered_patterns_is_refused(settings: Settings, train_run: Train) -> None:
+    alphas = {"wq": 8.0, "layers.1.*": 64.0}
+    train_run(settings(lora__alphas=alphas))
+    turned = dict(reversed(alphas.items()))
+    with pytest.raises(ValueError, match=r"was trained with lora = .*this run has .*layers.1"):
+        train_run(settings(lora__alphas=turned), resume=True)
+
+
 def test_resuming_on_a_rebuilt_dataset_is_refused(
     settings: Settings, train_run: Train, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """What a run is refused for before training, and the one-line error."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,25 @@ def test_a_dataset_of_another_tokenizer_is_a_one_line_error(
     assert "was built with another tokenizer" in ended.error
     assert "rebuild it: python scripts/build_dataset.py" in ended.error
     assert not config.run_dir.exists() and not config.log_dir.exists()
+
+
+def test_tokens_added_since_the_dataset_was_built_are_refused(
+    settings: Settings, shared: Path
+) -> None:
+    config = settings()
+    base = Path(config.model.checkpoint_dir)
+    pieces = shared / "tokenizers" / "mistral_sentencepiece" / "tokenizer.model.v1"
+    shutil.copyfile(pieces, base / "tokenizer.model")
+    samples = [
+        Sample([1, 2, last], [False, True, True], split)
+        for split, last in (("train", 3), ("validation", 4))
+    ]
+    encoding = Encoding("llama3", sha256_of_file(pieces), 384, {})
+    write_dataset(config.data.dataset_dir, samples, encoding)
+    assert len(open_splits(config).train) == 1
+    (base / "added_tokens.json").write_text('{"<tool>": 32000}')
+    with pytest.raises(ValueError, match="was built with another tokenizer"):
+        open_splits(config)
 
 
 def test_a_model_without_its_tokenizer_is_refused(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from anonymous_memory import peak_bytes
 from llama2c import read_llama2c, read_pieces, write_sentencepiece
 from meta_directories import WIDE, params_of, read_shards, write_meta_directory
 from sentencepiece import SentencePieceProcessor
+from small_tokenizers import write_tokenizer_json
 from tiny_models import TINY, random_model
 
 from inference.generate import generate
@@ -97,6 +98,13 @@ def test_a_disk_without_room_is_refused_before_the_work(tmp_path: Path) -> None:
     require_space(tmp_path / "new" / "model", 1000)
     with pytest.raises(OSError, match=r"needs 1\.0 EB and its disk has .*B free"):
         require_space(tmp_path / "new" / "model", 10**18)
+
+
+def test_a_foreign_tokenizer_json_beside_metas_is_refused(tmp_path: Path) -> None:
+    source = write_meta_directory(tmp_path / "meta", TINY, random_model(TINY).state_dict())
+    write_tokenizer_json(source / "tokenizer.json", "smollm2", TINY.vocab_size + 100)
+    with pytest.raises(ValueError, match=r"meta/tokenizer\.json has 484 tokens"):
+        convert_from_meta(source, tmp_path / "native")
 
 
 # Llama 2

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from meta_directories import write_tiktoken_file
 from safetensors.torch import save_file
+from small_tokenizers import write_tokenizer_json
 from tiny_models import TINY, random_model
 
 from model.config import ModelConfig
@@ -86,6 +87,35 @@ def test_tokenizer_with_a_version_gets_its_usual_name(tmp_path: Path) -> None:
     source = write_mistral(tmp_path / "mistral", "tokenizer.model.v3")
     convert(source, tmp_path / "native")
     assert (tmp_path / "native" / "tokenizer.model").is_file()
+
+
+def test_the_newest_version_of_several_tokenizers_is_used(tmp_path: Path) -> None:
+    source = write_mistral(tmp_path / "mistral", "tokenizer.model.v11")
+    for name in ("tokenizer.model", "tokenizer.model.v3"):
+        write_tiktoken_file(source / name, 300)
+    convert(source, tmp_path / "native")
+    used = (tmp_path / "native" / "tokenizer.model").read_bytes()
+    assert used == (source / "tokenizer.model.v11").read_bytes()
+
+
+def test_an_export_has_one_tokenizer_and_it_has_its_version(tmp_path: Path) -> None:
+    source = write_mistral(tmp_path / "mistral", "tokenizer.model.v3")
+    shutil.copy(source / "tokenizer.model.v3", source / "tokenizer.model.v1")
+    convert(source, tmp_path / "native")
+    convert_to_meta(tmp_path / "native", tmp_path / "native", 1, tmp_path / "back")
+    written = {file.name for file in (tmp_path / "back").glob("tokenizer*")}
+    assert written == {"tokenizer.model.v3"}
+    convert(tmp_path / "back", tmp_path / "again")
+    again = (tmp_path / "again" / "tokenizer.model").read_bytes()
+    assert again == (source / "tokenizer.model.v3").read_bytes()
+
+
+def test_a_foreign_tokenizer_json_beside_is_refused(tmp_path: Path) -> None:
+    source = write_mistral(tmp_path / "mistral", "tokenizer.model.v3")
+    write_tokenizer_json(source / "tokenizer.json", "smollm2", TINY.vocab_size + 100)
+    with pytest.raises(ValueError, match=r"mistral/tokenizer\.json has 484 tokens"):
+        convert_from_meta(source, tmp_path / "native")
+    assert not (tmp_path / "native").exists()
 
 
 def test_mistral_is_exported_whole_only(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ Files of weights are cut as Transformers cuts them: in the order of the tensors,
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from model.config import ModelConfig, read_params
@@ -24,7 +26,7 @@ from weights.directory import (
 from weights.hugging_face.config import CONFIG_FILE
 from weights.hugging_face.config_writing import config_from_params
 from weights.hugging_face.names import hugging_face_shapes, rows_by_name, to_hugging_face
-from weights.hugging_face.reading import SAFETENSORS
+from weights.hugging_face.reading import SAFETENSORS, check_token_ids
 from weights.table import account, cast, drop_tied_copy, dtype_named, expected_shapes, shapes
 
 GENERATION_FILE = "generation_config.json"
@@ -68,8 +70,9 @@ class HuggingFaceExport:
         """
         file = self.directory / GENERATION_FILE
         given = read_json_object(file) if file.is_file() else {}
+        check_token_ids(given, self.config.vocab_size, file)
         own = given.get("eos_token_id")
-        own_stops = [own] if isinstance(own, int) else list(own or [])
+        own_stops = own if isinstance(own, list) else [own] * (own is not None)
         stops = list(dict.fromkeys([*own_stops, *stop_ids]))
         found = {
             "bos_token_id": given.get("bos_token_id", begin_id),
@@ -98,7 +101,11 @@ def open_hugging_face_export(
     account(expected_shapes(config), shapes(tensors), str(file))
     whole = hugging_face_shapes(config)
     layout: Layout = {
-        name: (whole[name], wanted or tensors[rows[0].name].dtype)
+        # Of a fused tensor the dtype that holds all its parts.
+        name: (
+            whole[name],
+            wanted or reduce(torch.promote_types, (tensors[row.name].dtype for row in rows)),
+        )
         for name, rows in rows_by_name(config).items()
     }
     return HuggingFaceExport(file.parent, params, config, tensors, _files(layout, largest_file))

@@ -1,5 +1,6 @@
 """A Hugging Face directory, opened: its config understood, its tensors mapped and accounted for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ class HuggingFaceModel:
 
     def layout(self) -> Layout:
         """Return the shape and dtype of every native tensor."""
+        rows = weights(self.config)
         return {
-            name: (shape, self.tensors[weights(self.config)[name].hugging_face].dtype)
+            name: (shape, self.tensors[rows[name].hugging_face].dtype)
             for name, shape in expected_shapes(self.config).items()
         }
 
@@ -51,6 +53,7 @@ def read_hugging_face(path: Path | str) -> HuggingFaceModel:
     settings = _read_config(path)
     params = params_from_config(settings, str(path / CONFIG_FILE))
     config = ModelConfig.from_params(params)
+    check_token_ids(settings, config.vocab_size, path / CONFIG_FILE)
     opened = open_weights(_weights_file(path))
     tensors = {name: x for name, x in opened.items() if not name.endswith(_LEFT_OUT)}
     from_hugging_face(config, tensors, str(path))
@@ -82,10 +85,36 @@ def check_no_pickle(directory: Path, pattern: str, wanted: str, way_out: str) ->
         )
 
 
+def check_token_ids(settings: Mapping[str, Any], vocab_size: int, file: Path) -> None:
+    """Raise ValueError unless ids of special tokens, where a file gives any, are tokens."""
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        given = settings.get(name)
+        for value in given if isinstance(given, list) else [] if given is None else [given]:
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            # Published files say -1 where a token is not there.
+            if not whole or not -1 <= value < vocab_size:
+                raise ValueError(
+                    f"{file}: {name} is {str(given)[:40]!r}, wanted ids below {vocab_size:,}"
+                )
+
+
+def _check_safetensors(index: Path) -> None:
+    """Raise ValueError where an index names files that are no safetensors."""
+    files = read_json_object(index).get("weight_map")
+    for name in files.values() if isinstance(files, dict) else ():
+        if not str(name).endswith(".safetensors"):
+            raise ValueError(
+                f"{index} names {str(name)[:80]!r}, wanted safetensors only: other files may be "
+                "pickles, which can run code, and are not opened"
+            )
+
+
 def _weights_file(path: Path) -> Path:
     """Return the safetensors file or the index of several; no file that is a pickle is opened."""
     for name in (SAFETENSORS + INDEX_SUFFIX, SAFETENSORS):
         if (path / name).is_file():
+            if name.endswith(INDEX_SUFFIX):
+                _check_safetensors(path / name)
             return path / name
     way_out = "fetch the repository's safetensors, or let Transformers"
     check_no_pickle(path, "*.bin", SAFETENSORS, way_out)

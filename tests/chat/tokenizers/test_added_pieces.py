@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from chat.tokenizers.tokenizer import copy_tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import copy_tokenizer, load_tokenizer, tokenizer_sha256
+from storage.manifest import sha256_of_file
 
 
 @pytest.fixture
@@ -83,6 +84,24 @@ def test_a_copied_tokenizer_keeps_its_added_tokens(directory: Path, tmp_path: Pa
     (tmp_path / "copy").mkdir()
     copy_tokenizer(load_tokenizer(directory), tmp_path / "copy")
     assert load_tokenizer(tmp_path / "copy").special_tokens["[PAD]"] == 32_000
+
+
+def test_added_tokens_change_the_sha256(directory: Path) -> None:
+    file = directory / "tokenizer.model"
+    found = [load_tokenizer(file).sha256]
+    for special in (True, False):
+        (directory / "tokenizer_config.json").write_text(decoder((32_000, "<tool>", special)))
+        found.append(load_tokenizer(file).sha256)
+        assert tokenizer_sha256(file) == found[-1]
+    assert len(set(found)) == 3
+
+
+def test_naming_the_models_own_pieces_keeps_its_files_sha256(directory: Path) -> None:
+    file = directory / "tokenizer.model"
+    wanted = sha256_of_file(file)
+    assert (load_tokenizer(file).sha256, tokenizer_sha256(file)) == (wanted, wanted)
+    (directory / "tokenizer_config.json").write_text(decoder((1, "<s>", True)))
+    assert (load_tokenizer(file).sha256, tokenizer_sha256(file)) == (wanted, wanted)
 
 
 def test_texts_of_pieces_join_to_the_text(directory: Path) -> None:

@@ -138,6 +138,43 @@ def test_index_naming_a_missing_file_is_refused(source: Path, tmp_path: Path, co
     assert_refused(convert(source), tmp_path / "native", "model-00009-of-00009.safetensors")
 
 
+def test_index_naming_a_pickle_is_refused(source: Path, tmp_path: Path, convert) -> None:
+    index = json.loads((source / INDEX).read_text())
+    index["weight_map"][next(iter(index["weight_map"]))] = "pytorch_model.bin"
+    (source / INDEX).write_text(json.dumps(index))
+    assert_refused(convert(source), tmp_path / "native", "pytorch_model.bin", "safetensors only")
+
+
+@pytest.mark.parametrize("ids", ["</s>", [1, "a"], 320, -7, True, 5.0])
+def test_ids_that_are_no_tokens_are_refused(ids: object, source: Path, tmp_path, convert) -> None:
+    change_config(source, eos_token_id=ids)
+    assert_refused(convert(source), tmp_path / "native", "eos_token_id is", "wanted ids below 320")
+
+
+def test_tokenizer_that_cannot_be_used_is_refused(source: Path, tmp_path: Path, convert) -> None:
+    file = source / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["model"]["vocab"]["\u0100"] = -5
+    file.write_text(json.dumps(content))
+    assert_refused(convert(source), tmp_path / "native", str(file))
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(source, tmp_path, convert) -> None:
+    change_config(source, architectures=["\u001b[2J"])
+    outcome = convert(source)
+    assert_refused(outcome, tmp_path / "native", "MistralForCausalLM")
+    assert "\x1b" not in outcome.error
+
+
+def test_source_inside_an_earlier_target_is_not_removed(source, tmp_path, convert) -> None:
+    assert convert(source).code == 0
+    inside = tmp_path / "native" / "original"
+    source.rename(inside)
+    outcome = convert(inside)
+    assert outcome.code == 1 and "would be replaced, and original/" in outcome.error
+    assert (inside / "config.json").is_file()
+
+
 def test_index_that_leaves_the_directory_is_refused(source: Path, tmp_path: Path, convert) -> None:
     index = json.loads((source / INDEX).read_text())
     index["weight_map"][next(iter(index["weight_map"]))] = "../model.safetensors"
