@@ -7,8 +7,6 @@ and Phi-3 models, and writes `consolidated.safetensors`, `params.json` and the t
 with little more memory than the largest tensor takes.
 """
 
-from pathlib import Path
-
 from rich.filesize import decimal
 
 from chat.tokenizers.tokenizer import load_tokenizer
@@ -25,11 +23,7 @@ def main(hf_dir: str, output_dir: str) -> None:
         hf_dir: The download: config.json, safetensors (with an index if several), tokenizer files.
         output_dir: The native directory to write; an earlier conversion there is replaced.
     """
-    source = Path(hf_dir).expanduser()
-    if source.is_dir():
-        # A tokenizer that cannot be used is refused before anything is written.
-        load_tokenizer(find_tokenizer(source))
-    done = convert_from_hugging_face(source, output_dir)
+    done = convert_from_hugging_face(hf_dir, output_dir, check_tokenizer_loads=load_tokenizer)
     print(
         f"{done.config.family} model to {done.directory}: {done.tensors} tensors, "
         f"{decimal(done.bytes)}, {', '.join(done.dtypes)}; read back and compared bit for bit"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -97,11 +97,15 @@ def hugging_face_model(name: str) -> PreTrainedModel:
 
 
 def write_hugging_face(path: Path, name: str, shard_size: str = "5GB") -> PreTrainedModel:
-    """Save a model of MODELS with a tokenizer of single characters; return the model."""
+    """Save a model of MODELS with a tokenizer of single bytes; return the model."""
     model = hugging_face_model(name)
     model.save_pretrained(path, max_shard_size=shard_size)
-    vocabulary = {chr(33 + index): index for index in range(TOKENS)}
-    Tokenizer(models.BPE(vocab=vocabulary, merges=[])).save(str(path / "tokenizer.json"))
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: id for id, letter in enumerate(letters)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([f"<|{number}|>" for number in range(TOKENS - len(letters))])
+    tokenizer.save(str(path / "tokenizer.json"))
     (path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     return model
 

@@ -27,13 +27,23 @@ from weights.tokenizer_file import check_tokenizer, copy_tokenizer, find_tokeniz
 KIND = "Hugging Face weights"
 
 
-def convert_from_hugging_face(source: Path | str, target: Path | str) -> Conversion:
-    """Turn a Hugging Face directory into a native one; at most one tensor is held in memory."""
+def convert_from_hugging_face(
+    source: Path | str,
+    target: Path | str,
+    check_tokenizer_loads: Callable[[Path], object] | None = None,
+) -> Conversion:
+    """Turn a Hugging Face directory into a native one; at most one tensor is held in memory.
+
+    `check_tokenizer_loads` is given the tokenizer's file before anything is written, and raises
+    where it cannot be used.
+    """
     target = Path(target).expanduser()
     check_own_directory(target, NATIVE_KIND)
     model = read_hugging_face(source)
     tokenizer = find_tokenizer(model.directory)
     check_tokenizer(tokenizer, model.config.vocab_size)
+    if check_tokenizer_loads is not None:
+        check_tokenizer_loads(tokenizer)
     layout = model.layout()
     total = layout_bytes(layout)
     require_space(target, total)
