@@ -53,13 +53,18 @@ def weights(config: ModelConfig) -> dict[str, Weight]:
     return rows
 
 
-def expected_shapes(config: ModelConfig) -> dict[str, Shape]:
-    """Return the shape of every native tensor of a model by name."""
-    sizes = {
+def named_sizes(config: ModelConfig) -> dict[str, int]:
+    """Return the sizes that the shapes of the rows name."""
+    return {
         **{name: getattr(config, name) for name in ("vocab_size", "dim", "hidden_dim", "head_dim")},
         "queries": config.n_heads * config.head_dim,
         "keys": config.n_kv_heads * config.head_dim,
     }
+
+
+def expected_shapes(config: ModelConfig) -> dict[str, Shape]:
+    """Return the shape of every native tensor of a model by name."""
+    sizes = named_sizes(config)
     return {name: tuple(sizes[size] for size in row.shape) for name, row in weights(config).items()}
 
 

@@ -1,4 +1,5 @@
 import os
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -187,6 +188,14 @@ def test_a_tokenizer_of_another_size_is_refused(tmp_path: Path, convert: Convert
     source = gguf_source(wide, tokenizer=byte_tokenizer(384))
     file = source.write(tmp_path / "tiny.gguf")
     refused(convert(file), "has 384 tokens, and the model's embedding has 1,024 rows")
+
+
+def test_counts_beyond_the_file_take_no_memory(tmp_path: Path, convert: Convert) -> None:
+    header = b"GGUF" + struct.pack("<IQQ", 3, 0, 1)
+    endless = struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 4, 2**40)
+    file = tmp_path / "endless.gguf"
+    file.write_bytes(header + endless)
+    refused(convert(file), "is truncated or no GGUF file: it ends inside a value")
 
 
 @pytest.mark.parametrize("size", [0, 10, 5_000, 100_000, -100])

@@ -156,6 +156,7 @@ REFUSED_SETTINGS = [
     ({"rank_pattern": {"(": 3}}, "adapter_config.json: the pattern '(' cannot be read"),
     ({"target_modules": "("}, "adapter_config.json: the pattern '(' cannot be read"),
     ({"alpha_pattern": {"v_proj": "8"}}, "the alpha 'v_proj' is '8', wanted a positive number"),
+    ({"target_modules": "(.+)+x$"}, "target_modules '(.+)+x$' match nothing"),
     ({"r": 16}, "q_proj.lora_A.weight is [4, 64], wanted [16, 64]"),
     ({"r": "4"}, "the rank 'r' is '4', wanted a positive whole number"),
     ({"lora_alpha": 0}, "the alpha 'lora_alpha' is 0, wanted a positive number"),

@@ -92,12 +92,18 @@ def _read(path: Path) -> tuple[dict[str, Any], list[StoredTensor]]:
 
     class Reader(GGUFReader):
         """The library's reader with plain arrays: each memmap in its million would weigh 200 bytes
-        more, and a tokenizer's list of tokens has two for every token."""
+        more, and a tokenizer's list of tokens has two for every token. It stops where the file
+        ends; the library would go on to whatever count the file states."""
 
-        def _get(self, *arguments: Any, **options: Any) -> np.ndarray:
+        def _get(
+            self, offset: int, dtype: Any, count: int = 1, override_order: Any = None
+        ) -> np.ndarray:
             if isinstance(self.data, np.memmap):
                 vars(self)["data"] = np.asarray(self.data)
-            return super()._get(*arguments, **options)
+            found: np.ndarray = super()._get(offset, dtype, count, override_order)
+            if len(found) < int(count):
+                raise ValueError("it ends inside a value")
+            return found
 
     try:
         reader = Reader(path)

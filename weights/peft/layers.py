@@ -19,7 +19,7 @@ from model.config import ModelConfig
 from model.lora import LoraConfig, adapter_of, scale_divisor
 from weights.families.family import Weight
 from weights.hugging_face.names import half_split, interleave, reordered, rows_by_name
-from weights.table import expected_shapes, weights
+from weights.table import named_sizes, weights
 
 
 @dataclass(frozen=True)
@@ -124,5 +124,5 @@ def _alpha(scale: float, rank: int, rslora: bool) -> float:
 
 
 def _heights(config: ModelConfig, rows: Sequence[Weight]) -> list[int]:
-    shapes = expected_shapes(config)
-    return [shapes[row.name][0] for row in rows]
+    sizes = named_sizes(config)
+    return [sizes[row.shape[0]] for row in rows]

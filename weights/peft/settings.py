@@ -14,6 +14,8 @@ from typing import Any
 from storage.json_file import read_json_object
 
 ADAPTER_CONFIG = "adapter_config.json"
+# A pattern that repeats what repeats can take longer than anybody waits.
+_SECONDS = 1
 
 # What has no say in what a trained adapter computes.
 _WITHOUT_EFFECT = (
@@ -100,7 +102,7 @@ class PeftSettings:
 def is_named(module: str, names: tuple[str, ...] | str) -> bool:
     """Whether a module's name ends in one of `names`, or matches them where they are a pattern."""
     if isinstance(names, str):
-        return bool(names) and (names == "all-linear" or bool(re.fullmatch(names, module)))
+        return bool(names) and (names == "all-linear" or _matches(names, module))
     return any(module == name or module.endswith(f".{name}") for name in names)
 
 
@@ -209,5 +211,17 @@ def _numbers(found: object) -> tuple[int, ...] | None:
 
 def _first_match(patterns: Mapping[str, Any], module: str, otherwise: Any) -> Any:
     """Return the value of the first pattern that matches the end of a module's name."""
-    found = (v for key, v in patterns.items() if re.match(rf"(.*\.)?({key})$", module))
+    found = (value for key, value in patterns.items() if _matches(rf"(.*\.)?({key})", module))
     return next(found, otherwise)
+
+
+def _matches(pattern: str, module: str) -> bool:
+    """Whether a pattern that the file gives matches a whole name; ValueError after a second."""
+    import regex
+
+    try:
+        return bool(regex.fullmatch(pattern, module, timeout=_SECONDS))
+    except TimeoutError:
+        raise ValueError(
+            f"the pattern {pattern!r} takes too long on {module}; write names instead"
+        ) from None
