@@ -114,6 +114,7 @@ def drop_tied_copy(
     tensors: Mapping[str, Tensor],
     output: str = OUTPUT,
     embedding: str = EMBEDDING,
+    setting: str = "params.json says tied_embeddings",
 ) -> dict[str, Tensor]:
     """Return the tensors of a tied model without a second copy of the embedding, if there is one.
 
@@ -123,7 +124,7 @@ def drop_tied_copy(
         return dict(tensors)
     if not bitwise_equal(tensors[output], tensors[embedding]):
         raise ValueError(
-            f"{output} differs from {embedding}, and params.json says tied_embeddings; "
+            f"{output} differs from {embedding}, and {setting}; "
             "set it to false there, or take both files from the same model"
         )
     return {name: tensor for name, tensor in tensors.items() if name != output}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storage.atomic import check_own_directory, new_directory
-from storage.json_file import write_json
+from storage.json_file import read_json_object, write_json
 from weights.chat_record import copy_chat_record
 from weights.conversion import (
     Conversion,
@@ -21,7 +21,7 @@ from weights.hugging_face.export import (
     LARGEST_FILE,
     open_hugging_face_export,
 )
-from weights.hugging_face.reading import read_hugging_face
+from weights.hugging_face.reading import check_token_ids, read_hugging_face
 from weights.tokenizer_file import check_tokenizer, copy_tokenizer, find_tokenizer
 
 KIND = "Hugging Face weights"
@@ -44,6 +44,9 @@ def convert_from_hugging_face(
     check_tokenizer(tokenizer, model.config.vocab_size)
     if check_tokenizer_loads is not None:
         check_tokenizer_loads(tokenizer)
+    generation = model.directory / GENERATION_FILE
+    if generation.is_file():
+        check_token_ids(read_json_object(generation), model.config.vocab_size, generation)
     layout = model.layout()
     total = layout_bytes(layout)
     require_space(target, total)

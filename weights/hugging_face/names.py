@@ -39,8 +39,10 @@ def from_hugging_face(
 
     Raises ValueError that lists every tensor that is missing, left over or of the wrong shape.
     """
-    state = drop_tied_copy(config, state, "lm_head.weight", "model.embed_tokens.weight")
-    account(hugging_face_shapes(config), shapes(state), origin)
+    setting = f"config.json of {origin} says tie_word_embeddings"
+    names = ("lm_head.weight", "model.embed_tokens.weight")
+    state = drop_tied_copy(config, state, *names, setting)
+    account(hugging_face_shapes(config), shapes(state), origin, "config.json")
     starts = first_rows(config)
     sizes = {name: shape[0] for name, shape in expected_shapes(config).items()}
     return (

@@ -151,6 +151,21 @@ def test_ids_that_are_no_tokens_are_refused(ids: object, source: Path, tmp_path,
     assert_refused(convert(source), tmp_path / "native", "eos_token_id is", "wanted ids below 320")
 
 
+@pytest.mark.parametrize("content", ["x", "[5]", '{"eos_token_id": "</s>"}'])
+def test_generation_config_that_is_none_is_refused(
+    content: str, source: Path, tmp_path: Path, convert
+) -> None:
+    (source / "generation_config.json").write_text(content)
+    assert_refused(convert(source), tmp_path / "native", "generation_config.json")
+
+
+def test_output_that_differs_from_a_tied_embedding_is_refused(tmp_path: Path, convert) -> None:
+    write_hugging_face(tmp_path / "hf", "llama")
+    change_config(tmp_path / "hf", tie_word_embeddings=True)
+    outcome = convert(tmp_path / "hf")
+    assert_refused(outcome, tmp_path / "native", "lm_head.weight differs", "tie_word_embeddings")
+
+
 def test_tokenizer_that_cannot_be_used_is_refused(source: Path, tmp_path: Path, convert) -> None:
     file = source / "tokenizer.json"
     content = json.loads(file.read_text())
