@@ -8,7 +8,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -43,10 +43,11 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
     """Yield a temporary directory that becomes `path`, with a manifest, when the block succeeds.
 
     A directory that an earlier run of the same kind wrote is replaced as a whole.
-    Raises FileExistsError when `path` holds anything else.
+    Raises FileExistsError when `path` holds anything else, also beside what that run wrote.
     """
     path = Path(path)
     check_own_directory(path, kind)
+    _check_nothing_added(path)
     _prepare(path)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
     handle = os.open(partial, os.O_RDONLY)
@@ -86,21 +87,17 @@ def directory_lock(directory: Path) -> Iterator[None]:
 
 
 def check_own_directory(path: Path | str, kind: str) -> None:
-    """Raise FileExistsError unless `path` is absent, empty, or an earlier output of this `kind`.
-
-    An earlier output that somebody put other files into is refused, too: it is replaced as a whole.
-    """
+    """Raise FileExistsError unless `path` is absent, empty, or an earlier output of this `kind`."""
     path = Path(path)
     if path.is_dir():
         if not any(path.iterdir()):
             return
         if (path / MANIFEST).is_file():
-            manifest = read_manifest(path)
-            if manifest["kind"] == kind:
-                _check_nothing_added(path, manifest["files"])
+            found = read_manifest(path)["kind"]
+            if found == kind:
                 return
             raise FileExistsError(
-                f"{path} holds {manifest['kind']!r}, and this command writes {kind!r}; "
+                f"{path} holds {found!r}, and this command writes {kind!r}; "
                 "name another directory or remove that one"
             )
     if path.exists():
@@ -110,8 +107,11 @@ def check_own_directory(path: Path | str, kind: str) -> None:
         )
 
 
-def _check_nothing_added(path: Path, listed: Mapping[str, object]) -> None:
+def _check_nothing_added(path: Path) -> None:
     """Raise FileExistsError where an output holds files that its manifest does not list."""
+    if not (path / MANIFEST).is_file():
+        return
+    listed = read_manifest(path)["files"]
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
         if file.is_file() and name not in listed and file.name != MANIFEST:

@@ -61,6 +61,20 @@ def test_a_rerun_replaces_its_own_directory_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_an_output_with_files_of_others_is_not_replaced(tmp_path: Path) -> None:
+    for _ in range(2):
+        with new_directory(tmp_path / "out", "thing") as partial:
+            (partial / "a.txt").write_text("a")
+    (tmp_path / "out" / "notes").mkdir()
+    (tmp_path / "out" / "notes" / "mine.txt").write_text("mine")
+    with (
+        pytest.raises(FileExistsError, match=r"notes/mine\.txt in it is not of the run"),
+        new_directory(tmp_path / "out", "thing"),
+    ):
+        pass
+    assert (tmp_path / "out" / "notes" / "mine.txt").read_text() == "mine"
+
+
 def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with new_directory(tmp_path / "out", "thing") as partial:
