@@ -203,9 +203,10 @@ class _Pairing:
         """Yield the arguments of pairs, then of what was wanted or called without a partner."""
         for wanted_call, call in self.pairs:
             required, right = wanted_call.required, _right(wanted_call, call)
+            asked = required | right
             for name in [*call.arguments, *sorted(required - call.arguments.keys())]:
                 found = name in call.arguments
-                yield Argument(call.name, name, name in required | right, found, name in right)
+                yield Argument(call.name, name, name in asked, found, name in right)
         for missing in self.missing:
             for name in sorted(missing.required):
                 yield Argument(missing.name, name, True, False)
