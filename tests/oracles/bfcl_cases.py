@@ -295,7 +295,7 @@ def other_object(value: dict[str, Any], dice: Dice) -> Any:
             dict(reversed(value.items())),
             dict(list(value.items())[:-1]),
             {**value, "extra": 1},
-            {key.upper(): each for key, each in value.items()},
+            {key.upper(): item for key, item in value.items()},
             [value],
             {"value": value},
             json.dumps(value),

@@ -61,7 +61,7 @@ def test_ranks_of_single_layers_survive_the_saved_settings(file: Path) -> None:
     assert read_config(file) == config
 
 
-def test_settings_of_a_plain_adapter_are_saved_as_older_runs_did(file: Path) -> None:
+def test_plain_adapter_settings_are_saved_as_older_runs_did(file: Path) -> None:
     saved = read_config(file).model_dump(mode="json")["lora"]
     assert list(saved) == ["rank", "alpha", "dropout", "targets"]
 

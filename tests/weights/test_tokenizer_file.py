@@ -64,7 +64,7 @@ def test_a_small_tekken_and_tokenizer_json_count_as_they_load(tmp_path: Path) ->
         assert not is_sentencepiece(file)
 
 
-def test_tokens_added_to_a_sentencepiece_model_count_and_may_be_padded(
+def test_tokens_added_to_sentencepiece_count_and_may_be_padded(
     shared: Path, tmp_path: Path
 ) -> None:
     pieces = shared / "tokenizers" / "mistral_sentencepiece" / "tokenizer.model.v1"

@@ -32,9 +32,7 @@ def test_an_added_token_is_special_where_nothing_says_otherwise(directory: Path)
     assert tokenizer.decode([*tokenizer.encode("hi"), 32_000]) == "hi[PAD]"
 
 
-def test_added_tokens_of_phi3_are_named_as_its_tokenizer_config_says(
-    directory: Path, shared: Path
-) -> None:
+def test_added_tokens_of_phi3_are_named_by_its_config(directory: Path, shared: Path) -> None:
     shutil.copy(shared / "tokenizers" / "phi3" / "tokenizer_config.json", directory)
     tokenizer = load_tokenizer(directory)
     wanted = load_tokenizer(shared / "tokenizers" / "phi3").special_tokens
@@ -44,7 +42,7 @@ def test_added_tokens_of_phi3_are_named_as_its_tokenizer_config_says(
     }
 
 
-def test_an_added_token_that_is_not_special_is_found_in_text(directory: Path) -> None:
+def test_added_token_not_marked_special_is_found_in_text(directory: Path) -> None:
     (directory / "tokenizer_config.json").write_text(
         decoder((32_000, "<tool_call>", False), (32_001, "<|end|>", True))
     )

@@ -64,7 +64,7 @@ def test_added_tokens_that_are_not_special_are_found_in_text(tmp_path: Path) -> 
     assert (len(ids), tokenizer.token_texts()[ids[1]]) == (3, b"<tool_call>")
 
 
-def test_added_tokens_after_a_gap_keep_the_ids_of_the_file(tmp_path: Path) -> None:
+def test_added_tokens_after_a_gap_keep_their_ids(tmp_path: Path) -> None:
     file = write_tokenizer_json(tmp_path / "tokenizer.json", "phi4")
     tokenizer = load_tokenizer(file)
     named = {t["content"]: t["id"] for t in json.loads(file.read_text())["added_tokens"]}
@@ -83,7 +83,7 @@ def test_an_id_without_a_token_is_refused(tmp_path: Path) -> None:
         tokenizer.decode([9999])
 
 
-def test_a_special_token_that_merges_could_write_stays_out_of_text(tmp_path: Path) -> None:
+def test_special_token_that_merges_could_write_stays_special(tmp_path: Path) -> None:
     source = write_tokenizer_json(tmp_path / "tokenizer.json", "smollm2")
     model = json.loads(source.read_text())["model"]
     vocabulary = model["vocab"] | {"<s": 600, "<s>": 601}

@@ -113,7 +113,7 @@ def test_ids_equal_those_of_an_independent_tokenizer(pair: Pair) -> None:
 
 
 @pytest.mark.long
-def test_ids_of_ten_thousand_strings_equal_those_of_an_independent_tokenizer(pair: Pair) -> None:
+def test_ids_of_ten_thousand_strings_equal_an_independent_tokenizers(pair: Pair) -> None:
     check_same_ids(pair, 10_000)
 
 

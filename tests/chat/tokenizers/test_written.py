@@ -147,7 +147,7 @@ def test_a_model_that_changes_text_before_cutting_is_refused(shared: Path, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_every_way_to_cut_a_token_is_a_merge_in_the_order_of_ranks(tmp_path: Path) -> None:
+def test_every_cut_of_a_token_is_a_merge_by_rank(tmp_path: Path) -> None:
     source = load_tokenizer(write_tekken(tmp_path / "tekken.json"))
     assert isinstance(source, TiktokenTokenizer)
     model = hugging_face_content(source, None)["model"]

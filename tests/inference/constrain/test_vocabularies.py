@@ -113,7 +113,7 @@ def test_ranks_and_their_tokenizer_json_allow_the_same_tokens(tmp_path: Path) ->
     assert isinstance(ranks, TiktokenTokenizer)
     write_hugging_face_tokenizer(ranks, tmp_path)
     both = [ranks, load_tokenizer(tmp_path / "tokenizer.json")]
-    constraints = [constraint_for([WEATHER], LLAMA3, each, forced=True) for each in both]
+    constraints = [constraint_for([WEATHER], LLAMA3, tokenizer, forced=True) for tokenizer in both]
     text = LLAMA3.syntax.encode("", [ToolCall("weather", {"city": "Lyon"})])
     for token in [*ranks.encode(text), stop_ids(LLAMA3, ranks)[0]]:
         masks = [torch.zeros(ranks.vocab_size) for _ in both]
