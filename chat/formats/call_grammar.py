@@ -27,8 +27,6 @@ class CallGrammar:
 # As Python's `\s`, which Lark's lacks in part.
 _SPACE = r"[\s\x1c-\x1f]*"
 _ANYTHING = "(?s:.*)"
-# Of its calls' ids, each has as many letters and digits as Mistral's.
-_ID = "ID: /[a-zA-Z0-9]{9}/"
 
 
 def call_grammar(syntax: CallSyntax, names: Sequence[str], blank: bool = False) -> CallGrammar:
@@ -41,7 +39,7 @@ def call_grammar(syntax: CallSyntax, names: Sequence[str], blank: bool = False) 
     leading = '" "? ' if blank and not special else ""
     forced = f"{leading}{opening} calls".strip()
     rules = [*_text_rules(syntax)]
-    if not names:
+    if not names or not syntax.starts:
         return CallGrammar(syntax.opening, "answer", forced, "\n".join(rules))
     if special:
         rules += ["text: TEXT", f"opened: {opening}"]
@@ -61,7 +59,8 @@ def _text_rules(syntax: CallSyntax) -> Iterator[str]:
     """Yield the rules of text: TEXT holds nothing that is read as a call or as its beginning."""
     starts = "|".join(_SPACE.join(map(_pattern, start.split())) for start in syntax.starts)
     before = _SPACE if syntax.begins == "reply" else _ANYTHING
-    yield f"TEXT: /{_ANYTHING}/ & ~/{before}({starts}){_ANYTHING}/"
+    unlike = f" & ~/{before}({starts}){_ANYTHING}/" if starts else ""
+    yield f"TEXT: /{_ANYTHING}/{unlike}"
     beginnings = _beginnings(syntax)
     if beginnings:
         line = _SPACE if syntax.begins == "reply" else rf"({_ANYTHING}\n|{_SPACE})"
@@ -84,9 +83,6 @@ def _call_rules(syntax: CallSyntax, names: Sequence[str], blank: bool) -> Iterat
     yield f"calls: call{more} {closing}".rstrip()
     yield f"call: {' | '.join(f'call_{i}' for i in range(len(names)))}"
     ending = _lark("}") if syntax.name_key else ""
-    if syntax.id_key:
-        yield _ID
-        ending = f"""{_lark(f', "{syntax.id_key}": "')} ID {_lark('"}')}"""
     for i, name in enumerate(names):
         yield f"call_{i}: {_lark(syntax.object_start(name))} arguments_{i} {ending}".rstrip()
 

@@ -35,7 +35,7 @@ class CallSyntax:
     name_key, arguments_key: The keys of the object. Without a `name_key` the object is that of the
         arguments alone, and `head` names the tool.
     head: What stands before each object, with `{name}` for the tool's name.
-    id_key: The key of the call's id, if calls carry one.
+    id_key: The key of a call's id, which is written where the call has one; a model writes none.
     prefix: What stands before a tool's name.
     joint: What stands between the text of a turn and its calls; None for no text beside calls.
     begins: Where calls are looked for.
@@ -70,13 +70,13 @@ class CallSyntax:
     @property
     def first_text(self) -> str:
         """The ordinary text with which calls begin; empty where a special token opens them."""
-        text = (self.opening or self.object_start("")).lstrip()
+        text = (self.opening or self.object_start("")).lstrip() if self.starts else ""
         return "" if text.startswith(self.special_tokens or "\0") else text
 
     @cached_property
     def looks_like_call(self) -> re.Pattern[str]:
         """The pattern of `starts`."""
-        starts = (r"\s*".join(map(re.escape, start.split())) for start in self.starts)
+        starts = [r"\s*".join(map(re.escape, start.split())) for start in self.starts] or ["(?!)"]
         return re.compile((r"\A\s*" if self.begins == "reply" else "") + f"(?:{'|'.join(starts)})")
 
     @cached_property
@@ -86,6 +86,10 @@ class CallSyntax:
         head = rf"{_loose(before)}(?P<name>[^\n]*+){_loose(after)}" if self.head else ""
         texts = (self.opening, self.between, self.closing)
         return Patterns(*(re.compile(_loose(text)) for text in texts), re.compile(head))
+
+
+# Of formats that have no calls: any text is text.
+NO_CALLS = CallSyntax(opening="", between="", closing="", starts=())
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,12 @@ _WORD = re.compile(r'"[^"]*"|<[^>]*>|\w+|\S')
 
 
 def _loose(text: str) -> str:
-    """Return a pattern of a text that allows other white space between its words and marks."""
+    """Return a pattern of a text that allows other white space between its words and marks.
+
+    White space alone must lead to an object.
+    """
+    if text.isspace():
+        return r"\s*+(?=\{)"
     return r"\s*+" + "".join(re.escape(word) + r"\s*+" for word in _WORD.findall(text))
 
 
@@ -119,6 +128,8 @@ def written_calls(
         yield content, False
     if not calls:
         return
+    if not syntax.starts:
+        raise ValueError("a turn has calls, and the format has none")
     if content and syntax.joint is None:
         raise ValueError("a turn has text beside a call")
     if len(calls) > 1 and not syntax.between:
@@ -142,7 +153,7 @@ def _object_text(call: ToolCall, syntax: CallSyntax) -> str:
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"the arguments of {call.name} are no JSON: {error}") from None
     text = syntax.object_start(call.name) + arguments
-    if syntax.id_key:
+    if syntax.id_key and call.id is not None:
         text += f", {ENCODER.encode(syntax.id_key)}: {ENCODER.encode(call.id)}"
     return text + "}" if syntax.name_key else text
 

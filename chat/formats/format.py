@@ -4,10 +4,11 @@ The strings of a format may name special tokens, and only those become special i
 conversation (contents, tools, arguments) is always ordinary text.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from chat.conversation import Conversation, Message
 from chat.formats.call_syntax import CallSyntax, written_calls
@@ -45,9 +46,8 @@ class ChatFormat:
     calls: How calls are written and read.
     reply_joins: Whether a reply goes on from ordinary text before it: both are then tokenised as
         one text.
-    learns: What is learnt from one training sequence: every reply of a conversation, those after
-        the last user turn, or the last alone. Where an earlier turn is written otherwise once more
-        follows, one sequence cannot teach all.
+    earlier_turns_stay: Whether the turns of a conversation are written the same whatever follows,
+        so that one training sequence teaches all replies; otherwise each has its own.
     special_table: The table of chat/tokenizers/special_tokens.py that completes a tiktoken file.
     end_tokens: Special tokens that end a reply too, where the tokenizer has them; none is trained.
     settings: What else decides the text, such as a date, with its default.
@@ -61,7 +61,7 @@ class ChatFormat:
     stop_tokens: tuple[str, ...]
     calls: CallSyntax
     reply_joins: bool = False
-    learns: Literal["all", "after last user", "last"] = "all"
+    earlier_turns_stay: Callable[[Conversation], bool] = lambda conversation: True
     special_table: str = "llama3"
     end_tokens: tuple[str, ...] = ()
     settings: Settings = field(default_factory=dict)
@@ -96,3 +96,18 @@ def split_system(messages: tuple[Message, ...]) -> tuple[str | None, tuple[Messa
     if messages and messages[0].role == "system":
         return messages[0].content, messages[1:]
     return None, messages
+
+
+def is_not_written(message: Message, place: int, why: str) -> CannotWrite:
+    """Return the error of a message that a format has no way to write."""
+    return CannotWrite(f"messages[{place}] ({message.role}): {why}")
+
+
+def check_marks(messages: tuple[Message, ...], marks: re.Pattern[str]) -> None:
+    """Raise CannotWrite where a text holds a mark by which a format tells roles apart.
+
+    For formats whose marks are ordinary text: anyone could write them.
+    """
+    for place, message in enumerate(messages):
+        if found := marks.search(message.content):
+            raise is_not_written(message, place, f"its text holds the format's mark {found[0]!r}")

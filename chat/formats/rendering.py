@@ -37,34 +37,23 @@ class Tokens:
 def training_sequences(conversation: Conversation, format: ChatFormat) -> list[Conversation]:
     """Return the conversations to train on, each message marked by whether it is learnt.
 
-    One where a format writes earlier turns the same whatever follows. Else one for each user turn
-    or each reply, which ends with it; the turns before it are read and not learnt again.
+    One where the format writes earlier turns the same whatever follows, else one for each learnt
+    reply, which ends with it.
     """
-    messages = conversation.messages
-    if format.learns == "all":
+    if format.earlier_turns_stay(conversation):
         return [conversation]
-    ends = [
-        place + 1
-        for place, message in enumerate(messages)
-        if message.role == "assistant"
-        and (format.learns == "last" or _next_role(messages, place) in (None, "user", "system"))
-    ]
+    messages = conversation.messages
     found: list[Conversation] = []
-    first = 0
-    for end in ends:
-        known = tuple(replace(message, trained=False) for message in messages[:first])
-        found.append(replace(conversation, messages=(*known, *messages[first:end])))
-        first = end
-    return [made for made in found if any(is_learnt(message) for message in made.messages)]
+    for place, message in enumerate(messages):
+        if is_learnt(message):
+            known = (replace(earlier, trained=False) for earlier in messages[:place])
+            found.append(replace(conversation, messages=(*known, message)))
+    return found
 
 
 def is_learnt(message: Message) -> bool:
     """Return whether a message is an assistant's and to be learnt."""
     return message.role == "assistant" and message.trained
-
-
-def _next_role(messages: tuple[Message, ...], place: int) -> str | None:
-    return messages[place + 1].role if place + 1 < len(messages) else None
 
 
 def render(conversation: Conversation, format: ChatFormat) -> list[Segment]:

@@ -102,7 +102,7 @@ class _UnfinishedCalls:
         """Read one call; ValueError or RecursionError where it is none."""
         patterns = self._syntax.patterns
         around = patterns.between if self._number else patterns.opening
-        found = around.match(before)
+        found = around.match(before + "{")
         head = patterns.head.fullmatch(before, found.end()) if found else None
         if head is None:
             raise ValueError("another text stands before the call")
