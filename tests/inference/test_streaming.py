@@ -12,6 +12,7 @@ from speaking_model import TOKENIZER
 from varied_text import varied_strings
 
 from chat.conversation import ToolCall
+from chat.formats.call_syntax import write_reply
 from chat.formats.known import FORMATS
 from chat.formats.rendering import parse_reply
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
@@ -59,13 +60,13 @@ class TestEveryFormat:
     def test_written_calls_come_back_one_character_at_a_time(
         self, format: str, calls: list[ToolCall], content: str
     ) -> None:
-        text = FORMATS[format].syntax.encode(content, calls)
+        text = write_reply(content, calls, FORMATS[format].calls)
         assert assemble(events_of(list(text), format)) == parse_reply(text, FORMATS[format])
 
     def test_a_call_is_told_before_the_next_one_begins(self, format: str) -> None:
-        syntax, stream = FORMATS[format].syntax, ReplyStream(FORMATS[format])
+        syntax, stream = FORMATS[format].calls, ReplyStream(FORMATS[format])
         calls = [ToolCall("f", {"a": 1}), ToolCall("g", {})]
-        text = syntax.encode("Both.", calls)
+        text = write_reply("Both.", calls, syntax)
         early = list(stream.feed(text[: text.index("g")]))
         assert [event for event in early if isinstance(event, WholeCall)] == [WholeCall(calls[0])]
         assert assemble([*early, *stream.feed(text[text.index("g") :])]).tool_calls == tuple(calls)
@@ -91,7 +92,7 @@ def test_calls_of_an_unreadable_reply_are_taken_back() -> None:
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"])) | st.just("a\ufffd😀é\ufffd"))
 def test_tokens_become_text_without_half_characters(text: str) -> None:
-    stream = TokenText(DEMO)
+    stream = TokenText(DEMO, FORMATS["llama3"])
     pieces = [stream.feed(token) for token in DEMO.encode(text)]
     assert "".join([*pieces, stream.finish()]) == text
     assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
@@ -114,7 +115,7 @@ def other_kind(
 def test_tokens_of_every_kind_become_text_without_half_characters(other_kind: Tokenizer) -> None:
     for text in varied_strings(200, seed=3, without="\ufffd\u2581"):
         ids = other_kind.encode(text)
-        stream = TokenText(other_kind)
+        stream = TokenText(other_kind, FORMATS["llama3"])
         pieces = [stream.feed(token) for token in ids]
         assert "".join([*pieces, stream.finish()]) == other_kind.decode(ids), repr(text)
         assert all("\ufffd" not in piece for piece in pieces), repr(text)
