@@ -69,7 +69,7 @@ class ToolCall:
 class Message:
     """One turn; only an assistant has `tool_calls`, only a tool's result has `tool_call_id`.
 
-    trained: Whether an assistant's turn is learnt; a turn that is not stays in the context.
+    trained: Whether an assistant's turn is to be learnt.
     """
 
     role: Role
@@ -169,8 +169,15 @@ def _read_message(record: Any, where: str) -> Message:
         tool_calls=tuple(_read_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls)),
         name=record.get("name"),
         tool_call_id=record.get("tool_call_id"),
-        trained=record.get("trained", True),
+        trained=_flag(record, "trained", where),
     )
+
+
+def _flag(record: Mapping[str, Any], key: str, where: str) -> bool:
+    value = record.get(key, True)
+    if not isinstance(value, bool):
+        raise ValueError(f"{where}.{key} must be true or false, found {json.dumps(value)[:40]}")
+    return value
 
 
 def _read_call(record: Any, where: str) -> ToolCall:

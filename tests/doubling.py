@@ -22,7 +22,8 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from chat.conversation import Conversation, Message, Tool, ToolCall  # noqa: E402
-from chat.formats.rendering import FORMATS, parse_reply, render, tokenize, unreadable_turns  # noqa: E402
+from chat.formats.known import FORMATS  # noqa: E402
+from chat.formats.rendering import parse_reply, render, tokenize, unreadable_turns  # noqa: E402
 from chat.formats.typescript import describe_function  # noqa: E402
 from chat.schemas.patterns import TooCostly, matches  # noqa: E402
 from chat.schemas.type_names import read_type  # noqa: E402

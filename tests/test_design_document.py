@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from chat.conversation import Conversation
-from chat.formats.rendering import find_format, render, unreadable_turns
+from chat.formats.known import find_format
+from chat.formats.rendering import render, unreadable_turns
 
 TEXT = (Path(__file__).parents[1] / "docs" / "function-calling-design.md").read_text("utf-8")
 (RECORD,) = re.findall(r"```json\n(.*?)\n```", TEXT, re.DOTALL)

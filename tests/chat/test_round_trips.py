@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import FORMATS, ChatFormat, parse_reply, render
+from chat.formats.format import ChatFormat
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, render
 
 COUNT = 10_000
 # Text that is hard to encode: quotes, escapes, marks of formats, scripts, controls, blanks.

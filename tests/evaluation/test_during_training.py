@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from chat.formats.tool_syntax import decode_tool_uses
 from speaking_model import TOKENIZER, learn_by_heart
 from talking_runs import HELD_OUT, TEXTS, called
 from tiny_models import TINY
 from torch import Tensor
 
-from chat.formats.rendering import FORMATS, render_prompt, tokenize
-from chat.formats.tool_syntax import decode_tool_uses
+from chat.formats.known import FORMATS
+from chat.formats.rendering import render_prompt, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from evaluation.during_training import Limits, Replies, Sample
 from evaluation.items import turn_items

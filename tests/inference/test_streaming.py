@@ -12,7 +12,8 @@ from speaking_model import TOKENIZER
 from varied_text import varied_strings
 
 from chat.conversation import ToolCall
-from chat.formats.rendering import FORMATS, parse_reply
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from inference.streaming import Event, ReplyStream, TextDelta, TokenText, WholeCall, assemble
 

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.formats.format import ChatFormat
+from chat.formats.known import FORMATS, find_format
 from chat.formats.rendering import (
-    FORMATS,
-    ChatFormat,
     Segment,
     Turn,
-    find_format,
     parse_reply,
     render,
     render_prompt,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import find_format, render, tokenize
+from chat.formats.known import find_format
+from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from data import parallel
 from data.building import dataset as building

@@ -1,7 +1,8 @@
 """Fitting: as few tools as possible go, never one that is called, and never any text."""
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import find_format, render
+from chat.formats.known import find_format
+from chat.formats.rendering import render
 from data.building.fitting import without_spare_tools
 
 FORMAT = find_format("llama3")

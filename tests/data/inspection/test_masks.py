@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from inspected import conversation, inspected_dataset
 
-from chat.formats.rendering import find_format, render
+from chat.formats.known import find_format
+from chat.formats.rendering import render
 from chat.tokenizers.tokenizer import Tokenizer
 from data.inspection.masks import Reader, predicted, roles, trained_texts, view
 from data.inspection.statistics import open_tokenizer

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chat.conversation import Conversation, Message, ToolCall
-from chat.formats.rendering import FORMATS
+from chat.formats.known import FORMATS
 from evaluation.answers.predictions import predicted, read_calls, read_predictions
 from evaluation.items import Item
 from evaluation.scoring.calls import score

@@ -12,7 +12,8 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Tool, ToolCall
-from chat.formats.rendering import FORMATS, parse_reply, stop_ids
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, stop_ids
 from chat.schemas.validation import read_tool, validate_arguments
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.constrain.constraint import CallConstraint, Constraints, constraint_for, refusals

@@ -11,7 +11,8 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Tool, ToolCall
-from chat.formats.rendering import FORMATS, parse_reply, reply_text, stop_ids
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, reply_text, stop_ids
 from chat.schemas.validation import validate_arguments
 from chat.tokenizers.ranks import TiktokenTokenizer
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
