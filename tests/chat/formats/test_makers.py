@@ -53,7 +53,11 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "mistral_v3": {"white_space_around_replies": _REPLIES},
     "mistral_tekken": {"white_space_around_replies": _REPLIES},
     "qwen2_5": {"white_space_around_replies": _REPLIES},
-    "qwen3": {"white_space_around_replies": _REPLIES},
+    "qwen3": {
+        "white_space_around_replies": _REPLIES,
+        "two_turns_of_one_role": "the template gives a second reply a block of thoughts that it "
+        "was not asked with; ours refuses",
+    },
 }
 
 
