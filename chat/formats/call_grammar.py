@@ -40,7 +40,7 @@ def call_grammar(syntax: CallSyntax, names: Sequence[str], blank: bool = False) 
     forced = f"{leading}{opening} calls".strip()
     rules = [*_text_rules(syntax)]
     if not names or not syntax.starts:
-        return CallGrammar(syntax.opening, "answer", forced, "\n".join(rules))
+        return CallGrammar(_begins_with(syntax), "answer", forced, "\n".join(rules))
     if special:
         rules += ["text: TEXT", f"opened: {opening}"]
         free = "text | text? opened calls" if syntax.joint is not None else "text | opened calls"
@@ -51,8 +51,15 @@ def call_grammar(syntax: CallSyntax, names: Sequence[str], blank: bool = False) 
     else:
         free = f"answer | {leading}calls"
     rules += _call_rules(syntax, names, blank)
-    first = syntax.opening or syntax.object_start("").partition('""')[0]
-    return CallGrammar(first.lstrip(), free, forced, "\n".join(rules))
+    return CallGrammar(_begins_with(syntax), free, forced, "\n".join(rules))
+
+
+def _begins_with(syntax: CallSyntax) -> str:
+    """Return the text with which calls begin, of a special token its name."""
+    for token in syntax.special_tokens:
+        if syntax.opening.startswith(token):
+            return token
+    return syntax.opening or syntax.object_start("").partition('""')[0]
 
 
 def _text_rules(syntax: CallSyntax) -> Iterator[str]:
