@@ -244,12 +244,23 @@ class _Build:
         if least >= greatest:
             raise ValueError(
                 f"{self.source} holds {count} conversations that can be trained on; training and "
-                "validation need two that differ"
+                f"validation need two that differ{self._unwritten()}"
             )
         empty = "validation" if ratio <= least else "train"
         raise ValueError(
             f"{self.source}: with --val-ratio {ratio} the {empty} split of {count} conversations "
             f"would be empty; use --val-ratio {_between(least, greatest)}"
+        )
+
+
+    def _unwritten(self) -> str:
+        """Return what the chat format could not write, for an error."""
+        if not self.tally.unwritable:
+            return ""
+        first = self.tally.unwritable[0]
+        return (
+            f"; {self.settings.chat_format} cannot write {len(self.tally.unwritable)} others, the "
+            f"first is {first['id']}: {first['reason']}"
         )
 
 

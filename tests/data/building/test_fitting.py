@@ -19,7 +19,7 @@ def length(conversation: Conversation) -> int:
 
 
 def fitted(conversation: Conversation, less: int) -> list[str] | None:
-    found = without_spare_tools(conversation, FORMAT, length, length(conversation) - less)
+    found = without_spare_tools(conversation, length, length(conversation) - less)
     if found is None:
         return None
     assert found.messages == conversation.messages
