@@ -1,9 +1,11 @@
 """Turns, calls and tools of which the shapes of conversation are made."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from chat.conversation import Message, Tool, ToolCall
+from chat.conversation import Conversation, Message, Tool, ToolCall
 
 
 def system(content: str) -> Message:
@@ -47,6 +49,30 @@ def tool(name: str, description: str, *required: str, **properties: Mapping[str,
 def text(description: str) -> dict[str, Any]:
     """Return the schema of a string."""
     return {"type": "string", "description": description}
+
+
+def with_nine_letter_ids(conversation: Conversation) -> Conversation:
+    """Give every call, and the result that answers it, an id of nine letters or digits.
+
+    Ids that are so already stay. A result without an id answers the first call that waits.
+    """
+    known: dict[str, str] = {}
+    waiting: list[str] = []
+    messages = []
+    for message in conversation.messages:
+        made = []
+        for tool_call in message.tool_calls:
+            fits = tool_call.id is not None and re.fullmatch(r"[a-zA-Z0-9]{9}", tool_call.id)
+            id = tool_call.id if fits else f"call{len(known) + 1:05d}"
+            known[tool_call.id or f"unnamed {len(known)}"] = id
+            waiting.append(id)
+            made.append(replace(tool_call, id=id))
+        answered = message.tool_call_id
+        if message.role == "tool":
+            answered = known[answered] if answered else waiting[0]
+            waiting.remove(answered)
+        messages.append(replace(message, tool_calls=tuple(made), tool_call_id=answered))
+    return replace(conversation, messages=tuple(messages))
 
 
 WEATHER = tool(

@@ -55,6 +55,17 @@ SHAPES: dict[str, Conversation] = {
     "no_tools_no_system": Conversation(
         (user("Good morning!"), says("Good morning. What can I do for you?")),
     ),
+    "multi_turn_no_tools": Conversation(
+        (
+            system("  You sell garden tools. Be polite.\n"),
+            user(f"Do you know {TEXT_OF_OTHER_SCRIPTS}?"),
+            says("No.\n\n- spades\n- rakes "),
+            user("\n\tThe folding spade, please.  "),
+            says(" Gladly "),
+            user("Thank you"),
+            says("日本語 🙂"),
+        ),
+    ),
     "parameterless_tool": Conversation(
         (
             system("You are a helpful assistant."),
@@ -370,6 +381,29 @@ SHAPES: dict[str, Conversation] = {
             calls(call("get_weather", {"city": "Graz"}, "call_1")),
         ),
         (WEATHER,),
+    ),
+    "two_turns_of_one_role": Conversation(
+        (
+            system("You know the weather."),
+            user("Hello!"),
+            user("Weather in Graz?"),
+            says("One moment."),
+            calls(call("get_weather", {"city": "Graz"}, "call_1")),
+            result(WEATHER_IN_GRAZ, "get_weather", "call_1"),
+            says("21.5 degrees."),
+            says("And clear."),
+        ),
+        (WEATHER,),
+    ),
+    "a_later_system_text": Conversation(
+        (
+            system("You are a helpful assistant."),
+            user("How many legs does a beetle have?"),
+            says("Six, like every insect."),
+            system("Answer in German."),
+            user("And a spider?"),
+            says("Acht."),
+        ),
     ),
     "special_token_text": Conversation(
         (
