@@ -86,7 +86,11 @@ def reply(message: Message, syntax: CallSyntax, lead: str = "") -> Iterator[Piec
 
     Raises CannotWrite where the syntax has no way to write them.
     """
-    for text, is_own in written_calls(message.content.strip(), message.tool_calls, syntax):
+    try:
+        written = list(written_calls(message.content.strip(), message.tool_calls, syntax))
+    except ValueError as error:
+        raise CannotWrite(str(error)) from None
+    for text, is_own in written:
         yield Piece(lead + text, is_own, "assistant", message.trained)
         lead = ""
 

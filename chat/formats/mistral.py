@@ -95,23 +95,27 @@ def _write_v3(conversation: Conversation, settings: Settings) -> Iterator[Piece]
 def _system_apart(conversation: Conversation) -> tuple[str, list[tuple[int, Message]]]:
     """Return the system texts, joined, and the other messages with their places.
 
-    A user turn comes first, an empty one where there is none. CannotWrite for neighbours of one
-    role.
+    A user turn comes first, an empty one where there is none, and neighbouring user turns are one.
+    CannotWrite for two assistant turns in a row.
     """
-    texts = [message.content for message in conversation.messages if message.role == "system"]
-    messages = [
-        (place, message)
-        for place, message in enumerate(conversation.messages)
-        if message.role != "system"
-    ]
-    if not messages or messages[0][1].role != "user":
-        messages.insert(0, (-1, Message("user")))
-    before = ""
-    for place, message in messages:
-        if message.role == before != "tool":
-            raise is_not_written(message, place, "two turns of one role follow one another")
-        before = message.role
-    return "\n\n".join(text for text in texts if text), messages
+    texts: list[str] = []
+    found: list[tuple[int, Message]] = []
+    for place, message in enumerate(conversation.messages):
+        before = found[-1][1].role if found else ""
+        if message.role == "system":
+            if before not in ("", "user"):
+                raise is_not_written(message, place, f"it follows a turn of the {before}")
+            texts.append(message.content)
+        elif message.role == before == "assistant":
+            raise is_not_written(message, place, "two turns of the assistant follow one another")
+        elif message.role == before == "user":
+            joined = "\n\n".join(text for text in (found[-1][1].content, message.content) if text)
+            found[-1] = (place, replace(message, content=joined))
+        else:
+            if not before and message.role != "user":
+                found.append((-1, Message("user")))
+            found.append((place, message))
+    return "\n\n".join(text for text in texts if text), found or [(-1, Message("user"))]
 
 
 def _with_system(system: str, message: Message) -> str:

@@ -21,6 +21,7 @@ from chat.formats.format import (
     Piece,
     Settings,
     content,
+    is_not_written,
     own,
     reply,
     split_system,
@@ -59,6 +60,8 @@ def _write(
 ) -> Iterator[Piece]:
     """Write the tools after the system text, and neighbouring results in one turn of the user."""
     system, messages = split_system(conversation.messages)
+    if thinks:
+        _check_replies(conversation.messages)
     yield from _system_turn(default_system if system is None else system, conversation)
     for is_result, group in groupby(messages, lambda message: message.role == "tool"):
         turns = list(group)
@@ -68,6 +71,15 @@ def _write(
         for message in turns:
             last = thinks and message is messages[-1]
             yield from _turn(message, _NO_THOUGHTS if last else "")
+
+
+def _check_replies(messages: tuple[Message, ...]) -> None:
+    """Raise CannotWrite for what Qwen3's template would cut out, or write otherwise when asked."""
+    for place, message in enumerate(messages):
+        if message.role == "assistant" and "</think>" in message.content:
+            raise is_not_written(message, place, "its text holds </think>")
+        if place and message.role == messages[place - 1].role == "assistant":
+            raise is_not_written(message, place, "two turns of the assistant follow one another")
 
 
 def _system_turn(system: str | None, conversation: Conversation) -> Iterator[Piece]:
