@@ -93,9 +93,7 @@ def check_ids(conversation: Conversation, format: ChatFormat, tokenizer: Tokeniz
             ids = encode_prompt(part, format, tokenizer)
         else:
             ids = encode_conversation(part, format, tokenizer).ids
-        template_ids = ids_of(
-            rendered(format, part, add_generation_prompt=asks), format, tokenizer
-        )
+        template_ids = ids_of(rendered(format, part, add_generation_prompt=asks), format, tokenizer)
         # A server reads special tokens out of anyone's text; ours never does.
         assert (template_ids == ids) is not names_special_tokens(segments, format)
     stops = stop_ids(format, tokenizer)
