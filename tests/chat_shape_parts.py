@@ -62,8 +62,8 @@ def with_nine_letter_ids(conversation: Conversation) -> Conversation:
     for message in conversation.messages:
         made = []
         for tool_call in message.tool_calls:
-            fits = tool_call.id is not None and re.fullmatch(r"[a-zA-Z0-9]{9}", tool_call.id)
-            id = tool_call.id if fits else f"call{len(known) + 1:05d}"
+            id = tool_call.id or ""
+            id = id if re.fullmatch(r"[a-zA-Z0-9]{9}", id) else f"call{len(known) + 1:05d}"
             known[tool_call.id or f"unnamed {len(known)}"] = id
             waiting.append(id)
             made.append(replace(tool_call, id=id))

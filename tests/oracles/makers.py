@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ Text = str | Mapping[str, Any]
 
 
 def prompts_of(conversation: Conversation) -> Iterator[tuple[int, Conversation]]:
-    """Yield the place of each assistant's turn, and the conversation up to it."""
-    for place, message in enumerate(conversation.messages):
-        if message.role == "assistant" and place:
+    """Yield the place of each assistant's turn that answers, and the conversation up to it."""
+    for place, (before, message) in enumerate(pairwise(conversation.messages), start=1):
+        if message.role == "assistant" != before.role:
             yield place, replace(conversation, messages=conversation.messages[:place])
 
 

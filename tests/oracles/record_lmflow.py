@@ -7,8 +7,10 @@ LMFlow's templates run as they are, under a tokenizer whose ids are code points;
 entered without its `__init__`, which needs every dependency. A shape is brought to LMFlow's
 layout: the first system text beside the turns, a tool as the JSON of its name, description and
 parameters, an assistant's calls as a turn `function` (a call's JSON, or a list of several), a
-result as a turn `observation`. `whole` has the text, the stretches of it that are trained, and
-`kept`: whether LMFlow's training code takes the whole text, or drops turns of it.
+result as a turn `observation`. `whole` has the text that the template's `_encode` gives, begun as
+it says, and the stretches of it that are trained; or `kept`, where LMFlow's training code drops
+turns of it: what is not a group of two or four turns, and, since its `add_special_starter` keeps
+two turns of the first group, the result and answer of llama3_for_tool's first call.
 """
 
 import ast
@@ -70,14 +72,17 @@ class _Writer:
     def whole(self, conversation: Conversation) -> dict[str, Any]:
         instance = lmflow_instance(conversation)
         tokenizer = TextTokenizer()
-        parts = self._template.encode_conversation(tokenizer, **instance)
-        ids = [id for group in parts for part in group for id in part]
+        template, messages = self._template, instance["messages"]
+        tools = template._handle_tools(instance["tools"])
+        groups = template._encode(tokenizer, messages, instance["system"] or "", tools)
+        ids = [tokenizer.bos_token_id] if template.special_starter else []
+        ids += [id for group in groups for turn in group for id in turn]
         made = self._tokenize(
             {key: [value] for key, value in instance.items()},
             SimpleNamespace(train_on_prompt=False, disable_group_texts=False),
             tokenizer,
             ["messages"],
-            self._template,
+            template,
         )
         kept, labels = made["input_ids"][0], made["labels"][0]
         text = tokenizer.decode(ids)

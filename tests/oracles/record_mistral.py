@@ -4,10 +4,12 @@
     PYTHONPATH=.:tests ORACLE/bin/python tests/oracles/record_mistral.py
 
 Files mistral_v1.json, mistral_v3.json and mistral_tekken.json, with ids and texts. `whole` is the
-conversation in finetuning mode, `prompts` are requests in serving mode; calls have the ids of
-`with_nine_letter_ids`, for mistral-common refuses others.
+conversation in finetuning mode, `prompts` are requests in serving mode. Calls have the ids of
+`with_nine_letter_ids`, for mistral-common refuses others; those of a last message have none, as
+mistral-finetune trains them (finetune/data/tokenize.py at 1943535: a random id is not predicted).
 """
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ def main() -> None:
 
 def encode(maker: MistralTokenizer, conversation: Conversation) -> dict[str, Any]:
     """Return the ids of a request, and its text: special tokens and the strings between them."""
-    conversation = with_nine_letter_ids(conversation)
+    conversation = without_last_ids(with_nine_letter_ids(conversation))
     tokenizer = maker.instruct_tokenizer.tokenizer
     encoded: list[tuple[str, list[int]]] = []
 
@@ -76,18 +78,30 @@ def encode(maker: MistralTokenizer, conversation: Conversation) -> dict[str, Any
 
 
 def _text(ids: list[int], encoded: list[tuple[str, list[int]]], tokenizer: Any) -> str:
+    """Join special tokens and strings.
+
+    Where two strings meet, SentencePiece's mark of a new word is written as a space.
+    """
     parts, at = [], 0
     strings = iter([pair for pair in encoded if pair[1]])
+    follows_string = False
     while at < len(ids):
         if tokenizer.is_special(ids[at]):
             parts.append(tokenizer.id_to_piece(ids[at]))
-            at += 1
+            at, follows_string = at + 1, False
             continue
         string, own = next(strings)
         assert ids[at : at + len(own)] == own, "the ids between special tokens are those of a text"
-        parts.append(string)
-        at += len(own)
+        parts.append(f" {string}" if follows_string else string)
+        at, follows_string = at + len(own), True
     return "".join(parts)
+
+
+def without_last_ids(conversation: Conversation) -> Conversation:
+    """Take the ids from the calls of the last message; in mistral-common "null" is none."""
+    *earlier, last = conversation.messages
+    calls = tuple(replace(call, id="null") for call in last.tool_calls)
+    return replace(conversation, messages=(*earlier, replace(last, tool_calls=calls)))
 
 
 def request(conversation: Conversation) -> ChatCompletionRequest:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from chat.formats.known import FORMATS
 from chat.formats.llama3 import CALLS as TOOL_USES
 from chat.formats.llama3 import describe_namespace, describe_tools_alone
 
-SYNTAXES = {name: format.calls for name, format in FORMATS.items()}
+# Each once, by the name of the first format that has it.
+NAMES = {format.calls: name for name, format in reversed(FORMATS.items()) if format.calls.starts}
+SYNTAXES = {name: syntax for syntax, name in NAMES.items()}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 TRICKY = st.sampled_from(
     ["<|eot_id|>", '{"tool_uses": [', '"}', "\\", "\\u0041", "'", "\n", "```json", "functions.", ""]
@@ -34,6 +37,14 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.sampl
 CALLS = st.lists(st.builds(ToolCall, NAMES, ARGUMENTS), min_size=1, max_size=3).map(tuple)
 
 
+def fitted(calls: tuple[ToolCall, ...], syntax: CallSyntax) -> tuple[ToolCall, ...]:
+    """As many calls as a turn can have; a name in a head of its own is one line without blanks."""
+    calls = calls if syntax.between else calls[:1]
+    if syntax.name_key:
+        return calls
+    return tuple(replace(call, name="".join(call.name.split()) or "f") for call in calls)
+
+
 def exact(calls: tuple[ToolCall, ...]) -> str:
     """Calls as a text that tells 1 from 1.0 and True, and one key order from another."""
     return repr([(call.name, call.arguments) for call in calls])
@@ -46,6 +57,7 @@ class TestEverySyntax:
     def test_decode_inverts_encode(
         self, syntax: CallSyntax, calls: tuple[ToolCall, ...], content: str
     ) -> None:
+        calls, content = fitted(calls, syntax), content if syntax.joint is not None else ""
         reply = read_reply(write_reply(content, calls, syntax), syntax)
         assert reply.problem is None
         assert reply.content == content
@@ -79,9 +91,28 @@ class TestEverySyntax:
     def test_truncated_call_is_never_read_as_another_call(
         self, syntax: CallSyntax, calls: tuple[ToolCall, ...], cut: int
     ) -> None:
+        calls = fitted(calls, syntax)
         text = write_reply("", calls, syntax)
         reply = read_reply(text[: -1 - cut % (len(text) - 1)], syntax)
-        assert reply.tool_calls == ()
+        # Where each call is a block of its own, those before the cut are whole.
+        whole = calls[: len(reply.tool_calls)] if syntax.closing.strip().startswith("<") else ()
+        assert len(whole) < len(calls) and exact(reply.tool_calls) == exact(whole)
+
+    def test_two_calls_are_refused_where_one_can_be_written(self, syntax: CallSyntax) -> None:
+        calls = [ToolCall("f", {}), ToolCall("g", {})]
+        if syntax.between:
+            assert len(read_reply(write_reply("", calls, syntax), syntax).tool_calls) == 2
+        else:
+            with pytest.raises(ValueError, match="a turn has 2 calls, and one can be written"):
+                write_reply("", calls, syntax)
+
+    def test_text_beside_a_call_is_written_or_refused(self, syntax: CallSyntax) -> None:
+        calls = [ToolCall("f", {})]
+        if syntax.joint is not None:
+            assert read_reply(write_reply("Hi.", calls, syntax), syntax).content == "Hi."
+        else:
+            with pytest.raises(ValueError, match="a turn has text beside a call"):
+                write_reply("Hi.", calls, syntax)
 
 
 def use(name: str = "functions.f", **parameters: Any) -> dict[str, Any]:
