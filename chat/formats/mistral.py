@@ -174,6 +174,12 @@ def _json_value(text: str) -> Any:
         return text
 
 
+def _begins_with_its_system_texts(conversation: Conversation) -> bool:
+    """Return whether no system text follows a reply, which would change the first user turn."""
+    roles = [message.role for message in conversation.messages]
+    return "assistant" not in roles or "system" not in roles[roles.index("assistant") :]
+
+
 def _is_plain_chat(conversation: Conversation) -> bool:
     return not conversation.tools and not any(
         message.role == "system" or message.tool_calls for message in conversation.messages
@@ -189,6 +195,7 @@ MISTRAL_V1 = ChatFormat(
     stop_tokens=("</s>",),
     calls=NO_CALLS,
     reply_joins=True,
+    earlier_turns_stay=_begins_with_its_system_texts,
 )
 
 MISTRAL_V3 = ChatFormat(
