@@ -69,7 +69,7 @@ class RowConstraint(Protocol):
     """Which tokens one row may have; called before each token is chosen and after."""
 
     def restrict(self, logits: Tensor, room: int) -> None:
-        """Set the logits [V] of forbidden tokens to -inf, in place; `room` tokens may still come."""
+        """Set the logits [V] of forbidden tokens to -inf in place; `room` tokens may still come."""
 
     def accept(self, token: int, room: int) -> bool:
         """Take the chosen token, which `room` more may follow; or False, and another is chosen."""
