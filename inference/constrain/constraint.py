@@ -116,7 +116,7 @@ class Constraints:
         return made
 
     def cost(self) -> str:
-        """Say what constraining cost per token."""
+        """Return in words what constraining cost per token."""
         seconds = sorted(self.seconds)
         if not seconds:
             return "constrained decoding: no token was generated"
