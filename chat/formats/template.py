@@ -25,9 +25,10 @@ def chat_template(format: ChatFormat) -> str:
     """Return the Jinja template that writes what the format writes, and refuses what it refuses.
 
     It takes what `apply_chat_template` passes; arguments may be JSON text. The format's settings
-    stand in its first line, and a caller's own `date_string` wins. Three differences stay: Mistral's
-    takes an id of nine letters or digits (or the end of a longer one) where the format makes one;
-    llama3's is alike for tools as cleaning leaves them; and llama.cpp writes floats in six digits.
+    stand in its first line, and a caller's own `date_string` wins. Three differences stay:
+    Mistral's takes an id of nine letters or digits, or the end of a longer one, where the format
+    makes one; llama3's is alike for tools as cleaning leaves them; llama.cpp writes arguments that
+    are no text with six digits and integers of 64 bits.
     """
     name = format.name.partition(":")[0]
     settings = {_VARIABLES[key]: value for key, value in format.settings.items()}
