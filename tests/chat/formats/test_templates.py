@@ -37,8 +37,10 @@ from chat.tokenizers.ranks import QWEN_CUTTING, TiktokenTokenizer
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 
 FEW = 6
-FIRST = ("unicode", "multi_turn", "nested_schema", "floats_booleans_and_null", "empty_content")
-FIRST += ("json_results_of_every_kind", "special_token_text", "number_of_20_digits")
+FIRST = (
+    *("unicode", "multi_turn", "nested_schema", "floats_booleans_and_null", "empty_content"),
+    *("json_results_of_every_kind", "special_token_text", "number_of_20_digits"),
+)
 # Of llama.cpp's own engine, common/jinja/value.cpp.
 LLAMA_CPP_FILTERS = {"tojson", "trim", "length", "join", "reject", "list", "int", "float"}
 LLAMA_CPP_TESTS = {"defined", "none", "true", "boolean", "integer", "float", "string", "mapping"}
