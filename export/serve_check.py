@@ -1,0 +1,114 @@
+"""The serve check: replies as a chat format writes them, read by the rules of servers' parsers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chat.conversation import Message
+from chat.formats.rendering import ChatFormat, parse_reply
+from export.parsers import Reading, read_as
+from export.response_templates import read_by_template, response_template
+from export.servers import LOST_WHEN_STREAMED, PARSERS, PLUGIN_PARSER, TEMPLATE_PARSERS
+from export.shapes import SHAPES, TOOLS
+
+_TOOL_NAMES = frozenset(tool.name for tool in TOOLS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Which shapes of replies the parser of a server reads and which it loses, by their names.
+
+    `streamed_lost` are those that it reads as a whole and loses when the reply is streamed.
+    """
+
+    server: str
+    parser: str
+    read: tuple[str, ...]
+    lost: tuple[str, ...]
+    streamed_lost: tuple[str, ...]
+
+    @property
+    def losses(self) -> int:
+        """How many shapes this parser loses, whole or streamed."""
+        return len(self.lost) + len(self.streamed_lost)
+
+
+@dataclass(frozen=True)
+class ServeCheck:
+    """The outcomes of a chat format; `unwritable` are the shapes that the format cannot write."""
+
+    format_name: str
+    outcomes: tuple[Outcome, ...]
+    unwritable: tuple[str, ...]
+
+    def of(self, server: str) -> tuple[Outcome, ...]:
+        """Return the outcomes of a server, the parser that loses the fewest shapes first."""
+        own = (outcome for outcome in self.outcomes if outcome.server == server)
+        return tuple(sorted(own, key=lambda outcome: outcome.losses))
+
+    def best_parser(self, server: str) -> str | None:
+        """Return the parser of a server that loses the fewest shapes, None where none reads any."""
+        return next((outcome.parser for outcome in self.of(server)), None)
+
+
+def check_serving(format: ChatFormat) -> ServeCheck:
+    """Write each shape of reply through a format, and read it as each server's parsers do."""
+    replies, unwritable = written_replies(format)
+    outcomes = tuple(
+        _outcome(server, parser, format, replies)
+        for server, parsers in PARSERS.get(format.name, {}).items()
+        for parser in parsers
+    )
+    return ServeCheck(format.name, outcomes, unwritable)
+
+
+def written_replies(format: ChatFormat) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the reply of each shape by its name, and the shapes that the format cannot write."""
+    replies, unwritable = dict[str, str](), list[str]()
+    for name, message in SHAPES:
+        try:
+            replies[name] = _write(message, format)
+        except ValueError:
+            unwritable.append(name)
+    return replies, tuple(unwritable)
+
+
+def read_reply(server: str, parser: str, format: ChatFormat, text: str) -> Reading:
+    """Read a reply by the rules of a server's parser."""
+    if parser == PLUGIN_PARSER:
+        reply = parse_reply(text, format)
+        calls = ((call.name, call.arguments) for call in reply.tool_calls)
+        return Reading(reply.content, tuple(calls))
+    if parser == TEMPLATE_PARSERS.get(server):
+        template = format_response_template(format)
+        assert template is not None, "PARSERS names formats that have a template"
+        return read_by_template(template, text)
+    return read_as(server, parser, text, _TOOL_NAMES)
+
+
+def format_response_template(format: ChatFormat) -> dict[str, Any] | None:
+    """Return the response template of a format, None for one without calls of its own."""
+    opening = "".join(segment.text for segment in format.opening("assistant"))
+    return response_template(format.name, [opening], format.stop_tokens)
+
+
+def _outcome(server: str, parser: str, format: ChatFormat, replies: Mapping[str, str]) -> Outcome:
+    same = {
+        name: _is_same(message, read_reply(server, parser, format, replies[name]))
+        for name, message in SHAPES
+        if name in replies
+    }
+    read = tuple(name for name in same if same[name])
+    lost = tuple(name for name in same if not same[name])
+    streamed = LOST_WHEN_STREAMED.get((server, parser), ())
+    return Outcome(server, parser, read, lost, tuple(name for name in read if name in streamed))
+
+
+def _is_same(message: Message, reading: Reading) -> bool:
+    """Return whether a server read what was written; white space around the content is nothing."""
+    written = tuple((call.name, dict(call.arguments)) for call in message.tool_calls)
+    return written == reading.calls and message.content.strip() == reading.content.strip()
+
+
+def _write(message: Message, format: ChatFormat) -> str:
+    return format.syntax.encode(message.content.strip(), message.tool_calls)

@@ -1,0 +1,80 @@
+"""Which tool-call parsers of a server read the replies of a chat format, and how they are asked."""
+
+from collections.abc import Mapping
+
+TITLES = {
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "tensorrt-llm": "TensorRT-LLM",
+    "llama.cpp": "llama.cpp",
+    "ollama": "Ollama",
+}
+PLUGIN_FILE = "llama3_tool_parser.py"
+# The parser that the plugin registers.
+PLUGIN_PARSER = "tool_uses"
+# Parsers that read by the response template in tokenizer_config.json, and the versions that were
+# the newest when their parsers were recorded.
+TEMPLATE_PARSERS = {"vllm": "hf", "sglang": "response_template"}
+RECORDED = {"vllm": "0.33.0", "sglang": "0.5.23"}
+
+_TOOL_USES = {"vllm": (PLUGIN_PARSER, "hf"), "sglang": ("response_template",)}
+_TAGGED_JSON = {
+    "vllm": ("hermes", "hf"),
+    "sglang": ("qwen25", "response_template"),
+    "tensorrt-llm": ("qwen3",),
+}
+_TEMPLATE_ONLY = {"vllm": ("hf",), "sglang": ("response_template",)}
+
+# The parsers of each server that read a chat format, by its name. A server that is missing has
+# none; llama.cpp and Ollama have none to choose, they derive one from the chat template.
+PARSERS: dict[str, Mapping[str, tuple[str, ...]]] = {
+    "llama3": _TOOL_USES,
+    "llama3_short": _TOOL_USES,
+    "llama3_1": {
+        "vllm": ("llama3_json", "hf"),
+        "sglang": ("llama3", "response_template"),
+    },
+    "qwen2_5": _TAGGED_JSON,
+    "qwen3": _TAGGED_JSON,
+    "mistral_v3": {"vllm": ("mistral", "hf"), "sglang": ("mistral", "response_template")},
+    # SGLang's `mistral` wants a blank after [TOOL_CALLS], which tekken does not write.
+    "mistral_tekken": {"vllm": ("mistral", "hf"), "sglang": ("response_template",)},
+    "glaive_text": _TEMPLATE_ONLY,
+    "phi3_xlam": _TEMPLATE_ONLY,
+    "tool_call_tags": _TEMPLATE_ONLY,
+}
+
+# Shapes of replies that a parser reads as a whole, and loses when the reply is streamed; recorded
+# as the verdicts were, TensorRT-LLM's read from its source (it waits for arguments that are not
+# empty, at commit 01bf192).
+LOST_WHEN_STREAMED: dict[tuple[str, str], tuple[str, ...]] = {
+    ("vllm", "llama3_json"): ("text that is JSON", "no arguments"),
+    ("vllm", "mistral"): (
+        "parallel calls",
+        "no arguments, then a call",
+        "unicode",
+        "brackets in an argument",
+    ),
+    ("sglang", "llama3"): ("text with braces",),
+    ("sglang", "mistral"): ("text with braces", "parallel calls", "no arguments, then a call"),
+    ("tensorrt-llm", "qwen3"): ("no arguments", "no arguments, then a call"),
+}
+
+
+def serving_command(server: str, parser: str | None, directory: str) -> str:
+    """Return the command that serves an exported directory, which stands in it as it is typed.
+
+    Without a parser the server leaves calls in the text of a reply.
+    """
+    plugin = f" --tool-parser-plugin {directory}/{PLUGIN_FILE}" if parser == PLUGIN_PARSER else ""
+    starts, flags = _COMMANDS[server]
+    return starts.format(directory) + (flags.format(parser) + plugin if parser else "")
+
+
+_COMMANDS = {
+    "vllm": ("vllm serve {}", " --enable-auto-tool-choice --tool-call-parser {}"),
+    "sglang": ("python -m sglang.launch_server --model-path {}", " --tool-call-parser {}"),
+    "tensorrt-llm": ("trtllm-serve {}", " --tool_parser {}"),
+    "llama.cpp": ("llama-server --jinja --model {}/model.gguf", ""),
+    "ollama": ("ollama run NAME", ""),
+}
