@@ -27,25 +27,26 @@ def _calls(name: str, arguments: str, **region: Any) -> dict[str, Any]:
     }
 
 
-# A raw newline cannot stand in JSON text, so what begins with one ends a call for certain. `END`
-# stands for the end of the reply.
+# A raw newline cannot stand in JSON text, so what begins with one ends a call for certain. White
+# space before calls is theirs: as content it would replace the text before it. `END` stands for the
+# end of the reply.
 _TOOL_USES = _calls(
     "{name}",
     "{content}",
-    open_pattern=rf'\s*(?:\{{"tool_uses": \[|, )\{{"recipient_name": "functions\.{_NAME}", '
+    open_pattern=rf'\s{{0,2}}(?:\{{"tool_uses": \[|, )\{{"recipient_name": "functions\.{_NAME}", '
     r'"parameters": ',
     close_pattern=r'\}(?:\]\}END|(?=, \{"recipient_name": "functions\.))',
 )
 _TAGGED_JSON = _calls(
     "{content.name}",
     "{content.arguments}",
-    open_pattern=r"\s*<tool_call>\n",
+    open_pattern=r"\s{0,2}<tool_call>\n",
     close_pattern=r"\n</tool_call>",
 )
 _MISTRAL = _calls(
     "{name}",
     "{arguments}",
-    open_pattern=r"\s*\[TOOL_CALLS\]\s*",
+    open_pattern=r"\s{0,2}\[TOOL_CALLS\]\s*",
     close_pattern="END",
     transform_each=True,
     repeats=False,
@@ -68,19 +69,19 @@ CALL_FIELDS: dict[str, dict[str, Any]] = {
     "glaive_text": _calls(
         "{content.name}",
         "{content.arguments}",
-        open_pattern=r"\s*<functioncall>\s*",
+        open_pattern=r"\s{0,2}<functioncall>\s*",
         close_pattern="END",
     ),
     "phi3_xlam": _calls(
         "{content.name}",
         "{content.arguments}",
-        open_pattern=r'(?:\s*<calls>|\n)(?=\{"name": )',
+        open_pattern=r'(?:\s{0,2}<calls>|\n)(?=\{"name": )',
         close_pattern=r'(?:(?=\n\{"name": )|</calls>END)',
     ),
     "tool_call_tags": _calls(
         "{name}",
         "{content}",
-        open_pattern=r"\s*<tool_call>\nname: (?P<name>[^\n]+)\nparameters: ",
+        open_pattern=r"\s{0,2}<tool_call>\nname: (?P<name>[^\n]+)\nparameters: ",
         close_pattern=r"\n</tool_call>",
     ),
 }
@@ -97,7 +98,7 @@ def response_template(
     if field is None:
         return None
     names = "|".join(map(re.escape, stops))
-    end = rf"\s*(?:{names})?\s*\Z" if stops else r"\s*\Z"
+    end = rf"\s*(?:(?:{names})\s*)?\Z" if stops else r"\s*\Z"
     calls = {
         key: value.replace("END", end) if key.endswith("_pattern") else value
         for key, value in field.items()
