@@ -8,7 +8,14 @@ from chat.conversation import Message
 from chat.formats.rendering import ChatFormat, parse_reply
 from export.parsers import Reading, read_as
 from export.response_templates import read_by_template, response_template
-from export.servers import LOST_WHEN_STREAMED, PARSERS, PLUGIN_PARSER, TEMPLATE_PARSERS
+from export.servers import (
+    LOST_WHEN_STREAMED,
+    PARSER_FLAGS,
+    PARSERS,
+    PLUGIN_PARSER,
+    TEMPLATE_PARSERS,
+    TITLES,
+)
 from export.shapes import SHAPES, TOOLS
 
 _TOOL_NAMES = frozenset(tool.name for tool in TOOLS)
@@ -60,6 +67,21 @@ def check_serving(format: ChatFormat) -> ServeCheck:
         for parser in parsers
     )
     return ServeCheck(format.name, outcomes, unwritable)
+
+
+def format_serve_table(check: ServeCheck) -> str:
+    """Return a table of servers, their parsers, and how many shapes each reads and loses."""
+    rows: list[tuple[str, ...]] = [("server", "parser", "reads", "loses", "loses streamed")]
+    for server, title in TITLES.items():
+        outcomes = check.of(server)
+        if not outcomes and server in PARSER_FLAGS:
+            rows.append((title, "none", "0", "all calls", ""))
+        for outcome in outcomes:
+            counts = (len(outcome.read), len(outcome.lost), len(outcome.streamed_lost))
+            rows.append((title, outcome.parser, *map(str, counts)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([f"Replies in the format {check.format_name}, as servers read them:", *lines])
 
 
 def written_replies(format: ChatFormat) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -9,6 +9,7 @@ TITLES = {
     "llama.cpp": "llama.cpp",
     "ollama": "Ollama",
 }
+GGUF_FILE = "model.gguf"
 PLUGIN_FILE = "llama3_tool_parser.py"
 # The parser that the plugin registers.
 PLUGIN_PARSER = "tool_uses"
@@ -67,14 +68,20 @@ def serving_command(server: str, parser: str | None, directory: str) -> str:
     Without a parser the server leaves calls in the text of a reply.
     """
     plugin = f" --tool-parser-plugin {directory}/{PLUGIN_FILE}" if parser == PLUGIN_PARSER else ""
-    starts, flags = _COMMANDS[server]
-    return starts.format(directory) + (flags.format(parser) + plugin if parser else "")
+    flags = f" {PARSER_FLAGS[server]} {parser}{plugin}" if parser else ""
+    return _COMMANDS[server].format(directory) + flags
 
 
+# The flags that name a parser; the other servers have none to choose.
+PARSER_FLAGS = {
+    "vllm": "--enable-auto-tool-choice --tool-call-parser",
+    "sglang": "--tool-call-parser",
+    "tensorrt-llm": "--tool_parser",
+}
 _COMMANDS = {
-    "vllm": ("vllm serve {}", " --enable-auto-tool-choice --tool-call-parser {}"),
-    "sglang": ("python -m sglang.launch_server --model-path {}", " --tool-call-parser {}"),
-    "tensorrt-llm": ("trtllm-serve {}", " --tool_parser {}"),
-    "llama.cpp": ("llama-server --jinja --model {}/model.gguf", ""),
-    "ollama": ("ollama run NAME", ""),
+    "vllm": "vllm serve {}",
+    "sglang": "python -m sglang.launch_server --model-path {}",
+    "tensorrt-llm": "trtllm-serve {}",
+    "llama.cpp": f"llama-server --jinja --model {{}}/{GGUF_FILE}",
+    "ollama": "ollama run NAME",
 }

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from chat.formats.rendering import ChatFormat
 from console.command import shell_quote
-from export.serve_check import Outcome, ServeCheck, check_serving, format_response_template
+from export.serve_check import Outcome, ServeCheck, format_response_template
 from export.servers import (
+    GGUF_FILE,
+    PARSER_FLAGS,
     PARSERS,
     PLUGIN_FILE,
     PLUGIN_PARSER,
@@ -25,7 +27,6 @@ from storage.json_file import read_json_object, write_json
 
 SERVE_FILE = "serve.md"
 MODELFILE = "Modelfile"
-GGUF_FILE = "model.gguf"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _PLUGIN = Path(__file__).with_name(PLUGIN_FILE)
 # The first version that fills in the chat template of a GGUF file and reads calls by it.
@@ -33,21 +34,19 @@ _OLLAMA = "0.30.0"
 
 
 def write_serving_files(
-    directory: Path, format: ChatFormat, place: Path, stop_texts: Sequence[str]
-) -> ServeCheck:
-    """Write what says how an export is served, and return what its servers' parsers read.
+    directory: Path, format: ChatFormat, check: ServeCheck, place: Path, stop_texts: Sequence[str]
+) -> None:
+    """Write what says how an export is served.
 
     `place` is where the directory will be in the end, `stop_texts` the tokens that end a reply.
     OSError names a file that cannot be written.
     """
-    check = check_serving(format)
     if any(PLUGIN_PARSER in parsers for parsers in PARSERS.get(format.name, {}).values()):
         shutil.copyfile(_PLUGIN, directory / PLUGIN_FILE)
     _add_response_template(directory / _TOKENIZER_CONFIG, format)
     (directory / MODELFILE).write_text(format_modelfile(stop_texts), encoding="utf-8")
     page = format_serve_page(check, place.absolute())
     (directory / SERVE_FILE).write_text(page, encoding="utf-8", errors="backslashreplace")
-    return check
 
 
 def _add_response_template(file: Path, format: ChatFormat) -> None:
@@ -119,10 +118,8 @@ def _part(server: str, check: ServeCheck, place: Path) -> str:
         "ollama": f"ollama create NAME --file {shell_quote(place / MODELFILE)}\n",
     }.get(server, "")
     outcomes = check.of(server)
-    if server in ("llama.cpp", "ollama"):
-        verdict = _DERIVED
-    else:
-        verdict = "".join(map(_verdict, outcomes)) or _NO_PARSER
+    missing = _NO_PARSER if server in PARSER_FLAGS else _DERIVED
+    verdict = "".join(map(_verdict, outcomes)) or missing
     return f"## {TITLES[server]}\n\n```sh\n{before}{command}\n```\n\n{verdict}"
 
 
