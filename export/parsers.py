@@ -101,14 +101,14 @@ def read_sglang_llama3(text: str, tools: Collection[str]) -> Reading:
     values, at, read_to = [], 0, 0
     while at < len(rest):
         try:
-            value, end = _DECODER.raw_decode(rest[at:])
+            value, end = _DECODER.raw_decode(rest, at)
         except ValueError:
             at = rest.find('{"name":', at + 1)
             if at < 0:
                 break
             continue
         values.append(value)
-        at = read_to = at + end + 1
+        at = read_to = end + 1
     return Reading(content + rest[read_to:].strip(), _known_calls(values, tools))
 
 

@@ -37,11 +37,18 @@ _TOOL_USES = _calls(
     r'"parameters": ',
     close_pattern=r'\}(?:\]\}END|(?=, \{"recipient_name": "functions\.))',
 )
+_WHOLE_REPLY = r'\A\s*\{{"name": "(?P<name>[^"\\]+)", "{}": '
 _TAGGED_JSON = _calls(
     "{content.name}",
     "{content.arguments}",
     open_pattern=r"\s{0,2}<tool_call>\n",
     close_pattern=r"\n</tool_call>",
+)
+_LMFLOW = _calls(
+    "{name}",
+    "{content}",
+    open_pattern=_WHOLE_REPLY.format("arguments"),
+    close_pattern=r"\}END",
 )
 _MISTRAL = _calls(
     "{name}",
@@ -59,9 +66,11 @@ CALL_FIELDS: dict[str, dict[str, Any]] = {
     "llama3_1": _calls(
         "{name}",
         "{content}",
-        open_pattern=rf'\A\s*\{{"name": "{_NAME}", "parameters": ',
+        open_pattern=_WHOLE_REPLY.format("parameters"),
         close_pattern=r"\}END",
     ),
+    "llama3_for_tool": _LMFLOW,
+    "qwen2_for_tool": _LMFLOW,
     "qwen2_5": _TAGGED_JSON,
     "qwen3": _TAGGED_JSON,
     "mistral_v3": _MISTRAL,
@@ -84,6 +93,13 @@ CALL_FIELDS: dict[str, dict[str, Any]] = {
         open_pattern=r"\s{0,2}<tool_call>\nname: (?P<name>[^\n]+)\nparameters: ",
         close_pattern=r"\n</tool_call>",
     ),
+}
+
+# What stands before a reply, for formats that open none with a text of its own.
+OPENINGS = {
+    "mistral_v3": ("[/INST]", "[/TOOL_RESULTS]"),
+    "mistral_tekken": ("[/INST]", "[/TOOL_RESULTS]"),
+    "phi3_xlam": ("</tools>\n\n",),
 }
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat.conversation import Message
-from chat.formats.rendering import ChatFormat, parse_reply
+from chat.formats.format import ChatFormat
+from chat.formats.rendering import parse_reply, written_reply
 from export.parsers import Reading, read_as
-from export.response_templates import read_by_template, response_template
+from export.response_templates import OPENINGS, read_by_template, response_template
 from export.servers import (
+    BLANK_AFTER,
     LOST_WHEN_STREAMED,
     PARSER_FLAGS,
     PARSERS,
@@ -48,6 +50,11 @@ class ServeCheck:
     outcomes: tuple[Outcome, ...]
     unwritable: tuple[str, ...]
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether the format can write any call."""
+        return any(name not in self.unwritable for name, turn in SHAPES if turn.tool_calls)
+
     def of(self, server: str) -> tuple[Outcome, ...]:
         """Return the outcomes of a server, the parser that loses the fewest shapes first."""
         own = (outcome for outcome in self.outcomes if outcome.server == server)
@@ -58,12 +65,17 @@ class ServeCheck:
         return next((outcome.parser for outcome in self.of(server)), None)
 
 
+def row_name(format: ChatFormat) -> str:
+    """Return the name of a format without its settings."""
+    return format.name.partition(":")[0]
+
+
 def check_serving(format: ChatFormat) -> ServeCheck:
     """Write each shape of reply through a format, and read it as each server's parsers do."""
     replies, unwritable = written_replies(format)
     outcomes = tuple(
         _outcome(server, parser, format, replies)
-        for server, parsers in PARSERS.get(format.name, {}).items()
+        for server, parsers in PARSERS.get(row_name(format), {}).items()
         for parser in parsers
     )
     return ServeCheck(format.name, outcomes, unwritable)
@@ -71,6 +83,8 @@ def check_serving(format: ChatFormat) -> ServeCheck:
 
 def format_serve_table(check: ServeCheck) -> str:
     """Return a table of servers, their parsers, and how many shapes each reads and loses."""
+    if not check.has_calls:
+        return f"The format {check.format_name} has no calls, so a server needs no parser."
     rows: list[tuple[str, ...]] = [("server", "parser", "reads", "loses", "loses streamed")]
     for server, title in TITLES.items():
         outcomes = check.of(server)
@@ -85,11 +99,14 @@ def format_serve_table(check: ServeCheck) -> str:
 
 
 def written_replies(format: ChatFormat) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the reply of each shape by its name, and the shapes that the format cannot write."""
+    """Return the reply of each shape by its name, and the shapes that the format cannot write.
+
+    Replies are as servers decode their tokens.
+    """
     replies, unwritable = dict[str, str](), list[str]()
     for name, message in SHAPES:
         try:
-            replies[name] = _write(message, format)
+            replies[name] = _decoded(written_reply(message, format), format)
         except ValueError:
             unwritable.append(name)
     return replies, tuple(unwritable)
@@ -110,8 +127,9 @@ def read_reply(server: str, parser: str, format: ChatFormat, text: str) -> Readi
 
 def format_response_template(format: ChatFormat) -> dict[str, Any] | None:
     """Return the response template of a format, None for one without calls of its own."""
-    opening = "".join(segment.text for segment in format.opening("assistant"))
-    return response_template(format.name, [opening], format.stop_tokens)
+    name = row_name(format)
+    openings = OPENINGS.get(name, (format.reply_opening,))
+    return response_template(name, openings, (*format.stop_tokens, *format.end_tokens))
 
 
 def _outcome(server: str, parser: str, format: ChatFormat, replies: Mapping[str, str]) -> Outcome:
@@ -126,11 +144,13 @@ def _outcome(server: str, parser: str, format: ChatFormat, replies: Mapping[str,
     return Outcome(server, parser, read, lost, tuple(name for name in read if name in streamed))
 
 
+def _decoded(text: str, format: ChatFormat) -> str:
+    """Return a reply as servers decode its tokens: SentencePiece puts a blank after a special."""
+    special = BLANK_AFTER.get(row_name(format))
+    return text.replace(special, special + " ", 1) if special and text.startswith(special) else text
+
+
 def _is_same(message: Message, reading: Reading) -> bool:
     """Return whether a server read what was written; white space around the content is nothing."""
     written = tuple((call.name, dict(call.arguments)) for call in message.tool_calls)
     return written == reading.calls and message.content.strip() == reading.content.strip()
-
-
-def _write(message: Message, format: ChatFormat) -> str:
-    return format.syntax.encode(message.content.strip(), message.tool_calls)

@@ -38,6 +38,9 @@ PARSERS: dict[str, Mapping[str, tuple[str, ...]]] = {
     "qwen2_5": _TAGGED_JSON,
     "qwen3": _TAGGED_JSON,
     "mistral_v3": {"vllm": ("mistral", "hf"), "sglang": ("mistral", "response_template")},
+    # vLLM's `llama3_json` wants the token <|python_tag|>, which Llama 3 and Qwen2 do not have.
+    "llama3_for_tool": {"vllm": ("hf",), "sglang": ("llama3", "response_template")},
+    "qwen2_for_tool": {"vllm": ("hf",), "sglang": ("llama3", "response_template")},
     # SGLang's `mistral` wants a blank after [TOOL_CALLS], which tekken does not write.
     "mistral_tekken": {"vllm": ("mistral", "hf"), "sglang": ("response_template",)},
     "glaive_text": _TEMPLATE_ONLY,
@@ -45,15 +48,21 @@ PARSERS: dict[str, Mapping[str, tuple[str, ...]]] = {
     "tool_call_tags": _TEMPLATE_ONLY,
 }
 
-# Shapes of replies that a parser reads as a whole, and loses when the reply is streamed; recorded
-# as the verdicts were, TensorRT-LLM's read from its source (it waits for arguments that are not
-# empty, at commit 01bf192).
+# The special token after which a format's tokenizer decodes ordinary text with a blank before it.
+BLANK_AFTER = {"mistral_v3": "[TOOL_CALLS]"}
+
+# Shapes of replies that a parser reads as a whole, and loses when the reply is streamed, in pieces
+# of some size; recorded as the verdicts were, but TensorRT-LLM's read from its source (it waits for
+# arguments that are not empty, at commit 01bf192).
 LOST_WHEN_STREAMED: dict[tuple[str, str], tuple[str, ...]] = {
     ("vllm", "llama3_json"): ("text that is JSON", "no arguments"),
     ("vllm", "mistral"): (
+        "one call",
         "parallel calls",
+        "no arguments",
         "no arguments, then a call",
         "unicode",
+        "20 digits",
         "brackets in an argument",
     ),
     ("sglang", "llama3"): ("text with braces",),

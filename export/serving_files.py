@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from chat.formats.rendering import ChatFormat
+from chat.formats.format import ChatFormat
 from console.command import shell_quote
-from export.serve_check import Outcome, ServeCheck, format_response_template
+from export.serve_check import Outcome, ServeCheck, format_response_template, row_name
 from export.servers import (
     GGUF_FILE,
     PARSER_FLAGS,
@@ -41,7 +41,7 @@ def write_serving_files(
     `place` is where the directory will be in the end, `stop_texts` the tokens that end a reply.
     OSError names a file that cannot be written.
     """
-    if any(PLUGIN_PARSER in parsers for parsers in PARSERS.get(format.name, {}).values()):
+    if any(PLUGIN_PARSER in parsers for parsers in PARSERS.get(row_name(format), {}).values()):
         shutil.copyfile(_PLUGIN, directory / PLUGIN_FILE)
     _add_response_template(directory / _TOKENIZER_CONFIG, format)
     (directory / MODELFILE).write_text(format_modelfile(stop_texts), encoding="utf-8")
@@ -70,7 +70,7 @@ def format_serve_page(check: ServeCheck, place: Path) -> str:
     """Return the text of `serve.md`, for an export that lies at this absolute place."""
     parts = [_HEAD.format(name=check.format_name)]
     parts += [_part(server, check, place) for server in TITLES]
-    parts.append(_TRY)
+    parts += [_TRY] if check.has_calls else []
     if check.unwritable:
         parts.append(_UNWRITABLE.format(", ".join(check.unwritable)))
     return "\n".join(parts)
@@ -103,6 +103,12 @@ curl http://localhost:8000/v1/chat/completions -H 'Content-Type: application/jso
 }'
 ```
 """
+_BY_TEMPLATE = (
+    f"It reads by the response template in `{_TOKENIZER_CONFIG}`, as {{}} does; older versions may "
+    "not have it."
+)
+_REFUSES = {"vllm": " With it vLLM refuses a `tool_choice` other than `auto` and `none`."}
+_NO_CALLS = "The format has no calls, so no parser is needed.\n"
 _NO_PARSER = "None of its parsers reads this format: calls stay in the text of a reply.\n"
 _DERIVED = """\
 It derives from the chat template how calls are read, which was not checked here.
@@ -119,7 +125,7 @@ def _part(server: str, check: ServeCheck, place: Path) -> str:
     }.get(server, "")
     outcomes = check.of(server)
     missing = _NO_PARSER if server in PARSER_FLAGS else _DERIVED
-    verdict = "".join(map(_verdict, outcomes)) or missing
+    verdict = "".join(map(_verdict, outcomes)) or (missing if check.has_calls else _NO_CALLS)
     return f"## {TITLES[server]}\n\n```sh\n{before}{command}\n```\n\n{verdict}"
 
 
@@ -129,11 +135,8 @@ def _verdict(outcome: Outcome) -> str:
     lost = f"; it loses: {', '.join(outcome.lost)}" if outcome.lost else ""
     streamed = outcome.streamed_lost
     lost += f"; streamed, it also loses: {', '.join(streamed)}" if streamed else ""
-    by_template = outcome.parser == TEMPLATE_PARSERS.get(outcome.server)
-    needs = (
-        f" It reads by the response template in `{_TOKENIZER_CONFIG}`, as {TITLES[outcome.server]} "
-        f"{RECORDED[outcome.server]} does; older versions may not have it."
-        if by_template
-        else ""
-    )
+    needs = ""
+    if outcome.parser == TEMPLATE_PARSERS.get(outcome.server):
+        version = f"{TITLES[outcome.server]} {RECORDED[outcome.server]}"
+        needs = f" {_BY_TEMPLATE.format(version)}{_REFUSES.get(outcome.server, '')}"
     return f"- `{outcome.parser}` reads {len(outcome.read)} of {all_shapes} shapes{lost}.{needs}\n"

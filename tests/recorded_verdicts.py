@@ -15,7 +15,11 @@ VERSIONS: dict[str, str] = _RECORD["versions"]
 # Every reply by its name, `FORMAT: SHAPE`.
 REPLIES: dict[str, str] = _RECORD["replies"]
 # Formats whose replies are those of another.
-SAME_REPLIES = {"llama3_short": "llama3", "qwen3": "qwen2_5"}
+SAME_REPLIES = {
+    "llama3_short": "llama3",
+    "qwen3": "qwen2_5",
+    "qwen2_for_tool": "llama3_for_tool",
+}
 
 
 def recorded_parsers() -> list[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
     python tests/export/record_verdicts.py
 
-Not part of the tests: it rewrites `verdicts.json` beside it, from the replies in `replies.json`.
+Not part of the tests: it rewrites `verdicts.json` beside it, from what the chat formats write and
+the replies in `other_replies.json`.
 The environment was a Python 3.11 with the project's requirements and, without what they depend on
 (`pip install --no-deps`), vllm 0.33.0 and sglang 0.5.23 as published, to which were added
 partial-json-parser, ijson, mistral_common, xgrammar, msgspec, cachetools, cbor2, blake3, pyzmq,
@@ -11,8 +12,8 @@ run, unchanged, each through the code of its server that calls it, whole replies
 piece at a time.
 
 For each parser the file has the replies it read something in: calls, content, and under
-"streamed" the same for a streamed reply where that differs. A reply that is not listed was left
-as text, whole and streamed.
+"streamed" the same for a reply in pieces of so many characters, where that differs; only for the
+formats that the parser serves. A reply that is not listed was left as text.
 """
 
 import json
@@ -25,15 +26,18 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.append(str(ROOT))
 
 from chat.conversation import Tool  # noqa: E402
+from chat.formats.known import FORMATS  # noqa: E402
 from export.response_templates import CALL_FIELDS, response_template  # noqa: E402
+from export.serve_check import written_replies  # noqa: E402
+from export.servers import PARSERS  # noqa: E402
 from export.shapes import TOOLS  # noqa: E402
 
 PLUGIN = ROOT / "export" / "llama3_tool_parser.py"
 # Characters a piece when a reply is streamed.
-PIECES = (1, 5)
+PIECES = (1, 2, 3, 5, 8)
 # Tokens that a parser looks for in the vocabulary; the other tokens are characters.
 SPECIAL = ("<|python_tag|>", "[TOOL_CALLS]", "<tool_call>", "</tool_call>", "<|eot_id|>")
 # vLLM's xlam reads Mistral's lists too, and loses arguments when they are streamed;
@@ -43,6 +47,12 @@ SGLANG_PARSERS = ("llama3", "qwen25", "hermes", "mistral", "response_template")
 BY_TEMPLATE = {"hf", "response_template"}
 # The end of every prompt: the opening of the reply, which a response template looks for.
 OPENING = "ASSISTANT:"
+# Formats whose replies are those of another.
+SAME_REPLIES = {
+    "llama3_short": "llama3",
+    "qwen3": "qwen2_5",
+    "qwen2_for_tool": "llama3_for_tool",
+}
 Read = dict[str, Any]
 
 
@@ -172,13 +182,19 @@ def told(content: str | None, calls: list[Any]) -> Read:
     return {"content": content or "", "calls": [list(call) for call in calls]}
 
 
-def verdicts(read: Callable[[str, int], Read], replies: dict[str, str]) -> dict[str, Any]:
-    """Return what a parser read in each reply by its name; not those it left as text."""
+def verdicts(
+    read: Callable[[str, int], Read], replies: dict[str, str], streamed: set[str]
+) -> dict[str, Any]:
+    """Return what a parser read in each reply by its name; not those it left as text.
+
+    `streamed` are the formats whose replies it reads streamed, too.
+    """
     found = {}
     for name, text in replies.items():
-        whole, *streamed = (guarded(read, text, size) for size in (0, *PIECES))
+        whole = guarded(read, text, 0)
         verdict = dict(whole)
-        for size, other in zip(PIECES, streamed, strict=True):
+        for size in PIECES if name.split(": ")[0] in streamed else ():
+            other = guarded(read, text, size)
             if other != whole:
                 verdict.setdefault("streamed", {})[str(size)] = other
         if verdict != told(text, []):
@@ -198,7 +214,13 @@ def main() -> None:
     from vllm.tool_parsers import ToolParserManager
 
     ToolParserManager.import_tool_parser(str(PLUGIN))
-    replies = json.loads((HERE / "replies.json").read_text(encoding="utf-8"))
+    replies = {
+        name: written_replies(row)[0] for name, row in FORMATS.items() if name in CALL_FIELDS
+    }
+    for other, same in SAME_REPLIES.items():
+        assert replies.pop(other) == replies[same], other
+    others = json.loads((HERE / "other_replies.json").read_text(encoding="utf-8"))
+    replies["no format"] = others
     everything = {
         f"{name}: {shape}": t for name, texts in replies.items() for shape, t in texts.items()
     }
@@ -209,8 +231,11 @@ def main() -> None:
     ):
         record["versions"][server] = version(server)
         for name in names:
+            served = {row for row, parsers in PARSERS.items() if name in parsers.get(server, ())}
             if name not in BY_TEMPLATE:
-                record["verdicts"][f"{server} {name}"] = verdicts(reader(name, None), everything)
+                record["verdicts"][f"{server} {name}"] = verdicts(
+                    reader(name, None), everything, served
+                )
                 continue
             found = record["verdicts"][f"{server} {name}"] = {}
             for format_name in CALL_FIELDS.keys() & replies.keys():
@@ -218,7 +243,7 @@ def main() -> None:
                 own = {
                     key: t for key, t in everything.items() if key.startswith(f"{format_name}: ")
                 }
-                found |= verdicts(reader(name, template), own)
+                found |= verdicts(reader(name, template), own, served)
     text = json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True)
     (HERE / "verdicts.json").write_text(text + "\n", encoding="utf-8")
 

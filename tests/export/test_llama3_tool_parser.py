@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vllm_stand_in import NEW_PLACES, OLD_PLACES, PLUGIN, ToolParserManager, load_plugin
 
-from chat.conversation import ToolCall
-from chat.formats.rendering import find_format, parse_reply
+from chat.conversation import Message, ToolCall
+from chat.formats.known import find_format
+from chat.formats.rendering import parse_reply, written_reply
 from export.serve_check import written_replies
 from export.servers import PLUGIN_PARSER
 
@@ -31,7 +32,11 @@ CALLS = st.lists(
     st.builds(ToolCall, st.text(min_size=1, max_size=6), st.dictionaries(st.text(), JSON)),
     max_size=3,
 )
-WRITTEN = st.builds(FORMAT.syntax.encode, st.text(max_size=20).map(str.strip), CALLS)
+WRITTEN = st.builds(
+    lambda content, calls: written_reply(Message("assistant", content, tuple(calls)), FORMAT),
+    st.text(max_size=20),
+    CALLS,
+)
 USE = '{"recipient_name": "functions.a", "parameters": {"b": [1, "}"]}}'
 PARTS = st.lists(
     st.sampled_from(

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_verdicts import REPLIES, SAME_REPLIES, reading, shapes_of, streamed_readings
 
-from chat.conversation import ToolCall
-from chat.formats.rendering import find_format, parse_reply
+from chat.conversation import Message, ToolCall
+from chat.formats.known import find_format
+from chat.formats.rendering import parse_reply, written_reply
 from export.parsers import Reading
 from export.response_templates import CALL_FIELDS, read_by_template, response_template
 from export.serve_check import format_response_template
@@ -69,12 +70,12 @@ CALLS = st.lists(st.builds(ToolCall, NAMES, st.dictionaries(st.text(), VALUES)),
 
 
 @settings(max_examples=300)
-@given(content=st.text(max_size=10).map(str.strip), calls=CALLS)
+@given(content=st.text(max_size=10), calls=CALLS)
 def test_random_calls_are_read_as_the_project_reads_them(
     content: str, calls: list[ToolCall]
 ) -> None:
     format = find_format("llama3")
-    text = format.syntax.encode(content, calls)
+    text = written_reply(Message("assistant", content, tuple(calls)), format)
     reply, template = parse_reply(text, format), format_response_template(format)
     assert template is not None
     made = tuple((call.name, call.arguments) for call in reply.tool_calls)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.formats.rendering import find_format
+from chat.formats.known import FORMATS, find_format
 from export.serve_check import (
     Outcome,
     ServeCheck,
@@ -10,6 +10,7 @@ from export.serve_check import (
     format_serve_table,
     written_replies,
 )
+from export.servers import PARSERS
 from export.shapes import SHAPES
 
 LLAMA3 = find_format("llama3")
@@ -24,6 +25,26 @@ CHECK = ServeCheck(
     ),
     ("d",),
 )
+
+
+@pytest.mark.parametrize("name", sorted(PARSERS))
+@pytest.mark.parametrize("server", ["vllm", "sglang"])
+def test_a_parser_reads_all_that_a_format_writes_whole_and_streamed(server: str, name: str) -> None:
+    best = check_serving(find_format(name)).of(server)[0]
+    assert (best.lost, best.streamed_lost) == ((), ())
+
+
+def test_every_format_but_one_without_calls_has_parsers() -> None:
+    assert set(FORMATS) - set(PARSERS) == {"mistral_v1"}
+    check = check_serving(find_format("mistral_v1"))
+    assert not check.has_calls
+    said = "The format mistral_v1 has no calls, so a server needs no parser."
+    assert format_serve_table(check) == said
+
+
+def test_settings_after_a_name_change_no_parser() -> None:
+    check = check_serving(find_format("llama3_1:date=30 Nov 2026"))
+    assert check.best_parser("sglang") == "response_template"
 
 
 @pytest.mark.parametrize("name", ["llama3", "llama3_short"])
@@ -66,7 +87,7 @@ def test_a_shape_that_a_format_cannot_write_is_listed(monkeypatch: pytest.Monkey
     def refuse(message: object, format: object) -> str:
         raise ValueError("two calls")
 
-    monkeypatch.setattr("export.serve_check._write", refuse)
+    monkeypatch.setattr("export.serve_check.written_reply", refuse)
     assert written_replies(LLAMA3) == ({}, ALL)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from vllm_stand_in import PLUGIN
 
-from chat.formats.rendering import find_format
+from chat.formats.known import find_format
 from export.serve_check import Outcome, ServeCheck, check_serving, format_response_template
 from export.servers import PARSERS, TITLES, serving_command
 from export.serving_files import format_modelfile, format_serve_page, write_serving_files
