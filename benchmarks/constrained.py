@@ -25,7 +25,9 @@ from rich.progress import track
 from benchmarks.ours import random_base
 from benchmarks.sizes import TINY
 from chat.conversation import Tool
-from chat.formats.rendering import ChatFormat, find_format, parse_reply
+from chat.formats.format import ChatFormat
+from chat.formats.known import find_format
+from chat.formats.rendering import parse_reply
 from chat.schemas.validation import read_tool
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from console.command import run

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chat.conversation import Conversation
-from chat.formats.rendering import find_format, render, tokenize, unreadable_turns
+from chat.formats.known import find_format
+from chat.formats.rendering import check_readable, encode_conversation
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from data.conversations import content_sha256, fraction
 
@@ -27,9 +28,8 @@ def encode(row: dict[str, str], file: str) -> dict[str, Any]:
 
     conversation = Conversation.from_record(json.loads(row["text"]))
     format = find_format("llama3")
-    if unreadable_turns(conversation, format):
-        raise ValueError(f"{conversation.id} cannot be read back")
-    tokens = tokenize(render(conversation, format), tokenizer(file))
+    check_readable(conversation, format)
+    tokens = encode_conversation(conversation, format, tokenizer(file))
     place = fraction(content_sha256(conversation))
     origin = {"id": conversation.id, "source": conversation.source, "sha256": conversation.sha256}
     return {"ids": tokens.ids, "trained": tokens.trained, "place": place, **origin}

@@ -67,13 +67,17 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn; only an assistant has `tool_calls`, only a tool's result has `tool_call_id`."""
+    """One turn; only an assistant has `tool_calls`, only a tool's result has `tool_call_id`.
+
+    trained: Whether an assistant's turn is to be learnt.
+    """
 
     role: Role
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
     tool_call_id: str | None = None
+    trained: bool = True
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of this turn."""
@@ -84,6 +88,8 @@ class Message:
             record["name"] = self.name
         if self.tool_call_id is not None:
             record["tool_call_id"] = self.tool_call_id
+        if not self.trained:
+            record["trained"] = False
         return record
 
 
@@ -163,7 +169,15 @@ def _read_message(record: Any, where: str) -> Message:
         tool_calls=tuple(_read_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls)),
         name=record.get("name"),
         tool_call_id=record.get("tool_call_id"),
+        trained=_flag(record, "trained", where),
     )
+
+
+def _flag(record: Mapping[str, Any], key: str, where: str) -> bool:
+    value = record.get(key, True)
+    if not isinstance(value, bool):
+        raise ValueError(f"{where}.{key} must be true or false, found {json.dumps(value)[:40]}")
+    return value
 
 
 def _read_call(record: Any, where: str) -> ToolCall:

@@ -26,14 +26,14 @@ def losses(output: Path) -> dict[str, dict[str, float]]:
 
 
 def cleaned(root: Path) -> str:
-    """Say how many rows a cleaning kept, repaired and rejected."""
+    """Return in words how many rows a cleaning kept, repaired and rejected."""
     report = _read(root / "cleaned.report.json")
     counts = ", ".join(f"{report[key]} {key}" for key in ("kept", "repaired", "rejected"))
     return f"{report['input']} rows: {counts}"
 
 
 def built(root: Path) -> str:
-    """Say how many conversations and tokens each split has."""
+    """Return in words how many conversations and tokens each split has."""
     splits = _read(root / "dataset/dataset.json")["splits"]
     return ", ".join(
         f"{name} {counts['conversations']} ({counts['tokens']:,} tokens)"
@@ -42,7 +42,7 @@ def built(root: Path) -> str:
 
 
 def trained(root: Path) -> str:
-    """Say from where to where the losses of the run went."""
+    """Return in words the first and the last losses of the run."""
     figures = losses(root)
     train, held_out = figures["train"], figures["validation"]
     return (
@@ -53,7 +53,7 @@ def trained(root: Path) -> str:
 
 
 def trained_on_ranks(root: Path) -> str:
-    """Say the same of a run with DeepSpeed, and on how many ranks it was."""
+    """Return the same for a run with DeepSpeed, and on how many ranks it was."""
     run = root / "checkpoints/demo"
     newest = run / (run / "latest").read_text(encoding="utf-8").strip()
     parts = _read(newest / "deepspeed.json")
@@ -61,7 +61,7 @@ def trained_on_ranks(root: Path) -> str:
 
 
 def merged(root: Path) -> str:
-    """Say what is proven of the merged weights."""
+    """Return in words what is proven of the merged weights."""
     proof = _read(root / "merged/merge.json")["proof"]
     return (
         f"{proof['merged_weights']} weights are base + adapter, rounded once; "
@@ -70,13 +70,13 @@ def merged(root: Path) -> str:
 
 
 def lines(file: Path) -> str:
-    """Say how many conversations a file of JSON Lines holds."""
+    """Return in words how many conversations a file of JSON Lines holds."""
     with file.open("rb") as opened:
         return f"{sum(1 for _ in opened):,} conversations"
 
 
 def size(directory: Path) -> str:
-    """Say how many megabytes the files of a directory have."""
+    """Return in words how many megabytes the files of a directory have."""
     return f"{sum(file.stat().st_size for file in directory.iterdir()) / 1e6:.1f} MB"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chat.formats.rendering import find_format
+from chat.formats.known import find_format
 from chat.tokenizers.tokenizer import tokenizer_sha256
 from data.tokenized import TokenizedDataset
 

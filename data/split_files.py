@@ -14,12 +14,13 @@ import numpy as np
 from storage.json_file import write_json
 
 KIND = "tokenized dataset"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DESCRIPTION = "dataset.json"
 SPLITS = ("train", "validation")
 FILES = {
     "tokens": "tokens.bin",
     "trained": "trained.bin",
+    "roles": "roles.bin",
     "offsets": "offsets.bin",
     "origins": "origins.jsonl",
     "origin_offsets": "origins.offsets.bin",
@@ -43,12 +44,17 @@ class Origin:
 
 @dataclass(frozen=True)
 class Sample:
-    """One conversation: trained[j] says that token j is to be predicted from those before it."""
+    """One conversation: trained[j] says that token j is to be predicted from those before it.
+
+    roles: The role of each token's turn, a place in chat.formats.rendering.TOKEN_ROLES; none are
+        known without it.
+    """
 
     tokens: Sequence[int] | np.ndarray
     trained: Sequence[bool] | np.ndarray
     split: str = "train"
     origin: Origin = Origin()
+    roles: Sequence[int] | np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Block:
 
     tokens: bytes
     trained: bytes
+    roles: bytes
     lengths: np.ndarray
     origins: bytes
     origin_lengths: np.ndarray
@@ -86,6 +93,7 @@ def make_block(samples: Sequence[Sample], vocab_size: int) -> Block:
     return Block(
         tokens=all_tokens.astype("<u4").tobytes(),
         trained=masks.tobytes(),
+        roles=b"".join(map(_role_bytes, samples)),
         lengths=lengths,
         origins=b"".join(lines),
         origin_lengths=np.array([len(line) for line in lines], dtype=np.int64),
@@ -110,6 +118,12 @@ def _are_sound(
         and tokens.min() >= 0
         and tokens.max() < vocab_size
     )
+
+
+def _role_bytes(sample: Sample) -> bytes:
+    if sample.roles is None:
+        return bytes(len(sample.tokens))
+    return np.asarray(sample.roles, dtype=np.uint8).tobytes()
 
 
 def _origin_line(origin: Origin) -> bytes:
@@ -148,6 +162,7 @@ class Counts:
         return {
             "tokens": 4 * self.tokens,
             "trained": self.tokens,
+            "roles": self.tokens,
             "offsets": offsets,
             "origins": self.origin_bytes,
             "origin_offsets": offsets,
@@ -180,6 +195,7 @@ class SplitWriter:
         parts = {
             "tokens": block.tokens,
             "trained": block.trained,
+            "roles": block.roles,
             "offsets": offsets.astype("<i8").tobytes(),
             "origins": block.origins,
             "origin_offsets": origin_offsets.astype("<i8").tobytes(),

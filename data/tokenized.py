@@ -3,6 +3,8 @@
     dataset.json              chat format, tokenizer, counts, fingerprints, provenance
     train.tokens.bin          uint32, all conversations end to end
     train.trained.bin         one byte a token, 1 where the token is to be predicted
+    train.roles.bin           one byte a token, the role of its turn, a place in
+                              chat.formats.rendering.TOKEN_ROLES
     train.offsets.bin         int64, one more than there are conversations
     train.origins.jsonl       id, source and sha256 of each conversation
     train.origins.offsets.bin int64, where each of those lines begins
@@ -76,6 +78,7 @@ class TokenizedDataset:
         conversations = counts["conversations"]
         self._tokens = self._map("tokens", "<u4", self.total_tokens)
         self._trained = self._map("trained", "?", self.total_tokens)
+        self._roles = self._map("roles", "u1", self.total_tokens)
         self._offsets = self._map("offsets", "<i8", conversations + 1)
         self._origin_offsets = self._map("origin_offsets", "<i8", conversations + 1)
         self.lengths: np.ndarray = np.diff(self._offsets)
@@ -98,6 +101,10 @@ class TokenizedDataset:
     def trained(self, index: int) -> np.ndarray:
         """Return which tokens of one conversation are to be predicted, bool."""
         return self._trained[self._span(index)]
+
+    def roles(self, index: int) -> np.ndarray:
+        """Return the role of each token's turn, uint8; see chat.formats.rendering.TOKEN_ROLES."""
+        return self._roles[self._span(index)]
 
     def pieces(self, most: int) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """Yield all conversations in pieces of about `most` tokens, each end to end.

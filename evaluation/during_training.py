@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from chat.formats.rendering import ChatFormat
+from chat.formats.format import ChatFormat
 from chat.tokenizers.tokenizer import Tokenizer
 from evaluation.figures import Figures, cells, count, figures, percent
 from evaluation.items import Item

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from chat.conversation import Conversation, Message, ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
+from chat.formats.rendering import is_learnt
 from data.benchmarks.bfcl_tasks import LANGUAGES, Task, read_tasks
 from data.benchmarks.nexusraven import Query, read_queries
 from data.cleaning.any_layout import read_any_layout
@@ -134,9 +135,9 @@ def conversation_items(path: Path | str, only: Collection[str] | None = None) ->
 
 
 def turn_items(conversation: Conversation) -> Iterator[Item]:
-    """Yield an item for each assistant's turn that answers a user or a tool's result."""
+    """Yield an item for each learnt turn that answers a user or a tool's result."""
     for index, (before, message) in enumerate(pairwise(conversation.messages), start=1):
-        if message.role == "assistant" and before.role in ("user", "tool"):
+        if is_learnt(message) and before.role in ("user", "tool"):
             yield _turn_item(conversation, index)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chat.conversation import ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from evaluation.figures import MEANINGS, figures
 from evaluation.items import Item
 from evaluation.scoring.calls import Verdict

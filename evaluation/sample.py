@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from chat.conversation import Conversation
-from chat.formats.rendering import ChatFormat, find_format, render_prompt, stop_ids, tokenize
-from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from chat.formats.format import ChatFormat
+from chat.formats.known import find_format
+from chat.formats.rendering import check_special_tokens, encode_prompt
+from chat.tokenizers.tokenizer import Tokenizer
 from data.conversations import fraction, read_conversations
 from data.tokenized import TokenizedDataset
 from evaluation.during_training import Limits, Sample
@@ -66,7 +68,7 @@ def open_sample(
     source = settings.conversations_file or f"{validation.directory} (validation)"
     items = choose_items(settings, seed, train, validation)
     leading = _measurable(items, validating.best_metric, source)
-    prompts = [tokenize(render_prompt(item.conversation, format), tokenizer).ids for item in items]
+    prompts = [encode_prompt(item.conversation, format, tokenizer) for item in items]
     most = max(train.longest, validation.longest)
     for item, prompt in zip(items, prompts, strict=True):
         if len(prompt) > most:
@@ -147,9 +149,9 @@ def _language(checkpoint_dir: str, dataset: TokenizedDataset) -> tuple[ChatForma
     directory = resolve_directory(checkpoint_dir)
     try:
         format = find_format(dataset.chat_format)
-        tokenizer = load_tokenizer(directory, format.special_table)
+        tokenizer = format.load_tokenizer(directory)
         check_tokenizer(tokenizer.path, ModelConfig.read(directory).vocab_size)
-        stop_ids(format, tokenizer)
+        check_special_tokens(format, tokenizer)
     except ValueError as error:
         raise ValueError(
             f"no replies can be generated to score: {error}; or turn them off with {OFF}"

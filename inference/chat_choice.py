@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from chat.formats.rendering import FORMATS, ChatFormat, find_format
+from chat.formats.format import ChatFormat
+from chat.formats.known import FORMATS, find_format
 from weights.chat_record import PROPOSED_FORMAT, ChatRecord, read_chat_record
 
 # For `console.flags.check_idle_flags`, in every command that takes both.

@@ -5,15 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chat.conversation import Conversation
-from chat.formats.rendering import (
-    ChatFormat,
-    parse_reply,
-    render_prompt,
-    reply_text,
-    stop_ids,
-    tokenize,
-)
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
+from chat.formats.format import ChatFormat
+from chat.formats.rendering import encode_prompt, parse_reply, reply_text, silent_ids, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.generate import Decoding, RowConstraint, complete
 from model.transformer import Transformer
@@ -39,7 +33,7 @@ def read_answer(
     tokens: Sequence[int], whole: bool, tokenizer: Tokenizer, format: ChatFormat
 ) -> Answer:
     """Return the answer that generated tokens, without the stop token, say."""
-    text = reply_text(tokens, tokenizer)
+    text = reply_text(tokens, tokenizer, silent_ids(format, tokenizer))
     return Answer(text, parse_reply(text, format), whole)
 
 
@@ -87,7 +81,7 @@ class ChatModel:
 
     def prompt(self, conversation: Conversation) -> list[int]:
         """Return the tokens up to where the assistant speaks."""
-        return tokenize(render_prompt(conversation, self.format), self.tokenizer).ids
+        return encode_prompt(conversation, self.format, self.tokenizer)
 
 
 def _check_prompt_lengths(prompts: Sequence[list[int]], max_length: int | None) -> None:

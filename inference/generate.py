@@ -66,10 +66,10 @@ class Decoding:
 
 
 class RowConstraint(Protocol):
-    """What one row may say; asked before each token is chosen, and told it afterwards."""
+    """Which tokens one row may have; called before each token is chosen and after."""
 
     def restrict(self, logits: Tensor, room: int) -> None:
-        """Set logits [V] of what must not come to -inf, in place; `room` tokens may still come."""
+        """Set the logits [V] of forbidden tokens to -inf in place; `room` tokens may still come."""
 
     def accept(self, token: int, room: int) -> bool:
         """Take the chosen token, which `room` more may follow; or False, and another is chosen."""
@@ -165,7 +165,7 @@ class Batch:
         return len(self.rows) == self._cache.batch_size
 
     def step(self) -> list[tuple[Row, int, bool]]:
-        """Let every row say a token; return (row, token, whether it ends), and drop those that do.
+        """Choose a token for every row; return (row, token, whether it ends) and drop what ends.
 
         The model should be in evaluation mode.
         """
@@ -182,13 +182,13 @@ class Batch:
         return said
 
     def drop(self, rows: Collection[Row]) -> None:
-        """Let rows go, between the pass that was and the rows that come before the next one."""
+        """Remove rows between two passes, before new ones are added."""
         cached, new = self.rows[: len(self._cache.lengths)], self.rows[len(self._cache.lengths) :]
         order = self._cache.drop([place for place, row in enumerate(cached) if row in rows])
         self.rows = [cached[place] for place in order] + [row for row in new if row not in rows]
 
     def _restart_where_rotation_changes(self) -> None:
-        """Let a row read all again when its next token takes it to long RoPE's other factors."""
+        """Restart rows whose next token changes long RoPE's factors: their keys are outdated."""
         scaling = self._model.config.rope_scaling
         if not isinstance(scaling, LongRope):
             return
@@ -270,7 +270,7 @@ def _choose_each(logits: Tensor, rows: Sequence[Row], draws: Sequence[float]) ->
 
 
 def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]) -> Tensor:
-    """Let every row read its tokens; return the logits [N, V] after each row's last one."""
+    """Run the model over the rows' unread tokens; return the logits [N, V] after each last one."""
     device = cache.keys.device
     counts = [len(tokens) for tokens in unread]
     positions = cache.plan(counts)

@@ -17,7 +17,7 @@ from model.config import ModelConfig
 from model.rope import Span
 
 # Masks are as wide as a multiple of this, so that shapes repeat and kernels find them aligned.
-SPAN = 64
+MASK_STEP = 64
 
 
 class KVCache:
@@ -160,14 +160,14 @@ class LayerCache:
 class _Pass:
     """Where the tokens of one forward pass belong.
 
-    rows and positions [T]: where each token's key and value go. The first `continued` tokens are
-    of the `present` rows, which held some before: token t is number slots[t] of its row's new
-    ones. They attend to the positions in `reach`, and mask [N, 1, C, S] is added to their scores;
-    it is None where all may look at all. `documents` are the rows that begin here.
+    `spans` are as in `KVCache.spans`. rows and positions [T]: where each token's key and value go.
+    The first `continued` tokens are of the `present` rows, which held some before: token t is
+    number slots[t] of its row's new ones. They attend to the positions in `reach`, and mask
+    [N, 1, C, S] is added to their scores; it is None where all may look at all. `documents` are the
+    rows that begin here.
     """
 
     spans: Sequence[Span]
-
     rows: Tensor
     positions: Tensor
     present: int
@@ -188,7 +188,7 @@ def _plan_pass(
     reach, mask = _reach(ranges[:present], like, window)
     new = counts[present:]
     return _Pass(
-        spans=[(len(span), span.stop) for span in ranges],
+        spans=[(len(new_tokens), new_tokens.stop) for new_tokens in ranges],
         rows=whole(row for row, count in enumerate(counts) for _ in range(count)),
         positions=whole(chain.from_iterable(ranges)),
         present=present,
@@ -205,14 +205,14 @@ def _reach(
 ) -> tuple[slice, Tensor | None]:
     """Return which positions rows attend to whose new tokens have these, and their mask."""
     longest = max(map(len, ranges), default=0)
-    ends = {span.stop for span in ranges}
-    nearest = min((span.start for span in ranges), default=0)
+    ends = {new_tokens.stop for new_tokens in ranges}
+    nearest = min((new_tokens.start for new_tokens in ranges), default=0)
     begin = 0 if window is None else max(0, nearest - window + 1)
     if longest <= 1 and len(ends) <= 1:
         return slice(begin, max(ends, default=0)), None
-    begin = SPAN * (begin // SPAN)
-    end = min(like.shape[3], SPAN * -(-max(ends) // SPAN))
-    first = torch.tensor([span.start for span in ranges], device=like.device)
+    begin = MASK_STEP * (begin // MASK_STEP)
+    end = min(like.shape[3], MASK_STEP * -(-max(ends) // MASK_STEP))
+    first = torch.tensor([new_tokens.start for new_tokens in ranges], device=like.device)
     own = first[:, None, None, None] + torch.arange(longest, device=like.device)[:, None]
     positions = torch.arange(begin, end, device=like.device)
     hidden = positions > own

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from chat.formats.rendering import ChatFormat, stop_ids
-from chat.tokenizers.tokenizer import load_tokenizer
+from chat.formats.format import ChatFormat
+from chat.formats.rendering import check_special_tokens
 from inference.chat_choice import choose_format
 from inference.chat_model import ChatModel
 from inference.packed import native_dtype, pack
@@ -47,9 +47,9 @@ def load_chat_model(source: Source) -> ChatModel:
     format = source.format()
     directory = resolve_directory(source.ckpt_dir)
     config = ModelConfig.read(directory)
-    tokenizer = load_tokenizer(source.tokenizer_path or directory, format.special_table)
+    tokenizer = format.load_tokenizer(source.tokenizer_path or directory)
     check_tokenizer(tokenizer.path, config.vocab_size)
-    stop_ids(format, tokenizer)
+    check_special_tokens(format, tokenizer)
     adapter = read_adapter(source.lora_ckpt_path) if source.lora_ckpt_path else None
     if adapter is not None:
         adapter.check(config, directory)

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chat.conversation import ToolCall
-from chat.formats.rendering import ChatFormat, parse_reply, reply_text
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
+from chat.formats.format import ChatFormat
+from chat.formats.rendering import parse_reply, reply_text, silent_ids
+from chat.formats.unfinished import UnfinishedReply
 from chat.tokenizers.tokenizer import Tokenizer
 
 
@@ -45,7 +47,7 @@ class ReplyStream:
 
     def __init__(self, format: ChatFormat) -> None:
         self._format = format
-        self._reading = format.syntax.unfinished()
+        self._reading = UnfinishedReply(format.calls)
         self._pieces: list[str] = []
         # White space that is part of the content if more of it follows.
         self._space: list[str] = []
@@ -104,11 +106,12 @@ _MOST_TOKENS, _KEPT_TOKENS = 16, 8
 class TokenText:
     """Turns tokens into text as they come; characters that are cut between tokens wait.
 
-    Special tokens have no text.
+    Special tokens have no text, but for those that write calls.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, format: ChatFormat) -> None:
         self._tokenizer = tokenizer
+        self._silent = silent_ids(format, tokenizer)
         # The last tokens, and how much of their text was given.
         self._tokens: list[int] = []
         self._given = 0
@@ -116,7 +119,7 @@ class TokenText:
     def feed(self, token: int) -> str:
         """Return the text that is certain now and was not before; often empty."""
         self._tokens.append(token)
-        text = reply_text(self._tokens, self._tokenizer)
+        text = reply_text(self._tokens, self._tokenizer, self._silent)
         # Part of a character is decoded as U+FFFD, at most once for a byte, until the rest comes.
         certain = max(len(text.rstrip("\ufffd")), len(text) - _BYTES + 1)
         new = text[self._given : certain]
@@ -124,9 +127,9 @@ class TokenText:
         if len(self._tokens) > _MOST_TOKENS:
             left = len(text) - self._given
             del self._tokens[:-_KEPT_TOKENS]
-            self._given = len(reply_text(self._tokens, self._tokenizer)) - left
+            self._given = len(reply_text(self._tokens, self._tokenizer, self._silent)) - left
         return new
 
     def finish(self) -> str:
         """Return what is left when no token follows."""
-        return reply_text(self._tokens, self._tokenizer)[self._given :]
+        return reply_text(self._tokens, self._tokenizer, self._silent)[self._given :]

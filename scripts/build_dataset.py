@@ -7,6 +7,7 @@ Every assistant turn is trained. No conversation is ever cut. A long build that 
 continued by the same command.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -71,6 +72,8 @@ def main(
     for reason, left_out in description["rejected"].items():
         if left_out:
             console.print(f"Left out as {reason}: {len(left_out)}, listed in dataset.json")
+    for reason, count in _reasons(description["rejected"]["unwritable"]):
+        console.print(f"  {count} that {format} cannot write: {reason}", markup=False)
     if dropped := description["repaired"]["tools_dropped"]:
         console.print(f"Lost tools that are never called, to fit: {len(dropped)} conversations")
     for file in description["provenance"]["files"] if weights or "," in source_file else []:
@@ -83,6 +86,12 @@ def main(
     if "chat_format_anyway" in format_flags(format, record):
         command += " --data.chat_format_anyway=true"
     print_next(f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}", command)
+
+
+def _reasons(unwritable: list[dict[str, str]]) -> list[tuple[str, int]]:
+    """Return the most frequent reasons, without the place in the conversation."""
+    reasons = (entry["reason"].partition("]: ")[2] or entry["reason"] for entry in unwritable)
+    return Counter(reasons).most_common(5)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from chat.formats.rendering import ChatFormat, find_format, stop_ids
+from chat.formats.format import ChatFormat
+from chat.formats.known import find_format
+from chat.formats.rendering import stop_ids
 from chat.tokenizers.pieces import SentencePieceTokenizer
 from chat.tokenizers.ranks import TiktokenTokenizer
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
@@ -79,7 +81,7 @@ def _language(directory: Path) -> tuple[ChatFormat, Tokenizer] | None:
     if record is None or record.name is None:
         return None
     format = find_format(record.name)
-    return format, load_tokenizer(find_tokenizer(directory), format.special_table)
+    return format, format.load_tokenizer(find_tokenizer(directory))
 
 
 def _begin_and_stops(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from chat.formats.rendering import find_format
+from chat.formats.known import find_format
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
 from evaluation.answers.predictions import predicted, read_predictions

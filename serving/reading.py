@@ -23,7 +23,7 @@ class ReplyReader:
         self.ended = False
         self._stop_ids = stop_ids(chat_model.format, chat_model.tokenizer)
         self._stops = [_Stop(text) for text in stop_texts]
-        self._tokens = TokenText(chat_model.tokenizer)
+        self._tokens = TokenText(chat_model.tokenizer, chat_model.format)
         self._reply = ReplyStream(chat_model.format)
         # What may be the beginning of a stop text, in pieces, and its length.
         self._held: deque[str] = deque()

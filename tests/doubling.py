@@ -22,7 +22,9 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from chat.conversation import Conversation, Message, Tool, ToolCall  # noqa: E402
-from chat.formats.rendering import FORMATS, parse_reply, render, tokenize, unreadable_turns  # noqa: E402
+from chat.formats.call_syntax import write_reply  # noqa: E402
+from chat.formats.known import FORMATS  # noqa: E402
+from chat.formats.rendering import check_readable, parse_reply, render, tokenize  # noqa: E402
 from chat.formats.typescript import describe_function  # noqa: E402
 from chat.schemas.patterns import TooCostly, matches  # noqa: E402
 from chat.schemas.type_names import read_type  # noqa: E402
@@ -193,7 +195,7 @@ def streamed(text: Callable[[int], str], piece: int = 3) -> Reader:
 
 
 def token_text(tokens: list[int]) -> None:
-    text = TokenText(DEMO)
+    text = TokenText(DEMO, LLAMA3)
     for token in tokens:
         text.feed(token)
     text.finish()
@@ -232,7 +234,7 @@ def written(count: int, text: str = "a") -> Conversation:
 
 
 def uses(count: int) -> str:
-    return LLAMA3.syntax.encode("I look.", [ToolCall("f", {"a": i}) for i in range(count)])
+    return write_reply("I look.", [ToolCall("f", {"a": i}) for i in range(count)], LLAMA3.calls)
 
 
 def request(count: int) -> bytes:
@@ -1010,7 +1012,7 @@ READERS: dict[str, Reader] = {
         lambda given: tokenize(render(given, LLAMA3), DEMO), lambda n: written(n, TEXT)
     ),
     "turns that can be read back": reading(
-        lambda given: unreadable_turns(given, LLAMA3), lambda n: written(n, TEXT)
+        lambda given: check_readable(given, LLAMA3), lambda n: written(n, TEXT)
     ),
     "tokens: blanks": reading(DEMO.encode, lambda n: " " * n),
     "tokens: letters": reading(DEMO.encode, lambda n: "a" * n),

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation
-from chat.formats.rendering import FORMATS, render, tokenize
+from chat.formats.known import FORMATS
+from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from model.attention import Documents
 from model.config import ModelConfig

@@ -12,7 +12,8 @@ from speaking_model import write_speaking_model
 from tiny_runs import settings_over
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import FORMATS, render, tokenize
+from chat.formats.known import FORMATS
+from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from data.tokenized import Encoding, Origin, Sample, write_dataset
 

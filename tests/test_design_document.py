@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from chat.conversation import Conversation
-from chat.formats.rendering import find_format, render, unreadable_turns
+from chat.formats.known import find_format
+from chat.formats.rendering import check_readable, render
 
 TEXT = (Path(__file__).parents[1] / "docs" / "function-calling-design.md").read_text("utf-8")
 (RECORD,) = re.findall(r"```json\n(.*?)\n```", TEXT, re.DOTALL)
@@ -16,7 +17,7 @@ SEGMENTS = render(CONVERSATION, find_format("llama3"))
 
 def test_the_record_round_trips_as_a_canonical_conversation() -> None:
     assert CONVERSATION.to_record() == json.loads(RECORD)
-    assert unreadable_turns(CONVERSATION, find_format("llama3")) == []
+    check_readable(CONVERSATION, find_format("llama3"))
 
 
 def test_the_text_blocks_are_the_pieces_of_the_rendered_conversation() -> None:

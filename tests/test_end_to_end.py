@@ -14,7 +14,8 @@ import pytest
 from command_lines import ROOT, next_commands, problem_of
 
 from chat.conversation import Conversation
-from chat.formats.rendering import find_format, render, tokenize
+from chat.formats.known import find_format
+from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from console.journey import Done
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset

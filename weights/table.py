@@ -96,7 +96,7 @@ def account(
 
 
 def lora_message(origin: str, example: str) -> str:
-    """Say that `origin` is a LoRA adapter where whole weights are wanted, and how to merge it."""
+    """Return the message that `origin` is an adapter, wanted whole weights, and how to merge it."""
     return (
         f"{origin} holds a LoRA adapter ({example}), wanted whole weights; merge it first: python "
         "scripts/convert_lora_weights.py --config-dir D --base-ckpt-path P --lora-ckpt-path F "

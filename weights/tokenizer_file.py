@@ -33,7 +33,7 @@ QWEN_RANKS = 151_643
 QWEN_SPECIAL_TOKENS = 208
 # Where the tokens are named that were added to a SentencePiece model.
 ADDED_FILE = "added_tokens.json"
-CONFIG_FILE = "tokenizer_config.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 _ADDED = "added_tokens_decoder"
 # Mistral's own readers take the version of the chat template from the name of a SentencePiece
 # model (`tokenizer.model.v3`), and the first for a name without (`get_spm_version` in
@@ -154,7 +154,7 @@ def _json_tokens(file: Path) -> int:
 def _largest_added(directory: Path) -> int:
     """Return the largest id of the tokens that were added to a SentencePiece model, 0 for none."""
     ids = [0]
-    for name in (ADDED_FILE, CONFIG_FILE):
+    for name in (ADDED_FILE, TOKENIZER_CONFIG_FILE):
         if (directory / name).is_file():
             content = read_json_object(directory / name)
             named = content.values() if name == ADDED_FILE else content.get(_ADDED) or ()

@@ -1,102 +1,19 @@
-"""Chat formats as rows of data, and rendering with them: text, token ids and the loss mask.
+"""Rendering with a chat format: text, token ids and the loss mask; replies back to calls."""
 
-The strings of a format may name special tokens, and only those become special ids. The text of a
-conversation (contents, tools, arguments) is always encoded as ordinary text.
-"""
-
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal, NamedTuple
+from itertools import groupby
+from typing import NamedTuple
 
-from chat.conversation import Conversation, Message
-from chat.formats.tool_syntax import SYNTAXES, Reply, ToolSyntax
+from chat.conversation import ROLES, Conversation, Message
+from chat.formats.call_syntax import Reply, read_reply, write_reply
+from chat.formats.format import CannotWrite, ChatFormat, Piece
 from chat.tokenizers.tokenizer import Tokenizer
 
-
-@dataclass(frozen=True)
-class Turn:
-    """What surrounds the text of one role; the assistant's `closing` is trained, `gap` is not."""
-
-    opening: str
-    closing: str
-    gap: str = ""
-
-
-@dataclass(frozen=True)
-class ChatFormat:
-    """How conversations are written for one kind of model.
-
-    name: What users call the format.
-    special_table: The table of chat/tokenizers/special_tokens.py that completes a tiktoken file.
-    special_tokens: The special tokens that this row's own strings hold.
-    begin: What stands before the first turn.
-    turns: The surroundings of each role's text.
-    stop_tokens: The special tokens at which an assistant's turn ends; they are trained.
-    tool_syntax: A name in chat/formats/tool_syntax.py: how tools and calls are written.
-    tools_in: The role whose first message announces the tools; a system message is made for it.
-    default_system: The system text of a conversation that has none; empty for no system turn.
-    strip: Whether white space around a message is dropped.
-    end_tokens: Special tokens that end a reply too, where the tokenizer has them; none is trained.
-    """
-
-    name: str
-    special_table: str
-    special_tokens: tuple[str, ...]
-    begin: str
-    turns: Mapping[str, Turn]
-    stop_tokens: tuple[str, ...]
-    tool_syntax: str
-    tools_in: Literal["system", "user"] = "system"
-    default_system: str = ""
-    strip: bool = True
-    end_tokens: tuple[str, ...] = ()
-
-    @property
-    def syntax(self) -> ToolSyntax:
-        """The functions that write and read this format's tools and calls."""
-        return SYNTAXES[self.tool_syntax]
-
-    def opening(self, role: str) -> tuple["Segment", ...]:
-        """Return the segments before the text of a role."""
-        return _own_text(self, self.turns[role].opening, False, role)
-
-
-_LLAMA3 = ChatFormat(
-    name="llama3",
-    special_table="llama3",
-    special_tokens=(
-        "<|begin_of_text|>",
-        "<|start_header_id|>",
-        "<|end_header_id|>",
-        "<|eot_id|>",
-    ),
-    begin="<|begin_of_text|>",
-    turns={
-        role: Turn(f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
-        for role in ("system", "user", "assistant", "tool")
-    },
-    stop_tokens=("<|eot_id|>",),
-    tool_syntax="namespace",
-    # Meta's base models end a document with it, so a reply of theirs may end with it too.
-    end_tokens=("<|end_of_text|>",),
-)
-
-FORMATS: dict[str, ChatFormat] = {
-    "llama3": _LLAMA3,
-    "llama3_short": replace(_LLAMA3, name="llama3_short", tool_syntax="namespace_short"),
-}
-
-
-def find_format(name: str) -> ChatFormat:
-    """Return the chat format of that name; ValueError suggests the nearest known one."""
-    if name in FORMATS:
-        return FORMATS[name]
-    close = difflib.get_close_matches(name, FORMATS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"wanted one of {', '.join(FORMATS)}"
-    raise ValueError(f"unknown chat format {name!r}; {hint}")
+# The roles of tokens as stored numbers: their places here. The first is text before any turn.
+TOKEN_ROLES = ("", *ROLES)
 
 
 class Segment(NamedTuple):
@@ -110,36 +27,102 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids, and for each whether the model learns to predict it."""
+    """Token ids; for each its role by number, and whether the model learns to predict it."""
 
     ids: list[int]
     trained: list[bool]
+    roles: list[int]
+
+
+def training_sequences(conversation: Conversation, format: ChatFormat) -> list[Conversation]:
+    """Return the conversations to train on, each message marked by whether it is learnt.
+
+    One where the format writes earlier turns the same whatever follows, else one for each learnt
+    reply, which ends with it.
+    """
+    if format.earlier_turns_stay(conversation):
+        return [conversation]
+    messages = conversation.messages
+    found: list[Conversation] = []
+    for place, message in enumerate(messages):
+        if is_learnt(message):
+            known = (replace(earlier, trained=False) for earlier in messages[:place])
+            found.append(replace(conversation, messages=(*known, message)))
+    return found
+
+
+def is_learnt(message: Message) -> bool:
+    """Return whether a message is an assistant's and to be learnt."""
+    return message.role == "assistant" and message.trained
 
 
 def render(conversation: Conversation, format: ChatFormat) -> list[Segment]:
-    """Render a conversation; every assistant turn is trained, from its text to its stop token."""
-    return _merged(_pieces(conversation, format))
+    """Render a conversation; learnt turns are trained from their text to their stop token.
+
+    Raises CannotWrite where the format has no way to write it.
+    """
+    return _segments(format.write(conversation, format.settings), format)
 
 
 def render_prompt(conversation: Conversation, format: ChatFormat) -> list[Segment]:
     """Render a conversation and the opening of the assistant turn that answers it."""
-    return _merged([*_pieces(conversation, format), format.opening("assistant")])
+    opening = Piece(format.reply_opening, True, "assistant")
+    return _segments((*format.write(conversation, format.settings), opening), format)
 
 
-def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer) -> Tokens:
+def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = False) -> Tokens:
     """Turn segments into ids and mask; ValueError when the tokenizer lacks a special token.
 
-    Neighbouring untrained text is one segment, so the ids are those of the whole text tokenised at
-    once. The one border inside ordinary text is where an assistant's text begins; in `llama3` it
-    follows two newlines, where Llama 3's pattern cuts whatever comes next.
+    Neighbouring texts that are alike in being trained are tokenised at once. The one border inside
+    ordinary text is where an assistant's text begins. Where it `joins` the text before it, both
+    are tokenised at once too, and cut where the first one's ids end.
     """
-    ids: list[int] = []
-    trained: list[bool] = []
-    for text, special, learned, _ in segments:
-        found = [special_id(text, tokenizer)] if special else tokenizer.encode(text)
-        ids += found
-        trained += [learned] * len(found)
-    return Tokens(ids, trained)
+    tokens = Tokens([], [], [])
+    before = ""
+    for (special, learned), group in groupby(segments, lambda part: (part.special, part.trained)):
+        parts = list(group)
+        if special:
+            before = ""
+            for part in parts:
+                _add(tokens, [special_id(part.text, tokenizer)], learned, part.role)
+            continue
+        text = "".join(part.text for part in parts)
+        ids = _continued(before, text, tokenizer) if joins and before else tokenizer.encode(text)
+        before += text
+        for part in parts[:-1]:
+            # To within a token, where one reaches over the border of two roles.
+            length = len(tokenizer.encode(part.text))
+            _add(tokens, ids[:length], learned, part.role)
+            ids = ids[length:]
+        _add(tokens, ids, learned, parts[-1].role)
+    return tokens
+
+
+def _add(tokens: Tokens, ids: list[int], trained: bool, role: str) -> None:
+    tokens.ids.extend(ids)
+    tokens.trained.extend([trained] * len(ids))
+    tokens.roles.extend([TOKEN_ROLES.index(role)] * len(ids))
+
+
+def _continued(before: str, text: str, tokenizer: Tokenizer) -> list[int]:
+    """Return the ids of a text that goes on from another one."""
+    known, whole = tokenizer.encode(before), tokenizer.encode(before + text)
+    # Only where a token would reach over the border is the text one of its own.
+    return whole[len(known) :] if whole[: len(known)] == known else tokenizer.encode(text)
+
+
+def encode_conversation(
+    conversation: Conversation, format: ChatFormat, tokenizer: Tokenizer
+) -> Tokens:
+    """Return the ids of a conversation, and which of them are learnt."""
+    return tokenize(render(conversation, format), tokenizer, format.reply_joins)
+
+
+def encode_prompt(
+    conversation: Conversation, format: ChatFormat, tokenizer: Tokenizer
+) -> list[int]:
+    """Return the ids up to where the assistant speaks."""
+    return tokenize(render_prompt(conversation, format), tokenizer, format.reply_joins).ids
 
 
 def special_id(token: str, tokenizer: Tokenizer) -> int:
@@ -152,6 +135,12 @@ def special_id(token: str, tokenizer: Tokenizer) -> int:
     return tokenizer.special_tokens[token]
 
 
+def check_special_tokens(format: ChatFormat, tokenizer: Tokenizer) -> None:
+    """Raise ValueError where the tokenizer lacks a special token of the format."""
+    for token in (*format.special_tokens, *format.stop_tokens):
+        special_id(token, tokenizer)
+
+
 def stop_ids(format: ChatFormat, tokenizer: Tokenizer) -> tuple[int, ...]:
     """Return the ids at which generation ends, the trained ones first."""
     known = tokenizer.special_tokens
@@ -159,30 +148,42 @@ def stop_ids(format: ChatFormat, tokenizer: Tokenizer) -> tuple[int, ...]:
     return (*(special_id(token, tokenizer) for token in format.stop_tokens), *ends)
 
 
-def reply_text(tokens: Iterable[int], tokenizer: Tokenizer) -> str:
-    """Return the text of generated tokens; special tokens have none."""
-    special = set(tokenizer.special_tokens.values())
-    return tokenizer.decode([token for token in tokens if token not in special])
+def silent_ids(format: ChatFormat, tokenizer: Tokenizer) -> frozenset[int]:
+    """Return the special ids that have no text in a reply: all but those that write calls."""
+    known = tokenizer.special_tokens
+    written = {known[token] for token in format.calls.special_tokens if token in known}
+    return frozenset(known.values()) - written
+
+
+def reply_text(tokens: Iterable[int], tokenizer: Tokenizer, silent: frozenset[int]) -> str:
+    """Return the text of generated tokens without those that are `silent`."""
+    return tokenizer.decode([token for token in tokens if token not in silent])
 
 
 def parse_reply(text: str, format: ChatFormat) -> Reply:
     """Read an assistant's text without its stop token: content, calls, or what is wrong."""
-    return format.syntax.decode(text)
+    return read_reply(text, format.calls)
 
 
-def unreadable_turns(conversation: Conversation, format: ChatFormat) -> list[str]:
-    """Return the place and reason of each assistant turn that cannot be written and read back."""
-    reasons = (
-        (i, _unreadable(message, format))
-        for i, message in enumerate(conversation.messages)
-        if message.role == "assistant"
-    )
-    return [f"messages[{i}]: {reason}" for i, reason in reasons if reason]
+def written_reply(message: Message, format: ChatFormat) -> str:
+    """Return an assistant's turn as a model would write it, without its stop token."""
+    asked = (Message("user", "."), replace(message, trained=True))
+    segments = [part for part in render(Conversation(asked), format) if part.trained]
+    stops = [part.special and part.text in format.stop_tokens for part in segments]
+    return "".join(part.text for part, stop in zip(segments, stops, strict=True) if not stop)
+
+
+def check_readable(conversation: Conversation, format: ChatFormat) -> None:
+    """Raise CannotWrite with the place and reason of a turn that would not be read back."""
+    for i, message in enumerate(conversation.messages):
+        if message.role == "assistant" and (reason := _unreadable(message, format)):
+            raise CannotWrite(f"messages[{i}]: {reason}")
 
 
 def _unreadable(message: Message, format: ChatFormat) -> str | None:
     try:
-        reply = parse_reply(_text(message, format), format)
+        text = write_reply(message.content.strip(), message.tool_calls, format.calls)
+        reply = parse_reply(text, format)
     except ValueError as error:
         return str(error)
     if reply.problem:
@@ -194,54 +195,24 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
     return None if made == read else "its text would be read as other calls than it makes"
 
 
-def _pieces(conversation: Conversation, format: ChatFormat) -> Iterator[tuple[Segment, ...]]:
-    """Yield the texts of a conversation in order, each cut at its special tokens."""
-    yield _own_text(format, format.begin, False, "")
-    for message in _with_tools(conversation, _with_system(conversation, format), format):
-        role, turn = message.role, format.turns[message.role]
-        trained = role == "assistant"
-        yield _own_text(format, turn.opening, False, role)
-        text = _text(message, format)
-        yield (Segment(text, False, trained, role),) if text else ()
-        yield _own_text(format, turn.closing, trained, role)
-        yield _own_text(format, turn.gap, False, role)
+def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
+    """Cut the format's own strings at special tokens, and join neighbouring texts of one kind."""
+    found: list[Segment] = []
+    for segment in _cut(pieces, format):
+        last = found[-1] if found else None
+        if last and not (last.special or segment.special) and last[2:] == segment[2:]:
+            found[-1] = last._replace(text=last.text + segment.text)
+        elif segment.text:
+            found.append(segment)
+    return found
 
 
-def _with_system(conversation: Conversation, format: ChatFormat) -> tuple[Message, ...]:
-    """Put a system message first where the format has a default or needs one for the tools."""
-    messages = conversation.messages
-    needed = format.default_system or (conversation.tools and format.tools_in == "system")
-    if not needed or (messages and messages[0].role == "system"):
-        return messages
-    return (Message("system", format.default_system), *messages)
-
-
-def _with_tools(
-    conversation: Conversation, messages: tuple[Message, ...], format: ChatFormat
-) -> tuple[Message, ...]:
-    """Announce the tools at the end of a system text, or before the text of the first user."""
-    place = next((i for i, message in enumerate(messages) if message.role == format.tools_in), None)
-    if not conversation.tools:
-        return messages
-    if place is None:
-        raise ValueError(
-            f"chat format {format.name} announces tools in the first {format.tools_in} message, "
-            "and the conversation has none"
-        )
-    tools, content = format.syntax.describe(conversation.tools), messages[place].content
-    texts = [content.strip(), tools] if format.tools_in == "system" else [tools, content]
-    announced = replace(messages[place], content="\n\n".join(text for text in texts if text))
-    return (*messages[:place], announced, *messages[place + 1 :])
-
-
-def _text(message: Message, format: ChatFormat) -> str:
-    content = message.content.strip() if format.strip else message.content
-    return format.syntax.encode(content, message.tool_calls)
-
-
-def _own_text(format: ChatFormat, text: str, trained: bool, role: str) -> tuple[Segment, ...]:
-    """Cut a string of the format itself into its special tokens and the text between them."""
-    return _own_segments(text, format.special_tokens, trained, role)
+def _cut(pieces: Iterable[Piece], format: ChatFormat) -> Iterator[Segment]:
+    for text, own, role, trained in pieces:
+        if own:
+            yield from _own_segments(text, format.special_tokens, trained, role)
+        else:
+            yield Segment(text, False, trained, role)
 
 
 @cache
@@ -249,19 +220,6 @@ def _own_segments(
     text: str, special_tokens: tuple[str, ...], trained: bool, role: str
 ) -> tuple[Segment, ...]:
     """Cut a string at special tokens; cached, because a format has a dozen strings in all."""
-    names = "|".join(map(re.escape, special_tokens))
+    names = "|".join(map(re.escape, sorted(special_tokens, key=len, reverse=True)))
     parts = re.split(f"({names})", text) if names else [text]
     return tuple(Segment(part, part in special_tokens, trained, role) for part in parts if part)
-
-
-def _merged(pieces: Iterable[tuple[Segment, ...]]) -> list[Segment]:
-    """Join pieces; adjacent ordinary texts become one segment when both or neither are trained."""
-    merged: list[Segment] = []
-    for piece in pieces:
-        if merged and piece:
-            last, first = merged[-1], piece[0]
-            if not (last.special or first.special) and last.trained == first.trained:
-                merged[-1] = Segment(last.text + first.text, False, last.trained, last.role)
-                piece = piece[1:]
-        merged += piece
-    return merged

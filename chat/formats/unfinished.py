@@ -4,37 +4,38 @@ The time is linear in the length of the reply, however short the pieces are.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from chat.conversation import ToolCall
+from chat.formats.call_syntax import CallSyntax, read_call
+from chat.strict_json import call_decoder
 
-CALL = re.compile(r'\{\s*"(tool_uses|recipient_name)"')
-_KEYS = ('"tool_uses"', '"recipient_name"')
-_SPACE = re.compile(r"\s*")
 _MARK = re.compile(r'["\\{}\[\]]')
+_DECODER = call_decoder()
 
 
-class UnfinishedToolUses:
-    """Reads `content {"tool_uses": [call, ...]}` piece by piece.
+class UnfinishedReply:
+    """Reads a reply piece by piece: text, and calls as soon as they are whole."""
 
-    read_call: Reads the text of one call; ValueError or RecursionError where it is none.
-    """
-
-    def __init__(self, read_call: Callable[[str], ToolCall]) -> None:
-        self._read_call = read_call
+    def __init__(self, syntax: CallSyntax) -> None:
+        self._syntax = syntax
         self._held: list[str] = []
         # The held-back text without the white space inside it.
         self._beginning = ""
         self._begins_line = True
-        self._elements: _Elements | None = None
+        self._blank = True
+        self._calls: _UnfinishedCalls | None = None
 
     def feed(self, piece: str) -> tuple[str, list[ToolCall]]:
         """Return the text that is certainly content by now, and the calls that are now complete."""
-        if self._elements is not None:
-            return "", self._calls(piece)
+        if self._calls is not None:
+            return "", self._calls.feed(piece)
+        if self._syntax.begins == "reply" and not self._blank:
+            content, self._held = "".join([*self._held, piece]), []
+            return content, []
         text = self._beginning + piece
-        found = CALL.search(text)
-        start = found.start() if found else _possible_start(text)
+        found = self._syntax.looks_like_call.search(text)
+        start = found.start() if found else self._possible_start(text)
         # A negative cut: the possible call begins in the held-back text.
         cut = start - len(self._beginning)
         if cut < 0:
@@ -48,76 +49,88 @@ class UnfinishedToolUses:
             rest = text[start:]
             self._beginning = rest[:1] + rest[1:].lstrip()
             return content, []
-        self._elements = _Elements()
-        if found[1] != "tool_uses" or not self._begins_line:
-            self._elements.over = True
-        return content, self._calls(text[found.end() :])
+        self._calls = _UnfinishedCalls(self._syntax)
+        self._calls.over = self._syntax.begins == "line" and not self._begins_line
+        return content, self._calls.feed(text[start:])
+
+    def _possible_start(self, text: str) -> int:
+        """Return where the end of a text could become the beginning of a call."""
+        places = [len(text)]
+        for start in self._syntax.starts:
+            first, *rest = start.split()
+            place = text.rfind(first[0])
+            begun = text[place:]
+            if rest and begun.startswith(first):
+                begun, first = begun[len(first) :].lstrip(), rest[0]
+            if place >= 0 and first.startswith(begun):
+                places.append(place)
+        return min(places)
 
     def _note(self, content: str) -> None:
-        """Record whether the last line of the content is blank so far."""
+        """Record whether the content, and its last line, is blank so far."""
         _, newline, line = content.rpartition("\n")
         self._begins_line = not line.strip() and (bool(newline) or self._begins_line)
-
-    def _calls(self, piece: str) -> list[ToolCall]:
-        assert self._elements is not None, "calls have begun"
-        calls: list[ToolCall] = []
-        for element in self._elements.feed(piece):
-            try:
-                calls.append(self._read_call(element))
-            except (ValueError, RecursionError):
-                self._elements.over = True
-                break
-        return calls
+        self._blank &= not content.strip()
 
 
-def _possible_start(text: str) -> int:
-    """Return where the end of a text could become the beginning of a call."""
-    place = text.rfind("{")
-    if place < 0:
-        return len(text)
-    rest = text[place + 1 :].lstrip()
-    return place if any(key.startswith(rest) for key in _KEYS) else len(text)
+class _UnfinishedCalls:
+    """Reads the objects of calls and what stands around them; `over` when no call can follow."""
 
-
-class _Elements:
-    """Reads the objects of a list and the colon before it; `over` when no object can follow."""
-
-    def __init__(self) -> None:
+    def __init__(self, syntax: CallSyntax) -> None:
         self.over = False
-        self._awaited = ":["
-        self._comma = False
-        self._parts: list[str] = []
+        self._syntax = syntax
+        self._number = 0
+        # What stands before an object, and how many braces of it belong to the syntax.
+        self._before: list[str] = []
+        self._braces = syntax.opening.count("{")
+        self._object: list[str] = []
         self._depth = 0
         self._quoted = False
         self._escaped = False
 
-    def feed(self, piece: str) -> Iterator[str]:
-        """Yield the text of each object that this piece completes."""
+    def feed(self, piece: str) -> list[ToolCall]:
+        """Return the calls that this piece completes."""
+        calls: list[ToolCall] = []
+        try:
+            for before, written in self._objects(piece):
+                calls.append(self._read(before, written))
+        except (ValueError, RecursionError):
+            self.over = True
+        return calls
+
+    def _read(self, before: str, written: str) -> ToolCall:
+        """Read one call; ValueError or RecursionError where it is none."""
+        patterns = self._syntax.patterns
+        around = patterns.between if self._number else patterns.opening
+        found = around.match(before + "{")
+        head = patterns.head.fullmatch(before, found.end()) if found else None
+        if head is None:
+            raise ValueError("another text stands before the call")
+        self._number += 1
+        self.over = not self._syntax.between
+        name = head["name"].strip() if self._syntax.head else None
+        return read_call(_DECODER.decode(written), "a call", self._syntax, name)
+
+    def _objects(self, piece: str) -> Iterator[tuple[str, str]]:
+        """Yield each object that this piece completes, and what stands before it."""
         at = 0
         while at < len(piece) and not self.over:
             if self._depth:
                 at = self._inside(piece, at)
                 if not self._depth:
-                    yield "".join(self._parts)
-                    self._comma, self._parts = True, []
+                    yield "".join(self._before), "".join(self._object)
+                    self._before, self._object = [], []
                 continue
-            found = _SPACE.match(piece, at)
-            at = found.end() if found else at
-            if at < len(piece):
-                self._between(piece[at])
+            brace = piece.find("{", at)
+            self._before.append(piece[at : brace if brace >= 0 else len(piece)])
+            at = brace if brace >= 0 else len(piece)
+            if brace >= 0 and self._braces:
+                self._braces -= 1
+                self._before.append("{")
+                at += 1
+            elif brace >= 0:
                 # The brace of an object is its first letter.
-                at += not self._depth
-
-    def _between(self, letter: str) -> None:
-        if self._awaited:
-            self.over = letter != self._awaited[0]
-            self._awaited = self._awaited[1:]
-        elif letter == "," and self._comma:
-            self._comma = False
-        elif letter == "{":
-            self._depth = -1
-        else:
-            self.over = True
+                self._depth = -1
 
     def _inside(self, piece: str, at: int) -> int:
         """Scan an object up to its end or the end of the piece; return the position."""
@@ -136,7 +149,7 @@ class _Elements:
             elif not self._quoted and found[0] in "}]":
                 self._depth -= 1
                 if not self._depth:
-                    self._parts.append(piece[start:at])
+                    self._object.append(piece[start:at])
                     return at
-        self._parts.append(piece[start:])
+        self._object.append(piece[start:])
         return len(piece)

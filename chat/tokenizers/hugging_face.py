@@ -7,7 +7,7 @@ it, and nothing is put around it, cut off or padded. Decoding joins the bytes of
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -102,9 +102,9 @@ def _text_of(run: Sequence[bytes]) -> str:
 
 
 def load_hugging_face(
-    file: Path, content: dict[str, Any], text: str, sha256: str
+    file: Path, content: dict[str, Any], text: str, sha256: str, markers: Collection[str] = ()
 ) -> HuggingFaceTokenizer:
-    """Load a tokenizer.json, parsed and as text.
+    """Load a tokenizer.json, parsed and as text; added tokens among `markers` are special.
 
     Raises ValueError for other kinds than byte-level BPE and BPE with byte fallback: what they do
     not know they would write as a special token.
@@ -114,7 +114,12 @@ def load_hugging_face(
     plain: dict[str, int] = {}
     try:
         vocabulary: dict[str, int] = content["model"]["vocab"]
-        for token in content.get("added_tokens") or ():
+        added = content.get("added_tokens") or ()
+        if any(token["content"] in markers and not token["special"] for token in added):
+            added = [{**t, "special": t["special"] or t["content"] in markers} for t in added]
+            content = {**content, "added_tokens": added}
+            text = json.dumps(content)
+        for token in added:
             (special if token["special"] else plain)[str(token["content"])] = int(token["id"])
         ids = {*vocabulary.values(), *special.values(), *plain.values()}
         largest, smallest = max(ids), min(ids)

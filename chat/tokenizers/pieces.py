@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -91,9 +91,12 @@ class SentencePieceTokenizer:
 
 
 def load_sentencepiece(
-    file: Path, content: bytes, sha256: str, wanted: str
+    file: Path, content: bytes, sha256: str, wanted: str, markers: Collection[str] = ()
 ) -> SentencePieceTokenizer:
-    """Load a SentencePiece model and the added tokens beside it; ValueError says `wanted`."""
+    """Load a SentencePiece model and the added tokens beside it; ValueError says `wanted`.
+
+    Added tokens among `markers` are special.
+    """
     from sentencepiece import SentencePieceProcessor
 
     try:
@@ -112,7 +115,7 @@ def load_sentencepiece(
         if not size <= i < size + MOST_ADDED:
             found = f"is {processor.id_to_piece(i)!r}" if 0 <= i < size else "is out of range"
             raise ValueError(f"{file.parent} adds the token {name!r} as id {i}, which {found}")
-        (special if is_special else plain)[name] = i
+        (special if is_special or name in markers else plain)[name] = i
         added.append((i, name, is_special))
     ids = {*range(size), *special.values(), *plain.values()}
     unused = tuple(sorted(set(range(max(ids) + 1)) - ids))

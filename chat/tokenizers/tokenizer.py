@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -65,13 +65,17 @@ class Tokenizer(Protocol):
         """Return the bytes of each id, for special tokens those of their names; none if unused."""
 
 
-def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
+def load_tokenizer(
+    path: Path | str, specials: str = "llama3", markers: Collection[str] = ()
+) -> Tokenizer:
     """Load a tokenizer file, or the one of a model's directory; the content decides the kind.
 
     Args:
         path: A tokenizer file, or a directory, of whose TOKENIZER_FILES the first is taken.
         specials: The table of special tokens that Llama 3's tiktoken file gets, a key of
             SPECIAL_TABLES. The other kinds bring or have their own.
+        markers: Added tokens that are special, whatever the files say: never found in ordinary
+            text.
     """
     if specials not in SPECIAL_TABLES:
         known = ", ".join(SPECIAL_TABLES)
@@ -83,10 +87,10 @@ def load_tokenizer(path: Path | str, specials: str = "llama3") -> Tokenizer:
     content = _read_unless_foreign(file)
     sha256 = hashlib.sha256(content).hexdigest()
     if _looks_like_json(content):
-        return _load_json(file, content, sha256)
+        return _load_json(file, content, sha256, markers)
     if looks_like_ranks(content):
         return load_ranks(file, content, sha256, SPECIAL_TABLES[specials])
-    return load_sentencepiece(file, content, sha256, _WANTED)
+    return load_sentencepiece(file, content, sha256, _WANTED, markers)
 
 
 def tokenizer_sha256(file: Path) -> str:
@@ -122,7 +126,7 @@ def _looks_like_json(content: bytes) -> bool:
     return content.lstrip()[:1] in (b"{", b"[")
 
 
-def _load_json(file: Path, content: bytes, sha256: str) -> Tokenizer:
+def _load_json(file: Path, content: bytes, sha256: str, markers: Collection[str]) -> Tokenizer:
     """Load a tokenizer.json or a tekken.json, whatever its name."""
     try:
         text = content.decode("utf-8")
@@ -134,7 +138,7 @@ def _load_json(file: Path, content: bytes, sha256: str) -> Tokenizer:
     if isinstance(parsed, dict) and "vocab" in parsed and "config" in parsed:
         return load_tekken(file, parsed, sha256)
     if isinstance(parsed, dict) and isinstance(parsed.get("model"), dict):
-        return load_hugging_face(file, parsed, text, sha256)
+        return load_hugging_face(file, parsed, text, sha256, markers)
     raise ValueError(
         f"{file} is JSON, and neither a tokenizer.json nor a tekken.json; wanted {_WANTED}"
     )

@@ -12,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from chat.formats.rendering import find_format, stop_ids
-from chat.tokenizers.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
+from chat.formats.known import find_format
+from chat.formats.rendering import check_special_tokens
+from chat.tokenizers.tokenizer import Tokenizer, copy_tokenizer
 from console.progress import byte_bar
 from data import parallel
 from data.building.encoding import Job, Tally, encode
@@ -81,8 +82,8 @@ def build_dataset(
     directory = Path(save_dir)
     check_own_directory(directory, KIND)
     format = find_format(settings.chat_format)
-    tokenizer = load_tokenizer(tokenizer_file, format.special_table)
-    stop_ids(format, tokenizer)
+    tokenizer = format.load_tokenizer(tokenizer_file)
+    check_special_tokens(format, tokenizer)
     encoding = _encoding(tokenizer, format.name)
     build = _Build(read_parts(source_file, settings.weights), encoding, settings)
     job = Job(
@@ -206,7 +207,11 @@ class _Build:
                 "seed": self.settings.seed,
                 "split_by": self.settings.split_by,
             },
-            "rejected": {"overlong": self.tally.overlong, "untrained": self.tally.untrained},
+            "rejected": {
+                "overlong": self.tally.overlong,
+                "untrained": self.tally.untrained,
+                "unwritable": self.tally.unwritable,
+            },
             "repaired": {"tools_dropped": self.tally.tools_dropped},
         }
 
@@ -239,12 +244,23 @@ class _Build:
         if least >= greatest:
             raise ValueError(
                 f"{self.source} holds {count} conversations that can be trained on; training and "
-                "validation need two that differ"
+                f"validation need two that differ{self._unwritten()}"
             )
         empty = "validation" if ratio <= least else "train"
         raise ValueError(
             f"{self.source}: with --val-ratio {ratio} the {empty} split of {count} conversations "
             f"would be empty; use --val-ratio {_between(least, greatest)}"
+        )
+
+
+    def _unwritten(self) -> str:
+        """Return what the chat format could not write, for an error."""
+        if not self.tally.unwritable:
+            return ""
+        first = self.tally.unwritable[0]
+        return (
+            f"; {self.settings.chat_format} cannot write {len(self.tally.unwritable)} others, the "
+            f"first is {first['id']}: {first['reason']}"
         )
 
 

@@ -1,6 +1,7 @@
 """Rows to tokens: what each process of a build does with a block of rows, and what it counts."""
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -9,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from chat.conversation import Conversation
+from chat.formats.format import CannotWrite, ChatFormat
+from chat.formats.known import find_format
 from chat.formats.rendering import (
-    ChatFormat,
     Tokens,
-    find_format,
-    render,
-    tokenize,
-    unreadable_turns,
+    check_readable,
+    encode_conversation,
+    training_sequences,
 )
-from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
+from chat.tokenizers.tokenizer import Tokenizer
 from data.building.fitting import without_spare_tools
 from data.building.mixture import Part, Work, copies
 from data.building.splitting import load_places, place_by_tools
@@ -46,6 +47,7 @@ class Tally:
 
     files: For each part of the mixture its rows ("conversations"), and of them how many were not
         drawn; and how many samples they became in each split.
+    unwritable: What the chat format has no way to write, each with the reason.
     least, greatest: The places of the taken conversations lie between these.
     """
 
@@ -53,6 +55,7 @@ class Tally:
     sources: dict[str, int] = field(default_factory=dict)
     overlong: list[dict[str, Any]] = field(default_factory=list)
     untrained: list[str] = field(default_factory=list)
+    unwritable: list[dict[str, str]] = field(default_factory=list)
     tools_dropped: list[dict[str, Any]] = field(default_factory=list)
     least: float = 1.0
     greatest: float = 0.0
@@ -71,7 +74,8 @@ class Tally:
     @property
     def entries(self) -> int:
         """How many entries it has that grow with the rows."""
-        return sum(map(len, (self.sources, self.overlong, self.untrained, self.tools_dropped)))
+        lists = (self.overlong, self.untrained, self.unwritable, self.tools_dropped)
+        return len(self.sources) + sum(map(len, lists))
 
     def add(self, other: "Tally") -> None:
         """Count what another process counted."""
@@ -82,6 +86,7 @@ class Tally:
             self.sources[source] = self.sources.get(source, 0) + count
         self.overlong += other.overlong
         self.untrained += other.untrained
+        self.unwritable += other.unwritable
         self.tools_dropped += other.tools_dropped
         self.least = min(self.least, other.least)
         self.greatest = max(self.greatest, other.greatest)
@@ -103,7 +108,7 @@ class Encoded:
 def encode(work: Work, job: Job) -> Encoded:
     """Encode the rows of one block; ValueError names the row that cannot be used."""
     format = find_format(job.chat_format)
-    tokenizer = _tokenizer(job.tokenizer_file, format.special_table)
+    tokenizer = _tokenizer(job.tokenizer_file, job.chat_format)
     encoder = _Encoder(job, work.part, format, tokenizer)
     samples: dict[str, list[Sample]] = {}
     for row in work.rows:
@@ -114,9 +119,9 @@ def encode(work: Work, job: Job) -> Encoded:
 
 
 @cache
-def _tokenizer(path: Path, special_table: str) -> Tokenizer:
+def _tokenizer(path: Path, chat_format: str) -> Tokenizer:
     """Load a tokenizer once in each process."""
-    return load_tokenizer(path, special_table)
+    return find_format(chat_format).load_tokenizer(path)
 
 
 class _Encoder:
@@ -145,31 +150,45 @@ class _Encoder:
         if times == 0:
             self.counts["not_drawn"] += 1
             return []
-        encoded = self._encoded(conversation)
+        encoded = list(self._encoded(conversation))
+        if not encoded:
+            return []
         if self.job.places_file is None:
             where = place(content)
         else:
             where = place_by_tools(conversation, load_places(self.job.places_file))
-        return self._counted(*encoded, where, times) if encoded else []
+        return [
+            sample
+            for sequence, tokens in encoded
+            for sample in self._counted(sequence, tokens, where, times)
+        ]
 
-    def _encoded(self, conversation: Conversation) -> tuple[Conversation, Tokens] | None:
-        """Return what fits and its tokens; None when there is nothing to train on or too much."""
-        if unreadable := unreadable_turns(conversation, self.format):
-            raise ValueError(f"{unreadable[0]}; reword that turn or leave the row out")
-        tokens = self._rendered(conversation)
-        if not any(tokens.trained):
+    def _encoded(self, conversation: Conversation) -> Iterator[tuple[Conversation, Tokens]]:
+        """Yield what is trained on and fits, with its tokens; the rest is counted."""
+        try:
+            check_readable(conversation, self.format)
+            sequences = training_sequences(conversation, self.format)
+            encoded = [(sequence, self._rendered(sequence)) for sequence in sequences]
+        except CannotWrite as error:
+            self.tally.unwritable.append({"id": conversation.id, "reason": str(error)})
+            return
+        if not any(any(tokens.trained) for _, tokens in encoded):
             self.tally.untrained.append(conversation.id)
-            return None
-        if len(tokens.ids) > self.job.max_seq_len:
-            return self._fitted(conversation, len(tokens.ids))
-        return conversation, tokens
+            return
+        for sequence, tokens in encoded:
+            if len(tokens.ids) <= self.job.max_seq_len:
+                yield sequence, tokens
+            elif fitted := self._fitted(sequence, len(tokens.ids)):
+                yield fitted
+            else:
+                # Those that follow are longer still.
+                return
 
     def _fitted(
         self, conversation: Conversation, length: int
     ) -> tuple[Conversation, Tokens] | None:
         fitted = without_spare_tools(
             conversation,
-            self.format,
             lambda shortened: len(self._rendered(shortened).ids),
             self.job.max_seq_len,
         )
@@ -190,7 +209,7 @@ class _Encoder:
         return fitted, tokens
 
     def _rendered(self, conversation: Conversation) -> Tokens:
-        return tokenize(render(conversation, self.format), self.tokenizer)
+        return encode_conversation(conversation, self.format, self.tokenizer)
 
     def _counted(
         self, conversation: Conversation, tokens: Tokens, place: float, times: int
@@ -210,7 +229,8 @@ class _Encoder:
         # Converting a list directly takes three times as long.
         ids = np.frombuffer(array("I", tokens.ids), dtype=np.uint32)
         trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
-        return [Sample(ids, trained, split, origin)] * times
+        roles = np.frombuffer(bytes(tokens.roles), dtype=np.uint8)
+        return [Sample(ids, trained, split, origin, roles)] * times
 
 
 def place(content: str) -> float:

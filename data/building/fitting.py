@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chat.conversation import Conversation
-from chat.formats.rendering import ChatFormat
 
 
 def without_spare_tools(
     conversation: Conversation,
-    format: ChatFormat,
     count: Callable[[Conversation], int],
     most: int,
 ) -> Conversation | None:
@@ -20,7 +18,7 @@ def without_spare_tools(
     """
     called = {call.name for message in conversation.messages for call in message.tool_calls}
     spare = [tool.name for tool in conversation.tools if tool.name not in called]
-    length = {tool.name: len(format.syntax.describe([tool])) for tool in conversation.tools}
+    length = {tool.name: len(tool.json_text) for tool in conversation.tools}
     spare.sort(key=lambda name: -length[name])
     if len(spare) == len(conversation.tools):
         spare = spare[:-1]

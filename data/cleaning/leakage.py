@@ -107,7 +107,7 @@ def _runs(words: tuple[bytes, ...]) -> set[tuple[bytes, ...]]:
 
 
 def _compared(asked: Iterable[Tool], declared: Iterable[Tool]) -> str | None:
-    """Say how the tools of a question stand in a conversation, or None where they do not."""
+    """Return in words how the tools of a question stand in a conversation; None if they do not."""
     found = {tool.name: tool for tool in declared}
     shapes = {_shape(tool) for tool in found.values()}
     how = None

@@ -1,12 +1,13 @@
 """One conversation as the trainer reads it: stretches of tokens with their role and their mask."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
-from chat.formats.rendering import ChatFormat, find_format, tokenize
+from chat.formats.format import ChatFormat
+from chat.formats.known import find_format
+from chat.formats.rendering import TOKEN_ROLES
 from chat.tokenizers.tokenizer import Tokenizer
 from data.batches import Conversations, make_batch
 from data.split_files import Origin
@@ -48,27 +49,19 @@ class View:
 
 @dataclass(frozen=True)
 class Reader:
-    """What turns ids back into roles and text."""
+    """What turns ids back into text."""
 
     format: ChatFormat
     tokenizer: Tokenizer
-    openings: Mapping[tuple[int, ...], str]
     stops: frozenset[int]
 
     @staticmethod
     def of(chat_format: str, tokenizer: Tokenizer) -> "Reader":
-        """Prepare for a chat format; its openings up to the last special token identify roles."""
+        """Prepare for a chat format."""
         format = find_format(chat_format)
-        openings = {}
-        for role in format.turns:
-            segments = format.opening(role)
-            special = [i for i, segment in enumerate(segments) if segment.special]
-            if special:
-                ids = tokenize(segments[: special[-1] + 1], tokenizer).ids
-                openings[tuple(ids)] = role
         specials = tokenizer.special_tokens
         stops = frozenset(specials[name] for name in format.stop_tokens)
-        return Reader(format, tokenizer, openings, stops)
+        return Reader(format, tokenizer, stops)
 
 
 def view(dataset: TokenizedDataset, index: int, reader: Reader) -> View:
@@ -78,7 +71,7 @@ def view(dataset: TokenizedDataset, index: int, reader: Reader) -> View:
             f"{dataset.directory} has no conversation {index}: its {dataset.split} split counts "
             f"{len(dataset)}, from 0 to {len(dataset) - 1}"
         )
-    found = stretches(*predicted(dataset, index), reader)
+    found = stretches(*predicted(dataset, index), dataset.roles(index), reader)
     return View(f"{dataset.split} {index}", dataset.origin(index), found)
 
 
@@ -90,34 +83,16 @@ def predicted(dataset: Conversations, index: int) -> tuple[np.ndarray, np.ndarra
     return batch.tokens.numpy(), trained
 
 
-def roles(tokens: np.ndarray, reader: Reader) -> list[str]:
-    """Return the role of each token's turn; empty before the first turn."""
-    found = [""] * len(tokens)
-    ids = tokens.tolist()
-    firsts = {opening[0] for opening in reader.openings}
-    starts = [(at, _role_at(ids, at, reader)) for at, id in enumerate(ids) if id in firsts]
-    turns = [(at, role) for at, role in starts if role is not None]
-    ends = [*(at for at, _ in turns), len(ids)][1:]
-    for (at, role), end in zip(turns, ends, strict=True):
-        found[at:end] = [role] * (end - at)
-    return found
-
-
-def _role_at(ids: Sequence[int], at: int, reader: Reader) -> str | None:
-    for opening, role in reader.openings.items():
-        if tuple(ids[at : at + len(opening)]) == opening:
-            return role
-    return None
-
-
-def stretches(tokens: np.ndarray, trained: np.ndarray, reader: Reader) -> list[Stretch]:
+def stretches(
+    tokens: np.ndarray, trained: np.ndarray, roles: np.ndarray, reader: Reader
+) -> list[Stretch]:
     """Cut a conversation where its role or its mask changes, and around special tokens."""
     ids, special = tokens.tolist(), set(reader.tokenizer.special_tokens.values())
     mask = trained.tolist()
     # Each special token is a stretch of its own: its place keeps groupby from joining two.
     kinds = [
-        (role, mask[at], at if id in special else -1)
-        for at, (id, role) in enumerate(zip(ids, roles(tokens, reader), strict=True))
+        (TOKEN_ROLES[role], mask[at], at if id in special else -1)
+        for at, (id, role) in enumerate(zip(ids, roles.tolist(), strict=True))
     ]
     found, at = [], 0
     for (role, learned, place), members in groupby(kinds):

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from chat.formats.rendering import find_format, parse_reply
-from chat.tokenizers.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
+from chat.formats.known import find_format
+from chat.formats.rendering import TOKEN_ROLES, parse_reply
+from chat.tokenizers.tokenizer import TOKENIZER_FILES, Tokenizer
 from data.batches import Batches, pack
-from data.inspection.masks import Reader, predicted, roles, trained_texts
+from data.inspection.masks import Reader, predicted, trained_texts
 from data.tokenized import TokenizedDataset
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 99, 100)
@@ -79,7 +80,7 @@ def open_tokenizer(dataset: TokenizedDataset, file: Path | str | None = None) ->
         raise FileNotFoundError(
             f"{place} has no copy of its tokenizer; name it with --tokenizer-file F"
         )
-    tokenizer = load_tokenizer(place, find_format(dataset.chat_format).special_table)
+    tokenizer = find_format(dataset.chat_format).load_tokenizer(place)
     if tokenizer.sha256 != dataset.tokenizer_sha256:
         raise ValueError(
             f"{tokenizer.path} (sha256 {tokenizer.sha256[:12]}) is not the tokenizer that "
@@ -101,7 +102,7 @@ def statistics(
     count = min(most, len(dataset))
     for place in range(count):
         index = place * len(dataset) // count
-        counted.add(*predicted(dataset, index))
+        counted.add(*predicted(dataset, index), dataset.roles(index))
         counted.add_origin(dataset, index)
     return Statistics(
         split=dataset.split,
@@ -132,11 +133,10 @@ class _Counted:
         self.sources: Counter[str] = Counter()
         self.unreadable = 0
 
-    def add(self, tokens: np.ndarray, trained: np.ndarray) -> None:
-        of_role = np.array(roles(tokens, self.reader))
-        for role in dict.fromkeys(of_role.tolist()):
-            here = of_role == role
-            numbers = self.roles.setdefault(role, [0, 0])
+    def add(self, tokens: np.ndarray, trained: np.ndarray, roles: np.ndarray) -> None:
+        for role in dict.fromkeys(roles.tolist()):
+            here = roles == role
+            numbers = self.roles.setdefault(TOKEN_ROLES[role], [0, 0])
             numbers[0] += int(here.sum())
             numbers[1] += int((here & trained).sum())
         texts = trained_texts(tokens, trained, self.reader)

@@ -45,7 +45,7 @@ def figures_table(every: Sequence[Statistics]) -> Table:
 
 
 def packing_lines(packing: Packing | None) -> list[str]:
-    """Say how full sequences are."""
+    """Return the lines that show how full sequences are."""
     if packing is None:
         return ["Packing: a conversation is longer than --micro-batch-tokens"]
     return [

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from chat.conversation import Conversation
-from chat.formats.rendering import ChatFormat, render_prompt, reply_text, tokenize
+from chat.formats.format import ChatFormat
+from chat.formats.rendering import encode_prompt, reply_text, silent_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.chat_model import token_limits
 from inference.generate import Decoding, complete
@@ -19,14 +20,15 @@ def answers(
 ) -> list[str | None]:
     """Return the greedy reply to all but the last message of each; None where it does not end."""
     prompts = [
-        tokenize(render_prompt(Conversation(conversation.messages[:-1]), format), tokenizer).ids
+        encode_prompt(Conversation(conversation.messages[:-1]), format, tokenizer)
         for conversation in conversations
     ]
     limits = token_limits(format, tokenizer)
     decoding = Decoding(**limits, max_new_tokens=max_new_tokens, batch_size=64)
     replies = dict(complete(model, prompts, decoding))
+    silent = silent_ids(format, tokenizer)
     return [
-        None if replies[row].stop is None else reply_text(replies[row].tokens, tokenizer)
+        None if replies[row].stop is None else reply_text(replies[row].tokens, tokenizer, silent)
         for row in range(len(prompts))
     ]
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chat.conversation import Conversation, Message, Tool
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from evaluation.answers.predictions import read_calls
 from inference.chat_model import Answer
 

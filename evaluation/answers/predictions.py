@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from chat.conversation import ToolCall, to_json
-from chat.formats.rendering import ChatFormat, parse_reply
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
+from chat.formats.format import ChatFormat
+from chat.formats.rendering import parse_reply
 from data.reading.rows import RawRow, read_rows
 from evaluation.items import Item
 from inference.chat_model import Answer

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from chat.formats.rendering import ChatFormat, find_format, parse_reply
-from chat.tokenizers.tokenizer import load_tokenizer
+from chat.formats.format import ChatFormat
+from chat.formats.known import find_format
+from chat.formats.rendering import parse_reply
 from evaluation.answers.model import model_answers
 from evaluation.items import Item
 from evaluation.judging import Outputs, judge_all
@@ -198,7 +199,7 @@ def _weights(saved: SavedModel) -> dict[str, Any]:
 def _common(run: Run, items: Sequence[Item], setting: Setting) -> dict[str, Any]:
     """Return the inputs that affect the answers of all models of a run."""
     decoding, format = setting.decoding, find_format(setting.chat_format)
-    tokenizer = load_tokenizer(setting.tokenizer_path or run.base, format.special_table)
+    tokenizer = format.load_tokenizer(setting.tokenizer_path or run.base)
     content = hashlib.sha256()
     for item in items:
         text = json.dumps([item.id, item.conversation.to_record()], ensure_ascii=False)

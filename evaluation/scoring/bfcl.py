@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from chat.conversation import Tool, ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from chat.schemas.validation import read_tool
 from data.benchmarks.bfcl_tasks import Language, Task
 from evaluation.scoring.bfcl_literals import read_java, read_javascript

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat.conversation import Tool, ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from chat.schemas.validation import validate_arguments
 from evaluation.scoring.matching import best_pairs
 

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from chat.conversation import Conversation, Tool
-from chat.formats.rendering import ChatFormat, stop_ids
-from chat.formats.tool_syntax import CallGrammar
+from chat.formats.call_grammar import CallGrammar, call_grammar
+from chat.formats.format import ChatFormat
+from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.constrain.ending import Vocabulary, find_ending
 from inference.constrain.json_text import JsonText
@@ -49,7 +50,7 @@ def constraint_for(
 
     Args:
         tools: The tools that may be called.
-        format: The chat format, whose tool syntax states the grammar.
+        format: The chat format, whose calls state the grammar.
         tokenizer: The model's tokenizer, with a token for each character of ASCII.
         forced: True opens a call at once, a name allows calls of that tool only.
 
@@ -60,9 +61,11 @@ def constraint_for(
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
-    grammar = format.syntax.grammar([tool.name for tool in tools])
+    blank = format.reply_joins or vocabulary.blank
+    grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
     schemas = [json.dumps(enforceable(tool) | {"x-guidance": _WRITING}) for tool in tools]
-    text = _lark(grammar.forced if forced else grammar.free, grammar, schemas)
+    specials = [special_id(token, tokenizer) for token in format.calls.special_tokens]
+    text = _lark(grammar.forced if forced else grammar.free, grammar, schemas, specials)
     matcher = _prepared(vocabulary, text)
     if problem := matcher.get_error():
         raise _located(vocabulary, tools, problem)
@@ -113,7 +116,7 @@ class Constraints:
         return made
 
     def cost(self) -> str:
-        """Say what constraining cost per token."""
+        """Return in words what constraining cost per token."""
         seconds = sorted(self.seconds)
         if not seconds:
             return "constrained decoding: no token was generated"
@@ -132,9 +135,10 @@ def _named(tools: Sequence[Tool], name: str) -> Tool:
     raise ValueError(f"the tool {name} cannot be forced: it is not offered (offered: {offered})")
 
 
-def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str]) -> str:
+def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str], specials: Sequence[int]) -> str:
     arguments = [f"arguments_{i}: %json {schema}" for i, schema in enumerate(schemas)]
-    return "\n".join([f"start: {start}", grammar.rules, *arguments])
+    tokens = [f"token_{i}: <[{id}]>" for i, id in enumerate(specials)]
+    return "\n".join([f"start: {start}", grammar.rules, *tokens, *arguments])
 
 
 @lru_cache(maxsize=256)

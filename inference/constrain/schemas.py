@@ -146,7 +146,7 @@ def _no_problem(value: Any) -> str:
 
 
 def _unwritable(value: Any) -> str:
-    """Say what is wrong with strings inside a value that the grammar could not write."""
+    """Return in words which strings inside a value the grammar could not write, and why."""
     if isinstance(value, str) and (found := _UNWRITABLE.search(value)):
         return f"holds the control character U+{ord(found[0]):04X}, which is never generated"
     if isinstance(value, Mapping):

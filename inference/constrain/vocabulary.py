@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """What the grammar needs to know of the tokens; `single` are those of single bytes."""
+    """What the grammar needs to know of the tokens; `single` are those of single bytes.
+
+    blank: Whether the tokens of a text begin with a blank that is none of the text's.
+    """
 
     size: int
     texts: list[bytes]
     single: dict[int, int]
     stops: tuple[int, ...]
+    blank: bool
     made: "LLTokenizer"
 
 
@@ -56,7 +60,8 @@ def prepare_vocabulary(source: VocabularySource, stops: tuple[int, ...]) -> Voca
             "only where each character of ASCII has one; generate without --constrain"
         )
     made = _make(tokenizer, texts, stops)
-    return Vocabulary(tokenizer.vocab_size, texts, single, stops, made)
+    blank = b"".join(texts[token] for token in tokenizer.encode("a")) == b" a"
+    return Vocabulary(tokenizer.vocab_size, texts, single, stops, blank, made)
 
 
 def _make(tokenizer: Tokenizer, texts: list[bytes], stops: tuple[int, ...]) -> "LLTokenizer":

@@ -105,8 +105,8 @@ def test_a_description_that_cannot_be_read_is_one_line(written: Path, text: str)
 
 def test_another_format_version_is_refused(written: Path) -> None:
     description = json.loads((written / "dataset.json").read_text())
-    (written / "dataset.json").write_text(json.dumps({**description, "format_version": 2}))
-    with pytest.raises(ValueError, match="is of format 2, wanted 1"):
+    (written / "dataset.json").write_text(json.dumps({**description, "format_version": 1}))
+    with pytest.raises(ValueError, match="is of format 1, wanted 2"):
         TokenizedDataset.open(written, "train")
 
 

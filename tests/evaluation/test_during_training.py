@@ -12,8 +12,8 @@ from talking_runs import HELD_OUT, TEXTS, called
 from tiny_models import TINY
 from torch import Tensor
 
-from chat.formats.rendering import FORMATS, render_prompt, tokenize
-from chat.formats.tool_syntax import decode_tool_uses
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, render_prompt, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from evaluation.during_training import Limits, Replies, Sample
 from evaluation.items import turn_items
@@ -159,7 +159,7 @@ def test_truncated_replies_are_marked_as_not_whole(
 
 def test_lone_surrogate_in_a_call_is_shown_escaped(sample: Sample) -> None:
     text = '{"tool_uses": [{"recipient_name": "functions.w", "parameters": {"a": "\\ud800"}}]}'
-    item, answer = sample.items[0], Answer(text, decode_tool_uses(text), True)
+    item, answer = sample.items[0], Answer(text, parse_reply(text, FORMATS["llama3"]), True)
     (shown,) = Replies([Judged(item, answer, item.judge(answer.reply))], 1, 0.0).texts.values()
     assert "\\ud800" in shown
     shown.encode()

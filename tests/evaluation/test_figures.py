@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from chat.conversation import ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from evaluation.figures import (
     categories_table,
     figures,

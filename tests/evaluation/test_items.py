@@ -8,8 +8,9 @@ import pytest
 from speaking_model import TOKENIZER
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import FORMATS, render_prompt
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
+from chat.formats.known import FORMATS
+from chat.formats.rendering import render_prompt
 from chat.tokenizers.tokenizer import load_tokenizer
 from data.benchmarks.bfcl_tasks import Task
 from data.benchmarks.nexusraven import Function, Query

@@ -8,7 +8,8 @@ import torch
 from speaking_model import TOKENIZER, learn_by_heart
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import FORMATS, parse_reply, stop_ids
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, stop_ids
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.chat_model import ChatModel, read_answer
 from inference.generate import Decoding

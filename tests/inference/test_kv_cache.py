@@ -8,7 +8,7 @@ import torch
 from tiny_models import FAMILY_SHAPES, LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
-from inference.kv_cache import SPAN, KVCache
+from inference.kv_cache import MASK_STEP, KVCache
 from model.attention import Documents
 from model.transformer import Transformer
 
@@ -115,21 +115,21 @@ def test_the_memory_is_the_formula_of_the_docstring() -> None:
 
 
 def test_attention_reads_only_as_far_as_the_longest_row_reaches() -> None:
-    cache = KVCache(TINY, batch_size=2, max_length=10 * SPAN)
-    cache.plan([SPAN - 1, 5])
+    cache = KVCache(TINY, batch_size=2, max_length=10 * MASK_STEP)
+    cache.plan([MASK_STEP - 1, 5])
     cache.plan([1, 1])
-    assert cache.layer(0).current.mask.shape == (2, 1, 1, SPAN)
+    assert cache.layer(0).current.mask.shape == (2, 1, 1, MASK_STEP)
     cache.plan([1, 3])
-    assert cache.layer(0).current.mask.shape == (2, 1, 3, 2 * SPAN)
+    assert cache.layer(0).current.mask.shape == (2, 1, 3, 2 * MASK_STEP)
 
 
 def test_rows_of_one_length_attend_without_a_mask() -> None:
-    cache = KVCache(TINY, batch_size=2, max_length=10 * SPAN)
-    cache.plan([SPAN, SPAN])
+    cache = KVCache(TINY, batch_size=2, max_length=10 * MASK_STEP)
+    cache.plan([MASK_STEP, MASK_STEP])
     cache.plan([1, 1])
     assert (cache.layer(0).current.mask, cache.layer(0).current.reach) == (
         None,
-        slice(0, SPAN + 1),
+        slice(0, MASK_STEP + 1),
     )
 
 
@@ -172,11 +172,13 @@ def test_cache_on_gpu_agrees_with_whole_rows_on_cpu(
 
 
 def test_reach_begins_where_the_window_of_the_nearest_row_does() -> None:
-    cache = KVCache(replace(TINY, sliding_window=SPAN), batch_size=2, max_length=10 * SPAN)
-    cache.plan([4 * SPAN, 5 * SPAN])
+    cache = KVCache(
+        replace(TINY, sliding_window=MASK_STEP), batch_size=2, max_length=10 * MASK_STEP
+    )
+    cache.plan([4 * MASK_STEP, 5 * MASK_STEP])
     cache.plan([1, 1])
-    assert cache.layer(0).current.reach == slice(3 * SPAN, 6 * SPAN)
+    assert cache.layer(0).current.reach == slice(3 * MASK_STEP, 6 * MASK_STEP)
     cache.drop([0])
     cache.plan([1])
     current = cache.layer(0).current
-    assert (current.mask, current.reach) == (None, slice(4 * SPAN + 2, 5 * SPAN + 2))
+    assert (current.mask, current.reach) == (None, slice(4 * MASK_STEP + 2, 5 * MASK_STEP + 2))

@@ -12,7 +12,10 @@ from speaking_model import TOKENIZER
 from varied_text import varied_strings
 
 from chat.conversation import ToolCall
-from chat.formats.rendering import FORMATS, parse_reply
+from chat.formats.call_syntax import CallSyntax, write_reply
+from chat.formats.format import ChatFormat
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from inference.streaming import Event, ReplyStream, TextDelta, TokenText, WholeCall, assemble
 
@@ -25,16 +28,24 @@ CALLS = st.lists(
     ),
     max_size=3,
 )
-FRAGMENTS = st.lists(
-    st.sampled_from(
-        [
-            *("{", "}", "[", "]", '"', "\n", " ", ",", ":", "text", "\\", "1e999", "é"),
-            *('{"tool_uses": [', '{"recipient_name"', '"tool_uses"', '"too', "]}", "{ \n"),
-            '{"recipient_name": "functions.f", "parameters": {}}',
-        ]
-    ),
-    max_size=12,
-).map("".join)
+SPLITTABLE = {
+    name: format
+    for name, format in FORMATS.items()
+    if format.calls.between and format.calls.joint is not None
+}
+
+
+def fragments(syntax: CallSyntax) -> st.SearchStrategy[str]:
+    """Texts of what calls are written with, whole and broken."""
+    pieces = [
+        *("{", "}", "[", "]", '"', "\n", " ", ",", ":", "text", "\\", "1e999", "é", "{ \n"),
+        *(syntax.opening, syntax.between, syntax.closing, syntax.opening[:5], syntax.closing[1:]),
+        *(start.replace(" ", blank) for start in syntax.starts for blank in ("", " ", " \n")),
+        *(start.replace(" ", "")[:-2] for start in syntax.starts),
+        syntax.object_start("f") + "{}" + "}" * bool(syntax.name_key),
+        syntax.object_start("f"),
+    ]
+    return st.lists(st.sampled_from(pieces), max_size=12).map("".join)
 
 
 def events_of(pieces: list[str], format: str) -> list[Event]:
@@ -45,10 +56,11 @@ def events_of(pieces: list[str], format: str) -> list[Event]:
 @pytest.mark.parametrize("format", FORMATS)
 class TestEveryFormat:
     @settings(max_examples=400, deadline=None)
-    @given(text=FRAGMENTS, cuts=st.lists(st.integers(0, 200), max_size=8))
+    @given(data=st.data(), cuts=st.lists(st.integers(0, 200), max_size=8))
     def test_any_text_cut_anywhere_is_read_as_the_whole(
-        self, format: str, text: str, cuts: list[int]
+        self, format: str, data: st.DataObject, cuts: list[int]
     ) -> None:
+        text = data.draw(fragments(FORMATS[format].calls))
         borders = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
         pieces = [text[a:b] for a, b in pairwise(borders)]
         assert assemble(events_of(pieces, format)) == parse_reply(text, FORMATS[format])
@@ -58,16 +70,21 @@ class TestEveryFormat:
     def test_written_calls_come_back_one_character_at_a_time(
         self, format: str, calls: list[ToolCall], content: str
     ) -> None:
-        text = FORMATS[format].syntax.encode(content, calls)
+        syntax = FORMATS[format].calls
+        calls = (calls if syntax.between else calls[:1]) * bool(syntax.starts)
+        text = write_reply(content if syntax.joint or not calls else "", calls, syntax)
         assert assemble(events_of(list(text), format)) == parse_reply(text, FORMATS[format])
 
-    def test_a_call_is_told_before_the_next_one_begins(self, format: str) -> None:
-        syntax, stream = FORMATS[format].syntax, ReplyStream(FORMATS[format])
-        calls = [ToolCall("f", {"a": 1}), ToolCall("g", {})]
-        text = syntax.encode("Both.", calls)
-        early = list(stream.feed(text[: text.index("g")]))
-        assert [event for event in early if isinstance(event, WholeCall)] == [WholeCall(calls[0])]
-        assert assemble([*early, *stream.feed(text[text.index("g") :])]).tool_calls == tuple(calls)
+
+@pytest.mark.parametrize("format", SPLITTABLE.values(), ids=SPLITTABLE)
+def test_a_call_is_told_before_the_next_one_begins(format: ChatFormat) -> None:
+    stream = ReplyStream(format)
+    calls = [ToolCall("first", {"a": 1}), ToolCall("second", {})]
+    text = write_reply("Both.", calls, format.calls)
+    cut = text.index("second")
+    early = list(stream.feed(text[:cut]))
+    assert [event for event in early if isinstance(event, WholeCall)] == [WholeCall(calls[0])]
+    assert assemble([*early, *stream.feed(text[cut:])]).tool_calls == tuple(calls)
 
 
 def test_text_streams_at_once_and_possible_calls_wait() -> None:
@@ -90,7 +107,7 @@ def test_calls_of_an_unreadable_reply_are_taken_back() -> None:
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"])) | st.just("a\ufffd😀é\ufffd"))
 def test_tokens_become_text_without_half_characters(text: str) -> None:
-    stream = TokenText(DEMO)
+    stream = TokenText(DEMO, FORMATS["llama3"])
     pieces = [stream.feed(token) for token in DEMO.encode(text)]
     assert "".join([*pieces, stream.finish()]) == text
     assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
@@ -113,7 +130,7 @@ def other_kind(
 def test_tokens_of_every_kind_become_text_without_half_characters(other_kind: Tokenizer) -> None:
     for text in varied_strings(200, seed=3, without="\ufffd\u2581"):
         ids = other_kind.encode(text)
-        stream = TokenText(other_kind)
+        stream = TokenText(other_kind, FORMATS["llama3"])
         pieces = [stream.feed(token) for token in ids]
         assert "".join([*pieces, stream.finish()]) == other_kind.decode(ids), repr(text)
         assert all("\ufffd" not in piece for piece in pieces), repr(text)

@@ -8,7 +8,7 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import FORMATS
+from chat.formats.known import FORMATS
 from chat.tokenizers.tokenizer import load_tokenizer
 from evaluation.answers.endpoint import wire_messages, wire_names
 from inference.chat_model import ChatModel

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
-from chat.formats.rendering import FORMATS, parse_reply, stop_ids
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, stop_ids
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.chat_model import ChatModel
 from inference.streaming import Event, TextDelta, assemble

@@ -146,7 +146,7 @@ def _end_with_the_launcher() -> None:
 
 
 def _is_launcher(process: psutil.Process) -> bool:
-    """Say whether a launcher is among the words of a process's command line."""
+    """Return whether a launcher is among the words of a process's command line."""
     try:
         return any(Path(word).name in LAUNCHERS for word in process.cmdline())
     except psutil.Error:
@@ -258,7 +258,7 @@ def _dead_ranks(ranks: Ranks, processes: list[tuple[str, int]]) -> list[int]:
 
 
 def _lives(process: int) -> bool:
-    """Say whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return psutil.Process(process).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.Error:

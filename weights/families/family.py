@@ -1,6 +1,8 @@
 """What one family of models is: a row of facts, and the rows of its weights."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,12 @@ class Family:
     in_each_layer: The weights of one layer, in the order of the model's parameters.
     qkv_bias, qk_norm: As in `ModelConfig`.
     window: Whether its models may have a sliding window.
+    window_is_switched: Whether `config.json` says with a flag, and layer by layer, who has one.
     partial_rotary: Whether only a part of each head may be rotated.
     rope_kinds: The rope scalings that its models may have, by Hugging Face's `rope_type`.
     in_meta_format: Whether Meta's format can hold its weights.
+    defaults: What `config.json` means where it does not say it, by its own names: the values of
+        Transformers' configuration class as far as they are not everybody's.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Family:
     qkv_bias: bool = False
     qk_norm: bool = False
     window: bool = False
+    window_is_switched: bool = False
     partial_rotary: bool = False
     rope_kinds: tuple[str, ...] = ("default",)
     in_meta_format: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict)

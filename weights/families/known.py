@@ -13,16 +13,11 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def find_family(name: str) -> Family:
-    """Return the row of a family; ValueError for a name that there is none of."""
-    if name not in FAMILIES:
-        raise ValueError(f"family is {name!r}, wanted one of {', '.join(FAMILIES)}")
-    return FAMILIES[name]
-
-
 def family_of(config: ModelConfig) -> Family:
     """Return the row of a model's family; ValueError where the model is none of it."""
-    family = find_family(config.family)
+    if config.family not in FAMILIES:
+        raise ValueError(f"family is {config.family!r}, wanted one of {', '.join(FAMILIES)}")
+    family = FAMILIES[config.family]
     for name in ("qkv_bias", "qk_norm"):
         if getattr(config, name) != getattr(family, name):
             raise ValueError(

@@ -10,4 +10,5 @@ MISTRAL = Family(
     in_each_layer=LLAMA.in_each_layer,
     window=True,
     in_meta_format=True,
+    defaults={"sliding_window": 4096},
 )

@@ -23,4 +23,5 @@ PHI3 = Family(
     window=True,
     partial_rotary=True,
     rope_kinds=("default", "longrope"),
+    defaults={"rms_norm_eps": 1e-5, "original_max_position_embeddings": 4096},
 )

@@ -23,4 +23,6 @@ QWEN2 = Family(
     ),
     qkv_bias=True,
     window=True,
+    window_is_switched=True,
+    defaults={"sliding_window": 4096, "max_window_layers": 28},
 )

@@ -23,4 +23,6 @@ QWEN3 = Family(
     ),
     qk_norm=True,
     window=True,
+    window_is_switched=True,
+    defaults={"sliding_window": 4096, "max_window_layers": 28, "head_dim": 128},
 )

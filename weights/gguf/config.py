@@ -54,8 +54,8 @@ _NOT_READ = {"rope.scaling.finetuned", "tensor_data_layout", "attention.layer_no
 def params_from_metadata(file: GgufFile) -> dict[str, Any]:
     """Return the native params of a GGUF file; ValueError, beginning with its path, otherwise.
 
-    Refused is what no family here can compute: another architecture, experts, keys that are not
-    known, rope scalings of other kinds.
+    It is refused when no family here can compute it: another architecture, experts, keys that are
+    not known, rope scalings of other kinds.
     """
     own = _own_keys(file)
     try:

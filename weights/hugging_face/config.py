@@ -25,12 +25,8 @@ SIZES = {
 # Parts of names that tell of mathematics which no family here has, where their value is not empty.
 _FOREIGN = ("expert", "moe", "softcap", "multiplier", "logits_scaling", "logit_scale", "mup")
 _BIASES = ("attention_bias", "mlp_bias", "bias", "use_bias", "qkv_bias")
-# Where a config.json does not say it; the values of Transformers' configuration classes.
-_WINDOW = 4096
-_FIRST_WINDOW_LAYER = 28
-_ROPE_THETA = 10000.0
-_NORM_EPS = {"phi3": 1e-5}
-_HEAD_DIM = {"qwen3": 128}
+# What a config.json means where it does not say it, unless its family's row has another value.
+_DEFAULTS = {"rms_norm_eps": 1e-6, "rope_theta": 10000.0, "partial_rotary_factor": 1.0}
 
 
 def params_from_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -42,11 +38,12 @@ def params_from_config(config: Mapping[str, Any], origin: str) -> dict[str, Any]
     try:
         family = _family(config)
         _check_mathematics(config)
-        params = _sizes(_Values(config), family)
+        values = _Values({**_DEFAULTS, **family.defaults, **config})
+        params = _sizes(values, family)
         params |= {"qkv_bias": True} if family.qkv_bias else {}
         params |= {"qk_norm": True} if family.qk_norm else {}
-        params |= _window(_Values(config), family, params["n_layers"])
-        params |= _rope(_Values(config), family, params["head_dim"])
+        params |= _window(values, family, params["n_layers"])
+        params |= _rope(values, family, params["head_dim"])
         family_of(ModelConfig.from_params(params, CONFIG_FILE))
     except ValueError as error:
         raise ValueError(f"{origin}: {error}") from None
@@ -68,9 +65,9 @@ class _Values:
             raise ValueError(f"{name} is {str(value)[:40]!r}, wanted a positive whole number")
         return value
 
-    def number(self, name: str, default: float | None = None) -> float:
-        """Return a positive number; an absent one is the default."""
-        value = self.given.get(name, default)
+    def number(self, name: str) -> float:
+        """Return a positive number."""
+        value = self.given.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} is {str(value)[:40]!r}, wanted a positive number")
         if not 0 < value < math.inf:
@@ -123,11 +120,10 @@ def _sizes(config: _Values, family: Family) -> dict[str, Any]:
     params: dict[str, Any] = {ours: config.whole(theirs) for theirs, ours in SIZES.items()}
     heads = params["n_heads"]
     params["n_kv_heads"] = config.whole("num_key_value_heads", heads)
-    default_head = _HEAD_DIM.get(family.name) or max(1, params["dim"] // heads)
-    params["head_dim"] = config.whole("head_dim", default_head)
+    params["head_dim"] = config.whole("head_dim", max(1, params["dim"] // heads))
     params |= {
         "family": family.name,
-        "norm_eps": config.number("rms_norm_eps", _NORM_EPS.get(family.name, 1e-6)),
+        "norm_eps": config.number("rms_norm_eps"),
         "tied_embeddings": config.flag("tie_word_embeddings"),
     }
     if config.given.get("max_position_embeddings") is not None:
@@ -137,37 +133,46 @@ def _sizes(config: _Values, family: Family) -> dict[str, Any]:
 
 def _window(config: _Values, family: Family, layers: int) -> dict[str, Any]:
     """Return the window of all layers, or nothing; ValueError where only some have one."""
+    sliding = _sliding_layers(config, layers)
+    if not family.window_is_switched:
+        has_window = family.window and config.given.get("sliding_window") is not None
+    elif not config.flag("use_sliding_window"):
+        has_window = False
+    else:
+        has_window = _has_late_layers(config, layers) if sliding is None else sliding
+    if sliding is not None and sliding != has_window:
+        raise ValueError(
+            f"layer_types says that the layers have {'a' if sliding else 'no'} window, and the "
+            "other settings contradict it"
+        )
+    return {"sliding_window": config.whole("sliding_window")} if has_window else {}
+
+
+def _sliding_layers(config: _Values, layers: int) -> bool | None:
+    """Return whether all layers are said to have a window, or none; None where it is not said."""
     kinds = config.given.get("layer_types")
-    if kinds is not None:
-        if not isinstance(kinds, list) or len(kinds) != layers:
-            raise ValueError(f"layer_types is {str(kinds)[:40]}, wanted one kind for each layer")
-        sliding = {kind == "sliding_attention" for kind in kinds}
-        strange = {str(kind) for kind in kinds} - {"sliding_attention", "full_attention"}
-        if strange or len(sliding) > 1:
-            raise ValueError(
-                f"layer_types has {', '.join(sorted(map(str, kinds))[:2])}; layers of different "
-                "kinds are not supported"
-            )
-    if not family.window:
-        return {}
-    if not family.name.startswith("qwen"):
-        default = _WINDOW if family.name == "mistral" else None
-        window = config.given.get("sliding_window", default)
-        return {} if window is None else {"sliding_window": config.whole("sliding_window", default)}
-    everywhere = "sliding_attention" in kinds if kinds is not None else None
-    if not config.flag("use_sliding_window"):
-        if everywhere:
-            raise ValueError("layer_types has windows, and use_sliding_window is false")
-        return {}
-    if everywhere is None:
-        first = config.given.get("max_window_layers", _FIRST_WINDOW_LAYER)
-        if not isinstance(first, int) or 0 < first < layers:
-            raise ValueError(
-                f"max_window_layers is {str(first)[:40]} of {layers}: a window in some of the "
-                "layers is not supported"
-            )
-        everywhere = first < layers
-    return {"sliding_window": config.whole("sliding_window", _WINDOW)} if everywhere else {}
+    if kinds is None:
+        return None
+    if not isinstance(kinds, list) or len(kinds) != layers:
+        raise ValueError(f"layer_types is {str(kinds)[:40]}, wanted one kind for each layer")
+    named = sorted({str(kind) for kind in kinds})
+    if named not in (["full_attention"], ["sliding_attention"]):
+        raise ValueError(
+            f"layer_types has {', '.join(named[:2])}; wanted full_attention in all layers, or "
+            "sliding_attention in all"
+        )
+    return named == ["sliding_attention"]
+
+
+def _has_late_layers(config: _Values, layers: int) -> bool:
+    """Return whether there are layers from the first that has a window; ValueError for a few."""
+    first = config.given.get("max_window_layers")
+    if not isinstance(first, int) or 0 < first < layers:
+        raise ValueError(
+            f"max_window_layers is {str(first)[:40]} of {layers}: a window in some of the layers "
+            "is not supported"
+        )
+    return first < layers
 
 
 def _rope(config: _Values, family: Family, head_dim: int) -> dict[str, Any]:
@@ -187,8 +192,8 @@ def _rope(config: _Values, family: Family, head_dim: int) -> dict[str, Any]:
         )
     # The values inside win over those beside, except that Phi's original length is beside.
     rope = _Values({**config.given, **found})
-    params: dict[str, Any] = {"rope_theta": rope.number("rope_theta", _ROPE_THETA)}
-    rotated = int(head_dim * rope.number("partial_rotary_factor", 1.0))
+    params: dict[str, Any] = {"rope_theta": rope.number("rope_theta")}
+    rotated = int(head_dim * rope.number("partial_rotary_factor"))
     if rotated != head_dim:
         params["rotary_dim"] = rotated
     if kind == "llama3":
@@ -208,9 +213,9 @@ def _llama3(rope: _Values) -> RopeScaling:
 
 
 def _long_rope(config: _Values, rope: _Values) -> LongRope:
-    # Transformers takes the one beside the scaling; its configuration class has 4,096 there.
+    # Transformers takes the one beside the scaling.
     key = "original_max_position_embeddings"
-    original = config.whole(key, 4096)
+    original = config.whole(key)
     inside = rope.whole(key, original)
     if original < 2 or inside != original:
         raise ValueError(

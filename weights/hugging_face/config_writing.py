@@ -37,7 +37,7 @@ def config_from_params(
     }
     if family.window:
         written["sliding_window"] = config.sliding_window
-    if family.window and family.model_type.startswith("qwen"):
+    if family.window_is_switched:
         has_window = config.sliding_window is not None
         written |= {
             "use_sliding_window": has_window,

@@ -1,6 +1,6 @@
 """A Hugging Face directory, opened: its config understood, its tensors mapped and accounted for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class HuggingFaceModel:
     tensors: dict[str, Tensor]
     left_out: int
 
-    def native(self) -> Any:
+    def native(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the native (name, tensor) pairs, one at a time."""
         return from_hugging_face(self.config, self.tensors, str(self.directory))
 

@@ -31,7 +31,7 @@ from weights.peft.settings import ADAPTER_CONFIG
 from weights.tokenizer_file import copy_tokenizer
 
 PEFT_KIND = "PEFT adapter"
-NATIVE_KIND = "imported adapter"
+IMPORTED_KIND = "imported adapter"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> 
     What cannot be represented is refused by name, before anything is written.
     """
     target = Path(target).expanduser()
-    check_own_directory(target, NATIVE_KIND)
+    check_own_directory(target, IMPORTED_KIND)
     base_dir = weights_file(base).parent
     config = ModelConfig.read(base_dir)
     found = read_peft(source, config)
@@ -94,7 +94,7 @@ def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> 
         tensors |= {f"{linear}.lora_a": layer.a, f"{linear}.lora_b": layer.b}
     Adapter(found.file, found.directory, lora, config, tensors).check(config, base_dir)
     require_space(target, layout_bytes(layout_of(tensors)))
-    with new_directory(target, NATIVE_KIND) as partial:
+    with new_directory(target, IMPORTED_KIND) as partial:
         lora.write(partial)
         shutil.copyfile(params_file(base_dir), partial / PARAMS_FILE)
         write_base_record(partial, base_dir)

@@ -9,7 +9,8 @@ from itertools import count
 import numpy as np
 
 from chat.conversation import Conversation
-from chat.formats.rendering import find_format, render, tokenize
+from chat.formats.known import find_format
+from chat.formats.rendering import encode_conversation
 from chat.tokenizers.tokenizer import Tokenizer
 from data.batches import Batch, make_batch
 from demo.making.text import choices, forms, recall, requests
@@ -102,7 +103,7 @@ class Stream:
 
     def tokens(self, conversation: Conversation) -> tuple[list[int], list[bool]]:
         """Return a conversation's tokens and which are to be predicted: the assistant's."""
-        tokens = tokenize(render(conversation, FORMAT), self.tokenizer)
+        tokens = encode_conversation(conversation, FORMAT, self.tokenizer)
         return tokens.ids, tokens.trained
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import find_format, render, tokenize
+from chat.formats.known import find_format
+from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from data import parallel
 from data.building import dataset as building
@@ -261,15 +262,46 @@ def test_directory_with_other_files_is_not_overwritten(source: Path, tokenizer_f
     assert names_in(source.parent / "d") == {"thesis.txt"}
 
 
-def test_turn_that_would_be_read_back_differently_is_refused(
-    tmp_path: Path, tokenizer_file: Path
+def test_what_a_format_cannot_write_is_listed_with_its_reason(
+    source: Path, tokenizer_file: Path
 ) -> None:
     text = '{"tool_uses": [{"recipient_name": "functions.x", "parameters": {}}]}'
     talk = Conversation((Message("user", "Show me a call."), Message("assistant", text)), id="odd")
-    write_conversations(tmp_path / "rows.jsonl", [conversation(0), talk])
-    with pytest.raises(ValueError, match=r"row 1 .*messages\[1\].*reword that turn"):
-        build(tmp_path / "rows.jsonl", tokenizer_file)
-    assert names_in(tmp_path) == {"rows.jsonl"}
+    write_conversations(source, [*(conversation(number) for number in range(39)), talk])
+    description = build(source, tokenizer_file, val_ratio=0.3)
+    (left_out,) = description["rejected"]["unwritable"]
+    assert left_out["id"] == "odd"
+    assert left_out["reason"].startswith("messages[1]: its text would be read as other calls")
+    assert sum(description["splits"][split]["conversations"] for split in SPLITS) == 39
+
+
+def test_nothing_to_train_on_names_what_the_format_cannot_write(
+    source: Path, tokenizer_file: Path
+) -> None:
+    text = '{"tool_uses": ['
+    rows = [
+        Conversation((Message("user", "x"), Message("assistant", text)), id=f"{n}") for n in "ab"
+    ]
+    write_conversations(source, rows)
+    with pytest.raises(ValueError, match=r"llama3 cannot write 2 others, the first is a: messages"):
+        build(source, tokenizer_file)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_marked_turn_is_read_and_not_learnt(
+    source: Path, tokenizer_file: Path, marked: bool
+) -> None:
+    first = Message("assistant", "A wrong answer.", trained=not marked)
+    turns = (Message("user", "x"), first, Message("user", "y"), Message("assistant", "Right."))
+    rows = [Conversation(turns, id=f"{n}", source=f"{n}") for n in range(2)]
+    write_conversations(source, [*(conversation(number) for number in range(39)), *rows])
+    build(source, tokenizer_file, val_ratio=0.3)
+    opened = [TokenizedDataset.open(source.parent / "d", split) for split in SPLITS]
+    found = [(data, i) for data in opened for i in range(len(data)) if data.origin(i).id == "0"]
+    (dataset, index), *_ = found
+    tokenizer = load_tokenizer(tokenizer_file)
+    text = tokenizer.decode(dataset.tokens(index)[dataset.trained(index)].tolist())
+    assert ("A wrong answer." in text) is not marked and "Right." in text
 
 
 def ids_of(directory: Path, split: str) -> list[str]:
@@ -312,7 +344,7 @@ def test_overlong_conversation_first_loses_tools_it_never_calls(
     (repaired,) = description["repaired"]["tools_dropped"]
     assert repaired["id"] == "row-39" and repaired["tools"] == ["spare_4"]
     assert repaired["tokens"] <= 2500 < repaired["tokens_before"]
-    assert description["rejected"] == {"overlong": [], "untrained": []}
+    assert description["rejected"] == {"overlong": [], "untrained": [], "unwritable": []}
     text = whole_text(source.parent / "d", "row-39", tokenizer_file)
     assert "type spare_1 =" in text and "type add =" in text and "spare_4" not in text
 

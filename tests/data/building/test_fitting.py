@@ -1,7 +1,8 @@
 """Fitting: as few tools as possible go, never one that is called, and never any text."""
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.rendering import find_format, render
+from chat.formats.known import find_format
+from chat.formats.rendering import render
 from data.building.fitting import without_spare_tools
 
 FORMAT = find_format("llama3")
@@ -18,7 +19,7 @@ def length(conversation: Conversation) -> int:
 
 
 def fitted(conversation: Conversation, less: int) -> list[str] | None:
-    found = without_spare_tools(conversation, FORMAT, length, length(conversation) - less)
+    found = without_spare_tools(conversation, length, length(conversation) - less)
     if found is None:
         return None
     assert found.messages == conversation.messages

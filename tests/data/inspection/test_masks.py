@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from inspected import conversation, inspected_dataset
 
-from chat.formats.rendering import find_format, render
+from chat.formats.known import find_format
+from chat.formats.rendering import render
 from chat.tokenizers.tokenizer import Tokenizer
-from data.inspection.masks import Reader, predicted, roles, trained_texts, view
+from data.inspection.masks import Reader, predicted, trained_texts, view
 from data.inspection.statistics import open_tokenizer
 from data.tokenized import TokenizedDataset
 
@@ -62,11 +63,6 @@ def test_roles_stops_and_special_tokens_are_marked(
     ] * 2
     assert seen[0].text == "<|begin_of_text|>" and seen[0].role == "" and seen[0].special
     assert all(stretch.role == "assistant" for stretch in seen if stretch.trained)
-
-
-def test_text_that_looks_like_a_header_is_no_turn(reader: Reader, tokenizer: Tokenizer) -> None:
-    ids = np.array(tokenizer.encode("<|start_header_id|>user<|end_header_id|>\n\nHi"))
-    assert set(roles(ids, reader)) == {""}
 
 
 def test_the_trained_turns_are_read_without_their_stop(

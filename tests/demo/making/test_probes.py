@@ -4,7 +4,7 @@ import pytest
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Message
-from chat.formats.rendering import find_format
+from chat.formats.known import find_format
 from chat.tokenizers.tokenizer import load_tokenizer
 from demo.making.probes import answers, exact_share
 from model.config import ModelConfig

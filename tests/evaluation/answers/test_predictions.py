@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chat.conversation import Conversation, Message, ToolCall
-from chat.formats.rendering import FORMATS
+from chat.formats.call_syntax import write_reply
+from chat.formats.known import FORMATS
 from evaluation.answers.predictions import predicted, read_calls, read_predictions
 from evaluation.items import Item
 from evaluation.scoring.calls import score
@@ -62,7 +63,7 @@ def test_unreadable_call_becomes_the_reply_problem(record: object, problem: str)
 
 
 def test_prediction_text_is_parsed_with_the_chat_format(tmp_path: Path) -> None:
-    text = LLAMA3.syntax.encode("Let me see.", [CALL])
+    text = write_reply("Let me see.", [CALL], LLAMA3.calls)
     path = write(
         tmp_path / "p.jsonl",
         {"id": "a", "text": text},

@@ -8,7 +8,7 @@ from page_parser import read_page
 from rich.console import Console
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from evaluation.checkpoints.candidates import Candidate, Scored
 from evaluation.checkpoints.comparison import Comparison, comparison_table
 from evaluation.items import Item, turn_items

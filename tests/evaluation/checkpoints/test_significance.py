@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chat.conversation import ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from evaluation.checkpoints.significance import differences
 from evaluation.scoring.calls import Argument, Verdict, score
 

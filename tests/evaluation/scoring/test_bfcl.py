@@ -8,7 +8,7 @@ from oracles.bfcl_cases import MUTATIONS, OWN, SHARED, cases_of, tasks_of
 from oracles.record_bfcl import VERDICTS, ours, sha256_of
 
 from chat.conversation import ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from chat.schemas.validation import schema_problem
 from data.benchmarks.bfcl_tasks import Task, read_tasks
 from evaluation.figures import figures

@@ -3,7 +3,7 @@
 import pytest
 
 from chat.conversation import Tool, ToolCall
-from chat.formats.tool_syntax import Reply
+from chat.formats.call_syntax import Reply
 from evaluation.scoring.calls import ExpectedCall, same_value, score, wanted
 
 TOOLS = [

@@ -12,7 +12,9 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Tool, ToolCall
-from chat.formats.rendering import FORMATS, parse_reply, stop_ids
+from chat.formats.call_syntax import write_reply
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, stop_ids
 from chat.schemas.validation import read_tool, validate_arguments
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.constrain.constraint import CallConstraint, Constraints, constraint_for, refusals
@@ -51,7 +53,7 @@ def fits(constraint: CallConstraint, text: str, stopped: bool = True, room: int 
 
 
 def says(*calls: ToolCall, content: str = "") -> str:
-    return LLAMA3.syntax.encode(content, calls)
+    return write_reply(content, calls, LLAMA3.calls)
 
 
 def value(schema: dict[str, Any], text: str) -> bool:

@@ -11,7 +11,9 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Tool, ToolCall
-from chat.formats.rendering import FORMATS, parse_reply, reply_text, stop_ids
+from chat.formats.call_syntax import write_reply
+from chat.formats.known import FORMATS
+from chat.formats.rendering import parse_reply, reply_text, silent_ids, stop_ids
 from chat.schemas.validation import validate_arguments
 from chat.tokenizers.ranks import TiktokenTokenizer
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
@@ -78,7 +80,9 @@ def test_a_random_model_only_makes_valid_calls(tokenizer: Tokenizer) -> None:
     replies = dict(complete(model, [[5, n] for n in range(6)], decoding, constraint=constraint))
     for reply in replies.values():
         assert reply.stop is not None
-        read = parse_reply(reply_text(reply.tokens, tokenizer), LLAMA3)
+        read = parse_reply(
+            reply_text(reply.tokens, tokenizer, silent_ids(LLAMA3, tokenizer)), LLAMA3
+        )
         assert (read.content, read.problem) == ("", None)
         assert read.tool_calls
         for call in read.tool_calls:
@@ -86,7 +90,7 @@ def test_a_random_model_only_makes_valid_calls(tokenizer: Tokenizer) -> None:
 
 
 def test_the_tokens_of_a_valid_reply_are_allowed(tokenizer: Tokenizer) -> None:
-    text = LLAMA3.syntax.encode("I look.", [ToolCall("weather", {"city": 'L"yon\n名前 😀'})])
+    text = write_reply("I look.", [ToolCall("weather", {"city": 'L"yon\n名前 😀'})], LLAMA3.calls)
     constraint = constraint_for([WEATHER], LLAMA3, tokenizer)
     for token in [*tokenizer.encode(text), stop_ids(LLAMA3, tokenizer)[0]]:
         logits = torch.zeros(tokenizer.vocab_size)
@@ -114,7 +118,7 @@ def test_ranks_and_their_tokenizer_json_allow_the_same_tokens(tmp_path: Path) ->
     write_hugging_face_tokenizer(ranks, tmp_path)
     both = [ranks, load_tokenizer(tmp_path / "tokenizer.json")]
     constraints = [constraint_for([WEATHER], LLAMA3, tokenizer, forced=True) for tokenizer in both]
-    text = LLAMA3.syntax.encode("", [ToolCall("weather", {"city": "Lyon"})])
+    text = write_reply("", [ToolCall("weather", {"city": "Lyon"})], LLAMA3.calls)
     for token in [*ranks.encode(text), stop_ids(LLAMA3, ranks)[0]]:
         masks = [torch.zeros(ranks.vocab_size) for _ in both]
         for constraint, mask in zip(constraints, masks, strict=True):

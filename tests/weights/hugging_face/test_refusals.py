@@ -80,6 +80,7 @@ def assert_refused(outcome: Outcome, target: Path, *parts: str) -> None:
             {"layer_types": ["full_attention", "sliding_attention"]},
             ("layer_types has full_attention, sliding_attention",),
         ),
+        ({"layer_types": ["full_attention"] * 2}, ("the layers have no window, and the other",)),
         ({"layer_types": ["chunked_attention"] * 2}, ("layer_types has chunked_attention",)),
         ({"hidden_size": 128}, ("of the wrong shape", "model.embed_tokens.weight")),
         ({"num_hidden_layers": 3}, ("missing", "model.layers.2.")),
@@ -103,7 +104,9 @@ def test_layer_types_decide_about_the_window(tmp_path: Path, convert) -> None:
     write_hugging_face(tmp_path / "qwen", "qwen2_window")
     mixed = ["full_attention", "sliding_attention"]
     change_config(tmp_path / "qwen", layer_types=mixed)
-    assert_refused(convert(tmp_path / "qwen"), tmp_path / "native", "different kinds are not")
+    assert_refused(
+        convert(tmp_path / "qwen"), tmp_path / "native", "wanted full_attention in all layers"
+    )
     for kind, window in (("full_attention", None), ("sliding_attention", 9)):
         change_config(tmp_path / "qwen", layer_types=[kind] * 2, max_window_layers=2)
         assert convert(tmp_path / "qwen").code == 0

@@ -1,0 +1,117 @@
+"""A chat format: a row of facts and one function that writes a conversation as pieces of text.
+
+The strings of a format may name special tokens, and only those become special ids. The text of a
+conversation (contents, tools, arguments) is always ordinary text.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from chat.conversation import Conversation, Message
+from chat.formats.call_syntax import CallSyntax, written_calls
+from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
+
+Settings = Mapping[str, str]
+
+
+class Piece(NamedTuple):
+    """A stretch of a written conversation.
+
+    own: Whether it is the format's own string, in which special tokens count.
+    """
+
+    text: str
+    own: bool
+    role: str
+    trained: bool = False
+
+
+class CannotWrite(ValueError):
+    """A conversation has a shape that its chat format has no way to write."""
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """How conversations are written for one kind of model.
+
+    name: What users call the format.
+    write: Yields the pieces of a conversation; CannotWrite for a shape that the format lacks.
+    special_tokens: The special tokens that the format's own strings hold.
+    begin: What stands before the first turn.
+    reply_opening: What opens an assistant's turn where a reply is asked for.
+    stop_tokens: The special tokens at which an assistant's turn ends; they are trained.
+    calls: How calls are written and read.
+    reply_joins: Whether a reply goes on from ordinary text before it: both are then tokenised as
+        one text.
+    earlier_turns_stay: Whether the turns of a conversation are written the same whatever follows,
+        so that one training sequence teaches all replies; otherwise each has its own.
+    special_table: The table of chat/tokenizers/special_tokens.py that completes a tiktoken file.
+    end_tokens: Special tokens that end a reply too, where the tokenizer has them; none is trained.
+    settings: What else decides the text, such as a date, with its default.
+    """
+
+    name: str
+    write: Callable[[Conversation, Settings], Iterator[Piece]] = field(repr=False)
+    special_tokens: tuple[str, ...]
+    begin: str
+    reply_opening: str
+    stop_tokens: tuple[str, ...]
+    calls: CallSyntax
+    reply_joins: bool = False
+    earlier_turns_stay: Callable[[Conversation], bool] = lambda conversation: True
+    special_table: str = "llama3"
+    end_tokens: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=dict)
+
+    def load_tokenizer(self, path: Path | str) -> Tokenizer:
+        """Load a tokenizer; none of the format's special tokens is found in ordinary text."""
+        return load_tokenizer(path, self.special_table, (*self.special_tokens, *self.end_tokens))
+
+
+def own(text: str, role: str = "", trained: bool = False) -> Piece:
+    """Return a string of the format itself."""
+    return Piece(text, True, role, trained)
+
+
+def content(text: str, role: str) -> Piece:
+    """Return text of the conversation that is not learnt."""
+    return Piece(text, False, role)
+
+
+def reply(message: Message, syntax: CallSyntax, lead: str = "") -> Iterator[Piece]:
+    """Yield the pieces of an assistant's text and calls; `lead` stands before them.
+
+    Raises CannotWrite where the syntax has no way to write them.
+    """
+    try:
+        written = list(written_calls(message.content.strip(), message.tool_calls, syntax))
+    except ValueError as error:
+        raise CannotWrite(str(error)) from None
+    for text, is_own in written:
+        yield Piece(lead + text, is_own, "assistant", message.trained)
+        lead = ""
+
+
+def split_system(messages: tuple[Message, ...]) -> tuple[str | None, tuple[Message, ...]]:
+    """Return the text of a first system message, None without one, and the messages after it."""
+    if messages and messages[0].role == "system":
+        return messages[0].content, messages[1:]
+    return None, messages
+
+
+def is_not_written(message: Message, place: int, why: str) -> CannotWrite:
+    """Return the error of a message that a format has no way to write."""
+    return CannotWrite(f"messages[{place}] ({message.role}): {why}")
+
+
+def check_marks(messages: tuple[Message, ...], marks: re.Pattern[str]) -> None:
+    """Raise CannotWrite where a text holds a mark by which a format tells roles apart.
+
+    For formats whose marks are ordinary text: anyone could write them.
+    """
+    for place, message in enumerate(messages):
+        if found := marks.search(message.content):
+            raise is_not_written(message, place, f"its text holds the format's mark {found[0]!r}")
