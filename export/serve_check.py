@@ -2,21 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from chat.conversation import Message
 from chat.formats.format import ChatFormat
 from chat.formats.rendering import parse_reply, written_reply
+from export.derived import derived_losses
 from export.parsers import Reading, read_as
 from export.response_templates import OPENINGS, read_by_template, response_template
 from export.servers import (
     BLANK_AFTER,
+    DERIVED_PARSER,
     LOST_WHEN_STREAMED,
     PARSER_FLAGS,
     PARSERS,
     PLUGIN_PARSER,
     TEMPLATE_PARSERS,
     TITLES,
+    row_name,
 )
 from export.shapes import SHAPES, TOOLS
 
@@ -62,23 +66,27 @@ class ServeCheck:
 
     def best_parser(self, server: str) -> str | None:
         """Return the parser of a server that loses the fewest shapes, None where none reads any."""
-        return next((outcome.parser for outcome in self.of(server)), None)
+        outcomes = (found for found in self.of(server) if self.reads_calls(found))
+        return next((outcome.parser for outcome in outcomes), None)
 
-
-def row_name(format: ChatFormat) -> str:
-    """Return the name of a format without its settings."""
-    return format.name.partition(":")[0]
+    def reads_calls(self, outcome: Outcome) -> bool:
+        """Whether a parser reads any shape of reply that has calls."""
+        return any(turn.tool_calls and name in outcome.read for name, turn in SHAPES)
 
 
 def check_serving(format: ChatFormat) -> ServeCheck:
     """Write each shape of reply through a format, and read it as each server's parsers do."""
     replies, unwritable = written_replies(format)
-    outcomes = tuple(
+    outcomes = [
         _outcome(server, parser, format, replies)
         for server, parsers in PARSERS.get(row_name(format), {}).items()
         for parser in parsers
-    )
-    return ServeCheck(format.name, outcomes, unwritable)
+    ]
+    if derived := derived_losses(format):
+        lost = tuple(name for name in replies if name in derived.lost)
+        read = tuple(name for name in replies if name not in lost)
+        outcomes.append(Outcome("llama.cpp", DERIVED_PARSER, read, lost, ()))
+    return ServeCheck(format.name, tuple(outcomes), unwritable)
 
 
 def format_serve_table(check: ServeCheck) -> str:
@@ -89,11 +97,11 @@ def format_serve_table(check: ServeCheck) -> str:
     for server, title in TITLES.items():
         outcomes = check.of(server)
         if not outcomes and server in PARSER_FLAGS:
-            rows.append((title, "none", "0", "all calls", ""))
+            rows.append((title, "none", "0", "all calls"))
         for outcome in outcomes:
             counts = (len(outcome.read), len(outcome.lost), len(outcome.streamed_lost))
             rows.append((title, outcome.parser, *map(str, counts)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([f"Replies in the format {check.format_name}, as servers read them:", *lines])
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from chat.formats.format import ChatFormat
+
 TITLES = {
     "vllm": "vLLM",
     "sglang": "SGLang",
@@ -10,6 +12,8 @@ TITLES = {
     "ollama": "Ollama",
 }
 GGUF_FILE = "model.gguf"
+# llama.cpp derives from the chat template how calls are read; this stands for the name of a parser.
+DERIVED_PARSER = "chat template"
 PLUGIN_FILE = "llama3_tool_parser.py"
 # The parser that the plugin registers.
 PLUGIN_PARSER = "tool_uses"
@@ -27,7 +31,7 @@ _TAGGED_JSON = {
 _TEMPLATE_ONLY = {"vllm": ("hf",), "sglang": ("response_template",)}
 
 # The parsers of each server that read a chat format, by its name. A server that is missing has
-# none; llama.cpp and Ollama have none to choose, they derive one from the chat template.
+# none; llama.cpp and Ollama have none to choose.
 PARSERS: dict[str, Mapping[str, tuple[str, ...]]] = {
     "llama3": _TOOL_USES,
     "llama3_short": _TOOL_USES,
@@ -71,6 +75,11 @@ LOST_WHEN_STREAMED: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
+def row_name(format: ChatFormat) -> str:
+    """Return the name of a format without its settings."""
+    return format.name.partition(":")[0]
+
+
 def serving_command(server: str, parser: str | None, directory: str) -> str:
     """Return the command that serves an exported directory, which stands in it as it is typed.
 
@@ -78,7 +87,7 @@ def serving_command(server: str, parser: str | None, directory: str) -> str:
     """
     plugin = f" --tool-parser-plugin {directory}/{PLUGIN_FILE}" if parser == PLUGIN_PARSER else ""
     flags = f" {PARSER_FLAGS[server]} {parser}{plugin}" if parser else ""
-    return _COMMANDS[server].format(directory) + flags
+    return _COMMANDS[server].format(directory) + (flags if server in PARSER_FLAGS else "")
 
 
 # The flags that name a parser; the other servers have none to choose.

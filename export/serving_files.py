@@ -11,16 +11,16 @@ from pathlib import Path
 
 from chat.formats.format import ChatFormat
 from console.command import shell_quote
-from export.serve_check import Outcome, ServeCheck, format_response_template, row_name
+from export.serve_check import Outcome, ServeCheck, format_response_template
 from export.servers import (
     GGUF_FILE,
-    PARSER_FLAGS,
     PARSERS,
     PLUGIN_FILE,
     PLUGIN_PARSER,
     RECORDED,
     TEMPLATE_PARSERS,
     TITLES,
+    row_name,
     serving_command,
 )
 from storage.json_file import read_json_object, write_json
@@ -110,8 +110,20 @@ _BY_TEMPLATE = (
 _REFUSES = {"vllm": " With it vLLM refuses a `tool_choice` other than `auto` and `none`."}
 _NO_CALLS = "The format has no calls, so no parser is needed.\n"
 _NO_PARSER = "None of its parsers reads this format: calls stay in the text of a reply.\n"
+_NOT_CHECKED = """\
+It derives from the chat template how calls are read, which was not checked for this template.
+"""
 _DERIVED = """\
-It derives from the chat template how calls are read, which was not checked here.
+It derives from the chat template how calls are read; a lost reply is answered with an error. For
+several calls in one reply, put `"parallel_tool_calls": true` into the request.
+"""
+_NOT_DERIVED = """\
+It derives from the chat template how calls are read, and finds none in this one: it may answer any
+request that has tools with an error. With `--skip-chat-parsing` calls stay in the text of a reply.
+"""
+_OLLAMA_READS = f"""\
+From {_OLLAMA} on it hands chats to llama.cpp's server, so what is said there holds here; it does
+not ask for several calls in one reply.
 """
 
 
@@ -123,10 +135,20 @@ def _part(server: str, check: ServeCheck, place: Path) -> str:
         f"{shell_quote(place / GGUF_FILE)}\n",
         "ollama": f"ollama create NAME --file {shell_quote(place / MODELFILE)}\n",
     }.get(server, "")
-    outcomes = check.of(server)
-    missing = _NO_PARSER if server in PARSER_FLAGS else _DERIVED
-    verdict = "".join(map(_verdict, outcomes)) or (missing if check.has_calls else _NO_CALLS)
-    return f"## {TITLES[server]}\n\n```sh\n{before}{command}\n```\n\n{verdict}"
+    return f"## {TITLES[server]}\n\n```sh\n{before}{command}\n```\n\n{_verdicts(server, check)}"
+
+
+def _verdicts(server: str, check: ServeCheck) -> str:
+    """Return what is said of a server: a line for each parser that reads calls, or why none."""
+    lines = "".join(_verdict(outcome) for outcome in check.of(server) if check.reads_calls(outcome))
+    if not check.has_calls:
+        return _NO_CALLS
+    if server == "ollama":
+        return _OLLAMA_READS
+    if server == "llama.cpp":
+        unread = _NOT_DERIVED if check.of(server) else _NOT_CHECKED
+        return f"{lines}\n{_DERIVED}" if lines else unread
+    return lines or _NO_PARSER
 
 
 def _verdict(outcome: Outcome) -> str:

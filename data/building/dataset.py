@@ -252,7 +252,6 @@ class _Build:
             f"would be empty; use --val-ratio {_between(least, greatest)}"
         )
 
-
     def _unwritten(self) -> str:
         """Return what the chat format could not write, for an error."""
         if not self.tally.unwritable:

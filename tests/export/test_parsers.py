@@ -11,7 +11,9 @@ from recorded_verdicts import (
     streamed_readings,
 )
 
+from chat.formats.known import find_format
 from export.parsers import SERVER_PARSERS, read_as
+from export.serve_check import written_replies
 from export.servers import LOST_WHEN_STREAMED, PARSERS, RECORDED
 from export.shapes import TOOLS
 
@@ -53,6 +55,15 @@ def test_sglangs_mistral_parser_loses_every_call_of_tekken() -> None:
     names = [name for name, wanted in shapes_of("mistral_tekken").items() if wanted.calls]
     assert not any(reading("sglang", "mistral", name).calls for name in names)
     assert reading("sglang", "mistral", "mistral_tekken: one call") == ("", ())
+
+
+@pytest.mark.parametrize("format_name", PARSERS)
+def test_verdicts_were_recorded_on_what_a_format_writes(format_name: str) -> None:
+    written = written_replies(find_format(format_name))[0]
+    recorded = SAME_REPLIES.get(format_name, format_name)
+    assert {f"{recorded}: {shape}": text for shape, text in written.items()} == {
+        name: text for name, text in REPLIES.items() if name.startswith(f"{recorded}: ")
+    }
 
 
 def test_every_format_with_recorded_replies_has_parsers() -> None:

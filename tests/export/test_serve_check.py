@@ -2,6 +2,7 @@
 
 import pytest
 
+from chat.conversation import Message, ToolCall
 from chat.formats.known import FORMATS, find_format
 from export.serve_check import (
     Outcome,
@@ -11,7 +12,7 @@ from export.serve_check import (
     written_replies,
 )
 from export.servers import PARSERS
-from export.shapes import SHAPES
+from export.shapes import SHAPES, Shape
 
 LLAMA3 = find_format("llama3")
 ALL = tuple(name for name, _ in SHAPES)
@@ -22,9 +23,12 @@ CHECK = ServeCheck(
         Outcome("vllm", "hf", ("a", "b", "c"), (), ()),
         Outcome("sglang", "qwen25", ("a", "b", "c"), (), ("b", "c")),
         Outcome("sglang", "response_template", ("a", "b"), ("c",), ()),
+        Outcome("llama.cpp", "chat template", ("a", "b", "c"), (), ()),
     ),
     ("d",),
 )
+# The parsers of CHECK read shapes by these names.
+TURNS = [Shape(name, Message("assistant", "", (ToolCall("f", {}),))) for name in "abcd"]
 
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
@@ -55,12 +59,18 @@ def test_every_shape_of_llama3_is_read_by_a_parser_of_vllm_and_sglang(name: str)
         ("vllm", "tool_uses", ALL, ()),
         ("vllm", "hf", ALL, ()),
         ("sglang", "response_template", ALL, ()),
+        (
+            "llama.cpp",
+            "chat template",
+            ("empty reply",),
+            tuple(n for n in ALL if n != "empty reply"),
+        ),
     }
 
 
 def test_a_parser_that_reads_other_calls_loses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("export.serve_check.PARSERS", {"llama3": {"vllm": ("hermes",)}})
-    (outcome,) = check_serving(LLAMA3).outcomes
+    (outcome,) = check_serving(LLAMA3).of("vllm")
     assert "one call" in outcome.lost
     assert "text" in outcome.read
 
@@ -73,7 +83,8 @@ def test_shapes_lost_when_streamed_are_told_apart(monkeypatch: pytest.MonkeyPatc
     assert outcome.streamed_lost == ("text", "unicode")
 
 
-def test_the_best_parser_loses_the_fewest_shapes() -> None:
+def test_the_best_parser_loses_the_fewest_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.serve_check.SHAPES", TURNS)
     assert CHECK.best_parser("vllm") == "hf"
     assert CHECK.best_parser("sglang") == "response_template"
     assert CHECK.best_parser("tensorrt-llm") is None
@@ -81,6 +92,20 @@ def test_the_best_parser_loses_the_fewest_shapes() -> None:
 
 def test_of_equal_parsers_the_servers_own_is_the_best() -> None:
     assert check_serving(LLAMA3).best_parser("vllm") == "tool_uses"
+
+
+def test_a_parser_that_reads_no_call_is_never_the_best() -> None:
+    check = check_serving(LLAMA3)
+    assert [outcome.parser for outcome in check.of("llama.cpp")] == ["chat template"]
+    assert check.best_parser("llama.cpp") is None
+
+
+def test_llama_cpp_is_not_told_of_where_its_template_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert check_serving(find_format("qwen2_5")).of("llama.cpp")[0].lost == ()
+    monkeypatch.setattr("export.derived.chat_template", lambda format: "another template")
+    assert check_serving(find_format("qwen2_5")).of("llama.cpp") == ()
 
 
 def test_a_shape_that_a_format_cannot_write_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +116,8 @@ def test_a_shape_that_a_format_cannot_write_is_listed(monkeypatch: pytest.Monkey
     assert written_replies(LLAMA3) == ({}, ALL)
 
 
-def test_the_table_has_a_row_for_each_parser_and_server() -> None:
+def test_the_table_has_a_row_for_each_parser_and_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.serve_check.SHAPES", TURNS)
     assert format_serve_table(CHECK).splitlines() == [
         "Replies in the format qwen2_5, as servers read them:",
         "server        parser             reads  loses      loses streamed",
@@ -100,4 +126,5 @@ def test_the_table_has_a_row_for_each_parser_and_server() -> None:
         "SGLang        response_template  2      1          0",
         "SGLang        qwen25             3      0          2",
         "TensorRT-LLM  none               0      all calls",
+        "llama.cpp     chat template      3      0          0",
     ]

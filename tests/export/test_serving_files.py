@@ -52,7 +52,9 @@ def test_the_page_has_a_command_for_each_server(tmp_path: Path) -> None:
 
 def test_the_page_lists_what_is_lost_and_what_cannot_be_written() -> None:
     outcomes = (Outcome("vllm", "hermes", ("text", "one call"), ("unicode",), ("one call",)),)
-    page = format_serve_page(ServeCheck("qwen2_5", outcomes, ("parallel calls",)), Path("/m"))
+    check = ServeCheck("qwen2_5", outcomes, ("parallel calls",))
+    page = format_serve_page(check, Path("/m"))
+    assert "which was not checked for this template" in page
     assert (
         "- `hermes` reads 2 of 3 shapes; it loses: unicode; streamed, it also loses: one call."
     ) in page
