@@ -13,13 +13,17 @@ FORMAT_FLAGS = {"chat_format_anyway": "chat_format"}
 
 
 def choose_format(
-    given: str | None, anyway: bool, records: Iterable[ChatRecord | None]
+    given: str | None,
+    anyway: bool,
+    records: Iterable[ChatRecord | None],
+    proposed: str = PROPOSED_FORMAT,
 ) -> ChatFormat:
     """Return the format a user gave, or else the one that the records of the weights name.
 
     `records` are those of all weights that are to be spoken to alike; None is one of weights that
-    nobody trained. ValueError where weights do not know theirs and none is given, or where one
-    that is given differs from a record, unless it is to be taken `anyway`.
+    nobody trained, which are spoken to in the `proposed` format. ValueError where weights do not
+    know theirs and none is given, or where one that is given differs from a record, unless it is
+    to be taken `anyway`.
     """
     known = [record for record in records if record is not None]
     stored = {record.name: record for record in known if record.name is not None}
@@ -48,7 +52,7 @@ def choose_format(
             f"{known[0].file.parent} was trained in a chat format that nothing there names; add "
             f"--chat-format with the one of its training ({', '.join(FORMATS)})"
         )
-    return find_format(PROPOSED_FORMAT)
+    return find_format(proposed)
 
 
 def missing_flag(directory: Path) -> str:
@@ -60,9 +64,11 @@ def missing_flag(directory: Path) -> str:
     return " --chat-format NAME" if record is not None and record.name is None else ""
 
 
-def format_flags(name: str, record: ChatRecord | None) -> dict[str, Any]:
+def format_flags(
+    name: str, record: ChatRecord | None, proposed: str = PROPOSED_FORMAT
+) -> dict[str, Any]:
     """Return the flags with which a command speaks in this format to weights of that record."""
-    if name == (PROPOSED_FORMAT if record is None else record.name):
+    if name == (proposed if record is None else record.name):
         return {}
     if record is None or record.name is None:
         return {"chat_format": name}

@@ -11,7 +11,7 @@ from inference.chat_model import ChatModel
 from inference.packed import native_dtype, pack
 from model.config import ModelConfig
 from weights.adapter import adapter_file, read_adapter
-from weights.chat_record import ChatRecord, read_chat_record
+from weights.chat_record import ChatRecord, proposed_format, read_chat_record
 from weights.directory import load_model, resolve_directory
 from weights.tokenizer_file import check_tokenizer
 
@@ -28,7 +28,13 @@ class Source:
 
     def format(self) -> ChatFormat:
         """Return the chat format to speak in: the one given, or that of the weights' training."""
-        return choose_format(self.chat_format, self.chat_format_anyway, [self.chat_record()])
+        return choose_format(
+            self.chat_format, self.chat_format_anyway, [self.chat_record()], self.proposed_format()
+        )
+
+    def proposed_format(self) -> str:
+        """Return the chat format of the model's family."""
+        return proposed_format(resolve_directory(self.ckpt_dir))
 
     def chat_record(self) -> ChatRecord | None:
         """Return what the weights know of their chat format; those of an adapter, where one is."""

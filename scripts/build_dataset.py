@@ -17,7 +17,7 @@ from console.command import print_next, run, shell_quote
 from console.flags import check_idle_flags
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
-from weights.chat_record import read_chat_record
+from weights.chat_record import proposed_format, read_chat_record
 
 
 def main(
@@ -42,7 +42,7 @@ def main(
         save_dir: The dataset directory to write; an earlier dataset there is replaced.
         val_ratio: The share of conversations that validate, more than 0 and less than 1.
         chat_format: How conversations are written for the model; by default the one that the model
-            beside tokenizer_file was trained in, or llama3 for a model as Meta ships it.
+            beside tokenizer_file was trained in, or else that of its family (docs/chat-formats.md).
         chat_format_anyway: Use --chat-format also where the model was trained in another.
         max_seq_len: The most tokens a conversation may have; a longer one first loses tools that
             it never calls.
@@ -57,7 +57,8 @@ def main(
     check_idle_flags(locals(), FORMAT_FLAGS)
     model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
     record = read_chat_record(model)
-    format = choose_format(chat_format, chat_format_anyway, [record]).name
+    proposed = proposed_format(model)
+    format = choose_format(chat_format, chat_format_anyway, [record], proposed).name
     settings = Settings(val_ratio, format, max_seq_len, skip_overlong, weights, seed, split_by)
     description = build_dataset(source_file, tokenizer_file, save_dir, settings)
     table = Table()
@@ -83,7 +84,7 @@ def main(
     command = f"python finetune.py --data.dataset_dir={shell_quote(save_dir)}"
     if (model / "params.json").is_file():
         command += f" --model.checkpoint_dir={shell_quote(model)}"
-    if "chat_format_anyway" in format_flags(format, record):
+    if "chat_format_anyway" in format_flags(format, record, proposed):
         command += " --data.chat_format_anyway=true"
     print_next(f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}", command)
 

@@ -195,7 +195,9 @@ def _next_command(flags: dict[str, Any]) -> str:
             f"--lora-ckpt-path {shell_quote(flags['lora_ckpt_path'])} --output-dir D"
         )
     if flags["ckpt_dir"]:
-        spoken = format_flags(flags["chat_format"], _source(flags).chat_record())
+        spoken = format_flags(
+            flags["chat_format"], _source(flags).chat_record(), _source(flags).proposed_format()
+        )
         command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
         return f"{command} {typed_flags(spoken)}".rstrip()
     names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]

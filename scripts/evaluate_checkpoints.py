@@ -22,7 +22,7 @@ from evaluation.items import read_items
 from evaluation.results import refusal_lines
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.generate import Decoding
-from weights.chat_record import read_chat_record
+from weights.chat_record import proposed_format, read_chat_record
 
 # Flags that would do nothing without another one.
 _GOES_WITH = {"answers_file": "benchmark", "tools_file": "benchmark"}
@@ -133,7 +133,9 @@ def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) 
     saved = None if best is None else best.candidate.saved
     gain = comparison.difference(best.candidate.name, BASE) if best else None
     spoken = format_flags(
-        about["chat_format"], read_chat_record(base if saved is None else saved.directory)
+        about["chat_format"],
+        read_chat_record(base if saved is None else saved.directory),
+        proposed_format(base),
     )
     if saved is None:
         return _look(shell_quote(base), about, spoken)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from model.config import PARAMS_FILE, read_params
+from weights.families.known import FAMILIES
+from weights.families.llama import LLAMA
 
 CHAT_RECORD_FILE = "chat_format.json"
-# The format that a Llama is given where nobody says another: Meta's own.
+# The format of a dataset or of recorded replies where no model says another.
 PROPOSED_FORMAT = "llama3"
 # Training and merging have always left one of these, also before they wrote a record. `config.json`
 # is not among them: Hugging Face has a file of that name.
@@ -48,6 +50,17 @@ def read_chat_record(*directories: Path) -> ChatRecord | None:
         if any((directory / name).is_file() for name in _TRAINED_FILES):
             return ChatRecord(directory / CHAT_RECORD_FILE, None)
     return None
+
+
+def proposed_format(directory: Path) -> str:
+    """Return the format in which untrained weights are spoken to where nobody says another.
+
+    It is that of their family, and PROPOSED_FORMAT where there are no weights.
+    """
+    if not (directory / PARAMS_FILE).is_file():
+        return PROPOSED_FORMAT
+    family = read_params(directory).get("family", LLAMA.name)
+    return FAMILIES[family].chat_format if family in FAMILIES else PROPOSED_FORMAT
 
 
 def write_chat_record(directory: Path, name: str | None) -> None:

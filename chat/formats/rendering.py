@@ -10,6 +10,7 @@ from typing import NamedTuple
 from chat.conversation import ROLES, Conversation, Message
 from chat.formats.call_syntax import Reply, read_reply, write_reply
 from chat.formats.format import CannotWrite, ChatFormat, Piece
+from chat.formats.known import FORMATS
 from chat.tokenizers.tokenizer import Tokenizer
 
 # The roles of tokens as stored numbers: their places here. The first is text before any turn.
@@ -137,8 +138,23 @@ def special_id(token: str, tokenizer: Tokenizer) -> int:
 
 def check_special_tokens(format: ChatFormat, tokenizer: Tokenizer) -> None:
     """Raise ValueError where the tokenizer lacks a special token of the format."""
-    for token in (*format.special_tokens, *format.stop_tokens):
-        special_id(token, tokenizer)
+    known = tokenizer.special_tokens
+    for token in format.special_tokens:
+        if token not in known:
+            fits = [
+                row.name
+                for row in FORMATS.values()
+                if known.keys() >= {*row.stop_tokens, *filter(None, [row.begin])}
+            ]
+            hint = (
+                f"name one that fits with --chat-format: {', '.join(fits)}"
+                if fits
+                else ("use the tokenizer of a model that was made for this format")
+            )
+            raise ValueError(
+                f"{tokenizer.path} has no special token {token}, which the chat format "
+                f"{format.name} needs; {hint}"
+            )
 
 
 def stop_ids(format: ChatFormat, tokenizer: Tokenizer) -> tuple[int, ...]:

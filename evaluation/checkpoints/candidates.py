@@ -29,7 +29,7 @@ from model.config import ModelConfig
 from model.lora import LoraConfig
 from storage.manifest import sha256_of_file
 from weights.adapter import base_directory, detach_adapter, read_adapter
-from weights.chat_record import ChatRecord, read_chat_record
+from weights.chat_record import ChatRecord, proposed_format, read_chat_record
 from weights.directory import resolve_directory, weights_file, weights_sha256
 from weights.run_directory import SavedModel, saved_models
 
@@ -95,7 +95,7 @@ class Run:
 
     def format(self, given: str | None = None, anyway: bool = False) -> ChatFormat:
         """Return the chat format of the checkpoints, which is used for the base as well."""
-        return choose_format(given, anyway, self.chat_records)
+        return choose_format(given, anyway, self.chat_records, proposed_format(self.base))
 
     @staticmethod
     def open(checkpoint_dir: Path | str, base: Path | str | None = None) -> "Run":

@@ -29,6 +29,7 @@ class Family:
     name: What `params.json` calls it.
     architecture, model_type: What Hugging Face's `config.json` calls it.
     in_each_layer: The weights of one layer, in the order of the model's parameters.
+    chat_format: How its models are spoken to where nothing else is known; a name in chat/formats.
     qkv_bias, qk_norm: As in `ModelConfig`.
     window: Whether its models may have a sliding window.
     window_is_switched: Whether `config.json` says with a flag, and layer by layer, who has one.
@@ -43,6 +44,7 @@ class Family:
     architecture: str
     model_type: str
     in_each_layer: tuple[Weight, ...]
+    chat_format: str
     qkv_bias: bool = False
     qk_norm: bool = False
     window: bool = False

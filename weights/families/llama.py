@@ -16,6 +16,7 @@ LLAMA = Family(
     name="llama",
     architecture="LlamaForCausalLM",
     model_type="llama",
+    chat_format="llama3",
     in_each_layer=(ATTENTION_NORM, WQ, WK, WV, WO, FFN_NORM, W1, W2, W3),
     rope_kinds=("default", "llama3"),
     in_meta_format=True,

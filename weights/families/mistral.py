@@ -7,6 +7,7 @@ MISTRAL = Family(
     name="mistral",
     architecture="MistralForCausalLM",
     model_type="mistral",
+    chat_format="mistral_v3",
     in_each_layer=LLAMA.in_each_layer,
     window=True,
     in_meta_format=True,

@@ -11,6 +11,7 @@ PHI3 = Family(
     name="phi3",
     architecture="Phi3ForCausalLM",
     model_type="phi3",
+    chat_format="phi3_xlam",
     in_each_layer=(
         ATTENTION_NORM,
         *(replace(row, hugging_face=_QKV) for row in (WQ, WK, WV)),

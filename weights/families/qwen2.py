@@ -7,6 +7,7 @@ QWEN2 = Family(
     name="qwen2",
     architecture="Qwen2ForCausalLM",
     model_type="qwen2",
+    chat_format="qwen2_5",
     in_each_layer=(
         ATTENTION_NORM,
         WQ,

@@ -7,6 +7,7 @@ QWEN3 = Family(
     name="qwen3",
     architecture="Qwen3ForCausalLM",
     model_type="qwen3",
+    chat_format="qwen3",
     in_each_layer=(
         ATTENTION_NORM,
         WQ,

@@ -15,6 +15,7 @@ from chat.formats.known import FORMATS, find_format
 from chat.formats.rendering import (
     Segment,
     check_readable,
+    check_special_tokens,
     encode_conversation,
     encode_prompt,
     is_learnt,
@@ -319,6 +320,11 @@ class TestErrors:
             tokenize(render(Conversation((Message("user", "Hi"),)), row), tokenizer)
         with pytest.raises(ValueError, match=r"has no special token <\|im_end\|>"):
             stop_ids(row, tokenizer)
+
+    def test_tokenizer_that_does_not_fit_names_formats_that_do(self, ranks_file: Path) -> None:
+        tokenizer = load_tokenizer(ranks_file, "llama3")
+        with pytest.raises(ValueError, match=r"fits with --chat-format: llama3, llama3_short, "):
+            check_special_tokens(FORMATS["mistral_v3"], tokenizer)
 
     def test_settings_that_follow_a_name_are_kept_in_it(self) -> None:
         format = find_format("llama3_1:date=30 Nov 2026")

@@ -168,7 +168,7 @@ class TestEveryFormat:
 
     @pytest.mark.parametrize("name", FORMATS)
     def test_template_uses_what_llama_cpp_has(self, name: str) -> None:
-        """As in its common/jinja/value.cpp; `format` is met only where a result escapes a letter."""
+        """As in its common/jinja/value.cpp; `format` is met only where a result has an escape."""
         tree = compiled(chat_template(FORMATS[name])).environment.parse(
             chat_template(FORMATS[name])
         )
