@@ -84,8 +84,10 @@ class CallSyntax:
         """The strings around the objects as patterns, for which white space may differ."""
         before, _, after = self.head.partition("{name}")
         head = rf"{_loose(before)}(?P<name>[^\n]*+){_loose(after)}" if self.head else ""
-        texts = (self.opening, self.between, self.closing)
-        return Patterns(*(re.compile(_loose(text)) for text in texts), re.compile(head))
+        opening, between, closing = (
+            re.compile(_loose(text)) for text in (self.opening, self.between, self.closing)
+        )
+        return Patterns(opening, between, closing, re.compile(head))
 
 
 # Of formats that have no calls: any text is text.

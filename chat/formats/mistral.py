@@ -124,11 +124,11 @@ def _with_system(system: str, message: Message) -> str:
 
 def _check_names(conversation: Conversation) -> None:
     """Raise CannotWrite for a name that Mistral's servers refuse."""
-    calls = [call for message in conversation.messages for call in message.tool_calls]
-    for named in (*conversation.tools, *calls):
-        if not _NAME.fullmatch(named.name):
+    called = [call.name for message in conversation.messages for call in message.tool_calls]
+    for name in (*(tool.name for tool in conversation.tools), *called):
+        if not _NAME.fullmatch(name):
             raise CannotWrite(
-                f"the tool name {named.name[:80]!r} has other than 1 to 64 letters, digits, _ and -"
+                f"the tool name {name[:80]!r} has other than 1 to 64 letters, digits, _ and -"
             )
 
 
@@ -161,7 +161,8 @@ def _with_ids(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Messag
 
 
 def _nine_letters(id: str) -> str:
-    return id if _ID.fullmatch(id) else hashlib.sha256(id.encode()).hexdigest()[:9]
+    """Return the end of an id, as vLLM cuts it, or of its hash where that is no id for Mistral."""
+    return id[-9:] if _ID.fullmatch(id[-9:]) else hashlib.sha256(id.encode()).hexdigest()[:9]
 
 
 def _json_value(text: str) -> Any:

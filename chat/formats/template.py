@@ -1,7 +1,7 @@
 """`chat_template.jinja`: a chat format as a template, for servers that render one.
 
-Transformers, vLLM and llama.cpp take it. A template is text here: nothing in this project runs one,
-least of all one that came with a stranger's model.
+Transformers, vLLM and llama.cpp take it. A template is only text here: nothing in this project runs
+one, least of all one that came with a stranger's model.
 """
 
 import json
@@ -11,33 +11,39 @@ from pathlib import Path
 from chat.formats.format import ChatFormat
 
 _FOLDER = Path(__file__).parent / "templates"
-# Formats that differ from another by a setting alone, and the file that writes both.
-_SHARED: Mapping[str, str] = {"llama3_short": "llama3", "mistral_tekken": "mistral_v3"}
-# What a template calls a format's settings; a caller may set them too.
+# Formats that are written by the file of another.
+_FILES: Mapping[str, str] = {"llama3_short": "llama3", "mistral_tekken": "mistral_v3"}
+_SWITCHES: Mapping[str, Mapping[str, bool]] = {
+    "llama3": {"with_wrapper": True},
+    "llama3_short": {"with_wrapper": False},
+}
+# What templates call the settings of formats, as Meta's does.
 _VARIABLES: Mapping[str, str] = {"date": "date_string", "cutoff": "cutoff_string"}
 
 
 def chat_template(format: ChatFormat) -> str:
-    """Return the Jinja template that writes what the format writes, its settings as defaults.
+    """Return the Jinja template that writes what the format writes, and refuses what it refuses.
 
-    It takes what `apply_chat_template` passes, arguments as an object or as JSON text, and refuses
-    what the format cannot write. The templates of `llama3` write tools alike when their schemas are
-    such as cleaning leaves.
+    It takes what `apply_chat_template` passes; arguments may be JSON text. The format's settings
+    stand in its first line, and a caller's own `date_string` wins. Three differences stay:
+    Mistral's takes an id of nine letters or digits, or the end of a longer one, where the format
+    makes one; llama3's is alike for tools as cleaning leaves them; llama.cpp writes arguments that
+    are no text with six digits and integers of 64 bits.
     """
     name = format.name.partition(":")[0]
-    file = _FOLDER / f"{_SHARED.get(name, name)}.jinja"
-    return _defaults(name, format.settings) + file.read_text(encoding="utf-8").rstrip("\n")
+    settings = {_VARIABLES[key]: value for key, value in format.settings.items()}
+    file = _FOLDER / f"{_FILES.get(name, name)}.jinja"
+    text = file.read_text(encoding="utf-8").rstrip("\n")
+    return _defaults({**settings, **_SWITCHES.get(name, {})}) + text
 
 
-def _defaults(name: str, settings: Mapping[str, str]) -> str:
+def _defaults(values: Mapping[str, str | bool]) -> str:
     """Return a line that sets what the caller has not set; empty where nothing is to be set."""
-    values: dict[str, str | bool] = {_VARIABLES[key]: value for key, value in settings.items()}
-    if name.startswith("llama3") and _SHARED.get(name, name) == "llama3":
-        values["with_wrapper"] = name == "llama3"
-    return "".join(
-        f"{{%- set {variable} = {variable} if {variable} is defined else {_literal(value)} -%}}"
-        for variable, value in values.items()
-    ) + ("\n" if values else "")
+    statements = [
+        f"{{%- set {name} = {name} if {name} is defined else {_literal(value)} -%}}"
+        for name, value in values.items()
+    ]
+    return "".join([*statements, "\n"] if statements else [])
 
 
 def _literal(value: str | bool) -> str:

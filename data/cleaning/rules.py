@@ -25,7 +25,6 @@ MEANINGS: dict[str, str] = {
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
     "reasoning": "repaired: the model's reasoning beside an answer was left out",
-    "ignored-weight": "repaired: a turn is trained although its weight was 0",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
     "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",
     "too-many-turns": "rejected: more turns than any model could take in",

@@ -28,7 +28,8 @@ def whole_assistants(conversation: Conversation) -> Draft:
         if len(turns) > 1:
             content = "\n\n".join(turn.content for turn in turns if turn.content.strip())
             calls = tuple(call for turn in turns for call in turn.tool_calls)
-            turn = Message("assistant", content, calls)
+            learnt = all(turn.trained for turn in turns)
+            turn = Message("assistant", content, calls, trained=learnt)
             where = pointer("messages", len(messages))
             changes.append(Change("split-assistant", where, records(*turns), records(turn)[0]))
             turns = [turn]

@@ -117,7 +117,8 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     place = where + pointer(key)
     if speaker == "call":
         calls = _Source(place, turn.get(key))
-        return _with_calls(Message("assistant", name=_name(turn)), [calls])
+        message = Message("assistant", name=_name(turn), trained=_is_trained(turn))
+        return _with_calls(message, [calls])
     if speaker == "tool":
         return Turns(tuple(_results(turn, turn.get(key), called)))
     parts = read_content(turn.get(key), place)
@@ -154,8 +155,14 @@ def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str, style
             sources.append(_Source(where + pointer(key), value))
     if not text and isinstance(turn.get("refusal"), str):
         text = turn["refusal"]
-    found = _with_calls(Message("assistant", text, name=_name(turn)), sources)
+    message = Message("assistant", text, name=_name(turn), trained=_is_trained(turn))
+    found = _with_calls(message, sources)
     return replace(found, changes=(*_left_out(turn, parts, where, place), *found.changes))
+
+
+def _is_trained(turn: dict[str, Any]) -> bool:
+    """Return whether a turn is to be learnt: not one of OpenAI's weight 0, nor one marked here."""
+    return turn.get("trained") is not False and turn.get("weight") != 0
 
 
 def _left_out(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Iterator[Change]:
@@ -164,8 +171,6 @@ def _left_out(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Ite
     for key in ("reasoning_content", "reasoning"):
         if isinstance(turn.get(key), str) and turn[key].strip():
             yield Change("reasoning", where + pointer(key), turn[key], None)
-    if turn.get("weight") == 0:
-        yield Change("ignored-weight", where + pointer("weight"), turn["weight"], None)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from chat.formats.known import FORMATS, find_format
 from chat.formats.rendering import (
     encode_conversation,
     encode_prompt,
+    is_learnt,
     render,
     stop_ids,
     training_sequences,
@@ -36,8 +37,16 @@ from chat.tokenizers.ranks import QWEN_CUTTING, TiktokenTokenizer
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 
 FEW = 6
-FIRST = ("unicode", "multi_turn", "nested_schema", "floats_booleans_and_null", "empty_content")
-FIRST += ("json_results_of_every_kind", "special_token_text", "number_of_20_digits")
+FIRST = (
+    *("unicode", "multi_turn", "nested_schema", "floats_booleans_and_null", "empty_content"),
+    *("json_results_of_every_kind", "special_token_text", "number_of_20_digits"),
+)
+# Of llama.cpp's own engine, common/jinja/value.cpp.
+LLAMA_CPP_FILTERS = {"tojson", "trim", "length", "join", "reject", "list", "int", "float"}
+LLAMA_CPP_TESTS = {"defined", "none", "true", "boolean", "integer", "float", "string", "mapping"}
+LLAMA_CPP_TESTS |= {"sequence", "odd"}
+LISTS = {"messages", "open"}
+LIKE_MISTRAL_V3 = ("mistral_v3", "mistral_tekken")
 REAL = {
     "llama3": ("llama3", "llama3_short", "llama3_1", "llama3_for_tool"),
     "qwen_family_tiktoken/emu3.tiktoken": ("qwen2_5", "qwen3", "qwen2_for_tool"),
@@ -85,29 +94,38 @@ def real_tokenizer(file: Path, format: ChatFormat) -> Tokenizer:
     return format.load_tokenizer(file)
 
 
-def check_ids(conversation: Conversation, format: ChatFormat, tokenizer: Tokenizer) -> None:
-    """Training ids are those of the prompt and the reply, and those of the rendered template."""
+def check_template_ids(
+    conversation: Conversation, format: ChatFormat, tokenizer: Tokenizer
+) -> None:
+    """What is trained and asked has the ids of the rendered template."""
     for part, asks in cases(conversation, format):
-        segments = written(part, format, asks)
         if asks:
             ids = encode_prompt(part, format, tokenizer)
         else:
             ids = encode_conversation(part, format, tokenizer).ids
-        template_ids = ids_of(rendered(format, part, add_generation_prompt=asks), format, tokenizer)
+        text = rendered(format, part, add_generation_prompt=asks)
         # A server reads special tokens out of anyone's text; ours never does.
-        assert (template_ids == ids) is not names_special_tokens(segments, format)
+        differs = names_special_tokens(written(part, format, asks), format)
+        assert (ids_of(text, format, tokenizer) == ids) is not differs
+
+
+def check_training_ids(
+    conversation: Conversation, format: ChatFormat, tokenizer: Tokenizer
+) -> None:
+    """Each learnt reply stands after the ids of its prompt, and is learnt up to its stop token."""
     stops = stop_ids(format, tokenizer)
     for sequence in training_sequences(conversation, format):
         tokens = encode_conversation(sequence, format, tokenizer)
         for place, message in enumerate(sequence.messages):
-            if message.role == "assistant" and message.trained:
-                before = replace(sequence, messages=sequence.messages[:place])
-                prompt = encode_prompt(before, format, tokenizer)
-                assert tokens.ids[: len(prompt)] == prompt
-                reply = tokens.ids[len(prompt) :]
-                reply = reply[: next(i for i, token in enumerate(reply) if token in stops) + 1]
-                learnt = tokens.trained[len(prompt) :]
-                assert all(learnt[: len(reply)]) and not any(learnt[len(reply) : len(reply) + 1])
+            if not is_learnt(message):
+                continue
+            before = replace(sequence, messages=sequence.messages[:place])
+            prompt = encode_prompt(before, format, tokenizer)
+            assert tokens.ids[: len(prompt)] == prompt
+            after = tokens.ids[len(prompt) :]
+            length = next(i for i, token in enumerate(after) if token in stops) + 1
+            learnt = tokens.trained[len(prompt) : len(prompt) + length + 1]
+            assert learnt[:length] == [True] * length and True not in learnt[length:]
 
 
 class TestEveryFormat:
@@ -122,11 +140,18 @@ class TestEveryFormat:
             assert not (difference := first_difference(text, text_of(segments))), difference
 
     @pytest.mark.parametrize(("name", "title"), WRITTEN)
-    def test_ids_trained_are_those_asked_and_those_rendered(
+    def test_ids_are_those_of_the_rendered_template(
         self, name: str, title: str, small: dict[str, Tokenizer]
     ) -> None:
         format = FORMATS[name]
-        check_ids(shapes_of(format)[title], format, small[name])
+        check_template_ids(shapes_of(format)[title], format, small[name])
+
+    @pytest.mark.parametrize(("name", "title"), WRITTEN)
+    def test_training_ids_are_those_of_prompt_and_reply(
+        self, name: str, title: str, small: dict[str, Tokenizer]
+    ) -> None:
+        format = FORMATS[name]
+        check_training_ids(shapes_of(format)[title], format, small[name])
 
     @pytest.mark.long
     @pytest.mark.parametrize(
@@ -135,12 +160,13 @@ class TestEveryFormat:
     def test_ids_of_real_tokenizers_are_the_same_too(
         self, file: str, name: str, shared: Path
     ) -> None:
-        path = shared / "tokenizers" / file
+        path, format = shared / "tokenizers" / file, FORMATS[name]
         if not path.exists():
             pytest.skip(f"no {path}")
-        tokenizer = real_tokenizer(path, FORMATS[name])
-        for conversation in written_shapes(FORMATS[name]).values():
-            check_ids(conversation, FORMATS[name], tokenizer)
+        tokenizer = real_tokenizer(path, format)
+        for conversation in written_shapes(format).values():
+            check_template_ids(conversation, format, tokenizer)
+            check_training_ids(conversation, format, tokenizer)
 
     @pytest.mark.parametrize("name", FORMATS)
     def test_what_a_format_refuses_its_template_refuses(self, name: str) -> None:
@@ -167,23 +193,17 @@ class TestEveryFormat:
                 assert text == rendered(format, part, add_generation_prompt=asks)
 
     @pytest.mark.parametrize("name", FORMATS)
-    def test_template_uses_what_llama_cpp_has(self, name: str) -> None:
-        """As in its common/jinja/value.cpp; `format` is met only where a result has an escape."""
-        tree = compiled(chat_template(FORMATS[name])).environment.parse(
-            chat_template(FORMATS[name])
-        )
+    def test_template_uses_only_what_llama_cpp_has(self, name: str) -> None:
+        text = chat_template(FORMATS[name])
+        tree = compiled(text).environment.parse(text)
         filters = {node.name for node in tree.find_all(nodes.Filter)}
-        assert filters <= {"tojson", "trim", "length", "join", "reject", "list", "int", "float"} | (
-            {"format"} if name in ("mistral_v3", "mistral_tekken") else set()
-        )
-        tests = {node.name for node in tree.find_all(nodes.Test)}
-        assert tests <= {
-            *("defined", "none", "true", "boolean", "integer", "float", "string", "mapping"),
-            *("sequence", "odd"),
-        }
-        for part in tree.find_all(nodes.Slice):
-            # Without an end, llama.cpp gives nothing of a string, and all of a list.
-            assert part.step is None
+        # Mistral's asks first whether there is a `format`.
+        assert filters <= LLAMA_CPP_FILTERS | ({"format"} if name in LIKE_MISTRAL_V3 else set())
+        assert {node.name for node in tree.find_all(nodes.Test)} <= LLAMA_CPP_TESTS
+        for node in tree.find_all(nodes.Getitem):
+            if isinstance(node.arg, nodes.Slice) and node.arg.stop is None:
+                # Of a text llama.cpp gives nothing then; these are lists.
+                assert getattr(node.node, "name", getattr(node.node, "attr", "")) in LISTS
 
 
 def reason(error: TemplateError) -> str:

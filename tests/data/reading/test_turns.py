@@ -115,10 +115,17 @@ def test_reasoning_is_left_out_and_noted() -> None:
         assert (change.rule, change.before, change.after) == ("reasoning", "Hm.", None)
 
 
-def test_zero_weight_is_noted_and_refusal_becomes_content() -> None:
-    (change,) = read_turns([assistant(content="a", weight=0)], "/messages").changes
-    assert (change.rule, change.pointer) == ("ignored-weight", "/messages/0/weight")
-    assert read_turns([assistant(content="a", weight=1)], "/messages").changes == ()
+@pytest.mark.parametrize(
+    ("marks", "trained"),
+    [({}, True), ({"weight": 1}, True), ({"weight": 0}, False), ({"trained": False}, False)],
+)
+def test_a_turn_of_weight_zero_is_not_learnt(marks: dict[str, Any], trained: bool) -> None:
+    read = read_turns([assistant(content="a", **marks)], "/messages")
+    assert read.messages == (Message("assistant", "a", trained=trained),)
+    assert read.changes == ()
+
+
+def test_refusal_becomes_content() -> None:
     assert one(assistant(content=None, refusal="No.")).content == "No."
 
 
