@@ -40,16 +40,16 @@ _CALLS = tuple(name for name, turn in SHAPES if turn.tool_calls)
 _ALL = tuple(name for name, _ in SHAPES if name != "empty reply")
 
 DERIVED: dict[str, Derived] = {
-    "llama3": Derived("2add777c451c2467", _ALL),
-    "llama3_short": Derived("7e443f3638ef056a", _ALL),
+    "llama3": Derived("704351b7bb9e853a", _ALL),
+    "llama3_short": Derived("21fe8e47d92f1197", _ALL),
     "llama3_1": Derived("7c09af66b3da2c86", _BRACES),
     "llama3_for_tool": Derived("2591a259d3c9a948", _BRACES),
     "qwen2_5": Derived("d4ceb2a98f28927c"),
     "qwen3": Derived("9bea1c7565247e74"),
     "qwen2_for_tool": Derived("cc9b1592c86fef0e", _BRACES),
     "mistral_v1": Derived("447b8a30025fa511"),
-    "mistral_v3": Derived("b4b1c0255478f1f1"),
-    "mistral_tekken": Derived("b4b1c0255478f1f1"),
+    "mistral_v3": Derived("f47be0755b97e795"),
+    "mistral_tekken": Derived("f47be0755b97e795"),
     "glaive_text": Derived("9638fed7ac20b67b"),
     # Its calls stay in the text of the reply.
     "phi3_xlam": Derived("56560f09a0f19bb9", _CALLS),

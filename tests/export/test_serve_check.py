@@ -4,6 +4,7 @@ import pytest
 
 from chat.conversation import Message, ToolCall
 from chat.formats.known import FORMATS, find_format
+from export.derived import Derived
 from export.serve_check import (
     Outcome,
     ServeCheck,
@@ -55,16 +56,11 @@ def test_settings_after_a_name_change_no_parser() -> None:
 def test_every_shape_of_llama3_is_read_by_a_parser_of_vllm_and_sglang(name: str) -> None:
     check = check_serving(find_format(name))
     assert check.unwritable == ()
-    assert {(found.server, found.parser, found.read, found.lost) for found in check.outcomes} == {
+    outcomes = [*check.of("vllm"), *check.of("sglang"), *check.of("tensorrt-llm")]
+    assert {(found.server, found.parser, found.read, found.lost) for found in outcomes} == {
         ("vllm", "tool_uses", ALL, ()),
         ("vllm", "hf", ALL, ()),
         ("sglang", "response_template", ALL, ()),
-        (
-            "llama.cpp",
-            "chat template",
-            ("empty reply",),
-            tuple(n for n in ALL if n != "empty reply"),
-        ),
     }
 
 
@@ -94,18 +90,21 @@ def test_of_equal_parsers_the_servers_own_is_the_best() -> None:
     assert check_serving(LLAMA3).best_parser("vllm") == "tool_uses"
 
 
-def test_a_parser_that_reads_no_call_is_never_the_best() -> None:
+def test_a_parser_that_reads_no_call_is_never_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = tuple(name for name, turn in SHAPES if turn.tool_calls)
+    monkeypatch.setattr("export.serve_check.derived_losses", lambda format: Derived("", calls))
     check = check_serving(LLAMA3)
     assert [outcome.parser for outcome in check.of("llama.cpp")] == ["chat template"]
     assert check.best_parser("llama.cpp") is None
 
 
-def test_llama_cpp_is_not_told_of_where_its_template_changed(
+def test_nothing_is_said_of_llama_cpp_where_nothing_was_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert check_serving(find_format("qwen2_5")).of("llama.cpp")[0].lost == ()
-    monkeypatch.setattr("export.derived.chat_template", lambda format: "another template")
-    assert check_serving(find_format("qwen2_5")).of("llama.cpp") == ()
+    monkeypatch.setattr("export.serve_check.derived_losses", lambda format: None)
+    check = check_serving(LLAMA3)
+    assert check.of("llama.cpp") == ()
+    assert "llama.cpp" not in format_serve_table(check)
 
 
 def test_a_shape_that_a_format_cannot_write_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
