@@ -5,7 +5,6 @@
 Undoes `convert_from_hf_weights.py`: the tensors of a round trip hold the same bits.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.filesize import decimal
@@ -18,6 +17,9 @@ from chat.tokenizers.ranks import TiktokenTokenizer
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from chat.tokenizers.written import JSON_FILE, write_hugging_face_tokenizer
 from console.command import print_next, run, shell_quote
+from export.serve_check import ServeCheck, check_serving, format_serve_table
+from export.servers import serving_command
+from export.serving_files import SERVE_FILE, write_serving_files
 from model.config import ModelConfig
 from weights.chat_record import read_chat_record
 from weights.directory import resolve_directory
@@ -40,6 +42,8 @@ def main(
     directory = resolve_directory(ckpt_dir)
     spoken = _language(directory)
     begin, stops = (None, ()) if spoken is None else _begin_and_stops(*spoken)
+    check = None if spoken is None else check_serving(spoken[0])
+    place = Path(output_dir).expanduser().absolute()
     done = convert_to_hugging_face(
         directory,
         output_dir,
@@ -47,7 +51,7 @@ def main(
         stops,
         begin,
         largest_file,
-        _tokenizer_writer(directory, spoken),
+        lambda partial: _write_beside(directory, partial, place, spoken, check),
     )
     print(
         f"{done.shards} file{'s' * (done.shards > 1)} in {done.directory}: {done.tensors} tensors, "
@@ -59,7 +63,16 @@ def main(
             "was trained to read them: write prompts as docs/function-calling-design.md says, and "
             "send them to vLLM's /v1/completions"
         )
-    print_next(f"vllm serve {shell_quote(done.directory)}  (where vLLM is installed)")
+    if check is None:
+        print(
+            "this checkpoint remembers no chat format, so neither a chat template nor files that "
+            "say how it is served were written"
+        )
+        print_next(f"vllm serve {shell_quote(done.directory)}  (where vLLM is installed)")
+        return
+    print(f"\n{format_serve_table(check)}\n\n{place / SERVE_FILE} has the command of each server")
+    command = serving_command("vllm", check.best_parser("vllm"), shell_quote(place))
+    print_next(f"{command}  (where vLLM is installed)")
 
 
 def _language(directory: Path) -> tuple[ChatFormat, Tokenizer] | None:
@@ -78,18 +91,34 @@ def _begin_and_stops(
     return tokenizer.special_tokens.get(format.begin), stop_ids(format, tokenizer)
 
 
-def _tokenizer_writer(
-    directory: Path, spoken: tuple[ChatFormat, Tokenizer] | None
-) -> Callable[[Path], None] | None:
-    """Return what writes a tokenizer.json, where the model has none of its own."""
-    file = find_tokenizer(directory)
+def _write_beside(
+    source: Path,
+    directory: Path,
+    place: Path,
+    spoken: tuple[ChatFormat, Tokenizer] | None,
+    check: ServeCheck | None,
+) -> None:
+    """Write what lies beside the weights: the tokenizer, and how the model is served."""
+    _write_tokenizer(source, directory, spoken)
+    if spoken is not None and check is not None:
+        format, tokenizer = spoken
+        # The chat template is written here.
+        names = {id: name for name, id in tokenizer.special_tokens.items()}
+        stops = [names[id] for id in stop_ids(format, tokenizer)]
+        write_serving_files(directory, format, check, place, stops)
+
+
+def _write_tokenizer(
+    source: Path, directory: Path, spoken: tuple[ChatFormat, Tokenizer] | None
+) -> None:
+    """Write a tokenizer.json, where the model has none of its own."""
+    file = find_tokenizer(source)
     if file.name == JSON_FILE:
-        return None
-    format, tokenizer = spoken or (None, load_tokenizer(file, _special_table(directory)))
+        return
+    format, tokenizer = spoken or (None, load_tokenizer(file, _special_table(source)))
     if not isinstance(tokenizer, TiktokenTokenizer | SentencePieceTokenizer):
         raise ValueError(f"{file} holds a tokenizer.json; name it {JSON_FILE}")
-    stop = format.stop_tokens[0] if format else None
-    return lambda target: write_hugging_face_tokenizer(tokenizer, target, stop)
+    write_hugging_face_tokenizer(tokenizer, directory, format.stop_tokens[0] if format else None)
 
 
 def _special_table(directory: Path) -> str:

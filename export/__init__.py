@@ -1,0 +1,1 @@
+"""What stands beside exported weights: how servers read replies, checked before an export ends."""

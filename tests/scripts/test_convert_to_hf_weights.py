@@ -1,0 +1,80 @@
+"""The export to Hugging Face as a user types it: what lies beside the weights, what is printed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import Outcome, run_command
+from native_directories import write_native
+from speaking_model import TOKENIZER
+from tiny_models import TINY
+
+pytest.importorskip("pydantic")
+from chat.tokenizers.tokenizer import load_tokenizer
+from scripts.convert_to_hf_weights import main
+
+SERVING = {"Modelfile", "llama3_tool_parser.py", "serve.md"}
+# Exports a model that remembers a chat format, or none where that is None.
+Export = Callable[[str | None], Outcome]
+
+
+@pytest.fixture
+def export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Export:
+    native, target = tmp_path / "native", tmp_path / "hf"
+    write_native(native, replace(TINY, vocab_size=load_tokenizer(TOKENIZER).vocab_size))
+    shutil.copyfile(TOKENIZER, native / "tokenizer.model")
+
+    def run(format_name: str | None) -> Outcome:
+        if format_name is not None:
+            (native / "chat_format.json").write_text(json.dumps({"name": format_name}))
+        flags = [f"--ckpt-dir={native}", f"--output-dir={target}"]
+        return run_command(main, [*flags], monkeypatch, capsys)
+
+    return run
+
+
+def test_a_model_that_remembers_a_format_gets_files_and_a_table(
+    export: Export, tmp_path: Path
+) -> None:
+    outcome = export("llama3")
+    assert outcome.code == 0, outcome.error
+    target = tmp_path / "hf"
+    assert {file.name for file in target.iterdir()} > SERVING
+    assert "response_template" in json.loads((target / "tokenizer_config.json").read_text())
+    assert "Replies in the format llama3, as servers read them:" in outcome.out
+    assert "vLLM          tool_uses          15     0" in outcome.out
+    assert f"{target}/serve.md has the command of each server" in outcome.out
+    flags = f"--tool-call-parser tool_uses --tool-parser-plugin {target}/llama3_tool_parser.py"
+    assert f"vllm serve {target} --enable-auto-tool-choice {flags}" in outcome.out
+    assert 'PARAMETER stop "<|eot_id|>"' in (target / "Modelfile").read_text()
+    # The page names the place where the export is, not where it was put together.
+    assert f"vllm serve {target} " in (target / "serve.md").read_text()
+
+
+def test_a_model_without_a_format_gets_none_of_them(export: Export, tmp_path: Path) -> None:
+    outcome = export(None)
+    assert outcome.code == 0, outcome.error
+    assert not SERVING & {file.name for file in (tmp_path / "hf").iterdir()}
+    settings = json.loads((tmp_path / "hf" / "tokenizer_config.json").read_text())
+    assert "response_template" not in settings
+    (line,) = [line for line in outcome.out.splitlines() if "no chat format" in line]
+    assert line.startswith("this checkpoint remembers no chat format, so neither a chat template")
+
+
+def test_an_unknown_format_is_one_line_and_leaves_nothing(export: Export, tmp_path: Path) -> None:
+    outcome = export("llama33")
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert "unknown chat format 'llama33'; did you mean llama3?" in outcome.error
+    assert not (tmp_path / "hf").exists()
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(export: Export, tmp_path: Path) -> None:
+    (tmp_path / "hf").write_text("a file")
+    outcome = export("llama3")
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert str(tmp_path / "hf") in outcome.error
