@@ -1,7 +1,8 @@
 """The files beside exported Hugging Face weights that say how they are served.
 
-`serve.md` has the commands, `Modelfile` is Ollama's, `llama3_tool_parser.py` is vLLM's plugin for
-the formats that need it, and `tokenizer_config.json` gets the response template of the format.
+`chat_template.jinja` is the format's, whatever template the base model had. `serve.md` has the
+commands, `Modelfile` is Ollama's, `llama3_tool_parser.py` is vLLM's plugin for the formats that
+need it, and `tokenizer_config.json` gets the response template of the format.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chat.formats.format import ChatFormat
+from chat.formats.template import chat_template
 from console.command import shell_quote
 from export.serve_check import Outcome, ServeCheck, format_response_template
 from export.servers import (
@@ -27,6 +29,7 @@ from storage.json_file import read_json_object, write_json
 
 SERVE_FILE = "serve.md"
 MODELFILE = "Modelfile"
+TEMPLATE_FILE = "chat_template.jinja"
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _PLUGIN = Path(__file__).with_name(PLUGIN_FILE)
 # The first version that fills in the chat template of a GGUF file and reads calls by it.
@@ -43,17 +46,21 @@ def write_serving_files(
     """
     if any(PLUGIN_PARSER in parsers for parsers in PARSERS.get(row_name(format), {}).values()):
         shutil.copyfile(_PLUGIN, directory / PLUGIN_FILE)
-    _add_response_template(directory / _TOKENIZER_CONFIG, format)
+    (directory / TEMPLATE_FILE).write_text(chat_template(format), encoding="utf-8")
+    _write_templates_of_replies(directory / _TOKENIZER_CONFIG, format)
     (directory / MODELFILE).write_text(format_modelfile(stop_texts), encoding="utf-8")
     page = format_serve_page(check, place.absolute())
     (directory / SERVE_FILE).write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
-def _add_response_template(file: Path, format: ChatFormat) -> None:
+def _write_templates_of_replies(file: Path, format: ChatFormat) -> None:
+    """Write how replies are read, and take out a chat template of the base model's."""
+    settings = read_json_object(file) if file.is_file() else {}
+    settings.pop("chat_template", None)
     template = format_response_template(format)
     if template is not None:
-        settings = read_json_object(file) if file.is_file() else {}
-        write_json(file, {**settings, "response_template": template})
+        settings["response_template"] = template
+    write_json(file, settings)
 
 
 def format_modelfile(stop_texts: Sequence[str]) -> str:

@@ -57,12 +57,6 @@ def main(
         f"{done.shards} file{'s' * (done.shards > 1)} in {done.directory}: {done.tensors} tensors, "
         f"{decimal(done.bytes)}, {', '.join(done.dtypes)}; read back and compared bit for bit"
     )
-    if read_chat_record(directory) is not None:
-        print(
-            "a chat template in it is the base model's, and writes tools otherwise than this model "
-            "was trained to read them: write prompts as docs/function-calling-design.md says, and "
-            "send them to vLLM's /v1/completions"
-        )
     if check is None:
         print(
             "this checkpoint remembers no chat format, so neither a chat template nor files that "
@@ -102,7 +96,6 @@ def _write_beside(
     _write_tokenizer(source, directory, spoken)
     if spoken is not None and check is not None:
         format, tokenizer = spoken
-        # The chat template is written here.
         names = {id: name for name, id in tokenizer.special_tokens.items()}
         stops = [names[id] for id in stop_ids(format, tokenizer)]
         write_serving_files(directory, format, check, place, stops)

@@ -82,7 +82,7 @@ def test_dialogs_are_printed_with_replies_calls_and_unreadable_calls(chat: Chat)
         "User: Break",
         '> Assistant: {"tool_uses": [{"recipient_name": 7}]}',
     ]
-    assert lines[8].startswith("  not read as a call: tool_uses[0].recipient_name")
+    assert lines[8].startswith("  not read as a call: call 1.recipient_name")
     assert "convert_to_meta_weights.py" in lines[-1]
 
 

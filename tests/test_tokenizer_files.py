@@ -211,15 +211,6 @@ class TestExportToHuggingFace:
         for name in FILES:
             assert (target / name).read_bytes() == (base / name).read_bytes()
 
-    def test_only_a_trained_model_is_warned_of_the_bases_template(
-        self, native: Path, tmp_path: Path, command: Command
-    ) -> None:
-        said = "a chat template in it is the base model's"
-        flags = {"ckpt_dir": native, "output_dir": tmp_path / "hf"}
-        assert said not in command(convert_to_hf_weights.main, **flags).out
-        (native / "chat_format.json").write_text('{"name": "llama3"}')
-        assert said in command(convert_to_hf_weights.main, **flags).out
-
     def test_pieces_that_cannot_be_written_leave_nothing_behind(
         self, shared: Path, tmp_path: Path, command: Command
     ) -> None:

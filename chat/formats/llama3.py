@@ -11,7 +11,7 @@ from functools import partial
 
 from chat.conversation import Conversation, Message, Tool
 from chat.formats.call_syntax import CallSyntax
-from chat.formats.format import ChatFormat, Piece, Settings, content, own, reply
+from chat.formats.format import CannotWrite, ChatFormat, Piece, Settings, content, own, reply
 from chat.formats.typescript import describe_function
 
 CALLS = CallSyntax(
@@ -77,7 +77,7 @@ def _write(
     if conversation.tools:
         if not messages or messages[0].role != "system":
             messages = (Message("system"), *messages)
-        texts = (messages[0].content.strip(), describe(conversation.tools))
+        texts = (messages[0].content.strip(), _described(conversation.tools, describe))
         system = replace(messages[0], content="\n\n".join(text for text in texts if text))
         messages = (system, *messages[1:])
     for message in messages:
@@ -87,6 +87,13 @@ def _write(
         else:
             yield content(message.content.strip(), message.role)
         yield own("<|eot_id|>", message.role, message.role == "assistant" and message.trained)
+
+
+def _described(tools: Sequence[Tool], describe: Callable[[Sequence[Tool]], str]) -> str:
+    try:
+        return describe(tools)
+    except ValueError as error:
+        raise CannotWrite(str(error)) from None
 
 
 LLAMA3 = ChatFormat(

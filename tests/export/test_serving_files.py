@@ -23,7 +23,8 @@ def test_an_export_of_llama3_has_every_file(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "x"}')
     write(tmp_path)
     names = {file.name for file in tmp_path.iterdir()}
-    assert names == {"Modelfile", "llama3_tool_parser.py", "serve.md", "tokenizer_config.json"}
+    beside = {"Modelfile", "chat_template.jinja", "serve.md", "tokenizer_config.json"}
+    assert names == {*beside, "llama3_tool_parser.py"}
     assert (tmp_path / "llama3_tool_parser.py").read_bytes() == PLUGIN.read_bytes()
     settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
     template = format_response_template(LLAMA3)

@@ -13,10 +13,12 @@ from speaking_model import TOKENIZER
 from tiny_models import TINY
 
 pytest.importorskip("pydantic")
+from chat.formats.known import FORMATS
+from chat.formats.template import chat_template
 from chat.tokenizers.tokenizer import load_tokenizer
 from scripts.convert_to_hf_weights import main
 
-SERVING = {"Modelfile", "llama3_tool_parser.py", "serve.md"}
+SERVING = {"Modelfile", "chat_template.jinja", "llama3_tool_parser.py", "serve.md"}
 # Exports a model that remembers a chat format, or none where that is None.
 Export = Callable[[str | None], Outcome]
 
@@ -54,6 +56,17 @@ def test_a_model_that_remembers_a_format_gets_files_and_a_table(
     assert 'PARAMETER stop "<|eot_id|>"' in (target / "Modelfile").read_text()
     # The page names the place where the export is, not where it was put together.
     assert f"vllm serve {target} " in (target / "serve.md").read_text()
+
+
+def test_template_is_the_formats_and_no_longer_the_bases(export: Export, tmp_path: Path) -> None:
+    base = json.dumps({"chat_template": "the base's", "eos_token": "<|eot_id|>"})
+    (tmp_path / "native").joinpath("tokenizer_config.json").write_text(base)
+    outcome = export("llama3")
+    assert outcome.code == 0, outcome.error
+    written = (tmp_path / "hf" / "chat_template.jinja").read_text()
+    assert written == chat_template(FORMATS["llama3"])
+    settings = json.loads((tmp_path / "hf" / "tokenizer_config.json").read_text())
+    assert "chat_template" not in settings
 
 
 def test_a_model_without_a_format_gets_none_of_them(export: Export, tmp_path: Path) -> None:

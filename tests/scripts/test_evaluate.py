@@ -207,7 +207,7 @@ def test_only_unenforceable_schemas_are_a_one_line_error(
         constrain=True,
     )
     assert (outcome.code, outcome.error.count("\n")) == (1, 1)
-    assert "none of 1 items can be constrained; tool weather" in outcome.error
+    assert "none of 1 items can be asked; the first: tool weather" in outcome.error
     assert not (tmp_path / "out.json").exists()
 
 
@@ -543,4 +543,4 @@ def test_a_tokenizer_without_the_formats_tokens_is_refused_before_loading(
     )
     assert outcome.code == 1
     assert outcome.error.count("\n") == 1
-    assert "has no special token <|eot_id|>, which the chat format needs" in outcome.error
+    assert "has no special token <|begin_of_text|>, which the chat format llama3" in outcome.error
