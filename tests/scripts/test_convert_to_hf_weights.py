@@ -78,3 +78,19 @@ def test_a_directory_that_cannot_be_written_is_one_line(export: Export, tmp_path
     outcome = export("llama3")
     assert (outcome.code, outcome.error.count("\n")) == (1, 1)
     assert str(tmp_path / "hf") in outcome.error
+
+
+def test_transformers_reads_calls_with_the_exported_tokenizer(
+    export: Export, tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    assert export("llama3").code == 0
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    call = '{"recipient_name": "functions.add", "parameters": {"a": [1, {"b": "}]}"}]}}'
+    said = tokenizer.parse_response(
+        f'Adding.\n{{"tool_uses": [{call}, {call}]}}<|eot_id|>',
+        prefix="<|start_header_id|>assistant<|end_header_id|>\n\n",
+    )
+    function = {"name": "add", "arguments": {"a": [1, {"b": "}]}"}]}}
+    made = {"type": "function", "function": function}
+    assert said == {"role": "assistant", "content": "Adding.", "tool_calls": [made, made]}
