@@ -56,6 +56,18 @@ def test_a_model_that_remembers_a_format_gets_files_and_a_table(
     assert f"vllm serve {target} " in (target / "serve.md").read_text()
 
 
+def test_the_next_command_has_the_parser_that_loses_least(export: Export, tmp_path: Path) -> None:
+    outcome = export("llama3_1")
+    assert outcome.code == 0, outcome.error
+    command = f"vllm serve {tmp_path / 'hf'} --enable-auto-tool-choice --tool-call-parser hf  "
+    assert command in outcome.out
+    assert not (tmp_path / "hf" / "llama3_tool_parser.py").exists()
+    assert (
+        "- `llama3_json` reads 11 of 11 shapes; streamed, it also loses: text that is JSON, no"
+        in (tmp_path / "hf" / "serve.md").read_text()
+    )
+
+
 def test_a_model_without_a_format_gets_none_of_them(export: Export, tmp_path: Path) -> None:
     outcome = export(None)
     assert outcome.code == 0, outcome.error
