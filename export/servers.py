@@ -86,8 +86,10 @@ def serving_command(server: str, parser: str | None, directory: str) -> str:
     Without a parser the server leaves calls in the text of a reply.
     """
     plugin = f" --tool-parser-plugin {directory}/{PLUGIN_FILE}" if parser == PLUGIN_PARSER else ""
-    flags = f" {PARSER_FLAGS[server]} {parser}{plugin}" if parser else ""
-    return _COMMANDS[server].format(directory) + (flags if server in PARSER_FLAGS else "")
+    flag = PARSER_FLAGS.get(server)
+    return _COMMANDS[server].format(directory) + (
+        f" {flag} {parser}{plugin}" if flag and parser else ""
+    )
 
 
 # The flags that name a parser; the other servers have none to choose.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from vllm_stand_in import PLUGIN
 
-from chat.formats.known import find_format
+from chat.formats.known import FORMATS, find_format
 from export.serve_check import Outcome, ServeCheck, check_serving, format_response_template
 from export.servers import PARSERS, TITLES, serving_command
 from export.serving_files import format_modelfile, format_serve_page, write_serving_files
@@ -36,6 +36,23 @@ def test_a_response_template_begins_at_the_opening_of_a_reply() -> None:
     assert template is not None
     opening = "<|start_header_id|>assistant<|end_header_id|>\n\n"
     assert template["start_anchor"] == [opening]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_has_its_files(tmp_path: Path, name: str) -> None:
+    format = FORMATS[name]
+    check = check_serving(format)
+    write_serving_files(tmp_path, format, check, Path("/m"), format.stop_tokens)
+    page = (tmp_path / "serve.md").read_text()
+    assert f"the chat format `{name}`" in page
+    assert page.count("\n## ") >= len(TITLES)
+    best = check.best_parser("vllm")
+    assert (
+        f"vllm serve /m{f' --enable-auto-tool-choice --tool-call-parser {best}' * bool(best)}"
+        in page
+    )
+    assert (tmp_path / "llama3_tool_parser.py").exists() == (name in ("llama3", "llama3_short"))
+    assert (tmp_path / "tokenizer_config.json").exists() == (name in PARSERS)
 
 
 def test_the_page_has_a_command_for_each_server(tmp_path: Path) -> None:
