@@ -55,12 +55,13 @@ def write_serving_files(
 
 def _write_templates_of_replies(file: Path, format: ChatFormat) -> None:
     """Write how replies are read, and take out a chat template of the base model's."""
-    settings = read_json_object(file) if file.is_file() else {}
-    settings.pop("chat_template", None)
+    before = read_json_object(file) if file.is_file() else {}
+    settings = {key: value for key, value in before.items() if key != "chat_template"}
     template = format_response_template(format)
     if template is not None:
         settings["response_template"] = template
-    write_json(file, settings)
+    if settings != before:
+        write_json(file, settings)
 
 
 def format_modelfile(stop_texts: Sequence[str]) -> str:
