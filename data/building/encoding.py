@@ -75,7 +75,7 @@ class Tally:
     def entries(self) -> int:
         """How many entries it has that grow with the rows."""
         lists = (self.overlong, self.untrained, self.unwritable, self.tools_dropped)
-        return len(self.sources) + sum(map(len, lists))
+        return len(self.sources) + sum(len(entries) for entries in lists)
 
     def add(self, other: "Tally") -> None:
         """Count what another process counted."""
