@@ -1,10 +1,9 @@
 """Rendering with a chat format: text, token ids and the loss mask; replies back to calls."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
 from typing import NamedTuple
 
 from chat.conversation import ROLES, Conversation, Message
@@ -15,6 +14,7 @@ from chat.tokenizers.tokenizer import Tokenizer
 
 # The roles of tokens as stored numbers: their places here. The first is text before any turn.
 TOKEN_ROLES = ("", *ROLES)
+_ROLE_NUMBERS = {role: number for number, role in enumerate(TOKEN_ROLES)}
 
 
 class Segment(NamedTuple):
@@ -79,30 +79,38 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
     are tokenised at once too, and cut where the first one's ids end.
     """
     tokens = Tokens([], [], [])
+    run: list[Segment] = []
     before = ""
-    for (special, learned), group in groupby(segments, lambda part: (part.special, part.trained)):
-        parts = list(group)
-        if special:
+    for segment in segments:
+        if run and (segment.special or segment.trained != run[0].trained):
+            before += _add_texts(tokens, run, before if joins else "", tokenizer)
+            run = []
+        if segment.special:
             before = ""
-            for part in parts:
-                _add(tokens, [special_id(part.text, tokenizer)], learned, part.role)
-            continue
-        text = "".join(part.text for part in parts)
-        ids = _continued(before, text, tokenizer) if joins and before else tokenizer.encode(text)
-        before += text
-        for part in parts[:-1]:
-            # To within a token, where one reaches over the border of two roles.
-            length = len(tokenizer.encode(part.text))
-            _add(tokens, ids[:length], learned, part.role)
-            ids = ids[length:]
-        _add(tokens, ids, learned, parts[-1].role)
+            tokens.ids.append(special_id(segment.text, tokenizer))
+            tokens.trained.append(segment.trained)
+            tokens.roles.append(_ROLE_NUMBERS[segment.role])
+        else:
+            run.append(segment)
+    if run:
+        _add_texts(tokens, run, before if joins else "", tokenizer)
     return tokens
 
 
-def _add(tokens: Tokens, ids: list[int], trained: bool, role: str) -> None:
+def _add_texts(tokens: Tokens, run: list[Segment], before: str, tokenizer: Tokenizer) -> str:
+    """Add the ids of neighbouring texts and return the whole text; `before` stands before it."""
+    text = "".join([part.text for part in run]) if len(run) > 1 else run[0].text
+    ids = _continued(before, text, tokenizer) if before else tokenizer.encode(text)
+    left = len(ids)
+    for part in run[:-1]:
+        # To within a token, where one reaches over the border of two roles.
+        length = min(len(tokenizer.encode(part.text)), left)
+        tokens.roles.extend([_ROLE_NUMBERS[part.role]] * length)
+        left -= length
+    tokens.roles.extend([_ROLE_NUMBERS[run[-1].role]] * left)
     tokens.ids.extend(ids)
-    tokens.trained.extend([trained] * len(ids))
-    tokens.roles.extend([TOKEN_ROLES.index(role)] * len(ids))
+    tokens.trained.extend([run[0].trained] * len(ids))
+    return text
 
 
 def _continued(before: str, text: str, tokenizer: Tokenizer) -> list[int]:
@@ -214,21 +222,20 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
 def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
     """Cut the format's own strings at special tokens, and join neighbouring texts of one kind."""
     found: list[Segment] = []
-    for segment in _cut(pieces, format):
-        last = found[-1] if found else None
-        if last and not (last.special or segment.special) and last[2:] == segment[2:]:
-            found[-1] = last._replace(text=last.text + segment.text)
-        elif segment.text:
-            found.append(segment)
-    return found
-
-
-def _cut(pieces: Iterable[Piece], format: ChatFormat) -> Iterator[Segment]:
+    last: Segment | None = None
     for text, own, role, trained in pieces:
         if own:
-            yield from _own_segments(text, format.special_tokens, trained, role)
+            parts = _own_segments(text, format.special_tokens, trained, role)
         else:
-            yield Segment(text, False, trained, role)
+            parts = (Segment(text, False, trained, role),) if text else ()
+        for part in parts:
+            alike = last and not last.special and last.trained == trained and last.role == role
+            if last and alike and not part.special:
+                last = found[-1] = Segment(last.text + part.text, False, trained, role)
+            else:
+                found.append(part)
+                last = part
+    return found
 
 
 @cache
