@@ -14,6 +14,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from chat.conversation import Conversation, Message, to_json
@@ -96,26 +97,38 @@ def _system_apart(conversation: Conversation) -> tuple[str, list[tuple[int, Mess
     """Return the system texts, joined, and the other messages with their places.
 
     A user turn comes first, an empty one where there is none, and neighbouring user turns are one.
-    CannotWrite for two assistant turns in a row.
+    CannotWrite for two assistant turns in a row, and for a system text that follows other turns
+    than a user's.
     """
     texts: list[str] = []
-    found: list[tuple[int, Message]] = []
+    others: list[tuple[int, Message]] = []
+    before = ""
     for place, message in enumerate(conversation.messages):
-        before = found[-1][1].role if found else ""
         if message.role == "system":
             if before not in ("", "user"):
                 raise is_not_written(message, place, f"it follows a turn of the {before}")
             texts.append(message.content)
-        elif message.role == before == "assistant":
+            continue
+        if message.role == before == "assistant":
             raise is_not_written(message, place, "two turns of the assistant follow one another")
-        elif message.role == before == "user":
-            joined = "\n\n".join(text for text in (found[-1][1].content, message.content) if text)
-            found[-1] = (place, replace(message, content=joined))
-        else:
-            if not before and message.role != "user":
-                found.append((-1, Message("user")))
-            found.append((place, message))
-    return "\n\n".join(text for text in texts if text), found or [(-1, Message("user"))]
+        if not before and message.role != "user":
+            others.append((-1, Message("user")))
+        others.append((place, message))
+        before = message.role
+    merged = list(_merge_users(others)) or [(-1, Message("user"))]
+    return "\n\n".join(filter(None, texts)), merged
+
+
+def _merge_users(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
+    """Yield messages, neighbouring user turns as one at the place of the last."""
+    for role, group in groupby(messages, lambda numbered: numbered[1].role):
+        if role != "user":
+            yield from group
+            continue
+        turns = list(group)
+        place, last = turns[-1]
+        text = "\n\n".join(filter(None, (message.content for _, message in turns)))
+        yield place, replace(last, content=text)
 
 
 def _with_system(system: str, message: Message) -> str:

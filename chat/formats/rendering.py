@@ -35,21 +35,33 @@ class Tokens:
     roles: list[int]
 
 
-def training_sequences(conversation: Conversation, format: ChatFormat) -> list[Conversation]:
-    """Return the conversations to train on, each message marked by whether it is learnt.
+def training_sequences(conversation: Conversation, format: ChatFormat) -> Iterator[Conversation]:
+    """Yield the conversations to train on, each message marked by whether it is learnt.
 
     One where the format writes earlier turns the same whatever follows, else one for each learnt
     reply, which ends with it.
     """
     if format.earlier_turns_stay(conversation):
-        return [conversation]
+        yield conversation
+        return
     messages = conversation.messages
-    found: list[Conversation] = []
     for place, message in enumerate(messages):
         if is_learnt(message):
             known = (replace(earlier, trained=False) for earlier in messages[:place])
-            found.append(replace(conversation, messages=(*known, message)))
-    return found
+            yield replace(conversation, messages=(*known, message))
+
+
+def check_last_sequence(conversation: Conversation, format: ChatFormat) -> None:
+    """Raise CannotWrite where the last of several training sequences has no way to be written.
+
+    What stands in it decides it for all: each begins with the turns of those before it.
+    """
+    if format.earlier_turns_stay(conversation):
+        return
+    messages = conversation.messages
+    learnt = [place for place, message in enumerate(messages) if is_learnt(message)]
+    if learnt:
+        render(replace(conversation, messages=messages[: learnt[-1] + 1]), format)
 
 
 def is_learnt(message: Message) -> bool:
@@ -90,12 +102,13 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
         text = "".join(part.text for part in parts)
         ids = _continued(before, text, tokenizer) if joins and before else tokenizer.encode(text)
         before += text
+        start = 0
         for part in parts[:-1]:
             # To within a token, where one reaches over the border of two roles.
-            length = len(tokenizer.encode(part.text))
-            _add(tokens, ids[:length], learned, part.role)
-            ids = ids[length:]
-        _add(tokens, ids, learned, parts[-1].role)
+            end = start + len(tokenizer.encode(part.text))
+            _add(tokens, ids[start:end], learned, part.role)
+            start = end
+        _add(tokens, ids[start:], learned, parts[-1].role)
     return tokens
 
 
@@ -213,14 +226,13 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
 
 def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
     """Cut the format's own strings at special tokens, and join neighbouring texts of one kind."""
-    found: list[Segment] = []
-    for segment in _cut(pieces, format):
-        last = found[-1] if found else None
-        if last and not (last.special or segment.special) and last[2:] == segment[2:]:
-            found[-1] = last._replace(text=last.text + segment.text)
-        elif segment.text:
-            found.append(segment)
-    return found
+    segments: list[Segment] = []
+    for kind, alike in groupby(_cut(pieces, format), lambda segment: segment[1:]):
+        if kind[0]:
+            segments.extend(alike)
+        elif text := "".join(segment.text for segment in alike):
+            segments.append(Segment(text, *kind))
+    return segments
 
 
 def _cut(pieces: Iterable[Piece], format: ChatFormat) -> Iterator[Segment]:
