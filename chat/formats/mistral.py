@@ -24,8 +24,8 @@ from chat.formats.format import (
     ChatFormat,
     Piece,
     Settings,
+    cannot_write,
     content,
-    is_not_written,
     own,
     reply,
 )
@@ -50,7 +50,7 @@ def _write_v1(conversation: Conversation, settings: Settings) -> Iterator[Piece]
     first = True
     for place, message in messages:
         if message.role == "tool" or message.tool_calls:
-            raise is_not_written(message, place, "mistral_v1 has no tools")
+            raise cannot_write(message, place, "mistral_v1 has no tools")
         if message.role == "user":
             text = _with_system(system, message) if first else message.content
             yield own("[INST] ", "user")
@@ -59,7 +59,7 @@ def _write_v1(conversation: Conversation, settings: Settings) -> Iterator[Piece]
             first = False
             continue
         if not message.content.strip():
-            raise is_not_written(message, place, "a reply cannot be empty")
+            raise cannot_write(message, place, "a reply cannot be empty")
         yield from reply(message, NO_CALLS, lead=" ")
         yield own("</s>", "assistant", message.trained)
 
@@ -88,7 +88,7 @@ def _write_v3(conversation: Conversation, settings: Settings) -> Iterator[Piece]
             yield own("[/TOOL_RESULTS]", "tool")
         else:
             if not (message.tool_calls or message.content.strip()):
-                raise is_not_written(message, place, "a reply cannot be empty")
+                raise cannot_write(message, place, "a reply cannot be empty")
             yield from reply(message, CALLS)
             yield own("</s>", "assistant", message.trained)
 
@@ -106,11 +106,11 @@ def _system_apart(conversation: Conversation) -> tuple[str, list[tuple[int, Mess
     for place, message in enumerate(conversation.messages):
         if message.role == "system":
             if before not in ("", "user"):
-                raise is_not_written(message, place, f"it follows a turn of the {before}")
+                raise cannot_write(message, place, f"it follows a turn of the {before}")
             texts.append(message.content)
             continue
         if message.role == before == "assistant":
-            raise is_not_written(message, place, "two turns of the assistant follow one another")
+            raise cannot_write(message, place, "two turns of the assistant follow one another")
         if not before and message.role != "user":
             others.append((-1, Message("user")))
         others.append((place, message))
@@ -155,13 +155,13 @@ def _with_ids(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Messag
     for index, (place, message) in enumerate(messages):
         if message.role == "tool":
             if not open_ids:
-                raise is_not_written(message, place, "it answers no call")
+                raise cannot_write(message, place, "it answers no call")
             next_id = open_ids.popleft()
             id = _nine_letters(message.tool_call_id) if message.tool_call_id else next_id
             yield place, replace(message, tool_call_id=id)
             continue
         if open_ids:
-            raise is_not_written(message, place, f"{len(open_ids)} calls before it have no result")
+            raise cannot_write(message, place, f"{len(open_ids)} calls before it have no result")
         last = index == len(messages) - 1
         calls = []
         for call in message.tool_calls:
@@ -174,7 +174,7 @@ def _with_ids(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Messag
 
 
 def _nine_letters(id: str) -> str:
-    """Return the end of an id, as vLLM cuts it, or of its hash where that is no id for Mistral."""
+    """Return the end of an id, as vLLM cuts it; where that is no id, the beginning of its hash."""
     return id[-9:] if _ID.fullmatch(id[-9:]) else hashlib.sha256(id.encode()).hexdigest()[:9]
 
 

@@ -154,15 +154,11 @@ def check_special_tokens(format: ChatFormat, tokenizer: Tokenizer) -> None:
     known = tokenizer.special_tokens
     for token in format.special_tokens:
         if token not in known:
-            fits = [
-                row.name
-                for row in FORMATS.values()
-                if known.keys() >= {*row.stop_tokens, *filter(None, [row.begin])}
-            ]
+            fits = [row.name for row in FORMATS.values() if known.keys() >= {*row.special_tokens}]
             hint = (
                 f"name one that fits with --chat-format: {', '.join(fits)}"
                 if fits
-                else ("use the tokenizer of a model that was made for this format")
+                else "use the tokenizer of a model that was made for this format"
             )
             raise ValueError(
                 f"{tokenizer.path} has no special token {token}, which the chat format "
