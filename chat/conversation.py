@@ -41,6 +41,11 @@ class Tool:
         return to_json(self.to_record())
 
     @cached_property
+    def function_json_text(self) -> str:
+        """The JSON object of the function alone, as text; ValueError as for `json_text`."""
+        return to_json(self.to_record()["function"])
+
+    @cached_property
     def sorted_json_text(self) -> str:
         """The JSON object with sorted keys: equal text for tools that differ only in key order."""
         return to_sorted_json(self.to_record())

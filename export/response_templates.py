@@ -143,8 +143,7 @@ def _made_calls(
 ) -> list[tuple[str, Any]]:
     try:
         value = json.loads(body)
-        each = field.get("transform_each", False)
-        scopes = value if each else [{"content": value}]
+        scopes = value if field.get("transform_each") else [{"content": value}]
         function = field["transform"]["function"]
         return [
             (_filled(function["name"], scope), _filled(function["arguments"], scope))

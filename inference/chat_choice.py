@@ -30,7 +30,7 @@ def choose_format(
     if given is not None:
         format = find_format(given)
         for name, record in stored.items():
-            if name != given and not anyway:
+            if name != format.name and not anyway:
                 raise ValueError(
                     f"--chat-format is {given}, and {record.file} says that the model was trained "
                     f"in {name}; leave the flag out, or add --chat-format-anyway"

@@ -3,8 +3,8 @@
     python scripts/build_dataset.py --source-file F --tokenizer-file F --save-dir D
     python scripts/build_dataset.py --source-file A,B --weights 1,0.5 --tokenizer-file F ...
 
-Every assistant turn is trained. No conversation is ever cut. A long build that is interrupted is
-continued by the same command.
+Every assistant turn is trained, but those marked `"trained": false`. No conversation is ever cut. A
+long build that is interrupted is continued by the same command.
 """
 
 from collections import Counter

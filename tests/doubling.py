@@ -23,17 +23,26 @@ if __name__ == "__main__":
 
 from chat.conversation import Conversation, Message, Tool, ToolCall  # noqa: E402
 from chat.formats.call_syntax import write_reply  # noqa: E402
+from chat.formats.format import CannotWrite, ChatFormat  # noqa: E402
 from chat.formats.known import FORMATS  # noqa: E402
-from chat.formats.rendering import check_readable, parse_reply, render, tokenize  # noqa: E402
+from chat.formats.rendering import (  # noqa: E402
+    check_readable,
+    encode_conversation,
+    parse_reply,
+    render,
+    tokenize,
+)
 from chat.formats.typescript import describe_function  # noqa: E402
 from chat.schemas.patterns import TooCostly, matches  # noqa: E402
 from chat.schemas.type_names import read_type  # noqa: E402
 from chat.schemas.validation import read_tool, schema_problem, validate_arguments  # noqa: E402
+from chat.tokenizers.ranks import LLAMA3_CUTTING, TiktokenTokenizer  # noqa: E402
 from chat.tokenizers.tokenizer import load_tokenizer  # noqa: E402
 from console.printable import printable  # noqa: E402
 from data.benchmarks.bfcl_tasks import read_tasks  # noqa: E402
 from data.benchmarks.nexusraven import read_queries  # noqa: E402
-from data.building.encoding import Tally  # noqa: E402
+from data.building.encoding import Job, Tally, _Encoder  # noqa: E402
+from data.building.mixture import Part  # noqa: E402
 from data.building.splitting import group_tools  # noqa: E402
 from data.cleaning.balancing import balance  # noqa: E402
 from data.cleaning.clean_file import Settings, clean, clean_row  # noqa: E402
@@ -184,9 +193,9 @@ def described(parameters: Callable[[int], Any]) -> Reader:
     return reading(describe_function, lambda n: Tool("f", "", parameters(n)))
 
 
-def streamed(text: Callable[[int], str], piece: int = 3) -> Reader:
+def streamed(text: Callable[[int], str], piece: int = 3, format: ChatFormat = LLAMA3) -> Reader:
     def read(given: str) -> None:
-        stream = ReplyStream(LLAMA3)
+        stream = ReplyStream(format)
         for start in range(0, len(given), piece):
             list(stream.feed(given[start : start + piece]))
         list(stream.finish())
@@ -237,6 +246,62 @@ def uses(count: int) -> str:
     return write_reply("I look.", [ToolCall("f", {"a": i}) for i in range(count)], LLAMA3.calls)
 
 
+def replies(format: ChatFormat) -> dict[str, Reader]:
+    """Return what reads replies in the syntax of a format, as a whole and streamed."""
+    syntax = format.calls
+
+    def calls(size: int) -> str:
+        """Return many calls, or one with many arguments where a turn has one."""
+        if syntax.between:
+            return write_reply("", [ToolCall("f", {"a": i}) for i in range(size)], syntax)
+        return write_reply("", [ToolCall("f", {f"a{i}": i for i in range(size)})], syntax)
+
+    def blanks(size: int) -> str:
+        return write_reply("", [ToolCall("f", {})], syntax) + " " * size + "x"
+
+    return {
+        f"reply in {format.name}: calls": reading(lambda given: parse_reply(given, format), calls),
+        f"stream in {format.name}: calls": streamed(calls, format=format),
+        f"stream in {format.name}: a call and blanks": streamed(blanks, format=format),
+    }
+
+
+def prompts(format: ChatFormat) -> dict[str, Reader]:
+    """Return what writes conversations in a format: with many turns of one kind, or many tools."""
+    asked, answer = Message("user", "Tide?"), Message("assistant", "Noon.")
+    called = Message("assistant", "", (ToolCall("f", {}, "c"),))
+    result = Message("tool", "1", tool_call_id="c")
+    conversations: dict[str, Callable[[int], Conversation]] = {
+        "tools": lambda n: Conversation(
+            (asked, answer), tuple(Tool(f"f{i}", "x", PORT) for i in range(n))
+        ),
+        "user turns": lambda n: Conversation((*[asked] * n, answer)),
+        "results": lambda n: Conversation((*(asked, called, result) * n, answer)),
+    }
+    return {
+        f"writing in {format.name}: {kind}": reading(
+            lambda given: encode_conversation(given, format, BYTES[format.name]), conversation
+        )
+        for kind, conversation in conversations.items()
+        if is_written(conversation(2), format)
+    }
+
+
+def is_written(conversation: Conversation, format: ChatFormat) -> bool:
+    try:
+        render(conversation, format)
+    except CannotWrite:
+        return False
+    return True
+
+
+def long_chat(count: int) -> None:
+    """Build a conversation of many replies, of which the first ones fit."""
+    format = FORMATS["qwen3"]
+    job = Job((Part(Path("rows")),), Path("tokenizer"), "qwen3", 200, 0.1, 0)
+    _Encoder(job, 0, format, BYTES["qwen3"])._taken(written(count))
+
+
 def request(count: int) -> bytes:
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}, *wire(count)]}
     return json.dumps(body).encode()
@@ -252,6 +317,25 @@ def offered(given: bytes) -> None:
 
 
 DEMO = load_tokenizer(ROOT / "tests" / "tokenizer.model")
+# A tokenizer of bytes for each format, with its special tokens.
+BYTES = {
+    format.name: TiktokenTokenizer.of(
+        Path("bytes.model"),
+        "",
+        {bytes([byte]): byte for byte in range(256)},
+        {name: 256 + i for i, name in enumerate((*format.special_tokens, *format.end_tokens))},
+        LLAMA3_CUTTING,
+    )
+    for format in FORMATS.values()
+}
+# One format for each syntax of calls that is not llama3's, which has readers of its own.
+SYNTAXES = {
+    format.calls: format
+    for format in FORMATS.values()
+    if format.calls.starts and format.calls != LLAMA3.calls
+}
+# These are written as others are.
+ALIKE = ("llama3_short", "qwen2_for_tool", "mistral_tekken")
 TEXT = "The tide at Hull turns at noon, and the ferry leaves an hour before it does. "
 PLACEHOLDERS = {
     "bracket": lambda n: "<a" + "_a" * n,
@@ -928,6 +1012,13 @@ READERS: dict[str, Reader] = {
     "stream: blanks": streamed(lambda n: "x" + " " * n),
     "stream: braces": streamed(lambda n: "{ " * n),
     "stream: one letter at a time": streamed(lambda n: TEXT * n, 1),
+    **dict(chain.from_iterable(replies(format).items() for format in SYNTAXES.values())),
+    **dict(
+        chain.from_iterable(
+            prompts(format).items() for name, format in FORMATS.items() if name not in ALIKE
+        )
+    ),
+    "building: a chat of many replies": reading(long_chat, lambda n: n),
     "stream: tokens": reading(token_text, lambda n: DEMO.encode(TEXT * n)),
     "stream: tokens of parts of characters": reading(
         token_text, lambda n: DEMO.encode("😀")[:1] * n

@@ -16,6 +16,7 @@ from speaking_model import TOKENIZER, write_speaking_model
 from tiny_runs import settings_over, train_natively
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.formats.known import find_format
 from data.building.dataset import Settings, build_dataset
 from data.conversations import write_conversations
 from data.tokenized import TokenizedDataset
@@ -644,6 +645,13 @@ class TestTheRecord:
         with pytest.raises(ValueError, match=f"{tmp_path / RECORD}: .*did you mean llama3"):
             choose_format(None, False, [record])
         assert choose_format("llama3", True, [record]).name == "llama3"
+
+    def test_settings_in_another_spelling_are_the_same_format(self, tmp_path: Path) -> None:
+        trained = find_format("llama3_1:date=30 Nov 2026").name
+        records = [ChatRecord(tmp_path / RECORD, trained)]
+        assert choose_format("llama3_1:date=30 Nov 2026", False, records).name == trained
+        with pytest.raises(ValueError, match=f"was trained in {trained}"):
+            choose_format("llama3_1", False, records)
 
     def test_copying_keeps_the_record_and_invents_none(self, tmp_path: Path) -> None:
         source, target = tmp_path / "source", tmp_path / "target"

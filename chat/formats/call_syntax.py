@@ -70,8 +70,10 @@ class CallSyntax:
     @property
     def first_text(self) -> str:
         """The ordinary text with which calls begin; empty where a special token opens them."""
-        text = (self.opening or self.object_start("")).lstrip() if self.starts else ""
-        return "" if text.startswith(self.special_tokens or "\0") else text
+        if not self.starts:
+            return ""
+        text = (self.opening or self.object_start("")).lstrip()
+        return "" if text.startswith(self.special_tokens) else text
 
     @cached_property
     def looks_like_call(self) -> re.Pattern[str]:

@@ -102,8 +102,8 @@ def split_system(messages: tuple[Message, ...]) -> tuple[str | None, tuple[Messa
     return None, messages
 
 
-def is_not_written(message: Message, place: int, why: str) -> CannotWrite:
-    """Return the error of a message that a format has no way to write."""
+def cannot_write(message: Message, place: int, why: str) -> CannotWrite:
+    """Return the error for a message that a format has no way to write, and its place."""
     return CannotWrite(f"messages[{place}] ({message.role}): {why}")
 
 
@@ -114,4 +114,4 @@ def check_marks(messages: tuple[Message, ...], marks: re.Pattern[str]) -> None:
     """
     for place, message in enumerate(messages):
         if found := marks.search(message.content):
-            raise is_not_written(message, place, f"its text holds the format's mark {found[0]!r}")
+            raise cannot_write(message, place, f"its text holds the format's mark {found[0]!r}")

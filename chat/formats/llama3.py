@@ -1,4 +1,4 @@
-"""`llama3`: Llama 3 with tools as a TypeScript-like namespace, as the base project has it.
+"""`llama3`: Llama 3 with tools announced as a TypeScript-like namespace.
 
 A call is one JSON object, `{"tool_uses": [{"recipient_name": "functions.x", "parameters": {}}]}`.
 No server's own parser reads it: an export carries one for vLLM. `llama3_short` leaves out the
@@ -64,7 +64,8 @@ def describe_tools_alone(tools: Sequence[Tool]) -> str:
     return "\n\n".join([_HEAD, *map(describe_function, tools), "} // namespace functions"])
 
 
-def _header(role: str) -> str:
+def header(role: str) -> str:
+    """Return what opens a turn of a role."""
     return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
 
 
@@ -81,7 +82,7 @@ def _write(
         system = replace(messages[0], content="\n\n".join(text for text in texts if text))
         messages = (system, *messages[1:])
     for message in messages:
-        yield own(_header(message.role), message.role)
+        yield own(header(message.role), message.role)
         if message.role == "assistant":
             yield from reply(message, CALLS)
         else:
@@ -101,7 +102,7 @@ LLAMA3 = ChatFormat(
     write=partial(_write, describe=describe_namespace),
     special_tokens=("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
     begin="<|begin_of_text|>",
-    reply_opening=_header("assistant"),
+    reply_opening=header("assistant"),
     stop_tokens=("<|eot_id|>",),
     calls=CALLS,
     # Meta's base models end a document with it, so a reply of theirs may end with it too.

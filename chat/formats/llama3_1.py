@@ -7,13 +7,13 @@ a JSON string. The dates of the template are kept: no clock decides what is trai
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from chat.conversation import Conversation, Tool
 from chat.formats.call_syntax import CallSyntax
 from chat.formats.format import (
     CannotWrite,
-    ChatFormat,
     Piece,
     Settings,
     content,
@@ -21,6 +21,7 @@ from chat.formats.format import (
     reply,
     split_system,
 )
+from chat.formats.llama3 import LLAMA3, header
 from chat.recurring import MOST_KEPT
 
 CALLS = CallSyntax(
@@ -41,10 +42,6 @@ _BEFORE_TOOLS = (
 )
 
 
-def _header(role: str) -> str:
-    return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
-
-
 def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
     """Write dates and the system text first, and the tools before the first user's text."""
     system, messages = split_system(conversation.messages)
@@ -52,22 +49,22 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
     yield own("<|begin_of_text|>")
     environment = "Environment: ipython\n" if tools else ""
     dates = f"Cutting Knowledge Date: {settings['cutoff']}\nToday Date: {settings['date']}\n\n"
-    yield own(_header("system") + environment, "system")
+    yield own(header("system") + environment, "system")
     yield content(dates + (system or "").strip(), "system")
     yield own("<|eot_id|>", "system")
     if tools and (not messages or messages[0].role != "user"):
         raise CannotWrite("tools are announced in the first user message, and there is none")
     for message in messages:
         if message.role == "assistant":
-            yield own(_header("assistant"), "assistant")
+            yield own(header("assistant"), "assistant")
             yield from reply(message, CALLS)
             yield own("<|eot_id|>", "assistant", message.trained)
             continue
         if message.role == "tool":
-            yield own(_header("ipython"), "tool")
+            yield own(header("ipython"), "tool")
             yield content(json.dumps(message.content, ensure_ascii=False), "tool")
         else:
-            yield own(_header(message.role), message.role)
+            yield own(header(message.role), message.role)
             if tools and message is messages[0]:
                 yield content(_BEFORE_TOOLS + "".join(map(_announced, tools)), "user")
             yield content(message.content.strip(), message.role)
@@ -83,13 +80,10 @@ def _indented(json_text: str) -> str:
     return json.dumps(json.loads(json_text), indent=4, ensure_ascii=False)
 
 
-LLAMA3_1 = ChatFormat(
+LLAMA3_1 = replace(
+    LLAMA3,
     name="llama3_1",
     write=_write,
-    special_tokens=("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-    begin="<|begin_of_text|>",
-    reply_opening=_header("assistant"),
-    stop_tokens=("<|eot_id|>",),
     calls=CALLS,
     special_table="llama3_1",
     end_tokens=("<|eom_id|>", "<|end_of_text|>"),

@@ -7,11 +7,13 @@ reply's text and its end token are trained.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
-from chat.conversation import Conversation, Tool, to_json
+from chat.conversation import Conversation
 from chat.formats.call_syntax import CallSyntax
 from chat.formats.format import ChatFormat, Piece, Settings, content, own, reply, split_system
+from chat.formats.llama3 import LLAMA3, header
 
 CALLS = CallSyntax(
     opening="", between="", closing="", starts=('{ "name"',), joint=None, begins="reply"
@@ -25,7 +27,8 @@ def _write(
     yield own(begin)
     system, messages = split_system(conversation.messages)
     system = system or ""
-    announced = system * bool(system.strip()) + ",".join(map(_tool_text, conversation.tools))
+    tools = ",".join(tool.function_json_text for tool in conversation.tools)
+    announced = (system if system.strip() else "") + tools
     end = closing.removesuffix("\n")
     if announced:
         yield own(opening.format(role="system"), "system")
@@ -43,21 +46,13 @@ def _write(
             yield own(closing, role)
 
 
-def _tool_text(tool: Tool) -> str:
-    return to_json(tool.to_record()["function"])
-
-
-_HEADER = "<|start_header_id|>{role}<|end_header_id|>\n\n"
-
-LLAMA3_FOR_TOOL = ChatFormat(
+LLAMA3_FOR_TOOL = replace(
+    LLAMA3,
     name="llama3_for_tool",
-    write=partial(_write, begin="<|begin_of_text|>", opening=_HEADER, closing="<|eot_id|>"),
-    special_tokens=("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-    begin="<|begin_of_text|>",
-    reply_opening=_HEADER.format(role="assistant"),
-    stop_tokens=("<|eot_id|>",),
+    write=partial(
+        _write, begin=LLAMA3.begin, opening=header("{role}"), closing=LLAMA3.stop_tokens[0]
+    ),
     calls=CALLS,
-    end_tokens=("<|end_of_text|>",),
 )
 
 QWEN2_FOR_TOOL = ChatFormat(

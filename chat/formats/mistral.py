@@ -14,6 +14,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from chat.conversation import Conversation, Message, to_json
@@ -23,8 +24,8 @@ from chat.formats.format import (
     ChatFormat,
     Piece,
     Settings,
+    cannot_write,
     content,
-    is_not_written,
     own,
     reply,
 )
@@ -49,7 +50,7 @@ def _write_v1(conversation: Conversation, settings: Settings) -> Iterator[Piece]
     first = True
     for place, message in messages:
         if message.role == "tool" or message.tool_calls:
-            raise is_not_written(message, place, "mistral_v1 has no tools")
+            raise cannot_write(message, place, "mistral_v1 has no tools")
         if message.role == "user":
             text = _with_system(system, message) if first else message.content
             yield own("[INST] ", "user")
@@ -58,7 +59,7 @@ def _write_v1(conversation: Conversation, settings: Settings) -> Iterator[Piece]
             first = False
             continue
         if not message.content.strip():
-            raise is_not_written(message, place, "a reply cannot be empty")
+            raise cannot_write(message, place, "a reply cannot be empty")
         yield from reply(message, NO_CALLS, lead=" ")
         yield own("</s>", "assistant", message.trained)
 
@@ -87,7 +88,7 @@ def _write_v3(conversation: Conversation, settings: Settings) -> Iterator[Piece]
             yield own("[/TOOL_RESULTS]", "tool")
         else:
             if not (message.tool_calls or message.content.strip()):
-                raise is_not_written(message, place, "a reply cannot be empty")
+                raise cannot_write(message, place, "a reply cannot be empty")
             yield from reply(message, CALLS)
             yield own("</s>", "assistant", message.trained)
 
@@ -96,26 +97,38 @@ def _system_apart(conversation: Conversation) -> tuple[str, list[tuple[int, Mess
     """Return the system texts, joined, and the other messages with their places.
 
     A user turn comes first, an empty one where there is none, and neighbouring user turns are one.
-    CannotWrite for two assistant turns in a row.
+    CannotWrite for two assistant turns in a row, and for a system text that follows other turns
+    than a user's.
     """
     texts: list[str] = []
-    found: list[tuple[int, Message]] = []
+    others: list[tuple[int, Message]] = []
+    before = ""
     for place, message in enumerate(conversation.messages):
-        before = found[-1][1].role if found else ""
         if message.role == "system":
             if before not in ("", "user"):
-                raise is_not_written(message, place, f"it follows a turn of the {before}")
+                raise cannot_write(message, place, f"it follows a turn of the {before}")
             texts.append(message.content)
-        elif message.role == before == "assistant":
-            raise is_not_written(message, place, "two turns of the assistant follow one another")
-        elif message.role == before == "user":
-            joined = "\n\n".join(text for text in (found[-1][1].content, message.content) if text)
-            found[-1] = (place, replace(message, content=joined))
-        else:
-            if not before and message.role != "user":
-                found.append((-1, Message("user")))
-            found.append((place, message))
-    return "\n\n".join(text for text in texts if text), found or [(-1, Message("user"))]
+            continue
+        if message.role == before == "assistant":
+            raise cannot_write(message, place, "two turns of the assistant follow one another")
+        if not before and message.role != "user":
+            others.append((-1, Message("user")))
+        others.append((place, message))
+        before = message.role
+    merged = list(_merge_users(others)) or [(-1, Message("user"))]
+    return "\n\n".join(filter(None, texts)), merged
+
+
+def _merge_users(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
+    """Yield messages, neighbouring user turns as one at the place of the last."""
+    for role, group in groupby(messages, lambda numbered: numbered[1].role):
+        if role != "user":
+            yield from group
+            continue
+        turns = list(group)
+        place, last = turns[-1]
+        text = "\n\n".join(filter(None, (message.content for _, message in turns)))
+        yield place, replace(last, content=text)
 
 
 def _with_system(system: str, message: Message) -> str:
@@ -142,13 +155,13 @@ def _with_ids(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Messag
     for index, (place, message) in enumerate(messages):
         if message.role == "tool":
             if not open_ids:
-                raise is_not_written(message, place, "it answers no call")
+                raise cannot_write(message, place, "it answers no call")
             next_id = open_ids.popleft()
             id = _nine_letters(message.tool_call_id) if message.tool_call_id else next_id
             yield place, replace(message, tool_call_id=id)
             continue
         if open_ids:
-            raise is_not_written(message, place, f"{len(open_ids)} calls before it have no result")
+            raise cannot_write(message, place, f"{len(open_ids)} calls before it have no result")
         last = index == len(messages) - 1
         calls = []
         for call in message.tool_calls:
@@ -161,7 +174,7 @@ def _with_ids(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Messag
 
 
 def _nine_letters(id: str) -> str:
-    """Return the end of an id, as vLLM cuts it, or of its hash where that is no id for Mistral."""
+    """Return the end of an id, as vLLM cuts it; where that is no id, the beginning of its hash."""
     return id[-9:] if _ID.fullmatch(id[-9:]) else hashlib.sha256(id.encode()).hexdigest()[:9]
 
 

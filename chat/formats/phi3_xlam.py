@@ -7,16 +7,16 @@ each tool and call. Here these are JSON, not Python's repr, and the end token is
 import re
 from collections.abc import Iterator
 
-from chat.conversation import Conversation, to_json
+from chat.conversation import Conversation
 from chat.formats.call_syntax import CallSyntax
 from chat.formats.format import (
     CannotWrite,
     ChatFormat,
     Piece,
     Settings,
+    cannot_write,
     check_marks,
     content,
-    is_not_written,
     own,
     reply,
 )
@@ -33,14 +33,14 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
     messages = conversation.messages
     for place, (message, role) in enumerate(zip(messages, ("user", "assistant"), strict=False)):
         if message.role != role:
-            raise is_not_written(message, place, f"a turn of the {role} is wanted")
+            raise cannot_write(message, place, f"a turn of the {role} is wanted")
     if not 1 <= len(messages) <= 2:
         raise CannotWrite(f"{len(messages)} messages, and one question with its reply is wanted")
     check_marks(messages, _MARKS)
     yield own("<user>", "user")
     yield content(messages[0].content, "user")
     yield own("</user>\n\n<tools>", "user")
-    tools = "\n".join(to_json(tool.to_record()["function"]) for tool in conversation.tools)
+    tools = "\n".join(tool.function_json_text for tool in conversation.tools)
     yield content(tools, "user")
     yield own("</tools>\n\n", "user")
     for message in messages[1:]:

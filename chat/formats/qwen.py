@@ -20,8 +20,8 @@ from chat.formats.format import (
     ChatFormat,
     Piece,
     Settings,
+    cannot_write,
     content,
-    is_not_written,
     own,
     reply,
     split_system,
@@ -77,9 +77,9 @@ def _check_replies(messages: tuple[Message, ...]) -> None:
     """Raise CannotWrite for what Qwen3's template would cut out, or write otherwise when asked."""
     for place, message in enumerate(messages):
         if message.role == "assistant" and "</think>" in message.content:
-            raise is_not_written(message, place, "its text holds </think>")
+            raise cannot_write(message, place, "its text holds </think>")
         if place and message.role == messages[place - 1].role == "assistant":
-            raise is_not_written(message, place, "two turns of the assistant follow one another")
+            raise cannot_write(message, place, "two turns of the assistant follow one another")
 
 
 def _system_turn(system: str | None, conversation: Conversation) -> Iterator[Piece]:

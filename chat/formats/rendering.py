@@ -35,21 +35,33 @@ class Tokens:
     roles: list[int]
 
 
-def training_sequences(conversation: Conversation, format: ChatFormat) -> list[Conversation]:
-    """Return the conversations to train on, each message marked by whether it is learnt.
+def training_sequences(conversation: Conversation, format: ChatFormat) -> Iterator[Conversation]:
+    """Yield the conversations to train on, each message marked by whether it is learnt.
 
     One where the format writes earlier turns the same whatever follows, else one for each learnt
     reply, which ends with it.
     """
     if format.earlier_turns_stay(conversation):
-        return [conversation]
+        yield conversation
+        return
     messages = conversation.messages
-    found: list[Conversation] = []
     for place, message in enumerate(messages):
         if is_learnt(message):
             known = (replace(earlier, trained=False) for earlier in messages[:place])
-            found.append(replace(conversation, messages=(*known, message)))
-    return found
+            yield replace(conversation, messages=(*known, message))
+
+
+def check_last_sequence(conversation: Conversation, format: ChatFormat) -> None:
+    """Raise CannotWrite where the last of several training sequences has no way to be written.
+
+    What stands in it decides it for all: each begins with the turns of those before it.
+    """
+    if format.earlier_turns_stay(conversation):
+        return
+    messages = conversation.messages
+    learnt = [place for place, message in enumerate(messages) if is_learnt(message)]
+    if learnt:
+        render(replace(conversation, messages=messages[: learnt[-1] + 1]), format)
 
 
 def is_learnt(message: Message) -> bool:
@@ -149,15 +161,11 @@ def check_special_tokens(format: ChatFormat, tokenizer: Tokenizer) -> None:
     known = tokenizer.special_tokens
     for token in format.special_tokens:
         if token not in known:
-            fits = [
-                row.name
-                for row in FORMATS.values()
-                if known.keys() >= {*row.stop_tokens, *filter(None, [row.begin])}
-            ]
+            fits = [row.name for row in FORMATS.values() if known.keys() >= {*row.special_tokens}]
             hint = (
                 f"name one that fits with --chat-format: {', '.join(fits)}"
                 if fits
-                else ("use the tokenizer of a model that was made for this format")
+                else "use the tokenizer of a model that was made for this format"
             )
             raise ValueError(
                 f"{tokenizer.path} has no special token {token}, which the chat format "
@@ -221,21 +229,27 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
 
 def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
     """Cut the format's own strings at special tokens, and join neighbouring texts of one kind."""
-    found: list[Segment] = []
-    last: Segment | None = None
+    segments: list[Segment] = []
+    # Texts that become one segment, with whether it is trained and its role.
+    texts: list[str] = []
+    kind = (False, "")
     for text, own, role, trained in pieces:
         if own:
             parts = _own_segments(text, format.special_tokens, trained, role)
         else:
-            parts = (Segment(text, False, trained, role),) if text else ()
+            parts = (Segment(text, False, trained, role),)
         for part in parts:
-            alike = last and not last.special and last.trained == trained and last.role == role
-            if last and alike and not part.special:
-                last = found[-1] = Segment(last.text + part.text, False, trained, role)
-            else:
-                found.append(part)
-                last = part
-    return found
+            if texts and (part.special or kind != (trained, role)):
+                segments.append(Segment("".join(texts), False, *kind))
+                texts = []
+            if part.special:
+                segments.append(part)
+            elif part.text:
+                texts.append(part.text)
+                kind = (trained, role)
+    if texts:
+        segments.append(Segment("".join(texts), False, *kind))
+    return segments
 
 
 @cache

@@ -40,11 +40,8 @@ def chat_template(format: ChatFormat) -> str:
 def _defaults(values: Mapping[str, str | bool]) -> str:
     """Return a line that sets what the caller has not set; empty where nothing is to be set."""
     statements = [
-        f"{{%- set {name} = {name} if {name} is defined else {_literal(value)} -%}}"
+        f"{{%- set {name} = {name} if {name} is defined else "
+        f"{json.dumps(value, ensure_ascii=False)} -%}}"
         for name, value in values.items()
     ]
     return "".join([*statements, "\n"] if statements else [])
-
-
-def _literal(value: str | bool) -> str:
-    return json.dumps(value, ensure_ascii=False)

@@ -12,7 +12,7 @@ refused. A reply ends in the tokenizer's own `</s>`.
 import re
 from collections.abc import Iterator
 
-from chat.conversation import Conversation, to_json
+from chat.conversation import Conversation
 from chat.formats.call_syntax import CallSyntax
 from chat.formats.format import (
     ChatFormat,
@@ -59,7 +59,7 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
         yield content(system or "", "system")
         if conversation.tools:
             yield own(("\n\n" if system else "") + _TOOLS, "system")
-            lines = (to_json(tool.to_record()["function"]) for tool in conversation.tools)
+            lines = (tool.function_json_text for tool in conversation.tools)
             yield content("\n".join(lines), "system")
             yield own(_CALLING, "system")
         yield own("\n", "system")

@@ -1,7 +1,6 @@
 """Rows to tokens: what each process of a build does with a block of rows, and what it counts."""
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from chat.formats.format import CannotWrite, ChatFormat
 from chat.formats.known import find_format
 from chat.formats.rendering import (
     Tokens,
+    check_last_sequence,
     check_readable,
     encode_conversation,
     training_sequences,
@@ -150,7 +150,7 @@ class _Encoder:
         if times == 0:
             self.counts["not_drawn"] += 1
             return []
-        encoded = list(self._encoded(conversation))
+        encoded = self._encoded(conversation)
         if not encoded:
             return []
         if self.job.places_file is None:
@@ -163,26 +163,31 @@ class _Encoder:
             for sample in self._counted(sequence, tokens, where, times)
         ]
 
-    def _encoded(self, conversation: Conversation) -> Iterator[tuple[Conversation, Tokens]]:
-        """Yield what is trained on and fits, with its tokens; the rest is counted."""
+    def _encoded(self, conversation: Conversation) -> list[tuple[Conversation, Tokens]]:
+        """Return what is trained on and fits, with its tokens; the rest is counted."""
+        encoded: list[tuple[Conversation, Tokens]] = []
+        learnt = False
         try:
             check_readable(conversation, self.format)
-            sequences = training_sequences(conversation, self.format)
-            encoded = [(sequence, self._rendered(sequence)) for sequence in sequences]
+            check_last_sequence(conversation, self.format)
+            for sequence in training_sequences(conversation, self.format):
+                tokens = self._rendered(sequence)
+                learnt = learnt or any(tokens.trained)
+                if not learnt:
+                    continue
+                if len(tokens.ids) <= self.job.max_seq_len:
+                    encoded.append((sequence, tokens))
+                elif fitted := self._fitted(sequence, len(tokens.ids)):
+                    encoded.append(fitted)
+                else:
+                    # Those that follow are longer still.
+                    break
         except CannotWrite as error:
             self.tally.unwritable.append({"id": conversation.id, "reason": str(error)})
-            return
-        if not any(any(tokens.trained) for _, tokens in encoded):
+            return []
+        if not learnt:
             self.tally.untrained.append(conversation.id)
-            return
-        for sequence, tokens in encoded:
-            if len(tokens.ids) <= self.job.max_seq_len:
-                yield sequence, tokens
-            elif fitted := self._fitted(sequence, len(tokens.ids)):
-                yield fitted
-            else:
-                # Those that follow are longer still.
-                return
+        return encoded
 
     def _fitted(
         self, conversation: Conversation, length: int

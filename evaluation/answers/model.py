@@ -23,17 +23,16 @@ def model_answers(
     are valid by the tools' schemas (inference/constrain/), and those with a schema that cannot be
     enforced are not asked either; `tell` is called with the cost.
     """
-    from inference.constrain.constraint import Constraints, refusals
-
     conversations = [item.conversation for item in items]
     format, tokenizer = chat_model.format, chat_model.tokenizer
     refused = unwritable(conversations, format)
     if constrain:
+        from inference.constrain.constraint import Constraints, refusals
+
         refused = {**refusals(conversations, format, tokenizer), **refused}
     asked = [index for index in range(len(items)) if index not in refused]
-    if not asked:
-        reason = next(iter(refused.values()))
-        raise ValueError(f"none of {len(items):,} items can be asked; the first: {reason}")
+    if refused and not asked:
+        raise ValueError(f"none of {len(items):,} items can be asked; the first: {refused[0]}")
     _check_prompt_lengths(chat_model, [items[index] for index in asked], decoding.max_length)
     yield from ((index, SkippedItem(reason)) for index, reason in sorted(refused.items()))
     left = [conversations[index] for index in asked]

@@ -45,7 +45,7 @@ def _closing_first(text: JsonText, step: int) -> Iterator[int]:
     multiple of ten, and to no address of mail.
     """
     if text.string is None:
-        # Of a syntax with tags, the last one begins with the angle bracket.
+        # Calls in tags end with one, which begins with an angle bracket.
         yield from b"}],<"
         yield from _rotated(b"0123456789", step)
         yield from b'"-tfn[{'

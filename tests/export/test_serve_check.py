@@ -34,7 +34,7 @@ TURNS = [Shape(name, Message("assistant", "", (ToolCall("f", {}),))) for name in
 
 @pytest.mark.parametrize("name", sorted(PARSERS))
 @pytest.mark.parametrize("server", ["vllm", "sglang"])
-def test_a_parser_reads_all_that_a_format_writes_whole_and_streamed(server: str, name: str) -> None:
+def test_parser_reads_every_reply_of_its_format(server: str, name: str) -> None:
     best = check_serving(find_format(name)).of(server)[0]
     assert (best.lost, best.streamed_lost) == ((), ())
 
@@ -53,7 +53,7 @@ def test_settings_after_a_name_change_no_parser() -> None:
 
 
 @pytest.mark.parametrize("name", ["llama3", "llama3_short"])
-def test_every_shape_of_llama3_is_read_by_a_parser_of_vllm_and_sglang(name: str) -> None:
+def test_vllm_and_sglang_read_every_shape_of_llama3(name: str) -> None:
     check = check_serving(find_format(name))
     assert check.unwritable == ()
     outcomes = [*check.of("vllm"), *check.of("sglang"), *check.of("tensorrt-llm")]

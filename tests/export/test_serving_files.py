@@ -68,7 +68,7 @@ def test_the_page_has_a_command_for_each_server(tmp_path: Path) -> None:
     assert "ollama create NAME --file '/models/my llama/Modelfile'" in page
 
 
-def test_the_page_lists_what_is_lost_and_what_cannot_be_written() -> None:
+def test_page_lists_lost_and_unwritable_shapes() -> None:
     outcomes = (Outcome("vllm", "hermes", ("text", "one call"), ("unicode",), ("one call",)),)
     check = ServeCheck("qwen2_5", outcomes, ("parallel calls",))
     page = format_serve_page(check, Path("/m"))

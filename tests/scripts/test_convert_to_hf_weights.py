@@ -40,9 +40,7 @@ def export(
     return run
 
 
-def test_a_model_that_remembers_a_format_gets_files_and_a_table(
-    export: Export, tmp_path: Path
-) -> None:
+def test_model_with_a_format_gets_files_and_a_table(export: Export, tmp_path: Path) -> None:
     outcome = export("llama3")
     assert outcome.code == 0, outcome.error
     target = tmp_path / "hf"

@@ -64,7 +64,7 @@ def sequences(conversation: Conversation, row: ChatFormat) -> list[Conversation]
     """What is trained on; nothing where the format has no way to write the conversation."""
     try:
         check_readable(conversation, row)
-        found = training_sequences(conversation, row)
+        found = list(training_sequences(conversation, row))
         for sequence in found:
             render(sequence, row)
     except CannotWrite:

@@ -251,13 +251,16 @@ class TestRefusals:
         with pytest.raises(TemplateError, match="holds the format's mark"):
             rendered(FORMATS[name], forged)
 
-    def test_end_of_a_long_id_counts_and_a_short_one_is_refused(self) -> None:
-        def answered(id: str) -> Conversation:
-            call = ToolCall("f", {}, id)
-            messages = Message("assistant", "", (call,)), Message("tool", "1", tool_call_id=id)
-            return Conversation((Message("user", "Hi"), *messages))
-
+    def test_end_of_a_long_id_is_written(self) -> None:
         text = rendered(FORMATS["mistral_v3"], answered("chatcmpl-tool-abc123DEF"))
         assert text.count("abc123DEF") == 2 and "chatcmpl" not in text
+
+    def test_id_of_fewer_than_nine_letters_is_refused(self) -> None:
         with pytest.raises(TemplateError, match="is not nine letters or digits"):
             rendered(FORMATS["mistral_v3"], answered("call_1"))
+
+
+def answered(id: str) -> Conversation:
+    """Return a conversation with one call of that id, and its result."""
+    call = Message("assistant", "", (ToolCall("f", {}, id),))
+    return Conversation((Message("user", "Hi"), call, Message("tool", "1", tool_call_id=id)))
