@@ -1,7 +1,7 @@
 """Rendering with a chat format: text, token ids and the loss mask; replies back to calls."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
