@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from command_lines import ROOT
@@ -20,6 +21,24 @@ from recipe_pages import PAGES, SETTINGS, TINY, commands_of, downloads_of, page,
 from recipe_rows import FILES
 from served_model import served
 
+
+class End(NamedTuple):
+    """What a page leads to: folders of the project and of ~/models, and what they hold."""
+
+    chat_format: str
+    merged: str
+    exported: str
+    model_type: str
+
+
+ENDS = {
+    "lmflow": End("llama3_for_tool", "checkpoints/lmflow_tools_merged", "lmflow-tools-hf", "llama"),
+    "mistral-glaive": End(
+        "glaive_text", "checkpoints/mistral_glaive_merged", "mistral-glaive-hf", "mistral"
+    ),
+    "phi3-xlam": End("phi3_xlam", "checkpoints/phi3_xlam_merged", "phi3-xlam-hf", "phi3"),
+    "tool-using": End("tool_call_tags", "output/tool_using_merged", "tool-using-hf", "mistral"),
+}
 HOME = "home"
 Type = Callable[[str], Outcome]
 LAUNCHER = "examples/run_function_call_finetune.sh"
@@ -117,10 +136,27 @@ def run_page(name: str, project: Path, type_in: Type, leave_out: tuple[str, ...]
     return len(lines)
 
 
+def check_end(name: str, project: Path) -> None:
+    """Check what a page leads to: a merged model, and its export, that know their chat format."""
+    end = ENDS[name]
+    record = json.loads((project / end.merged / "chat_format.json").read_text(encoding="utf-8"))
+    assert record == {"name": end.chat_format}
+    exported = project.parent / HOME / "models" / end.exported
+    assert json.loads((exported / "config.json").read_text())["model_type"] == end.model_type
+    assert {"model.safetensors", "tokenizer.json"} <= {path.name for path in exported.iterdir()}
+
+
+def test_a_recipe_leads_from_a_download_to_an_export(project: Path, type_in: Type) -> None:
+    slow = ("deepspeed", "python scripts/serve.py", "python scripts/evaluate_checkpoints.py")
+    assert run_page("phi3-xlam", project, type_in, leave_out=slow) > 10
+    check_end("phi3-xlam", project)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_of_a_recipe_runs_in_order(name: str, project: Path, type_in: Type) -> None:
     assert run_page(name, project, type_in) > 10
+    check_end(name, project)
 
 
 @pytest.mark.parametrize("name", PAGES)
