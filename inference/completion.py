@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chat.formats.rendering import reply_text
+from chat.formats.rendering import reply_text, silent_ids
 from chat.strict_json import read_json
 from inference.chat_model import ChatModel, token_limits
 from inference.generate import Decoding, complete
@@ -34,6 +34,6 @@ def completed_texts(
     tokenizer, format = chat_model.tokenizer, chat_model.format
     begin = [tokenizer.special_tokens[format.begin]] if format.begin else []
     encoded = [begin + tokenizer.encode(prompt) for prompt in prompts]
-    limits = token_limits(format, tokenizer)
+    limits, silent = token_limits(format, tokenizer), silent_ids(format, tokenizer)
     for index, found in complete(chat_model.model, encoded, replace(decoding, **limits)):
-        yield index, reply_text(encoded[index] + found.tokens, tokenizer)
+        yield index, reply_text(encoded[index] + found.tokens, tokenizer, silent)
