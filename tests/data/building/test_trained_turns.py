@@ -1,12 +1,13 @@
 """--train-on: the assistant's turns, the last of them, or the whole text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from speaking_model import TOKENIZER
 
-from chat.conversation import Conversation, Message
+from chat.conversation import Conversation, Message, Tool
 from chat.formats.format import CannotWrite
 from chat.formats.known import find_format
 from data.building.dataset import Settings, build_dataset
@@ -63,9 +64,9 @@ def test_the_last_turn_stays_unlearnt_where_its_row_says_so() -> None:
 
 
 def test_formats_that_rewrite_earlier_turns_have_one_sequence_for_the_last() -> None:
-    mistral = find_format("mistral_v3")
-    assert len(trained_sequences(conversation(1), mistral, "assistant")) == 2
-    (sequence,) = trained_sequences(conversation(1), mistral, "last")
+    mistral, asked = find_format("mistral_v3"), replace(conversation(1), tools=(Tool("f"),))
+    assert len(trained_sequences(asked, mistral, "assistant")) == 2
+    (sequence,) = trained_sequences(asked, mistral, "last")
     assert [message.trained for message in sequence.messages][-1:] == [True]
 
 
