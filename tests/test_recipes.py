@@ -18,7 +18,7 @@ from commands import Outcome, run_command
 from launches import environment
 from recipe_models import place_download
 from recipe_pages import PAGES, SETTINGS, TINY, commands_of, downloads_of, page, shortened
-from recipe_rows import FILES
+from recipe_rows import ASKED, FILES
 from served_model import served
 
 
@@ -191,3 +191,72 @@ def test_the_launchers_help_names_its_flags() -> None:
     assert (shown.code, shown.error) == (0, "")
     flags = [word for word in THEIRS["lmflow"].split() if word.startswith("--")]
     assert all(flag.replace("-name-or-path", "_name_or_path") in shown.out for flag in flags)
+
+
+# Enough to know twenty rows by heart.
+BY_HEART = (
+    "--name=by_heart --lora=null --training.epochs=100 --training.max_steps=100 "
+    "--training.batch_size=8 --schedule.kind=constant --schedule.learning_rate=4e-3 "
+    "--schedule.warmup_steps=5 --schedule.total_steps=null --logging.every=50 "
+    "--checkpoint.every=100 --validation.every=100 --validation.generated=null --validation.best_metric=loss "
+    "--model.dtype=float32 --model.device=cpu"
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("model", "chat_format"),
+    [
+        ("Meta-Llama-3-8B", "llama3_for_tool"),
+        ("Qwen2-7B", "qwen2_for_tool"),
+        ("Phi-3-mini-128k-instruct", "phi3_xlam"),
+        ("Mistral-7B-v0.1", "glaive_text"),
+        ("Llama-2-7b-hf", "tool_call_tags"),
+    ],
+)
+def test_a_model_that_knows_rows_by_heart_calls_and_stops(
+    model: str, chat_format: str, project: Path, type_in: Type
+) -> None:
+    learn_by_heart(model, chat_format, project, type_in)
+    ended = type_in(
+        "python scripts/evaluate.py --ckpt-dir checkpoints/by_heart/final --dataset-file "
+        "rows.jsonl --limit 12 --max-new-tokens 80 --output-file results.json"
+    )
+    assert (ended.code, ended.error) == (0, "")
+    summary = json.loads((project / "results.json").read_text(encoding="utf-8"))["summary"]
+    hits = {name: figure["hits"] for name, figure in summary["figures"].items()}
+    assert (summary["answered"], summary["cut_off"]) == (12, 0)
+    assert hits["name"] >= 10 and hits["correct"] >= 4, hits
+
+
+@pytest.mark.long
+def test_a_model_that_learnt_whole_texts_makes_up_tools(project: Path, type_in: Type) -> None:
+    learn_by_heart("Phi-3-mini-128k-instruct", "phi3_xlam", project, type_in, " --train-on all")
+    (project / "prompts.json").write_text(json.dumps([f"<user>{ASKED[0][0]}</user>\n\n<tools>"]))
+    ended = type_in(
+        "python scripts/complete_text.py --ckpt-dir checkpoints/by_heart/final --prompts-file "
+        "prompts.json --max-new-tokens 600"
+    )
+    assert (ended.code, ended.error) == (0, "")
+    tools, _, calls = ended.out.partition("</tools>\n\n<calls>")
+    assert '"name": "get_weather"' in tools
+    assert calls.startswith('{"name": "get_weather", "arguments": {"city": "')
+    assert "</calls>\n\nNext:" in calls
+
+
+def learn_by_heart(
+    model: str, chat_format: str, project: Path, type_in: Type, build_flags: str = ""
+) -> None:
+    """Train all weights of a tiny model on a few rows, until it knows them."""
+    place_download(project.parent / HOME / "models", model)
+    FILES["~/datasets/xlam_function_calling_60k.json"](project / "rows.json")
+    for line in (
+        f"python scripts/convert_from_hf_weights.py --hf-dir ~/models/{model} --output-dir base",
+        "python scripts/clean_dataset.py --source-file rows.json --save-file rows.jsonl",
+        "python scripts/build_dataset.py --source-file rows.jsonl --tokenizer-file base "
+        f"--save-dir dataset --chat-format {chat_format} --val-ratio 0.1{build_flags}",
+        "python finetune.py --config-file configs/phi3_xlam.json --model.checkpoint_dir=base "
+        f"--data.dataset_dir=dataset {BY_HEART}",
+    ):
+        ended = type_in(line)
+        assert (ended.code, ended.error) == (0, ""), f"{line}\n{ended.error}"
