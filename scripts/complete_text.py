@@ -38,7 +38,7 @@ def main(
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         chat_format: Whose begin and stop tokens are used; by default the one that the model was
-            trained in, or llama3 for a model as Meta ships it.
+            trained in, or else that of its family (docs/chat-formats.md).
         chat_format_anyway: Use --chat-format also where the model was trained in another.
         max_new_tokens: The most tokens that follow a text.
         max_seq_len: The most tokens of a text and what follows together.

@@ -198,8 +198,8 @@ BY_HEART = (
     "--name=by_heart --lora=null --training.epochs=100 --training.max_steps=100 "
     "--training.batch_size=8 --schedule.kind=constant --schedule.learning_rate=4e-3 "
     "--schedule.warmup_steps=5 --schedule.total_steps=null --logging.every=50 "
-    "--checkpoint.every=100 --validation.every=100 --validation.generated=null --validation.best_metric=loss "
-    "--model.dtype=float32 --model.device=cpu"
+    "--checkpoint.every=100 --validation.every=100 --validation.generated=null "
+    "--validation.best_metric=loss --model.dtype=float32 --model.device=cpu"
 )
 
 
