@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from command_lines import ROOT
 from commands import Outcome, run_command
-from launches import environment
+from launches import environment, free_port
 from recipe_models import place_download
 from recipe_pages import PAGES, SETTINGS, TINY, commands_of, downloads_of, page, shortened
 from recipe_rows import ASKED, FILES
@@ -191,6 +191,26 @@ def test_the_launchers_help_names_its_flags() -> None:
     assert (shown.code, shown.error) == (0, "")
     flags = [word for word in THEIRS["lmflow"].split() if word.startswith("--")]
     assert all(flag.replace("-name-or-path", "_name_or_path") in shown.out for flag in flags)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("use_lora", [1, 0])
+def test_the_launcher_trains_on_two_ranks(use_lora: int, project: Path, type_in: Type) -> None:
+    place_download(project.parent / HOME / "models", "Qwen2-7B")
+    FILES["~/datasets/lmflow/glaive-function-calling-v2"](project / "my rows")
+    ended = type_in(
+        f"bash {LAUNCHER} -m ~/models/Qwen2-7B -d 'my rows' -o 'my output' --use-lora={use_lora} "
+        "--conversation_template=qwen2_for_tool --validation_split_percentage 40 "
+        f"--deepspeed_args '--num_gpus=2 --master_port={free_port()}' -- "
+        + " ".join((*SETTINGS, *TINY))
+    )
+    assert (ended.code, ended.error) == (0, "")
+    model = project / (
+        "my output/merged" if use_lora else "my output/checkpoints/function_call/best"
+    )
+    assert f"The model is in {model.relative_to(project)}\n" in ended.out
+    assert json.loads((model / "chat_format.json").read_text()) == {"name": "qwen2_for_tool"}
+    assert (model / "consolidated.safetensors").is_file()
 
 
 # Enough to know twenty rows by heart.
