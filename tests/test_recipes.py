@@ -143,7 +143,8 @@ def check_end(name: str, project: Path) -> None:
     assert record == {"name": end.chat_format}
     exported = project.parent / HOME / "models" / end.exported
     assert json.loads((exported / "config.json").read_text())["model_type"] == end.model_type
-    assert {"model.safetensors", "tokenizer.json"} <= {path.name for path in exported.iterdir()}
+    beside = {"tokenizer.json", "chat_template.jinja", "Modelfile", "serve.md"}
+    assert {"model.safetensors", *beside} <= {path.name for path in exported.iterdir()}
 
 
 def test_a_recipe_leads_from_a_download_to_an_export(project: Path, type_in: Type) -> None:
