@@ -87,9 +87,28 @@ def _lmflow(path: Path) -> None:
 
 
 def _xlam(path: Path) -> None:
-    """A JSON list of rows with tools and answers as text, one row with two calls."""
+    """Rows of both tools, one row with two calls."""
+    calls = [_asked_call(asked) for asked in ASKED]
+    both = [call for _, found in calls[:2] for call in found]
+    write_xlam(path, [*calls, ("Compare the weather of Oslo and Rome.", both)], (WEATHER, CONVERT))
+
+
+def write_weather_rows(path: Path) -> None:
+    """Write rows of one tool in xLAM's layout, of which one word decides the call."""
+    write_xlam(path, [_asked_call(asked) for asked in ASKED[: len(CITIES)]], (WEATHER,))
+
+
+def _asked_call(asked: Asked) -> tuple[str, list[dict[str, Any]]]:
+    question, name, arguments, *_ = asked
+    return question, [{"name": name, "arguments": arguments}]
+
+
+def write_xlam(
+    path: Path, calls: list[tuple[str, list[dict[str, Any]]]], tools: tuple[dict[str, Any], ...]
+) -> None:
+    """Write a JSON list of rows with tools and answers as text."""
     types = {"string": "str", "number": "float"}
-    tools = [
+    flat = [
         {
             **tool,
             "parameters": {
@@ -97,16 +116,10 @@ def _xlam(path: Path) -> None:
                 for key, value in tool["parameters"]["properties"].items()
             },
         }
-        for tool in (WEATHER, CONVERT)
+        for tool in tools
     ]
-    calls = [
-        (question, [{"name": name, "arguments": arguments}])
-        for question, name, arguments, *_ in ASKED
-    ]
-    both = [{"name": "get_weather", "arguments": {"city": city}} for city in ("Oslo", "Rome")]
-    calls.append(("Compare the weather of Oslo and Rome.", both))
     rows = [
-        {"id": i, "query": query, "answers": json.dumps(answers), "tools": json.dumps(tools)}
+        {"id": i, "query": query, "answers": json.dumps(answers), "tools": json.dumps(flat)}
         for i, (query, answers) in enumerate(calls)
     ]
     _write(path, rows)

