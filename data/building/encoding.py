@@ -16,12 +16,12 @@ from chat.formats.rendering import (
     check_last_sequence,
     check_readable,
     encode_conversation,
-    training_sequences,
 )
 from chat.tokenizers.tokenizer import Tokenizer
 from data.building.fitting import without_spare_tools
 from data.building.mixture import Part, Work, copies
 from data.building.splitting import load_places, place_by_tools
+from data.building.trained_turns import trained_sequences, whole_text
 from data.conversations import content_sha256, fraction, read_conversation
 from data.reading.rows import RawRow, parsed
 from data.split_files import Block, Origin, Sample, make_block
@@ -37,6 +37,8 @@ class Job:
     max_seq_len: int
     val_ratio: float
     seed: int
+    # One of TRAIN_ON of data/building/trained_turns.py.
+    train_on: str = "assistant"
     # Where the places of the tools are, when tools decide the split.
     places_file: Path | None = None
 
@@ -170,7 +172,7 @@ class _Encoder:
         try:
             check_readable(conversation, self.format)
             check_last_sequence(conversation, self.format)
-            for sequence in training_sequences(conversation, self.format):
+            for sequence in trained_sequences(conversation, self.format, self.job.train_on):
                 tokens = self._rendered(sequence)
                 learnt = learnt or any(tokens.trained)
                 if not learnt:
@@ -214,7 +216,8 @@ class _Encoder:
         return fitted, tokens
 
     def _rendered(self, conversation: Conversation) -> Tokens:
-        return encode_conversation(conversation, self.format, self.tokenizer)
+        tokens = encode_conversation(conversation, self.format, self.tokenizer)
+        return whole_text(tokens) if self.job.train_on == "all" else tokens
 
     def _counted(
         self, conversation: Conversation, tokens: Tokens, place: float, times: int
