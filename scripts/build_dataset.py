@@ -8,6 +8,7 @@ otherwise. No conversation is ever cut. A long build that is interrupted is cont
 command.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def main(
 
 def _reasons(unwritable: list[dict[str, str]]) -> list[tuple[str, int]]:
     """Return the most frequent reasons, without the place in the conversation."""
-    reasons = (entry["reason"].partition("]: ")[2] or entry["reason"] for entry in unwritable)
+    reasons = (re.sub(r"^messages\[\d+\][^:]*: ", "", entry["reason"]) for entry in unwritable)
     return Counter(reasons).most_common(5)
 
 
