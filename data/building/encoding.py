@@ -143,6 +143,13 @@ class _Encoder:
         self.counts["conversations"] += 1
         try:
             return self._taken(conversation)
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{self.part.file}: row {row.index} ({row.place}) holds "
+                f"{error.object[error.start]!r}, half of a character, which is no text; leave such "
+                f"rows out with: python scripts/clean_dataset.py --source-file {self.part.file} "
+                "--save-file F"
+            ) from error
         except ValueError as error:
             raise ValueError(f"{self.part.file}: row {row.index} ({row.place}): {error}") from error
 
