@@ -8,6 +8,9 @@ import pytest
 from chat_shape_parts import with_nine_letter_ids
 from chat_shapes import SHAPES, first_difference
 from oracles.makers import FOLDER, read_recordings
+
+pytest.importorskip("pydantic")
+pytest.importorskip("mistral_common")
 from oracles.mistral import tokenizer_file, written_by_mistral
 
 from chat.conversation import Conversation
