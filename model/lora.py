@@ -5,9 +5,10 @@ Shapes: T tokens, I inputs, O outputs, R rank.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ ADAPTER_FILE = "adapter.safetensors"
 ALL_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
 
 
-# What a LoRA configuration may leave out, as those of older runs do.
+# What is left out of `lora.json` where it says nothing, so that older versions read it.
 OPTIONAL = ("rslora", "ranks", "alphas")
 
 
@@ -68,6 +69,10 @@ class LoraConfig:
         """Return the factor on the output of the layer of this full name."""
         return self.alpha_of(name) / scale_divisor(self.rank_of(name), self.rslora)
 
+    def wrap(self, name: str, base: nn.Module) -> "LoraLinear":
+        """Return the linear layer of this full name with a new adapter beside it."""
+        return LoraLinear(base, self.rank_of(name), self.scale_of(name), self.dropout)
+
     def record(self) -> dict[str, Any]:
         """Return the object that files hold; what may be left out is, where it says nothing."""
         values = asdict(self) | {"ranks": dict(self.ranks), "alphas": dict(self.alphas)}
@@ -99,19 +104,21 @@ def scale_divisor(rank: int, rslora: bool) -> float:
 
 
 def _from_record(values: Any) -> LoraConfig:
+    """Return the configuration of a file's object; a key that is missing has its default."""
+    if not isinstance(values, dict):
+        raise ValueError(f"found a {type(values).__name__}, wanted an object")
     known = [field.name for field in fields(LoraConfig)]
-    required = [name for name in known if name not in OPTIONAL]
-    if not isinstance(values, dict) or not set(required) <= set(values) <= set(known):
-        raise ValueError(
-            f"found {list(values)}, wanted the keys {required}, and perhaps {', '.join(OPTIONAL)}"
-        )
-    if not isinstance(values["targets"], list):
-        raise ValueError(f"targets are {values['targets']!r}, wanted a list of names")
-    values = {**values, "targets": tuple(values["targets"])}
-    for name in ("ranks", "alphas"):
-        if not isinstance(values.get(name, {}), dict):
+    if unknown := [name for name in values if name not in known]:
+        raise ValueError(f"unknown key {unknown[0]!r}, known are {', '.join(known)}")
+    values = dict(values)
+    if "targets" in values:
+        if not isinstance(values["targets"], list):
+            raise ValueError(f"targets are {values['targets']!r}, wanted a list of names")
+        values["targets"] = tuple(values["targets"])
+    for name in values.keys() & {"ranks", "alphas"}:
+        if not isinstance(values[name], dict):
             raise ValueError(f"{name} are {values[name]!r}, wanted an object of names and numbers")
-        values[name] = tuple(values.get(name, {}).items())
+        values[name] = tuple(values[name].items())
     return LoraConfig(**values)
 
 
@@ -119,10 +126,17 @@ def _of(kind: str, name: str) -> str:
     return kind if name == kind else f"{kind} of {name!r}"
 
 
+def _device_of(module: nn.Module) -> torch.device:
+    # A quantised layer may have buffers alone.
+    return next(chain(module.parameters(), module.buffers())).device
+
+
 class LoraLinear(nn.Module):
     """A frozen linear layer plus scale * B A x; B starts at zero, so the start is the base.
 
     A and B keep their own dtype (float32 as masters) and are cast to the input's to compute.
+    All its parameters but the base's are the adapter's state. A variant is a class of its own, with
+    other parameters, `forward`, `merged` and `summed_magnitudes`.
     """
 
     def __init__(self, base: nn.Module, rank: int, scale: float, dropout: float = 0.0) -> None:
@@ -130,9 +144,9 @@ class LoraLinear(nn.Module):
         # Not the weight's shape: partitioned over ranks (ZeRO-3) it has none.
         inputs, outputs = int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
         self.base = base
-        self.scale = scale
+        self.rank, self.scale = rank, scale
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
-        like = torch.empty(0, dtype=torch.float32, device=next(base.parameters()).device)
+        like = torch.empty(0, dtype=torch.float32, device=_device_of(base))
         self.lora_a = nn.Parameter(like.new_empty(rank, inputs))
         self.lora_b = nn.Parameter(like.new_zeros(outputs, rank))
         nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
@@ -141,6 +155,22 @@ class LoraLinear(nn.Module):
         """x [T, I] to [T, O]."""
         inner = F.linear(self.dropout(x), self.lora_a.type_as(x))
         return torch.addmm(self.base(x), inner, self.lora_b.type_as(x).t(), alpha=self.scale)
+
+    def merged(self, weight: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return the base's weight with the adapter in it, in float32 or wider.
+
+        weight [C, I] holds the C `rows` of the base's that are wanted.
+        """
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        return merge(weight, self.lora_a.detach(), self.lora_b.detach()[rows], self.scale, wide)
+
+    def summed_magnitudes(self, weight: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return of each value of `merged` the sum of the magnitudes that it sums [C, I].
+
+        The error of summing in float32 is a share of it.
+        """
+        a, b = self.lora_a.detach().abs(), self.lora_b.detach()[rows].abs()
+        return merge(weight.abs(), a, b, self.scale)
 
 
 def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
@@ -156,8 +186,7 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
     for name in names:
         parent, _, child = name.rpartition(".")
         owner = model.get_submodule(parent)
-        rank, scale = config.rank_of(name), config.scale_of(name)
-        setattr(owner, child, LoraLinear(getattr(owner, child), rank, scale, config.dropout))
+        setattr(owner, child, config.wrap(name, getattr(owner, child)))
     return names
 
 
@@ -182,10 +211,29 @@ def _matches(name: str, target: str) -> bool:
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
     """Return the adapter's parameters by name (`layers.0.attention.wq.lora_a`, ...)."""
     return {
-        name: parameter.detach()
-        for name, parameter in model.named_parameters()
-        if name.endswith((".lora_a", ".lora_b"))
+        f"{layer}.{name}": parameter.detach()
+        for layer, module in model.named_modules()
+        if isinstance(module, LoraLinear)
+        for name, parameter in module.named_parameters()
+        if not name.startswith("base.")
     }
+
+
+def adapted_layer(
+    config: LoraConfig, name: str, shape: Sequence[int], state: Mapping[str, Tensor]
+) -> LoraLinear | None:
+    """Return the linear layer of this name with its adapter, or None where it has none.
+
+    Its base has the weight's `shape` [O, I] and no values.
+    """
+    own = {key.removeprefix(f"{name}."): key for key in state if key.startswith(f"{name}.")}
+    if not own:
+        return None
+    with torch.device("meta"):
+        layer = config.wrap(name, nn.Linear(shape[1], shape[0], bias=False))
+    for attribute, key in own.items():
+        setattr(layer, attribute, nn.Parameter(state[key], requires_grad=False))
+    return layer
 
 
 def load_adapter(model: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -72,7 +72,7 @@ class Progress:
 
 
 class Checkpoints:
-    """The directory of one run's checkpoints."""
+    """The directory of one run's checkpoints; `read_settings` reads the `config.json` of one."""
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class Checkpoints:
         lora: LoraConfig | None,
         keep_last: int,
         chat_format: str,
+        read_settings: Callable[[Path], Mapping[str, Any]],
     ) -> None:
         self.run_dir = run_dir
         self.base_dir = base_dir
@@ -89,6 +90,7 @@ class Checkpoints:
         self.lora = lora
         self.keep_last = keep_last
         self.chat_format = chat_format
+        self.read_settings = read_settings
 
     def check_new_run(self) -> None:
         """Raise FileExistsError when a run of this name is already there."""
@@ -148,7 +150,7 @@ class Checkpoints:
                 raise FileNotFoundError(
                     f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
                 )
-            check_same_settings(path, self.config)
+            check_same_settings(path, self.config, self.read_settings)
             check_same_base(path, self.base_dir)
             check_same_format(path, self.chat_format)
             progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))

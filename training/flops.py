@@ -5,12 +5,13 @@ checkpointing is not counted, so that it shows as the cost it is.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import torch
 
 from data.batches import Batch
+from model.nf4 import NF4Linear
 from model.transformer import Transformer
 from training.backends import full_shape
 
@@ -26,11 +27,8 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
     config = model.config
     everywhere = at_trained = 0
     last_layer = f"layers.{config.n_layers - 1}."
-    for name, parameter in model.named_parameters():
-        shape = full_shape(parameter)
-        if not name.startswith("layers.") or len(shape) != 2:
-            continue
-        cost = (6 if parameter.requires_grad else 4) * shape.numel()
+    for name, count, trained in _matrices(model):
+        cost = (6 if trained else 4) * count
         if name.startswith(last_layer) and not {"wq", "wk", "wv"} & set(name.split(".")):
             at_trained += cost
         else:
@@ -43,6 +41,16 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
         total += len(batch.tokens) * everywhere + len(batch.targets) * at_trained
         total += attention * sum((b - a) ** 2 for a, b in pairwise(batch.offsets))
     return total
+
+
+def _matrices(model: Transformer) -> Iterator[tuple[str, int, bool]]:
+    """Yield the name, the number of values and whether it is trained of each block's matrix."""
+    for name, parameter in model.named_parameters():
+        if name.startswith("layers.") and len(shape := full_shape(parameter)) == 2:
+            yield name, shape.numel(), parameter.requires_grad
+    for name, module in model.named_modules():
+        if isinstance(module, NF4Linear):
+            yield name, module.in_features * module.out_features, False
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:

@@ -1,7 +1,7 @@
 """What must be the same for a run to go on: its settings, base, chat format and data."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,14 @@ FIXED_SETTINGS = (
 )
 
 
-def check_same_settings(path: Path, config: Mapping[str, Any]) -> None:
-    """Raise ValueError where a checkpoint was trained with other mathematics than `config` says."""
-    saved = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+def check_same_settings(
+    path: Path, config: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]
+) -> None:
+    """Raise ValueError where a checkpoint was trained with other mathematics than `config` says.
+
+    `read` fills in what the settings of an older run do not have yet.
+    """
+    saved = read(path / CONFIG_FILE)
     for keys in FIXED_SETTINGS:
         # As text, since of a LoRA's patterns the first that matches decides: order counts.
         before, now = (json.dumps(_setting(settings, keys)) for settings in (saved, config))

@@ -1,14 +1,12 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
 import os
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from console.command import print_next, shell_quote
@@ -22,11 +20,12 @@ from storage.atomic import directory_lock
 from training.backends import Backend
 from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
-from training.config import Config
+from training.config import Config, read_config
 from training.loop import Run, fit
 from training.optim import learning_rate
 from training.report import NullReport, Report, warn
 from training.threads import threads_per_rank
+from weights.building import Place
 from weights.chat_record import read_chat_record
 from weights.directory import load_model, resolve_directory
 from weights.tokenizer_file import find_tokenizer
@@ -112,7 +111,7 @@ def build_model(
     config: Config,
     device: torch.device,
     dtype: torch.dtype,
-    place: Callable[[Tensor], nn.Parameter] | None = None,
+    place: Place | None = None,
 ) -> Transformer:
     """Load the base strictly, then wrap the adapter around it; the rest is frozen.
 
@@ -144,6 +143,7 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
         config.lora,
         config.checkpoint.keep_last,
         chat_format,
+        lambda file: read_config(file).model_dump(mode="json"),
     )
     check_writable_directory(config.run_dir)
     if not resume:

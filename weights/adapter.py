@@ -13,6 +13,7 @@ from model.lora import (
     ADAPTER_FILE,
     LoraConfig,
     LoraLinear,
+    adapted_layer,
     adapter_state,
     add_lora,
     check_adapter,
@@ -68,6 +69,10 @@ class Adapter:
             check_adapter(adapter_state(model), self.state)
         except ValueError as error:
             raise ValueError(f"{self.file} does not fit {origin}: {error}") from None
+
+    def layer(self, name: str, weight: Tensor) -> LoraLinear | None:
+        """Return the adapted linear layer of this name and weight [O, I], None without adapter."""
+        return adapted_layer(self.lora, name, weight.shape, self.state)
 
     def attach(self, model: Transformer) -> None:
         """Put the adapter into a model, unmerged; `check` comes first."""

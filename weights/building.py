@@ -1,4 +1,9 @@
-"""Build a model of tensors that were read, each copied exactly once."""
+"""Build a model of tensors that were read, each placed exactly once.
+
+A `Place` takes each tensor with its name, still mapped from the file, and returns what the model is
+to hold: a parameter, or for the weight of a linear layer a module in place of the layer. So a model
+is quantised, or divided among ranks, without being whole in memory before.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -6,8 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.lora import ALL_LINEARS
+from model.nf4 import NF4Linear, quantize
 from model.transformer import Transformer
 from weights.table import EMBEDDING
+
+Place = Callable[[str, Tensor], nn.Parameter | nn.Module]
 
 
 def build_model(
@@ -15,19 +24,54 @@ def build_model(
     tensors: Mapping[str, Tensor],
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
-    place: Callable[[Tensor], nn.Parameter] | None = None,
+    place: Place | None = None,
 ) -> Transformer:
     """Build a model of exactly the tensors that it needs, as `load_model` does."""
-
-    def copied(tensor: Tensor) -> nn.Parameter:
-        wanted = dtype or tensor.dtype
-        return nn.Parameter(tensor.to(device=device, dtype=wanted, copy=True))
-
+    place = place or copy_on_arrival(device, dtype)
     with torch.device("meta"):
         model = Transformer(config)
-    for name, tensor in tensors.items():
+    # Biases come last: the module that replaces a linear layer is there when its weight was placed.
+    for name in sorted(tensors, key=lambda name: name.endswith(".bias")):
         owner, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, (place or copied)(tensor))
+        placed = place(name, tensors[name])
+        if isinstance(placed, nn.Module):
+            model.set_submodule(owner, placed, strict=True)
+        else:
+            setattr(model.get_submodule(owner), attribute, placed)
     if config.tied_embeddings:
         model.output.weight = model.get_parameter(EMBEDDING)
     return model
+
+
+def copy_on_arrival(device: torch.device | str, dtype: torch.dtype | None) -> Place:
+    """Return the `Place` that copies each tensor to a device; `dtype` None keeps what is stored."""
+
+    def place(name: str, tensor: Tensor) -> nn.Parameter:
+        return nn.Parameter(tensor.to(device=device, dtype=dtype or tensor.dtype, copy=True))
+
+    return place
+
+
+def quantize_on_arrival(
+    device: torch.device | str, dtype: torch.dtype | None, double_quantization: bool = True
+) -> Place:
+    """Return the `Place` that keeps the weights of the blocks' linear layers in NF4.
+
+    They are quantised on `device` from what is stored, one tensor at a time. Embedding, norms,
+    biases and the projection to the vocabulary are copied in `dtype`.
+    """
+    copy = copy_on_arrival(device, dtype)
+
+    def place(name: str, tensor: Tensor) -> nn.Parameter | nn.Module:
+        if not is_linear_weight(name):
+            return copy(name, tensor)
+        weight = quantize(tensor.to(device), double_quantization)
+        return NF4Linear(weight, in_features=tensor.shape[1], out_features=tensor.shape[0])
+
+    return place
+
+
+def is_linear_weight(name: str) -> bool:
+    """Return whether a tensor of this name is the weight of a linear layer in a block."""
+    *_, layer, attribute = ("", *name.split("."))
+    return name.startswith("layers.") and layer in ALL_LINEARS and attribute == "weight"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
 from storage.manifest import read_manifest
-from weights.building import build_model
+from weights.building import Place, build_model
 from weights.table import (
     DTYPES,
     Shape,
@@ -104,15 +104,13 @@ def load_model(
     path: Path | str,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
-    place: Callable[[Tensor], nn.Parameter] | None = None,
+    place: Place | None = None,
 ) -> Transformer:
-    """Build the model of a native directory and fill in its weights, each copied exactly once.
+    """Build the model of a native directory and fill in its weights, each placed exactly once.
 
-    `dtype` None keeps what is stored. `place` makes a parameter of a tensor that is still mapped
-    from the file, and by default that copy. Raises ValueError that lists every tensor that is
-    missing, left over or of the wrong shape.
+    `dtype` None keeps what is stored. `place` is `weights/building.py`'s and by default a copy.
+    Raises ValueError that lists every tensor that is missing, left over or of the wrong shape.
     """
-
     file = weights_file(path)
     config = ModelConfig.read(file.parent)
     tensors = drop_tied_copy(config, open_weights(file))

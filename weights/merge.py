@@ -10,7 +10,6 @@ from torch import Tensor
 
 from console.progress import byte_bar
 from model.config import PARAMS_FILE, ModelConfig, read_params
-from model.lora import adapter_of, merge
 from model.transformer import Transformer
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
@@ -117,7 +116,7 @@ def merge_checkpoint(
         logits = None if probes is None else _compare_logits(base, adapter, written, probes)
         _write_record(partial, base, adapter, proof, logits)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
-    return Merged(target, len(adapter.state) // 2, total, dtypes_of(layout), proof, logits)
+    return Merged(target, proof.merged_weights, total, dtypes_of(layout), proof, logits)
 
 
 def merged_tensors(
@@ -125,13 +124,9 @@ def merged_tensors(
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield (name, tensor) of the merged model, in the base's order, one at a time."""
     for name, weight in base.items():
-        linear = name.removesuffix(".weight")
-        pair = adapter_of(adapter.state, linear)
+        layer = adapter.layer(name.removesuffix(".weight"), weight)
         kind = dtype_named(dtype) or weight.dtype
-        if pair is None:
-            yield name, weight.to(kind)
-        else:
-            yield name, merge(weight, *pair, adapter.lora.scale_of(linear), kind)
+        yield name, (weight if layer is None else layer.merged(weight)).to(kind)
 
 
 def _compare_logits(

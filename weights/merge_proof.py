@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from console.progress import no_bar
-from model.lora import adapter_of
+from model.lora import LoraLinear
 from weights.adapter import Adapter
 from weights.directory import dtype_name
 from weights.table import bitwise_equal
@@ -68,15 +68,13 @@ def prove(
                 f"{name} is {list(written.shape)} {dtype_name(written.dtype)}, wanted "
                 f"{list(weight.shape)} {dtype_name(wanted)}"
             )
-        linear = name.removesuffix(".weight")
-        pair = adapter_of(adapter.state, linear)
-        if pair is None:
+        layer = adapter.layer(name.removesuffix(".weight"), weight)
+        if layer is None:
             if not bitwise_equal(written, weight.to(wanted)):
                 raise _unproven(f"{name} has no adapter and is not the base's bit for bit")
         else:
             count += 1
-            scale = adapter.lora.scale_of(linear)
-            for error, inside, whole in _compared(weight, *pair, scale, written):
+            for error, inside, whole in _compared(weight, layer, written):
                 # Written so that NaN fails, too.
                 if not error <= 1:
                     raise _unproven(f"{name} is off by {error:.3g} times what rounding allows")
@@ -93,14 +91,14 @@ def _unproven(problem: str) -> ValueError:
     )
 
 
-def weight_error(weight: Tensor, a: Tensor, b: Tensor, scale: float, merged: Tensor) -> float:
+def weight_error(weight: Tensor, layer: LoraLinear, merged: Tensor) -> float:
     """Return how far a merged weight [O, I] is off, at most 1 when right."""
-    errors = [error for error, _, _ in _compared(weight, a, b, scale, merged)]
+    errors = [error for error, _, _ in _compared(weight, layer, merged)]
     return float(torch.tensor(errors).max())
 
 
 def _compared(
-    weight: Tensor, a: Tensor, b: Tensor, scale: float, merged: Tensor
+    weight: Tensor, layer: LoraLinear, merged: Tensor
 ) -> Iterator[tuple[float, float, float]]:
     """Yield of some rows the largest error, and how much of what was to be added was added.
 
@@ -108,13 +106,14 @@ def _compared(
     as down, count for nothing. Allowed is half a rounding step, and the error of summing R + 2
     products in float32, twice.
     """
-    rows = max(1, _CHUNK_VALUES // weight.shape[1])
-    a = a.double()
-    for old, new, up in zip(weight.split(rows), merged.split(rows), b.split(rows), strict=True):
-        found, start, delta = new.double(), old.double(), (up.double() @ a).mul_(scale)
-        summed = start.abs().add_(up.double().abs() @ a.abs(), alpha=scale)
-        allowed = spacing(new) / 2 + (len(a) + 4) * 2.0**-23 * summed
-        error = (found - start - delta).abs_().div_(allowed.clamp_(min=_TINY)).max()
+    count = max(1, _CHUNK_VALUES // weight.shape[1])
+    for start_row in range(0, len(weight), count):
+        rows = slice(start_row, start_row + count)
+        found, start = merged[rows].double(), weight[rows].double()
+        exact, summed = layer.merged(start, rows), layer.summed_magnitudes(start, rows)
+        delta = exact - start
+        allowed = spacing(merged[rows]) / 2 + (layer.rank + 4) * 2.0**-23 * summed
+        error = exact.sub_(found).abs_().div_(allowed.clamp_(min=_TINY)).max()
         yield float(error), float(((found - start) * delta).sum()), float(delta.square().sum())
 
 

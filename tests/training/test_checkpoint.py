@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
 from storage.atomic import directory_lock
 from storage.manifest import damaged_files, write_manifest
 from training.backends import NativeBackend, Result
+from training.checkpoint import KIND
 from training.config import Config
 from training.setup import build_model, open_checkpoints, open_splits, train
 
@@ -187,6 +189,38 @@ def test_resuming_with_changed_fixed_settings_is_refused(
     train_run(settings())
     with pytest.raises(ValueError, match=message):
         train_run(settings(**change), resume=True)
+
+
+def change_saved_settings(step: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    settings = json.loads((step / "config.json").read_text())
+    change(settings)
+    (step / "config.json").write_text(json.dumps(settings))
+    write_manifest(step, KIND)
+
+
+def test_settings_that_an_older_run_lacks_have_their_defaults(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings(training__max_steps=4)
+    train_run(config)
+
+    def make_older(saved: dict[str, Any]) -> None:
+        del saved["optimizer"]["eps"], saved["lora"]["dropout"], saved["schedule"]["kind"]
+
+    change_saved_settings(config.run_dir / "step-000004", make_older)
+    train_run(settings(), resume=True)
+    assert (config.run_dir / "step-000006").is_dir()
+
+
+def test_resuming_with_unknown_saved_settings_is_refused(
+    settings: Settings, train_run: Train
+) -> None:
+    config = settings(training__max_steps=4)
+    train_run(config)
+    step = config.run_dir / "step-000004"
+    change_saved_settings(step, lambda saved: saved["optimizer"].update(momentum=0.9))
+    with pytest.raises(ValueError, match=r"config.json: unknown key 'optimizer.momentum'"):
+        train_run(settings(), resume=True)
 
 
 def test_resuming_with_reordered_patterns_is_refused(settings: Settings, train_run: Train) -> None:

@@ -33,11 +33,9 @@ def adapter_with(state: State, lora: LoraConfig = LORA) -> Adapter:
 
 
 def largest_error(base: State, merged: State, adapter: Adapter) -> float:
-    pairs = {name: adapter_of(adapter.state, name.removesuffix(".weight")) for name in base}
+    layers = {name: adapter.layer(name.removesuffix(".weight"), base[name]) for name in base}
     return max(
-        weight_error(base[name], *pair, adapter.lora.scale_of(name), merged[name])
-        for name, pair in pairs.items()
-        if pair
+        weight_error(base[name], layer, merged[name]) for name, layer in layers.items() if layer
     )
 
 

@@ -33,14 +33,13 @@ from training.zero.shards import (
     full_disk_named,
     known_classes_only,
 )
+from weights.building import Place
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
 
 
-def partition_on_arrival(
-    engine: Mapping[str, Any], dtype: torch.dtype
-) -> Callable[[Tensor], nn.Parameter] | None:
+def partition_on_arrival(engine: Mapping[str, Any], dtype: torch.dtype) -> Place | None:
     """Return `load_model`'s `place` for ZeRO-3, None below: a rank keeps its part of each tensor.
 
     Tensor by tensor, the mapped file is copied to the device and this rank's part is kept, because
@@ -53,7 +52,7 @@ def partition_on_arrival(
 
     context = deepspeed.zero.Init(config_dict_or_path=dict(engine), dtype=dtype)
 
-    def place(tensor: Tensor) -> nn.Parameter:
+    def place(name: str, tensor: Tensor) -> nn.Parameter:
         parameter = nn.Parameter(tensor.to(context.local_device, dtype), requires_grad=False)
         # What Init does to a module's parameters, without its broadcast from rank 0: every rank
         # reads the same file.

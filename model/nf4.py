@@ -1,0 +1,204 @@
+"""NF4: a weight in four bits a value, as bitsandbytes stores it, and the frozen linear on it.
+
+Values are taken in blocks of 64 of the flat weight and divided by the block's largest magnitude
+(absmax); of each the nearest of 16 values is kept, which are the quantiles of a normal distribution
+(Dettmers et al. 2023, QLoRA). Double quantisation stores absmax, less its mean, in the same way:
+in blocks of 256, each value as the nearest of 256.
+
+Shapes: N values of the weight, B = N / 64 blocks, S = B / 256 blocks of blocks, T tokens, I inputs,
+O outputs.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BLOCK = 64
+BLOCK_OF_ABSMAX = 256
+# bitsandbytes' table, to the last bit of float32.
+NF4_VALUES = (
+    -1.0,
+    -0.6961928009986877,
+    -0.5250730514526367,
+    -0.39491748809814453,
+    -0.28444138169288635,
+    -0.18477343022823334,
+    -0.09105003625154495,
+    0.0,
+    0.07958029955625534,
+    0.16093020141124725,
+    0.24611230194568634,
+    0.33791524171829224,
+    0.44070982933044434,
+    0.5626170039176941,
+    0.7229568362236023,
+    1.0,
+)
+# Below it a block counts as zero: its reciprocal would be infinite.
+_LEAST_ABSMAX = 1e-38
+# Values quantised at once, so that a weight of any size needs little memory beside its codes.
+_CHUNK = 2**20
+
+
+class NF4(NamedTuple):
+    """A weight in NF4.
+
+    codes: uint8 [N / 2], two values a byte, the first in the high four bits.
+    absmax: float32 [B], or uint8 [B] under double quantisation, which alone has the other two.
+    absmax_scale: float32 [S], the largest magnitude of each 256 of absmax - offset.
+    offset: float32 [], the mean of absmax.
+    """
+
+    codes: Tensor
+    absmax: Tensor
+    absmax_scale: Tensor | None = None
+    offset: Tensor | None = None
+
+
+@torch.no_grad()
+def quantize(weight: Tensor, double_quantization: bool = True) -> NF4:
+    """Return a weight of any shape in NF4, some blocks at a time."""
+    table, pieces = _nf4_table(weight.device), weight.reshape(-1).split(_CHUNK)
+    codes, absmax = zip(*(_nearest(piece, table, BLOCK) for piece in pieces), strict=True)
+    packed = torch.cat([(code[::2] << 4) | code[1::2] for code in codes])
+    scale = torch.cat(absmax)
+    if not double_quantization:
+        return NF4(packed, scale)
+    offset = scale.mean()
+    scale_codes, outer = _nearest(scale - offset, _absmax_table(weight.device), BLOCK_OF_ABSMAX)
+    return NF4(packed, scale_codes[: len(scale)], outer, offset)
+
+
+@torch.no_grad()
+def dequantize(weight: NF4, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return the weight of this shape: table value times absmax in float32, rounded once."""
+    table, count = _nf4_table(weight.codes.device), torch.Size(shape).numel()
+    codes = torch.stack((weight.codes >> 4, weight.codes & 15), 1).view(-1)[:count]
+    return _times_absmax(table[codes.int()], absmax_of(weight), BLOCK).view(shape).to(dtype)
+
+
+def absmax_of(weight: NF4) -> Tensor:
+    """Return the float32 absmax [B] that values are multiplied with."""
+    if weight.absmax_scale is None or weight.offset is None:
+        return weight.absmax
+    values = _absmax_table(weight.absmax.device)[weight.absmax.int()]
+    return _times_absmax(values, weight.absmax_scale, BLOCK_OF_ABSMAX) + weight.offset
+
+
+class NF4Linear(nn.Module):
+    """A frozen linear layer whose weight is in NF4: it passes gradients on and has none.
+
+    Everything but the bias is a buffer of bytes, so that a cast of the model leaves it as it is.
+    """
+
+    bias: Tensor | None
+    codes: Tensor
+    absmax: Tensor
+    absmax_scale: Tensor
+    offset: Tensor
+
+    def __init__(self, weight: NF4, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.double_quantization = weight.offset is not None
+        for name, part in weight._asdict().items():
+            if part is not None:
+                self.register_buffer(name, part.reshape(-1).view(torch.uint8))
+        self.register_parameter("bias", None)
+
+    @property
+    def quantized(self) -> NF4:
+        """The weight in NF4."""
+        if not self.double_quantization:
+            return NF4(self.codes, self.absmax.view(torch.float32))
+        scale, offset = self.absmax_scale.view(torch.float32), self.offset.view(torch.float32)
+        return NF4(self.codes, self.absmax, scale, offset.view(()))
+
+    def dequantized(self, dtype: torch.dtype) -> Tensor:
+        """Return the weight [O, I], by bitsandbytes' kernel on CUDA where it is installed."""
+        shape = (self.out_features, self.in_features)
+        if self.codes.is_cuda and (kernels := _bitsandbytes()):
+            scales = absmax_of(self.quantized)
+            weight: Tensor = kernels.dequantize_4bit(
+                self.codes.view(-1, 1), scales, BLOCK, "nf4", shape, dtype
+            )
+            return weight
+        return dequantize(self.quantized, shape, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [T, I] to [T, O], computed in x's dtype."""
+        product: Tensor = _Multiply.apply(x, self)
+        return product if self.bias is None else product + self.bias.type_as(x)
+
+
+class _Multiply(torch.autograd.Function):
+    """x [T, I] times a quantised weight; for the backward pass it is dequantised again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, linear: NF4Linear) -> Tensor:
+        ctx.linear = linear
+        return F.linear(x, linear.dequantized(x.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0] @ ctx.linear.dequantized(gradients[0].dtype), None
+
+
+def _nearest(values: Tensor, table: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return the nearest of `table` of each value by its block's absmax, and absmax by block.
+
+    The last block is filled up with zeros, and so are its codes; of the codes there are as many
+    as of values or, where that is odd, one more.
+    """
+    short = -len(values) % size
+    blocks = F.pad(values.float(), (0, short)).view(-1, size)
+    absmax = blocks.abs().amax(1)
+    scaled = blocks * (1 / absmax.clamp(min=_LEAST_ABSMAX)).unsqueeze(1)
+    if short:
+        # bitsandbytes divides here, which may round otherwise.
+        absmax[-1:].clamp_(min=_LEAST_ABSMAX)
+        scaled[-1] = blocks[-1] / absmax[-1]
+    codes = torch.bucketize(scaled, (table[:-1] + table[1:]) / 2, out_int32=True)
+    return codes.to(torch.uint8).view(-1)[: len(values) + len(values) % 2], absmax
+
+
+def _times_absmax(values: Tensor, absmax: Tensor, size: int) -> Tensor:
+    """Return the float32 values [n], each multiplied with its block's absmax, in place."""
+    whole = len(values) // size
+    values[: whole * size].view(whole, size).mul_(absmax[:whole].unsqueeze(1))
+    if len(values) > whole * size:
+        values[whole * size :].mul_(absmax[-1])
+    return values
+
+
+@cache
+def _nf4_table(device: torch.device) -> Tensor:
+    return torch.tensor(NF4_VALUES, device=device)
+
+
+@cache
+def _absmax_table(device: torch.device) -> Tensor:
+    """Return the 256 values of bitsandbytes' signed dynamic map, rising.
+
+    Of either sign, the powers of ten from 1e-6 to 1 each have twice the values of the one below:
+    the midpoints of equal steps from 0.1 to 1 of it. Beside them there are 0 and 1.
+    """
+    values = [torch.tensor([0.0, 1.0])]
+    for power in range(7):
+        steps = torch.linspace(0.1, 1, 2**power + 1)
+        midpoints = (steps[:-1] + steps[1:]) / 2 * 10.0 ** (power - 6)
+        values += [midpoints, -midpoints]
+    return torch.cat(values).sort().values.to(device)
+
+
+@cache
+def _bitsandbytes() -> Any:
+    """Return bitsandbytes' operations, or None where it is not installed."""
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        return None
+    return torch.ops.bitsandbytes
