@@ -56,18 +56,23 @@ class Generated(Protocol):
 
 
 def improves(
-    figures: Mapping[str, float], outcome: Outcome | None, metric: str, progress: Progress
+    figures: Mapping[str, float],
+    outcome: Outcome | None,
+    metric: str,
+    progress: Progress,
+    scheduled: bool = True,
 ) -> bool:
     """Remember a new best figure; never NaN, and never one that this validation has not.
 
-    Of equal ones the first stays. Counts the validations since that measured the figure.
+    Of equal ones the first stays. Counts the validations since that measured the figure, but for
+    one that is not `scheduled`, at the end of a run that may be resumed longer.
     """
     counts: Sequence[tuple[int, ...]] = ()
     found, before = figures.get(metric), progress.best
     if metric not in WITHOUT_REPLIES:
         counts = outcome.counts(metric) if outcome else ()
         found, before = share(counts), share(progress.best_counts[: len(counts)])
-    if metric in WITHOUT_REPLIES or outcome:
+    if scheduled and (metric in WITHOUT_REPLIES or outcome):
         # A validation that did not measure the figure says nothing of it.
         progress.without_improvement += 1
     if found is None or math.isnan(found):

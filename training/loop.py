@@ -125,7 +125,9 @@ def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) ->
         progress.prompts = outcome.reached
         figures |= outcome.figures
     run.report.validation(progress.step, figures, outcome)
-    return improves(figures, outcome, run.config.validation.best_metric, progress)
+    settings = run.config.validation
+    scheduled = _due(progress.step, settings.every)
+    return improves(figures, outcome, settings.best_metric, progress, scheduled)
 
 
 @torch.no_grad()

@@ -68,3 +68,13 @@ def test_a_validation_without_replies_does_not_count() -> None:
     progress = Progress()
     improves({"loss": 1.0}, None, "balanced", progress)
     assert progress.without_improvement == 0
+
+
+def test_the_validation_at_a_shorter_end_does_not_count(
+    settings: Settings, train_run: Train
+) -> None:
+    every_two = {**STILL, "validation__every": 2, "validation__patience": 2}
+    train_run(settings(training__max_steps=3, **every_two))
+    longer = settings(**every_two)
+    train_run(longer, resume=True)
+    assert final_step(longer) == 6
