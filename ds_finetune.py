@@ -29,6 +29,7 @@ def main(
     from training.config import read_config
     from training.setup import (
         build_model,
+        check_length,
         open_checkpoints,
         open_splits,
         say_what_is_next,
@@ -42,10 +43,13 @@ def main(
     with joined_ranks(config.model.device) as ranks:
         engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
         splits = open_splits(config)
+        if not resume:
+            check_length(config, splits)
         sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
         checkpoints = open_checkpoints(config, splits.chat_format, resume)
         torch.manual_seed(config.seed)
-        model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
+        place = partition_on_arrival(engine, dtype)
+        model = build_model(config, ranks.device, dtype, place, resume)
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
         train(config, splits, checkpoints, backend, resume, sample)
     if ranks.rank == 0:

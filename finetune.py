@@ -20,6 +20,7 @@ def main(
     from training.config import read_config
     from training.setup import (
         build_model,
+        check_length,
         check_no_deepspeed_settings,
         find_device,
         open_checkpoints,
@@ -32,11 +33,13 @@ def main(
     check_no_deepspeed_settings(config, config_file)
     device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
     splits = open_splits(config)
+    if not resume:
+        check_length(config, splits)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
     torch.manual_seed(config.seed)
     # Without an adapter all weights are trained, and held in float32: they are their own masters.
-    model = build_model(config, device, dtype if config.lora else torch.float32)
+    model = build_model(config, device, dtype if config.lora else torch.float32, resume=resume)
     backend = NativeBackend(model, config.optimizer, device, dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     say_what_is_next(config)

@@ -76,7 +76,7 @@ def talking_in(workspace: Path, base: Path) -> Callable[..., "Config"]:
         given = {
             "lora": {"rank": 8, "alpha": 16},
             "training": {"epochs": 30, "batch_size": 6, "micro_batch_tokens": 4096},
-            "schedule": {"learning_rate": 1.5e-2, "kind": "constant"},
+            "schedule": {"learning_rate": 1.5e-2, "kind": "constant", "warmup_steps": 0},
             "validation": {
                 "every": 5,
                 "best_metric": "exact_match",

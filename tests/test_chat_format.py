@@ -95,7 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SETTINGS: dict[str, Any] = {
     "lora": {"rank": 16, "alpha": 64},
     "training": {"epochs": 60, "batch_size": 8, "max_steps": 16, "micro_batch_tokens": 4096},
-    "schedule": {"learning_rate": 5e-3, "kind": "constant"},
+    "schedule": {"learning_rate": 5e-3, "kind": "constant", "warmup_steps": 0},
     "validation": {"every": 8},
     "checkpoint__every": 8,
 }

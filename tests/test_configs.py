@@ -74,8 +74,9 @@ def test_the_deepspeed_default_matches_the_base_projects_settings():
     )
     # Micro batch 2 x accumulation 16 on one GPU.
     assert default["training"]["batch_size"] == 2 * 16
-    rates = ("learning_rate", "min_learning_rate", "warmup_steps", "total_steps")
-    assert [default["schedule"][key] for key in rates] == [2e-4, 1e-5, 200, 5000]
+    rates = ("learning_rate", "min_learning_rate", "warmup_share", "total_steps")
+    # 200 of 5,000 steps there; here the same share of the run's own length.
+    assert [default["schedule"][key] for key in rates] == [2e-4, 1e-5, 200 / 5000, None]
     own = ("name", "schedule", "deepspeed_config")
     assert {k: v for k, v in default.items() if k not in own} == {
         k: v for k, v in one_device.items() if k not in own

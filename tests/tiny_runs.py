@@ -87,7 +87,7 @@ def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
-    model = build_model(config, device, dtype if config.lora else torch.float32)
+    model = build_model(config, device, dtype if config.lora else torch.float32, resume=resume)
     backend = NativeBackend(model, config.optimizer, device, dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     return backend

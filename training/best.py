@@ -56,22 +56,31 @@ class Generated(Protocol):
 
 
 def improves(
-    figures: Mapping[str, float], outcome: Outcome | None, metric: str, progress: Progress
+    figures: Mapping[str, float],
+    outcome: Outcome | None,
+    metric: str,
+    progress: Progress,
+    scheduled: bool = True,
 ) -> bool:
     """Remember a new best figure; never NaN, and never one that this validation has not.
 
-    Of equal ones the first stays.
+    Of equal ones the first stays. Counts the validations since that measured the figure, but for
+    one that is not `scheduled`, at the end of a run that may be resumed longer.
     """
     counts: Sequence[tuple[int, ...]] = ()
     found, before = figures.get(metric), progress.best
     if metric not in WITHOUT_REPLIES:
         counts = outcome.counts(metric) if outcome else ()
         found, before = share(counts), share(progress.best_counts[: len(counts)])
+    if scheduled and (metric in WITHOUT_REPLIES or outcome):
+        # A validation that did not measure the figure says nothing of it.
+        progress.without_improvement += 1
     if found is None or math.isnan(found):
         return False
     sign = -1 if metric in LOWER_IS_BETTER else 1
     if before is not None and not sign * found > sign * before:
         return False
+    progress.without_improvement = 0
     # As reported, and not rounded in another way.
     progress.best = figures.get(metric, found)
     progress.best_counts = [list(row) for row in counts]

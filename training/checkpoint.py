@@ -58,8 +58,11 @@ class Progress:
     `data` are the fingerprints of both splits: a directory may be rebuilt under the same name.
     `sample` is that of the prompts that are replied to, and `prompts` how many of them the time
     allows; `best_counts` is what each added to the best figure, if it is one of replies: hits, and
-    of how many, for each side of it. `threads` compute on the processor, where the run chose their
-    number itself.
+    of how many, for each side of it. `without_improvement` counts the validations since. `threads`
+    compute on the processor, where the run chose their number itself. The schedule ends at step
+    `schedule_steps` and its warm-up at `warmup_steps`, as settled at the run's start; both are None
+    in older checkpoints. `started_from` is the adapter that is trained further: its `directory` and
+    the `sha256` of its file.
     """
 
     step: int = 0
@@ -69,6 +72,10 @@ class Progress:
     prompts: int | None = None
     best_counts: list[list[int]] = field(default_factory=list)
     threads: int | None = None
+    schedule_steps: int | None = None
+    warmup_steps: int | None = None
+    without_improvement: int = 0
+    started_from: dict[str, str] | None = None
 
 
 class Checkpoints:
@@ -125,9 +132,13 @@ class Checkpoints:
         """Return the step checkpoints, oldest first; renamed ones are left out."""
         return saved_steps(self.run_dir)
 
+    def step_directory(self, progress: Progress) -> Path:
+        """Return where `save_step` writes."""
+        return self.run_dir / f"step-{progress.step:06d}"
+
     def save_step(self, progress: Progress, backend: Backend) -> Path:
         """Write `step-N` with the training state, then remove the ones too old to keep."""
-        path = self.run_dir / f"step-{progress.step:06d}"
+        path = self.step_directory(progress)
         self._write(path, progress, backend, with_state=True)
         backend.on_first_rank(lambda: self._tidy(path))
         return path

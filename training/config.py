@@ -8,10 +8,9 @@ DeepSpeed's own JSON, for ds_finetune.py alone; training/zero/settings.py reads 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -23,19 +22,25 @@ from pydantic.dataclasses import dataclass
 
 from console.flags import UsageError, flag_of, nearest
 from model.lora import LoraConfig
+from training.sections import CheckpointSection, ScheduleSection, Section, ValidationSection
 from training.setting_names import check_setting, overlap, setting_names
 
-
-class Section(BaseModel):
-    """Settings that refuse unknown keys and never change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+# Two ways to say one thing: a flag for the one replaces the other in the file.
+ALTERNATIVES = {
+    "schedule.warmup_steps": "schedule.warmup_share",
+    "schedule.warmup_share": "schedule.warmup_steps",
+}
 
 
 class ModelSection(Section):
-    """Which weights to start from, and where and how they compute."""
+    """Which weights to start from, and where and how they compute.
+
+    adapter_dir: An adapter on them to train further, a checkpoint or an imported one; `lora` must
+        say what its lora.json says. Null starts a new one.
+    """
 
     checkpoint_dir: str
+    adapter_dir: str | None = None
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -72,13 +77,27 @@ class LoraSection(LoraConfig):
 
 
 class TrainingSection(Section):
-    """How long, and how much at once: `batch_size` conversations a step, over all devices."""
+    """How long, and how much at once: `batch_size` conversations a step, over all devices.
 
-    epochs: int = Field(2, ge=1)
+    epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
+        must be given.
+    max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
+    """
+
+    epochs: int | None = Field(2, ge=1)
     max_steps: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
     batch_size: int = Field(32, ge=1)
     micro_batch_tokens: int = Field(8192, ge=2)
     activation_checkpointing: Literal["none", "full"] = "none"
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.epochs is self.max_steps is self.max_tokens is None:
+            raise ValueError(
+                "epochs, max_steps and max_tokens are null, so the run would never end; give one"
+            )
+        return self
 
 
 class OptimizerSection(Section):
@@ -89,105 +108,6 @@ class OptimizerSection(Section):
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(1.0, gt=0)
-
-
-class ScheduleSection(Section):
-    """The learning rate by step: linear warm-up, then down to the minimum at `total_steps`."""
-
-    kind: Literal["cosine", "linear", "constant"] = "cosine"
-    learning_rate: float = Field(3e-4, gt=0)
-    min_learning_rate: float = Field(0.0, ge=0)
-    warmup_steps: int = Field(0, ge=0)
-    total_steps: int | None = Field(None, ge=1)
-
-    @model_validator(mode="after")
-    def _falls(self) -> Self:
-        if self.min_learning_rate > self.learning_rate:
-            raise ValueError("min_learning_rate must not be above learning_rate")
-        return self
-
-
-class GeneratedSection(Section):
-    """Replies to a fixed sample of held-out prompts, scored as scripts/evaluate.py scores them.
-
-    every: Null at each validation; otherwise a multiple of validation.every. Always at the end.
-    seconds: How long it may take; prompts that are not reached are left out of all that follow.
-    conversations_file: Where to take the prompts from; null takes the validation split. What the
-        run trains on is never taken.
-    batch_size: How many replies each device writes at once.
-    """
-
-    prompts: int = Field(100, ge=1)
-    every: int | None = Field(None, ge=1)
-    seconds: float = Field(120.0, gt=0)
-    conversations_file: str | None = None
-    max_new_tokens: int = Field(256, ge=1)
-    batch_size: int = Field(16, ge=1)
-
-
-MeasuredMetric = Literal["loss", "perplexity", "token_accuracy"]
-# The scorer's figures, evaluation/figures.py: a higher one is better.
-GeneratedMetric = Literal[
-    "balanced",
-    "correct",
-    "call_or_not",
-    "valid_json",
-    "valid_schema",
-    "name",
-    "argument_precision",
-    "argument_recall",
-    "exact_match",
-    "parallel_match",
-    "irrelevance",
-    "json_equal",
-]
-
-
-class ValidationSection(Section):
-    """How often, and on how many conversations of the validation split (null: all).
-
-    best_metric: The figure that best/ follows; a generated one needs `generated`. By default
-        balanced where replies are generated, and loss where none are.
-    generated: Null generates nothing.
-    """
-
-    every: int | None = Field(200, ge=1)
-    max_conversations: int | None = Field(200, ge=1)
-    best_metric: Literal[MeasuredMetric, GeneratedMetric] = "loss"
-    generated: GeneratedSection | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _follows_replies_by_default(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping) or values.get("generated") is None:
-            return values
-        return {"best_metric": "balanced", **values}
-
-    @model_validator(mode="after")
-    def _can_be_measured(self) -> Self:
-        if self.generated is None:
-            if self.best_metric in get_args(GeneratedMetric):
-                raise ValueError(
-                    f"best_metric is {self.best_metric!r}, which is measured on generated "
-                    "replies, and generated is null; add --validation.generated.prompts=100, or "
-                    f"follow one of {', '.join(get_args(MeasuredMetric))}"
-                )
-        elif self.generated.every is not None and (
-            self.every is None or self.generated.every % self.every
-        ):
-            raise ValueError(
-                f"generated.every is {self.generated.every}, wanted a multiple of every, which is "
-                f"{self.every}: replies are generated beside other validation"
-            )
-        return self
-
-
-class CheckpointSection(Section):
-    """Where and how often to save; `keep_last` older ones stay beside `best` and `final`."""
-
-    output_dir: str = "./checkpoints"
-    every: int = Field(200, ge=1)
-    keep_last: int = Field(3, ge=1)
 
 
 class LoggingSection(Section):
@@ -252,6 +172,8 @@ def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
     for key, value in overrides.items():
         check_setting(key, Config)
         apply_override(values, key, value)
+        if key in ALTERNATIVES and ALTERNATIVES[key] not in overrides:
+            apply_override(values, ALTERNATIVES[key], None)
     try:
         # As JSON, because strict settings take lists for tuples from nothing else.
         return Config.model_validate_json(json.dumps(values, default=str), strict=True)

@@ -46,10 +46,13 @@ class Run:
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
-    """Train from `progress` to the end; SIGTERM saves and raises InterruptedError."""
+    """Train from `progress` to the end, or until validation.patience is used up.
+
+    SIGTERM saves and raises InterruptedError.
+    """
     config, stopping = run.config, False
     with _sigterm_noticed() as terminated:
-        while progress.step < run.total_steps and not stopping:
+        while not (stopping or is_finished(run, progress)):
             metrics, stopping = train_step(run, backend, progress.step, terminated)
             progress.step += 1
             run.report.step(progress.step, metrics)
@@ -57,14 +60,31 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
             due = last or _due(progress.step, config.validation.every)
             if due and _validate_all(run, backend, progress, last):
                 run.checkpoints.save_weights("best", progress, backend)
-            if last or stopping or _due(progress.step, config.checkpoint.every):
+            finished = is_finished(run, progress)
+            if finished or stopping or _due(progress.step, save_interval(run)):
                 run.checkpoints.save_step(progress, backend)
-    if progress.step < run.total_steps:
+    if not is_finished(run, progress):
         raise InterruptedError(
             f"stopped by SIGTERM and saved after step {progress.step} of {run.total_steps}; "
             "run the same command with --resume to continue"
         )
+    if progress.step < run.total_steps:
+        run.report.stopped_early(progress.step, config.validation, progress.without_improvement)
     run.checkpoints.save_weights("final", progress, backend)
+
+
+def is_finished(run: Run, progress: Progress) -> bool:
+    """Return whether the run is at its end, or was too long without an improvement."""
+    patience = run.config.validation.patience
+    return progress.step >= run.total_steps or (
+        patience is not None and progress.without_improvement >= patience
+    )
+
+
+def save_interval(run: Run) -> int | None:
+    """Return every how many steps a checkpoint is written; None for the end alone."""
+    every = run.config.checkpoint.every
+    return run.batches.steps_per_epoch if every == "epoch" else every
 
 
 def train_step(
@@ -105,7 +125,9 @@ def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) ->
         progress.prompts = outcome.reached
         figures |= outcome.figures
     run.report.validation(progress.step, figures, outcome)
-    return improves(figures, outcome, run.config.validation.best_metric, progress)
+    settings = run.config.validation
+    scheduled = _due(progress.step, settings.every)
+    return improves(figures, outcome, settings.best_metric, progress, scheduled)
 
 
 @torch.no_grad()

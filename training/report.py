@@ -22,7 +22,7 @@ from training.best import Outcome
 from training.flops import matmul_rate, step_flops
 
 if TYPE_CHECKING:
-    from training.config import Config
+    from training.config import Config, ValidationSection
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -58,6 +58,9 @@ class NullReport:
     def validation(
         self, number: int, figures: Mapping[str, float], outcome: Outcome | None
     ) -> None:
+        """Do nothing."""
+
+    def stopped_early(self, number: int, settings: "ValidationSection", validations: int) -> None:
         """Do nothing."""
 
 
@@ -146,6 +149,16 @@ class Report:
             for name, markdown in outcome.texts.items():
                 self.writer.add_text(f"replies/{name}", markdown, number)
 
+    def stopped_early(self, number: int, settings: "ValidationSection", validations: int) -> None:
+        """Say why a run ends after step `number`, before its last."""
+        self.console.print(
+            f"stopped after step {number} of {self.total_steps}: {settings.best_metric} has not "
+            f"improved in {validations} validations, and validation.patience is "
+            f"{settings.patience}; best/ holds the best weights. A higher patience with --resume "
+            "goes on",
+            soft_wrap=True,
+        )
+
     def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
         record: dict[str, Any] = {"kind": kind, "step": number, **figures}
         self.metrics.write(json.dumps(record) + "\n")
@@ -166,6 +179,10 @@ class Report:
 def warn(message: str) -> None:
     """Print a line the user should see."""
     Console(highlight=False).print(f"warning: {message}", soft_wrap=True, markup=False)
+
+
+def no_warning(message: str) -> None:
+    """Do nothing: the first rank prints it."""
 
 
 def _step_of(line: str) -> float:

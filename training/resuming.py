@@ -10,14 +10,21 @@ from weights.chat_record import read_chat_record
 from weights.directory import weights_sha256
 
 CONFIG_FILE = "config.json"
+TOTAL_STEPS = ("schedule", "total_steps")
 FIXED_SETTINGS = (
     ("seed",),
     ("model", "checkpoint_dir"),
     ("model", "dtype"),
+    ("model", "adapter_dir"),
     ("lora",),
     ("training", "batch_size"),
     ("optimizer",),
-    ("schedule",),
+    ("schedule", "kind"),
+    ("schedule", "learning_rate"),
+    ("schedule", "min_learning_rate"),
+    ("schedule", "warmup_steps"),
+    ("schedule", "warmup_share"),
+    TOTAL_STEPS,
     ("validation", "best_metric"),
 )
 
@@ -31,6 +38,8 @@ def check_same_settings(
     """
     saved = read(path / CONFIG_FILE)
     for keys in FIXED_SETTINGS:
+        if keys == TOTAL_STEPS and _setting(config, ("schedule", "extend")):
+            continue
         # As text, since of a LoRA's patterns the first that matches decides: order counts.
         before, now = (json.dumps(_setting(settings, keys)) for settings in (saved, config))
         if before != now:

@@ -14,16 +14,18 @@ from data.batches import Batches, check_lengths, make_batch, whole_split
 from data.soundness import check_same_tokenizer, check_soundness
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
-from model.lora import add_lora
+from model.lora import add_lora, load_adapter
 from model.transformer import Transformer
 from storage.atomic import directory_lock
 from training.backends import Backend
 from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
 from training.config import Config, read_config
+from training.length import run_length
 from training.loop import Run, fit
-from training.optim import learning_rate
-from training.report import NullReport, Report, warn
+from training.report import NullReport, Report, no_warning, warn
+from training.schedule import find_warmup_steps, settle_schedule
+from training.start import open_start_adapter, start_directories, start_record
 from training.threads import threads_per_rank
 from weights.building import Place
 from weights.chat_record import read_chat_record
@@ -76,7 +78,8 @@ def open_splits(config: Config) -> Splits:
         for split in ("train", "validation")
     )
     check_same_tokenizer(train, find_tokenizer(base))
-    _check_same_format(config, base, train.chat_format)
+    for directory in (base, *start_directories(config)):
+        _check_same_format(config, directory, base, train.chat_format)
     rows = ModelConfig.read(base).vocab_size
     if train.vocab_size > rows:
         raise ValueError(
@@ -94,9 +97,9 @@ def open_splits(config: Config) -> Splits:
     return Splits(train, validation)
 
 
-def _check_same_format(config: Config, base: Path, chat_format: str) -> None:
-    """Raise ValueError where the base was trained in another chat format than the dataset's."""
-    record = read_chat_record(base)
+def _check_same_format(config: Config, directory: Path, base: Path, chat_format: str) -> None:
+    """Raise ValueError where a run would start from weights of another chat format."""
+    record = read_chat_record(directory)
     if record is None or record.name in (None, chat_format) or config.data.chat_format_anyway:
         return
     raise ValueError(
@@ -112,14 +115,19 @@ def build_model(
     device: torch.device,
     dtype: torch.dtype,
     place: Place | None = None,
+    resume: bool = False,
 ) -> Transformer:
     """Load the base strictly, then wrap the adapter around it; the rest is frozen.
 
-    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part.
+    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part. A run that
+    is resumed takes its adapter from its checkpoint, others from `model.adapter_dir` if it is set.
     """
+    adapter = None if resume else open_start_adapter(config)
     model = load_model(config.model.checkpoint_dir, device, dtype, place)
     if config.lora:
         add_lora(model, config.lora)
+    if adapter:
+        load_adapter(model, adapter.state)
     if config.training.activation_checkpointing == "full":
         checkpoint_blocks(model)
     return model.train()
@@ -151,6 +159,24 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
     return checkpoints
 
 
+def make_batches(config: Config, splits: Splits, rank: int = 0, world_size: int = 1) -> Batches:
+    """Return what one rank trains on in every step."""
+    training = config.training
+    return Batches(
+        splits.train,
+        training.batch_size,
+        training.micro_batch_tokens,
+        config.seed,
+        rank,
+        world_size,
+    )
+
+
+def check_length(config: Config, splits: Splits) -> None:
+    """Raise ValueError for a new run that ends before its first step or its warm-up does."""
+    find_warmup_steps(config.schedule, run_length(config.training, make_batches(config, splits)))
+
+
 def check_writable_directory(directory: Path) -> None:
     """Raise PermissionError where nothing can be written, before training starts."""
     nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
@@ -173,17 +199,8 @@ def train(
 
     `generated` lets the model reply to held-out prompts when it is validated.
     """
-    batches = Batches(
-        splits.train,
-        config.training.batch_size,
-        config.training.micro_batch_tokens,
-        config.seed,
-        backend.rank,
-        backend.world_size,
-    )
-    total_steps = config.training.epochs * batches.steps_per_epoch
-    if config.training.max_steps is not None:
-        total_steps = min(total_steps, config.training.max_steps)
+    batches = make_batches(config, splits, backend.rank, backend.world_size)
+    total_steps = run_length(config.training, batches)
     held_out = whole_split(
         splits.validation,
         config.training.micro_batch_tokens,
@@ -194,14 +211,19 @@ def train(
     checkpoints.check_shared_directory(backend)
     with ExitStack() as alone:
         backend.on_first_rank(lambda: alone.enter_context(directory_lock(config.run_dir)))
-        progress = Progress(data=splits.fingerprints)
+        first, resumed = backend.rank == 0, None
         if resume:
             progress = checkpoints.resume(backend, splits.fingerprints, warn)
+            resumed = checkpoints.step_directory(progress)
+        else:
+            started_from = backend.on_first_rank(lambda: start_record(config))
+            progress = Progress(data=splits.fingerprints, started_from=started_from)
+        say = warn if first else no_warning
+        rate = settle_schedule(progress, config, batches, resumed, say)
         if generated:
             check_same_prompts(progress, generated.fingerprint)
         if backend.device.type == "cpu":
             take_threads(progress, backend)
-        first = backend.rank == 0
         if generated and generated.warning and first:
             warn(generated.warning)
         report = Report(config, backend, total_steps, progress.step) if first else NullReport()
@@ -209,7 +231,7 @@ def train(
             config=config,
             batches=batches,
             validation=lambda: map(partial(make_batch, splits.validation), held_out),
-            rate=partial(learning_rate, total_steps=total_steps, schedule=config.schedule),
+            rate=rate,
             total_steps=total_steps,
             checkpoints=checkpoints,
             report=report,

@@ -53,7 +53,7 @@ def settings(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
         given = {
             "lora": {"rank": 16, "alpha": 32},
             "training": {"max_steps": STEPS, "batch_size": 8, "micro_batch_tokens": 4096},
-            "schedule": {"learning_rate": 5e-3, "kind": "constant"},
+            "schedule": {"learning_rate": 5e-3, "kind": "constant", "warmup_steps": 0},
             "validation": {
                 "every": STEPS // 2,
                 "best_metric": "exact_match",

@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": {"dataset_dir": str(folder / "data")},
         "lora": {"rank": 16, "alpha": 64},
         "training": {"epochs": 60, "batch_size": 8, "max_steps": 12},
-        "schedule": {"learning_rate": 5e-3, "kind": "constant"},
+        "schedule": {"learning_rate": 5e-3, "kind": "constant", "warmup_steps": 0},
         "validation": {"every": 4},
         "checkpoint": {"output_dir": str(folder / "runs"), "every": 4, "keep_last": 3},
         "logging": {"output_dir": str(folder / "logs")},

@@ -10,7 +10,7 @@ import pytest
 from evaluation.figures import MEANINGS
 from training.best import LOWER_IS_BETTER, WITHOUT_REPLIES, improves
 from training.checkpoint import Progress
-from training.config import GeneratedMetric, MeasuredMetric
+from training.sections import GeneratedMetric, MeasuredMetric
 
 
 @dataclass(frozen=True)

@@ -197,3 +197,42 @@ def test_a_missing_file_error_names_the_file_to_start_from(tmp_path: Path) -> No
 @pytest.mark.parametrize("path", [CONFIGS / "finetune.json", CONFIGS / "demo.json"])
 def test_shipped_configurations_are_valid(path: Path) -> None:
     assert isinstance(read_config(path), Config)
+
+
+def test_warm_up_is_a_share_of_four_percent_by_default(file: Path) -> None:
+    schedule = read_config(file).schedule
+    assert (schedule.warmup_share, schedule.warmup_steps) == (0.04, None)
+
+
+def test_an_explicit_warm_up_has_no_share(file: Path) -> None:
+    file.write_text(json.dumps({**MINIMAL, "schedule": {"warmup_steps": 9}}))
+    schedule = read_config(file).schedule
+    assert (schedule.warmup_share, schedule.warmup_steps) == (None, 9)
+
+
+def test_a_flag_for_the_warm_up_replaces_the_files(file: Path) -> None:
+    file.write_text(json.dumps({**MINIMAL, "schedule": {"warmup_share": 0.1}}))
+    schedule = read_config(file, {"schedule.warmup_steps": 9}).schedule
+    assert (schedule.warmup_share, schedule.warmup_steps) == (None, 9)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (
+            "schedule",
+            {"warmup_steps": 9, "warmup_share": 0.1},
+            "warmup_steps is 9 and warmup_share 0.1; give one of them",
+        ),
+        ("training", {"epochs": None}, "the run would never end; give one"),
+        ("validation", {"every": None, "patience": 2}, "patience is 2, and every is null"),
+        ("checkpoint", {"every": "step"}, "every: is 'step', wanted a number of steps,"),
+        ("checkpoint", {"every": 0}, "every: is 0, wanted a number of steps,"),
+    ],
+)
+def test_settings_that_say_no_time_are_refused(
+    file: Path, section: str, values: dict[str, object], message: str
+) -> None:
+    file.write_text(json.dumps({**MINIMAL, section: values}))
+    with pytest.raises(ValueError, match=message):
+        read_config(file)

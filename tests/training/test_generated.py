@@ -162,8 +162,10 @@ def test_a_resumed_run_keeps_best_and_equals_an_uninterrupted_one(
     assert best["step"] == 25, "the rest of the run has nothing better"
     train_natively(talking(), resume=True)
     found = Run(talking())
-    assert found.progress() == run.progress() == best
-    assert found.progress("final") == run.progress("final")
+    # The schedule is constant; where it would end is where the run did when it began.
+    shorter = {"schedule_steps": 27}
+    assert found.progress() == best == run.progress() | shorter
+    assert found.progress("final") == run.progress("final") | shorter
     # Before, it also validated where it was to end.
     assert [row for row in found.untimed() if row["step"] > 27] == [
         row for row in run.untimed() if row["step"] > 27

@@ -113,6 +113,9 @@ def _overlaps(given: Mapping[str, Any], config: Config) -> Iterator[tuple[str, A
     """Yield (key, value) of what is said twice, with (key, value) of our setting."""
     optimizer, schedule = config.optimizer, config.schedule
     bfloat16 = config.model.dtype == "bfloat16"
+    warmup: tuple[str, Any] = ("schedule.warmup_steps", schedule.warmup_steps)
+    if schedule.warmup_steps is None:
+        warmup = ("schedule.warmup_share", schedule.warmup_share)
     said = {
         "train_batch_size": ("training.batch_size", config.training.batch_size),
         "gradient_clipping": ("optimizer.clip_norm", optimizer.clip_norm or 0.0),
@@ -126,7 +129,7 @@ def _overlaps(given: Mapping[str, Any], config: Config) -> Iterator[tuple[str, A
         "optimizer.params.weight_decay": ("optimizer.weight_decay", optimizer.weight_decay),
         "scheduler.type": ("schedule.kind", schedule.kind),
         "scheduler.params.warmup_max_lr": ("schedule.learning_rate", schedule.learning_rate),
-        "scheduler.params.warmup_num_steps": ("schedule.warmup_steps", schedule.warmup_steps),
+        "scheduler.params.warmup_num_steps": warmup,
         "scheduler.params.total_num_steps": ("schedule.total_steps", schedule.total_steps),
         "zero_allow_untested_optimizer": ("what optimizer.kind needs", True),
         "zero_force_ds_cpu_optimizer": ("what optimizer.kind needs", False),

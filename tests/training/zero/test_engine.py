@@ -154,7 +154,10 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             training__epochs=2,
             training__activation_checkpointing="full",
             optimizer={"kind": kind.optimizer, "clip_norm": CLIP},
-            schedule={"learning_rate": RATES[f"{kind.trained}-{kind.optimizer}"]},
+            schedule={
+                "learning_rate": RATES[f"{kind.trained}-{kind.optimizer}"],
+                "warmup_steps": 0,
+            },
             **more,
         )
 

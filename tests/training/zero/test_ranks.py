@@ -164,6 +164,24 @@ def test_another_number_of_ranks_resumes_with_the_same_samples(
 
 
 @pytest.mark.long
+def test_two_ranks_train_an_adapter_further_until_patience_ends(workspace: Workspace) -> None:
+    first = workspace.config_file(name="first_adapter", training__max_steps=2)
+    assert launch(2, "ds_finetune.py", "--config-file", first).returncode == 0
+    further = workspace.config_file(
+        name="further",
+        model__adapter_dir=str(workspace.run_dir("first_adapter") / "final"),
+        schedule={"learning_rate": 1e-30, "warmup_steps": 0},
+        validation={"every": 1, "patience": 2},
+    )
+    assert launch(2, "ds_finetune.py", "--config-file", further).returncode == 0
+    final = workspace.run_dir("further") / "final"
+    assert json.loads((final / "progress.json").read_text())["step"] == 3
+    found, wanted = workspace.adapter("further"), workspace.adapter("first_adapter")
+    assert any(wanted[name].any() for name in wanted if name.endswith("lora_b"))
+    assert all(torch.allclose(found[name], wanted[name], rtol=0, atol=1e-20) for name in wanted)
+
+
+@pytest.mark.long
 def test_a_mistake_on_all_ranks_is_reported_once(workspace: Workspace) -> None:
     file = workspace.config_file(name="few", training__batch_size=1)
     done = launch(2, "ds_finetune.py", "--config-file", file)

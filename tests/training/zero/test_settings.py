@@ -121,6 +121,12 @@ def test_a_contradiction_names_both_keys(
     assert all(part in str(refused.value) for part in both), refused.value
 
 
+def test_pasted_warm_up_steps_beside_a_share_are_refused(settings: Settings) -> None:
+    pasted = {"scheduler": {"params": {"warmup_num_steps": 200}}}
+    with pytest.raises(ValueError, match=r"num_steps is 200, and schedule.warmup_share is 0.04"):
+        told(settings, pasted, model__dtype="bfloat16")
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [

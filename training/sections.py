@@ -1,0 +1,153 @@
+"""The settings that say when: the learning rate by step, validation, replies, checkpoints."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+WARMUP_SHARE = 0.04
+
+
+class Section(BaseModel):
+    """Settings that refuse unknown keys and never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ScheduleSection(Section):
+    """The learning rate by step: linear warm-up, then down to the minimum at `total_steps`.
+
+    warmup_steps, warmup_share: How long the rate rises: steps, or a share of the run's length; by
+        default a share of 0.04. One of them is null.
+    total_steps: Null is the length that the run has at its start, also when it is resumed longer.
+    extend: Stretches the schedule of a run that is resumed to its new end.
+    """
+
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
+    learning_rate: float = Field(3e-4, gt=0)
+    min_learning_rate: float = Field(0.0, ge=0)
+    warmup_steps: int | None = Field(None, ge=0)
+    warmup_share: float | None = Field(None, ge=0, lt=1)
+    total_steps: int | None = Field(None, ge=1)
+    extend: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _warms_up_by_default(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        given = [values.get(name) for name in ("warmup_steps", "warmup_share")]
+        return {**values, "warmup_share": WARMUP_SHARE} if given == [None, None] else values
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if None not in (self.warmup_steps, self.warmup_share):
+            raise ValueError(
+                f"warmup_steps is {self.warmup_steps} and warmup_share {self.warmup_share}; give "
+                "one of them, and null for the other"
+            )
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError("min_learning_rate must not be above learning_rate")
+        return self
+
+
+class GeneratedSection(Section):
+    """Replies to a fixed sample of held-out prompts, scored as scripts/evaluate.py scores them.
+
+    every: Null at each validation; otherwise a multiple of validation.every. Always at the end.
+    seconds: How long it may take; prompts that are not reached are left out of all that follow.
+    conversations_file: Where to take the prompts from; null takes the validation split. What the
+        run trains on is never taken.
+    batch_size: How many replies each device writes at once.
+    """
+
+    prompts: int = Field(100, ge=1)
+    every: int | None = Field(None, ge=1)
+    seconds: float = Field(120.0, gt=0)
+    conversations_file: str | None = None
+    max_new_tokens: int = Field(256, ge=1)
+    batch_size: int = Field(16, ge=1)
+
+
+MeasuredMetric = Literal["loss", "perplexity", "token_accuracy"]
+# The scorer's figures, evaluation/figures.py: a higher one is better.
+GeneratedMetric = Literal[
+    "balanced",
+    "correct",
+    "call_or_not",
+    "valid_json",
+    "valid_schema",
+    "name",
+    "argument_precision",
+    "argument_recall",
+    "exact_match",
+    "parallel_match",
+    "irrelevance",
+    "json_equal",
+]
+
+
+class ValidationSection(Section):
+    """How often, and on how many conversations of the validation split (null: all).
+
+    best_metric: The figure that best/ follows; a generated one needs `generated`. By default
+        balanced where replies are generated, and loss where none are.
+    generated: Null generates nothing.
+    patience: The run ends after so many validations in a row whose best_metric is not better than
+        the best so far; null never ends it early.
+    """
+
+    every: int | None = Field(200, ge=1)
+    max_conversations: int | None = Field(200, ge=1)
+    best_metric: Literal[MeasuredMetric, GeneratedMetric] = "loss"
+    generated: GeneratedSection | None = None
+    patience: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follows_replies_by_default(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or values.get("generated") is None:
+            return values
+        return {"best_metric": "balanced", **values}
+
+    @model_validator(mode="after")
+    def _can_be_measured(self) -> Self:
+        if self.patience is not None and self.every is None:
+            raise ValueError(
+                f"patience is {self.patience}, and every is null: there is one validation, at the "
+                "end; set every, or patience to null"
+            )
+        if self.generated is None:
+            if self.best_metric in get_args(GeneratedMetric):
+                raise ValueError(
+                    f"best_metric is {self.best_metric!r}, which is measured on generated "
+                    "replies, and generated is null; add --validation.generated.prompts=100, or "
+                    f"follow one of {', '.join(get_args(MeasuredMetric))}"
+                )
+        elif self.generated.every is not None and (
+            self.every is None or self.generated.every % self.every
+        ):
+            raise ValueError(
+                f"generated.every is {self.generated.every}, wanted a multiple of every, which is "
+                f"{self.every}: replies are generated beside other validation"
+            )
+        return self
+
+
+class CheckpointSection(Section):
+    """Where and how often to save; `keep_last` older ones stay beside `best` and `final`.
+
+    every: A number of steps, "epoch", or null for the end alone; SIGTERM always saves.
+    """
+
+    output_dir: str = "./checkpoints"
+    every: int | Literal["epoch"] | None = 200
+    keep_last: int = Field(3, ge=1)
+
+    @field_validator("every", mode="before")
+    @classmethod
+    def _interval(cls, value: Any) -> Any:
+        steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not steps and value not in ("epoch", None):
+            raise ValueError(f'is {value!r}, wanted a number of steps, "epoch", or null')
+        return value

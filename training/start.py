@@ -1,0 +1,64 @@
+"""The adapter that a run trains further, where its settings name one."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.config import ModelConfig
+from model.lora import LORA_FILE, LoraConfig
+from storage.manifest import sha256_of_file
+from weights.adapter import Adapter, adapter_file, read_adapter
+from weights.directory import resolve_directory
+
+if TYPE_CHECKING:
+    from training.config import Config
+
+
+def open_start_adapter(config: "Config") -> Adapter | None:
+    """Open the adapter of `model.adapter_dir`; None where none is named.
+
+    Raises FileNotFoundError or ValueError where it is no adapter, belongs to another base, or is
+    another kind of adapter than `lora` says.
+    """
+    if config.model.adapter_dir is None:
+        return None
+    if config.lora is None:
+        raise ValueError(
+            f"model.adapter_dir is {config.model.adapter_dir}, and lora is null, which trains all "
+            "weights; merge the adapter and start from that (scripts/convert_lora_weights.py), or "
+            "set lora"
+        )
+    adapter = read_adapter(config.model.adapter_dir)
+    check_same_adapter(adapter.directory, adapter.lora, config.lora)
+    base = resolve_directory(config.model.checkpoint_dir)
+    adapter.check(ModelConfig.read(base), base)
+    return adapter
+
+
+def start_directories(config: "Config") -> list[Path]:
+    """Return the directory of the adapter that is trained further, if there is one."""
+    if config.model.adapter_dir is None:
+        return []
+    path = Path(config.model.adapter_dir).expanduser()
+    return [path if path.is_dir() else path.parent]
+
+
+def start_record(config: "Config") -> dict[str, str] | None:
+    """Return the directory of the adapter of `model.adapter_dir`, and the sha256 of its file."""
+    if config.model.adapter_dir is None:
+        return None
+    file = adapter_file(config.model.adapter_dir)
+    return {"directory": config.model.adapter_dir, "sha256": sha256_of_file(file)}
+
+
+def check_same_adapter(directory: Path, found: LoraConfig, wanted: LoraConfig) -> None:
+    """Raise ValueError unless both adapt the same layers alike; dropout may differ."""
+    for name in (field.name for field in fields(LoraConfig) if field.name != "dropout"):
+        before, now = getattr(found, name), getattr(wanted, name)
+        same = set(before) == set(now) if name == "targets" else before == now
+        if not same:
+            raise ValueError(
+                f"{directory / LORA_FILE} has {name} = {json.dumps(before)}, and lora.{name} is "
+                f"{json.dumps(now)}; to train this adapter further make them equal"
+            )
