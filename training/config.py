@@ -72,13 +72,17 @@ class LoraSection(LoraConfig):
 
 
 class TrainingSection(Section):
-    """How long, and how much at once: `batch_size` conversations a step, over all devices."""
+    """How long, and how much at once: `batch_size` conversations a step, over all devices.
+
+    activation_checkpointing: What the backward pass computes again, training/recomputation.py;
+        auto takes the first of none, selective and full that fits the device.
+    """
 
     epochs: int = Field(2, ge=1)
     max_steps: int | None = Field(None, ge=1)
     batch_size: int = Field(32, ge=1)
     micro_batch_tokens: int = Field(8192, ge=2)
-    activation_checkpointing: Literal["none", "full"] = "none"
+    activation_checkpointing: Literal["auto", "none", "selective", "full"] = "auto"
 
 
 class OptimizerSection(Section):

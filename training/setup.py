@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from console.command import print_next, shell_quote
 from data.batches import Batches, check_lengths, make_batch, whole_split
@@ -25,6 +24,7 @@ from training.checkpoint import Checkpoints, Progress
 from training.config import Config
 from training.loop import Run, fit
 from training.optim import learning_rate
+from training.recomputation import apply_policy
 from training.report import NullReport, Report, warn
 from training.threads import threads_per_rank
 from weights.chat_record import read_chat_record
@@ -113,23 +113,19 @@ def build_model(
     device: torch.device,
     dtype: torch.dtype,
     place: Callable[[Tensor], nn.Parameter] | None = None,
+    policy: str | None = None,
 ) -> Transformer:
     """Load the base strictly, then wrap the adapter around it; the rest is frozen.
 
-    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part.
+    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part. `policy` is
+    what `fitting_policy` returned; None takes the configuration's, and computes nothing again for
+    `auto`.
     """
     model = load_model(config.model.checkpoint_dir, device, dtype, place)
     if config.lora:
         add_lora(model, config.lora)
-    if config.training.activation_checkpointing == "full":
-        checkpoint_blocks(model)
+    apply_policy(model, policy or config.training.activation_checkpointing)
     return model.train()
-
-
-def checkpoint_blocks(model: Transformer) -> None:
-    """Keep only each block's input for the backward pass and compute the rest again there."""
-    for block in model.layers:
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
 def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoints:

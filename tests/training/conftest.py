@@ -23,6 +23,7 @@ if find_spec("pydantic") is None:
         "zero/test_late_ranks.py",
         "test_loop.py",
         "test_optim.py",
+        "test_plan.py",
         "zero/test_ranks.py",
         "test_setup.py",
         "test_threads.py",
