@@ -8,6 +8,7 @@ from console.command import run
 def main(
     config_file: str = "configs/ds_finetune.json",
     resume: bool = False,
+    fit_anyway: bool = False,
     local_rank: int | None = None,
     **overrides: object,
 ) -> None:
@@ -18,6 +19,7 @@ def main(
     Args:
         config_file: JSON file of settings; see configs/ and training/config.py.
         resume: Continue the run of this name from its newest whole checkpoint.
+        fit_anyway: Start although the formula says that a GPU's memory is too small.
         local_rank: Given by the launcher, not by you.
         **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
     """
@@ -27,6 +29,7 @@ def main(
 
     from evaluation.sample import open_sample
     from training.config import read_config
+    from training.fitting import fitting_policy
     from training.setup import (
         build_model,
         check_length,
@@ -47,9 +50,10 @@ def main(
             check_length(config, splits)
         sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
         checkpoints = open_checkpoints(config, splits.chat_format, resume)
+        policy = fitting_policy(config, splits.train, ranks.device, fit_anyway, ranks.world_size)
         torch.manual_seed(config.seed)
         place = partition_on_arrival(engine, dtype)
-        model = build_model(config, ranks.device, dtype, place, resume)
+        model = build_model(config, ranks.device, dtype, place, policy, resume)
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
         train(config, splits, checkpoints, backend, resume, sample)
     if ranks.rank == 0:

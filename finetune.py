@@ -4,13 +4,17 @@ from console.command import run
 
 
 def main(
-    config_file: str = "configs/finetune.json", resume: bool = False, **overrides: object
+    config_file: str = "configs/finetune.json",
+    resume: bool = False,
+    fit_anyway: bool = False,
+    **overrides: object,
 ) -> None:
     """Fine-tune a Llama for tool calls on one GPU, or on the CPU.
 
     Args:
         config_file: JSON file of settings; see configs/ and training/config.py.
         resume: Continue the run of this name from its newest whole checkpoint.
+        fit_anyway: Start although the formula says that the GPU's memory is too small.
         **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
     """
     import torch
@@ -18,6 +22,7 @@ def main(
     from evaluation.sample import open_sample
     from training.backends import NativeBackend
     from training.config import read_config
+    from training.fitting import fitting_policy
     from training.setup import (
         build_model,
         check_length,
@@ -37,9 +42,11 @@ def main(
         check_length(config, splits)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
+    policy = fitting_policy(config, splits.train, device, fit_anyway)
     torch.manual_seed(config.seed)
     # Without an adapter all weights are trained, and held in float32: they are their own masters.
-    model = build_model(config, device, dtype if config.lora else torch.float32, resume=resume)
+    stored = dtype if config.lora else torch.float32
+    model = build_model(config, device, stored, policy=policy, resume=resume)
     backend = NativeBackend(model, config.optimizer, device, dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     say_what_is_next(config)

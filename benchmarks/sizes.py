@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from model.config import ModelConfig, RopeScaling
+from model.config import ModelConfig
+from model.shapes import SHAPES
 
 
 @dataclass(frozen=True)
@@ -23,37 +24,7 @@ TINY = ModelConfig(
 MID = ModelConfig(
     dim=768, n_layers=8, n_heads=12, n_kv_heads=4, head_dim=64, hidden_dim=2048, vocab_size=128256
 )
-LLAMA_3_2_1B = ModelConfig(
-    dim=2048,
-    n_layers=16,
-    n_heads=32,
-    n_kv_heads=8,
-    head_dim=64,
-    hidden_dim=8192,
-    vocab_size=128256,
-    rope_scaling=RopeScaling(factor=32.0),
-    tied_embeddings=True,
-)
-LLAMA_3_2_3B = ModelConfig(
-    dim=3072,
-    n_layers=28,
-    n_heads=24,
-    n_kv_heads=8,
-    head_dim=128,
-    hidden_dim=8192,
-    vocab_size=128256,
-    rope_scaling=RopeScaling(factor=32.0),
-    tied_embeddings=True,
-)
-LLAMA_3_8B = ModelConfig(
-    dim=4096,
-    n_layers=32,
-    n_heads=32,
-    n_kv_heads=8,
-    head_dim=128,
-    hidden_dim=14336,
-    vocab_size=128256,
-)
+LLAMA_3_2_1B, LLAMA_3_2_3B, LLAMA_3_8B = (SHAPES[name] for name in ("1b", "3b", "8b"))
 
 SIZES = {
     "tiny": Size(TINY, batch_size=8, micro_batch_tokens=2048),

@@ -58,11 +58,11 @@ class LoraConfig:
 
     def rank_of(self, name: str) -> int:
         """Return the rank of the layer of this full name."""
-        return next((rank for pattern, rank in self.ranks if _matches(name, pattern)), self.rank)
+        return next((rank for pattern, rank in self.ranks if is_target(name, pattern)), self.rank)
 
     def alpha_of(self, name: str) -> float:
         """Return the alpha of the layer of this full name."""
-        found = (alpha for pattern, alpha in self.alphas if _matches(name, pattern))
+        found = (alpha for pattern, alpha in self.alphas if is_target(name, pattern))
         return next(found, self.alpha)
 
     def scale_of(self, name: str) -> float:
@@ -181,7 +181,7 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
     model.requires_grad_(False)
     names = list(matching_linears(model, config.targets))
     for pattern, value in (*config.ranks, *config.alphas):
-        if not any(_matches(name, pattern) for name in names):
+        if not any(is_target(name, pattern) for name in names):
             raise ValueError(f"lora gives {value} to {pattern!r}, which matches no adapted layer")
     for name in names:
         parent, _, child = name.rpartition(".")
@@ -198,13 +198,14 @@ def matching_linears(model: nn.Module, targets: tuple[str, ...]) -> Iterator[str
         if name.startswith("layers.") and hasattr(module, "in_features")
     ]
     for target in targets:
-        if not any(_matches(name, target) for name in linears):
+        if not any(is_target(name, target) for name in linears):
             last = sorted({name.rpartition(".")[2] for name in linears})
             raise ValueError(f"lora target {target!r} matches no linear layer; there are {last}")
-    return (name for name in linears if any(_matches(name, target) for target in targets))
+    return (name for name in linears if any(is_target(name, target) for target in targets))
 
 
-def _matches(name: str, target: str) -> bool:
+def is_target(name: str, target: str) -> bool:
+    """Return whether a pattern is for the layer of this full name."""
     return fnmatch(name, target) or fnmatch(name.rpartition(".")[2], target)
 
 

@@ -82,6 +82,8 @@ class TrainingSection(Section):
     epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
         must be given.
     max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
+    activation_checkpointing: What the backward pass computes again, training/recomputation.py;
+        auto takes the first of none, selective and full that fits the device.
     """
 
     epochs: int | None = Field(2, ge=1)
@@ -89,7 +91,7 @@ class TrainingSection(Section):
     max_tokens: int | None = Field(None, ge=1)
     batch_size: int = Field(32, ge=1)
     micro_batch_tokens: int = Field(8192, ge=2)
-    activation_checkpointing: Literal["none", "full"] = "none"
+    activation_checkpointing: Literal["auto", "none", "selective", "full"] = "auto"
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch.utils.checkpoint import checkpoint
 
 from console.command import print_next, shell_quote
 from data.batches import Batches, check_lengths, make_batch, whole_split
@@ -23,6 +22,7 @@ from training.checkpoint import Checkpoints, Progress
 from training.config import Config, read_config
 from training.length import run_length
 from training.loop import Run, fit
+from training.recomputation import apply_policy
 from training.report import NullReport, Report, no_warning, warn
 from training.schedule import find_warmup_steps, settle_schedule
 from training.start import open_start_adapter, start_directories, start_record
@@ -115,12 +115,15 @@ def build_model(
     device: torch.device,
     dtype: torch.dtype,
     place: Place | None = None,
+    policy: str | None = None,
     resume: bool = False,
 ) -> Transformer:
     """Load the base strictly, then wrap the adapter around it; the rest is frozen.
 
-    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part. A run that
-    is resumed takes its adapter from its checkpoint, others from `model.adapter_dir` if it is set.
+    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part. `policy` is
+    what `fitting_policy` returned; None takes the configuration's, and computes nothing again for
+    `auto`. A run that is resumed takes its adapter from its checkpoint, others from
+    `model.adapter_dir` if it is set.
     """
     adapter = None if resume else open_start_adapter(config)
     model = load_model(config.model.checkpoint_dir, device, dtype, place)
@@ -128,15 +131,8 @@ def build_model(
         add_lora(model, config.lora)
     if adapter:
         load_adapter(model, adapter.state)
-    if config.training.activation_checkpointing == "full":
-        checkpoint_blocks(model)
+    apply_policy(model, policy or config.training.activation_checkpointing)
     return model.train()
-
-
-def checkpoint_blocks(model: Transformer) -> None:
-    """Keep only each block's input for the backward pass and compute the rest again there."""
-    for block in model.layers:
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
 def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoints:

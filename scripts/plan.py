@@ -1,0 +1,59 @@
+"""Say whether a run fits before there are weights, data or a GPU: bytes by kind, hours, cards.
+
+    python scripts/plan.py --config-file configs/finetune.json --gpu H200
+    python scripts/plan.py --config-file configs/ds_finetune.json --shape 8b --num-gpus 8
+
+The model's params.json is all that is read of it; --shape names one that is not here yet.
+"""
+
+from console.command import print_next, run, shell_quote
+
+
+def main(
+    config_file: str = "configs/finetune.json",
+    gpu: str = "H200",
+    num_gpus: int = 1,
+    shape: str | None = None,
+    conversations: int | None = None,
+    mean_length: float | None = None,
+    **overrides: object,
+) -> None:
+    """Print what a run takes on each device, how long it lasts at best, and which cards fit it.
+
+    Args:
+        config_file: JSON file of settings; see configs/ and training/config.py.
+        gpu: The card: RTX 4070, RTX 4080, RTX 4090, A100-40, L40S, H100 or H200.
+        num_gpus: How many of them share the work.
+        shape: 1b, 3b, 8b or 70b instead of the params.json in model.checkpoint_dir.
+        conversations: How many there are to train on; by default the dataset's, where it is built.
+        mean_length: Their tokens, on average; by default the dataset's, or 300.
+        **overrides: Any setting, as --section.key=value.
+    """
+    from model.config import ModelConfig
+    from model.shapes import find_shape
+    from training.cards import find_card
+    from training.config import read_config
+    from training.plan import method_of, nearest_fitting, settings_of
+    from training.plan_text import Dataset, cards_table, describe, next_flags
+
+    config = read_config(config_file, overrides)
+    card = find_card(gpu)
+    model = find_shape(shape) if shape else ModelConfig.read(config.model.checkpoint_dir)
+    method, settings = method_of(config, model), settings_of(config, num_gpus)
+    if num_gpus < 1 or (num_gpus > 1 and settings.stage is None):
+        raise ValueError(
+            f"--num-gpus is {num_gpus}, and {config_file} without a deepspeed_config trains on one "
+            "device; take --num-gpus 1, or --config-file configs/ds_finetune.json"
+        )
+    data = Dataset.read(config, conversations, mean_length)
+    print(describe(config, method, settings, card, data))
+    print(cards_table(method, settings, data))
+    nearest = nearest_fitting(method, settings, card.memory, data.trained_share, data.longest)
+    if nearest is not None:
+        command = "deepspeed ds_finetune.py" if settings.stage is not None else "python finetune.py"
+        flags = next_flags(settings, nearest)
+        print_next(f"{command} --config-file {shell_quote(config_file)} {flags}".rstrip())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,43 @@
+"""The plan of every shipped configuration, without weights or data."""
+
+import pytest
+from command_lines import ROOT, problem_of
+
+from console.flags import UsageError
+from scripts.plan import main
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "devices"),
+    [("finetune", "8b", 1), ("ds_finetune", "8b", 8), ("ds_full_zero3_offload", "70b", 64)],
+)
+def test_plan_names_bytes_time_cards_and_a_command(
+    name: str, shape: str, devices: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(ROOT / f"configs/{name}.json")
+    main(file, num_gpus=devices, shape=shape, conversations=100_000)
+    printed = capsys.readouterr().out
+    for wanted in ("trained parameters", "activations", "hours of training", "141 GB H200"):
+        assert wanted in printed
+    command = printed.splitlines()[-1].strip()
+    assert not problem_of(command), command
+
+
+def test_finetuning_8b_fits_24_gb_only_recomputed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(str(ROOT / "configs/finetune.json"), gpu="RTX 4090", shape="8b")
+    printed = capsys.readouterr().out
+    assert "activation checkpointing: full" in printed and "fits a RTX 4090" in printed
+    assert "12 GB RTX 4070  x 1   does not fit" in printed
+
+
+def test_several_gpus_without_deepspeed_are_refused() -> None:
+    with pytest.raises(ValueError, match="--num-gpus is 8"):
+        main(str(ROOT / "configs/finetune.json"), num_gpus=8, shape="8b")
+
+
+def test_unknown_shape_and_setting_are_refused() -> None:
+    file = str(ROOT / "configs/finetune.json")
+    with pytest.raises(ValueError, match="--shape is '9b', wanted one of 1b, 3b, 8b, 70b"):
+        main(file, shape="9b")
+    with pytest.raises(UsageError, match="policy"):
+        main(file, shape="8b", **{"training.policy": "none"})

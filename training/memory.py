@@ -1,0 +1,227 @@
+"""How many bytes a training step takes on each device, from shapes alone.
+
+The formula describes the kernels that CUDA has (flash attention, a fused norm); it was fitted to
+nothing: every term is a tensor that the model's code keeps. tests/fake_cuda/ counts the same bytes
+in the step itself. Not in it: CUDA's context, workspaces of libraries, and fragmentation.
+
+Shapes: T tokens of a micro-batch, N of them trained, D width, H heads, E head_dim, F hidden width,
+V vocabulary, R rank.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from model.config import ModelConfig
+from model.lora import LoraConfig, is_target
+
+POLICIES = ("none", "selective", "full")
+# The loss takes so many rows and vocabulary entries at once on CUDA; training/loss.py.
+LOSS_ROWS = LOSS_PART = 8192
+FLOAT32 = 4
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is trained, and in which numbers.
+
+    lora: None trains all weights.
+    bytes_per_number: Of what is computed, 2 or 4.
+    autocast: Whether the weights are float32 and only products are in the lower precision.
+    quantized: Whether the frozen linear layers are stored in NF4.
+    """
+
+    model: ModelConfig
+    lora: LoraConfig | None
+    bytes_per_number: int = 2
+    autocast: bool = False
+    quantized: bool = False
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of a stored weight."""
+        return FLOAT32 if self.autocast else self.bytes_per_number
+
+
+# A linear layer of a block: its full name, inputs and outputs.
+Linear = tuple[str, int, int]
+
+
+def linears(model: ModelConfig, layer: int) -> list[Linear]:
+    """Return the linear layers of a block in model order."""
+    queries, keys = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
+    dim, hidden = model.dim, model.hidden_dim
+    attention, feed_forward = f"layers.{layer}.attention.", f"layers.{layer}.feed_forward."
+    return [
+        (attention + "wq", dim, queries),
+        (attention + "wk", dim, keys),
+        (attention + "wv", dim, keys),
+        (attention + "wo", queries, dim),
+        (feed_forward + "w1", dim, hidden),
+        (feed_forward + "w2", hidden, dim),
+        (feed_forward + "w3", dim, hidden),
+    ]
+
+
+def linear_parameters(model: ModelConfig) -> int:
+    """Return the weights of all linear layers of the blocks."""
+    return model.n_layers * sum(inputs * outputs for _, inputs, outputs in linears(model, 0))
+
+
+def base_parameters(model: ModelConfig) -> int:
+    """Return all parameters of a model without an adapter."""
+    queries, keys = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
+    biases = (queries + 2 * keys) * model.qkv_bias + 2 * model.head_dim * model.qk_norm
+    embeddings = (1 if model.tied_embeddings else 2) * model.vocab_size * model.dim
+    own = model.n_layers * (2 * model.dim + biases) + model.dim
+    return linear_parameters(model) + own + embeddings
+
+
+def adapted(method: Method, layer: int) -> Iterator[tuple[str, int, int, int]]:
+    """Yield the last name, inputs, outputs and rank of each adapted linear layer of a block."""
+    if method.lora is None:
+        return
+    for name, inputs, outputs in linears(method.model, layer):
+        if any(is_target(name, target) for target in method.lora.targets):
+            yield name.rpartition(".")[2], inputs, outputs, method.lora.rank_of(name)
+
+
+def trained_parameters(method: Method) -> int:
+    """Return how many parameters training moves."""
+    if method.lora is None:
+        return base_parameters(method.model)
+    return sum(
+        rank * (inputs + outputs)
+        for layer in range(method.model.n_layers)
+        for _, inputs, outputs, rank in adapted(method, layer)
+    )
+
+
+def frozen_bytes(method: Method) -> int:
+    """Return the bytes of the weights that are not trained, 0 when all are.
+
+    NF4 takes 4 bits a weight and, with its scales quantised too, 0.127 bits for every one of them
+    (a byte a 64 weights, four a 64 x 256).
+    """
+    if method.lora is None:
+        return 0
+    whole = base_parameters(method.model)
+    if not method.quantized:
+        return method.weight_bytes * whole
+    packed = linear_parameters(method.model)
+    return method.weight_bytes * (whole - packed) + int(packed * (0.5 + 1 / 64 + 4 / (64 * 256)))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Bytes that a block keeps for its backward pass: a token, and a position that goes on.
+
+    The last block goes on at trained positions alone.
+    """
+
+    token: int
+    position: int
+
+
+def kept_by_layer(method: Method, layer: int, policy: str) -> Kept:
+    """Return what a block keeps, its input included; `full` is what it keeps while recomputed."""
+    model, size = method.model, method.bytes_per_number
+    dim, hidden = model.dim, model.hidden_dim
+    queries, keys = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
+    stream = FLOAT32 if method.autocast else size
+    token = stream * dim + size * (2 * queries + 2 * keys) + FLOAT32 * (model.n_heads + 1)
+    token += model.qk_norm * size * (queries + keys)
+    position = stream * dim + FLOAT32 + size * hidden * (2 if policy == "selective" else 3)
+    readers = _readers(method, layer)
+    dropout = bool(method.lora and method.lora.dropout)
+    # An adapter's dropout keeps its own output and a mask; autocast a copy a reader.
+    copies = dropout or method.autocast
+    number = size + 1 if dropout else size
+    of_norm = [len(readers & {"wq", "wk", "wv"}), len(readers & {"w1", "w3"})]
+    norms = [number * dim * (count if copies else min(count, 1)) for count in of_norm]
+    if policy == "selective" and not copies:
+        norms = [0, 0]
+    product = "w2" in readers and (dropout or policy != "selective")
+    position += norms[1] + product * number * hidden
+    position += dropout * ("wo" in readers) * number * queries
+    token += norms[0]
+    for name, _, _, rank in adapted(method, layer):
+        if name in ("wq", "wk", "wv"):
+            token += size * rank
+        else:
+            position += size * rank
+    return Kept(token, position)
+
+
+def _readers(method: Method, layer: int) -> set[str]:
+    """Return the last names of a block's linear layers that need their input in backward."""
+    if method.lora is not None:
+        return {name for name, *_ in adapted(method, layer)}
+    return {name.rpartition(".")[2] for name, *_ in linears(method.model, layer)}
+
+
+def activation_bytes(method: Method, policy: str, tokens: int, trained: int) -> int:
+    """Return the most that activations, loss and what computes them take at once.
+
+    The most is alive in the loss, at the start of the backward pass, or in the block before the
+    last: the last goes on at trained positions alone.
+    """
+    model = method.model
+    stream = FLOAT32 if method.autocast else method.bytes_per_number
+    blocks, row = model.n_layers - 1, stream * model.dim
+    middle, last = (kept_by_layer(method, n, policy) for n in (model.n_layers // 2, blocks))
+    if policy == "full":
+        before, end = blocks * row * tokens, row * tokens
+    else:
+        before = blocks * (middle.token + middle.position) * tokens
+        end = last.token * tokens + last.position * trained
+    # The rotation, and what a batch is: tokens, positions, rows and targets.
+    always = before + tokens * (model.rotary_pairs * 8 + 4 * 8)
+    end += trained * row
+    casts, head = _cast_weights(method), _head_gradient(method)
+    casts_kept = casts // model.n_layers if policy == "full" else casts
+    in_loss = end + casts + loss_bytes(method, trained)
+    at_start = end + casts_kept + 2 * head + 2 * FLOAT32 * trained * model.dim
+    in_block = _block_backward(method, policy, tokens) + casts_kept
+    # A tied head's gradient waits for the embedding's.
+    in_block += head if model.tied_embeddings else 0
+    return always + max(in_loss, at_start, in_block)
+
+
+def loss_bytes(method: Method, trained: int) -> int:
+    """Return what the loss at `trained` positions takes, its gradients included."""
+    model, size = method.model, method.bytes_per_number
+    stream = FLOAT32 if method.autocast else size
+    rows = min(trained, LOSS_ROWS)
+    logits = rows * min(model.vocab_size, LOSS_PART) * (FLOAT32 + 2 * size)
+    gradients = trained * model.dim * (FLOAT32 + stream) + rows * model.dim * 2 * size
+    return logits + gradients + _head_gradient(method)
+
+
+def _block_backward(method: Method, policy: str, tokens: int) -> int:
+    """Return what the backward pass of a block takes beside what was kept for it."""
+    model, size, layer = method.model, method.bytes_per_number, method.model.n_layers // 2
+    # The gradients of SwiGLU's three tensors; where the product was kept it is freed for one, where
+    # it was not one is computed again.
+    count = 4 if policy == "selective" else 3 - ("w2" in _readers(method, layer))
+    working = size * count * model.hidden_dim * tokens
+    if policy == "full":
+        stream = FLOAT32 if method.autocast else size
+        again = kept_by_layer(method, layer, "none")
+        working += (again.token + again.position - stream * model.dim) * tokens
+    if method.lora is None:
+        # The gradient of one weight, before it is added to those of earlier micro-batches.
+        working += (size + FLOAT32) * model.hidden_dim * model.dim
+    return working
+
+
+def _head_gradient(method: Method) -> int:
+    """Return the bytes of the gradient of a trained head, which the loss makes."""
+    trained = method.lora is None
+    return FLOAT32 * method.model.vocab_size * method.model.dim if trained else 0
+
+
+def _cast_weights(method: Method) -> int:
+    """Return the bytes of weights that were cast to compute with, kept in a whole forward pass."""
+    if method.lora is not None:
+        return method.bytes_per_number * trained_parameters(method)
+    return method.bytes_per_number * linear_parameters(method.model) if method.autocast else 0

@@ -1,0 +1,234 @@
+"""Whether a run fits its devices, how long it takes, and what nearest settings fit; arithmetic.
+
+`training/memory.py` has the bytes of a step. Without DeepSpeed they are checked against the step
+itself; how ZeRO shares them is DeepSpeed's documentation put into numbers, and not measured.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from model.config import ModelConfig
+from training.cards import Card
+from training.memory import (
+    FLOAT32,
+    POLICIES,
+    Method,
+    activation_bytes,
+    base_parameters,
+    frozen_bytes,
+    linear_parameters,
+    trained_parameters,
+)
+
+if TYPE_CHECKING:
+    from training.config import Config
+
+# Left free on a device: CUDA's context, workspaces of libraries, fragmentation.
+RESERVED_BYTES, RESERVED_SHARE = 10**9, 0.05
+# Trained tokens of all, where no dataset says it; Glaive's conversations have 0.28.
+TRAINED_SHARE = 0.3
+LEAST_MICRO_BATCH = 1024
+# DeepSpeed's defaults, in numbers and not bytes.
+BUCKET, LIVE_PARAMETERS, PREFETCH = 500_000_000, 1_000_000_000, 50_000_000
+# Of a data sheet's rate: measured in large products on an H200; attention's is assumed.
+PRODUCT_SHARE, ATTENTION_SHARE = 0.8, 0.25
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the memory of a run beside its method.
+
+    stage: ZeRO's, None without DeepSpeed.
+    buckets: Numbers that DeepSpeed holds to reduce and to gather at stages 1 and 2.
+    """
+
+    policy: str = "none"
+    micro_batch_tokens: int = 8192
+    devices: int = 1
+    stage: int | None = None
+    offload_optimizer: bool = False
+    offload_weights: bool = False
+    buckets: int = 2 * BUCKET
+    moments: int = 2
+
+
+@dataclass(frozen=True)
+class Use:
+    """Bytes by kind, of one rank, on its device and in the host's memory."""
+
+    device: Mapping[str, int]
+    host: Mapping[str, int]
+
+    @property
+    def device_total(self) -> int:
+        """All bytes on the device."""
+        return sum(self.device.values())
+
+
+def method_of(config: "Config", model: ModelConfig) -> Method:
+    """Return what a configuration trains; with DeepSpeed all weights may be in bfloat16."""
+    half = config.model.dtype != "float32"
+    masters = config.lora is None and config.deepspeed_config is None
+    return Method(model, config.lora, 2 if half else FLOAT32, autocast=half and masters)
+
+
+def settings_of(config: "Config", devices: int) -> Settings:
+    """Return what a configuration says of memory; the policy may still be `auto`."""
+    given = config.deepspeed_config
+    zero: Mapping[str, Any] = (given or {}).get("zero_optimization", {})
+    buckets = [zero.get(f"{kind}_bucket_size", BUCKET) for kind in ("reduce", "allgather")]
+    return Settings(
+        policy=config.training.activation_checkpointing,
+        micro_batch_tokens=config.training.micro_batch_tokens,
+        devices=devices,
+        stage=None if given is None else int(zero.get("stage", 2)),
+        offload_optimizer=_offloads(zero, "offload_optimizer"),
+        offload_weights=_offloads(zero, "offload_param"),
+        buckets=sum(bucket for bucket in buckets if isinstance(bucket, int)),
+        moments=2 if config.optimizer.kind == "adamw" else 0,
+    )
+
+
+def memory_use(method: Method, settings: Settings, trained_share: float = TRAINED_SHARE) -> Use:
+    """Return the bytes of one rank at the peak of a step."""
+    trained, stage, ranks = trained_parameters(method), settings.stage, settings.devices
+    masters, optimizer = FLOAT32 * trained, FLOAT32 * settings.moments * trained
+    weights, gradients, buffers = frozen_bytes(method), FLOAT32 * trained, 0
+    if stage is not None:
+        number = method.bytes_per_number
+        # Weights that compute beside their masters; with float32 they are the same at stage 0.
+        weights += number * trained if stage else 0
+        gradients = number * trained // (ranks if stage >= 2 else 1)
+        buffers = number * min(settings.buckets, 2 * trained)
+        masters, optimizer = (kind // (ranks if stage else 1) for kind in (masters, optimizer))
+        if stage == 3:
+            weights //= ranks
+            whole = base_parameters(method.model) + trained
+            buffers = number * min(LIVE_PARAMETERS + PREFETCH + BUCKET, whole)
+    rows = round(trained_share * settings.micro_batch_tokens)
+    activations = activation_bytes(method, settings.policy, settings.micro_batch_tokens, rows)
+    device = {"weights": weights, "masters": masters, "gradients": gradients}
+    device |= {"optimizer": optimizer, "activations": activations, "communication": buffers}
+    moved = ["masters", "optimizer"] * settings.offload_optimizer
+    moved += ["weights"] * settings.offload_weights
+    return Use(device | dict.fromkeys(moved, 0), {kind: device[kind] for kind in moved})
+
+
+def usable(memory: int) -> int:
+    """Return how many bytes of a device's free memory a step may take by the formula."""
+    return max(0, int(memory * (1 - RESERVED_SHARE)) - RESERVED_BYTES)
+
+
+def with_policy(
+    method: Method, settings: Settings, memory: int, trained_share: float = TRAINED_SHARE
+) -> Settings:
+    """Return settings with `auto` replaced by the policy that recomputes least and fits.
+
+    Where none fits it is `full`.
+    """
+    if settings.policy != "auto":
+        return settings
+    for policy in POLICIES:
+        tried = replace(settings, policy=policy)
+        if fits(method, tried, memory, trained_share):
+            break
+    return tried
+
+
+def fits(
+    method: Method, settings: Settings, memory: int, trained_share: float = TRAINED_SHARE
+) -> bool:
+    """Return whether a step fits a device with `memory` free bytes."""
+    return memory_use(method, settings, trained_share).device_total <= usable(memory)
+
+
+def nearest_fitting(
+    method: Method,
+    settings: Settings,
+    memory: int,
+    trained_share: float = TRAINED_SHARE,
+    longest: int = LEAST_MICRO_BATCH,
+) -> Settings | None:
+    """Return the settings nearest to these that fit, None where none do.
+
+    First more is recomputed, then micro-batches are halved while the `longest` conversation fits
+    them, then more is shared (where there is DeepSpeed), then moved to the host.
+    """
+    for shared in _sharing(settings):
+        tokens = settings.micro_batch_tokens
+        while tokens >= longest:
+            for policy in _policies(settings.policy):
+                tried = replace(shared, policy=policy, micro_batch_tokens=tokens)
+                if fits(method, tried, memory, trained_share):
+                    return tried
+            tokens //= 2
+    return None
+
+
+def _policies(asked: str) -> tuple[str, ...]:
+    """Return this policy and those that recompute more; `auto` may be any."""
+    return POLICIES if asked == "auto" else POLICIES[POLICIES.index(asked) :]
+
+
+def _sharing(settings: Settings) -> Iterator[Settings]:
+    """Yield settings that share ever more between devices, and then with the host."""
+    yield settings
+    if settings.stage is None:
+        return
+    for stage in range(max(1, settings.stage) + 1, 4):
+        yield replace(settings, stage=stage)
+    sharing = replace(settings, stage=3, offload_optimizer=True)
+    yield sharing
+    yield replace(sharing, offload_weights=True)
+
+
+def flags_between(settings: Settings, other: Settings) -> str:
+    """Return the flags that make the former settings the latter."""
+    flags = []
+    if other.policy != settings.policy:
+        flags.append(f"--training.activation_checkpointing={other.policy}")
+    if other.micro_batch_tokens != settings.micro_batch_tokens:
+        flags.append(f"--training.micro_batch_tokens={other.micro_batch_tokens}")
+    zero = "--deepspeed_config.zero_optimization"
+    if other.stage != settings.stage:
+        flags.append(f"{zero}.stage={other.stage}")
+    if other.offload_optimizer and not settings.offload_optimizer:
+        flags.append(f"{zero}.offload_optimizer.device=cpu")
+    if other.offload_weights and not settings.offload_weights:
+        flags.append(f"{zero}.offload_param.device=cpu")
+    return " ".join(flags)
+
+
+def tokens_a_second(
+    method: Method, policy: str, card: Card, trained_share: float, mean_length: float
+) -> float:
+    """Return about how many tokens a second one device trains on, at best.
+
+    A roofline: products at 0.8 of the card's rate, attention at 0.25, what lies between them at
+    its bandwidth, one after the other. Kernels are ideal; launches, waiting for other devices, the
+    optimizer and validation take no time.
+    """
+    model, lora = method.model, method.lora is not None
+    queries, keys = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
+    forward = 2.0 * linear_parameters(model)
+    head = (2 + (1 if lora else 2)) * 2 * model.vocab_size * model.dim * trained_share
+    products = forward * (2 if lora else 3) + head
+    products += 6 * trained_parameters(method) if lora else 0
+    attention = 7.0 * model.n_layers * queries * mean_length
+    # Numbers read and written between products, forward and in all.
+    first = 5 * model.hidden_dim + 10 * model.dim + 8 * (queries + keys)
+    moved = 14 * model.hidden_dim + 45 * model.dim + 24 * (queries + keys)
+    if policy == "full":
+        products, attention, moved = products + forward, attention * 9 / 7, moved + first
+    elif policy == "selective":
+        moved += 7 * model.hidden_dim + 10 * model.dim
+    seconds = products / (PRODUCT_SHARE * card.operations)
+    seconds += attention / (ATTENTION_SHARE * card.operations)
+    seconds += moved * method.bytes_per_number * model.n_layers / card.bandwidth
+    return 1 / seconds
+
+
+def _offloads(zero: Mapping[str, Any], key: str) -> bool:
+    section = zero.get(key)
+    return isinstance(section, Mapping) and section.get("device", "none") != "none"

@@ -1,0 +1,121 @@
+"""The plan of a run as text: its bytes by kind, its hours, and a table of cards."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from data.tokenized import TokenizedDataset
+from training.cards import CARDS, GB, Card
+from training.config import Config
+from training.memory import Method, trained_parameters
+from training.plan import (
+    LEAST_MICRO_BATCH,
+    TRAINED_SHARE,
+    Settings,
+    flags_between,
+    memory_use,
+    nearest_fitting,
+    tokens_a_second,
+    usable,
+    with_policy,
+)
+
+MEAN_LENGTH = 300.0
+COUNTS = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a plan wants to know of the data; `conversations` is None where nobody said."""
+
+    conversations: int | None
+    mean_length: float
+    trained_share: float
+    longest: int
+
+    @staticmethod
+    def read(config: Config, conversations: int | None, mean_length: float | None) -> "Dataset":
+        """Take what is given, then what the built dataset says, then what is usual."""
+        directory = Path(config.data.dataset_dir).expanduser()
+        if not directory.is_dir():
+            mean = mean_length or MEAN_LENGTH
+            return Dataset(conversations, mean, TRAINED_SHARE, LEAST_MICRO_BATCH)
+        train = TokenizedDataset.open(directory, "train")
+        return Dataset(
+            conversations or len(train),
+            mean_length or train.total_tokens / len(train),
+            train.trained_tokens / train.total_tokens,
+            int(train.lengths.max()),
+        )
+
+
+def describe(config: Config, method: Method, settings: Settings, card: Card, data: Dataset) -> str:
+    """Return what is trained, bytes by kind on device and host, and the time at best."""
+    chosen = with_policy(method, settings, card.memory, data.trained_share)
+    use = memory_use(method, chosen, data.trained_share)
+    room = usable(card.memory)
+    verdict = "fits" if use.device_total <= room else "does not fit"
+    lines = [
+        f"{trained_parameters(method):,} trained parameters; activation checkpointing: "
+        f"{chosen.policy}; {chosen.micro_batch_tokens:,} tokens at once",
+        *(f"{kind:>16} {size / GB:9.2f} GB" for kind, size in use.device.items() if size),
+        f"{'each device':>16} {use.device_total / GB:9.2f} GB: {verdict} a {card.name}, where "
+        f"{room / GB:.1f} of {card.memory / GB:.0f} GB are counted on",
+        *(f"{kind:>16} {size / GB:9.2f} GB of the host, a rank" for kind, size in use.host.items()),
+        _time(config, method, chosen, card, data),
+    ]
+    return "\n".join(lines)
+
+
+def _time(config: Config, method: Method, settings: Settings, card: Card, data: Dataset) -> str:
+    rate = tokens_a_second(method, settings.policy, card, data.trained_share, data.mean_length)
+    rate *= settings.devices
+    said = (
+        f"about {rate:,.0f} tokens a second on {settings.devices} x {card.name}, by a roofline: "
+        "products at 80% of the data sheet's rate, attention at 25%, the rest at the memory's "
+        "bandwidth, nothing for launches and communication"
+    )
+    if data.conversations is None:
+        return said + "; the dataset is not built: add --conversations for steps and hours"
+    batch = config.training.batch_size
+    steps = config.training.epochs * -(-data.conversations // batch)
+    steps = min(steps, config.training.max_steps or steps)
+    hours = steps * batch * data.mean_length / rate / 3600
+    return f"{said}\n{steps:,} steps, {hours:.2f} hours of training at that rate"
+
+
+def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
+    """Return what of the settings has to change on each card, by how many of them share."""
+    counts = COUNTS if settings.stage is not None else (1,)
+    quantized = method.lora is not None and settings.stage is None
+    lines = []
+    for card in CARDS:
+        rows = [
+            (count, _needed(method, replace(settings, devices=count), card, data))
+            for count in counts
+        ]
+        name = f"{card.memory // GB:>4} GB {card.name:9}"
+        last = None
+        for count, needed in rows:
+            if needed != last:
+                lines.append(f"{name} x {count:<3} {needed}")
+            last = needed
+        if quantized:
+            packed = _needed(replace(method, quantized=True), settings, card, data)
+            lines.append(f"{name} NF4   {packed}")
+    return "\n".join(["what fits, from how many cards on, and what has to change:", *lines])
+
+
+def _needed(method: Method, settings: Settings, card: Card, data: Dataset) -> str:
+    nearest = nearest_fitting(method, settings, card.memory, data.trained_share, data.longest)
+    if nearest is None:
+        return "does not fit"
+    changes = next_flags(settings, nearest)
+    policy = f"checkpointing {nearest.policy}" if settings.policy == "auto" else ""
+    return "fits" + (f", {policy}" if policy else "") + (f": {changes}" if changes else "")
+
+
+def next_flags(settings: Settings, nearest: Settings) -> str:
+    """Return the flags from one to the other; a policy that is left open needs none."""
+    if settings.policy == "auto":
+        settings = replace(settings, policy=nearest.policy)
+    return flags_between(settings, nearest)
