@@ -251,10 +251,10 @@ def replies(format: ChatFormat) -> dict[str, Reader]:
     syntax = format.calls
 
     def calls(size: int) -> str:
-        """Return many calls, or one with many arguments where a turn has one."""
+        """Return many calls, or one with a long argument where a turn has one."""
         if syntax.between:
             return write_reply("", [ToolCall("f", {"a": i}) for i in range(size)], syntax)
-        return write_reply("", [ToolCall("f", {f"a{i}": i for i in range(size)})], syntax)
+        return write_reply("", [ToolCall("f", {"a": list(range(size))})], syntax)
 
     def blanks(size: int) -> str:
         return write_reply("", [ToolCall("f", {})], syntax) + " " * size + "x"
