@@ -172,8 +172,8 @@ def _read_message(record: Any, where: str) -> Message:
         role=role,
         content=_text(record, "content", where, default=""),
         tool_calls=tuple(_read_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls)),
-        name=record.get("name"),
-        tool_call_id=record.get("tool_call_id"),
+        name=_text_or_none(record, "name", where),
+        tool_call_id=_text_or_none(record, "tool_call_id", where),
         trained=_flag(record, "trained", where),
     )
 
@@ -190,7 +190,7 @@ def _read_call(record: Any, where: str) -> ToolCall:
     return ToolCall(
         name=_text(function, "name", where),
         arguments=_object(function.get("arguments"), f"{where}.arguments"),
-        id=record.get("id"),
+        id=_text_or_none(record, "id", where),
     )
 
 
@@ -215,6 +215,10 @@ def _text(record: Mapping[str, Any], key: str, where: str, default: str | None =
     if not isinstance(value, str):
         raise ValueError(f"{where}.{key} must be a string, found {_kind(value)}")
     return value
+
+
+def _text_or_none(record: Mapping[str, Any], key: str, where: str) -> str | None:
+    return None if record.get(key) is None else _text(record, key, where)
 
 
 def _kind(value: Any) -> str:

@@ -15,4 +15,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "max_gen_len": ("max_new_tokens",),
     "batch_size": ("max_batch_size",),
     "max_batch_size": ("batch_size",),
+    "base_ckpt_path": ("model_path",),
+    "lora_ckpt_path": ("adapter_path",),
+    "output_dir": ("save_path",),
 }

@@ -52,6 +52,6 @@ DERIVED: dict[str, Derived] = {
     "mistral_tekken": Derived("f47be0755b97e795"),
     "glaive_text": Derived("9638fed7ac20b67b"),
     # Its calls stay in the text of the reply.
-    "phi3_xlam": Derived("56560f09a0f19bb9", _CALLS),
-    "tool_call_tags": Derived("f974d58f0803b11a", _ALL),
+    "phi3_xlam": Derived("83e5efa4c869511e", _CALLS),
+    "tool_call_tags": Derived("04340a359c469c35", _ALL),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from chat.conversation import Conversation
 from chat.formats.call_syntax import Reply
-from chat.formats.format import ChatFormat
+from chat.formats.format import CannotWrite, ChatFormat
 from chat.formats.rendering import encode_prompt, parse_reply, reply_text, silent_ids, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.generate import Decoding, RowConstraint, complete
@@ -64,10 +64,10 @@ class ChatModel:
 
         The decoding's stop ids are replaced by those of the chat format, and ids that the tokenizer
         lacks are never chosen; `constraint(index)` is what rules an answer
-        (inference/constrain/constraint.py). Raises ValueError for the first prompt that leaves no
-        room within `max_length`.
+        (inference/constrain/constraint.py). Raises ValueError for the first conversation that the
+        format cannot write, or whose prompt leaves no room within `max_length`.
         """
-        prompts = [self.prompt(conversation) for conversation in conversations]
+        prompts = [self._numbered_prompt(place, c) for place, c in enumerate(conversations, 1)]
         _check_prompt_lengths(prompts, decoding.max_length)
         ready: dict[int, Answer] = {}
         turn = 0
@@ -82,6 +82,14 @@ class ChatModel:
     def prompt(self, conversation: Conversation) -> list[int]:
         """Return the tokens up to where the assistant speaks."""
         return encode_prompt(conversation, self.format, self.tokenizer)
+
+    def _numbered_prompt(self, number: int, conversation: Conversation) -> list[int]:
+        try:
+            return self.prompt(conversation)
+        except CannotWrite as error:
+            raise ValueError(
+                f"dialog {number} cannot be written in the chat format {self.format.name}: {error}"
+            ) from None
 
 
 def _check_prompt_lengths(prompts: Sequence[list[int]], max_length: int | None) -> None:

@@ -3,10 +3,12 @@
     python scripts/build_dataset.py --source-file F --tokenizer-file F --save-dir D
     python scripts/build_dataset.py --source-file A,B --weights 1,0.5 --tokenizer-file F ...
 
-Every assistant turn is trained, but those marked `"trained": false`. No conversation is ever cut. A
-long build that is interrupted is continued by the same command.
+Every assistant turn is trained, but those marked `"trained": false`, unless --train-on says
+otherwise. No conversation is ever cut. A long build that is interrupted is continued by the same
+command.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -32,6 +34,7 @@ def main(
     weights: str | None = None,
     seed: int = 3,
     split_by: str = "conversation",
+    train_on: str = "assistant",
 ) -> None:
     """Turn conversations into tokens and training masks, split by a hash of their content.
 
@@ -53,13 +56,18 @@ def main(
         seed: Which conversations a weight takes.
         split_by: conversation, or tools: then no tool is in both splits, neither by its name nor
             by its definition.
+        train_on: assistant trains all turns of the assistant, last only the last one, all the whole
+            text from the second token to the end of the last reply. What a row marks as not to be
+            learnt is trained in no case.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
     record = read_chat_record(model)
     proposed = proposed_format(model)
     format = choose_format(chat_format, chat_format_anyway, [record], proposed).name
-    settings = Settings(val_ratio, format, max_seq_len, skip_overlong, weights, seed, split_by)
+    settings = Settings(
+        val_ratio, format, max_seq_len, skip_overlong, weights, seed, split_by, train_on
+    )
     description = build_dataset(source_file, tokenizer_file, save_dir, settings)
     table = Table()
     for column in ("split", "conversations", "tokens", "trained", "longest"):
@@ -91,7 +99,7 @@ def main(
 
 def _reasons(unwritable: list[dict[str, str]]) -> list[tuple[str, int]]:
     """Return the most frequent reasons, without the place in the conversation."""
-    reasons = (entry["reason"].partition("]: ")[2] or entry["reason"] for entry in unwritable)
+    reasons = (re.sub(r"^messages\[\d+\][^:]*: ", "", entry["reason"]) for entry in unwritable)
     return Counter(reasons).most_common(5)
 
 

@@ -27,7 +27,8 @@ def main(
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
     Args:
-        source_file: The raw dataset, a JSON list, JSON Lines or Parquet.
+        source_file: The raw dataset: a JSON list, JSON Lines or Parquet, or a directory of such
+            files in one layout.
         save_file: The cleaned conversations to write, JSON Lines whatever the name.
         remove_no_fc: Reject conversations in which no function is declared.
         format: The layout of the rows (glaive, xlam, lmflow, openai, seal_tools, sharegpt, hammer,

@@ -103,7 +103,7 @@ def rows(value: Callable[[int], Any]) -> Reader:
     def text(size: int) -> list[RawRow]:
         return [RawRow(i, value(i), str(i), f"line {i}") for i in range(size)]
 
-    return reading(lambda given: list(clean(given, "openai", "rows", Settings())), text)
+    return reading(lambda given: list(clean({"rows": given}, "openai", Settings())), text)
 
 
 def file(read: Callable[[Path], Any], text: Callable[[int], str]) -> Reader:

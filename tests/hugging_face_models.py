@@ -85,11 +85,11 @@ MODELS: dict[str, tuple[type, type, dict[str, Any]]] = {
 }
 
 
-def hugging_face_model(name: str) -> PreTrainedModel:
+def hugging_face_model(name: str, **sizes: Any) -> PreTrainedModel:
     """Return a model of MODELS, its weights random and of a trained model's scale."""
     config, model_class, changes = MODELS[name]
     torch.manual_seed(0)
-    model = model_class(config(**{**_SIZES, **changes})).eval()
+    model = model_class(config(**{**_SIZES, **changes, **sizes})).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.15)

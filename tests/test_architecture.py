@@ -29,6 +29,8 @@ MAY_IMPORT = {
     "demo": ROOMS - {"scripts"},
     "benchmarks": ROOMS - {"scripts"},
     "scripts": ROOMS - {"scripts"} | {"benchmarks"},
+    # Files of a user's own, executed by their paths.
+    "examples": set(),
     "": ROOMS - {"scripts", "demo"},
 }
 # The demo's own commands; nothing that a user runs on their own model imports demo/.
@@ -155,8 +157,12 @@ def test_every_package_is_installed() -> None:
     import tomllib
 
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    # Files of demo/tools/ are executed by their paths.
-    inside = [p for p in sources() if len(p.parts) > 1 and p.parts[:2] != ("demo", "tools")]
+    # Files of demo/tools/ and examples/ are executed by their paths.
+    inside = [
+        path
+        for path in sources()
+        if len(path.parts) > 1 and path.parts[:2] != ("demo", "tools") and room(path) != "examples"
+    ]
     packages = {str(path.parent).replace("/", ".") for path in inside}
     assert packages == set(declared["packages"])
     modules = {path.stem for path in sources() if len(path.parts) == 1}

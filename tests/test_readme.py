@@ -26,6 +26,10 @@ DOCUMENTS = (
     "docs/function-calling-design.md",
     "docs/reading.md",
     "docs/recipes.md",
+    "docs/recipes/lmflow.md",
+    "docs/recipes/mistral-glaive.md",
+    "docs/recipes/phi3-xlam.md",
+    "docs/recipes/tool-using.md",
     "docs/run-directory.md",
     "docs/synthetic-data.md",
     "demo/NOTICE.md",
@@ -51,7 +55,7 @@ def documented_commands() -> list[str]:
         for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
             found += block.splitlines()
         found += re.findall(
-            r"`((?:python3?|make|deepspeed|torchrun) [^`]+)`",
+            r"`((?:python3?|make|bash|deepspeed|torchrun) [^`]+)`",
             re.sub(r"```.*?```", "", text, flags=re.S),
         )
     lines = {line.partition("  #")[0].strip() for line in found}
@@ -106,6 +110,8 @@ def test_other_documented_commands_exist(line: str):
     if words[0] == "make":
         targets = re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE)
         assert set(words[1:]) <= set(targets)
+    elif words[0] == "bash":
+        assert (ROOT / words[1]).is_file()
     else:
         assert words[0] == "tensorboard"
         assert (Path(sys.executable).parent / "tensorboard").is_file()

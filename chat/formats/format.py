@@ -81,16 +81,21 @@ def content(text: str, role: str) -> Piece:
     return Piece(text, False, role)
 
 
-def reply(message: Message, syntax: CallSyntax, lead: str = "") -> Iterator[Piece]:
+def reply(
+    message: Message, syntax: CallSyntax, lead: str = "", marks: re.Pattern[str] | None = None
+) -> Iterator[Piece]:
     """Yield the pieces of an assistant's text and calls; `lead` stands before them.
 
-    Raises CannotWrite where the syntax has no way to write them.
+    Raises CannotWrite where the syntax has no way to write them, and where one holds a mark of the
+    format.
     """
     try:
         written = list(written_calls(message.content.strip(), message.tool_calls, syntax))
     except ValueError as error:
         raise CannotWrite(str(error)) from None
     for text, is_own in written:
+        if marks and not is_own and (found := marks.search(text)):
+            raise CannotWrite(f"a call holds the format's mark {found[0]!r}")
         yield Piece(lead + text, is_own, "assistant", message.trained)
         lead = ""
 
@@ -107,11 +112,14 @@ def cannot_write(message: Message, place: int, why: str) -> CannotWrite:
     return CannotWrite(f"messages[{place}] ({message.role}): {why}")
 
 
-def check_marks(messages: tuple[Message, ...], marks: re.Pattern[str]) -> None:
-    """Raise CannotWrite where a text holds a mark by which a format tells roles apart.
+def check_marks(conversation: Conversation, marks: re.Pattern[str]) -> None:
+    """Raise CannotWrite where a text or a tool holds a mark by which a format tells roles apart.
 
-    For formats whose marks are ordinary text: anyone could write them.
+    For formats whose marks are ordinary text: anyone could write them. `reply` checks the calls.
     """
-    for place, message in enumerate(messages):
+    for place, message in enumerate(conversation.messages):
         if found := marks.search(message.content):
             raise cannot_write(message, place, f"its text holds the format's mark {found[0]!r}")
+    for tool in conversation.tools:
+        if found := marks.search(tool.json_text):
+            raise CannotWrite(f"the tool {tool.name[:80]!r} holds the format's mark {found[0]!r}")

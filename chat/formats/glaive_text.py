@@ -36,7 +36,7 @@ _NAMES = {"system": "SYSTEM", "user": "USER", "tool": "FUNCTION RESPONSE"}
 
 def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
     """Write the tools, one under another, after the system text."""
-    check_marks(conversation.messages, _MARKS)
+    check_marks(conversation, _MARKS)
     system, messages = split_system(conversation.messages)
     tools = conversation.tools
     yield own("<s>SYSTEM: ", "system")

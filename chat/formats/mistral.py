@@ -175,7 +175,9 @@ def _with_ids(messages: list[tuple[int, Message]]) -> Iterator[tuple[int, Messag
 
 def _nine_letters(id: str) -> str:
     """Return the end of an id, as vLLM cuts it; where that is no id, the beginning of its hash."""
-    return id[-9:] if _ID.fullmatch(id[-9:]) else hashlib.sha256(id.encode()).hexdigest()[:9]
+    if _ID.fullmatch(id[-9:]):
+        return id[-9:]
+    return hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:9]
 
 
 def _json_value(text: str) -> Any:

@@ -36,7 +36,7 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
             raise cannot_write(message, place, f"a turn of the {role} is wanted")
     if not 1 <= len(messages) <= 2:
         raise CannotWrite(f"{len(messages)} messages, and one question with its reply is wanted")
-    check_marks(messages, _MARKS)
+    check_marks(conversation, _MARKS)
     yield own("<user>", "user")
     yield content(messages[0].content, "user")
     yield own("</user>\n\n<tools>", "user")

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
 from typing import NamedTuple
 
 from chat.conversation import ROLES, Conversation, Message
@@ -15,6 +14,7 @@ from chat.tokenizers.tokenizer import Tokenizer
 
 # The roles of tokens as stored numbers: their places here. The first is text before any turn.
 TOKEN_ROLES = ("", *ROLES)
+_ROLE_NUMBERS = {role: number for number, role in enumerate(TOKEN_ROLES)}
 
 
 class Segment(NamedTuple):
@@ -91,31 +91,38 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
     are tokenised at once too, and cut where the first one's ids end.
     """
     tokens = Tokens([], [], [])
+    run: list[Segment] = []
     before = ""
-    for (special, learned), group in groupby(segments, lambda part: (part.special, part.trained)):
-        parts = list(group)
-        if special:
+    for segment in segments:
+        if run and (segment.special or segment.trained != run[0].trained):
+            before += _add_texts(tokens, run, before if joins else "", tokenizer)
+            run = []
+        if segment.special:
             before = ""
-            for part in parts:
-                _add(tokens, [special_id(part.text, tokenizer)], learned, part.role)
-            continue
-        text = "".join(part.text for part in parts)
-        ids = _continued(before, text, tokenizer) if joins and before else tokenizer.encode(text)
-        before += text
-        start = 0
-        for part in parts[:-1]:
-            # To within a token, where one reaches over the border of two roles.
-            end = start + len(tokenizer.encode(part.text))
-            _add(tokens, ids[start:end], learned, part.role)
-            start = end
-        _add(tokens, ids[start:], learned, parts[-1].role)
+            tokens.ids.append(special_id(segment.text, tokenizer))
+            tokens.trained.append(segment.trained)
+            tokens.roles.append(_ROLE_NUMBERS[segment.role])
+        else:
+            run.append(segment)
+    if run:
+        _add_texts(tokens, run, before if joins else "", tokenizer)
     return tokens
 
 
-def _add(tokens: Tokens, ids: list[int], trained: bool, role: str) -> None:
+def _add_texts(tokens: Tokens, run: list[Segment], before: str, tokenizer: Tokenizer) -> str:
+    """Add the ids of neighbouring texts and return the whole text; `before` stands before it."""
+    text = "".join([part.text for part in run]) if len(run) > 1 else run[0].text
+    ids = _continued(before, text, tokenizer) if before else tokenizer.encode(text)
+    left = len(ids)
+    for part in run[:-1]:
+        # To within a token, where one reaches over the border of two roles.
+        length = min(len(tokenizer.encode(part.text)), left)
+        tokens.roles.extend([_ROLE_NUMBERS[part.role]] * length)
+        left -= length
+    tokens.roles.extend([_ROLE_NUMBERS[run[-1].role]] * left)
     tokens.ids.extend(ids)
-    tokens.trained.extend([trained] * len(ids))
-    tokens.roles.extend([TOKEN_ROLES.index(role)] * len(ids))
+    tokens.trained.extend([run[0].trained] * len(ids))
+    return text
 
 
 def _continued(before: str, text: str, tokenizer: Tokenizer) -> list[int]:
@@ -223,20 +230,26 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
 def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
     """Cut the format's own strings at special tokens, and join neighbouring texts of one kind."""
     segments: list[Segment] = []
-    for kind, alike in groupby(_cut(pieces, format), lambda segment: segment[1:]):
-        if kind[0]:
-            segments.extend(alike)
-        elif text := "".join(segment.text for segment in alike):
-            segments.append(Segment(text, *kind))
-    return segments
-
-
-def _cut(pieces: Iterable[Piece], format: ChatFormat) -> Iterator[Segment]:
+    # Texts that become one segment, with whether it is trained and its role.
+    texts: list[str] = []
+    kind = (False, "")
     for text, own, role, trained in pieces:
         if own:
-            yield from _own_segments(text, format.special_tokens, trained, role)
+            parts = _own_segments(text, format.special_tokens, trained, role)
         else:
-            yield Segment(text, False, trained, role)
+            parts = (Segment(text, False, trained, role),)
+        for part in parts:
+            if texts and (part.special or kind != (trained, role)):
+                segments.append(Segment("".join(texts), False, *kind))
+                texts = []
+            if part.special:
+                segments.append(part)
+            elif part.text:
+                texts.append(part.text)
+                kind = (trained, role)
+    if texts:
+        segments.append(Segment("".join(texts), False, *kind))
+    return segments
 
 
 @cache

@@ -51,7 +51,7 @@ parameters: {"parameter": "value"}
 
 def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
     """Write the tools, a line of JSON each, after the system text."""
-    check_marks(conversation.messages, _MARKS)
+    check_marks(conversation, _MARKS)
     system, messages = split_system(conversation.messages)
     yield own("<s>")
     if system or conversation.tools:
@@ -67,7 +67,7 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
         role = message.role
         yield own(f"<|{role}|>\n", role)
         if role == "assistant":
-            yield from reply(message, CALLS)
+            yield from reply(message, CALLS, marks=_MARKS)
             yield own("</s>", role, message.trained)
         else:
             yield content(message.content, role)

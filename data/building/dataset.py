@@ -20,6 +20,7 @@ from data import parallel
 from data.building.encoding import Job, Tally, encode
 from data.building.mixture import ROWS, Part, read_parts, works
 from data.building.splitting import SPLITS_BY, group_tools, save_places
+from data.building.trained_turns import TRAIN_ON
 from data.building.unfinished import Unfinished, unfinished
 from data.conversations import read_conversation
 from data.reading.rows import counted, read_rows, size_of
@@ -54,8 +55,11 @@ class Settings:
     weights: str | None = None
     seed: int = 3
     split_by: str = "conversation"
+    train_on: str = "assistant"
 
     def __post_init__(self) -> None:
+        if self.train_on not in TRAIN_ON:
+            raise ValueError(f"--train-on is {self.train_on!r}, wanted {' or '.join(TRAIN_ON)}")
         if self.split_by not in SPLITS_BY:
             raise ValueError(f"--split-by is {self.split_by!r}, wanted {' or '.join(SPLITS_BY)}")
         if not isinstance(self.val_ratio, float | int) or not 0 < self.val_ratio < 1:
@@ -93,6 +97,7 @@ def build_dataset(
         max_seq_len=settings.max_seq_len,
         val_ratio=settings.val_ratio,
         seed=settings.seed,
+        train_on=settings.train_on,
     )
     with unfinished(directory, build.key()) as work, TemporaryDirectory() as temporary:
         if settings.split_by == "tools":
@@ -206,6 +211,7 @@ class _Build:
                 "max_seq_len": self.settings.max_seq_len,
                 "seed": self.settings.seed,
                 "split_by": self.settings.split_by,
+                "train_on": self.settings.train_on,
             },
             "rejected": {
                 "overlong": self.tally.overlong,

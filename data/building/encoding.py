@@ -16,12 +16,12 @@ from chat.formats.rendering import (
     check_last_sequence,
     check_readable,
     encode_conversation,
-    training_sequences,
 )
 from chat.tokenizers.tokenizer import Tokenizer
 from data.building.fitting import without_spare_tools
 from data.building.mixture import Part, Work, copies
 from data.building.splitting import load_places, place_by_tools
+from data.building.trained_turns import trained_sequences, whole_text
 from data.conversations import content_sha256, fraction, read_conversation
 from data.reading.rows import RawRow, parsed
 from data.split_files import Block, Origin, Sample, make_block
@@ -37,6 +37,8 @@ class Job:
     max_seq_len: int
     val_ratio: float
     seed: int
+    # One of TRAIN_ON of data/building/trained_turns.py.
+    train_on: str = "assistant"
     # Where the places of the tools are, when tools decide the split.
     places_file: Path | None = None
 
@@ -75,7 +77,7 @@ class Tally:
     def entries(self) -> int:
         """How many entries it has that grow with the rows."""
         lists = (self.overlong, self.untrained, self.unwritable, self.tools_dropped)
-        return len(self.sources) + sum(map(len, lists))
+        return len(self.sources) + sum(len(entries) for entries in lists)
 
     def add(self, other: "Tally") -> None:
         """Count what another process counted."""
@@ -141,6 +143,13 @@ class _Encoder:
         self.counts["conversations"] += 1
         try:
             return self._taken(conversation)
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{self.part.file}: row {row.index} ({row.place}) holds "
+                f"{error.object[error.start]!r}, half of a character, which is no text; leave such "
+                f"rows out with: python scripts/clean_dataset.py --source-file {self.part.file} "
+                "--save-file F"
+            ) from error
         except ValueError as error:
             raise ValueError(f"{self.part.file}: row {row.index} ({row.place}): {error}") from error
 
@@ -170,7 +179,7 @@ class _Encoder:
         try:
             check_readable(conversation, self.format)
             check_last_sequence(conversation, self.format)
-            for sequence in training_sequences(conversation, self.format):
+            for sequence in trained_sequences(conversation, self.format, self.job.train_on):
                 tokens = self._rendered(sequence)
                 learnt = learnt or any(tokens.trained)
                 if not learnt:
@@ -214,7 +223,8 @@ class _Encoder:
         return fitted, tokens
 
     def _rendered(self, conversation: Conversation) -> Tokens:
-        return encode_conversation(conversation, self.format, self.tokenizer)
+        tokens = encode_conversation(conversation, self.format, self.tokenizer)
+        return whole_text(tokens) if self.job.train_on == "all" else tokens
 
     def _counted(
         self, conversation: Conversation, tokens: Tokens, place: float, times: int

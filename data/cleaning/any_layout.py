@@ -38,7 +38,7 @@ def _cleaned(path: Path, tell: Callable[[str], None]) -> Iterator[Conversation]:
     rows, layout = with_layout(read_unparsed(path), path, "auto")
     kept, rejected = 0, Counter[str]()
     try:
-        for outcome in clean(rows, layout, path.name, Settings()):
+        for outcome in clean({path.name: rows}, layout, Settings()):
             if outcome.rejected:
                 rejected[outcome.rejected.rule] += 1
                 continue

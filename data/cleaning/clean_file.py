@@ -1,12 +1,16 @@
-"""Clean a file of raw rows: each is kept, repaired or rejected by a named rule, and counted."""
+"""Clean a file of raw rows: each is kept, repaired or rejected by a named rule, and counted.
+
+The files of a directory are cleaned as one.
+"""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from chat.conversation import Conversation
 from console.progress import byte_bar
@@ -20,6 +24,7 @@ from data.conversations import json_line
 from data.outcomes import Change, Draft, Rejected
 from data.parallel import in_order
 from data.reading import RawRow, detect_format, find_source
+from data.reading.files import files_of
 from data.reading.rows import Line, counted, parsed, read_unparsed
 from storage.atomic import new_file
 from storage.manifest import sha256_of_file
@@ -51,29 +56,37 @@ def clean_file(
 ) -> tuple[Audit, Path]:
     """Clean a file into canonical JSON Lines and an audit report; return the audit and its path.
 
-    Nothing is written when the source cannot be read, only the report when no row can be used;
-    both raise ValueError.
+    `source_file` may be a directory: its files are read in the order of their names, and must have
+    one layout. Nothing is written when a source cannot be read, only the report when no row can be
+    used; both raise ValueError.
     """
     settings = settings or Settings()
     source, output = Path(source_file), Path(save_file)
     report = Path(report_file) if report_file else output.with_suffix(".report.json")
-    _check_distinct_files({"source": source, "save": output, "report": report})
+    files = files_of(source)
+    for file in files:
+        _check_distinct_files({"source": file, "save": output, "report": report})
     for flag, file in (("save", output), ("report", report)):
         if file.is_dir():
             raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
     benchmark = load_benchmark(settings.exclude_benchmark)
-    rows, layout = with_layout(read_unparsed(source, settings.skip_malformed), source, format)
+    layout = _common_layout(files, format, settings.skip_malformed)
     about = {
-        "source": {"file": source.name, "sha256": sha256_of_file(source), "format": layout},
+        "source": _describe_source(source, files, layout),
         "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
         "benchmarks": benchmark.files,
     }
     with new_file(output) as new_output, closing(Audit(MEANINGS, layout, output.parent)) as audit:
         with (
-            byte_bar("Cleaning", source.stat().st_size) as advance,
+            byte_bar("Cleaning", sum(file.stat().st_size for file in files)) as advance,
             new_output.open("w", encoding="utf-8", newline="\n") as stream,
         ):
-            for outcome in clean(counted(rows, advance), layout, source.name, settings):
+            # A generator opens its file when its first row is wanted.
+            parts = {
+                file.name: counted(read_unparsed(file, settings.skip_malformed), advance)
+                for file in files
+            }
+            for outcome in clean(parts, layout, settings):
                 audit.add(outcome)
                 stream.write(outcome.line)
         with new_file(report) as new_report:
@@ -87,26 +100,44 @@ def clean_file(
 
 
 def clean(
-    rows: Iterable[RawRow | Line], layout: str, source_name: str, settings: Settings
+    parts: Mapping[str, Iterable[RawRow | Line]], layout: str, settings: Settings
 ) -> Iterator[Outcome]:
-    """Yield what becomes of each row, in order; rows are read and judged on all cores."""
-    judge = partial(clean_row, layout=layout, source_name=source_name, settings=settings)
+    """Yield what becomes of each row, in order; rows are read and judged on all cores.
+
+    `parts` holds the rows of each file under its name; they are numbered through all files.
+    """
     with closing(EarlierConversations()) as earlier:
-        for outcome in in_order(judge, rows):
-            if outcome.fingerprint is not None:
-                found = earlier.find(outcome.fingerprint, outcome.index)
-                if found is not None:
-                    reason = f"{found.how} {layout}-{found.row}"
-                    rejected = Rejected(found.rule, "", reason, outcome.line)
-                    yield replace(outcome, line="", changes=(), rejected=rejected)
-                    continue
-            yield outcome
+        first = 0
+        for name, rows in parts.items():
+            judge = partial(
+                clean_row, layout=layout, source_name=name, settings=settings, first=first
+            )
+            for outcome in in_order(judge, rows):
+                yield _unless_repeated(outcome, earlier, layout)
+                first = outcome.index + 1
 
 
-def clean_row(unread: RawRow | Line, layout: str, source_name: str, settings: Settings) -> Outcome:
-    """Judge one row by itself: all rules but those that compare rows."""
+def _unless_repeated(outcome: Outcome, earlier: EarlierConversations, layout: str) -> Outcome:
+    """Return the outcome of a row, which is a rejection where an earlier row holds the same."""
+    if outcome.fingerprint is None:
+        return outcome
+    found = earlier.find(outcome.fingerprint, outcome.index)
+    if found is None:
+        return outcome
+    rejected = Rejected(found.rule, "", f"{found.how} {layout}-{found.row}", outcome.line)
+    return replace(outcome, line="", changes=(), rejected=rejected)
+
+
+def clean_row(
+    unread: RawRow | Line, layout: str, source_name: str, settings: Settings, first: int = 0
+) -> Outcome:
+    """Judge one row by itself: all rules but those that compare rows.
+
+    `first` is the number of rows in the files before this one.
+    """
     row = parsed(unread)
-    outcome = Outcome(row.index, f"{layout}-{row.index}", row.sha256)
+    number = first + row.index
+    outcome = Outcome(number, f"{layout}-{number}", row.sha256)
     try:
         draft = _judged(row, layout, settings)
     except Rejected as rejected:
@@ -149,6 +180,25 @@ def _apply_rules(draft: Draft) -> Draft:
         draft = rule(conversation)
         conversation, changes = draft.conversation, changes + draft.changes
     return Draft(conversation, changes)
+
+
+def _common_layout(files: Sequence[Path], format: str, skip_malformed: bool) -> str:
+    """Return the layout of all files; ValueError where their first rows have two."""
+    layouts = [with_layout(read_unparsed(file, skip_malformed), file, format)[1] for file in files]
+    for file, layout in zip(files, layouts, strict=True):
+        if layout != layouts[0]:
+            raise ValueError(
+                f"{file} has the layout {layout}, and {files[0].name} beside it {layouts[0]}; "
+                "clean each by itself, or name one layout with --format"
+            )
+    return layouts[0]
+
+
+def _describe_source(source: Path, files: Sequence[Path], layout: str) -> dict[str, Any]:
+    if not source.is_dir():
+        return {"file": source.name, "sha256": sha256_of_file(source), "format": layout}
+    named = [{"file": file.name, "sha256": sha256_of_file(file)} for file in files]
+    return {"directory": source.resolve().name, "files": named, "format": layout}
 
 
 def with_layout(

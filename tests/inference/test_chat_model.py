@@ -105,3 +105,11 @@ def test_special_tokens_are_no_text_of_a_reply(chat_model: ChatModel) -> None:
     shown = "Llama 3 ends with <|eot_id|>."
     assert read_answer(tokenizer.encode(shown), True, tokenizer, format).text == shown
     assert parse_reply(shown, format).content == shown
+
+
+def test_a_dialog_that_a_format_cannot_write_is_numbered(chat_model: ChatModel) -> None:
+    speaking = replace(chat_model, format=FORMATS["llama3_for_tool"])
+    beside = (*ASKED.messages, Message("assistant", "Let me see.", (CALL,)), Message("tool", "No"))
+    asked = replace(ASKED, messages=beside)
+    with pytest.raises(ValueError, match=r"dialog 2 cannot be written in the chat format llama3_f"):
+        list(speaking.answers([GREETED, asked], GREEDY))

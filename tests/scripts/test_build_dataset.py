@@ -91,3 +91,15 @@ def test_every_flag_has_a_sentence_of_help() -> None:
     assert done.returncode == 0
     for words in ("--val-ratio", "--skip-overlong", "a conversation may have"):
         assert words in done.stdout + done.stderr
+
+
+def test_reasons_for_what_cannot_be_written_are_counted_together(
+    shared: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    flags = ("--source-file", cleaned, "--save-dir", tmp_path / "dataset")
+    tokenizer = shared / "tokenizers/mistral_sentencepiece/tokenizer.model.v1"
+    done = command(*flags, "--tokenizer-file", tokenizer, "--chat-format", "mistral_v1")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line for line in done.stdout.splitlines() if "that mistral_v1 cannot write" in line]
+    assert lines and len(lines) == len({line.partition(": ")[2] for line in lines})
+    assert not any("messages[" in line for line in lines)

@@ -64,7 +64,8 @@ class TestEverySyntax:
         assert exact(reply.tool_calls) == exact(calls)
 
     @settings(max_examples=100, deadline=None)
-    @given(content=TEXT)
+    # Every call begins with one of these, and so does text that is taken for a cut one.
+    @given(content=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<{[")))
     def test_text_without_a_call_stays_text(self, syntax: CallSyntax, content: str) -> None:
         assert read_reply(write_reply(content, (), syntax), syntax) == Reply(content.strip())
 

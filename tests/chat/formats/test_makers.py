@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_shape_parts import with_nine_letter_ids
 from chat_shapes import SHAPES, first_difference
 from oracles.makers import FOLDER, read_recordings
+
+pytest.importorskip("pydantic")
+pytest.importorskip("mistral_common")
+from oracles.mistral import tokenizer_file, written_by_mistral
 
 from chat.conversation import Conversation
 from chat.formats.known import FORMATS, find_format
@@ -23,9 +25,8 @@ from chat.formats.rendering import (
 from chat.tokenizers.tokenizer import Tokenizer
 
 RECORDED = sorted(file.stem for file in FOLDER.glob("*.json") if file.stem in FORMATS)
-MISTRAL = [name for name in RECORDED if name.startswith("mistral")]
-
-V3 = "mistral_instruct_tokenizer_240323.model.v3"
+# Mistral's code is run, the others' was recorded.
+MISTRAL = [name for name in FORMATS if name.startswith("mistral")]
 
 _REPLIES = "ours writes replies without the white space around them"
 _ONE_CALL = (
@@ -61,13 +62,18 @@ DIFFERENT: dict[str, dict[str, str]] = {
 }
 
 
+def made_by_makers(name: str) -> dict[str, dict[str, Any]]:
+    """Return `whole` and `prompts` of each shape as the maker's code writes them."""
+    return written_by_mistral(name) if name in MISTRAL else read_recordings(name)
+
+
 def compared(
     name: str,
     whole: Callable[[Conversation], Any],
     prompt: Callable[[Conversation], Any],
 ) -> Iterator[tuple[str, str, Any, Any]]:
-    """Yield shape, what of it, what ours gives and what the maker recorded; errors as None."""
-    for shape, recorded in read_recordings(name).items():
+    """Yield shape, what of it, what ours gives and what the maker's does; errors as None."""
+    for shape, recorded in made_by_makers(name).items():
         conversation = with_nine_letter_ids(SHAPES[shape])
         yield shape, "whole", attempted(whole, conversation), without_error(recorded["whole"])
         for place, made in recorded["prompts"].items():
@@ -115,22 +121,22 @@ def explained(ours: str | None, theirs: str | None) -> str:
     return first_difference(ours, theirs)
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", [*RECORDED, *MISTRAL])
 def test_texts_are_the_makers_own(name: str) -> None:
     known = DIFFERENT.get(name, {})
     unknown = [text for shape, text in differences(name).items() if shape not in known]
     assert not unknown, "\n".join(unknown)
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", [*RECORDED, *MISTRAL])
 def test_listed_differences_are_there(name: str) -> None:
     assert DIFFERENT.get(name, {}).keys() <= differences(name).keys()
 
 
 @pytest.mark.parametrize("name", MISTRAL)
-def test_ids_are_those_of_mistral_common(name: str, shared: Path) -> None:
+def test_ids_are_those_of_mistral_common(name: str) -> None:
     format = find_format(name)
-    tokenizer = format.load_tokenizer(mistral_tokenizer(name, shared))
+    tokenizer = format.load_tokenizer(tokenizer_file(name))
     for shape, what, ours, recorded in compared(
         name,
         lambda conversation: encode_conversation(conversation, format, tokenizer).ids,
@@ -138,17 +144,6 @@ def test_ids_are_those_of_mistral_common(name: str, shared: Path) -> None:
     ):
         if ours and recorded and shape not in DIFFERENT.get(name, {}):
             assert first_difference_of_ids(ours, recorded["ids"], tokenizer) == "", (shape, what)
-
-
-def mistral_tokenizer(name: str, shared: Path) -> Path:
-    """Return Mistral's own tokenizer; that of tekken lies in mistral-common alone."""
-    if name != "mistral_tekken":
-        file_name = {"mistral_v1": "tokenizer.model.v1"}.get(name, V3)
-        return shared / "tokenizers" / "mistral_sentencepiece" / file_name
-    found = find_spec("mistral_common")
-    if found is None or found.origin is None:
-        pytest.skip("mistral-common, which brings tekken's vocabulary, is not installed")
-    return Path(found.origin).parent / "data" / "tekken_240718.json"
 
 
 def first_difference_of_ids(ours: list[int], theirs: list[int], tokenizer: Tokenizer) -> str:

@@ -214,7 +214,7 @@ def test_conversation_without_trained_tokens_stops_the_build_or_is_skipped(
         ('{"system": "", "chat": ""}', r"row 0 \(line 1\) is no conversation.*clean_dataset\.py"),
         (
             '{"messages": [{"role": "assistant", "content": "\\ud800"}]}',
-            r"row 0 \(line 1\): .*surr",
+            r"row 0 \(line 1\) holds '.*', half of a character",
         ),
     ],
 )

@@ -215,6 +215,37 @@ def test_invalid_settings_are_refused(tmp_path: Path) -> None:
         Settings(seed="x")
 
 
+def test_the_files_of_a_directory_are_cleaned_as_one(tmp_path: Path) -> None:
+    folder, save = tmp_path / "rows", tmp_path / "clean.json"
+    folder.mkdir()
+    write(folder / "b.jsonl", [ROWS[0], ROWS[6]])
+    (folder / "a.json").write_text(json.dumps([ROWS[3], ROWS[0]]))
+    (folder / "README.md").write_text("no rows")
+    audit, report = clean_file(folder, save)
+    assert (audit.kept, audit.repaired, audit.rejected) == (2, 1, 1)
+    found = [(c.id, c.source) for c in read_conversations(save)]
+    assert found == [("sharegpt-0", "a.json"), ("sharegpt-1", "a.json"), ("sharegpt-3", "b.jsonl")]
+    source, rejections = report_of(report)["source"], report_of(report)["rejections"]
+    assert source["directory"] == "rows"
+    assert [file["file"] for file in source["files"]] == ["a.json", "b.jsonl"]
+    assert [(r["id"], r["reason"].split()[-1]) for r in rejections] == [
+        ("sharegpt-2", "sharegpt-1")
+    ]
+
+
+def test_a_directory_of_two_layouts_or_none_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=r"rows is a directory without files of rows \(.json, "):
+        clean_file(folder, tmp_path / "clean.json")
+    write(folder / "a.jsonl", ROWS[:1])
+    write(folder / "b.jsonl", [{"system": "", "chat": "USER: a\n\nASSISTANT: b"}])
+    with pytest.raises(ValueError, match=r"b.jsonl has the layout glaive, and a.jsonl .* sharegpt"):
+        clean_file(folder, tmp_path / "clean.json")
+    with pytest.raises(ValueError, match="--source-file and --save-file both name"):
+        clean_file(folder, folder / "a.jsonl")
+
+
 def test_a_named_format_rejects_the_rows_of_another(tmp_path: Path) -> None:
     source = write(
         tmp_path / "rows.json", [{"system": "", "chat": "USER: a\n\nASSISTANT: b"}, ROWS[0]]

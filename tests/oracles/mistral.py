@@ -1,21 +1,19 @@
-"""Record what mistral-common writes for the shapes of tests/chat_shapes.py.
+"""What mistral-common writes for the shapes of tests/chat_shapes.py, with ids and texts.
 
-    python3 -m venv ORACLE && ORACLE/bin/pip install "mistral-common[sentencepiece]==1.13.1"
-    PYTHONPATH=.:tests ORACLE/bin/python tests/oracles/record_mistral.py
-
-Files mistral_v1.json, mistral_v3.json and mistral_tekken.json, with ids and texts. `whole` is the
-conversation in finetuning mode, `prompts` are requests in serving mode. Calls have the ids of
-`with_nine_letter_ids`, for mistral-common refuses others; those of a last message have none, as
-mistral-finetune trains them (finetune/data/tokenize.py at 1943535: a random id is not predicted).
+`whole` is the conversation in finetuning mode, `prompts` are requests in serving mode. Calls have
+the ids of `with_nine_letter_ids`, for mistral-common refuses others; those of a last message have
+none, as mistral-finetune trains them (finetune/data/tokenize.py at 1943535: a random id is not
+predicted).
 """
 
 from dataclasses import replace
-from importlib.metadata import version
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import mistral_common
 from chat_shape_parts import with_nine_letter_ids
+from chat_shapes import SHAPES
 from mistral_common.protocol.instruct.messages import (
     AssistantMessage,
     SystemMessage,
@@ -26,7 +24,7 @@ from mistral_common.protocol.instruct.request import ChatCompletionRequest
 from mistral_common.protocol.instruct.tool_calls import Function, FunctionCall, Tool, ToolCall
 from mistral_common.protocol.instruct.validator import ValidationMode
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
-from oracles.makers import record, sha256_of
+from oracles.makers import attempt, prompts_of
 
 from chat.conversation import Conversation, Message
 
@@ -37,24 +35,27 @@ FILES = {
 }
 
 
-def main() -> None:
-    """Record all three tokenizers."""
-    for name, file_name in FILES.items():
-        file = Path(mistral_common.__file__).parent / "data" / file_name
-        source = {
-            "script": "tests/oracles/record_mistral.py",
-            "mistral_common": version("mistral_common"),
-            "tokenizer": file_name,
-            "tokenizer_sha256": sha256_of(file),
+def tokenizer_file(name: str) -> Path:
+    """Return the tokenizer that mistral-common brings for a chat format of ours."""
+    return Path(mistral_common.__file__).parent / "data" / FILES[name]
+
+
+@cache
+def written_by_mistral(name: str) -> dict[str, dict[str, Any]]:
+    """Return `whole` and `prompts` of each shape, in the layout of `read_recordings`."""
+    file = tokenizer_file(name)
+    finetuning = MistralTokenizer.from_file(file, mode=ValidationMode.finetuning)
+    serving = MistralTokenizer.from_file(file, mode=ValidationMode.serving)
+    return {
+        shape: {
+            "whole": attempt(partial(encode, finetuning, conversation)),
+            "prompts": {
+                place: attempt(partial(encode, serving, before))
+                for place, before in prompts_of(conversation)
+            },
         }
-        finetuning = MistralTokenizer.from_file(file, mode=ValidationMode.finetuning)
-        serving = MistralTokenizer.from_file(file, mode=ValidationMode.serving)
-        record(
-            name,
-            source,
-            lambda conversation, maker=finetuning: encode(maker, conversation),
-            lambda conversation, maker=serving: encode(maker, conversation),
-        )
+        for shape, conversation in SHAPES.items()
+    }
 
 
 def encode(maker: MistralTokenizer, conversation: Conversation) -> dict[str, Any]:
@@ -137,7 +138,3 @@ def _message(message: Message) -> Any:
         for call in message.tool_calls
     ]
     return AssistantMessage(content=message.content, tool_calls=calls or None)
-
-
-if __name__ == "__main__":
-    main()
