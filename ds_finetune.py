@@ -29,7 +29,7 @@ def main(
 
     from evaluation.sample import open_sample
     from training.config import read_config
-    from training.fitting import fitting_policy
+    from training.planning.fitting import fitting_policy
     from training.setup import (
         build_model,
         check_length,

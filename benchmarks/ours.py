@@ -11,7 +11,8 @@ from benchmarks.conversations import RandomConversations
 from benchmarks.sizes import Size
 from data.batches import Batches
 from model.config import ModelConfig
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from model.transformer import Transformer
 from training.backends import NativeBackend
 from training.loop import Run, train_step

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.ours import ADAPTER, CLIP_NORM, LEARNING_RATE, Optimizer, Ours, Step, round_base
 from data.batches import Batches
 from model.config import ModelConfig, RopeScaling
-from model.lora import adapter_state
+from model.lora.adapter import adapter_state
 from model.transformer import Transformer
 from weights.hugging_face.names import Reorder, half_split, interleave, reordered, to_hugging_face
 from weights.table import weights

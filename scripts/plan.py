@@ -31,10 +31,10 @@ def main(
     """
     from model.config import ModelConfig
     from model.shapes import find_shape
-    from training.cards import find_card
     from training.config import read_config
-    from training.plan import method_of, nearest_fitting, settings_of
-    from training.plan_text import Dataset, cards_table, describe, next_flags
+    from training.planning.cards import find_card
+    from training.planning.plan import method_of, nearest_fitting, settings_of
+    from training.planning.text import Dataset, cards_table, describe, next_flags
 
     config = read_config(config_file, overrides)
     card = find_card(gpu)

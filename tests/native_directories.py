@@ -11,7 +11,8 @@ from tiny_models import random_model
 from torch import Tensor
 
 from model.config import ModelConfig, rope_params
-from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
+from model.lora.adapter import adapter_state, add_lora
+from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.transformer import Transformer
 from weights.chat_record import write_chat_record
 from weights.directory import WEIGHTS_FILE

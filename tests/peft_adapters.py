@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.attention import Documents
 from model.config import LongRope, ModelConfig
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from model.transformer import Transformer
 from weights.adapter import read_adapter
 from weights.directory import load_model

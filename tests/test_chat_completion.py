@@ -17,7 +17,7 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.tokenizers.tokenizer import load_tokenizer
 from chat_completion import main
 from model.config import ModelConfig
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 QUESTIONS = [

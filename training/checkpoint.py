@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from model.config import PARAMS_FILE, read_params
-from model.lora import ADAPTER_FILE, LoraConfig
+from model.lora.config import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory, new_file
 from storage.json_file import write_json
 from storage.manifest import damaged_files

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from console.flags import UsageError, flag_of, nearest
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from training.sections import CheckpointSection, ScheduleSection, Section, ValidationSection
 from training.setting_names import check_setting, overlap, setting_names
 
@@ -57,7 +57,7 @@ class DataSection(Section):
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class LoraSection(LoraConfig):
-    """The adapter, as model/lora.py defines it; null in the file trains all weights instead."""
+    """The adapter, as model/lora/config.py defines it; null in the file trains all weights instead."""
 
     @field_validator("targets", mode="before")
     @classmethod

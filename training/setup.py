@@ -13,7 +13,7 @@ from data.batches import Batches, check_lengths, make_batch, whole_split
 from data.soundness import check_same_tokenizer, check_soundness
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
-from model.lora import add_lora, load_adapter
+from model.lora.adapter import add_lora, load_adapter
 from model.transformer import Transformer
 from storage.atomic import directory_lock
 from training.backends import Backend

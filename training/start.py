@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.config import ModelConfig
-from model.lora import LORA_FILE, LoraConfig
+from model.lora.config import LORA_FILE, LoraConfig
 from storage.manifest import sha256_of_file
 from weights.adapter import Adapter, adapter_file, read_adapter
 from weights.directory import resolve_directory

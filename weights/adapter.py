@@ -9,16 +9,9 @@ import torch
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
-from model.lora import (
-    ADAPTER_FILE,
-    LoraConfig,
-    LoraLinear,
-    adapted_layer,
-    adapter_state,
-    add_lora,
-    check_adapter,
-    load_adapter,
-)
+from model.lora.adapter import adapted_layer, adapter_state, add_lora, check_adapter, load_adapter
+from model.lora.config import ADAPTER_FILE, LoraConfig
+from model.lora.layers import LoraLinear
 from model.transformer import Transformer
 from storage.json_file import write_json
 from weights.directory import INDEX_SUFFIX, WEIGHTS_FILE, open_weights, weights_sha256

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.lora import ALL_LINEARS
+from model.lora.config import ALL_LINEARS
 from model.nf4 import NF4Linear, quantize
 from model.transformer import Transformer
 from weights.table import EMBEDDING

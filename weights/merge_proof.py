@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from console.progress import no_bar
-from model.lora import LoraLinear
+from model.lora.layers import LoraLinear
 from weights.adapter import Adapter
 from weights.directory import dtype_name
 from weights.table import bitwise_equal

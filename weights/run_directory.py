@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.lora import ADAPTER_FILE
+from model.lora.config import ADAPTER_FILE
 from storage.manifest import MANIFEST, read_manifest, sha256_of_file
 from weights.directory import WEIGHTS_FILE, weights_sha256
 

@@ -26,7 +26,7 @@ from inference.chat_model import Answer, ChatModel, SkippedItem
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
 from model.config import ModelConfig
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from storage.manifest import sha256_of_file
 from weights.adapter import base_directory, detach_adapter, read_adapter
 from weights.chat_record import ChatRecord, proposed_format, read_chat_record

@@ -19,7 +19,8 @@ from evaluation.during_training import Limits, Replies, Sample
 from evaluation.items import turn_items
 from evaluation.results import Judged
 from inference.chat_model import Answer
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from model.transformer import Transformer
 
 DEVICES = [

@@ -26,7 +26,8 @@ from torch.utils._pytree import tree_iter
 from benchmarks.conversations import RandomConversations
 from benchmarks.ours import Optimizer
 from data.batches import Batches
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from model.shapes import SHAPES
 from model.transformer import Transformer
 from training.backends import NativeBackend

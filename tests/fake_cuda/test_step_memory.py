@@ -1,5 +1,4 @@
-"""The formula of training/memory.py beside the bytes of the training step itself, on a pretended
-CUDA device."""
+"""The formula of a step's bytes beside the step itself, on a pretended CUDA device."""
 
 import json
 import shutil
@@ -13,7 +12,13 @@ import torch
 from fake_cuda.dry_run import LORA
 
 from model.shapes import SHAPES
-from training.memory import FLOAT32, Method, activation_bytes, frozen_bytes, trained_parameters
+from training.planning.memory import (
+    FLOAT32,
+    Method,
+    activation_bytes,
+    frozen_bytes,
+    trained_parameters,
+)
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++") or shutil.which("clang++")

@@ -12,7 +12,8 @@ from torch import Tensor
 from inference.generate import Batch, Decoding, Row, complete, generate, stream
 from inference.sampling import CANDIDATES, choose, forbid_unknown_ids
 from model.attention import Documents
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from model.transformer import Transformer
 
 PROMPTS = [[11, 250, 3], [7], list(range(100, 170)), [5, 4, 3, 2, 300, 12, 9]]

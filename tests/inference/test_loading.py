@@ -18,7 +18,8 @@ from inference.chat_model import ChatModel
 from inference.loading import Source, load_chat_model
 from inference.packed import native_dtype
 from model.attention import Documents
-from model.lora import ADAPTER_FILE, LoraConfig, adapter_state, add_lora
+from model.lora.adapter import adapter_state, add_lora
+from model.lora.config import ADAPTER_FILE, LoraConfig
 from scripts import convert_lora_weights, evaluate
 from weights.chat_record import write_chat_record
 from weights.directory import WEIGHTS_FILE, load_model

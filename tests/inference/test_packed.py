@@ -12,7 +12,8 @@ from torch import Tensor
 from inference.generate import generate
 from inference.packed import WORTH_BEGINNING, PackedLinear, native_dtype, pack
 from model.attention import Documents
-from model.lora import LoraConfig, adapter_state, add_lora, load_adapter
+from model.lora.adapter import adapter_state, add_lora, load_adapter
+from model.lora.config import LoraConfig
 from model.transformer import Transformer
 from weights.adapter import detach_adapter
 

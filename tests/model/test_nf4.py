@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.lora import LoraLinear
+from model.lora.layers import LoraLinear
 from model.nf4 import BLOCK, NF4, NF4_VALUES, NF4Linear, absmax_of, dequantize, quantize
 
 # Of whole blocks of both levels, of broken ones, of a few.

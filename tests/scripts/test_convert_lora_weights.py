@@ -16,7 +16,8 @@ from native_directories import write_adapter, write_native
 from safetensors.torch import load_file
 from tiny_models import TINY
 
-from model.lora import LoraConfig, LoraLinear
+from model.lora.config import LoraConfig
+from model.lora.layers import LoraLinear
 from scripts.convert_lora_weights import main
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from tiny_models import TINY
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.conversations import write_conversations
 from model.config import ModelConfig
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from scripts.evaluate import main
 from weights.tokenizer_file import token_count
 

@@ -11,7 +11,7 @@ from commands import Outcome, run_command
 from native_directories import write_adapter, write_native
 from tiny_models import TINY
 
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from scripts.export_adapter import main
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import TINY
 from torch import Tensor
 
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from scripts.import_adapter import main
 from weights.peft.conversion import export_adapter
 

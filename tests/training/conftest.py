@@ -25,7 +25,7 @@ if find_spec("pydantic") is None:
         "test_length.py",
         "test_optim.py",
         "test_patience.py",
-        "test_plan.py",
+        "planning/test_plan.py",
         "test_schedule.py",
         "test_start.py",
         "zero/test_ranks.py",

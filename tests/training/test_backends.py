@@ -10,7 +10,8 @@ from tiny_models import TINY, random_model
 from torch import Tensor
 
 from data.batches import Batch
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from training.backends import NativeBackend
 from training.loop import batch_loss
 from training.loss import summed_cross_entropy

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from data.batches import Batch
 from model.config import ModelConfig
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from training.backends import Backend
 from training.loop import batch_loss
 from training.loss import loss_and_hits, summed_cross_entropy

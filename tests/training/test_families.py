@@ -13,7 +13,7 @@ from tiny_models import FAMILY_SHAPES, LONG_ROPE
 from tiny_runs import samples, settings_over, train_natively
 
 from data.tokenized import Encoding, write_dataset
-from model.lora import ADAPTER_FILE
+from model.lora.config import ADAPTER_FILE
 from storage.manifest import sha256_of_file
 from weights.adapter import read_adapter
 from weights.directory import load_model

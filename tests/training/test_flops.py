@@ -7,7 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from data.batches import Batch
 from model.attention import Documents
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from training.flops import matmul_rate, step_flops
 from training.loss import summed_cross_entropy
 

@@ -7,7 +7,8 @@ import torch
 from tiny_models import TINY, random_model
 
 from model.attention import Documents
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from training.backends import trained_parameters
 from training.loss import summed_cross_entropy
 from training.recomputation import apply_policy

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tiny_models import TINY, random_model
 from torch import Tensor
 
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from storage.manifest import write_manifest
 from weights.adapter import base_directory, detach_adapter, read_adapter, write_base_record
 

@@ -16,7 +16,9 @@ import weights.directory
 import weights.merge
 from model.attention import Documents
 from model.config import ModelConfig
-from model.lora import LoraConfig, LoraLinear, add_lora, load_adapter
+from model.lora.adapter import add_lora, load_adapter
+from model.lora.config import LoraConfig
+from model.lora.layers import LoraLinear
 from storage.manifest import damaged_files, read_manifest, write_manifest
 from weights.adapter import read_adapter
 from weights.directory import load_model, open_weights

@@ -7,7 +7,7 @@ import torch
 from native_directories import write_adapter, write_native
 from tiny_models import LLAMA3_SHAPES
 
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from weights.adapter import read_adapter
 from weights.directory import load_model
 from weights.merge import merge_checkpoint, open_base

@@ -12,7 +12,9 @@ from torch import Tensor
 
 import weights.merge_proof
 from model.config import ModelConfig
-from model.lora import LoraConfig, adapter_of, merge
+from model.lora.adapter import adapter_of
+from model.lora.config import LoraConfig
+from model.lora.layers import merge
 from weights.adapter import Adapter
 from weights.merge import merged_tensors
 from weights.merge_proof import prove, spacing, weight_error

@@ -9,7 +9,7 @@ from tiny_models import TINY
 from zero_runs import NOT_SHARDED, SHARDED, Kind, ShardedRuns
 
 from model.config import ModelConfig
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from storage.manifest import sha256_of_file, write_manifest
 from weights.adapter import base_directory, read_adapter
 from weights.run_directory import PROGRESS_FILE, saved_models

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
-from model.lora import ADAPTER_FILE, LORA_FILE, LoraConfig, adapter_state, add_lora
+from model.lora.adapter import adapter_state, add_lora
+from model.lora.config import ADAPTER_FILE, LORA_FILE, LoraConfig
 from model.transformer import Transformer
 from storage.atomic import check_own_directory, new_directory
 from storage.manifest import MANIFEST, damaged_files

@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig, params_file
-from model.lora import ADAPTER_FILE, LoraConfig
+from model.lora.config import ADAPTER_FILE, LoraConfig
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from weights.adapter import PEFT_FILE, Adapter, base_directory, read_adapter, write_base_record

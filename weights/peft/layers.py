@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.lora import LoraConfig, adapter_of, scale_divisor
+from model.lora.adapter import adapter_of
+from model.lora.config import LoraConfig, scale_divisor
 from weights.families.family import Weight
 from weights.hugging_face.names import half_split, interleave, reordered, rows_by_name
 from weights.table import named_sizes, weights

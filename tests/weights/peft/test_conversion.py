@@ -11,7 +11,8 @@ from native_directories import write_adapter
 from peft_adapters import LORAS, SHAPES, Base
 from safetensors.torch import load_file, save_file
 
-from model.lora import LoraConfig, adapter_of
+from model.lora.adapter import adapter_of
+from model.lora.config import LoraConfig
 from storage.manifest import damaged_files, read_manifest
 from weights.adapter import base_directory, read_adapter, write_base_record
 from weights.chat_record import read_chat_record

@@ -1,7 +1,7 @@
 """Whether a run fits its devices, how long it takes, and what nearest settings fit; arithmetic.
 
-`training/memory.py` has the bytes of a step. Without DeepSpeed they are checked against the step
-itself; how ZeRO shares them is DeepSpeed's documentation put into numbers, and not measured.
+training/planning/memory.py has the bytes of a step. Without DeepSpeed they are checked against the
+step itself; how ZeRO shares them is DeepSpeed's documentation put into numbers, and not measured.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from model.config import ModelConfig
-from training.cards import Card
-from training.memory import (
+from training.planning.cards import Card
+from training.planning.memory import (
     FLOAT32,
     POLICIES,
     Method,

@@ -10,12 +10,13 @@ from tiny_models import TINY
 
 from model.attention import Documents
 from model.config import ModelConfig
-from model.lora import LoraConfig, add_lora
+from model.lora.adapter import add_lora
+from model.lora.config import LoraConfig
 from model.shapes import SHAPES
 from model.transformer import Transformer
 from training.backends import trained_parameters as parameters_of
 from training.loss import summed_cross_entropy
-from training.memory import (
+from training.planning.memory import (
     POLICIES,
     Method,
     activation_bytes,

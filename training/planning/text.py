@@ -1,13 +1,14 @@
 """The plan of a run as text: its bytes by kind, its hours, and a table of cards."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.tokenized import TokenizedDataset
-from training.cards import CARDS, GB, Card
 from training.config import Config
-from training.memory import Method, trained_parameters
-from training.plan import (
+from training.planning.cards import CARDS, GB, Card
+from training.planning.memory import Method, trained_parameters
+from training.planning.plan import (
     LEAST_MICRO_BATCH,
     TRAINED_SHARE,
     Settings,
@@ -76,11 +77,20 @@ def _time(config: Config, method: Method, settings: Settings, card: Card, data: 
     )
     if data.conversations is None:
         return said + "; the dataset is not built: add --conversations for steps and hours"
-    batch = config.training.batch_size
-    steps = config.training.epochs * -(-data.conversations // batch)
-    steps = min(steps, config.training.max_steps or steps)
-    hours = steps * batch * data.mean_length / rate / 3600
+    steps = _steps(config, data.conversations, data.mean_length)
+    hours = steps * config.training.batch_size * data.mean_length / rate / 3600
     return f"{said}\n{steps:,} steps, {hours:.2f} hours of training at that rate"
+
+
+def _steps(config: Config, conversations: int, mean_length: float) -> int:
+    """Return about how many steps a run takes; `run_length` counts those of a built dataset."""
+    training = config.training
+    limits = [training.max_steps] if training.max_steps is not None else []
+    if training.epochs is not None:
+        limits.append(training.epochs * math.ceil(conversations / training.batch_size))
+    if training.max_tokens is not None:
+        limits.append(round(training.max_tokens / (training.batch_size * mean_length)))
+    return min(limits)
 
 
 def cards_table(method: Method, settings: Settings, data: Dataset) -> str:

@@ -11,17 +11,9 @@ from tiny_models import TINY, random_model
 from torch import Tensor
 
 from model.attention import Documents
-from model.lora import (
-    ALL_LINEARS,
-    LORA_FILE,
-    LoraConfig,
-    LoraLinear,
-    adapter_of,
-    adapter_state,
-    add_lora,
-    load_adapter,
-    merge,
-)
+from model.lora.adapter import adapter_of, adapter_state, add_lora, load_adapter
+from model.lora.config import ALL_LINEARS, LORA_FILE, LoraConfig
+from model.lora.layers import LoraLinear, merge
 from model.transformer import Transformer
 from weights.hugging_face.names import half_split, to_hugging_face
 

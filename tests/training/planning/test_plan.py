@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from model.lora import LoraConfig
+from model.lora.config import LoraConfig
 from model.shapes import SHAPES
-from training.cards import GB, find_card
-from training.fitting import choose_policy, fitting_policy
-from training.memory import Method
-from training.plan import (
+from training.planning.cards import GB, find_card
+from training.planning.fitting import choose_policy, fitting_policy
+from training.planning.memory import Method
+from training.planning.plan import (
     Settings,
     flags_between,
     memory_use,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.config import ModelConfig
-from model.lora import LoraConfig, is_target
+from model.lora.config import LoraConfig, is_target
 
 POLICIES = ("none", "selective", "full")
 # The loss takes so many rows and vocabulary entries at once on CUDA; training/loss.py.

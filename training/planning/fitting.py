@@ -5,10 +5,10 @@ import torch.distributed as dist
 
 from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
-from training.cards import GB
 from training.config import Config
-from training.memory import POLICIES
-from training.plan import (
+from training.planning.cards import GB
+from training.planning.memory import POLICIES
+from training.planning.plan import (
     fits,
     flags_between,
     memory_use,

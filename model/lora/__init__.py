@@ -1,0 +1,1 @@
+"""LoRA: what an adapter is, the layers it is made of, and how it gets around a model."""

@@ -1,0 +1,99 @@
+"""Put an adapter around a model's layers, and read it out again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.lora.config import LoraConfig, is_target
+from model.lora.layers import LoraLinear, wrap
+
+
+def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
+    """Wrap every linear layer whose name matches a target, freeze the rest; return the names.
+
+    Raises ValueError for a pattern that matches nothing.
+    """
+    model.requires_grad_(False)
+    names = list(matching_linears(model, config.targets))
+    for pattern, value in (*config.ranks, *config.alphas):
+        if not any(is_target(name, pattern) for name in names):
+            raise ValueError(f"lora gives {value} to {pattern!r}, which matches no adapted layer")
+    for name in names:
+        parent, _, child = name.rpartition(".")
+        owner = model.get_submodule(parent)
+        setattr(owner, child, wrap(config, name, getattr(owner, child)))
+    return names
+
+
+def matching_linears(model: nn.Module, targets: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of the block's linear layers that a target matches, in model order."""
+    linears = [
+        name
+        for name, module in model.named_modules()
+        if name.startswith("layers.") and hasattr(module, "in_features")
+    ]
+    for target in targets:
+        if not any(is_target(name, target) for name in linears):
+            last = sorted({name.rpartition(".")[2] for name in linears})
+            raise ValueError(f"lora target {target!r} matches no linear layer; there are {last}")
+    return (name for name in linears if any(is_target(name, target) for target in targets))
+
+
+def adapter_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return the adapter's parameters by name (`layers.0.attention.wq.lora_a`, ...)."""
+    return {
+        f"{layer}.{name}": parameter.detach()
+        for layer, module in model.named_modules()
+        if isinstance(module, LoraLinear)
+        for name, parameter in module.named_parameters()
+        if not name.startswith("base.")
+    }
+
+
+def adapted_layer(
+    config: LoraConfig, name: str, shape: Sequence[int], state: Mapping[str, Tensor]
+) -> LoraLinear | None:
+    """Return the linear layer of this name with its adapter, or None where it has none.
+
+    Its base has the weight's `shape` [O, I] and no values.
+    """
+    own = {key.removeprefix(f"{name}."): key for key in state if key.startswith(f"{name}.")}
+    if not own:
+        return None
+    with torch.device("meta"):
+        layer = wrap(config, name, nn.Linear(shape[1], shape[0], bias=False))
+    for attribute, key in own.items():
+        setattr(layer, attribute, nn.Parameter(state[key], requires_grad=False))
+    return layer
+
+
+def load_adapter(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy an adapter into a model that `add_lora` prepared; every name must be on both sides."""
+    own = adapter_state(model)
+    check_adapter(own, state)
+    for name, tensor in own.items():
+        tensor.copy_(state[name])
+
+
+def check_adapter(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless `state` has exactly the tensors of a model's `own` adapter."""
+    missing, left_over = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or left_over:
+        raise ValueError(
+            f"{len(missing)} tensors of the adapter are missing (first {missing[:1]}) and "
+            f"{len(left_over)} left over (first {left_over[:1]}); is lora.json the one it was "
+            "trained with?"
+        )
+    for name, tensor in own.items():
+        if tensor.shape != state[name].shape:
+            raise ValueError(
+                f"{name} has shape {list(state[name].shape)}, wanted {list(tensor.shape)}"
+            )
+
+
+def adapter_of(state: Mapping[str, Any], linear: str) -> tuple[Any, Any] | None:
+    """Return (a, b) of the linear layer named `linear`, or None when it has no adapter."""
+    a, b = state.get(f"{linear}.lora_a"), state.get(f"{linear}.lora_b")
+    return None if a is None or b is None else (a, b)

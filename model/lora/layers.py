@@ -1,0 +1,76 @@
+"""The layers that adapters are: small trained matrices beside a frozen linear layer.
+
+Shapes: T tokens, I inputs, O outputs, R rank.
+"""
+
+from itertools import chain
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.lora.config import LoraConfig
+
+
+class LoraLinear(nn.Module):
+    """A frozen linear layer plus scale * B A x; B starts at zero, so the start is the base.
+
+    A and B keep their own dtype (float32 as masters) and are cast to the input's to compute.
+    All its parameters but the base's are the adapter's state. A variant is a class of its own, with
+    other parameters, `forward`, `merged` and `summed_magnitudes`.
+    """
+
+    def __init__(self, base: nn.Module, rank: int, scale: float, dropout: float = 0.0) -> None:
+        super().__init__()
+        # Not the weight's shape: partitioned over ranks (ZeRO-3) it has none.
+        inputs, outputs = int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
+        self.base = base
+        self.rank, self.scale = rank, scale
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        like = torch.empty(0, dtype=torch.float32, device=_device_of(base))
+        self.lora_a = nn.Parameter(like.new_empty(rank, inputs))
+        self.lora_b = nn.Parameter(like.new_zeros(outputs, rank))
+        nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [T, I] to [T, O]."""
+        inner = F.linear(self.dropout(x), self.lora_a.type_as(x))
+        return torch.addmm(self.base(x), inner, self.lora_b.type_as(x).t(), alpha=self.scale)
+
+    def merged(self, weight: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return the base's weight with the adapter in it, in float32 or wider.
+
+        weight [C, I] holds the C `rows` of the base's that are wanted.
+        """
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        return merge(weight, self.lora_a.detach(), self.lora_b.detach()[rows], self.scale, wide)
+
+    def summed_magnitudes(self, weight: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return of each value of `merged` the sum of the magnitudes that it sums [C, I].
+
+        The error of summing in float32 is a share of it.
+        """
+        a, b = self.lora_a.detach().abs(), self.lora_b.detach()[rows].abs()
+        return merge(weight.abs(), a, b, self.scale)
+
+
+def wrap(config: LoraConfig, name: str, base: nn.Module) -> LoraLinear:
+    """Return the linear layer of this full name with a new adapter beside it."""
+    return LoraLinear(base, config.rank_of(name), config.scale_of(name), config.dropout)
+
+
+def merge(
+    weight: Tensor, a: Tensor, b: Tensor, scale: float, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Return weight + scale * b a, added in float32 or wider and rounded once.
+
+    weight [O, I], a [R, I], b [O, R]; `dtype` None keeps the weight's.
+    """
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    delta = (b.to(wide) @ a.to(wide)).mul_(scale)
+    return delta.add_(weight).to(dtype or weight.dtype)
+
+
+def _device_of(module: nn.Module) -> torch.device:
+    # A quantised layer may have buffers alone.
+    return next(chain(module.parameters(), module.buffers())).device
