@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# How a model's linear layers may be stored: with absmax in float32, or quantised too.
+QUANTIZATIONS = ("nf4", "nf4_double")
 BLOCK = 64
 BLOCK_OF_ABSMAX = 256
 # bitsandbytes' table, to the last bit of float32.

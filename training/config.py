@@ -37,10 +37,12 @@ class ModelSection(Section):
 
     adapter_dir: An adapter on them to train further, a checkpoint or an imported one; `lora` must
         say what its lora.json says. Null starts a new one.
+    quantization: How the blocks' frozen linear layers are stored, as model/nf4.py does it.
     """
 
     checkpoint_dir: str
     adapter_dir: str | None = None
+    quantization: Literal["nf4", "nf4_double"] | None = None
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -57,7 +59,7 @@ class DataSection(Section):
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class LoraSection(LoraConfig):
-    """The adapter, as model/lora/config.py defines it; null in the file trains all weights instead."""
+    """The adapter, as model/lora/config.py defines it; null trains all weights instead."""
 
     @field_validator("targets", mode="before")
     @classmethod

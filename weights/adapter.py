@@ -32,7 +32,8 @@ class Adapter:
     """A trained adapter: its file, the directory of its settings, and its tensors by name.
 
     `params` is None where no `params.json` lies beside `lora.json`, `base_sha256` (of the weights
-    it was trained on) where no `base.json` does.
+    it was trained on) where no `base.json` does. `quantization` is how those weights were stored
+    while it was trained.
     """
 
     file: Path
@@ -41,6 +42,7 @@ class Adapter:
     params: ModelConfig | None
     state: Mapping[str, Tensor]
     base_sha256: str | None = None
+    quantization: str | None = None
 
     def check(self, config: ModelConfig, origin: Path) -> None:
         """Raise ValueError unless this adapter was trained on the weights of directory `origin`.
@@ -94,7 +96,8 @@ def read_adapter(path: Path | str, config_dir: Path | str | None = None) -> Adap
     params = ModelConfig.read(directory) if (directory / PARAMS_FILE).is_file() else None
     state = open_weights(file)
     check_finite(file, state)
-    return Adapter(file, directory, lora, params, state, base_sha256(directory))
+    sha256, quantization = base_sha256(directory), base_quantization(directory)
+    return Adapter(file, directory, lora, params, state, sha256, quantization)
 
 
 def check_finite(file: Path, state: Mapping[str, Tensor]) -> None:
@@ -107,9 +110,10 @@ def check_finite(file: Path, state: Mapping[str, Tensor]) -> None:
             )
 
 
-def write_base_record(directory: Path, base: Path) -> None:
-    """Write `base.json`: which weights what is trained here belongs to."""
-    write_json(directory / BASE_FILE, {"directory": str(base), "sha256": weights_sha256(base)})
+def write_base_record(directory: Path, base: Path, quantization: str | None = None) -> None:
+    """Write `base.json`: which weights what is trained here belongs to, and how they were stored."""
+    record = {"directory": str(base), "sha256": weights_sha256(base)}
+    write_json(directory / BASE_FILE, record | {"quantization": quantization})
 
 
 def base_sha256(directory: Path) -> str | None:
@@ -122,12 +126,18 @@ def base_directory(directory: Path) -> str | None:
     return _base_record(directory, "directory")
 
 
+def base_quantization(directory: Path) -> str | None:
+    """Return how the linear layers of those weights were stored; None as they are in the file."""
+    return _base_record(directory, "quantization")
+
+
 def _base_record(directory: Path, key: str) -> str | None:
     file = directory / BASE_FILE
     if not file.is_file():
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))[key]
+        # Records of older checkpoints do not say how the weights were stored.
+        found = ({"quantization": None} | json.loads(file.read_text(encoding="utf-8")))[key]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} cannot be read ({error}); it was damaged") from None
     return None if found is None else str(found)

@@ -53,7 +53,7 @@ def copy_on_arrival(device: torch.device | str, dtype: torch.dtype | None) -> Pl
 
 
 def quantize_on_arrival(
-    device: torch.device | str, dtype: torch.dtype | None, double_quantization: bool = True
+    device: torch.device | str, dtype: torch.dtype | None, quantization: str = "nf4_double"
 ) -> Place:
     """Return the `Place` that keeps the weights of the blocks' linear layers in NF4.
 
@@ -65,7 +65,7 @@ def quantize_on_arrival(
     def place(name: str, tensor: Tensor) -> nn.Parameter | nn.Module:
         if not is_linear_weight(name):
             return copy(name, tensor)
-        weight = quantize(tensor.to(device), double_quantization)
+        weight = quantize(tensor.to(device), quantization == "nf4_double")
         return NF4Linear(weight, in_features=tensor.shape[1], out_features=tensor.shape[0])
 
     return place
