@@ -111,7 +111,7 @@ def check_finite(file: Path, state: Mapping[str, Tensor]) -> None:
 
 
 def write_base_record(directory: Path, base: Path, quantization: str | None = None) -> None:
-    """Write `base.json`: which weights what is trained here belongs to, and how they were stored."""
+    """Write `base.json`: which weights this was trained on, and how they were stored then."""
     record = {"directory": str(base), "sha256": weights_sha256(base)}
     write_json(directory / BASE_FILE, record | {"quantization": quantization})
 
