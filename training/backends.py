@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.transformer import Transformer
+from training.in_backward import StepInBackward
 from training.optim import make_optimizer
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ class Backend(Protocol):
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Say what comes, before the first backward pass of a step.
+
+        Raises ValueError, and nothing has changed, where so many micro-batches cannot be taken.
+        """
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; `last` says that a step follows."""
 
@@ -54,7 +61,7 @@ class Backend(Protocol):
         """Clip, update, clear the gradients; return their norm before clipping."""
 
     def trained_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each trained parameter's name and float32 master, whole, as in `trained`."""
+        """Yield each trained parameter's name and master, whole, as in `trained`."""
 
     def save(self, directory: Path) -> None:
         """Write what a resumed run needs and a trained model does not."""
@@ -75,7 +82,10 @@ def full_shape(parameter: nn.Parameter) -> torch.Size:
 
 
 class NativeBackend:
-    """One device, plain PyTorch: trained parameters are their own float32 masters."""
+    """One device, plain PyTorch: trained parameters are their own masters.
+
+    They are float32 but under optimizer.stochastic_rounding, where the model is bfloat16.
+    """
 
     rank = 0
     world_size = 1
@@ -95,6 +105,9 @@ class NativeBackend:
             name: full_shape(p) for name, p in self.parameters.items()
         }
         self.optimizer = make_optimizer(self.parameters.values(), settings)
+        self.in_backward = None
+        if settings.in_backward:
+            self.in_backward = StepInBackward(self.parameters, self.optimizer)
         self.forward: Callable[..., Tensor] = model
         if all(p.dtype == torch.float32 for p in model.parameters()) and (
             compute_dtype != torch.float32
@@ -113,12 +126,19 @@ class NativeBackend:
         """Do `work`."""
         return work()
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Say what comes; only an optimizer that steps in the backward pass must know."""
+        if self.in_backward:
+            self.in_backward.begin_step(learning_rate, micro_batches)
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch."""
         loss.backward()
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, clear the gradients; return their norm before clipping."""
+        if self.in_backward:
+            return self.in_backward.norm()
         limit = float("inf") if self.clip_norm is None else self.clip_norm
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), limit)
         for group in self.optimizer.param_groups:
@@ -128,7 +148,7 @@ class NativeBackend:
         return norm.item()
 
     def trained_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each trained parameter's name and float32 master."""
+        """Yield each trained parameter's name and master."""
         return ((name, parameter.detach()) for name, parameter in self.parameters.items())
 
     def save(self, directory: Path) -> None:
