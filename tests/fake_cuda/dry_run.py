@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+import training.adamw
 from benchmarks.conversations import RandomConversations
 from benchmarks.ours import Optimizer
 from data.batches import Batches
@@ -43,6 +44,10 @@ LORA = {
     "qv": LoraConfig(32, 32.0, targets=("wq", "wv")),
     "all": LoraConfig(16, 16.0),
     "full": None,
+    "least": None,
+}
+OPTIMIZERS = {
+    "least": Optimizer(kind="adamw8bit", clip_norm=None, in_backward=True, stochastic_rounding=True)
 }
 
 
@@ -112,6 +117,8 @@ def pretend() -> None:
         return made if device is None else torch.empty_like(made, device=device)
 
     torch.tensor = on_host_first
+    # There is no generator on the device; what one draws is pretended, too.
+    training.adamw.generator_of = lambda *_: torch.Generator()
 
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:
@@ -119,10 +126,15 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     size = SHAPES[case["size"]]
     lora = LORA[case["method"]]
     data = Filled(size.vocab_size, case["tokens"])
+    optimizer = OPTIMIZERS.get(case["method"], Optimizer())
     batches = Batches(data, len(data), case["tokens"], 3).step(0)
+    if optimizer.in_backward:
+        batches = batches[:1]
     counter = LiveBytes("cuda")
     with FakeTensorMode(allow_non_fake_inputs=True), counter:
-        torch.set_default_dtype(torch.bfloat16 if lora else torch.float32)
+        torch.set_default_dtype(
+            torch.bfloat16 if lora or optimizer.stochastic_rounding else torch.float32
+        )
         with torch.device("cuda"):
             model = Transformer(size)
         torch.set_default_dtype(torch.float32)
@@ -131,7 +143,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         for parameter in model.parameters():
             counter.add(parameter)
         apply_policy(model.train(), case["policy"])
-        backend = NativeBackend(model, Optimizer(), torch.device("cuda"), torch.bfloat16)
+        backend = NativeBackend(model, optimizer, torch.device("cuda"), torch.bfloat16)
         run = SimpleNamespace(
             batches=SimpleNamespace(step=lambda number: batches), rate=lambda number: 1e-4
         )

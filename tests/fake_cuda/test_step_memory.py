@@ -19,6 +19,7 @@ from training.planning.memory import (
     frozen_bytes,
     trained_parameters,
 )
+from training.planning.plan import MOMENT_BYTES, Settings, memory_use
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++") or shutil.which("clang++")
@@ -56,6 +57,8 @@ def measured(library: Path, cases: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 def by_formula(case: dict[str, Any]) -> int:
     lora = LORA[case["method"]]
+    if case["method"] == "least":
+        return least_by_formula(case)
     method = Method(SHAPES[case["size"]], lora, autocast=lora is None)
     state = 4 * FLOAT32 * trained_parameters(method)
     activations = (
@@ -63,6 +66,16 @@ def by_formula(case: dict[str, Any]) -> int:
         for tokens, trained in case["micro_batches"]
     )
     return frozen_bytes(method) + state + max(activations)
+
+
+def least_by_formula(case: dict[str, Any]) -> int:
+    """Full training with 8-bit moments, bfloat16 masters and steps in the backward pass."""
+    (tokens, trained), *_ = case["micro_batches"]
+    settings = Settings(
+        case["policy"], tokens, moment_bytes=MOMENT_BYTES["adamw8bit"], in_backward=True
+    )
+    method = Method(SHAPES[case["size"]], None, rounded=True)
+    return memory_use(method, settings, trained / tokens).device_total
 
 
 @pytest.mark.parametrize(
