@@ -173,6 +173,11 @@ class Config(Section):
                     f"{name} is true, and an adapter is trained, whose gradients and masters are "
                     f"small; add --optimizer.{name}=false, or --lora=null to train all weights"
                 )
+        if value.in_backward and model and model.dtype == "float16":
+            raise ValueError(
+                "in_backward is true and model.dtype 'float16', whose gradients must all be finite "
+                "before a step; add --model.dtype=float32, or --optimizer.in_backward=false"
+            )
         if value.stochastic_rounding and model and model.dtype != "bfloat16":
             raise ValueError(
                 f"stochastic_rounding is true and model.dtype {model.dtype!r}: weights are rounded "
