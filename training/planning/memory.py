@@ -162,8 +162,8 @@ def _readers(method: Method, layer: int) -> set[str]:
 def activation_bytes(method: Method, policy: str, tokens: int, trained: int) -> int:
     """Return the most that activations, loss and what computes them take at once.
 
-    The most is alive in the loss, at the start of the backward pass, or in the block before the
-    last: the last goes on at trained positions alone.
+    The most is alive in the loss, at the start of the backward pass, in the block before the last
+    (the last goes on at trained positions alone), or at its end, in the embedding.
     """
     model = method.model
     stream = FLOAT32 if method.autocast else method.bytes_per_number
@@ -175,16 +175,17 @@ def activation_bytes(method: Method, policy: str, tokens: int, trained: int) -> 
         before = blocks * (middle.token + middle.position) * tokens
         end = last.token * tokens + last.position * trained
     # The rotation, and what a batch is: tokens, positions, rows and targets.
-    always = before + tokens * (model.rotary_pairs * 8 + 4 * 8)
+    always = tokens * (model.rotary_pairs * 8 + 4 * 8)
     end += trained * row
     casts, head = _cast_weights(method), _head_gradient(method)
     casts_kept = casts // model.n_layers if policy == "full" else casts
     in_loss = end + casts + loss_bytes(method, trained)
     at_start = end + casts_kept + 2 * head + 2 * FLOAT32 * trained * model.dim
-    in_block = _block_backward(method, policy, tokens) + casts_kept
-    # A tied head's gradient waits for the embedding's.
-    in_block += head if model.tied_embeddings else 0
-    return always + max(in_loss, at_start, in_block)
+    # A tied head's gradient waits for the embedding's, which comes last, and for their sum.
+    waiting = head if model.tied_embeddings else 0
+    in_block = _block_backward(method, policy, tokens) + casts_kept + waiting
+    in_embedding = head + 2 * waiting
+    return always + max(before + max(in_loss, at_start, in_block), in_embedding)
 
 
 def loss_bytes(method: Method, trained: int) -> int:

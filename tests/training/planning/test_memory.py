@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from fake_cuda.dry_run import LiveBytes
+from fake_cuda.device import Watch
 from tiny_models import TINY
 
 from model.attention import Documents
@@ -71,7 +71,7 @@ def test_activations_are_within_ten_percent_of_real_tensors(size: str, policy: s
     apply_policy(model, policy)
     rows = torch.arange(0, length, 4)
     targets = torch.randint(0, config.vocab_size, (len(rows),))
-    counter = LiveBytes("cpu")
+    counter = Watch("cpu")
     for parameter in model.parameters():
         counter.add(parameter)
     weights = counter.live
