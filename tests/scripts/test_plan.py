@@ -26,7 +26,7 @@ def test_plan_names_bytes_time_cards_and_a_command(
 def test_finetuning_8b_fits_24_gb_only_recomputed(capsys: pytest.CaptureFixture[str]) -> None:
     main(str(ROOT / "configs/finetune.json"), gpu="RTX 4090", shape="8b")
     printed = capsys.readouterr().out
-    assert "activation checkpointing: full" in printed and "fits a RTX 4090" in printed
+    assert "activation checkpointing: full" in printed and "fits RTX 4090" in printed
     assert "12 GB RTX 4070  x 1   does not fit" in printed
 
 
@@ -37,7 +37,7 @@ def test_several_gpus_without_deepspeed_are_refused() -> None:
 
 def test_unknown_shape_and_setting_are_refused() -> None:
     file = str(ROOT / "configs/finetune.json")
-    with pytest.raises(ValueError, match="--shape is '9b', wanted one of 1b, 3b, 8b, 70b"):
+    with pytest.raises(ValueError, match="--shape is '9b', wanted one of 1b, 3b, 8b, 70b, m"):
         main(file, shape="9b")
     with pytest.raises(UsageError, match="policy"):
         main(file, shape="8b", **{"training.policy": "none"})
