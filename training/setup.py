@@ -263,8 +263,8 @@ def take_threads(progress: Progress, backend: Backend) -> None:
     torch.set_num_threads(progress.threads)
 
 
-def reply_interval(config: Config) -> int | None:
-    """Return every how many steps replies are generated; None for the end alone."""
+def reply_interval(config: Config) -> int | str | None:
+    """Return every how many steps, or at what, replies are generated; None at the end alone."""
     validation = config.validation
     own = validation.generated and validation.generated.every
     return own or validation.every

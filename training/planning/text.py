@@ -95,7 +95,7 @@ def _steps(config: Config, conversations: int, mean_length: float) -> int:
 
 def stages_table(method: Method, settings: Settings, card: Card, data: Dataset) -> str:
     """Return the bytes by kind on each device and of the host, for every stage of ZeRO."""
-    lines = []
+    lines: list[str] = []
     for stage in range(4):
         chosen = with_policy(
             method, replace(settings, stage=stage), card.memory, data.trained_share
