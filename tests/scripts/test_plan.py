@@ -1,5 +1,10 @@
 """The plan of every shipped configuration, without weights or data."""
 
+import re
+import shlex
+import subprocess
+import sys
+
 import pytest
 from command_lines import ROOT, problem_of
 
@@ -41,3 +46,16 @@ def test_unknown_shape_and_setting_are_refused() -> None:
         main(file, shape="9b")
     with pytest.raises(UsageError, match="policy"):
         main(file, shape="8b", **{"training.policy": "none"})
+
+
+def plans_in_docs() -> list[tuple[str, str]]:
+    """Return the commands of docs/memory.md and what is printed below each."""
+    text = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
+    return re.findall(r"```text\n\$ (python scripts/plan\.py [^\n]*)\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize(("command", "printed"), plans_in_docs())
+def test_plans_in_the_docs_are_what_the_command_prints(command: str, printed: str) -> None:
+    words = [sys.executable, *shlex.split(command)[1:]]
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert ended.stdout.split("\nNext:")[0].strip() == printed.strip(), ended.stderr
