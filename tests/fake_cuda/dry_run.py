@@ -131,7 +131,9 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         for parameter in model.parameters():
             counter.add(parameter)
         apply_policy(model.train(), case["policy"])
-        backend = NativeBackend(model, Optimizer(), torch.device("cuda"), torch.bfloat16)
+        backend = NativeBackend(
+            model, Optimizer(), torch.device("cuda"), torch.bfloat16, autocast=lora is None
+        )
         run = SimpleNamespace(
             batches=SimpleNamespace(step=lambda number: batches), rate=lambda number: 1e-4
         )
