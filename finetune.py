@@ -23,6 +23,7 @@ def main(
     from training.backends import NativeBackend
     from training.config import read_config
     from training.planning.fitting import fitting_policy
+    from training.precision import find_dtype
     from training.setup import (
         build_model,
         check_length,
@@ -36,7 +37,8 @@ def main(
 
     config = read_config(config_file, overrides)
     check_no_deepspeed_settings(config, config_file)
-    device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
+    device = find_device(config.model.device)
+    dtype = find_dtype(config.model.dtype, device)
     splits = open_splits(config)
     if not resume:
         check_length(config, splits)
@@ -47,7 +49,7 @@ def main(
     # Without an adapter all weights are trained, and held in float32: they are their own masters.
     stored = dtype if config.lora else torch.float32
     model = build_model(config, device, stored, policy=policy, resume=resume)
-    backend = NativeBackend(model, config.optimizer, device, dtype)
+    backend = NativeBackend(model, config.optimizer, device, dtype, autocast=stored != dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     say_what_is_next(config)
 

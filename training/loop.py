@@ -101,7 +101,7 @@ def train_step(
     norm = backend.step(rate)
     stopped = total.new_tensor(stop is not None and stop())
     loss, stops = backend.sum(torch.stack([total, stopped])).tolist()
-    if not (math.isfinite(loss) and math.isfinite(norm)):
+    if not (math.isfinite(loss) and (norm is None or math.isfinite(norm))):
         raise ValueError(
             f"step {number + 1}: loss {loss}, gradient norm {norm}; the weights are no longer "
             "usable. Resume from the last checkpoint with a lower schedule.learning_rate"

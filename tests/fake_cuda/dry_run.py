@@ -108,7 +108,8 @@ def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, lis
     batches = Batches(data, len(data), case["tokens"], 3).step(0)
     model = build(case, watch)
     apply_policy(model.train(), case["policy"])
-    backend = NativeBackend(model, Optimizer(), CUDA, torch.bfloat16)
+    autocast = LORA[case["method"]] is None
+    backend = NativeBackend(model, Optimizer(), CUDA, torch.bfloat16, autocast=autocast)
     run = SimpleNamespace(
         batches=SimpleNamespace(step=lambda number: batches),
         rate=lambda number: 1e-4,

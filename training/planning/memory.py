@@ -27,14 +27,15 @@ class Method:
     lora: None trains all weights.
     bytes_per_number: Of what is computed, 2 or 4.
     autocast: Whether the weights are float32 and only products are in the lower precision.
-    quantized: Whether the frozen linear layers are stored in NF4.
+    quantization: How the frozen linear layers are stored, one of `model.nf4.QUANTIZATIONS`; None in
+        the dtype of the others.
     """
 
     model: ModelConfig
     lora: LoraConfig | None
     bytes_per_number: int = 2
     autocast: bool = False
-    quantized: bool = False
+    quantization: str | None = None
 
     @property
     def weight_bytes(self) -> int:
@@ -99,16 +100,17 @@ def trained_parameters(method: Method) -> int:
 def frozen_bytes(method: Method) -> int:
     """Return the bytes of the weights that are not trained, 0 when all are.
 
-    NF4 takes 4 bits a weight and, with its scales quantised too, 0.127 bits for every one of them
-    (a byte a 64 weights, four a 64 x 256).
+    NF4 takes 4 bits a weight and 0.5 for its scales (four bytes a 64 weights), or 0.127 where those
+    are quantised too (a byte a 64 weights, four a 64 x 256).
     """
     if method.lora is None:
         return 0
     whole = base_parameters(method.model)
-    if not method.quantized:
+    if method.quantization is None:
         return method.weight_bytes * whole
+    scales = 1 / 64 + 4 / (64 * 256) if method.quantization == "nf4_double" else 4 / 64
     packed = linear_parameters(method.model)
-    return method.weight_bytes * (whole - packed) + int(packed * (0.5 + 1 / 64 + 4 / (64 * 256)))
+    return method.weight_bytes * (whole - packed) + int(packed * (0.5 + scales))
 
 
 @dataclass(frozen=True)

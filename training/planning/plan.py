@@ -70,7 +70,8 @@ def method_of(config: "Config", model: ModelConfig) -> Method:
     """Return what a configuration trains; with DeepSpeed all weights may be in bfloat16."""
     half = config.model.dtype != "float32"
     masters = config.lora is None and config.deepspeed_config is None
-    return Method(model, config.lora, 2 if half else FLOAT32, autocast=half and masters)
+    size = 2 if half else FLOAT32
+    return Method(model, config.lora, size, half and masters, config.model.quantization)
 
 
 def settings_of(config: "Config", devices: int) -> Settings:

@@ -115,7 +115,7 @@ def stages_table(method: Method, settings: Settings, card: Card, data: Dataset) 
 def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
     """Return what of the settings has to change on each card, by how many of them share."""
     counts = COUNTS if settings.stage is not None else (1,)
-    quantized = method.lora is not None and settings.stage is None
+    quantizable = method.lora and method.quantization is None and settings.stage is None
     lines = []
     for card in CARDS:
         rows = [
@@ -128,8 +128,9 @@ def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
             if needed != last:
                 lines.append(f"{name} x {count:<3} {needed}")
             last = needed
-        if quantized:
-            packed = _needed(replace(method, quantized=True), settings, card, data)
+        if quantizable:
+            quantized = replace(method, quantization="nf4_double")
+            packed = _needed(quantized, settings, card, data)
             lines.append(f"{name} NF4   {packed}")
     return "\n".join(["what fits, from how many cards on, and what has to change:", *lines])
 
