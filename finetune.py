@@ -25,6 +25,7 @@ def main(
     from training.in_backward import check_one_micro_batch
     from training.optim import stored_dtype
     from training.planning.fitting import fitting_policy
+    from training.precision import find_dtype
     from training.setup import (
         build_model,
         check_length,
@@ -39,7 +40,8 @@ def main(
 
     config = read_config(config_file, overrides)
     check_no_deepspeed_settings(config, config_file)
-    device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
+    device = find_device(config.model.device)
+    dtype = find_dtype(config.model.dtype, device)
     splits = open_splits(config)
     if not resume:
         check_length(config, splits)
@@ -48,8 +50,9 @@ def main(
     check_one_micro_batch(config, make_batches(config, splits))
     policy = fitting_policy(config, splits.train, device, fit_anyway)
     torch.manual_seed(config.seed)
-    model = build_model(config, device, stored_dtype(config), policy=policy, resume=resume)
-    backend = NativeBackend(model, config.optimizer, device, dtype)
+    stored = stored_dtype(config)
+    model = build_model(config, device, stored, policy=policy, resume=resume)
+    backend = NativeBackend(model, config.optimizer, device, dtype, autocast=stored != dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     say_what_is_next(config)
 

@@ -116,6 +116,7 @@ def _take_step(batches: Batches, backend: NativeBackend, number: int) -> Step:
     # A step reads no more of a run than these two.
     run = cast(Run, SimpleNamespace(batches=batches, rate=lambda step: LEARNING_RATE))
     metrics, _ = train_step(run, backend, number)
+    assert metrics.gradient_norm is not None, "steps are left out in float16 alone"
     return Step(metrics.loss, metrics.gradient_norm, metrics.tokens)
 
 

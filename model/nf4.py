@@ -121,14 +121,12 @@ class NF4Linear(nn.Module):
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """Return the weight [O, I], by bitsandbytes' kernel on CUDA where it is installed."""
-        shape = (self.out_features, self.in_features)
-        if self.codes.is_cuda and (kernels := _bitsandbytes()):
-            scales = absmax_of(self.quantized)
-            weight: Tensor = kernels.dequantize_4bit(
-                self.codes.view(-1, 1), scales, BLOCK, "nf4", shape, dtype
-            )
+        shape, packed = (self.out_features, self.in_features), self.quantized
+        if packed.codes.is_cuda and (kernels := _bitsandbytes()):
+            codes, scales = packed.codes.view(-1, 1), absmax_of(packed)
+            weight: Tensor = kernels.dequantize_4bit(codes, scales, BLOCK, "nf4", shape, dtype)
             return weight
-        return dequantize(self.quantized, shape, dtype)
+        return dequantize(packed, shape, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, I] to [T, O], computed in x's dtype."""

@@ -88,7 +88,8 @@ def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
-    model = build_model(config, device, stored_dtype(config), resume=resume)
-    backend = NativeBackend(model, config.optimizer, device, dtype)
+    stored = stored_dtype(config)
+    model = build_model(config, device, stored, resume=resume)
+    backend = NativeBackend(model, config.optimizer, device, dtype, autocast=stored != dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     return backend

@@ -38,13 +38,15 @@ class ModelSection(Section):
 
     adapter_dir: An adapter on them to train further, a checkpoint or an imported one; `lora` must
         say what its lora.json says. Null starts a new one.
-    quantization: How the blocks' frozen linear layers are stored, as model/nf4.py does it.
+    quantization: How the blocks' frozen linear layers are stored, as model/nf4.py does it; null is
+        in `dtype`.
+    dtype: What products are computed in; float16 is for devices without bfloat16, and one alone.
     """
 
     checkpoint_dir: str
     adapter_dir: str | None = None
     quantization: Literal["nf4", "nf4_double"] | None = None
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -190,6 +192,17 @@ class Config(Section):
     def _name_as_text(cls, value: Any) -> Any:
         """A flag such as --name=2026 arrives as a number."""
         return str(value) if type(value) is int else value
+
+    @field_validator("lora")
+    @classmethod
+    def _frozen_where_quantized(cls, lora: LoraSection | None, info: ValidationInfo) -> Any:
+        quantization = info.data["model"].quantization if "model" in info.data else None
+        if lora is None and quantization is not None:
+            raise ValueError(
+                f"is null, which trains all weights, and model.quantization is {quantization!r}, "
+                "whose weights stay frozen; give --lora.rank=16, or --model.quantization=null"
+            )
+        return lora
 
     @property
     def run_dir(self) -> Path:

@@ -31,6 +31,7 @@ if find_spec("pydantic") is None:
         "test_start.py",
         "zero/test_ranks.py",
         "test_setup.py",
+        "test_quantized.py",
         "test_threads.py",
         "zero/test_engine.py",
         "zero/test_settings.py",

@@ -77,7 +77,9 @@ def method_of(config: "Config", model: ModelConfig) -> Method:
     rounded = config.optimizer.stochastic_rounding
     masters = config.lora is None and config.deepspeed_config is None and not rounded
     size = 2 if half else FLOAT32
-    return Method(model, config.lora, size, autocast=half and masters, rounded=rounded)
+    return Method(
+        model, config.lora, size, half and masters, config.model.quantization, rounded=rounded
+    )
 
 
 def settings_of(config: "Config", devices: int) -> Settings:

@@ -59,7 +59,7 @@ def describe(config: Config, method: Method, settings: Settings, card: Card, dat
         f"{trained_parameters(method):,} trained parameters; activation checkpointing: "
         f"{chosen.policy}; {chosen.micro_batch_tokens:,} tokens at once",
         *(f"{kind:>16} {size / GB:9.2f} GB" for kind, size in use.device.items() if size),
-        f"{'each device':>16} {use.device_total / GB:9.2f} GB: {verdict} a {card.name}, where "
+        f"{'each device':>16} {use.device_total / GB:9.2f} GB: {verdict} {card.name}, where "
         f"{room / GB:.1f} of {card.memory / GB:.0f} GB are counted on",
         *(f"{kind:>16} {size / GB:9.2f} GB of the host, a rank" for kind, size in use.host.items()),
         _time(config, method, chosen, card, data),
@@ -93,10 +93,29 @@ def _steps(config: Config, conversations: int, mean_length: float) -> int:
     return min(limits)
 
 
+def stages_table(method: Method, settings: Settings, card: Card, data: Dataset) -> str:
+    """Return the bytes by kind on each device and of the host, for every stage of ZeRO."""
+    lines: list[str] = []
+    for stage in range(4):
+        chosen = with_policy(
+            method, replace(settings, stage=stage), card.memory, data.trained_share
+        )
+        use = memory_use(method, chosen, data.trained_share)
+        if not lines:
+            kinds = "".join(f"{kind:>15}" for kind in use.device)
+            lines = [f"GB of a rank  {kinds}{'device':>10}{'host':>9}"]
+        sizes = "".join(f"{size / GB:15.2f}" for size in use.device.values())
+        host = sum(use.host.values())
+        total = f"{use.device_total / GB:10.2f}{host / GB:9.2f}"
+        mark = "  this one" if stage == settings.stage else ""
+        lines.append(f"ZeRO {stage}        {sizes}{total}{mark}")
+    return "\n".join(lines)
+
+
 def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
     """Return what of the settings has to change on each card, by how many of them share."""
     counts = COUNTS if settings.stage is not None else (1,)
-    quantized = method.lora is not None and settings.stage is None
+    quantizable = method.lora and method.quantization is None and settings.stage is None
     lines = []
     for card in CARDS:
         rows = [
@@ -109,8 +128,9 @@ def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
             if needed != last:
                 lines.append(f"{name} x {count:<3} {needed}")
             last = needed
-        if quantized:
-            packed = _needed(replace(method, quantized=True), settings, card, data)
+        if quantizable:
+            quantized = replace(method, quantization="nf4_double")
+            packed = _needed(quantized, settings, card, data)
             lines.append(f"{name} NF4   {packed}")
     return "\n".join(["what fits, from how many cards on, and what has to change:", *lines])
 

@@ -207,6 +207,11 @@ def _check_same_batches(given: Mapping[str, Any], config: Config, world_size: in
 
 def _check_possible(zero: Mapping[str, Any], config: Config) -> None:
     stage = zero["stage"]
+    if config.model.dtype == "float16":
+        raise ValueError(
+            "model.dtype is 'float16', which finetune.py alone trains in; add "
+            "--model.dtype=bfloat16, or float32 where the devices have no bfloat16"
+        )
     if stage not in (0, 1, 2, 3):
         raise ValueError(f"{SECTION}.zero_optimization.stage is {stage!r}, wanted 0, 1, 2 or 3")
     if stage == 0 and config.model.dtype == "bfloat16":
