@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.transformer import Transformer
+from training.in_backward import StepInBackward
 from training.optim import make_optimizer
 from training.precision import LossScale
 
@@ -49,6 +50,12 @@ class Backend(Protocol):
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Say what comes, before the first backward pass of a step.
+
+        Raises ValueError, and nothing has changed, where so many micro-batches cannot be taken.
+        """
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; `last` says that a step follows."""
 
@@ -62,7 +69,7 @@ class Backend(Protocol):
         """Return what to run the model itself in, so that it computes as `forward` does."""
 
     def trained_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each trained parameter's name and float32 master, whole, as in `trained`."""
+        """Yield each trained parameter's name and master, whole, as in `trained`."""
 
     def save(self, directory: Path) -> None:
         """Write what a resumed run needs and a trained model does not."""
@@ -83,7 +90,9 @@ def full_shape(parameter: nn.Parameter) -> torch.Size:
 
 
 class NativeBackend:
-    """One device, plain PyTorch: trained parameters are their own float32 masters.
+    """One device, plain PyTorch: trained parameters are their own masters.
+
+    They are float32 but under optimizer.stochastic_rounding, where the model is bfloat16.
 
     compute_dtype: What products are computed in; in float16 the loss is scaled.
     autocast: Whether all weights are float32 masters, which products take in `compute_dtype`.
@@ -111,6 +120,9 @@ class NativeBackend:
             name: full_shape(p) for name, p in self.parameters.items()
         }
         self.optimizer = make_optimizer(self.parameters.values(), settings)
+        self.in_backward = None
+        if settings.in_backward:
+            self.in_backward = StepInBackward(self.parameters, self.optimizer)
         self.forward: Callable[..., Tensor] = model
         if autocast:
             self.forward = torch.autocast(device.type, compute_dtype)(model)
@@ -126,6 +138,11 @@ class NativeBackend:
         """Do `work`."""
         return work()
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Say what comes; only an optimizer that steps in the backward pass must know."""
+        if self.in_backward:
+            self.in_backward.begin_step(learning_rate, micro_batches)
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch."""
         (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
@@ -135,6 +152,8 @@ class NativeBackend:
 
         None where they were infinite in float16 and the step was left out.
         """
+        if self.in_backward:
+            return self.in_backward.norm()
         if self.loss_scale:
             self.loss_scale.unscale(p.grad for p in self.parameters.values() if p.grad is not None)
         limit = float("inf") if self.clip_norm is None else self.clip_norm
@@ -153,7 +172,7 @@ class NativeBackend:
         return torch.autocast(self.device.type, self.compute_dtype, enabled=self.autocast)
 
     def trained_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each trained parameter's name and float32 master."""
+        """Yield each trained parameter's name and master."""
         return ((name, parameter.detach()) for name, parameter in self.parameters.items())
 
     def save(self, directory: Path) -> None:

@@ -93,11 +93,12 @@ def train_step(
     own = [sum(len(b.targets) for b in batches), sum(len(b.tokens) for b in batches)]
     trained, tokens = backend.sum(torch.tensor(own, device=backend.device)).tolist()
     total = torch.zeros((), device=backend.device)
+    rate = run.rate(number)
+    backend.begin_step(rate, len(batches))
     for batch in batches:
         loss = batch_loss(backend, batch, summed_cross_entropy) / trained
         backend.backward(loss, last=batch is batches[-1])
         total += loss.detach()
-    rate = run.rate(number)
     norm = backend.step(rate)
     stopped = total.new_tensor(stop is not None and stop())
     loss, stops = backend.sum(torch.stack([total, stopped])).tolist()

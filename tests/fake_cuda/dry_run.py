@@ -42,6 +42,10 @@ LORA = {
     "all": LoraConfig(16, 16.0),
     "qlora": LoraConfig(16, 16.0),
     "full": None,
+    "least": None,
+}
+OPTIMIZERS = {
+    "least": Optimizer(kind="adamw8bit", clip_norm=None, in_backward=True, stochastic_rounding=True)
 }
 CUDA = torch.device("cuda")
 
@@ -75,7 +79,7 @@ def build(case: dict[str, Any], watch: Watch) -> Transformer:
     """Return a model without numbers on the device, its frozen weights in bfloat16."""
     method = case["method"]
     lora = LORA[method]
-    torch.set_default_dtype(torch.bfloat16 if lora else torch.float32)
+    torch.set_default_dtype(torch.float32 if method == "full" else torch.bfloat16)
     with CUDA:
         model = Transformer(shape_of(case))
     torch.set_default_dtype(torch.float32)
@@ -105,11 +109,14 @@ def quantize_all(model: Transformer) -> None:
 def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, list[Batch]]:
     """Return what a step of a case needs: the run, its backend and the step's batches."""
     data = Filled(SHAPES[case["size"]].vocab_size, case["tokens"])
+    optimizer = OPTIMIZERS.get(case["method"], Optimizer())
     batches = Batches(data, len(data), case["tokens"], 3).step(0)
+    if optimizer.in_backward:
+        batches = batches[:1]
     model = build(case, watch)
     apply_policy(model.train(), case["policy"])
-    autocast = LORA[case["method"]] is None
-    backend = NativeBackend(model, Optimizer(), CUDA, torch.bfloat16, autocast=autocast)
+    autocast = case["method"] == "full"
+    backend = NativeBackend(model, optimizer, CUDA, torch.bfloat16, autocast=autocast)
     run = SimpleNamespace(
         batches=SimpleNamespace(step=lambda number: batches),
         rate=lambda number: 1e-4,

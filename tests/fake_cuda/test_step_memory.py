@@ -1,19 +1,14 @@
 """The formula of a step's bytes beside the step itself, on a pretended CUDA device."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fake_cuda.dry_run import LORA, shape_of
 
-from training.planning.memory import (
-    FLOAT32,
-    POLICIES,
-    Method,
-    activation_bytes,
-    frozen_bytes,
-    trained_parameters,
-)
+from training.planning.memory import POLICIES, Method
+from training.planning.plan import MOMENT_BYTES, Settings, memory_use
 
 TOLERANCE = 0.03
 # Size, layers, method and what is computed again.
@@ -22,6 +17,7 @@ SHORT = [
     ("8b", 3, "all", "none"),
     ("8b", 3, "qlora", "full"),
     ("1b", 3, "full", "full"),
+    ("1b", 3, "least", "none"),
 ]
 LAYERS = {"1b": 16, "8b": 32}
 LONG = [
@@ -36,15 +32,25 @@ LONG = [
 
 
 def by_formula(case: dict[str, Any]) -> int:
+    least = case["method"] == "least"
     lora = LORA[case["method"]]
-    packed = case["method"] == "qlora"
-    method = Method(shape_of(case), lora, autocast=lora is None, quantized=packed)
-    state = 4 * FLOAT32 * trained_parameters(method)
-    activations = (
-        activation_bytes(method, case["policy"], tokens, trained)
+    method = Method(
+        shape_of(case),
+        lora,
+        autocast=lora is None and not least,
+        quantization="nf4_double" if case["method"] == "qlora" else None,
+        rounded=least,
+    )
+    settings = Settings(case["policy"])
+    if least:
+        moments = MOMENT_BYTES["adamw8bit"]
+        settings = replace(settings, moment_bytes=moments, in_backward=True)
+    return max(
+        memory_use(
+            method, replace(settings, micro_batch_tokens=tokens), trained / tokens
+        ).device_total
         for tokens, trained in case["micro_batches"]
     )
-    return frozen_bytes(method) + state + max(activations)
 
 
 @pytest.mark.parametrize(

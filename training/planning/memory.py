@@ -29,6 +29,7 @@ class Method:
     autocast: Whether the weights are float32 and only products are in the lower precision.
     quantization: How the frozen linear layers are stored, one of `model.nf4.QUANTIZATIONS`; None in
         the dtype of the others.
+    rounded: Whether trained weights are what is computed with, without float32 masters.
     """
 
     model: ModelConfig
@@ -36,6 +37,12 @@ class Method:
     bytes_per_number: int = 2
     autocast: bool = False
     quantization: str | None = None
+    rounded: bool = False
+
+    @property
+    def trained_bytes(self) -> int:
+        """Bytes of a trained number, and of its gradient."""
+        return self.bytes_per_number if self.rounded else FLOAT32
 
     @property
     def weight_bytes(self) -> int:
@@ -182,11 +189,14 @@ def activation_bytes(method: Method, policy: str, tokens: int, trained: int) -> 
     casts, head = _cast_weights(method), _head_gradient(method)
     casts_kept = casts // model.n_layers if policy == "full" else casts
     in_loss = end + casts + loss_bytes(method, trained)
+    # Of a trained head: what the loss made, scaled, and in the weight's own dtype.
+    own = method.trained_bytes * head // FLOAT32
     at_start = end + casts_kept + 2 * head + 2 * FLOAT32 * trained * model.dim
+    at_start += own if method.rounded else 0
     # A tied head's gradient waits for the embedding's, which comes last, and for their sum.
-    waiting = head if model.tied_embeddings else 0
+    waiting = own if model.tied_embeddings else 0
     in_block = _block_backward(method, policy, tokens) + casts_kept + waiting
-    in_embedding = head + 2 * waiting
+    in_embedding = own + 2 * waiting
     return always + max(before + max(in_loss, at_start, in_block), in_embedding)
 
 
@@ -213,7 +223,8 @@ def _block_backward(method: Method, policy: str, tokens: int) -> int:
         working += (again.token + again.position - stream * model.dim) * tokens
     if method.lora is None:
         # The gradient of one weight, before it is added to those of earlier micro-batches.
-        working += (size + FLOAT32) * model.hidden_dim * model.dim
+        number = size if method.rounded else size + FLOAT32
+        working += number * model.hidden_dim * model.dim
     return working
 
 

@@ -31,6 +31,8 @@ TRAINED_SHARE = 0.3
 LEAST_MICRO_BATCH = 1024
 # DeepSpeed's defaults, in numbers and not bytes.
 BUCKET, LIVE_PARAMETERS, PREFETCH = 500_000_000, 1_000_000_000, 50_000_000
+# What an optimizer keeps for a number: two moments, in 8 bits with two absmax for 256 of them.
+MOMENT_BYTES = {"adamw": 2 * FLOAT32, "adamw8bit": 2 + 2 * FLOAT32 / 256, "sgd": 0}
 # Of a data sheet's rate: measured in large products on an H200; attention's is assumed.
 PRODUCT_SHARE, ATTENTION_SHARE = 0.8, 0.25
 
@@ -41,6 +43,8 @@ class Settings:
 
     stage: ZeRO's, None without DeepSpeed.
     buckets: Numbers that DeepSpeed holds to reduce and to gather at stages 1 and 2.
+    moment_bytes: What the optimizer keeps for each trained number.
+    in_backward: Whether a gradient is freed as soon as its weight is updated.
     """
 
     policy: str = "none"
@@ -50,7 +54,8 @@ class Settings:
     offload_optimizer: bool = False
     offload_weights: bool = False
     buckets: int = 2 * BUCKET
-    moments: int = 2
+    moment_bytes: float = 2 * FLOAT32
+    in_backward: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,16 @@ class Use:
 def method_of(config: "Config", model: ModelConfig) -> Method:
     """Return what a configuration trains; with DeepSpeed all weights may be in bfloat16."""
     half = config.model.dtype != "float32"
-    masters = config.lora is None and config.deepspeed_config is None
-    size = 2 if half else FLOAT32
-    return Method(model, config.lora, size, half and masters, config.model.quantization)
+    rounded = config.optimizer.stochastic_rounding
+    masters = config.lora is None and config.deepspeed_config is None and not rounded
+    return Method(
+        model,
+        config.lora,
+        bytes_per_number=2 if half else FLOAT32,
+        autocast=half and masters,
+        quantization=config.model.quantization,
+        rounded=rounded,
+    )
 
 
 def settings_of(config: "Config", devices: int) -> Settings:
@@ -87,15 +99,17 @@ def settings_of(config: "Config", devices: int) -> Settings:
         offload_optimizer=_offloads(zero, "offload_optimizer"),
         offload_weights=_offloads(zero, "offload_param"),
         buckets=sum(bucket for bucket in buckets if isinstance(bucket, int)),
-        moments=2 if config.optimizer.kind == "adamw" else 0,
+        moment_bytes=MOMENT_BYTES[config.optimizer.kind],
+        in_backward=config.optimizer.in_backward,
     )
 
 
 def memory_use(method: Method, settings: Settings, trained_share: float = TRAINED_SHARE) -> Use:
     """Return the bytes of one rank at the peak of a step."""
     trained, stage, ranks = trained_parameters(method), settings.stage, settings.devices
-    masters, optimizer = FLOAT32 * trained, FLOAT32 * settings.moments * trained
-    weights, gradients, buffers = frozen_bytes(method), FLOAT32 * trained, 0
+    masters, optimizer = method.trained_bytes * trained, int(settings.moment_bytes * trained)
+    weights, buffers = frozen_bytes(method), 0
+    gradients = 0 if settings.in_backward else method.trained_bytes * trained
     if stage is not None:
         number = method.bytes_per_number
         # Weights that compute beside their masters; with float32 they are the same at stage 0.

@@ -95,6 +95,9 @@ class DeepSpeedBackend:
             raise outcome[1]
         return outcome[0]  # type: ignore[no-any-return]
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Return: DeepSpeed steps after the backward pass."""
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; the last one's is reduced over ranks."""
         self.engine.set_gradient_accumulation_boundary(last)

@@ -12,9 +12,12 @@ from training.planning.cards import GB, find_card
 from training.planning.fitting import choose_policy, fitting_policy
 from training.planning.memory import Method
 from training.planning.plan import (
+    MOMENT_BYTES,
     Settings,
+    fits,
     flags_between,
     memory_use,
+    method_of,
     nearest_fitting,
     settings_of,
     tokens_a_second,
@@ -109,3 +112,26 @@ def test_auto_needs_no_flag_where_it_fits(settings: SettingsOf) -> None:
 def test_unknown_card_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"--gpu is 'B17', wanted one of RTX 4070 \(12 GB\)"):
         find_card("B17")
+
+
+def test_all_weights_of_8b_fit_80_gb_with_what_takes_least_memory() -> None:
+    rounded = Method(SHAPES["8b"], None, rounded=True)
+    least = Settings("auto", moment_bytes=MOMENT_BYTES["adamw8bit"], in_backward=True)
+    use = memory_use(rounded, with_policy(rounded, least, 80 * GB))
+    # By hand: 8.03 G weights of two bytes, and moments of two with an absmax each for 256.
+    assert use.device["masters"] == pytest.approx(16.06e9, rel=1e-3)
+    assert use.device["optimizer"] == pytest.approx(8.03e9 * (2 + 8 / 256), rel=1e-3)
+    assert use.device["gradients"] == 0
+    assert fits(rounded, with_policy(rounded, least, 80 * GB), 80 * GB)
+    masters = Method(SHAPES["8b"], None, autocast=True)
+    assert not fits(masters, Settings("full"), 80 * GB)
+
+
+def test_optimizer_decides_the_bytes_of_a_trained_number(settings: SettingsOf) -> None:
+    optimizer = {"kind": "adamw8bit", "stochastic_rounding": True}
+    config = settings(lora=None, model__dtype="bfloat16", optimizer=optimizer)
+    assert settings_of(config, 1).moment_bytes == 2 + 8 / 256
+    method = method_of(config, SHAPES["8b"])
+    assert (method.trained_bytes, method.autocast) == (2, False)
+    plain = method_of(settings(lora=None, model__dtype="bfloat16"), SHAPES["8b"])
+    assert (plain.trained_bytes, plain.autocast) == (4, True)
