@@ -14,7 +14,8 @@ from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.lora.layers import LoraLinear
 from model.transformer import Transformer
 from storage.json_file import write_json
-from weights.directory import INDEX_SUFFIX, WEIGHTS_FILE, open_weights, weights_sha256
+from weights.directory import WEIGHTS_FILE, open_weights, weights_sha256
+from weights.opening import INDEX_SUFFIX
 
 BASE_FILE = "base.json"
 # What PEFT calls its file of tensors.

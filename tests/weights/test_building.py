@@ -37,7 +37,7 @@ def test_linear_layers_are_quantized_on_arrival_and_the_rest_copied(
 ) -> None:
     config = FAMILY_SHAPES["qwen2"]
     state = open_weights(write_native(tmp_path / "native", config))
-    place = quantize_on_arrival("cpu", torch.bfloat16, double)
+    place = quantize_on_arrival("cpu", torch.bfloat16, "nf4_double" if double else "nf4")
     model = load_model(tmp_path / "native", place=place)
     linears = {name for name, m in model.named_modules() if isinstance(m, NF4Linear)}
     assert len(linears) == 7 * config.n_layers
