@@ -41,6 +41,7 @@ def main(
     chat_format_anyway: bool = False,
     lora_ckpt_path: str | None = None,
     constrain: bool = False,
+    quantization: str | None = None,
 ) -> None:
     """Answer every dialog of a file, on the GPU where there is one, or talk with --interactive.
 
@@ -64,11 +65,15 @@ def main(
         chat_format_anyway: Use --chat-format also where the model was trained in another.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
         raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
-    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)
+    source = Source(
+        ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
+    )
     decoding = Decoding(
         stop_ids=(),
         max_new_tokens=max_seq_len if max_gen_len is None else max_gen_len,
