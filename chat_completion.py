@@ -22,6 +22,7 @@ from inference.loading import Source, load_chat_model
 from serving.terminal import Chat
 from serving.toolbox import open_toolbox
 from weights.directory import resolve_directory
+from weights.nf4.directory import read_quantization
 
 
 def main(
@@ -126,11 +127,14 @@ def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
             f"python scripts/convert_lora_weights.py --base-ckpt-path {shell_quote(directory)} "
             f"--lora-ckpt-path {shell_quote(lora_ckpt_path)} --output-dir D"
         )
-    else:
-        print_next(
-            f"python scripts/convert_to_meta_weights.py --config-file {shell_quote(directory)} "
-            f"--ckpt-file {shell_quote(directory)} --num-shards 1 --output-dir D"
-        )
+        return
+    # Exports take whole weights alone.
+    record = read_quantization(directory)
+    whole = shell_quote(record.directory if record else directory)
+    print_next(
+        f"python scripts/convert_to_meta_weights.py --config-file {whole} --ckpt-file {whole} "
+        "--num-shards 1 --output-dir D"
+    )
 
 
 if __name__ == "__main__":
