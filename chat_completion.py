@@ -22,7 +22,7 @@ from inference.loading import Source, load_chat_model
 from serving.terminal import Chat
 from serving.toolbox import open_toolbox
 from weights.directory import resolve_directory
-from weights.nf4.directory import read_quantization
+from weights.nf4.directory import original_directory
 
 
 def main(
@@ -129,8 +129,7 @@ def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
         )
         return
     # Exports take whole weights alone.
-    record = read_quantization(directory)
-    whole = shell_quote(record.directory if record else directory)
+    whole = shell_quote(original_directory(directory))
     print_next(
         f"python scripts/convert_to_meta_weights.py --config-file {whole} --ckpt-file {whole} "
         "--num-shards 1 --output-dir D"

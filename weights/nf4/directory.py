@@ -64,6 +64,12 @@ def stored_quantization(directory: Path) -> str | None:
     return None if record is None else record.quantization
 
 
+def original_directory(directory: Path | str) -> Path:
+    """Return the directory of the weights that quantised ones were made of; any other is itself."""
+    record = read_quantization(Path(directory))
+    return Path(directory if record is None else record.directory)
+
+
 def check_quantization(directory: Path, wanted: str | None) -> None:
     """Raise ValueError where weights are stored in another way than `model.quantization` says.
 
