@@ -22,6 +22,7 @@ from inference.loading import Source, load_chat_model
 from serving.terminal import Chat
 from serving.toolbox import open_toolbox
 from weights.directory import resolve_directory
+from weights.nf4.directory import original_directory
 
 
 def main(
@@ -41,6 +42,7 @@ def main(
     chat_format_anyway: bool = False,
     lora_ckpt_path: str | None = None,
     constrain: bool = False,
+    quantization: str | None = None,
 ) -> None:
     """Answer every dialog of a file, on the GPU where there is one, or talk with --interactive.
 
@@ -64,11 +66,15 @@ def main(
         chat_format_anyway: Use --chat-format also where the model was trained in another.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
         raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
-    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)
+    source = Source(
+        ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
+    )
     decoding = Decoding(
         stop_ids=(),
         max_new_tokens=max_seq_len if max_gen_len is None else max_gen_len,
@@ -121,11 +127,13 @@ def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
             f"python scripts/convert_lora_weights.py --base-ckpt-path {shell_quote(directory)} "
             f"--lora-ckpt-path {shell_quote(lora_ckpt_path)} --output-dir D"
         )
-    else:
-        print_next(
-            f"python scripts/convert_to_meta_weights.py --config-file {shell_quote(directory)} "
-            f"--ckpt-file {shell_quote(directory)} --num-shards 1 --output-dir D"
-        )
+        return
+    # Exports take whole weights alone.
+    whole = shell_quote(original_directory(directory))
+    print_next(
+        f"python scripts/convert_to_meta_weights.py --config-file {whole} --ckpt-file {whole} "
+        "--num-shards 1 --output-dir D"
+    )
 
 
 if __name__ == "__main__":

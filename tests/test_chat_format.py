@@ -25,7 +25,8 @@ from storage.manifest import read_manifest, write_manifest
 from weights.adapter import read_adapter
 from weights.chat_record import ChatRecord, copy_chat_record, read_chat_record, write_chat_record
 from weights.conversion import convert_from_meta, convert_to_meta
-from weights.merge import merge_checkpoint, open_base
+from weights.merge import merge_checkpoint
+from weights.merge_base import open_base
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 CITIES = ("Lyon", "Oslo", "Nice", "Rome", "Bern", "Riga")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig
 from model.lora.config import ALL_LINEARS
-from model.nf4 import NF4Linear, quantize
+from model.nf4 import NF4, NF4Linear, quantize
 from model.transformer import Transformer
 from weights.table import EMBEDDING
 
@@ -25,11 +25,19 @@ def build_model(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     place: Place | None = None,
+    quantized: Mapping[str, NF4] | None = None,
 ) -> Transformer:
-    """Build a model of exactly the tensors that it needs, as `load_model` does."""
+    """Build a model of exactly the tensors that it needs, as `load_model` does.
+
+    The weights of linear layers may be `quantized` already; they are copied to the device.
+    """
     place = place or copy_on_arrival(device, dtype)
     with torch.device("meta"):
         model = Transformer(config)
+    for name, parts in (quantized or {}).items():
+        owner = name.removesuffix(".weight")
+        linear = model.get_submodule(owner)
+        model.set_submodule(owner, quantized_linear(parts, linear, device), strict=True)
     # Biases come last: the module that replaces a linear layer is there when its weight was placed.
     for name in sorted(tensors, key=lambda name: name.endswith(".bias")):
         owner, _, attribute = name.rpartition(".")
@@ -69,6 +77,17 @@ def quantize_on_arrival(
         return NF4Linear(weight, in_features=tensor.shape[1], out_features=tensor.shape[0])
 
     return place
+
+
+def quantized_linear(weight: NF4, like: nn.Module, device: torch.device | str) -> NF4Linear:
+    """Return the layer in NF4 in place of a linear layer, its parts copied to a device."""
+    parts = {
+        name: part.to(device, copy=True)
+        for name, part in weight._asdict().items()
+        if part is not None
+    }
+    inputs, outputs = int(like.in_features), int(like.out_features)  # type: ignore[arg-type]
+    return NF4Linear(NF4(**parts), inputs, outputs)
 
 
 def is_linear_weight(name: str) -> bool:
