@@ -283,8 +283,7 @@ def prompts(format: ChatFormat) -> dict[str, Reader]:
             lambda given: encode_conversation(given, format, BYTES[format.name]), conversation
         )
         for kind, conversation in conversations.items()
-        # A format without calls leaves tools out.
-        if is_written(conversation(2), format) and (kind != "tools" or format.calls.starts)
+        if is_written(conversation(2), format)
     }
 
 
