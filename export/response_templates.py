@@ -125,7 +125,10 @@ def response_template(
 
 
 def read_by_template(template: Mapping[str, Any], text: str) -> Reading:
-    """Read a reply by a response template; a call that is no JSON is lost, as in the servers."""
+    """Read a reply by a response template; a call that is no JSON is lost, as in the servers.
+
+    So is one that is nested too deeply to be read.
+    """
     field = template["fields"]["tool_calls"]
     opening = re.compile(field["open_pattern"], re.DOTALL)
     closing = re.compile(field["close_pattern"], re.DOTALL)
@@ -149,7 +152,7 @@ def _made_calls(
             (_filled(function["name"], scope), _filled(function["arguments"], scope))
             for scope in ({**opened.groupdict(), **scope} for scope in scopes)
         ]
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return []
 
 
