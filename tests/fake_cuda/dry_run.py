@@ -10,6 +10,7 @@ import ctypes
 import json
 import sys
 import weakref
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch.utils._pytree import tree_iter
 from benchmarks.conversations import RandomConversations
 from benchmarks.ours import Optimizer
 from data.batches import Batches
+from model import nf4
 from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
 from model.shapes import SHAPES
@@ -33,6 +35,7 @@ from model.transformer import Transformer
 from training.backends import NativeBackend
 from training.loop import train_step
 from training.recomputation import apply_policy
+from weights.building import is_linear_weight
 
 # The allocator hands out multiples of it.
 ALIGNMENT = 512
@@ -42,6 +45,7 @@ FUSED = ("silu_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
 LORA = {
     "qv": LoraConfig(32, 32.0, targets=("wq", "wv")),
     "all": LoraConfig(16, 16.0),
+    "nf4": LoraConfig(16, 16.0),
     "full": None,
 }
 
@@ -114,6 +118,22 @@ def pretend() -> None:
     torch.tensor = on_host_first
 
 
+def quantize_linears(model: Transformer) -> None:
+    """Put layers with the bytes of NF4 and double quantisation in place of the linear ones."""
+    # Its tables belong to the case that made them.
+    nf4._absmax_table.cache_clear()
+    for name, weight in list(model.named_parameters()):
+        if is_linear_weight(name):
+            count, blocks = weight.numel(), weight.numel() // nf4.BLOCK
+            codes, absmax = (
+                torch.empty(size, dtype=torch.uint8, device="cuda") for size in (count // 2, blocks)
+            )
+            outer = torch.empty(-(-blocks // nf4.BLOCK_OF_ABSMAX), device="cuda")
+            packed = nf4.NF4(codes, absmax, outer, torch.empty((), device="cuda"))
+            linear = nf4.NF4Linear(packed, in_features=weight.shape[1], out_features=len(weight))
+            model.set_submodule(name.removesuffix(".weight"), linear)
+
+
 def measure(case: dict[str, Any]) -> dict[str, Any]:
     """Run two steps of a case; return the peak in the second and the shape of its batches."""
     size = SHAPES[case["size"]]
@@ -126,10 +146,12 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         with torch.device("cuda"):
             model = Transformer(size)
         torch.set_default_dtype(torch.float32)
+        if case["method"] == "nf4":
+            quantize_linears(model)
         if lora:
             add_lora(model, lora)
-        for parameter in model.parameters():
-            counter.add(parameter)
+        for tensor in chain(model.parameters(), model.buffers()):
+            counter.add(tensor)
         apply_policy(model.train(), case["policy"])
         backend = NativeBackend(
             model, Optimizer(), torch.device("cuda"), torch.bfloat16, autocast=lora is None

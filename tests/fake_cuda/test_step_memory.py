@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fake_cuda.dry_run import LORA
 from model.shapes import SHAPES
 from training.planning.memory import (
     FLOAT32,
+    POLICIES,
     Method,
     activation_bytes,
     frozen_bytes,
@@ -28,8 +30,13 @@ LONG = [
     (size, method, policy)
     for size in ("1b", "8b")
     for method in LORA
-    for policy in ("none", "selective", "full")
+    if method != "nf4"
+    for policy in POLICIES
 ]
+
+QLORA = [("1b", "nf4", "selective"), ("8b", "nf4", "none"), ("8b", "nf4", "full")]
+# Without its kernel a weight takes several times its bytes while it is dequantised.
+kernels = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +63,8 @@ def measured(library: Path, cases: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 def by_formula(case: dict[str, Any]) -> int:
     lora = LORA[case["method"]]
-    method = Method(SHAPES[case["size"]], lora, autocast=lora is None)
+    quantization = "nf4_double" if case["method"] == "nf4" else None
+    method = Method(SHAPES[case["size"]], lora, autocast=lora is None, quantization=quantization)
     state = 4 * FLOAT32 * trained_parameters(method)
     activations = (
         activation_bytes(method, case["policy"], tokens, trained)
@@ -66,7 +74,13 @@ def by_formula(case: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize(
-    "chosen", [SHORT, pytest.param(LONG, marks=pytest.mark.long)], ids=["short", "long"]
+    "chosen",
+    [
+        SHORT,
+        pytest.param(LONG, marks=pytest.mark.long),
+        pytest.param(QLORA, marks=[pytest.mark.long, kernels]),
+    ],
+    ids=["short", "long", "qlora"],
 )
 def test_formula_is_within_three_percent_of_the_step(
     device_library: Path, chosen: list[tuple[str, str, str]]
