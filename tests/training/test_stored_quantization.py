@@ -1,0 +1,65 @@
+"""Training from a base that was quantised beforehand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import TINY
+
+from model.attention import Documents
+from model.nf4 import NF4Linear
+from storage.manifest import write_manifest
+from training.backends import NativeBackend
+from training.config import Config
+from training.setup import build_model, open_splits
+from weights.adapter import read_adapter
+from weights.building import quantize_on_arrival
+from weights.directory import load_model, weights_sha256
+from weights.nf4.conversion import quantize_directory
+
+Settings = Callable[..., Config]
+
+
+@pytest.fixture
+def stored(settings: Settings, tmp_path: Path) -> Path:
+    """The tiny base in NF4."""
+    write_manifest(Path(settings().model.checkpoint_dir), "native model")
+    quantize_directory(settings().model.checkpoint_dir, tmp_path / "nf4")
+    return tmp_path / "nf4"
+
+
+@pytest.mark.parametrize("setting", [None, "nf4"])
+def test_another_setting_than_what_is_stored_is_refused(
+    setting: str | None, settings: Settings, stored: Path
+) -> None:
+    config = settings(model__checkpoint_dir=str(stored), model__quantization=setting)
+    with pytest.raises(ValueError, match=r"add --model\.quantization=nf4_double, or name"):
+        open_splits(config)
+
+
+def test_stored_base_computes_as_one_quantized_on_arrival(settings: Settings, stored: Path) -> None:
+    base = settings().model.checkpoint_dir
+    config = settings(model__checkpoint_dir=str(stored), model__quantization="nf4_double")
+    cpu = torch.device("cpu")
+    found = build_model(config, cpu, torch.float32)
+    wanted = load_model(base, place=quantize_on_arrival(cpu, torch.float32, "nf4_double"))
+    assert sum(isinstance(module, NF4Linear) for module in found.modules()) == 7 * TINY.n_layers
+    tokens, places = torch.arange(30), torch.arange(30)
+    with torch.no_grad():
+        logits = [model(tokens, places, Documents([0, 30])) for model in (found, wanted)]
+    # B of a new adapter is zero.
+    assert torch.equal(*logits)
+
+
+def test_run_on_a_stored_base_trains_an_adapter_of_the_original(
+    settings: Settings, stored: Path, train_run: Callable[..., NativeBackend]
+) -> None:
+    base = Path(settings().model.checkpoint_dir)
+    config = settings(model__checkpoint_dir=str(stored), model__quantization="nf4_double")
+    train_run(config)
+    adapter = read_adapter(config.run_dir / "final")
+    assert any(tensor.any() for name, tensor in adapter.state.items() if "lora_b" in name)
+    for directory in (base, stored):
+        assert adapter.base_sha256 == weights_sha256(directory) is not None
+        adapter.check(TINY, directory)
