@@ -20,7 +20,7 @@ from inference.constrain.constraint import Constraints
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
 from serving.terminal import Chat
-from serving.toolbox import open_toolbox
+from serving.toolbox import Toolbox, open_toolbox
 from weights.directory import resolve_directory
 from weights.nf4.directory import original_directory
 
@@ -52,7 +52,8 @@ def main(
         dialogs: A JSON list of {tools, messages}, each ending with a user's or a tool's message.
         interactive: Talk at the terminal instead; calls of built-in tools are executed.
         tools: Built-in tools or domains to offer there, with commas between, or none; a few are
-            offered by default, docs/synthetic-data.md names where they all are.
+            offered by default where the chat format has calls, docs/synthetic-data.md names where
+            they all are.
         tools_file: Your own tools to offer there: a JSON list of schemas, whose results you type,
             or a Python file of functions, which is executed.
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
@@ -86,7 +87,15 @@ def main(
     )
     if interactive:
         toolbox = open_toolbox(tools, tools_file)
-        Chat(load_chat_model(source), toolbox, decoding, constrain).run()
+        chat_model = load_chat_model(source)
+        if toolbox.tools and not chat_model.format.has_calls:
+            if tools or tools_file:
+                raise ValueError(
+                    f"the chat format {chat_model.format.name} has no calls; leave out --tools and "
+                    "--tools_file"
+                )
+            toolbox = Toolbox()
+        Chat(chat_model, toolbox, decoding, constrain).run()
     else:
         conversations = read_dialogs(dialogs)
         _answer_all(load_chat_model(source), conversations, decoding, constrain)

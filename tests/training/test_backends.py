@@ -40,7 +40,13 @@ def packed(step: int) -> Batch:
 def backend_of(device: str, dtype: torch.dtype, dropout: float = 0.0) -> NativeBackend:
     # training.config, whose fields these are, needs pydantic, which a bare GPU image does not have.
     settings: Any = SimpleNamespace(
-        kind="adamw", betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, clip_norm=1.0
+        kind="adamw",
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.01,
+        clip_norm=1.0,
+        in_backward=False,
+        stochastic_rounding=False,
     )
     model = random_model(TINY)
     add_lora(model, LoraConfig(rank=4, alpha=8.0, dropout=dropout))

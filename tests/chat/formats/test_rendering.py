@@ -346,6 +346,15 @@ class TestErrors:
             find_format("mistral")
 
 
+class TestFormatsWithoutCalls:
+    @pytest.mark.parametrize("name", [row.name for row in FORMATS.values() if not row.has_calls])
+    def test_offered_tools_are_refused(self, name: str) -> None:
+        asked = Conversation((Message("user", "Rain?"),))
+        render_prompt(asked, FORMATS[name])
+        with pytest.raises(CannotWrite, match=rf"tools are offered, and {name} has no calls; "):
+            render_prompt(replace(asked, tools=(Tool("rain", ""),)), FORMATS[name])
+
+
 class TestUnreadableTurns:
     @pytest.mark.parametrize(
         ("message", "reason"),
