@@ -13,6 +13,7 @@ from storage.manifest import write_manifest
 from training.backends import NativeBackend
 from training.config import Config
 from training.setup import build_model, open_splits
+from training.zero.placing import PackedNF4Linear, place_on_arrival
 from weights.adapter import read_adapter
 from weights.building import quantize_on_arrival
 from weights.directory import load_model, weights_sha256
@@ -52,14 +53,36 @@ def test_stored_base_computes_as_one_quantized_on_arrival(settings: Settings, st
     assert torch.equal(*logits)
 
 
-def test_run_on_a_stored_base_trains_an_adapter_of_the_original(
+def test_run_on_a_stored_base_trains_the_same_adapter_for_either(
     settings: Settings, stored: Path, train_run: Callable[..., NativeBackend]
 ) -> None:
     base = Path(settings().model.checkpoint_dir)
-    config = settings(model__checkpoint_dir=str(stored), model__quantization="nf4_double")
-    train_run(config)
-    adapter = read_adapter(config.run_dir / "final")
-    assert any(tensor.any() for name, tensor in adapter.state.items() if "lora_b" in name)
+    adapters = []
+    for name, directory in (("stored", stored), ("arriving", base)):
+        config = settings(
+            name=name, model__checkpoint_dir=str(directory), model__quantization="nf4_double"
+        )
+        train_run(config)
+        adapters.append(read_adapter(config.run_dir / "final"))
+    adapter, other = adapters
+    for name, tensor in adapter.state.items():
+        assert torch.equal(tensor, other.state[name])
+        assert tensor.any()
+    assert adapter.quantization == other.quantization == "nf4_double"
     for directory in (base, stored):
         assert adapter.base_sha256 == weights_sha256(directory) is not None
         adapter.check(TINY, directory)
+
+
+def test_zero_keeps_a_stored_weight_as_one_quantized_on_arrival(
+    settings: Settings, stored: Path
+) -> None:
+    place = place_on_arrival(
+        {"zero_optimization": {"stage": 2}}, torch.device("cpu"), torch.float32, "nf4_double"
+    )
+    found, wanted = (
+        load_model(path, place=place) for path in (stored, settings().model.checkpoint_dir)
+    )
+    assert sum(isinstance(module, PackedNF4Linear) for module in found.modules()) == 14
+    for name, tensor in wanted.state_dict().items():
+        assert torch.equal(found.state_dict()[name], tensor)
