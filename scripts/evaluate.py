@@ -203,7 +203,8 @@ def _next_command(flags: dict[str, Any]) -> str:
             flags["chat_format"], _source(flags).chat_record(), _source(flags).proposed_format()
         )
         command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
-        return f"{command} {typed_flags(spoken)}".rstrip()
+        given = typed_flags(spoken | {"quantization": flags["quantization"]})
+        return f"{command} {given}".rstrip()
     names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
     names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]
     spoken = format_flags(flags["chat_format"], None) if flags["predictions"] else {}

@@ -2,7 +2,8 @@
 
 A `Place` takes each tensor with its name, still mapped from the file, and returns what the model is
 to hold: a parameter, or for the weight of a linear layer a module in place of the layer. So a model
-is quantised, or divided among ranks, without being whole in memory before.
+is quantised, or divided among ranks, without being whole in memory before. A weight that the file
+holds in NF4 comes as such a module, on the file's mapping.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,28 +17,21 @@ from model.nf4 import NF4, NF4Linear, quantize
 from model.transformer import Transformer
 from weights.table import EMBEDDING
 
-Place = Callable[[str, Tensor], nn.Parameter | nn.Module]
+Stored = Tensor | NF4Linear
+Place = Callable[[str, Stored], nn.Parameter | nn.Module]
 
 
 def build_model(
     config: ModelConfig,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Stored],
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     place: Place | None = None,
-    quantized: Mapping[str, NF4] | None = None,
 ) -> Transformer:
-    """Build a model of exactly the tensors that it needs, as `load_model` does.
-
-    The weights of linear layers may be `quantized` already; they are copied to the device.
-    """
+    """Build a model of exactly the tensors that it needs, as `load_model` does."""
     place = place or copy_on_arrival(device, dtype)
     with torch.device("meta"):
         model = Transformer(config)
-    for name, parts in (quantized or {}).items():
-        owner = name.removesuffix(".weight")
-        linear = model.get_submodule(owner)
-        model.set_submodule(owner, quantized_linear(parts, linear, device), strict=True)
     # Biases come last: the module that replaces a linear layer is there when its weight was placed.
     for name in sorted(tensors, key=lambda name: name.endswith(".bias")):
         owner, _, attribute = name.rpartition(".")
@@ -54,7 +48,9 @@ def build_model(
 def copy_on_arrival(device: torch.device | str, dtype: torch.dtype | None) -> Place:
     """Return the `Place` that copies each tensor to a device; `dtype` None keeps what is stored."""
 
-    def place(name: str, tensor: Tensor) -> nn.Parameter:
+    def place(name: str, tensor: Stored) -> nn.Parameter | nn.Module:
+        if isinstance(tensor, NF4Linear):
+            return copy_quantized(tensor, device)
         return nn.Parameter(tensor.to(device=device, dtype=dtype or tensor.dtype, copy=True))
 
     return place
@@ -65,13 +61,14 @@ def quantize_on_arrival(
 ) -> Place:
     """Return the `Place` that keeps the weights of the blocks' linear layers in NF4.
 
-    They are quantised on `device` from what is stored, one tensor at a time. Embedding, norms,
+    They are quantised on `device` from what is stored, one tensor at a time, unless the file holds
+    them so. Embedding, norms,
     biases and the projection to the vocabulary are copied in `dtype`.
     """
     copy = copy_on_arrival(device, dtype)
 
-    def place(name: str, tensor: Tensor) -> nn.Parameter | nn.Module:
-        if not is_linear_weight(name):
+    def place(name: str, tensor: Stored) -> nn.Parameter | nn.Module:
+        if isinstance(tensor, NF4Linear) or not is_linear_weight(name):
             return copy(name, tensor)
         weight = quantize(tensor.to(device), quantization == "nf4_double")
         return NF4Linear(weight, in_features=tensor.shape[1], out_features=tensor.shape[0])
@@ -79,15 +76,11 @@ def quantize_on_arrival(
     return place
 
 
-def quantized_linear(weight: NF4, like: nn.Module, device: torch.device | str) -> NF4Linear:
-    """Return the layer in NF4 in place of a linear layer, its parts copied to a device."""
-    parts = {
-        name: part.to(device, copy=True)
-        for name, part in weight._asdict().items()
-        if part is not None
-    }
-    inputs, outputs = int(like.in_features), int(like.out_features)  # type: ignore[arg-type]
-    return NF4Linear(NF4(**parts), inputs, outputs)
+def copy_quantized(linear: NF4Linear, device: torch.device | str) -> NF4Linear:
+    """Return a layer in NF4 without its bias, its parts copied to a device."""
+    parts = linear.quantized._asdict().items()
+    copies = {name: part.to(device, copy=True) for name, part in parts if part is not None}
+    return NF4Linear(NF4(**copies), linear.in_features, linear.out_features)
 
 
 def is_linear_weight(name: str) -> bool:

@@ -15,8 +15,8 @@ from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
 from storage.manifest import read_manifest
-from weights.building import Place, build_model
-from weights.nf4.directory import QuantizedTensors, group_parts, read_quantization
+from weights.building import Place, Stored, build_model
+from weights.nf4.directory import group_parts, read_quantization
 from weights.opening import open_tensors
 from weights.table import (
     DTYPES,
@@ -108,8 +108,8 @@ def open_weights(path: Path | str) -> dict[str, Tensor]:
     return tensors
 
 
-def open_quantized(path: Path | str) -> QuantizedTensors | None:
-    """Return the tensors of a directory with quantised weights, None for any other.
+def open_quantized(path: Path | str) -> dict[str, Stored] | None:
+    """Return the tensors of a directory with quantised weights by name, None for any other.
 
     Raises ValueError that lists every part that is missing, left over or of the wrong shape.
     """
@@ -129,14 +129,13 @@ def load_model(
 ) -> Transformer:
     """Build the model of a native directory and fill in its weights, each placed exactly once.
 
-    `dtype` None keeps what is stored. `place` is `weights/building.py`'s and by default a copy;
-    linear layers that are stored in NF4 stay so, and go to `device` without it.
+    `dtype` None keeps what is stored. `place` is `weights/building.py`'s and by default a copy.
     Raises ValueError that lists every tensor that is missing, left over or of the wrong shape.
     """
     file = weights_file(path)
     config = ModelConfig.read(file.parent)
     if stored := open_quantized(file):
-        return build_model(config, stored.others, device, dtype, place, stored.quantized)
+        return build_model(config, stored, device, dtype, place)
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
     return build_model(config, tensors, device, dtype, place)

@@ -180,20 +180,20 @@ def _open_stored(
     """Open weights that are stored in NF4; dequantised they have the dtype of the embedding."""
     stored = open_quantized(file)
     assert stored is not None
-    others, quantized = stored
-    dtype, whole = others[EMBEDDING].dtype, expected_shapes(config)
+    embedding, whole = stored[EMBEDDING], expected_shapes(config)
+    assert isinstance(embedding, Tensor)
+    dtype = embedding.dtype
     layout = {
-        name: (shape, dtype if name in quantized else others[name].dtype)
-        for name, shape in whole.items()
+        name: (whole[name], tensor.dtype if isinstance(tensor, Tensor) else dtype)
+        for name, tensor in stored.items()
     }
 
     def dequantized(name: str) -> Tensor:
-        return (
-            dequantize(quantized[name], whole[name], dtype) if name in quantized else others[name]
-        )
+        tensor = stored[name]
+        return tensor if isinstance(tensor, Tensor) else tensor.dequantized(dtype)
 
     def load() -> Transformer:
-        return build_model(config, others, dtype=torch.float32, quantized=quantized)
+        return build_model(config, stored, dtype=torch.float32)
 
     original = _original(config, record)
     return layout, Targets(DEQUANTIZED, original, LazyWeights(layout, dequantized), load)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from model.config import ModelConfig
 from model.transformer import Transformer
 from weights.adapter import Adapter
-from weights.building import build_model, copy_on_arrival, is_linear_weight
+from weights.building import Stored, build_model, copy_on_arrival, is_linear_weight
 from weights.directory import Layout
 from weights.merge_base import Base, Weights
 from weights.merge_logits import LogitDifference, base_and_adapter_logits, difference, model_logits
@@ -75,9 +75,9 @@ def lazy_model(config: ModelConfig, layout: Layout, weights: Weights) -> Transfo
     """Return the model of these weights that computes in float32 and holds no linear layer's."""
     copy = copy_on_arrival("cpu", torch.float32)
 
-    def place(name: str, tensor: Tensor) -> nn.Parameter | nn.Module:
+    def place(name: str, tensor: Stored) -> nn.Parameter | nn.Module:
         if is_linear_weight(name):
-            return LazyLinear(name, tensor.shape, weights)
+            return LazyLinear(name, layout[name][0], weights)
         return copy(name, tensor)
 
     tensors = {

@@ -8,15 +8,14 @@ layer's weight the file holds the parts of model/nf4.py's `NF4` under the layer'
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.nf4 import BLOCK, BLOCK_OF_ABSMAX, NF4, QUANTIZATIONS
+from model.nf4 import BLOCK, BLOCK_OF_ABSMAX, NF4, QUANTIZATIONS, NF4Linear
 from storage.json_file import read_json_object, write_json
-from weights.building import is_linear_weight
+from weights.building import Stored, is_linear_weight
 from weights.table import DTYPES, Shape, account, expected_shapes, shapes
 
 QUANTIZATION_FILE = "quantization.json"
@@ -106,17 +105,10 @@ def part_name(weight: str, part: str) -> str:
     return f"{weight.removesuffix('.weight')}.{part}"
 
 
-class QuantizedTensors(NamedTuple):
-    """The tensors of such a directory: the weights in NF4 by name, and all others."""
-
-    others: Mapping[str, Tensor]
-    quantized: Mapping[str, NF4]
-
-
 def group_parts(
     config: ModelConfig, quantization: str, tensors: Mapping[str, Tensor], origin: str
-) -> QuantizedTensors:
-    """Return the tensors of a file of quantised weights, the parts of each weight together.
+) -> dict[str, Stored]:
+    """Return the tensors of a file of quantised weights, the parts of each weight as a layer.
 
     Raises ValueError that lists what is missing, left over or of the wrong shape or dtype.
     """
@@ -139,11 +131,14 @@ def group_parts(
                 f"{origin}: {name} is {_named(tensor.dtype)}, wanted "
                 f"{', '.join(map(_named, allowed))}; {advice}"
             )
-    quantized = {
-        name: NF4(**{part: tensors[part_name(name, part)] for part in rows})
-        for name, rows in parts.items()
-    }
-    return QuantizedTensors({name: tensors[name] for name in tensors if name in whole}, quantized)
+
+    def stored(name: str, shape: Shape) -> Stored:
+        if name not in parts:
+            return tensors[name]
+        found = NF4(**{part: tensors[part_name(name, part)] for part in parts[name]})
+        return NF4Linear(found, in_features=shape[1], out_features=shape[0])
+
+    return {name: stored(name, shape) for name, shape in expected_shapes(config).items()}
 
 
 def _named(dtype: torch.dtype) -> str:

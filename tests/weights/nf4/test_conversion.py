@@ -17,11 +17,12 @@ from tiny_models import FAMILY_SHAPES, LLAMA3_SHAPES, TINY
 from model.config import ModelConfig
 from model.nf4 import NF4Linear
 from storage.manifest import damaged_files, read_manifest, sha256_of_file, write_manifest
-from weights.building import quantize_on_arrival
+from weights.building import Stored, copy_on_arrival, is_linear_weight, quantize_on_arrival
 from weights.chat_record import read_chat_record, write_chat_record
 from weights.directory import WEIGHTS_FILE, load_model, open_weights, weights_sha256
 from weights.nf4.conversion import quantize_directory
 from weights.nf4.directory import QUANTIZATION_FILE, check_quantization
+from weights.table import expected_shapes
 
 # 7 rows of 9 values leave blocks and bytes that are not full.
 UNEVEN = replace(TINY, dim=36, n_heads=2, n_kv_heads=1, head_dim=6, hidden_dim=27)
@@ -83,18 +84,20 @@ def test_record_names_the_source_by_its_sha256(listed: bool, tmp_path: Path) -> 
     assert weights_sha256(tmp_path / "nf4") == sha256
 
 
-def test_given_place_takes_what_is_not_quantized(tmp_path: Path) -> None:
+def test_given_place_takes_stored_weights_as_layers(tmp_path: Path) -> None:
     write_native(tmp_path / "base", FAMILY_SHAPES["qwen2"])
     quantize_directory(tmp_path / "base", tmp_path / "nf4")
-    taken: list[str] = []
+    taken: dict[str, Stored] = {}
+    copy = copy_on_arrival("cpu", None)
 
-    def place(name: str, tensor: torch.Tensor) -> torch.nn.Parameter:
-        taken.append(name)
-        return torch.nn.Parameter(tensor.clone())
+    def place(name: str, tensor: Stored) -> torch.nn.Parameter | torch.nn.Module:
+        taken[name] = tensor
+        return copy(name, tensor)
 
-    model = load_model(tmp_path / "nf4", place=place)
-    assert sorted(taken) == sorted(name for name, _ in model.named_parameters())
-    assert "layers.0.attention.wq.bias" in taken
+    load_model(tmp_path / "nf4", place=place)
+    assert taken.keys() == expected_shapes(FAMILY_SHAPES["qwen2"]).keys()
+    layers = {name for name, tensor in taken.items() if isinstance(tensor, NF4Linear)}
+    assert layers == {name for name in taken if is_linear_weight(name)}
 
 
 def test_other_readers_name_the_original_weights(tmp_path: Path) -> None:
