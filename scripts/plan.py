@@ -6,6 +6,8 @@
 The model's params.json is all that is read of it; --shape names one that is not here yet.
 """
 
+import json
+
 from console.command import print_next, run, shell_quote
 
 
@@ -34,8 +36,9 @@ def main(
     from model.shapes import find_shape
     from training.config import read_config
     from training.planning.cards import find_card
-    from training.planning.plan import method_of, nearest_fitting, settings_of
-    from training.planning.text import Dataset, cards_table, describe, next_flags, stages_table
+    from training.planning.nearest import Choice, flags_between, nearest_fitting
+    from training.planning.plan import method_of, settings_of
+    from training.planning.text import Dataset, cards_table, describe, stages_table
 
     config = read_config(config_file, overrides)
     card = find_card(gpu)
@@ -51,13 +54,19 @@ def main(
     if settings.stage is not None:
         print(stages_table(method, settings, card, data))
     print(cards_table(method, settings, data))
-    nearest = nearest_fitting(method, settings, card.memory, data.trained_share, data.longest)
+    asked = Choice(method, settings)
+    nearest = nearest_fitting(asked, card.memory, data.trained_share, data.longest)
     if nearest is not None:
         command = "python finetune.py"
         if settings.stage is not None:
             command = f"deepspeed --num_gpus={num_gpus} ds_finetune.py"
-        flags = next_flags(settings, nearest)
-        print_next(f"{command} --config-file {shell_quote(config_file)} {flags}".rstrip())
+        # As in a file: fire made None, lists and numbers of them.
+        given = [
+            f"--{key}={shell_quote(value if isinstance(value, str) else json.dumps(value))}"
+            for key, value in overrides.items()
+        ]
+        words = [command, "--config-file", shell_quote(config_file), *given]
+        print_next(" ".join([*words, flags_between(asked, nearest)]).rstrip())
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from training.threads import threads_per_rank
 from weights.building import Place, quantize_on_arrival
 from weights.chat_record import read_chat_record
 from weights.directory import load_model, resolve_directory
+from weights.nf4.directory import check_quantization
 from weights.tokenizer_file import find_tokenizer
 
 
@@ -73,6 +74,7 @@ class Splits(NamedTuple):
 def open_splits(config: Config) -> Splits:
     """Open the train and validation splits; ValueError for what this model must not train on."""
     base = resolve_directory(config.model.checkpoint_dir)
+    check_quantization(base, config.model.quantization)
     train, validation = (
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
         for split in ("train", "validation")

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+import training.adamw
+
 ROOT = Path(__file__).parents[2]
 # The allocator hands out multiples of it.
 ALIGNMENT = 512
@@ -126,5 +128,7 @@ def pretend(watch: Watch) -> torch.library.Library:
         mask = attn_mask.expand(*q.shape[:-1], k.shape[-2])
         return torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, mask, False)[0]
 
+    # There is no generator on the device; what one draws is pretended, too.
+    training.adamw.generator_of = lambda *_: torch.Generator()
     torch.tensor, F.scaled_dot_product_attention = on_host_first, attend_as_cuda
     return library

@@ -22,7 +22,6 @@ import torch
 from fake_cuda.device import Watch, pretend
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import training.adamw
 from benchmarks.conversations import RandomConversations
 from benchmarks.ours import Optimizer
 from data.batches import Batch, Batches
@@ -70,11 +69,6 @@ class Filled:
         return self.base.trained(index % len(self.base))
 
 
-def optimizer_of(case: dict[str, Any]) -> Optimizer:
-    """Return the optimizer's settings of a case."""
-    return OPTIMIZERS.get(case["method"], Optimizer())
-
-
 def shape_of(case: dict[str, Any]) -> ModelConfig:
     """Return the shape a case names, with as many `layers` as it wants."""
     shape = SHAPES[case["size"]]
@@ -85,8 +79,7 @@ def build(case: dict[str, Any], watch: Watch) -> Transformer:
     """Return a model without numbers on the device, its frozen weights in bfloat16."""
     method = case["method"]
     lora = LORA[method]
-    half = lora or optimizer_of(case).stochastic_rounding
-    torch.set_default_dtype(torch.bfloat16 if half else torch.float32)
+    torch.set_default_dtype(torch.float32 if method == "full" else torch.bfloat16)
     with CUDA:
         model = Transformer(shape_of(case))
     torch.set_default_dtype(torch.float32)
@@ -116,14 +109,13 @@ def quantize_all(model: Transformer) -> None:
 def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, list[Batch]]:
     """Return what a step of a case needs: the run, its backend and the step's batches."""
     data = Filled(SHAPES[case["size"]].vocab_size, case["tokens"])
-    optimizer = optimizer_of(case)
-    count = 1 if optimizer.in_backward else None
-    batches = Batches(data, len(data), case["tokens"], 3).step(0)[:count]
-    # There is no generator on the device; what one draws is pretended, too.
-    training.adamw.generator_of = lambda *_: torch.Generator()  # type: ignore[assignment]
+    optimizer = OPTIMIZERS.get(case["method"], Optimizer())
+    batches = Batches(data, len(data), case["tokens"], 3).step(0)
+    if optimizer.in_backward:
+        batches = batches[:1]
     model = build(case, watch)
     apply_policy(model.train(), case["policy"])
-    autocast = LORA[case["method"]] is None and not optimizer.stochastic_rounding
+    autocast = case["method"] == "full"
     backend = NativeBackend(model, optimizer, CUDA, torch.bfloat16, autocast=autocast)
     run = SimpleNamespace(
         batches=SimpleNamespace(step=lambda number: batches),

@@ -1,19 +1,13 @@
 """The formula of a step's bytes beside the step itself, on a pretended CUDA device."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fake_cuda.dry_run import LORA, shape_of
 
-from training.planning.memory import (
-    FLOAT32,
-    POLICIES,
-    Method,
-    activation_bytes,
-    frozen_bytes,
-    trained_parameters,
-)
+from training.planning.memory import POLICIES, Method
 from training.planning.plan import MOMENT_BYTES, Settings, memory_use
 
 TOLERANCE = 0.03
@@ -38,27 +32,25 @@ LONG = [
 
 
 def by_formula(case: dict[str, Any]) -> int:
+    least = case["method"] == "least"
     lora = LORA[case["method"]]
-    if case["method"] == "least":
-        return least_by_formula(case)
-    quantization = "nf4_double" if case["method"] == "qlora" else None
-    method = Method(shape_of(case), lora, autocast=lora is None, quantization=quantization)
-    state = 4 * FLOAT32 * trained_parameters(method)
-    activations = (
-        activation_bytes(method, case["policy"], tokens, trained)
+    method = Method(
+        shape_of(case),
+        lora,
+        autocast=lora is None and not least,
+        quantization="nf4_double" if case["method"] == "qlora" else None,
+        rounded=least,
+    )
+    settings = Settings(case["policy"])
+    if least:
+        moments = MOMENT_BYTES["adamw8bit"]
+        settings = replace(settings, moment_bytes=moments, in_backward=True)
+    return max(
+        memory_use(
+            method, replace(settings, micro_batch_tokens=tokens), trained / tokens
+        ).device_total
         for tokens, trained in case["micro_batches"]
     )
-    return frozen_bytes(method) + state + max(activations)
-
-
-def least_by_formula(case: dict[str, Any]) -> int:
-    """Full training with 8-bit moments, bfloat16 masters and steps in the backward pass."""
-    (tokens, trained), *_ = case["micro_batches"]
-    settings = Settings(
-        case["policy"], tokens, moment_bytes=MOMENT_BYTES["adamw8bit"], in_backward=True
-    )
-    method = Method(shape_of(case), None, rounded=True)
-    return memory_use(method, settings, trained / tokens).device_total
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,17 @@ def test_finetuning_8b_fits_24_gb_only_recomputed(capsys: pytest.CaptureFixture[
     main(str(ROOT / "configs/finetune.json"), gpu="RTX 4090", shape="8b")
     printed = capsys.readouterr().out
     assert "activation checkpointing: full" in printed and "fits RTX 4090" in printed
-    assert "12 GB RTX 4070  x 1   does not fit" in printed
+    assert "12 GB RTX 4070  x 1   fits, checkpointing full: --model.quantization=nf4" in printed
+
+
+def test_command_of_a_plan_has_the_flags_it_was_made_with(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags: dict[str, object] = {"lora": None, "optimizer.kind": "adamw8bit"}
+    main(str(ROOT / "configs/finetune.json"), shape="8b", **flags)
+    command = capsys.readouterr().out.splitlines()[-1].strip()
+    assert command.endswith("--lora=null --optimizer.kind=adamw8bit")
+    assert not problem_of(command), command
 
 
 def test_several_gpus_without_deepspeed_are_refused() -> None:

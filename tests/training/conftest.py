@@ -29,6 +29,7 @@ if find_spec("pydantic") is None:
         "planning/test_plan.py",
         "test_schedule.py",
         "test_start.py",
+        "test_stored_quantization.py",
         "zero/test_ranks.py",
         "test_setup.py",
         "test_quantized.py",

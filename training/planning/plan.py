@@ -1,10 +1,10 @@
-"""Whether a run fits its devices, how long it takes, and what nearest settings fit; arithmetic.
+"""Whether a run fits its devices and how long it takes; arithmetic.
 
 training/planning/memory.py has the bytes of a step. Without DeepSpeed they are checked against the
 step itself; how ZeRO shares them is DeepSpeed's documentation put into numbers, and not measured.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 RESERVED_BYTES, RESERVED_SHARE = 10**9, 0.05
 # Trained tokens of all, where no dataset says it; Glaive's conversations have 0.28.
 TRAINED_SHARE = 0.3
-LEAST_MICRO_BATCH = 1024
 # DeepSpeed's defaults, in numbers and not bytes.
 BUCKET, LIVE_PARAMETERS, PREFETCH = 500_000_000, 1_000_000_000, 50_000_000
 # What an optimizer keeps for a number: two moments, in 8 bits with two absmax for 256 of them.
@@ -76,9 +75,13 @@ def method_of(config: "Config", model: ModelConfig) -> Method:
     half = config.model.dtype != "float32"
     rounded = config.optimizer.stochastic_rounding
     masters = config.lora is None and config.deepspeed_config is None and not rounded
-    size = 2 if half else FLOAT32
     return Method(
-        model, config.lora, size, half and masters, config.model.quantization, rounded=rounded
+        model,
+        config.lora,
+        bytes_per_number=2 if half else FLOAT32,
+        autocast=half and masters,
+        quantization=config.model.quantization,
+        rounded=rounded,
     )
 
 
@@ -152,63 +155,6 @@ def fits(
 ) -> bool:
     """Return whether a step fits a device with `memory` free bytes."""
     return memory_use(method, settings, trained_share).device_total <= usable(memory)
-
-
-def nearest_fitting(
-    method: Method,
-    settings: Settings,
-    memory: int,
-    trained_share: float = TRAINED_SHARE,
-    longest: int = LEAST_MICRO_BATCH,
-) -> Settings | None:
-    """Return the settings nearest to these that fit, None where none do.
-
-    First more is recomputed, then micro-batches are halved while the `longest` conversation fits
-    them, then more is shared (where there is DeepSpeed), then moved to the host.
-    """
-    for shared in _sharing(settings):
-        tokens = settings.micro_batch_tokens
-        while tokens >= longest:
-            for policy in _policies(settings.policy):
-                tried = replace(shared, policy=policy, micro_batch_tokens=tokens)
-                if fits(method, tried, memory, trained_share):
-                    return tried
-            tokens //= 2
-    return None
-
-
-def _policies(asked: str) -> tuple[str, ...]:
-    """Return this policy and those that recompute more; `auto` may be any."""
-    return POLICIES if asked == "auto" else POLICIES[POLICIES.index(asked) :]
-
-
-def _sharing(settings: Settings) -> Iterator[Settings]:
-    """Yield settings that share ever more between devices, and then with the host."""
-    yield settings
-    if settings.stage is None:
-        return
-    for stage in range(max(1, settings.stage) + 1, 4):
-        yield replace(settings, stage=stage)
-    sharing = replace(settings, stage=3, offload_optimizer=True)
-    yield sharing
-    yield replace(sharing, offload_weights=True)
-
-
-def flags_between(settings: Settings, other: Settings) -> str:
-    """Return the flags that make the former settings the latter."""
-    flags = []
-    if other.policy != settings.policy:
-        flags.append(f"--training.activation_checkpointing={other.policy}")
-    if other.micro_batch_tokens != settings.micro_batch_tokens:
-        flags.append(f"--training.micro_batch_tokens={other.micro_batch_tokens}")
-    zero = "--deepspeed_config.zero_optimization"
-    if other.stage != settings.stage:
-        flags.append(f"{zero}.stage={other.stage}")
-    if other.offload_optimizer and not settings.offload_optimizer:
-        flags.append(f"{zero}.offload_optimizer.device=cpu")
-    if other.offload_weights and not settings.offload_weights:
-        flags.append(f"{zero}.offload_param.device=cpu")
-    return " ".join(flags)
 
 
 def tokens_a_second(

@@ -8,13 +8,16 @@ from data.tokenized import TokenizedDataset
 from training.config import Config
 from training.planning.cards import CARDS, GB, Card
 from training.planning.memory import Method, trained_parameters
-from training.planning.plan import (
+from training.planning.nearest import (
     LEAST_MICRO_BATCH,
+    Choice,
+    flags_between,
+    nearest_fitting,
+)
+from training.planning.plan import (
     TRAINED_SHARE,
     Settings,
-    flags_between,
     memory_use,
-    nearest_fitting,
     tokens_a_second,
     usable,
     with_policy,
@@ -115,7 +118,6 @@ def stages_table(method: Method, settings: Settings, card: Card, data: Dataset) 
 def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
     """Return what of the settings has to change on each card, by how many of them share."""
     counts = COUNTS if settings.stage is not None else (1,)
-    quantizable = method.lora and method.quantization is None and settings.stage is None
     lines = []
     for card in CARDS:
         rows = [
@@ -128,24 +130,14 @@ def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
             if needed != last:
                 lines.append(f"{name} x {count:<3} {needed}")
             last = needed
-        if quantizable:
-            quantized = replace(method, quantization="nf4_double")
-            packed = _needed(quantized, settings, card, data)
-            lines.append(f"{name} NF4   {packed}")
     return "\n".join(["what fits, from how many cards on, and what has to change:", *lines])
 
 
 def _needed(method: Method, settings: Settings, card: Card, data: Dataset) -> str:
-    nearest = nearest_fitting(method, settings, card.memory, data.trained_share, data.longest)
+    asked = Choice(method, settings)
+    nearest = nearest_fitting(asked, card.memory, data.trained_share, data.longest)
     if nearest is None:
         return "does not fit"
-    changes = next_flags(settings, nearest)
-    policy = f"checkpointing {nearest.policy}" if settings.policy == "auto" else ""
-    return "fits" + (f", {policy}" if policy else "") + (f": {changes}" if changes else "")
-
-
-def next_flags(settings: Settings, nearest: Settings) -> str:
-    """Return the flags from one to the other; a policy that is left open needs none."""
-    if settings.policy == "auto":
-        settings = replace(settings, policy=nearest.policy)
-    return flags_between(settings, nearest)
+    policy = f", checkpointing {nearest.settings.policy}" if settings.policy == "auto" else ""
+    changes = flags_between(asked, nearest)
+    return f"fits{policy}" + (f": {changes}" if changes else "")

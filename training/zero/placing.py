@@ -8,7 +8,13 @@ from torch import Tensor, nn
 
 from model.nf4 import NF4, NF4Linear
 from training.zero.settings import zero_stage
-from weights.building import Place, copy_on_arrival, is_linear_weight, quantize_on_arrival
+from weights.building import (
+    Place,
+    Stored,
+    copy_on_arrival,
+    is_linear_weight,
+    quantize_on_arrival,
+)
 
 Keep = Callable[[Tensor], nn.Parameter]
 
@@ -58,11 +64,12 @@ def place_on_arrival(
         return None
     copy = copy_on_arrival(device, dtype)
 
-    def place(name: str, tensor: Tensor) -> nn.Parameter | nn.Module:
+    def place(name: str, tensor: Stored) -> nn.Parameter | nn.Module:
         if quantization and is_linear_weight(name):
             linear = quantize_on_arrival(device, dtype, quantization)(name, tensor)
             assert isinstance(linear, NF4Linear)
             return PackedNF4Linear(linear, partition or _frozen)
+        assert isinstance(tensor, Tensor)
         return partition(tensor) if partition else copy(name, tensor)
 
     return place

@@ -11,14 +11,13 @@ from model.shapes import SHAPES
 from training.planning.cards import GB, find_card
 from training.planning.fitting import choose_policy, fitting_policy
 from training.planning.memory import Method
+from training.planning.nearest import Choice, flags_between, nearest_fitting
 from training.planning.plan import (
     MOMENT_BYTES,
     Settings,
     fits,
-    flags_between,
     memory_use,
     method_of,
-    nearest_fitting,
     settings_of,
     tokens_a_second,
     with_policy,
@@ -43,22 +42,43 @@ def test_auto_recomputes_no_more_than_the_device_needs(memory: int, policy: str)
 
 
 def test_nearest_settings_recompute_before_they_take_fewer_tokens() -> None:
-    assert nearest_fitting(QV, Settings("none"), 24 * GB) == Settings("full")
-    nearest = nearest_fitting(QV, Settings("none"), 21 * GB)
-    assert nearest == Settings("full", micro_batch_tokens=4096)
-    assert nearest_fitting(QV, Settings("none"), 21 * GB, longest=8192) is None
+    asked = Choice(QV, Settings("none"))
+    assert nearest_fitting(asked, 24 * GB) == Choice(QV, Settings("full"))
+    nearest = nearest_fitting(asked, 21 * GB)
+    assert nearest == Choice(QV, Settings("full", micro_batch_tokens=4096))
 
 
 def test_a_setting_that_fits_is_its_own_nearest() -> None:
     for policy in ("none", "full"):
-        assert nearest_fitting(QV, Settings(policy), 141 * GB) == Settings(policy)
+        asked = Choice(QV, Settings(policy))
+        assert nearest_fitting(asked, 141 * GB) == asked
+
+
+def test_adapter_that_does_not_fit_gets_a_quantized_base() -> None:
+    asked = Choice(QV, Settings("full"))
+    nearest = nearest_fitting(asked, 12 * GB)
+    assert nearest is not None
+    assert flags_between(asked, nearest) == "--model.quantization=nf4_double"
+    assert nearest_fitting(asked, 5 * GB) is None
+
+
+def test_all_weights_that_do_not_fit_get_smaller_moments_then_weights() -> None:
+    asked = Choice(FULL, Settings("full"))
+    nearest = nearest_fitting(asked, 141 * GB)
+    assert nearest is not None
+    assert flags_between(asked, nearest) == "--optimizer.kind=adamw8bit"
+    rounded = nearest_fitting(asked, 80 * GB)
+    assert rounded is not None
+    assert flags_between(asked, rounded) == (
+        "--optimizer.kind=adamw8bit --optimizer.stochastic_rounding=true"
+    )
 
 
 def test_more_is_shared_only_where_there_is_deepspeed() -> None:
-    assert nearest_fitting(FULL, Settings("full"), 48 * GB) is None
-    shared = Settings("full", devices=8, stage=2)
-    nearest = nearest_fitting(FULL, shared, 40 * GB, longest=8192)
-    assert nearest is not None and nearest.stage == 3
+    assert nearest_fitting(Choice(FULL, Settings("full")), 48 * GB) is None
+    shared = Choice(FULL, Settings("full", devices=8, stage=2))
+    nearest = nearest_fitting(shared, 40 * GB, longest=8192)
+    assert nearest is not None and nearest.settings.stage == 3
     assert flags_between(shared, nearest) == "--deepspeed_config.zero_optimization.stage=3"
 
 
