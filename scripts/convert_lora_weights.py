@@ -101,9 +101,9 @@ def _logit_table(logits: LogitFigures) -> Table:
 def _print_targets(figures: TargetFigures, chosen: str) -> None:
     """Print how far either merge is from what was trained, and which is nearer."""
     title = f"Logits beside the trained model's, {figures.probe_tokens} probe tokens, float32"
-    rows = {"merged into the dequantised base": figures.dequantized}
+    rows = {"onto the dequantised base": figures.dequantized}
     if figures.original is not None:
-        rows["merged into the original base"] = figures.original
+        rows["onto the original base"] = figures.original
     rows["effect of the adapter"] = figures.adapter
     Console().print(_differences_table(title, rows))
     if figures.nearer is None:
