@@ -635,6 +635,11 @@ class TestTheRecord:
         assert str(tmp_path / RECORD) in str(problem.value)
         assert "\n" not in str(problem.value)
 
+    def test_a_record_nested_deeply_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / RECORD).write_text("[" * 100_000)
+        with pytest.raises(ValueError, match=rf"{RECORD} is not JSON"):
+            read_chat_record(tmp_path)
+
     def test_a_record_that_is_not_text_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / RECORD).write_bytes(b"\xff\xfe")
         with pytest.raises(ValueError, match="is not JSON"):

@@ -92,7 +92,7 @@ def full_shape(parameter: nn.Parameter) -> torch.Size:
 class NativeBackend:
     """One device, plain PyTorch: trained parameters are their own masters.
 
-    They are float32 but under optimizer.stochastic_rounding, where the model is bfloat16.
+    They are float32, but bfloat16 under optimizer.stochastic_rounding.
 
     compute_dtype: What products are computed in; in float16 the loss is scaled.
     autocast: Whether all weights are float32 masters, which products take in `compute_dtype`.

@@ -145,6 +145,7 @@ def test_run_with_split_steps_is_refused_with_what_fits(settings: Settings) -> N
     [
         ({"optimizer": {"in_backward": True}}, "clip_norm=null"),
         ({"optimizer": IN_BACKWARD, "lora": {"rank": 4}}, "--lora=null"),
+        ({"optimizer": IN_BACKWARD, "model__dtype": "float16"}, "--model.dtype=float32"),
         ({"optimizer": ROUNDED, "lora": {"rank": 4}}, "--lora=null"),
         ({"optimizer": ROUNDED}, "--model.dtype=bfloat16"),
         ({"optimizer": {**ROUNDED, "kind": "sgd"}}, "--optimizer.kind=adamw"),

@@ -1,7 +1,6 @@
 """What a backend is told of its precision, and the scale of a loss in float16."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from tiny_models import TINY, random_model
 from torch import Tensor, nn
 
+from benchmarks.ours import Optimizer
 from inference.generate import generate
 from training.backends import NativeBackend
 from training.loop import batch_loss
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 def full_backend(dtype: torch.dtype, autocast: bool) -> NativeBackend:
     """All weights of a float32 model are trained."""
-    settings: Any = SimpleNamespace(kind="sgd", weight_decay=0.0, clip_norm=1.0)
+    settings: Any = Optimizer(kind="sgd")
     return NativeBackend(random_model(TINY).train(), settings, CPU, dtype, autocast)
 
 
