@@ -1,5 +1,7 @@
 """Before a run on a GPU: does the formula say that it fits, and what is computed again."""
 
+from dataclasses import replace
+
 import torch
 import torch.distributed as dist
 
@@ -60,7 +62,13 @@ def choose_policy(
     longest = int(train.lengths.max())
     nearest = nearest_fitting(method, asked, free, share, longest)
     # A policy that was left to us needs no flag.
-    hint = nearest and flags_between(chosen if asked.policy == "auto" else asked, nearest)
+    settled = chosen if asked.policy == "auto" else asked
+    hint = nearest and flags_between(settled, nearest)
+    if nearest is None and method.lora and method.quantization is None:
+        quantized = replace(method, quantization="nf4_double")
+        nearest = nearest_fitting(quantized, asked, free, share, longest)
+        flags = nearest and f"--model.quantization=nf4_double {flags_between(settled, nearest)}"
+        hint = flags and flags.strip()
     raise ValueError(
         f"this run does not fit: {reason}; "
         + (f"what fits: {hint}" if hint else "no settings of this model and method fit")
