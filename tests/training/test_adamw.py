@@ -73,6 +73,22 @@ def test_weights_codes_and_absmax_equal_bitsandbytes(
         assert torch.equal(state[f"{name}_absmax"], other[f"absmax{number}"])
 
 
+def test_kernel_is_called_as_the_definition_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where both run, on the CPU: every argument is in its place."""
+    theirs((64, 64), monkeypatch)
+    results = []
+    for function in (adamw._update_by_kernel, adamw._update_by_definition):
+        weight, gradient = drawn((64, 64), 0).view(-1), drawn((64, 64), 1).view(-1)
+        state = adamw._zero_moments(weight, bits=8)
+        for step in (1, 2, 3):
+            update = adamw.Update(RATE, BETAS, EPS, 0.1, step)
+            function(update, weight, gradient, state)
+            state["exp_avg_sq"].clamp_(min=1)
+        results.append({"weight": weight, **state})
+    for name, value in results[0].items():
+        assert torch.equal(value, results[1][name]), name
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_kernel_takes_the_steps_of_the_definition() -> None:
