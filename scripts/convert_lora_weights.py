@@ -97,10 +97,11 @@ def _logit_table(logits: LogitFigures) -> Table:
 
 
 def _print_proof(proof: Proof, directory: Path) -> None:
+    replaced = f"{proof.replaced} the trained biases, " if proof.replaced else ""
     print(
         f"proven: {proof.merged_weights} weights are base + adapter within "
-        f"{proof.weight_error:.2f} of what rounding allows, the other {proof.unchanged_weights} "
-        f"the base's bit for bit (figures in {directory / MERGE_FILE})"
+        f"{proof.weight_error:.2f} of what rounding allows, {replaced}the other "
+        f"{proof.unchanged_weights} the base's bit for bit (figures in {directory / MERGE_FILE})"
     )
     if proof.lost > 0.5:
         print(

@@ -1,6 +1,6 @@
 """How much arithmetic a step needs, and how much this machine does: their ratio is the report's.
 
-Counted: matrix products only, two operations for a multiply-add. Recomputation under activation
+Counted: matrix products with tokens only, two operations for a multiply-add. Recomputation under activation
 checkpointing is not counted, so that it shows as the cost it is.
 """
 

@@ -69,6 +69,11 @@ class Adapter:
         """Return the adapted linear layer of this name and weight [O, I], None without adapter."""
         return adapted_layer(self.lora, name, weight.shape, self.state)
 
+    def replacement(self, name: str) -> Tensor | None:
+        """Return what was trained in place of the base's tensor of this name, None for most."""
+        linear, _, kind = name.rpartition(".")
+        return self.state.get(f"{linear}.lora_bias") if kind == "bias" else None
+
     def attach(self, model: Transformer) -> None:
         """Put the adapter into a model, unmerged; `check` comes first."""
         add_lora(model, self.lora)

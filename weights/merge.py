@@ -126,7 +126,9 @@ def merged_tensors(
     for name, weight in base.items():
         layer = adapter.layer(name.removesuffix(".weight"), weight)
         kind = dtype_named(dtype) or weight.dtype
-        yield name, (weight if layer is None else layer.merged(weight)).to(kind)
+        replacement = adapter.replacement(name)
+        start = weight if replacement is None else replacement
+        yield name, (start if layer is None else layer.merged(start)).to(kind)
 
 
 def _compare_logits(

@@ -7,24 +7,37 @@ import torch
 from torch import Tensor, nn
 
 from model.lora.config import LoraConfig, is_target
-from model.lora.layers import LoraLinear, wrap
+from model.lora.dora import DoraLinear
+from model.lora.layers import LoraLinear
 
 
 def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
     """Wrap every linear layer whose name matches a target, freeze the rest; return the names.
 
-    Raises ValueError for a pattern that matches nothing.
+    Raises ValueError for a pattern that matches nothing, or where biases are asked for and no
+    adapted layer has one.
     """
     model.requires_grad_(False)
     names = list(matching_linears(model, config.targets))
     for pattern, value in (*config.ranks, *config.alphas):
         if not any(is_target(name, pattern) for name in names):
             raise ValueError(f"lora gives {value} to {pattern!r}, which matches no adapted layer")
+    if config.biases and all(model.get_submodule(name).bias is None for name in names):
+        raise ValueError(
+            "lora.biases is true, and none of the adapted layers has a bias "
+            f"({', '.join(config.targets)}); leave it out"
+        )
     for name in names:
         parent, _, child = name.rpartition(".")
         owner = model.get_submodule(parent)
         setattr(owner, child, wrap(config, name, getattr(owner, child)))
     return names
+
+
+def wrap(config: LoraConfig, name: str, base: nn.Module) -> LoraLinear:
+    """Return the linear layer of this full name with a new adapter beside it."""
+    kind = DoraLinear if config.dora else LoraLinear
+    return kind(base, config.rank_of(name), config.scale_of(name), config.dropout, config.biases)
 
 
 def matching_linears(model: nn.Module, targets: tuple[str, ...]) -> Iterator[str]:

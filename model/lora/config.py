@@ -13,7 +13,7 @@ ALL_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
 
 
 # What is left out of `lora.json` where it says nothing, so that older versions read it.
-OPTIONAL = ("rslora", "ranks", "alphas")
+OPTIONAL = ("rslora", "ranks", "alphas", "dora", "biases")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class LoraConfig:
     rslora: Whether the scale is alpha / sqrt(rank), as in rank-stabilised LoRA, not alpha / rank.
     ranks, alphas: Such patterns with what layers of that name have instead of `rank` and `alpha`;
         the first that matches is taken. In files they are objects.
+    dora: Whether the adapted weight's rows have trained lengths, as model/lora/dora.py does it.
+    biases: Whether the biases of adapted layers are trained too; one of them must have one.
     """
 
     rank: int = 16
@@ -32,6 +34,8 @@ class LoraConfig:
     rslora: bool = False
     ranks: tuple[tuple[str, int], ...] = ()
     alphas: tuple[tuple[str, float], ...] = ()
+    dora: bool = False
+    biases: bool = False
 
     def __post_init__(self) -> None:
         for name, rank in (("rank", self.rank), *self.ranks):
@@ -44,8 +48,9 @@ class LoraConfig:
             raise ValueError(f"dropout is {self.dropout!r}, wanted 0 or more and below 1")
         if isinstance(self.targets, str) or not self.targets:
             raise ValueError(f"targets are {self.targets!r}, wanted a list of layer names")
-        if not isinstance(self.rslora, bool):
-            raise ValueError(f"rslora is {self.rslora!r}, wanted true or false")
+        for name in ("rslora", "dora", "biases"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"{name} is {value!r}, wanted true or false")
 
     def rank_of(self, name: str) -> int:
         """Return the rank of the layer of this full name."""

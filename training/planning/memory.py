@@ -90,10 +90,18 @@ def trained_parameters(method: Method) -> int:
     if method.lora is None:
         return base_parameters(method.model)
     return sum(
-        rank * (inputs + outputs)
+        rank * (inputs + outputs) + outputs * _vectors(method, name)
         for layer in range(method.model.n_layers)
-        for _, inputs, outputs, rank in adapted(method, layer)
+        for name, inputs, outputs, rank in adapted(method, layer)
     )
+
+
+def _vectors(method: Method, name: str) -> int:
+    """Return how many values a row of an adapted layer's weight are trained: length and bias."""
+    if method.lora is None:
+        return 0
+    has_bias = method.model.qkv_bias and name in ("wq", "wk", "wv")
+    return method.lora.dora + (method.lora.biases and has_bias)
 
 
 def frozen_bytes(method: Method) -> int:
@@ -144,11 +152,13 @@ def kept_by_layer(method: Method, layer: int, policy: str) -> Kept:
     position += norms[1] + product * number * hidden
     position += dropout * ("wo" in readers) * number * queries
     token += norms[0]
-    for name, _, _, rank in adapted(method, layer):
+    for name, _, outputs, rank in adapted(method, layer):
+        # DoRA keeps the rows as they were before they were scaled.
+        own = size * (rank + outputs * bool(method.lora and method.lora.dora))
         if name in ("wq", "wk", "wv"):
-            token += size * rank
+            token += own
         else:
-            position += size * rank
+            position += own
     return Kept(token, position)
 
 

@@ -26,8 +26,8 @@ from weights.conversion import dtypes_of, require_space, write_checked
 from weights.directory import layout_bytes, layout_of, weights_file
 from weights.peft.layers import LoraLayer, from_peft, linear_of, peft_modules, to_peft
 from weights.peft.patterns import name_exceptions, name_layers
-from weights.peft.reading import read_peft, tensor_names
-from weights.peft.settings import ADAPTER_CONFIG
+from weights.peft.reading import read_peft, tensor_names, vector_name
+from weights.peft.settings import ADAPTER_CONFIG, PeftSettings
 from weights.tokenizer_file import copy_tokenizer
 
 PEFT_KIND = "PEFT adapter"
@@ -38,7 +38,7 @@ IMPORTED_KIND = "imported adapter"
 class ConvertedAdapter:
     """What was written: so many adapted linear layers, of this rank at most.
 
-    `one_scale` says whether all layers have the same.
+    `unusual` names the first thing about it that PEFT reads and vLLM does not, if there is one.
     """
 
     directory: Path
@@ -47,7 +47,7 @@ class ConvertedAdapter:
     largest_rank: int
     bytes: int
     dtypes: tuple[str, ...]
-    one_scale: bool
+    unusual: str | None
 
 
 def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
@@ -66,6 +66,7 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
     tensors: dict[str, Tensor] = {}
     for module, layer in layers.items():
         tensors |= dict(zip(tensor_names(module), (layer.a, layer.b), strict=True))
+        tensors |= {vector_name(module, name): own for name, own in layer.vectors.items()}
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, PEFT_KIND) as partial:
         settings = _peft_settings(config, adapter.lora, layers)
@@ -74,7 +75,7 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
         copy_tokenizer(adapter.directory, partial)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
         write_checked({partial / PEFT_FILE: layout_of(tensors)}, tensors.items)
-    return _converted(target, config, layers, tensors, adapter.lora.rslora)
+    return _converted(target, config, layers, tensors, adapter.lora)
 
 
 def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> ConvertedAdapter:
@@ -88,10 +89,11 @@ def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> 
     config = ModelConfig.read(base_dir)
     found = read_peft(source, config)
     layers = from_peft(config, found.layers, found.settings.rslora)
-    lora = _lora_config(config, found.settings.dropout, found.settings.rslora, layers)
+    lora = _lora_config(config, found.settings, layers)
     tensors: dict[str, Tensor] = {}
     for linear, layer in layers.items():
         tensors |= {f"{linear}.lora_a": layer.a, f"{linear}.lora_b": layer.b}
+        tensors |= {f"{linear}.{name}": own for name, own in layer.vectors.items()}
     Adapter(found.file, found.directory, lora, config, tensors).check(config, base_dir)
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, IMPORTED_KIND) as partial:
@@ -101,7 +103,7 @@ def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> 
         copy_tokenizer(base_dir, partial)
         copy_chat_record(partial, found.directory)
         write_checked({partial / ADAPTER_FILE: layout_of(tensors)}, tensors.items)
-    return _converted(target, config, layers, tensors, lora.rslora)
+    return _converted(target, config, layers, tensors, lora)
 
 
 def _peft_settings(
@@ -123,7 +125,8 @@ def _peft_settings(
         "target_modules": name_layers(layers, peft_modules(config)),
         "rank_pattern": name_exceptions(ranks, largest.rank),
         "alpha_pattern": name_exceptions(alphas, _written(largest.alpha)),
-        "bias": "none",
+        "bias": "lora_only" if lora.biases else "none",
+        **({"use_dora": True} if lora.dora else {}),
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "modules_to_save": None,
@@ -131,7 +134,7 @@ def _peft_settings(
 
 
 def _lora_config(
-    config: ModelConfig, dropout: float, rslora: bool, layers: Mapping[str, LoraLayer]
+    config: ModelConfig, settings: PeftSettings, layers: Mapping[str, LoraLayer]
 ) -> LoraConfig:
     """Return the configuration that gives every layer its rank and alpha, the commonest first."""
     rank = Counter(layer.rank for layer in layers.values()).most_common(1)[0][0]
@@ -142,11 +145,13 @@ def _lora_config(
     return LoraConfig(
         rank=rank,
         alpha=alpha,
-        dropout=dropout,
+        dropout=settings.dropout,
         targets=tuple(name_layers(layers, linears)),
-        rslora=rslora,
+        rslora=settings.rslora,
         ranks=tuple(name_exceptions(ranks, rank).items()),
         alphas=tuple(name_exceptions(alphas, alpha).items()),
+        dora=settings.dora,
+        biases=any("lora_bias" in layer.vectors for layer in layers.values()),
     )
 
 
@@ -160,9 +165,8 @@ def _converted(
     config: ModelConfig,
     layers: Mapping[str, LoraLayer],
     tensors: Mapping[str, Tensor],
-    rslora: bool,
+    lora: LoraConfig,
 ) -> ConvertedAdapter:
-    scales = [layer.scale(rslora) for layer in layers.values()]
     layout = layout_of(tensors)
     return ConvertedAdapter(
         target,
@@ -171,5 +175,16 @@ def _converted(
         max(layer.rank for layer in layers.values()),
         layout_bytes(layout),
         dtypes_of(layout),
-        math.isclose(min(scales), max(scales), rel_tol=1e-9),
+        _unusual(lora, layers),
     )
+
+
+def _unusual(lora: LoraConfig, layers: Mapping[str, LoraLayer]) -> str | None:
+    """Return what vLLM does not read; source: `PEFTHelper` of vLLM."""
+    scales = [layer.scale(lora.rslora) for layer in layers.values()]
+    found = {
+        "layers of different scales": not math.isclose(min(scales), max(scales), rel_tol=1e-9),
+        "magnitudes (DoRA)": lora.dora,
+        "trained biases": lora.biases,
+    }
+    return next((name for name, is_so in found.items() if is_so), None)

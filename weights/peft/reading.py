@@ -9,7 +9,7 @@ from weights.adapter import PEFT_FILE, check_finite
 from weights.directory import open_weights
 from weights.hugging_face.names import hugging_face_shapes
 from weights.hugging_face.reading import check_no_pickle
-from weights.peft.layers import LoraLayer, peft_modules
+from weights.peft.layers import VECTORS, LoraLayer, peft_modules
 from weights.peft.settings import ADAPTER_CONFIG, PeftSettings, is_named, read_settings
 from weights.table import Shape, shapes
 
@@ -18,7 +18,7 @@ _PREFIX = "base_model.model."
 # Parts of the names of tensors that are no A or B of a linear layer, and what they are.
 _FOREIGN = {
     "lora_embedding_": "embeddings were adapted",
-    "lora_magnitude_vector": "DoRA rescales the weights besides",
+    "lora_magnitude_vector": "it is DoRA's, of which its settings say nothing",
     "lora_A.bias": "A has a bias",
     "lora_B.bias": "B has a bias",
     "modules_to_save": "whole modules were trained beside the adapter",
@@ -40,6 +40,11 @@ def tensor_names(module: str) -> tuple[str, str]:
     return f"{_PREFIX}{module}.lora_A.weight", f"{_PREFIX}{module}.lora_B.weight"
 
 
+def vector_name(module: str, vector: str) -> str:
+    """Return what PEFT calls one of a module's VECTORS."""
+    return f"{_PREFIX}{module}.{VECTORS[vector]}"
+
+
 def read_peft(path: Path | str, config: ModelConfig) -> PeftAdapter:
     """Open an adapter of PEFT for a model of this shape; ValueError says what is wrong with it."""
     directory = Path(path).expanduser()
@@ -52,7 +57,9 @@ def read_peft(path: Path | str, config: ModelConfig) -> PeftAdapter:
     layers = {}
     for module in modules:
         a, b = (tensors[name] for name in tensor_names(module))
-        layers[module] = LoraLayer(a, b, float(settings.alpha_of(module)))
+        names = {vector: vector_name(module, vector) for vector in VECTORS}
+        vectors = {vector: tensors[name] for vector, name in names.items() if name in tensors}
+        layers[module] = LoraLayer(a, b, float(settings.alpha_of(module)), vectors)
     return PeftAdapter(directory, file, settings, layers)
 
 
@@ -88,12 +95,16 @@ def _expected_shapes(
         outputs, inputs = whole[f"{module}.weight"]
         rank, (a, b) = settings.rank_of(module), tensor_names(module)
         expected |= {a: (rank, inputs), b: (outputs, rank)}
+        if settings.dora:
+            expected[vector_name(module, "lora_magnitude")] = (outputs,)
+        if settings.biases and f"{module}.bias" in whole:
+            expected[vector_name(module, "lora_bias")] = (outputs,)
     return expected
 
 
 def _account(file: Path, expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> None:
     """Raise ValueError unless the adapter's tensors are those that its settings describe."""
-    for name in found:
+    for name in found.keys() - expected.keys():
         if reasons := [reason for part, reason in _FOREIGN.items() if part in name]:
             raise ValueError(f"{file} holds {name}, which cannot be represented: {reasons[0]}")
     missing = [name for name in expected if name not in found]

@@ -42,6 +42,7 @@ _READ = (
     "lora_alpha",
     "lora_dropout",
     "use_rslora",
+    "use_dora",
     "rank_pattern",
     "alpha_pattern",
     "target_modules",
@@ -49,8 +50,9 @@ _READ = (
     "layers_to_transform",
     "layers_pattern",
 )
+# "all" is of every layer; where one is not adapted its bias is left over, and refused.
+_BIASES = ("none", "lora_only", "all")
 _REASONS = {
-    "use_dora": "DoRA rescales the weights besides",
     "lora_bias": "its B has a bias",
     "fan_in_fan_out": "it is for layers that hold their weights transposed",
     "modules_to_save": "these modules were trained whole, beside the adapter",
@@ -64,7 +66,7 @@ _INITIAL = (True, False, None, "gaussian", "eva", "orthogonal")
 
 @dataclass(frozen=True)
 class PeftSettings:
-    """What an `adapter_config.json` says of a plain LoRA; names are those of Hugging Face.
+    """What an `adapter_config.json` says of a LoRA; names are those of Hugging Face.
 
     targets: Ends of names, or one regular expression.
     layers: The numbers of the layers it is restricted to; None is all.
@@ -79,6 +81,8 @@ class PeftSettings:
     layers: tuple[int, ...] | None
     rank_pattern: Mapping[str, int]
     alpha_pattern: Mapping[str, float]
+    dora: bool = False
+    biases: bool = False
 
     def rank_of(self, module: str) -> int:
         """Return the rank that a module's A and B have."""
@@ -126,8 +130,8 @@ def _check_plain(values: Mapping[str, Any]) -> None:
     for name, wanted in (("peft_type", ("LORA",)), ("task_type", ("CAUSAL_LM", None))):
         if values.get(name) not in wanted:
             raise ValueError(f"{name} is {values.get(name)!r}, wanted {wanted[0]!r}")
-    if values.get("bias", "none") != "none":
-        raise ValueError(f"bias is {values['bias']!r}, wanted 'none': biases were trained besides")
+    if values.get("bias", "none") not in _BIASES:
+        raise ValueError(f"bias is {values['bias']!r}, wanted one of {', '.join(_BIASES)}")
     if values.get("init_lora_weights") not in _INITIAL:
         raise ValueError(
             f"init_lora_weights is {values['init_lora_weights']!r}, which may have changed the "
@@ -153,6 +157,8 @@ def _settings(values: Mapping[str, Any]) -> PeftSettings:
         layers=_numbers(values.get("layers_to_transform")),
         rank_pattern=_patterns(values, "rank_pattern"),
         alpha_pattern=_patterns(values, "alpha_pattern"),
+        dora=values.get("use_dora") or False,
+        biases=values.get("bias", "none") != "none",
     )
     _check_numbers(settings)
     _check_expressions(settings)
@@ -171,8 +177,9 @@ def _check_numbers(settings: PeftSettings) -> None:
             )
     if not isinstance(settings.dropout, int | float) or not 0 <= settings.dropout < 1:
         raise ValueError(f"lora_dropout is {settings.dropout!r}, wanted 0 or more and below 1")
-    if not isinstance(settings.rslora, bool):
-        raise ValueError(f"use_rslora is {settings.rslora!r}, wanted true or false")
+    for name, switch in (("use_rslora", settings.rslora), ("use_dora", settings.dora)):
+        if not isinstance(switch, bool):
+            raise ValueError(f"{name} is {switch!r}, wanted true or false")
 
 
 def _check_expressions(settings: PeftSettings) -> None:

@@ -1,0 +1,70 @@
+"""Variants of LoRA through the whole of a run: trained, saved, resumed, merged."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_models import TINY
+from tiny_runs import settings_in
+
+from training.backends import NativeBackend
+from weights.adapter import read_adapter
+from weights.merge import merge_checkpoint, open_base
+
+if TYPE_CHECKING:
+    from training.config import Config
+
+Train = Callable[..., NativeBackend]
+WITH_BIASES = replace(TINY, family="qwen2", qkv_bias=True)
+VARIANTS: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "dora": (TINY, {"dora": True, "dropout": 0.2}, "lora_magnitude"),
+    "biases": (WITH_BIASES, {"biases": True}, "lora_bias"),
+}
+
+
+def settings_of(variant: str, workspace: Path, **changes: Any) -> "Config":
+    model, lora, _ = VARIANTS[variant]
+    make = settings_in(workspace, model)
+    return make(lora={"rank": 4, "alpha": 8, **lora}, **changes)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_resumes_bit_for_bit_and_merges(
+    variant: str, train_run: Train, tmp_path: Path
+) -> None:
+    config = settings_of(variant, tmp_path, schedule__total_steps=6)
+    whole = train_run(config)
+    state = load_file(config.run_dir / "final" / "adapter.safetensors")
+    assert state.keys() == dict(whole.trained_state()).keys()
+    two_steps = config.training.model_copy(update={"max_steps": 2})
+    first = train_run(config.model_copy(update={"name": "again", "training": two_steps}))
+    start = dict(first.trained_state())
+    for name in (name for name in state if name.endswith(VARIANTS[variant][2])):
+        assert (state[name] - start[name]).abs().max() > 1e-4, name
+    train_run(config.model_copy(update={"name": "again"}), resume=True)
+    again = load_file(config.run_dir.parent / "again" / "final" / "adapter.safetensors")
+    assert all(torch.equal(again[name], tensor) for name, tensor in state.items())
+
+    adapter = read_adapter(config.run_dir / "final")
+    base = open_base(config.model.checkpoint_dir, adapter)
+    assert merge_checkpoint(base, adapter, tmp_path / "merged").proof.weight_error <= 1
+
+
+def test_biases_of_a_model_without_any_are_refused(train_run: Train, tmp_path: Path) -> None:
+    config = settings_in(tmp_path)(lora={"rank": 4, "alpha": 8, "biases": True})
+    with pytest.raises(ValueError, match=r"none of the adapted layers has a bias .*leave it out"):
+        train_run(config)
+
+
+def test_a_run_goes_on_with_the_same_variant_only(train_run: Train, tmp_path: Path) -> None:
+    make = settings_in(tmp_path)
+    config = make(lora={"rank": 4, "alpha": 8, "dora": True})
+    train_run(config)
+    start = {"name": "on", "model__adapter_dir": str(config.run_dir / "final")}
+    other = make(lora={"rank": 4, "alpha": 8}, **start)
+    with pytest.raises(ValueError, match=r"has dora = true, and lora\.dora is false"):
+        train_run(other)
