@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.lora.config import LoraConfig, is_target
+from model.lora.config import EMBEDDING, HEAD, LoraConfig, is_target
 from model.lora.dora import DoraLinear
 from model.lora.layers import LoraLinear
+from model.lora.vocabulary import LoraEmbedding, LoraOutput
 
 
 def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
@@ -19,14 +20,7 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
     """
     model.requires_grad_(False)
     names = list(matching_linears(model, config.targets))
-    for pattern, value in (*config.ranks, *config.alphas):
-        if not any(is_target(name, pattern) for name in names):
-            raise ValueError(f"lora gives {value} to {pattern!r}, which matches no adapted layer")
-    if config.biases and all(model.get_submodule(name).bias is None for name in names):
-        raise ValueError(
-            "lora.biases is true, and none of the adapted layers has a bias "
-            f"({', '.join(config.targets)}); leave it out"
-        )
+    _check_possible(model, config, names)
     for name in names:
         parent, _, child = name.rpartition(".")
         owner = model.get_submodule(parent)
@@ -36,22 +30,54 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
 
 def wrap(config: LoraConfig, name: str, base: nn.Module) -> LoraLinear:
     """Return the linear layer of this full name with a new adapter beside it."""
-    kind = DoraLinear if config.dora else LoraLinear
+    ends = {EMBEDDING: LoraEmbedding, HEAD: LoraOutput}
+    kind = ends.get(name, DoraLinear if config.dora else LoraLinear)
     return kind(base, config.rank_of(name), config.scale_of(name), config.dropout, config.biases)
 
 
 def matching_linears(model: nn.Module, targets: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of the block's linear layers that a target matches, in model order."""
+    """Yield the names of the layers that a target matches, in model order.
+
+    They are the blocks' linear layers, and embedding and head where a target is their name.
+    """
     linears = [
         name
         for name, module in model.named_modules()
         if name.startswith("layers.") and hasattr(module, "in_features")
     ]
     for target in targets:
-        if not any(is_target(name, target) for name in linears):
+        if target not in (EMBEDDING, HEAD) and not any(is_target(n, target) for n in linears):
             last = sorted({name.rpartition(".")[2] for name in linears})
-            raise ValueError(f"lora target {target!r} matches no linear layer; there are {last}")
-    return (name for name in linears if any(is_target(name, target) for target in targets))
+            raise ValueError(
+                f"lora target {target!r} matches no linear layer; there are "
+                f"{[*last, HEAD, EMBEDDING]}"
+            )
+    chosen = LoraConfig(targets=targets)
+    return (name for name in (EMBEDDING, *linears, HEAD) if chosen.is_target(name))
+
+
+def _check_possible(model: nn.Module, config: LoraConfig, names: Sequence[str]) -> None:
+    """Raise ValueError for an adapter of the layers `names` that this model cannot have."""
+    for pattern, value in (*config.ranks, *config.alphas):
+        if not any(is_target(name, pattern) for name in names):
+            raise ValueError(f"lora gives {value} to {pattern!r}, which matches no adapted layer")
+    layers = [model.get_submodule(name) for name in names]
+    if config.biases and all(getattr(layer, "bias", None) is None for layer in layers):
+        raise ValueError(
+            "lora.biases is true, and none of the adapted layers has a bias "
+            f"({', '.join(config.targets)}); leave it out"
+        )
+    ends = [name for name in names if name in (EMBEDDING, HEAD)]
+    if ends and config.dora:
+        raise ValueError(
+            f"lora.dora is true, and {ends[0]} is a target: DoRA is for the blocks' linear layers; "
+            "leave one of them out"
+        )
+    if ends and model.config.tied_embeddings:  # type: ignore[union-attr]
+        raise ValueError(
+            f"the lora target {ends[0]} cannot be adapted alone: in this model {EMBEDDING} and "
+            f"{HEAD} are one weight; leave it out"
+        )
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ from typing import Any
 LORA_FILE = "lora.json"
 ADAPTER_FILE = "adapter.safetensors"
 ALL_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
+# Adapted where a target is exactly this, and by no pattern.
+EMBEDDING, HEAD = "tok_embeddings", "output"
 
 
 # What is left out of `lora.json` where it says nothing, so that older versions read it.
@@ -20,6 +22,7 @@ OPTIONAL = ("rslora", "ranks", "alphas", "dora", "biases")
 class LoraConfig:
     """What an adapter is: `targets` are patterns on a layer's full or last name (`wq`, `*.w1`).
 
+    They mean layers of the blocks, and `output` and `tok_embeddings` where they say just that.
     rslora: Whether the scale is alpha / sqrt(rank), as in rank-stabilised LoRA, not alpha / rank.
     ranks, alphas: Such patterns with what layers of that name have instead of `rank` and `alpha`;
         the first that matches is taken. In files they are objects.
@@ -51,6 +54,12 @@ class LoraConfig:
         for name in ("rslora", "dora", "biases"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} is {value!r}, wanted true or false")
+
+    def is_target(self, name: str) -> bool:
+        """Return whether the layer of this full name is adapted."""
+        if name in (EMBEDDING, HEAD):
+            return name in self.targets
+        return any(is_target(name, target) for target in self.targets)
 
     def rank_of(self, name: str) -> int:
         """Return the rank of the layer of this full name."""

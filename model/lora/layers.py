@@ -34,15 +34,14 @@ class LoraLinear(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        # Not the weight's shape: partitioned over ranks (ZeRO-3) it has none.
-        inputs, outputs = int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
+        inputs, outputs = sizes_of(base)
         self.base = base
         self.rank, self.scale = rank, scale
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         like = torch.empty(0, dtype=torch.float32, device=_device_of(base))
         self.lora_a = nn.Parameter(like.new_empty(rank, inputs))
         self.lora_b = nn.Parameter(like.new_zeros(outputs, rank))
-        own = bias and base.bias is not None
+        own = bias and getattr(base, "bias", None) is not None
         with held_whole(base):
             self.lora_bias = nn.Parameter(_copied(base.bias)) if own else None  # type: ignore[arg-type]
         nn.init.kaiming_uniform_(self.lora_a, a=5**0.5)
@@ -74,6 +73,14 @@ class LoraLinear(nn.Module):
         """
         a, b = self.lora_a.detach().abs(), self.lora_b.detach()[rows].abs()
         return merge(weight.abs(), a, b, self.scale)
+
+
+def sizes_of(base: nn.Module) -> tuple[int, int]:
+    """Return I and O of a layer; an embedding's are those of the linear layer of its weight."""
+    # Not the weight's shape: partitioned over ranks (ZeRO-3) it has none.
+    if isinstance(base, nn.Embedding):
+        return base.embedding_dim, base.num_embeddings
+    return int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ Train = Callable[..., NativeBackend]
 WITH_BIASES = replace(TINY, family="qwen2", qkv_bias=True)
 VARIANTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "dora": (TINY, {"dora": True, "dropout": 0.2}, "lora_magnitude"),
+    "ends": (TINY, {"targets": ["wq", "output", "tok_embeddings"]}, "lora_b"),
     "biases": (WITH_BIASES, {"biases": True}, "lora_bias"),
 }
 

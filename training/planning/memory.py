@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.config import ModelConfig
-from model.lora.config import LoraConfig, is_target
+from model.lora.config import EMBEDDING, HEAD, LoraConfig, is_target
 
 POLICIES = ("none", "selective", "full")
 # The loss takes so many rows and vocabulary entries at once on CUDA; training/loss.py.
@@ -89,11 +89,20 @@ def trained_parameters(method: Method) -> int:
     """Return how many parameters training moves."""
     if method.lora is None:
         return base_parameters(method.model)
-    return sum(
+    in_blocks = sum(
         rank * (inputs + outputs) + outputs * _vectors(method, name)
         for layer in range(method.model.n_layers)
         for name, inputs, outputs, rank in adapted(method, layer)
     )
+    model = method.model
+    ends = sum(_end_rank(method, end) for end in (EMBEDDING, HEAD))
+    return in_blocks + ends * (model.dim + model.vocab_size)
+
+
+def _end_rank(method: Method, end: str) -> int:
+    """Return the rank of the adapter of embedding or head, 0 where it has none."""
+    lora = method.lora
+    return lora.rank_of(end) if lora and lora.is_target(end) else 0
 
 
 def _vectors(method: Method, name: str) -> int:
@@ -225,9 +234,9 @@ def _block_backward(method: Method, policy: str, tokens: int) -> int:
 
 
 def _head_gradient(method: Method) -> int:
-    """Return the bytes of the gradient of a trained head, which the loss makes."""
-    trained = method.lora is None
-    return FLOAT32 * method.model.vocab_size * method.model.dim if trained else 0
+    """Return the bytes of the gradient of what of the head is trained, which the loss makes."""
+    trained = method.model.dim if method.lora is None else _end_rank(method, HEAD)
+    return FLOAT32 * method.model.vocab_size * trained
 
 
 def _cast_weights(method: Method) -> int:

@@ -23,10 +23,10 @@ from storage.json_file import write_json
 from weights.adapter import PEFT_FILE, Adapter, base_directory, read_adapter, write_base_record
 from weights.chat_record import copy_chat_record
 from weights.conversion import dtypes_of, require_space, write_checked
-from weights.directory import layout_bytes, layout_of, weights_file
+from weights.directory import layout_bytes, layout_of, open_weights, weights_file
 from weights.peft.layers import LoraLayer, from_peft, linear_of, peft_modules, to_peft
 from weights.peft.patterns import name_exceptions, name_layers
-from weights.peft.reading import read_peft, tensor_names, vector_name
+from weights.peft.reading import peft_tensors, read_peft
 from weights.peft.settings import ADAPTER_CONFIG, PeftSettings
 from weights.tokenizer_file import copy_tokenizer
 
@@ -65,8 +65,7 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
     layers = to_peft(config, adapter.lora, adapter.state)
     tensors: dict[str, Tensor] = {}
     for module, layer in layers.items():
-        tensors |= dict(zip(tensor_names(module), (layer.a, layer.b), strict=True))
-        tensors |= {vector_name(module, name): own for name, own in layer.vectors.items()}
+        tensors |= peft_tensors(module, layer)
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, PEFT_KIND) as partial:
         settings = _peft_settings(config, adapter.lora, layers)
@@ -87,7 +86,7 @@ def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> 
     check_own_directory(target, IMPORTED_KIND)
     base_dir = weights_file(base).parent
     config = ModelConfig.read(base_dir)
-    found = read_peft(source, config)
+    found = read_peft(source, config, open_weights(weights_file(base)))
     layers = from_peft(config, found.layers, found.settings.rslora)
     lora = _lora_config(config, found.settings, layers)
     tensors: dict[str, Tensor] = {}

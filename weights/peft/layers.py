@@ -46,12 +46,20 @@ class LoraLayer:
         return self.alpha / scale_divisor(self.rank, rslora)
 
 
+# What Hugging Face calls the embedding, the head, and the start of every layer's name in a block.
+EMBED_TOKENS, LM_HEAD, BLOCKS = "model.embed_tokens", "lm_head", "model.layers."
+
+
 def peft_modules(config: ModelConfig) -> dict[str, list[Weight]]:
-    """Return the rows of our weights in each linear layer of Hugging Face's blocks, by its name."""
+    """Return the rows of our weights in each layer of Hugging Face's that has a matrix, by name.
+
+    They are the blocks' linear layers, the embedding and, where it is a weight of its own, the
+    head.
+    """
     return {
         name.removesuffix(".weight"): rows
         for name, rows in rows_by_name(config).items()
-        if name.startswith("model.layers.") and len(rows[0].shape) == 2
+        if len(rows[0].shape) == 2
     }
 
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from model.config import ModelConfig
 from weights.adapter import PEFT_FILE, check_finite
 from weights.directory import open_weights
 from weights.hugging_face.names import hugging_face_shapes
 from weights.hugging_face.reading import check_no_pickle
-from weights.peft.layers import VECTORS, LoraLayer, peft_modules
+from weights.peft.layers import BLOCKS, EMBED_TOKENS, VECTORS, LoraLayer, peft_modules
 from weights.peft.settings import ADAPTER_CONFIG, PeftSettings, is_named, read_settings
 from weights.table import Shape, shapes
 
@@ -17,7 +20,6 @@ _PICKLE = "adapter_model.bin"
 _PREFIX = "base_model.model."
 # Parts of the names of tensors that are no A or B of a linear layer, and what they are.
 _FOREIGN = {
-    "lora_embedding_": "embeddings were adapted",
     "lora_magnitude_vector": "it is DoRA's, of which its settings say nothing",
     "lora_A.bias": "A has a bias",
     "lora_B.bias": "B has a bias",
@@ -35,32 +37,76 @@ class PeftAdapter:
     layers: dict[str, LoraLayer]
 
 
-def tensor_names(module: str) -> tuple[str, str]:
+def peft_tensors(module: str, layer: LoraLayer) -> dict[str, Tensor]:
+    """Return the tensors of a module's adapter by the names that PEFT gives them.
+
+    Of an embedding PEFT has the transposed matrices: A [R, V] and B [D, R].
+    """
+    if module == EMBED_TOKENS:
+        matrices = (layer.b.t().contiguous(), layer.a.t().contiguous())
+    else:
+        matrices = (layer.a, layer.b)
+    vectors = {_vector_name(module, name): own for name, own in layer.vectors.items()}
+    return dict(zip(_matrix_names(module), matrices, strict=True)) | vectors
+
+
+def _matrix_names(module: str) -> tuple[str, str]:
     """Return what PEFT calls A and B of a module."""
+    if module == EMBED_TOKENS:
+        return f"{_PREFIX}{module}.lora_embedding_A", f"{_PREFIX}{module}.lora_embedding_B"
     return f"{_PREFIX}{module}.lora_A.weight", f"{_PREFIX}{module}.lora_B.weight"
 
 
-def vector_name(module: str, vector: str) -> str:
-    """Return what PEFT calls one of a module's VECTORS."""
+def _vector_name(module: str, vector: str) -> str:
     return f"{_PREFIX}{module}.{VECTORS[vector]}"
 
 
-def read_peft(path: Path | str, config: ModelConfig) -> PeftAdapter:
-    """Open an adapter of PEFT for a model of this shape; ValueError says what is wrong with it."""
+def _base_name(module: str) -> str:
+    """Return what PEFT calls the base's weight, which it saves of an adapted embedding or head."""
+    return f"{_PREFIX}{module}.base_layer.weight"
+
+
+def read_peft(path: Path | str, config: ModelConfig, base: Mapping[str, Tensor]) -> PeftAdapter:
+    """Open an adapter of PEFT for a model of this shape and these `base` weights, by our names.
+
+    ValueError says what is wrong with it.
+    """
     directory = Path(path).expanduser()
     settings = read_settings(directory)
     file = _tensor_file(directory)
     modules = _adapted_modules(config, settings, directory / ADAPTER_CONFIG)
     tensors = open_weights(file)
-    _account(file, _expected_shapes(config, settings, modules), shapes(tensors))
+    copies = _copies_of_base(config, file, tensors, base)
+    found = {name: shape for name, shape in shapes(tensors).items() if name not in copies}
+    _account(file, _expected_shapes(config, settings, modules), found)
     check_finite(file, tensors)
     layers = {}
     for module in modules:
-        a, b = (tensors[name] for name in tensor_names(module))
-        names = {vector: vector_name(module, vector) for vector in VECTORS}
+        a, b = (tensors[name] for name in _matrix_names(module))
+        if module == EMBED_TOKENS:
+            a, b = b.t().contiguous(), a.t().contiguous()
+        names = {vector: _vector_name(module, vector) for vector in VECTORS}
         vectors = {vector: tensors[name] for vector, name in names.items() if name in tensors}
         layers[module] = LoraLayer(a, b, float(settings.alpha_of(module)), vectors)
     return PeftAdapter(directory, file, settings, layers)
+
+
+def _copies_of_base(
+    config: ModelConfig, file: Path, tensors: Mapping[str, Tensor], base: Mapping[str, Tensor]
+) -> set[str]:
+    """Return the names of the base's own weights that PEFT saved beside an adapter of them.
+
+    Raises ValueError where one is another than the base's.
+    """
+    copies = {_base_name(module): rows[0] for module, rows in peft_modules(config).items()}
+    for name in copies.keys() & tensors.keys():
+        own = base[copies[name].name]
+        if not torch.equal(tensors[name].to(own.dtype), own):
+            raise ValueError(
+                f"{file}: {name} is not the base's {copies[name].name}: it was changed beside the "
+                "adapter, or is of another base"
+            )
+    return copies.keys() & tensors.keys()
 
 
 def _tensor_file(directory: Path) -> Path:
@@ -74,8 +120,13 @@ def _tensor_file(directory: Path) -> Path:
 def _adapted_modules(config: ModelConfig, settings: PeftSettings, file: Path) -> list[str]:
     """Return the modules that the settings adapt, in the order of the model."""
     modules = list(peft_modules(config))
-    last_parts = dict.fromkeys(module.rpartition(".")[2] for module in modules)
-    known = f"wanted linear layers of {config.family} blocks: {', '.join(last_parts)}"
+    blocks = [module for module in modules if module.startswith(BLOCKS)]
+    last_parts = dict.fromkeys(module.rpartition(".")[2] for module in blocks)
+    ends = [module for module in modules if module not in blocks]
+    known = (
+        f"wanted linear layers of {config.family} blocks: {', '.join(last_parts)}; or "
+        f"{' or '.join(ends)}"
+    )
     if not isinstance(settings.targets, str):
         for target in settings.targets:
             if not any(is_named(module, (target,)) for module in modules):
@@ -93,12 +144,14 @@ def _expected_shapes(
     expected: dict[str, Shape] = {}
     for module in modules:
         outputs, inputs = whole[f"{module}.weight"]
-        rank, (a, b) = settings.rank_of(module), tensor_names(module)
+        rank, (a, b) = settings.rank_of(module), _matrix_names(module)
+        if module == EMBED_TOKENS:
+            inputs, outputs = outputs, inputs
         expected |= {a: (rank, inputs), b: (outputs, rank)}
         if settings.dora:
-            expected[vector_name(module, "lora_magnitude")] = (outputs,)
+            expected[_vector_name(module, "lora_magnitude")] = (outputs,)
         if settings.biases and f"{module}.bias" in whole:
-            expected[vector_name(module, "lora_bias")] = (outputs,)
+            expected[_vector_name(module, "lora_bias")] = (outputs,)
     return expected
 
 

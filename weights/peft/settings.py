@@ -105,9 +105,15 @@ class PeftSettings:
 
 def is_named(module: str, names: tuple[str, ...] | str) -> bool:
     """Whether a module's name ends in one of `names`, or matches them where they are a pattern."""
+    if names == "all-linear":
+        return _in_block(module)
     if isinstance(names, str):
-        return bool(names) and (names == "all-linear" or _matches(names, module))
+        return bool(names) and _matches(names, module)
     return any(module == name or module.endswith(f".{name}") for name in names)
+
+
+def _in_block(module: str) -> bool:
+    return module.startswith("model.layers.")
 
 
 def read_settings(directory: Path) -> PeftSettings:

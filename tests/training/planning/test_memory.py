@@ -56,8 +56,13 @@ def test_parameters_are_counted_from_the_shape_alone(family: str) -> None:
     count = sum(p.numel() for p in model.parameters())
     assert base_parameters(FAMILIES[family]) == count
     has_bias = FAMILIES[family].qkv_bias
+    ends = () if has_bias or FAMILIES[family].tied_embeddings else ("output", "tok_embeddings")
     lora = LoraConfig(
-        8, targets=("wq", "layers.1.*.w?"), ranks=(("wq", 2),), dora=True, biases=has_bias
+        8,
+        targets=("wq", "layers.1.*.w?", *ends),
+        ranks=(("wq", 2),),
+        dora=not ends,
+        biases=has_bias,
     )
     add_lora(model, lora)
     wanted = sum(p.numel() for p in parameters_of(model).values())

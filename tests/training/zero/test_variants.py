@@ -13,6 +13,7 @@ from tiny_runs import settings_in, train_natively
 WITH_BIASES = replace(TINY, family="qwen2", qkv_bias=True)
 VARIANTS = {
     "dora": (TINY, {"rank": 4, "alpha": 8, "dora": True}),
+    "ends": (TINY, {"rank": 4, "alpha": 8, "targets": ["wq", "output", "tok_embeddings"]}),
     "biases": (WITH_BIASES, {"rank": 4, "alpha": 8, "biases": True}),
     "dora and biases": (WITH_BIASES, {"rank": 4, "alpha": 8, "dora": True, "biases": True}),
 }

@@ -1,6 +1,7 @@
 """DoRA and trained biases: PEFT computes, trains and merges what this project does, out and in."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,27 @@ from model.attention import Documents
 from model.lora.adapter import adapter_state
 from model.lora.config import LoraConfig
 from model.transformer import Transformer
+from training.loss import summed_cross_entropy
 from weights.adapter import read_adapter
 from weights.directory import load_model, open_weights
 from weights.hugging_face.names import to_hugging_face
 from weights.merge import merge_checkpoint, open_base
 from weights.peft.conversion import export_adapter, import_adapter
-from weights.peft.layers import to_peft
+from weights.peft.layers import EMBED_TOKENS, to_peft
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+    # PEFT saves the base's embedding beside an adapter of it, and says so.
+    pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning"),
+]
 
 Bases = Callable[[str], Base]
-Parameters = dict[str, Tensor]
+TARGETS = TOKENS.roll(-1)
 DORA = LoraConfig(rank=4, alpha=12.0, dora=True)
 BIASES = LoraConfig(rank=4, alpha=12.0, targets=("wq", "wv", "w2"), biases=True)
+ENDS = LoraConfig(rank=4, alpha=12.0, dropout=0.3, targets=("wq", "output", "tok_embeddings"))
 VARIANTS = {
+    "head and embedding": ("llama", ENDS),
     "dora": ("llama", DORA),
     "dora, rslora and dropout": ("llama", LoraConfig(4, 12.0, 0.3, rslora=True, dora=True)),
     "dora and biases": ("qwen2", LoraConfig(4, 12.0, 0.3, dora=True, biases=True)),
@@ -74,10 +82,10 @@ def test_five_steps_of_training_agree_with_peft(
     ]
     for _ in range(5):
         torch.manual_seed(1)
-        loss = summed_loss(training_logits(ours))
-        loss.backward()
+        loss_of(ours).backward()
         torch.manual_seed(1)
-        summed_loss(theirs(input_ids=TOKENS[None]).logits[0]).backward()
+        logits = theirs(input_ids=TOKENS[None]).logits[0]
+        nn.functional.cross_entropy(logits, TARGETS).backward()
         compared = 0
         for mine, reference in matched(base, lora, ours, theirs):
             torch.testing.assert_close(mine, reference, atol=1e-5, rtol=1e-5)
@@ -88,12 +96,11 @@ def test_five_steps_of_training_agree_with_peft(
             optimizer.zero_grad()
 
 
-def training_logits(model: Transformer) -> Tensor:
-    return model(TOKENS, torch.arange(len(TOKENS)), Documents([0, len(TOKENS)]))
-
-
-def summed_loss(logits: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits[:-1], TOKENS[1:])
+def loss_of(model: Transformer) -> Tensor:
+    """Return the loss as training computes it, without the logits, at all positions."""
+    positions, head = torch.arange(len(TOKENS)), partial(summed_cross_entropy, targets=TARGETS)
+    context = Documents([0, len(TOKENS)])
+    return model(TOKENS, positions, context, positions, head) / len(TOKENS)
 
 
 def matched(
@@ -105,6 +112,10 @@ def matched(
         state = {name: kind(ours.get_parameter(name)) for name in adapter_state(ours)}
         for module, layer in to_peft(base.config, lora, state).items():
             adapted = theirs.get_submodule(f"base_model.model.{module}")
+            if module == EMBED_TOKENS:
+                yield layer.b.t(), kind(adapted.lora_embedding_A["default"])
+                yield layer.a.t(), kind(adapted.lora_embedding_B["default"])
+                continue
             yield layer.a, kind(adapted.lora_A["default"].weight)
             yield layer.b, kind(adapted.lora_B["default"].weight)
             if lora.dora:
@@ -151,6 +162,7 @@ def test_a_variant_comes_back_bit_for_bit(variant: str, base_of: Bases, tmp_path
     ("family", "settings"),
     [
         ("llama", {"use_dora": True, "use_rslora": True, "target_modules": "all-linear"}),
+        ("llama", {"target_modules": ["v_proj", "lm_head", "embed_tokens"]}),
         ("qwen2", {"bias": "lora_only", "target_modules": ["q_proj", "up_proj"]}),
         ("qwen2", {"bias": "all", "target_modules": ["q_proj", "k_proj", "v_proj"]}),
     ],
