@@ -97,7 +97,11 @@ def _logit_table(logits: LogitFigures) -> Table:
 
 
 def _print_proof(proof: Proof, directory: Path) -> None:
-    replaced = f"{proof.replaced} the trained biases, " if proof.replaced else ""
+    replaced = (
+        f"{proof.replaced} what was trained in place of the base's bit for bit, "
+        if proof.replaced
+        else ""
+    )
     print(
         f"proven: {proof.merged_weights} weights are base + adapter within "
         f"{proof.weight_error:.2f} of what rounding allows, {replaced}the other "

@@ -37,7 +37,8 @@ class Proof:
     weight_error: The largest deviation of a merged value as a share of what rounding allows,
         found in `worst_weight`.
     lost: The share of the adapter that rounding took: 1 where nothing of it is left.
-    replaced: How many tensors, biases, are the trained ones in place of the base's.
+    replaced: How many tensors, biases and weights with trained rows of tokens, are bit for bit what
+        training put in their place.
     """
 
     merged_weights: int
@@ -72,10 +73,10 @@ def prove(
                 f"{list(weight.shape)} {dtype_name(wanted)}"
             )
         layer = adapter.layer(name.removesuffix(".weight"), weight)
-        replacement = adapter.replacement(name)
+        replacement = adapter.replacement(name, weight, wanted)
         if replacement is not None:
             replaced += 1
-            if not bitwise_equal(written, replacement.to(wanted)):
+            if not bitwise_equal(written, replacement):
                 raise _unproven(f"{name} is not the one that was trained, bit for bit")
         elif layer is None:
             if not bitwise_equal(written, weight.to(wanted)):

@@ -9,7 +9,11 @@ from torch import Tensor, nn
 from model.lora.config import EMBEDDING, HEAD, LoraConfig, is_target
 from model.lora.dora import DoraLinear
 from model.lora.layers import LoraLinear
+from model.lora.token_rows import EmbeddingRows, OutputRows, TokenRows
 from model.lora.vocabulary import LoraEmbedding, LoraOutput
+
+# What a layer may be in, `base`, to be adapted; all their other parameters are the adapter.
+WRAPPERS = (LoraLinear, TokenRows)
 
 
 def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
@@ -25,7 +29,17 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
         parent, _, child = name.rpartition(".")
         owner = model.get_submodule(parent)
         setattr(owner, child, wrap(config, name, getattr(owner, child)))
+    if config.token_rows:
+        _add_token_rows(model, config.token_rows)
     return names
+
+
+def _add_token_rows(model: nn.Module, ids: Sequence[int]) -> None:
+    """Wrap embedding and head; where they are one weight, they share its trained rows."""
+    embedding = EmbeddingRows(model.tok_embeddings, ids, None)  # type: ignore[arg-type]
+    shared = embedding.token_rows if model.config.tied_embeddings else None  # type: ignore[union-attr]
+    model.tok_embeddings = embedding
+    model.output = OutputRows(model.output, ids, shared)  # type: ignore[arg-type]
 
 
 def wrap(config: LoraConfig, name: str, base: nn.Module) -> LoraLinear:
@@ -73,6 +87,17 @@ def _check_possible(model: nn.Module, config: LoraConfig, names: Sequence[str]) 
             f"lora.dora is true, and {ends[0]} is a target: DoRA is for the blocks' linear layers; "
             "leave one of them out"
         )
+    rows = model.config.vocab_size  # type: ignore[union-attr]
+    if config.token_rows and max(config.token_rows) >= rows:  # type: ignore[operator]
+        raise ValueError(
+            f"lora.token_rows has {max(config.token_rows)}, and the model's embedding {rows:,} "
+            f"rows, 0 to {rows - 1}"  # type: ignore[operator]
+        )
+    if ends and config.token_rows:
+        raise ValueError(
+            f"lora.token_rows trains rows of {EMBEDDING} and {HEAD}, and {ends[0]} is a target: "
+            "leave one of them out"
+        )
     if ends and model.config.tied_embeddings:  # type: ignore[union-attr]
         raise ValueError(
             f"the lora target {ends[0]} cannot be adapted alone: in this model {EMBEDDING} and "
@@ -82,12 +107,14 @@ def _check_possible(model: nn.Module, config: LoraConfig, names: Sequence[str]) 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
     """Return the adapter's parameters by name (`layers.0.attention.wq.lora_a`, ...)."""
+    # Once, where two layers share a parameter.
+    own = dict(model.named_parameters())
     return {
         f"{layer}.{name}": parameter.detach()
         for layer, module in model.named_modules()
-        if isinstance(module, LoraLinear)
+        if isinstance(module, WRAPPERS)
         for name, parameter in module.named_parameters()
-        if not name.startswith("base.")
+        if not name.startswith("base.") and f"{layer}.{name}" in own
     }
 
 
@@ -99,7 +126,7 @@ def adapted_layer(
     Its base has the weight's `shape` [O, I] and no values.
     """
     own = {key.removeprefix(f"{name}."): key for key in state if key.startswith(f"{name}.")}
-    if not own:
+    if "lora_a" not in own:
         return None
     with torch.device("meta"):
         layer = wrap(config, name, nn.Linear(shape[1], shape[0], bias=False))

@@ -15,7 +15,7 @@ EMBEDDING, HEAD = "tok_embeddings", "output"
 
 
 # What is left out of `lora.json` where it says nothing, so that older versions read it.
-OPTIONAL = ("rslora", "ranks", "alphas", "dora", "biases")
+OPTIONAL = ("rslora", "ranks", "alphas", "dora", "biases", "token_rows")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class LoraConfig:
         the first that matches is taken. In files they are objects.
     dora: Whether the adapted weight's rows have trained lengths, as model/lora/dora.py does it.
     biases: Whether the biases of adapted layers are trained too; one of them must have one.
+    token_rows: The ids of tokens whose rows of embedding and head are trained themselves.
     """
 
     rank: int = 16
@@ -39,6 +40,7 @@ class LoraConfig:
     alphas: tuple[tuple[str, float], ...] = ()
     dora: bool = False
     biases: bool = False
+    token_rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, rank in (("rank", self.rank), *self.ranks):
@@ -54,6 +56,12 @@ class LoraConfig:
         for name in ("rslora", "dora", "biases"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ValueError(f"{name} is {value!r}, wanted true or false")
+
+        rows = self.token_rows
+        if not all(isinstance(row, int) and not isinstance(row, bool) and row >= 0 for row in rows):
+            raise ValueError(f"token_rows are {list(rows)}, wanted ids of tokens, 0 or more")
+        if len(set(rows)) < len(rows):
+            raise ValueError(f"token_rows are {list(rows)}, which names one of them twice")
 
     def is_target(self, name: str) -> bool:
         """Return whether the layer of this full name is adapted."""
@@ -77,7 +85,7 @@ class LoraConfig:
     def record(self) -> dict[str, Any]:
         """Return the object that files hold; what may be left out is, where it says nothing."""
         values = asdict(self) | {"ranks": dict(self.ranks), "alphas": dict(self.alphas)}
-        values["targets"] = list(self.targets)
+        values |= {"targets": list(self.targets), "token_rows": list(self.token_rows)}
         return {name: value for name, value in values.items() if value or name not in OPTIONAL}
 
     @staticmethod
@@ -112,10 +120,11 @@ def _from_record(values: Any) -> LoraConfig:
     if unknown := [name for name in values if name not in known]:
         raise ValueError(f"unknown key {unknown[0]!r}, known are {', '.join(known)}")
     values = dict(values)
-    if "targets" in values:
-        if not isinstance(values["targets"], list):
-            raise ValueError(f"targets are {values['targets']!r}, wanted a list of names")
-        values["targets"] = tuple(values["targets"])
+    for name, kind in (("targets", "names"), ("token_rows", "ids")):
+        if name in values:
+            if not isinstance(values[name], list):
+                raise ValueError(f"{name} are {values[name]!r}, wanted a list of {kind}")
+            values[name] = tuple(values[name])
     for name in values.keys() & {"ranks", "alphas"}:
         if not isinstance(values[name], dict):
             raise ValueError(f"{name} are {values[name]!r}, wanted an object of names and numbers")

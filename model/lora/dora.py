@@ -41,6 +41,11 @@ class DoraLinear(LoraLinear):
         dropout: float = 0.0,
         bias: bool = False,
     ) -> None:
+        if hasattr(base.bias, "ds_shape"):
+            raise ValueError(
+                "lora.dora on layers with biases works at ZeRO stages 0 to 2, and the stage is 3; "
+                "take stage 2, or lora.dora=false"
+            )
         super().__init__(base, rank, scale, dropout, bias)
         with held_whole(base):
             squares = _squared_rows(base, self.lora_b)

@@ -11,8 +11,11 @@ from safetensors.torch import load_file
 from tiny_models import TINY
 from tiny_runs import settings_in
 
+from model.attention import Documents
+from model.transformer import Transformer
 from training.backends import NativeBackend
 from weights.adapter import read_adapter
+from weights.directory import load_model, open_weights
 from weights.merge import merge_checkpoint, open_base
 
 if TYPE_CHECKING:
@@ -20,9 +23,12 @@ if TYPE_CHECKING:
 
 Train = Callable[..., NativeBackend]
 WITH_BIASES = replace(TINY, family="qwen2", qkv_bias=True)
+TIED = replace(TINY, tied_embeddings=True)
 VARIANTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "dora": (TINY, {"dora": True, "dropout": 0.2}, "lora_magnitude"),
     "ends": (TINY, {"targets": ["wq", "output", "tok_embeddings"]}, "lora_b"),
+    "rows": (TINY, {"targets": ["wq"], "token_rows": [383, 5, 7]}, "token_rows"),
+    "tied rows": (TIED, {"targets": ["wq"], "token_rows": [383, 5, 7]}, "token_rows"),
     "biases": (WITH_BIASES, {"biases": True}, "lora_bias"),
 }
 
@@ -53,6 +59,50 @@ def test_a_variant_resumes_bit_for_bit_and_merges(
     adapter = read_adapter(config.run_dir / "final")
     base = open_base(config.model.checkpoint_dir, adapter)
     assert merge_checkpoint(base, adapter, tmp_path / "merged").proof.weight_error <= 1
+
+
+@pytest.mark.parametrize("variant", ["rows", "tied rows"])
+def test_rows_of_other_tokens_stay_bit_equal(
+    variant: str, train_run: Train, tmp_path: Path
+) -> None:
+    config = settings_of(variant, tmp_path)
+    train_run(config)
+    adapter = read_adapter(config.run_dir / "final")
+    base = open_base(config.model.checkpoint_dir, adapter)
+    merge_checkpoint(base, adapter, tmp_path / "merged")
+    merged = open_weights(tmp_path / "merged")
+    listed = torch.zeros(TINY.vocab_size, dtype=torch.bool)
+    listed[[383, 5, 7]] = True
+    for name in {"tok_embeddings.weight", "output.weight"} & merged.keys():
+        same = (merged[name] == base.tensors[name]).all(1)
+        assert torch.equal(same, ~listed), name
+    tokens = torch.arange(384)
+    with torch.no_grad():
+        logits = [
+            model(tokens, tokens, Documents([0, 384]))
+            for model in (load_model(tmp_path / "merged"), attached(config))
+        ]
+    torch.testing.assert_close(*logits, atol=1e-5, rtol=0)
+
+
+def attached(config: "Config") -> Transformer:
+    model = load_model(config.model.checkpoint_dir)
+    read_adapter(config.run_dir / "final").attach(model)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("lora", "problem"),
+    [
+        ({"token_rows": [384]}, "token_rows has 384, and the model's embedding 384 rows, 0 to 383"),
+        ({"token_rows": [3], "targets": ["output"]}, "output is a target: leave one of them out"),
+    ],
+)
+def test_rows_that_cannot_be_trained_are_refused(
+    lora: dict[str, Any], problem: str, train_run: Train, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        train_run(settings_in(tmp_path)(lora={"rank": 4, "alpha": 8, **lora}))
 
 
 def test_biases_of_a_model_without_any_are_refused(train_run: Train, tmp_path: Path) -> None:

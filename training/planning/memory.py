@@ -96,7 +96,8 @@ def trained_parameters(method: Method) -> int:
     )
     model = method.model
     ends = sum(_end_rank(method, end) for end in (EMBEDDING, HEAD))
-    return in_blocks + ends * (model.dim + model.vocab_size)
+    rows = len(method.lora.token_rows) * (1 if model.tied_embeddings else 2)
+    return in_blocks + ends * (model.dim + model.vocab_size) + rows * model.dim
 
 
 def _end_rank(method: Method, end: str) -> int:

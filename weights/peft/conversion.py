@@ -26,8 +26,9 @@ from weights.conversion import dtypes_of, require_space, write_checked
 from weights.directory import layout_bytes, layout_of, open_weights, weights_file
 from weights.peft.layers import LoraLayer, from_peft, linear_of, peft_modules, to_peft
 from weights.peft.patterns import name_exceptions, name_layers
-from weights.peft.reading import peft_tensors, read_peft
-from weights.peft.settings import ADAPTER_CONFIG, PeftSettings
+from weights.peft.reading import PeftAdapter, peft_tensors, read_peft
+from weights.peft.settings import ADAPTER_CONFIG
+from weights.peft.token_rows import peft_token_rows, token_rows
 from weights.tokenizer_file import copy_tokenizer
 
 PEFT_KIND = "PEFT adapter"
@@ -66,6 +67,7 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
     tensors: dict[str, Tensor] = {}
     for module, layer in layers.items():
         tensors |= peft_tensors(module, layer)
+    tensors |= token_rows(config, adapter.state)
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, PEFT_KIND) as partial:
         settings = _peft_settings(config, adapter.lora, layers)
@@ -88,8 +90,8 @@ def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> 
     config = ModelConfig.read(base_dir)
     found = read_peft(source, config, open_weights(weights_file(base)))
     layers = from_peft(config, found.layers, found.settings.rslora)
-    lora = _lora_config(config, found.settings, layers)
-    tensors: dict[str, Tensor] = {}
+    lora = _lora_config(config, found, layers)
+    tensors = dict(found.token_rows)
     for linear, layer in layers.items():
         tensors |= {f"{linear}.lora_a": layer.a, f"{linear}.lora_b": layer.b}
         tensors |= {f"{linear}.{name}": own for name, own in layer.vectors.items()}
@@ -126,6 +128,7 @@ def _peft_settings(
         "alpha_pattern": name_exceptions(alphas, _written(largest.alpha)),
         "bias": "lora_only" if lora.biases else "none",
         **({"use_dora": True} if lora.dora else {}),
+        **peft_token_rows(config, lora.token_rows),
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "modules_to_save": None,
@@ -133,7 +136,7 @@ def _peft_settings(
 
 
 def _lora_config(
-    config: ModelConfig, settings: PeftSettings, layers: Mapping[str, LoraLayer]
+    config: ModelConfig, found: PeftAdapter, layers: Mapping[str, LoraLayer]
 ) -> LoraConfig:
     """Return the configuration that gives every layer its rank and alpha, the commonest first."""
     rank = Counter(layer.rank for layer in layers.values()).most_common(1)[0][0]
@@ -144,13 +147,14 @@ def _lora_config(
     return LoraConfig(
         rank=rank,
         alpha=alpha,
-        dropout=settings.dropout,
+        dropout=found.settings.dropout,
         targets=tuple(name_layers(layers, linears)),
-        rslora=settings.rslora,
+        rslora=found.settings.rslora,
         ranks=tuple(name_exceptions(ranks, rank).items()),
         alphas=tuple(name_exceptions(alphas, alpha).items()),
-        dora=settings.dora,
+        dora=found.settings.dora,
         biases=any("lora_bias" in layer.vectors for layer in layers.values()),
+        token_rows=found.token_ids,
     )
 
 
@@ -185,5 +189,6 @@ def _unusual(lora: LoraConfig, layers: Mapping[str, LoraLayer]) -> str | None:
         "layers of different scales": not math.isclose(min(scales), max(scales), rel_tol=1e-9),
         "magnitudes (DoRA)": lora.dora,
         "trained biases": lora.biases,
+        "trained rows of tokens": bool(lora.token_rows),
     }
     return next((name for name, is_so in found.items() if is_so), None)

@@ -14,6 +14,7 @@ from weights.hugging_face.names import hugging_face_shapes
 from weights.hugging_face.reading import check_no_pickle
 from weights.peft.layers import BLOCKS, EMBED_TOKENS, VECTORS, LoraLayer, peft_modules
 from weights.peft.settings import ADAPTER_CONFIG, PeftSettings, is_named, read_settings
+from weights.peft.token_rows import token_ids, token_row_names
 from weights.table import Shape, shapes
 
 _PICKLE = "adapter_model.bin"
@@ -29,12 +30,17 @@ _FOREIGN = {
 
 @dataclass(frozen=True)
 class PeftAdapter:
-    """An opened adapter of PEFT; `layers` are by Hugging Face's module, without PEFT's prefix."""
+    """An opened adapter of PEFT; `layers` are by Hugging Face's module, without PEFT's prefix.
+
+    token_rows: The trained rows of the tokens `token_ids`, by our names.
+    """
 
     directory: Path
     file: Path
     settings: PeftSettings
     layers: dict[str, LoraLayer]
+    token_ids: tuple[int, ...]
+    token_rows: dict[str, Tensor]
 
 
 def peft_tensors(module: str, layer: LoraLayer) -> dict[str, Tensor]:
@@ -78,7 +84,9 @@ def read_peft(path: Path | str, config: ModelConfig, base: Mapping[str, Tensor])
     tensors = open_weights(file)
     copies = _copies_of_base(config, file, tensors, base)
     found = {name: shape for name, shape in shapes(tensors).items() if name not in copies}
-    _account(file, _expected_shapes(config, settings, modules), found)
+    ids, row_names = token_ids(config, settings.token_rows), token_row_names(config)
+    rows = {name: (len(ids), config.dim) for name in row_names.values()} if ids else {}
+    _account(file, _expected_shapes(config, settings, modules) | rows, found)
     check_finite(file, tensors)
     layers = {}
     for module in modules:
@@ -88,7 +96,8 @@ def read_peft(path: Path | str, config: ModelConfig, base: Mapping[str, Tensor])
         names = {vector: _vector_name(module, vector) for vector in VECTORS}
         vectors = {vector: tensors[name] for vector, name in names.items() if name in tensors}
         layers[module] = LoraLayer(a, b, float(settings.alpha_of(module)), vectors)
-    return PeftAdapter(directory, file, settings, layers)
+    own_rows = {name: tensors[theirs] for name, theirs in row_names.items() if ids}
+    return PeftAdapter(directory, file, settings, layers, ids, own_rows)
 
 
 def _copies_of_base(

@@ -7,7 +7,7 @@ Source of the keys and of how they match: `LoraConfig`, `check_target_module_exi
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ _READ = (
     "alpha_pattern",
     "target_modules",
     "exclude_modules",
+    "trainable_token_indices",
     "layers_to_transform",
     "layers_pattern",
 )
@@ -56,7 +57,6 @@ _REASONS = {
     "lora_bias": "its B has a bias",
     "fan_in_fan_out": "it is for layers that hold their weights transposed",
     "modules_to_save": "these modules were trained whole, beside the adapter",
-    "trainable_token_indices": "embeddings of tokens were trained beside the adapter",
     "layer_replication": "it repeats layers of the base",
     "target_parameters": "it adapts parameters that are no linear layers",
 }
@@ -70,6 +70,7 @@ class PeftSettings:
 
     targets: Ends of names, or one regular expression.
     layers: The numbers of the layers it is restricted to; None is all.
+    token_rows: The ids of tokens whose rows were trained themselves, by the last name of a layer.
     """
 
     rank: int
@@ -83,6 +84,7 @@ class PeftSettings:
     alpha_pattern: Mapping[str, float]
     dora: bool = False
     biases: bool = False
+    token_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def rank_of(self, module: str) -> int:
         """Return the rank that a module's A and B have."""
@@ -165,6 +167,7 @@ def _settings(values: Mapping[str, Any]) -> PeftSettings:
         alpha_pattern=_patterns(values, "alpha_pattern"),
         dora=values.get("use_dora") or False,
         biases=values.get("bias", "none") != "none",
+        token_rows=_token_rows(values.get("trainable_token_indices")),
     )
     _check_numbers(settings)
     _check_expressions(settings)
@@ -220,6 +223,20 @@ def _numbers(found: object) -> tuple[int, ...] | None:
     if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
         raise ValueError(f"layers_to_transform is {str(found)[:60]}, wanted a list of numbers")
     return tuple(numbers)
+
+
+def _token_rows(found: object) -> dict[str, tuple[int, ...]]:
+    """Return the ids by layer; a list is of the embedding, and of a head that is tied to it."""
+    by_layer: dict[str, Any] = {"embed_tokens": found} if found else {}
+    if isinstance(found, dict):
+        by_layer = found
+    for ids in by_layer.values():
+        if not isinstance(ids, list) or not all(type(number) is int for number in ids):
+            raise ValueError(
+                f"trainable_token_indices is {str(found)[:60]}, wanted ids of tokens, or an object "
+                "with such lists"
+            )
+    return {name: tuple(ids) for name, ids in by_layer.items() if ids}
 
 
 def _first_match(patterns: Mapping[str, Any], module: str, otherwise: Any) -> Any:

@@ -67,3 +67,10 @@ def test_a_row_of_zeros_stays_finite() -> None:
     gradient = layer.lora_magnitude.grad
     assert gradient is not None and torch.isfinite(gradient).all()
     assert torch.isfinite(layer.merged(weight)).all()
+
+
+def test_dora_refuses_biases_that_ranks_share() -> None:
+    base = plain(torch.randn(OUTPUTS, INPUTS), torch.randn(OUTPUTS))
+    base.bias.ds_shape = base.bias.shape  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="works at ZeRO stages 0 to 2, and the stage is 3"):
+        DoraLinear(base, rank=4, scale=2.0)

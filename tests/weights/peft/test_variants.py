@@ -29,6 +29,7 @@ from weights.hugging_face.names import to_hugging_face
 from weights.merge import merge_checkpoint, open_base
 from weights.peft.conversion import export_adapter, import_adapter
 from weights.peft.layers import EMBED_TOKENS, to_peft
+from weights.peft.token_rows import token_rows
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
@@ -41,7 +42,10 @@ TARGETS = TOKENS.roll(-1)
 DORA = LoraConfig(rank=4, alpha=12.0, dora=True)
 BIASES = LoraConfig(rank=4, alpha=12.0, targets=("wq", "wv", "w2"), biases=True)
 ENDS = LoraConfig(rank=4, alpha=12.0, dropout=0.3, targets=("wq", "output", "tok_embeddings"))
+ROWS = LoraConfig(rank=4, alpha=12.0, targets=("wq", "w2"), token_rows=(383, 5, 7))
 VARIANTS = {
+    "rows": ("llama", ROWS),
+    "tied rows": ("qwen2", ROWS),
     "head and embedding": ("llama", ENDS),
     "dora": ("llama", DORA),
     "dora, rslora and dropout": ("llama", LoraConfig(4, 12.0, 0.3, rslora=True, dora=True)),
@@ -110,6 +114,8 @@ def matched(
     kinds: list[Callable[[Tensor], Tensor]] = [lambda p: p.detach(), lambda p: p.grad]  # type: ignore[list-item, return-value]
     for kind in kinds:
         state = {name: kind(ours.get_parameter(name)) for name in adapter_state(ours)}
+        for name, rows in token_rows(base.config, state).items():
+            yield rows, kind(theirs.get_parameter(f"{name}.default"))
         for module, layer in to_peft(base.config, lora, state).items():
             adapted = theirs.get_submodule(f"base_model.model.{module}")
             if module == EMBED_TOKENS:
@@ -139,7 +145,8 @@ def test_peft_computes_and_merges_what_was_exported(
 
     adapter = read_adapter(tmp_path / "lora")
     done = merge_checkpoint(open_base(base.native, adapter), adapter, tmp_path / "merged")
-    assert done.proof.replaced == sum(name.endswith("lora_bias") for name in adapter.state)
+    wanted = sum(name.endswith(("lora_bias", "token_rows")) for name in adapter.state)
+    assert done.proof.replaced == wanted
     theirs = model.merge_and_unload().state_dict()
     for name, tensor in to_hugging_face(base.config, open_weights(tmp_path / "merged")):
         torch.testing.assert_close(theirs[name], tensor, atol=2e-6, rtol=0)
@@ -153,7 +160,8 @@ def test_a_variant_comes_back_bit_for_bit(variant: str, base_of: Bases, tmp_path
     write_both(base, lora, tmp_path)
     import_adapter(tmp_path / "peft", base.native, tmp_path / "back")
     back, state = read_adapter(tmp_path / "back"), read_adapter(tmp_path / "lora").state
-    assert (back.lora.dora, back.lora.biases) == (lora.dora, lora.biases)
+    for switch in ("dora", "biases", "token_rows"):
+        assert getattr(back.lora, switch) == getattr(lora, switch)
     assert back.state.keys() == state.keys()
     assert all(torch.equal(back.state[name], tensor) for name, tensor in state.items())
 
@@ -163,6 +171,7 @@ def test_a_variant_comes_back_bit_for_bit(variant: str, base_of: Bases, tmp_path
     [
         ("llama", {"use_dora": True, "use_rslora": True, "target_modules": "all-linear"}),
         ("llama", {"target_modules": ["v_proj", "lm_head", "embed_tokens"]}),
+        ("qwen2", {"trainable_token_indices": [3, 9], "target_modules": ["q_proj"]}),
         ("qwen2", {"bias": "lora_only", "target_modules": ["q_proj", "up_proj"]}),
         ("qwen2", {"bias": "all", "target_modules": ["q_proj", "k_proj", "v_proj"]}),
     ],
@@ -188,3 +197,11 @@ def test_dora_of_some_fused_layers_cannot_be_write_both(base_of: Bases, tmp_path
     lora = LoraConfig(rank=4, targets=("wq", "wv"), dora=True)
     with pytest.raises(ValueError, match=r"attention\.wk has no adapter, and .*qkv_proj\.weight"):
         write_both(base_of("phi3"), lora, tmp_path)
+
+
+def test_rows_of_the_embedding_alone_cannot_be_imported(base_of: Bases, tmp_path: Path) -> None:
+    base = base_of("llama")
+    settings = {"trainable_token_indices": [3, 9], "target_modules": ["q_proj"]}
+    train_with_peft(base, tmp_path / "peft", r=4, **settings)
+    with pytest.raises(ValueError, match="wanted the same ids for embed_tokens and lm_head"):
+        import_adapter(tmp_path / "peft", base.native, tmp_path / "lora")
