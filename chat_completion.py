@@ -20,8 +20,9 @@ from inference.constrain.constraint import Constraints
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
 from serving.terminal import Chat
-from serving.toolbox import open_toolbox
+from serving.toolbox import Toolbox, open_toolbox
 from weights.directory import resolve_directory
+from weights.nf4.directory import original_directory
 
 
 def main(
@@ -41,6 +42,7 @@ def main(
     chat_format_anyway: bool = False,
     lora_ckpt_path: str | None = None,
     constrain: bool = False,
+    quantization: str | None = None,
 ) -> None:
     """Answer every dialog of a file, on the GPU where there is one, or talk with --interactive.
 
@@ -50,7 +52,8 @@ def main(
         dialogs: A JSON list of {tools, messages}, each ending with a user's or a tool's message.
         interactive: Talk at the terminal instead; calls of built-in tools are executed.
         tools: Built-in tools or domains to offer there, with commas between, or none; a few are
-            offered by default, docs/synthetic-data.md names where they all are.
+            offered by default where the chat format has calls, docs/synthetic-data.md names where
+            they all are.
         tools_file: Your own tools to offer there: a JSON list of schemas, whose results you type,
             or a Python file of functions, which is executed.
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
@@ -64,11 +67,15 @@ def main(
         chat_format_anyway: Use --chat-format also where the model was trained in another.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
         raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
-    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)
+    source = Source(
+        ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
+    )
     decoding = Decoding(
         stop_ids=(),
         max_new_tokens=max_seq_len if max_gen_len is None else max_gen_len,
@@ -80,7 +87,15 @@ def main(
     )
     if interactive:
         toolbox = open_toolbox(tools, tools_file)
-        Chat(load_chat_model(source), toolbox, decoding, constrain).run()
+        chat_model = load_chat_model(source)
+        if toolbox.tools and not chat_model.format.has_calls:
+            if tools or tools_file:
+                raise ValueError(
+                    f"the chat format {chat_model.format.name} has no calls; leave out --tools and "
+                    "--tools_file"
+                )
+            toolbox = Toolbox()
+        Chat(chat_model, toolbox, decoding, constrain).run()
     else:
         conversations = read_dialogs(dialogs)
         _answer_all(load_chat_model(source), conversations, decoding, constrain)
@@ -121,11 +136,13 @@ def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
             f"python scripts/convert_lora_weights.py --base-ckpt-path {shell_quote(directory)} "
             f"--lora-ckpt-path {shell_quote(lora_ckpt_path)} --output-dir D"
         )
-    else:
-        print_next(
-            f"python scripts/convert_to_meta_weights.py --config-file {shell_quote(directory)} "
-            f"--ckpt-file {shell_quote(directory)} --num-shards 1 --output-dir D"
-        )
+        return
+    # Exports take whole weights alone.
+    whole = shell_quote(original_directory(directory))
+    print_next(
+        f"python scripts/convert_to_meta_weights.py --config-file {whole} --ckpt-file {whole} "
+        "--num-shards 1 --output-dir D"
+    )
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def main(
     from evaluation.sample import open_sample
     from training.config import read_config
     from training.planning.fitting import fitting_policy
+    from training.precision import find_dtype
     from training.setup import (
         build_model,
         check_length,
@@ -38,13 +39,15 @@ def main(
         say_what_is_next,
         train,
     )
-    from training.zero.engine import DeepSpeedBackend, partition_on_arrival
+    from training.zero.engine import DeepSpeedBackend
+    from training.zero.placing import place_on_arrival
     from training.zero.ranks import joined_ranks
     from training.zero.settings import engine_config
 
     config = read_config(config_file, overrides)
     with joined_ranks(config.model.device) as ranks:
-        engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
+        engine = engine_config(config, ranks.world_size)
+        dtype = find_dtype(config.model.dtype, ranks.device)
         splits = open_splits(config)
         if not resume:
             check_length(config, splits)
@@ -52,7 +55,7 @@ def main(
         checkpoints = open_checkpoints(config, splits.chat_format, resume)
         policy = fitting_policy(config, splits.train, ranks.device, fit_anyway, ranks.world_size)
         torch.manual_seed(config.seed)
-        place = partition_on_arrival(engine, dtype)
+        place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)
         model = build_model(config, ranks.device, dtype, place, policy, resume)
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
         train(config, splits, checkpoints, backend, resume, sample)

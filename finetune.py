@@ -22,12 +22,16 @@ def main(
     from evaluation.sample import open_sample
     from training.backends import NativeBackend
     from training.config import read_config
+    from training.in_backward import check_one_micro_batch
+    from training.optim import stored_dtype
     from training.planning.fitting import fitting_policy
+    from training.precision import find_dtype
     from training.setup import (
         build_model,
         check_length,
         check_no_deepspeed_settings,
         find_device,
+        make_batches,
         open_checkpoints,
         open_splits,
         say_what_is_next,
@@ -36,18 +40,19 @@ def main(
 
     config = read_config(config_file, overrides)
     check_no_deepspeed_settings(config, config_file)
-    device, dtype = find_device(config.model.device), getattr(torch, config.model.dtype)
+    device = find_device(config.model.device)
+    dtype = find_dtype(config.model.dtype, device)
     splits = open_splits(config)
     if not resume:
         check_length(config, splits)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
+    check_one_micro_batch(config, make_batches(config, splits))
     policy = fitting_policy(config, splits.train, device, fit_anyway)
     torch.manual_seed(config.seed)
-    # Without an adapter all weights are trained, and held in float32: they are their own masters.
-    stored = dtype if config.lora else torch.float32
+    stored = stored_dtype(config)
     model = build_model(config, device, stored, policy=policy, resume=resume)
-    backend = NativeBackend(model, config.optimizer, device, dtype)
+    backend = NativeBackend(model, config.optimizer, device, dtype, autocast=stored != dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     say_what_is_next(config)
 

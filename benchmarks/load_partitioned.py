@@ -27,7 +27,7 @@ from rich.table import Table
 
 from console.command import run
 from storage.json_file import write_json
-from training.zero.engine import partition_on_arrival
+from training.zero.placing import place_on_arrival
 from training.zero.ranks import joined_ranks, wait_for_all
 from weights.directory import layout_bytes, layout_of, load_model, open_weights
 
@@ -84,7 +84,7 @@ def measure_here(work: Path, stage: int) -> None:
             "bf16": {"enabled": True},
             "zero_optimization": {"stage": stage, "stage3_param_persistence_threshold": 0},
         }
-        place = partition_on_arrival(engine, torch.bfloat16)
+        place = place_on_arrival(engine, torch.device("cpu"), torch.bfloat16)
         stored = layout_bytes(layout_of(open_weights(work / "base")))
         wait_for_all(ranks.device)
         before = _anonymous_bytes()

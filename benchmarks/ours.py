@@ -30,11 +30,13 @@ SEED = 3
 class Optimizer:
     """The fields of training.config.OptimizerSection, which needs pydantic."""
 
-    kind: Literal["adamw", "sgd"] = "adamw"
+    kind: Literal["adamw", "adamw8bit", "sgd"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     clip_norm: float | None = CLIP_NORM
+    in_backward: bool = False
+    stochastic_rounding: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _take_step(batches: Batches, backend: NativeBackend, number: int) -> Step:
     # A step reads no more of a run than these two.
     run = cast(Run, SimpleNamespace(batches=batches, rate=lambda step: LEARNING_RATE))
     metrics, _ = train_step(run, backend, number)
+    assert metrics.gradient_norm is not None, "steps are left out in float16 alone"
     return Step(metrics.loss, metrics.gradient_norm, metrics.tokens)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from console.command import shell_quote
 from data.split_files import (
     DESCRIPTION,
     FILES,
@@ -166,7 +167,7 @@ def read_description(directory: Path | str) -> dict[str, Any]:
         description = json.loads(file.read_text(encoding="utf-8"))
         version = description["format_version"]
         counts = [description["splits"][split]["conversations"] for split in SPLITS]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read ({error!r}); {_rebuild(directory)}") from error
     if version != FORMAT_VERSION or not all(counts):
         raise ValueError(
@@ -178,5 +179,5 @@ def read_description(directory: Path | str) -> dict[str, Any]:
 def _rebuild(directory: Path | str) -> str:
     return (
         "make it with: python scripts/build_dataset.py --source-file F --tokenizer-file F "
-        f"--save-dir {directory}"
+        f"--save-dir {shell_quote(directory)}"
     )

@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -37,6 +38,9 @@ class Ranks(Protocol):
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of `values` over all ranks, on every rank."""
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Return what to run the model in, so that it computes as it is trained."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,8 @@ class Sample:
         replies = complete(
             backend.model, prompts, decoding, anyone=lambda busy: _anyone(backend, busy)
         )
-        return {batch[row]: completion for row, completion in replies}
+        with backend.computing():
+            return {batch[row]: completion for row, completion in replies}
 
     def _gather(self, backend: Ranks, said: Mapping[int, Completion], reached: int) -> Tensor:
         """Return the replies of all ranks [P, 1 + L]: 1 if whole, tokens + 1, and zeros."""

@@ -47,7 +47,7 @@ DERIVED: dict[str, Derived] = {
     "qwen2_5": Derived("d4ceb2a98f28927c"),
     "qwen3": Derived("9bea1c7565247e74"),
     "qwen2_for_tool": Derived("cc9b1592c86fef0e", _BRACES),
-    "mistral_v1": Derived("447b8a30025fa511"),
+    "mistral_v1": Derived("a326aa2b0f34c442"),
     "mistral_v3": Derived("f47be0755b97e795"),
     "mistral_tekken": Derived("f47be0755b97e795"),
     "glaive_text": Derived("9638fed7ac20b67b"),

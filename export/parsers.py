@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 
 _PYTHON_TAG = "<|python_tag|>"
 _TOOL_CALLS = "[TOOL_CALLS]"
+_OPENING, _CLOSING = "<tool_call>\n", "\n</tool_call>"
 _DECODER = json.JSONDecoder()
+# A string may end with the stretch of text that is searched.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 class Reading(NamedTuple):
@@ -98,18 +101,51 @@ def read_sglang_llama3(text: str, tools: Collection[str]) -> Reading:
     if _PYTHON_TAG not in text and not text.startswith("{"):
         return Reading(text)
     content, _, rest = text.partition(_PYTHON_TAG) if _PYTHON_TAG in text else ("", "", text)
+    values, read_to = _divided_values(_Uncounted(rest))
+    return Reading(content + rest[read_to:].strip(), _known_calls(values, tools))
+
+
+class _Uncounted(str):
+    """Text whose lines no JSON error counts: that takes the time of all the text before it."""
+
+    def count(self, *place: Any) -> int:
+        return 0
+
+    def rfind(self, *place: Any) -> int:
+        return -1
+
+
+def _divided_values(text: _Uncounted) -> tuple[list[Any], int]:
+    """Return the values divided by one character each, and where they end.
+
+    Where none begins, the next `{"name":` is tried. What is open where JSON breaks off breaks off
+    there too, so it is not tried again: the time is linear.
+    """
     values, at, read_to = [], 0, 0
-    while at < len(rest):
+    broken = set[int]()
+    while 0 <= at < len(text):
         try:
-            value, end = _DECODER.raw_decode(rest, at)
-        except ValueError:
-            at = rest.find('{"name":', at + 1)
-            if at < 0:
-                break
+            value, end = _DECODER.raw_decode(text, at) if at not in broken else (None, -1)
+        except json.JSONDecodeError as error:
+            broken.update(_open_brackets(text, at, error.pos))
+            end = -1
+        if end < 0:
+            at = text.find('{"name":', at + 1)
             continue
         values.append(value)
         at = read_to = end + 1
-    return Reading(content + rest[read_to:].strip(), _known_calls(values, tools))
+    return values, read_to
+
+
+def _open_brackets(text: str, start: int, end: int) -> list[int]:
+    """Return the places of the brackets of JSON that are open where it breaks off."""
+    places = list[int]()
+    for found in _STRING_OR_BRACKET.finditer(text, start, end):
+        if found[0] in "[{":
+            places.append(found.start())
+        elif found[0] in "]}":
+            places.pop()
+    return places
 
 
 def read_sglang_qwen25(text: str, tools: Collection[str]) -> Reading:
@@ -123,16 +159,27 @@ def read_tensorrt_llm_qwen3(text: str, tools: Collection[str]) -> Reading:
 
 
 def _qwen_blocks(text: str, tools: Collection[str] | None) -> Reading:
-    start = text.find("<tool_call>\n")
+    start = text.find(_OPENING)
     if start < 0:
         return Reading(text)
     values = []
-    for block in re.findall(r"<tool_call>\n(.*?)\n</tool_call>", text, re.DOTALL):
+    for block in _blocks(text, start):
         try:
             values.append(json.loads(block.strip()))
         except ValueError:
             continue
     return Reading(text[:start].strip(), _known_calls(values, tools))
+
+
+def _blocks(text: str, start: int) -> Iterator[str]:
+    """Yield the text of each block from a place on; one that does not end is none."""
+    while start >= 0:
+        start += len(_OPENING)
+        end = text.find(_CLOSING, start)
+        if end < 0:
+            return
+        yield text[start:end]
+        start = text.find(_OPENING, end + len(_CLOSING))
 
 
 def read_sglang_hermes(text: str, tools: Collection[str]) -> Reading:
@@ -227,5 +274,5 @@ def read_as(server: str, parser: str, text: str, tools: Collection[str]) -> Read
     """Read a reply by the rule of a server's parser; one that fails leaves all as text."""
     try:
         return SERVER_PARSERS[server, parser](text, tools)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Reading(text)

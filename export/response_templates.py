@@ -29,7 +29,7 @@ def _calls(name: str, arguments: str, **region: Any) -> dict[str, Any]:
 
 # A raw newline cannot stand in JSON text, so what begins with one ends a call for certain. White
 # space before calls is theirs: as content it would replace the text before it. `END` stands for the
-# end of the reply.
+# end of the reply; its white space is searched from its first letter on, or each would be tried.
 _TOOL_USES = _calls(
     "{name}",
     "{content}",
@@ -54,7 +54,7 @@ _MISTRAL = _calls(
     "{name}",
     "{arguments}",
     open_pattern=r"\s{0,2}\[TOOL_CALLS\]\s*",
-    close_pattern="END",
+    close_pattern=r"(?<!\s)END",
     transform_each=True,
     repeats=False,
 )
@@ -79,7 +79,7 @@ CALL_FIELDS: dict[str, dict[str, Any]] = {
         "{content.name}",
         "{content.arguments}",
         open_pattern=r"\s{0,2}<functioncall>\s*",
-        close_pattern="END",
+        close_pattern=r"(?<!\s)END",
     ),
     "phi3_xlam": _calls(
         "{content.name}",
@@ -125,7 +125,10 @@ def response_template(
 
 
 def read_by_template(template: Mapping[str, Any], text: str) -> Reading:
-    """Read a reply by a response template; a call that is no JSON is lost, as in the servers."""
+    """Read a reply by a response template; a call that is no JSON is lost, as in the servers.
+
+    So is one that is nested too deeply to be read.
+    """
     field = template["fields"]["tool_calls"]
     opening = re.compile(field["open_pattern"], re.DOTALL)
     closing = re.compile(field["close_pattern"], re.DOTALL)
@@ -149,7 +152,7 @@ def _made_calls(
             (_filled(function["name"], scope), _filled(function["arguments"], scope))
             for scope in ({**opened.groupdict(), **scope} for scope in scopes)
         ]
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return []
 
 

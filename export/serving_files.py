@@ -47,17 +47,22 @@ def write_serving_files(
     if any(PLUGIN_PARSER in parsers for parsers in PARSERS.get(row_name(format), {}).values()):
         shutil.copyfile(_PLUGIN, directory / PLUGIN_FILE)
     (directory / TEMPLATE_FILE).write_text(chat_template(format), encoding="utf-8")
-    _write_templates_of_replies(directory / _TOKENIZER_CONFIG, format)
+    write_tokenizer_settings(directory, format)
     (directory / MODELFILE).write_text(format_modelfile(stop_texts), encoding="utf-8")
     page = format_serve_page(check, place.absolute())
     (directory / SERVE_FILE).write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
-def _write_templates_of_replies(file: Path, format: ChatFormat) -> None:
-    """Write how replies are read, and take out a chat template of the base model's."""
+def write_tokenizer_settings(directory: Path, format: ChatFormat | None) -> None:
+    """Write how replies are read, and take out what the base model's settings say of it.
+
+    Code that they name, which others would fetch and run, is taken out without a format too.
+    """
+    file = directory / _TOKENIZER_CONFIG
     before = read_json_object(file) if file.is_file() else {}
-    settings = {key: value for key, value in before.items() if key != "chat_template"}
-    template = format_response_template(format)
+    left_out = {"auto_map", *(("chat_template", "response_template") if format else ())}
+    settings = {key: value for key, value in before.items() if key not in left_out}
+    template = format_response_template(format) if format else None
     if template is not None:
         settings["response_template"] = template
     if settings != before:

@@ -151,10 +151,12 @@ class Batch:
     """
 
     def __init__(self, model: Transformer, size: int, max_length: int) -> None:
-        weight = model.tok_embeddings.weight
+        weight, dtype = model.tok_embeddings.weight, model.tok_embeddings.weight.dtype
+        if torch.is_autocast_enabled(weight.device.type):
+            dtype = torch.get_autocast_dtype(weight.device.type)
         self.rows: list[Row] = []
         self._model = model
-        self._cache = KVCache(model.config, size, max_length, weight.device, weight.dtype)
+        self._cache = KVCache(model.config, size, max_length, weight.device, dtype)
         # Weights that DeepSpeed gathers in inference mode, the faster one, could not be trained.
         trained = any(parameter.requires_grad for parameter in model.parameters())
         self._mode = torch.no_grad if trained else torch.inference_mode

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.nf4 import NF4Linear
 from model.transformer import Transformer
 
 # Multiplications in float32 below which MKL is done before oneDNN has begun (10 microseconds).
@@ -48,22 +49,35 @@ def pack(model: Transformer) -> None:
     """Freeze a model and pack its linear layers in place, one after the other.
 
     It can generate then, and adapters can be attached and detached, but it cannot be saved. It
-    needs no more memory than before, except where embedding and output are tied: the embedding is
-    kept beside the packed output. On a GPU, without oneDNN, and in a dtype that is not the
-    processor's (`native_dtype`) it is only frozen.
+    needs no more memory than before, except where embedding and output are tied, and the embedding
+    is kept beside the packed output, and where layers are in NF4: a CPU would take many times as
+    long to dequantise them for each token as to multiply, so they are dequantised once, to the
+    dtype that they compute in. On a GPU it is only frozen. Without oneDNN, and in a dtype that is
+    not the processor's (`native_dtype`), nothing is packed.
     """
     model.requires_grad_(False)
     weight = model.tok_embeddings.weight
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if weight.device.type != "cpu":
         return
-    if weight.dtype != native_dtype(weight.dtype):
-        return
-    linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    packs = torch.backends.mkldnn.is_available() and weight.dtype == native_dtype(weight.dtype)
+    kinds = (nn.Linear, NF4Linear) if packs else NF4Linear
+    linears = [name for name, module in model.named_modules() if isinstance(module, kinds)]
     for name in linears:
-        owner, _, child = name.rpartition(".")
         linear = model.get_submodule(name)
+        if isinstance(linear, NF4Linear):
+            linear = _dequantized(linear, weight.dtype)
         assert isinstance(linear, nn.Linear)
-        setattr(model.get_submodule(owner), child, PackedLinear(linear.weight, linear.bias))
+        layer = PackedLinear(linear.weight, linear.bias) if packs else linear
+        model.set_submodule(name, layer, strict=True)
+
+
+def _dequantized(linear: NF4Linear, dtype: torch.dtype) -> nn.Linear:
+    with torch.device("meta"):
+        plain = nn.Linear(linear.in_features, linear.out_features, bias=False)
+    plain.weight = nn.Parameter(linear.dequantized(dtype), requires_grad=False)
+    bias = None if linear.bias is None else nn.Parameter(linear.bias, requires_grad=False)
+    plain.register_parameter("bias", bias)
+    return plain
 
 
 def native_dtype(stored: torch.dtype) -> torch.dtype:

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.blockwise import dynamic_map, nearest_codes, times_absmax
+
 # How a model's linear layers may be stored: with absmax in float32, or quantised too.
 QUANTIZATIONS = ("nf4", "nf4_double")
 BLOCK = 64
@@ -39,8 +41,6 @@ NF4_VALUES = (
     0.7229568362236023,
     1.0,
 )
-# Below it a block counts as zero: its reciprocal would be infinite.
-_LEAST_ABSMAX = 1e-38
 # Values quantised at once, so that a weight of any size needs little memory beside its codes.
 _CHUNK = 2**20
 
@@ -64,13 +64,13 @@ class NF4(NamedTuple):
 def quantize(weight: Tensor, double_quantization: bool = True) -> NF4:
     """Return a weight of any shape in NF4, some blocks at a time."""
     table, pieces = _nf4_table(weight.device), weight.reshape(-1).split(_CHUNK)
-    codes, absmax = zip(*(_nearest(piece, table, BLOCK) for piece in pieces), strict=True)
+    codes, absmax = zip(*(nearest_codes(piece, table, BLOCK) for piece in pieces), strict=True)
     packed = torch.cat([(code[::2] << 4) | code[1::2] for code in codes])
     scale = torch.cat(absmax)
     if not double_quantization:
         return NF4(packed, scale)
     offset = scale.mean()
-    scale_codes, outer = _nearest(scale - offset, _absmax_table(weight.device), BLOCK_OF_ABSMAX)
+    scale_codes, outer = nearest_codes(scale - offset, dynamic_map(weight.device), BLOCK_OF_ABSMAX)
     return NF4(packed, scale_codes[: len(scale)], outer, offset)
 
 
@@ -79,15 +79,15 @@ def dequantize(weight: NF4, shape: tuple[int, ...], dtype: torch.dtype) -> Tenso
     """Return the weight of this shape: table value times absmax in float32, rounded once."""
     table, count = _nf4_table(weight.codes.device), torch.Size(shape).numel()
     codes = torch.stack((weight.codes >> 4, weight.codes & 15), 1).view(-1)[:count]
-    return _times_absmax(table[codes.int()], absmax_of(weight), BLOCK).view(shape).to(dtype)
+    return times_absmax(table[codes.int()], absmax_of(weight), BLOCK).view(shape).to(dtype)
 
 
 def absmax_of(weight: NF4) -> Tensor:
     """Return the float32 absmax [B] that values are multiplied with."""
     if weight.absmax_scale is None or weight.offset is None:
         return weight.absmax
-    values = _absmax_table(weight.absmax.device)[weight.absmax.int()]
-    return _times_absmax(values, weight.absmax_scale, BLOCK_OF_ABSMAX) + weight.offset
+    values = dynamic_map(weight.absmax.device)[weight.absmax.int()]
+    return times_absmax(values, weight.absmax_scale, BLOCK_OF_ABSMAX) + weight.offset
 
 
 class NF4Linear(nn.Module):
@@ -121,14 +121,12 @@ class NF4Linear(nn.Module):
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """Return the weight [O, I], by bitsandbytes' kernel on CUDA where it is installed."""
-        shape = (self.out_features, self.in_features)
-        if self.codes.is_cuda and (kernels := _bitsandbytes()):
-            scales = absmax_of(self.quantized)
-            weight: Tensor = kernels.dequantize_4bit(
-                self.codes.view(-1, 1), scales, BLOCK, "nf4", shape, dtype
-            )
+        shape, packed = (self.out_features, self.in_features), self.quantized
+        if packed.codes.is_cuda and (kernels := _bitsandbytes()):
+            codes, scales = packed.codes.view(-1, 1), absmax_of(packed)
+            weight: Tensor = kernels.dequantize_4bit(codes, scales, BLOCK, "nf4", shape, dtype)
             return weight
-        return dequantize(self.quantized, shape, dtype)
+        return dequantize(packed, shape, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, I] to [T, O], computed in x's dtype."""
@@ -149,51 +147,9 @@ class _Multiply(torch.autograd.Function):
         return gradients[0] @ ctx.linear.dequantized(gradients[0].dtype), None
 
 
-def _nearest(values: Tensor, table: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return the nearest of `table` of each value by its block's absmax, and absmax by block.
-
-    The last block is filled up with zeros, and so are its codes; of the codes there are as many
-    as of values or, where that is odd, one more.
-    """
-    short = -len(values) % size
-    blocks = F.pad(values.float(), (0, short)).view(-1, size)
-    absmax = blocks.abs().amax(1)
-    scaled = blocks * (1 / absmax.clamp(min=_LEAST_ABSMAX)).unsqueeze(1)
-    if short:
-        # bitsandbytes divides here, which may round otherwise.
-        absmax[-1:].clamp_(min=_LEAST_ABSMAX)
-        scaled[-1] = blocks[-1] / absmax[-1]
-    codes = torch.bucketize(scaled, (table[:-1] + table[1:]) / 2, out_int32=True)
-    return codes.to(torch.uint8).view(-1)[: len(values) + len(values) % 2], absmax
-
-
-def _times_absmax(values: Tensor, absmax: Tensor, size: int) -> Tensor:
-    """Return the float32 values [n], each multiplied with its block's absmax, in place."""
-    whole = len(values) // size
-    values[: whole * size].view(whole, size).mul_(absmax[:whole].unsqueeze(1))
-    if len(values) > whole * size:
-        values[whole * size :].mul_(absmax[-1])
-    return values
-
-
 @cache
 def _nf4_table(device: torch.device) -> Tensor:
     return torch.tensor(NF4_VALUES, device=device)
-
-
-@cache
-def _absmax_table(device: torch.device) -> Tensor:
-    """Return the 256 values of bitsandbytes' signed dynamic map, rising.
-
-    Of either sign, the powers of ten from 1e-6 to 1 each have twice the values of the one below:
-    the midpoints of equal steps from 0.1 to 1 of it. Beside them there are 0 and 1.
-    """
-    values = [torch.tensor([0.0, 1.0])]
-    for power in range(7):
-        steps = torch.linspace(0.1, 1, 2**power + 1)
-        midpoints = (steps[:-1] + steps[1:]) / 2 * 10.0 ** (power - 6)
-        values += [midpoints, -midpoints]
-    return torch.cat(values).sort().values.to(device)
 
 
 @cache

@@ -43,6 +43,24 @@ SHAPES = {
         hidden_dim=28672,
         vocab_size=128256,
     ),
+    "mistral-7b": ModelConfig(
+        dim=4096,
+        n_layers=32,
+        n_heads=32,
+        n_kv_heads=8,
+        head_dim=128,
+        hidden_dim=14336,
+        vocab_size=32000,
+    ),
+    "phi3-mini": ModelConfig(
+        dim=3072,
+        n_layers=32,
+        n_heads=32,
+        n_kv_heads=32,
+        head_dim=96,
+        hidden_dim=8192,
+        vocab_size=32064,
+    ),
 }
 
 

@@ -86,7 +86,9 @@ def main(
         if left_out:
             console.print(f"Left out as {reason}: {len(left_out)}, listed in dataset.json")
     for reason, count in _reasons(description["rejected"]["unwritable"]):
-        console.print(f"  {count} that {format} cannot write: {reason}", markup=False)
+        console.print(
+            f"  {count} that {format} cannot write: {reason}", markup=False, soft_wrap=True
+        )
     if dropped := description["repaired"]["tools_dropped"]:
         console.print(f"Lost tools that are never called, to fit: {len(dropped)} conversations")
     for file in description["provenance"]["files"] if weights or "," in source_file else []:

@@ -29,6 +29,7 @@ def main(
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 1,
+    quantization: str | None = None,
 ) -> None:
     """Print each text of a file and what the model writes after it.
 
@@ -46,10 +47,14 @@ def main(
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
         seed: Another number draws other texts.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     prompts = read_prompts(prompts_file)
-    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)
+    source = Source(
+        ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
+    )
     decoding = Decoding((), max_new_tokens, max_seq_len, batch_size, temperature, top_p, seed)
     texts = dict(completed_texts(load_chat_model(source), prompts, decoding))
     console = Console(highlight=False)

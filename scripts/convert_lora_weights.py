@@ -5,6 +5,7 @@
 Every value that was written is read back and compared with the sum of base and adapter.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -17,9 +18,11 @@ from inference.chat_choice import missing_flag
 from model.config import PARAMS_FILE
 from weights.adapter import read_adapter
 from weights.directory import WEIGHTS_FILE
-from weights.merge import MERGE_FILE, Base, merge_checkpoint, open_base
-from weights.merge_logits import LogitFigures, random_probes
+from weights.merge import MERGE_FILE, merge_checkpoint
+from weights.merge_base import Base, open_base
+from weights.merge_logits import LogitDifference, LogitFigures, random_probes
 from weights.merge_proof import Proof
+from weights.merge_targets import TargetFigures
 from weights.tokenizer_file import check_tokenizer, tokenizer_in
 
 PROBES = (
@@ -37,6 +40,7 @@ def main(
     config_dir: str | None = None,
     dtype: str | None = None,
     logits: bool = False,
+    target: str | None = None,
 ) -> None:
     """Write base and adapter as one model directory, or refuse when it does not hold their sum.
 
@@ -48,15 +52,18 @@ def main(
         dtype: bfloat16, float16 or float32 to store; the base's own when not given.
         logits: Also run the models on a few prompts and print how far their logits differ; takes
             the memory of one whole model in float32.
+        target: For an adapter that was trained on a quantised base: dequantized merges it into the
+            weights it was trained against, original into those that were quantised. Both are
+            compared with what was trained. dequantized when not given.
     """
     lora = lora_ckpt_path or config_dir
     if lora is None:
         raise ValueError("name the LoRA checkpoint with --lora-ckpt-path")
     adapter = read_adapter(lora, config_dir)
-    base = open_base(base_ckpt_path, adapter)
+    base = open_base(base_ckpt_path, adapter, target)
     if base.tokenizer is not None:
         check_tokenizer(base.tokenizer, base.config.vocab_size)
-    probes = _probes(base) if logits else None
+    probes = _probes(base) if logits or base.targets else None
     done = merge_checkpoint(base, adapter, output_dir, dtype, probes)
     print(
         f"{done.directory}: {decimal(done.bytes)}, {', '.join(done.dtypes)}; "
@@ -64,6 +71,8 @@ def main(
     )
     if done.logits is not None:
         Console().print(_logit_table(done.logits))
+    if done.targets is not None and base.targets is not None:
+        _print_targets(done.targets, base.targets.chosen)
     _print_proof(done.proof, done.directory)
     print_next(
         f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
@@ -84,13 +93,30 @@ def _probes(base: Base) -> list[list[int]]:
 
 
 def _logit_table(logits: LogitFigures) -> Table:
-    table = Table(title=f"Logits on {logits.probe_tokens} probe tokens, {logits.compute_dtype}")
+    title = f"Logits on {logits.probe_tokens} probe tokens, {logits.compute_dtype}"
+    rows = {"merged, base + adapter": logits.merge, "effect of the adapter": logits.adapter}
+    return _differences_table(title, rows)
+
+
+def _print_targets(figures: TargetFigures, chosen: str) -> None:
+    """Print how far either merge is from what was trained, and which is nearer."""
+    title = f"Logits beside the trained model's, {figures.probe_tokens} probe tokens, float32"
+    rows = {"merged into the dequantised base": figures.dequantized}
+    if figures.original is not None:
+        rows["merged into the original base"] = figures.original
+    rows["effect of the adapter"] = figures.adapter
+    Console().print(_differences_table(title, rows))
+    if figures.nearer is None:
+        print("the original base is not at hand; name it with --base-ckpt-path to compare both")
+    else:
+        print(f"nearer to what was trained: {figures.nearer}; merged into: {chosen}")
+
+
+def _differences_table(title: str, rows: Mapping[str, LogitDifference]) -> Table:
+    table = Table(title=title)
     for column in ("", "max", "mean", "KL", "same top token"):
         table.add_column(column, justify="right" if column else "left")
-    for name, found in (
-        ("merged, base + adapter", logits.merge),
-        ("effect of the adapter", logits.adapter),
-    ):
+    for name, found in rows.items():
         figures = (f"{value:.2e}" for value in (found.max, found.mean, found.divergence))
         table.add_row(name, *figures, f"{found.agreement:.1%}")
     return table

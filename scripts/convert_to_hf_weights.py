@@ -19,7 +19,7 @@ from chat.tokenizers.written import JSON_FILE, write_hugging_face_tokenizer
 from console.command import print_next, run, shell_quote
 from export.serve_check import ServeCheck, check_serving, format_serve_table
 from export.servers import serving_command
-from export.serving_files import SERVE_FILE, write_serving_files
+from export.serving_files import SERVE_FILE, write_serving_files, write_tokenizer_settings
 from model.config import ModelConfig
 from weights.chat_record import read_chat_record
 from weights.directory import resolve_directory
@@ -99,6 +99,8 @@ def _write_beside(
         names = {id: name for name, id in tokenizer.special_tokens.items()}
         stops = [names[id] for id in stop_ids(format, tokenizer)]
         write_serving_files(directory, format, check, place, stops)
+    else:
+        write_tokenizer_settings(directory, None)
 
 
 def _write_tokenizer(

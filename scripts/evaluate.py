@@ -29,6 +29,7 @@ _GOES_WITH = {
     "lora_ckpt_path": "ckpt_dir",
     "tokenizer_path": "ckpt_dir",
     "chat_format_anyway": "ckpt_dir",
+    "quantization": "ckpt_dir",
     "model": "endpoint",
     "held_out_of": "dataset_file",
     "benchmark_file": "benchmark",
@@ -64,6 +65,7 @@ def main(
     top_p: float = 1.0,
     seed: int = 1,
     constrain: bool = False,
+    quantization: str | None = None,
 ) -> None:
     """Score the tool calls of a model, an endpoint or a file, on a dataset or a benchmark.
 
@@ -100,6 +102,8 @@ def main(
         seed: Another number draws other replies.
         constrain: Make every call of the model valid by the schemas of the tools offered; items
             with a schema that cannot be enforced are listed and count in no figure.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
     """
     if benchmark and not benchmark_file:
         dataset_file, benchmark_file = None, dataset_file
@@ -154,7 +158,7 @@ def _source(flags: dict[str, Any]) -> "Source":
     from inference.loading import Source
 
     names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format", "chat_format_anyway")
-    return Source(**{name: flags[name] for name in names})
+    return Source(**{name: flags[name] for name in (*names, "quantization")})
 
 
 def _answers(
@@ -199,7 +203,8 @@ def _next_command(flags: dict[str, Any]) -> str:
             flags["chat_format"], _source(flags).chat_record(), _source(flags).proposed_format()
         )
         command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
-        return f"{command} {typed_flags(spoken)}".rstrip()
+        given = typed_flags(spoken | {"quantization": flags["quantization"]})
+        return f"{command} {given}".rstrip()
     names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
     names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]
     spoken = format_flags(flags["chat_format"], None) if flags["predictions"] else {}

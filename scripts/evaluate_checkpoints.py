@@ -29,7 +29,7 @@ _GOES_WITH = {"answers_file": "benchmark", "tools_file": "benchmark"}
 # How models are asked; scripts/evaluate.py has the same defaults.
 _ASKING = (
     *("tokenizer_path", "max_seq_len", "max_new_tokens", "batch_size"),
-    *("top_p", "seed", "constrain"),
+    *("top_p", "seed", "constrain", "quantization"),
 )
 
 
@@ -56,6 +56,7 @@ def main(
     top_p: float = 1.0,
     seed: int = 1,
     constrain: bool = False,
+    quantization: str | None = None,
 ) -> None:
     """Compare the checkpoints of a run, and its base, by the calls they make.
 
@@ -90,6 +91,8 @@ def main(
         seed: Another number draws other replies.
         constrain: Make every call valid by the schemas of the tools offered; items with a schema
             that cannot be enforced are listed and count in no figure.
+        quantization: Store the linear layers of all models, the base included, in nf4 or
+            nf4_double, or none; by default as when the adapters were trained.
     """
     about = {name: value for name, value in locals().items() if value is not None}
     if num_examples < 1:
@@ -103,8 +106,10 @@ def main(
     )
     sampling = temperature, top_p, seed
     decoding = Decoding((), max_new_tokens, max_seq_len, batch_size, *sampling)
-    compared = Run.open(checkpoint_dir, base_model_name)
+    compared = Run.open(checkpoint_dir, base_model_name, quantization)
     about["chat_format"] = compared.format(chat_format, chat_format_anyway).name
+    if compared.quantization is not None:
+        about["quantization"] = compared.quantization
     setting = Setting(decoding, about["chat_format"], tokenizer_path, constrain)
     page, failures = (Path(name) if name else None for name in (report_file, failures_file))
     files = ComparisonFiles(Path(output_file), page, failures, about)

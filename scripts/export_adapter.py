@@ -8,6 +8,8 @@ The adapter belongs to the base in Hugging Face's layout (`scripts/convert_to_hf
 from rich.filesize import decimal
 
 from console.command import print_next, run, shell_quote
+from weights.adapter import read_adapter
+from weights.peft.card import bitsandbytes_settings
 from weights.peft.conversion import export_adapter
 
 # The values that vLLM's --max-lora-rank may have; source: `MaxLoRARanks` of its configuration.
@@ -31,6 +33,12 @@ def main(lora_ckpt_path: str, output_dir: str) -> None:
         print(
             f"note: it has {done.unusual}, which PEFT reads and vLLM does not; for vLLM, merge it "
             "(scripts/convert_lora_weights.py)"
+        )
+    if quantization := read_adapter(lora_ckpt_path).quantization:
+        settings = bitsandbytes_settings(quantization).items()
+        print(
+            f"note: it was trained on a base in {quantization}; load its base with "
+            f"BitsAndBytesConfig({', '.join(f'{name}={value!r}' for name, value in settings)})"
         )
     rank = next((rank for rank in VLLM_RANKS if rank >= done.largest_rank), None)
     if rank is not None and not done.unusual:

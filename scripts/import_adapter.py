@@ -13,15 +13,19 @@ from weights.directory import resolve_directory
 from weights.peft.conversion import import_adapter
 
 
-def main(peft_dir: str, base_ckpt_path: str, output_dir: str) -> None:
+def main(
+    peft_dir: str, base_ckpt_path: str, output_dir: str, quantization: str | None = None
+) -> None:
     """Write an adapter of PEFT as adapter.safetensors and lora.json, and read it back.
 
     Args:
         peft_dir: The directory with adapter_config.json and adapter_model.safetensors.
         base_ckpt_path: The native directory of the base it was trained on.
         output_dir: The directory to write; an earlier import there is replaced.
+        quantization: Whether it was trained on a base in nf4 or nf4_double (QLoRA), as its authors
+            say; adapters exported here say so themselves.
     """
-    done = import_adapter(peft_dir, base_ckpt_path, output_dir)
+    done = import_adapter(peft_dir, base_ckpt_path, output_dir, quantization)
     print(
         f"LoRA checkpoint of a {done.config.family} model in {done.directory}: {done.layers} "
         f"layers, rank up to {done.largest_rank}, {decimal(done.bytes)}, {', '.join(done.dtypes)}; "

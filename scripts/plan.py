@@ -6,6 +6,8 @@
 The model's params.json is all that is read of it; --shape names one that is not here yet.
 """
 
+import json
+
 from console.command import print_next, run, shell_quote
 
 
@@ -24,7 +26,8 @@ def main(
         config_file: JSON file of settings; see configs/ and training/config.py.
         gpu: The card: RTX 4070, RTX 4080, RTX 4090, A100-40, L40S, H100 or H200.
         num_gpus: How many of them share the work.
-        shape: 1b, 3b, 8b or 70b instead of the params.json in model.checkpoint_dir.
+        shape: A published model's instead of the params.json in model.checkpoint_dir: 1b, 3b, 8b,
+            70b (Llama 3), mistral-7b or phi3-mini.
         conversations: How many there are to train on; by default the dataset's, where it is built.
         mean_length: Their tokens, on average; by default the dataset's, or 300.
         **overrides: Any setting, as --section.key=value.
@@ -33,8 +36,9 @@ def main(
     from model.shapes import find_shape
     from training.config import read_config
     from training.planning.cards import find_card
-    from training.planning.plan import method_of, nearest_fitting, settings_of
-    from training.planning.text import Dataset, cards_table, describe, next_flags
+    from training.planning.nearest import Choice, flags_between, nearest_fitting
+    from training.planning.plan import method_of, settings_of
+    from training.planning.text import Dataset, cards_table, describe, stages_table
 
     config = read_config(config_file, overrides)
     card = find_card(gpu)
@@ -47,12 +51,22 @@ def main(
         )
     data = Dataset.read(config, conversations, mean_length)
     print(describe(config, method, settings, card, data))
+    if settings.stage is not None:
+        print(stages_table(method, settings, card, data))
     print(cards_table(method, settings, data))
-    nearest = nearest_fitting(method, settings, card.memory, data.trained_share, data.longest)
+    asked = Choice(method, settings)
+    nearest = nearest_fitting(asked, card.memory, data.trained_share, data.longest)
     if nearest is not None:
-        command = "deepspeed ds_finetune.py" if settings.stage is not None else "python finetune.py"
-        flags = next_flags(settings, nearest)
-        print_next(f"{command} --config-file {shell_quote(config_file)} {flags}".rstrip())
+        command = "python finetune.py"
+        if settings.stage is not None:
+            command = f"deepspeed --num_gpus={num_gpus} ds_finetune.py"
+        # As in a file: fire made None, lists and numbers of them.
+        given = [
+            f"--{key}={shell_quote(value if isinstance(value, str) else json.dumps(value))}"
+            for key, value in overrides.items()
+        ]
+        words = [command, "--config-file", shell_quote(config_file), *given]
+        print_next(" ".join([*words, flags_between(asked, nearest)]).rstrip())
 
 
 if __name__ == "__main__":

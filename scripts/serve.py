@@ -33,6 +33,7 @@ def main(
     max_waiting: int = 64,
     max_body_bytes: int = 4194304,
     grace: float = 10,
+    quantization: str | None = None,
 ) -> None:
     """Serve a model under OpenAI's API (chat completions with tools, streamed or not), to try it.
 
@@ -58,6 +59,8 @@ def main(
         max_body_bytes: The longest body of a request.
         grace: How many seconds replies may go on when the server is told to end (Ctrl-C, SIGTERM);
             told again, it ends them at once.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     check_installed()
@@ -67,14 +70,16 @@ def main(
     from serving.app import Service, Settings, make_app
     from serving.engine import Engine
 
-    source = Source(ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway)
+    source = Source(
+        ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
+    )
     name = model_name or resolve_directory(ckpt_dir).resolve().name
     key = api_key or os.environ.get("SERVE_API_KEY") or None
     settings = Settings(name, key, constrain, max_seq_len, max_body_bytes)
     console = Console(highlight=False)
     tell = partial(console.print, markup=False, soft_wrap=True)
     with listen(host, port) as listener:
-        chat_model = load_chat_model(source)
+        chat_model = load_chat_model(source, tell)
         with Engine(chat_model.model, max_batch_size, max_seq_len, max_waiting) as engine:
             url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/v1"
             tell(f"{name} answers at {url} until Ctrl-C")

@@ -61,6 +61,9 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
                 if file.is_file():
                     _flush_to_disk(file)
             partial.chmod(0o755)
+            # The work took its time, in which others may have put something there.
+            check_own_directory(path, kind)
+            _check_nothing_added(path)
             _replace_directory(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -114,7 +117,8 @@ def _check_nothing_added(path: Path) -> None:
     listed = read_manifest(path)["files"]
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
-        if file.is_file() and name not in listed and file.name != MANIFEST:
+        is_directory = file.is_dir() and not file.is_symlink()
+        if not is_directory and name not in listed and file.name != MANIFEST:
             raise FileExistsError(
                 f"{path} would be replaced, and {name} in it is not of the run that wrote it; move "
                 "that file away, or name another directory"

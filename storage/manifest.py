@@ -36,7 +36,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(manifest["kind"], str) and isinstance(manifest["files"], dict):
             return manifest
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ValueError(f"{path} is not a manifest with 'kind' and 'files'; it was damaged or foreign")
 

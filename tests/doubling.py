@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -58,6 +59,9 @@ from evaluation.answers.endpoint import wire_messages, wire_names  # noqa: E402
 from evaluation.answers.predictions import read_predictions  # noqa: E402
 from evaluation.scoring.bfcl_literals import read_java, read_javascript  # noqa: E402
 from evaluation.scoring.calls import score  # noqa: E402
+from export.parsers import SERVER_PARSERS, read_as  # noqa: E402
+from export.response_templates import read_by_template  # noqa: E402
+from export.serve_check import format_response_template  # noqa: E402
 from inference.constrain.json_text import JsonText  # noqa: E402
 from inference.constrain.schemas import enforceable  # noqa: E402
 from inference.streaming import ReplyStream, TokenText  # noqa: E402
@@ -283,8 +287,34 @@ def prompts(format: ChatFormat) -> dict[str, Reader]:
             lambda given: encode_conversation(given, format, BYTES[format.name]), conversation
         )
         for kind, conversation in conversations.items()
-        # A format without calls leaves tools out.
-        if is_written(conversation(2), format) and (kind != "tools" or format.calls.starts)
+        if is_written(conversation(2), format)
+    }
+
+
+def served() -> dict[str, Reader]:
+    """Return what reads replies as servers do: by the rules of parsers, and by templates."""
+    openings = {"llama3": '{"name":', "mistral": "[TOOL_CALLS] ["}
+    found: dict[str, Reader] = {}
+    for server, parser in SERVER_PARSERS:
+        read = partial(read_as, server, parser, tools=("f",))
+        texts = hostile(openings.get(parser.removesuffix("_json"), "<tool_call>\n"))
+        # The first brace that begins no JSON ends the reading of vLLM's parser.
+        kinds = {"calls"} if parser == "llama3_json" else {"calls", "openings"}
+        found |= {f"{server} {parser}: {kind}": reading(read, texts[kind]) for kind in kinds}
+    for name in ("glaive_text", "mistral_v3", "phi3_xlam", "qwen2_5", "tool_call_tags"):
+        read = partial(read_by_template, format_response_template(FORMATS[name]) or {})
+        texts = hostile(FORMATS[name].calls.opening)
+        found[f"template of {name}"] = reading(read, texts["a call and blanks"])
+    return dict(sorted(found.items()))
+
+
+def hostile(opening: str) -> dict[str, Callable[[int], str]]:
+    """Return texts of a size that begin as calls do."""
+    made = '"f", "arguments": {}}' if opening.endswith(":") else json.dumps(call({}, "f"))
+    return {
+        "openings": lambda n: (opening + "x ") * n,
+        "calls": lambda n: (opening + made + "\n</tool_call>;") * n,
+        "a call and blanks": lambda n: opening + made + " " * n + "x",
     }
 
 
@@ -1014,6 +1044,7 @@ READERS: dict[str, Reader] = {
     "stream: braces": streamed(lambda n: "{ " * n),
     "stream: one letter at a time": streamed(lambda n: TEXT * n, 1),
     **dict(chain.from_iterable(replies(format).items() for format in SYNTAXES.values())),
+    **served(),
     **dict(
         chain.from_iterable(
             prompts(format).items() for name, format in FORMATS.items() if name not in ALIKE
@@ -1131,8 +1162,8 @@ def _try(pattern: str, text: str) -> None:
 def measured(name: str) -> dict[str, Any]:
     """Return the sizes, from the first that takes long enough, and the seconds of each run."""
     size = 8
-    while median(first := _runs(name, size)) < SHORTEST:
-        size *= 2
+    while (seconds := median(first := _runs(name, size))) < SHORTEST:
+        size *= 2 if seconds > SHORTEST / 10 else 8
     sizes = [size << step for step in range(SIZES)]
     return {"sizes": sizes, "seconds": [first, *(_runs(name, size) for size in sizes[1:])]}
 

@@ -25,7 +25,8 @@ from storage.manifest import read_manifest, write_manifest
 from weights.adapter import read_adapter
 from weights.chat_record import ChatRecord, copy_chat_record, read_chat_record, write_chat_record
 from weights.conversion import convert_from_meta, convert_to_meta
-from weights.merge import merge_checkpoint, open_base
+from weights.merge import merge_checkpoint
+from weights.merge_base import open_base
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 CITIES = ("Lyon", "Oslo", "Nice", "Rome", "Bern", "Riga")
@@ -633,6 +634,11 @@ class TestTheRecord:
             read_chat_record(tmp_path)
         assert str(tmp_path / RECORD) in str(problem.value)
         assert "\n" not in str(problem.value)
+
+    def test_a_record_nested_deeply_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / RECORD).write_text("[" * 100_000)
+        with pytest.raises(ValueError, match=rf"{RECORD} is not JSON"):
+            read_chat_record(tmp_path)
 
     def test_a_record_that_is_not_text_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / RECORD).write_bytes(b"\xff\xfe")

@@ -32,6 +32,7 @@ DOCUMENTS = (
     "docs/recipes/tool-using.md",
     "docs/run-directory.md",
     "docs/synthetic-data.md",
+    "docs/training.md",
     "demo/NOTICE.md",
 )
 # Paths that commands make, and what stands for a name of the reader's own.

@@ -83,6 +83,7 @@ def settings_over(base: Path, dataset: Path, workspace: Path) -> Callable[..., "
 def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     """Do what finetune.py does and hand back the backend."""
     from evaluation.sample import open_sample
+    from training.optim import stored_dtype
     from training.setup import build_model, open_checkpoints, open_splits, train
 
     device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
@@ -90,7 +91,8 @@ def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
-    model = build_model(config, device, dtype if config.lora else torch.float32, resume=resume)
-    backend = NativeBackend(model, config.optimizer, device, dtype)
+    stored = stored_dtype(config)
+    model = build_model(config, device, stored, resume=resume)
+    backend = NativeBackend(model, config.optimizer, device, dtype, autocast=stored != dtype)
     train(config, splits, checkpoints, backend, resume, sample)
     return backend

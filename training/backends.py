@@ -6,6 +6,7 @@ Every method is called on every rank, in the same order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -14,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.transformer import Transformer
+from training.in_backward import StepInBackward
 from training.optim import make_optimizer
+from training.precision import LossScale
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
@@ -47,14 +50,26 @@ class Backend(Protocol):
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Say what comes, before the first backward pass of a step.
+
+        Raises ValueError, and nothing has changed, where so many micro-batches cannot be taken.
+        """
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; `last` says that a step follows."""
 
-    def step(self, learning_rate: float) -> float:
-        """Clip, update, clear the gradients; return their norm before clipping."""
+    def step(self, learning_rate: float) -> float | None:
+        """Clip, update, clear the gradients; return their norm before clipping.
+
+        None where they were infinite in float16 and the step was left out.
+        """
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Return what to run the model itself in, so that it computes as `forward` does."""
 
     def trained_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each trained parameter's name and float32 master, whole, as in `trained`."""
+        """Yield each trained parameter's name and master, whole, as in `trained`."""
 
     def save(self, directory: Path) -> None:
         """Write what a resumed run needs and a trained model does not."""
@@ -75,7 +90,14 @@ def full_shape(parameter: nn.Parameter) -> torch.Size:
 
 
 class NativeBackend:
-    """One device, plain PyTorch: trained parameters are their own float32 masters."""
+    """One device, plain PyTorch: trained parameters are their own masters.
+
+    They are float32, but bfloat16 under optimizer.stochastic_rounding.
+
+    compute_dtype: What products are computed in; in float16 the loss is scaled.
+    autocast: Whether all weights are float32 masters, which products take in `compute_dtype`.
+        Otherwise the model computes in what it is stored in.
+    """
 
     rank = 0
     world_size = 1
@@ -86,20 +108,23 @@ class NativeBackend:
         settings: "OptimizerSection",
         device: torch.device,
         compute_dtype: torch.dtype,
+        autocast: bool = False,
     ) -> None:
         self.model = model
         self.device = device
+        self.compute_dtype, self.autocast = compute_dtype, autocast
+        self.loss_scale = LossScale() if compute_dtype == torch.float16 else None
         self.clip_norm = settings.clip_norm
         self.parameters = trained_parameters(model)
         self.trained: Mapping[str, torch.Size] = {
             name: full_shape(p) for name, p in self.parameters.items()
         }
         self.optimizer = make_optimizer(self.parameters.values(), settings)
+        self.in_backward = None
+        if settings.in_backward:
+            self.in_backward = StepInBackward(self.parameters, self.optimizer)
         self.forward: Callable[..., Tensor] = model
-        if all(p.dtype == torch.float32 for p in model.parameters()) and (
-            compute_dtype != torch.float32
-        ):
-            # Full fine-tuning: float32 masters, lower precision only inside the matmuls.
+        if autocast:
             self.forward = torch.autocast(device.type, compute_dtype)(model)
 
     def sum(self, values: Tensor) -> Tensor:
@@ -113,22 +138,41 @@ class NativeBackend:
         """Do `work`."""
         return work()
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Say what comes; only an optimizer that steps in the backward pass must know."""
+        if self.in_backward:
+            self.in_backward.begin_step(learning_rate, micro_batches)
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch."""
-        loss.backward()
+        (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
 
-    def step(self, learning_rate: float) -> float:
-        """Clip, update, clear the gradients; return their norm before clipping."""
+    def step(self, learning_rate: float) -> float | None:
+        """Clip, update, clear the gradients; return their norm before clipping.
+
+        None where they were infinite in float16 and the step was left out.
+        """
+        if self.in_backward:
+            return self.in_backward.norm()
+        if self.loss_scale:
+            self.loss_scale.unscale(p.grad for p in self.parameters.values() if p.grad is not None)
         limit = float("inf") if self.clip_norm is None else self.clip_norm
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), limit)
+        if self.loss_scale and not self.loss_scale.allows(norm.item()):
+            self.optimizer.zero_grad(set_to_none=True)
+            return None
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm.item()
 
+    def computing(self) -> AbstractContextManager[None]:
+        """Return what to run the model itself in, so that it computes as `forward` does."""
+        return torch.autocast(self.device.type, self.compute_dtype, enabled=self.autocast)
+
     def trained_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each trained parameter's name and float32 master."""
+        """Yield each trained parameter's name and master."""
         return ((name, parameter.detach()) for name, parameter in self.parameters.items())
 
     def save(self, directory: Path) -> None:
@@ -137,6 +181,8 @@ class NativeBackend:
         for name, parameter in self.parameters.items():
             for key, value in self.optimizer.state[parameter].items():
                 tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value)
+        if self.loss_scale:
+            tensors |= self.loss_scale.state()
         tensors["rng/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["rng/cuda"] = torch.cuda.get_rng_state(self.device)
@@ -163,6 +209,8 @@ class NativeBackend:
                 _, slot, name = key.split("/", 2)
                 # fused AdamW counts its steps on the parameter's device
                 self.optimizer.state[self.parameters[name]][slot] = value.to(self.device)
+        if self.loss_scale:
+            self.loss_scale.load(tensors)
         torch.set_rng_state(tensors["rng/cpu"])
         if self.device.type == "cuda" and "rng/cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)

@@ -203,7 +203,7 @@ class Checkpoints:
         params = params_with_format(read_params(self.base_dir), self.chat_format)
         write_json(partial / PARAMS_FILE, params)
         copy_tokenizer(self.base_dir, partial)
-        write_base_record(partial, self.base_dir)
+        write_base_record(partial, self.base_dir, self.config["model"]["quantization"])
         write_chat_record(partial, self.chat_format)
         write_json(partial / CONFIG_FILE, self.config)
         write_json(partial / PROGRESS_FILE, asdict(progress))

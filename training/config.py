@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -37,13 +38,15 @@ class ModelSection(Section):
 
     adapter_dir: An adapter on them to train further, a checkpoint or an imported one; `lora` must
         say what its lora.json says. Null starts a new one.
-    quantization: How the blocks' frozen linear layers are stored, as model/nf4.py does it.
+    quantization: How the blocks' frozen linear layers are stored, as model/nf4.py does it; null is
+        in `dtype`.
+    dtype: What products are computed in; float16 is for devices without bfloat16, and one alone.
     """
 
     checkpoint_dir: str
     adapter_dir: str | None = None
     quantization: Literal["nf4", "nf4_double"] | None = None
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -112,13 +115,38 @@ class TrainingSection(Section):
 
 
 class OptimizerSection(Section):
-    """The optimizer's constants; the learning rate is the schedule's."""
+    """The optimizer's constants; the learning rate is the schedule's.
 
-    kind: Literal["adamw", "sgd"] = "adamw"
+    kind: adamw8bit keeps AdamW's moments in 8 bits, as training/adamw.py says.
+    clip_norm: Gradients are made no longer than this, all together; null leaves them as they are.
+    in_backward: Each weight is updated as soon as its gradient is there, which is freed at once; of
+        full fine-tuning on one device, without clipping and with one micro-batch a step.
+    stochastic_rounding: Weights are bfloat16 without a float32 copy, and what is added to them is
+        rounded up or down by chance; of full fine-tuning on one device.
+    """
+
+    kind: Literal["adamw", "adamw8bit", "sgd"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(1.0, gt=0)
+    in_backward: bool = False
+    stochastic_rounding: bool = False
+
+    @model_validator(mode="after")
+    def _fits_itself(self) -> Self:
+        if self.in_backward and self.clip_norm is not None:
+            raise ValueError(
+                f"in_backward is true and clip_norm {self.clip_norm}: gradients are gone before "
+                "their norm is known; add --optimizer.clip_norm=null, or "
+                "--optimizer.in_backward=false"
+            )
+        if self.stochastic_rounding and self.kind == "sgd":
+            raise ValueError(
+                "stochastic_rounding is true and kind 'sgd', wanted adamw or adamw8bit; add "
+                "--optimizer.kind=adamw, or --optimizer.stochastic_rounding=false"
+            )
+        return self
 
 
 class LoggingSection(Section):
@@ -144,11 +172,44 @@ class Config(Section):
     logging: LoggingSection = Field(default_factory=LoggingSection)
     deepspeed_config: dict[str, Any] | None = None
 
+    @field_validator("optimizer")
+    @classmethod
+    def _optimizer_fits(cls, value: OptimizerSection, info: ValidationInfo) -> OptimizerSection:
+        full, model = info.data.get("lora") is None, info.data.get("model")
+        for name in ("in_backward", "stochastic_rounding"):
+            if getattr(value, name) and not full:
+                raise ValueError(
+                    f"{name} is true, and an adapter is trained, whose gradients and masters are "
+                    f"small; add --optimizer.{name}=false, or --lora=null to train all weights"
+                )
+        if value.in_backward and model and model.dtype == "float16":
+            raise ValueError(
+                "in_backward is true and model.dtype 'float16', whose gradients must all be finite "
+                "before a step; add --model.dtype=float32, or --optimizer.in_backward=false"
+            )
+        if value.stochastic_rounding and model and model.dtype != "bfloat16":
+            raise ValueError(
+                f"stochastic_rounding is true and model.dtype {model.dtype!r}: weights are rounded "
+                "to bfloat16; add --model.dtype=bfloat16, or --optimizer.stochastic_rounding=false"
+            )
+        return value
+
     @field_validator("name", mode="before")
     @classmethod
     def _name_as_text(cls, value: Any) -> Any:
         """A flag such as --name=2026 arrives as a number."""
         return str(value) if type(value) is int else value
+
+    @field_validator("lora")
+    @classmethod
+    def _frozen_where_quantized(cls, lora: LoraSection | None, info: ValidationInfo) -> Any:
+        quantization = info.data["model"].quantization if "model" in info.data else None
+        if lora is None and quantization is not None:
+            raise ValueError(
+                f"is null, which trains all weights, and model.quantization is {quantization!r}, "
+                "whose weights stay frozen; give --lora.rank=16, or --model.quantization=null"
+            )
+        return lora
 
     @property
     def run_dir(self) -> Path:

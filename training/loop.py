@@ -42,7 +42,7 @@ class Run:
     report: Report | NullReport
     # Generates and scores replies, on every rank; the entry script sets it.
     generated: Generated | None = None
-    generated_every: int | None = None
+    generated_every: int | str | None = None
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
@@ -57,11 +57,11 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
             progress.step += 1
             run.report.step(progress.step, metrics)
             last = progress.step == run.total_steps
-            due = last or _due(progress.step, config.validation.every)
+            due = last or _due(run, progress.step, config.validation.every)
             if due and _validate_all(run, backend, progress, last):
                 run.checkpoints.save_weights("best", progress, backend)
             finished = is_finished(run, progress)
-            if finished or stopping or _due(progress.step, save_interval(run)):
+            if finished or stopping or _due(run, progress.step, config.checkpoint.every):
                 run.checkpoints.save_step(progress, backend)
     if not is_finished(run, progress):
         raise InterruptedError(
@@ -81,12 +81,6 @@ def is_finished(run: Run, progress: Progress) -> bool:
     )
 
 
-def save_interval(run: Run) -> int | None:
-    """Return every how many steps a checkpoint is written; None for the end alone."""
-    every = run.config.checkpoint.every
-    return run.batches.steps_per_epoch if every == "epoch" else every
-
-
 def train_step(
     run: Run, backend: Backend, number: int, stop: Callable[[], bool] | None = None
 ) -> tuple[StepMetrics, bool]:
@@ -99,15 +93,16 @@ def train_step(
     own = [sum(len(b.targets) for b in batches), sum(len(b.tokens) for b in batches)]
     trained, tokens = backend.sum(torch.tensor(own, device=backend.device)).tolist()
     total = torch.zeros((), device=backend.device)
+    rate = run.rate(number)
+    backend.begin_step(rate, len(batches))
     for batch in batches:
         loss = batch_loss(backend, batch, summed_cross_entropy) / trained
         backend.backward(loss, last=batch is batches[-1])
         total += loss.detach()
-    rate = run.rate(number)
     norm = backend.step(rate)
     stopped = total.new_tensor(stop is not None and stop())
     loss, stops = backend.sum(torch.stack([total, stopped])).tolist()
-    if not (math.isfinite(loss) and math.isfinite(norm)):
+    if not (math.isfinite(loss) and (norm is None or math.isfinite(norm))):
         raise ValueError(
             f"step {number + 1}: loss {loss}, gradient norm {norm}; the weights are no longer "
             "usable. Resume from the last checkpoint with a lower schedule.learning_rate"
@@ -119,14 +114,14 @@ def train_step(
 def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) -> bool:
     """Validate, let the model reply where that is due, report; whether these weights are best."""
     figures, outcome = validate(run, backend), None
-    if run.generated and (last or _due(progress.step, run.generated_every)):
+    if run.generated and (last or _due(run, progress.step, run.generated_every)):
         run.report.replying()
         outcome = run.generated(backend, progress.prompts)
         progress.prompts = outcome.reached
         figures |= outcome.figures
     run.report.validation(progress.step, figures, outcome)
     settings = run.config.validation
-    scheduled = _due(progress.step, settings.every)
+    scheduled = _due(run, progress.step, settings.every)
     return improves(figures, outcome, settings.best_metric, progress, scheduled)
 
 
@@ -159,8 +154,9 @@ def batch_loss(backend: Backend, batch: Batch, head: Callable[..., Tensor]) -> T
     )
 
 
-def _due(step: int, every: int | None) -> bool:
-    return every is not None and step % every == 0
+def _due(run: Run, step: int, every: int | str | None) -> bool:
+    steps = run.batches.steps_per_epoch if every == "epoch" else every
+    return isinstance(steps, int) and step % steps == 0
 
 
 @contextmanager

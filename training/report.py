@@ -29,10 +29,13 @@ METRICS_FILE = "metrics.jsonl"
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """The figures of one optimizer step over all ranks; `seconds` and `batches` are this rank's."""
+    """The figures of one optimizer step over all ranks; `seconds` and `batches` are this rank's.
+
+    `gradient_norm` is None where the step was left out: gradients were infinite in float16.
+    """
 
     loss: float
-    gradient_norm: float
+    gradient_norm: float | None
     learning_rate: float
     trained_tokens: int
     tokens: int
@@ -110,7 +113,7 @@ class Report:
         flops = step_flops(self.model, step.batches)
         figures = {
             "loss": step.loss,
-            "gradient_norm": step.gradient_norm,
+            **({} if step.gradient_norm is None else {"gradient_norm": step.gradient_norm}),
             "learning_rate": step.learning_rate,
             "tokens": step.tokens,
             "trained_tokens": step.trained_tokens,
@@ -124,6 +127,12 @@ class Report:
             f"{figures['share_of_matmul_peak']:.0%} of peak  {figures['memory_gib']:.2f} GiB"
         )
         self.progress.update(self.task, completed=number, figures=line)
+        if step.gradient_norm is None:
+            self.console.print(
+                f"step {number}/{self.total_steps} was left out: its gradients were infinite in "
+                "float16, and the loss scale was halved",
+                soft_wrap=True,
+            )
         if number % self.print_every == 0 or number == self.total_steps:
             self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
 

@@ -15,6 +15,7 @@ FIXED_SETTINGS = (
     ("seed",),
     ("model", "checkpoint_dir"),
     ("model", "dtype"),
+    ("model", "quantization"),
     ("model", "adapter_dir"),
     ("lora",),
     ("training", "batch_size"),

@@ -1,11 +1,22 @@
 """The settings that say when: the learning rate by step, validation, replies, checkpoints."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 WARMUP_SHARE = 0.04
+
+
+def _check_interval(value: Any) -> Any:
+    steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not steps and value not in ("epoch", None):
+        raise ValueError(f'is {value!r}, wanted a number of steps, "epoch", or null')
+    return value
+
+
+# A number of steps, the end of each epoch, or null for the end of the run alone.
+Interval = Annotated[int | Literal["epoch"] | None, BeforeValidator(_check_interval)]
 
 
 class Section(BaseModel):
@@ -97,7 +108,7 @@ class ValidationSection(Section):
         the best so far; null never ends it early.
     """
 
-    every: int | None = Field(200, ge=1)
+    every: Interval = 200
     max_conversations: int | None = Field(200, ge=1)
     best_metric: Literal[MeasuredMetric, GeneratedMetric] = "loss"
     generated: GeneratedSection | None = None
@@ -125,7 +136,7 @@ class ValidationSection(Section):
                     f"follow one of {', '.join(get_args(MeasuredMetric))}"
                 )
         elif self.generated.every is not None and (
-            self.every is None or self.generated.every % self.every
+            not isinstance(self.every, int) or self.generated.every % self.every
         ):
             raise ValueError(
                 f"generated.every is {self.generated.every}, wanted a multiple of every, which is "
@@ -137,17 +148,9 @@ class ValidationSection(Section):
 class CheckpointSection(Section):
     """Where and how often to save; `keep_last` older ones stay beside `best` and `final`.
 
-    every: A number of steps, "epoch", or null for the end alone; SIGTERM always saves.
+    every: SIGTERM always saves, too.
     """
 
     output_dir: str = "./checkpoints"
-    every: int | Literal["epoch"] | None = 200
+    every: Interval = 200
     keep_last: int = Field(3, ge=1)
-
-    @field_validator("every", mode="before")
-    @classmethod
-    def _interval(cls, value: Any) -> Any:
-        steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        if not steps and value not in ("epoch", None):
-            raise ValueError(f'is {value!r}, wanted a number of steps, "epoch", or null')
-        return value

@@ -27,9 +27,10 @@ from training.report import NullReport, Report, no_warning, warn
 from training.schedule import find_warmup_steps, settle_schedule
 from training.start import open_start_adapter, start_directories, start_record
 from training.threads import threads_per_rank
-from weights.building import Place
+from weights.building import Place, quantize_on_arrival
 from weights.chat_record import read_chat_record
 from weights.directory import load_model, resolve_directory
+from weights.nf4.directory import check_quantization
 from weights.tokenizer_file import find_tokenizer
 
 
@@ -73,6 +74,7 @@ class Splits(NamedTuple):
 def open_splits(config: Config) -> Splits:
     """Open the train and validation splits; ValueError for what this model must not train on."""
     base = resolve_directory(config.model.checkpoint_dir)
+    check_quantization(base, config.model.quantization)
     train, validation = (
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
         for split in ("train", "validation")
@@ -120,12 +122,15 @@ def build_model(
 ) -> Transformer:
     """Load the base strictly, then wrap the adapter around it; the rest is frozen.
 
-    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part. `policy` is
+    `place` is `load_model`'s: where ranks share the weights, it keeps this one's part; None copies,
+    and quantises what `model.quantization` says. `policy` is
     what `fitting_policy` returned; None takes the configuration's, and computes nothing again for
     `auto`. A run that is resumed takes its adapter from its checkpoint, others from
     `model.adapter_dir` if it is set.
     """
     adapter = None if resume else open_start_adapter(config)
+    if place is None and config.model.quantization:
+        place = quantize_on_arrival(device, dtype, config.model.quantization)
     model = load_model(config.model.checkpoint_dir, device, dtype, place)
     if config.lora:
         add_lora(model, config.lora)
@@ -263,8 +268,8 @@ def take_threads(progress: Progress, backend: Backend) -> None:
     torch.set_num_threads(progress.threads)
 
 
-def reply_interval(config: Config) -> int | None:
-    """Return every how many steps replies are generated; None for the end alone."""
+def reply_interval(config: Config) -> int | str | None:
+    """Return every how many steps, or at what, replies are generated; None at the end alone."""
     validation = config.validation
     own = validation.generated and validation.generated.every
     return own or validation.every

@@ -1,6 +1,7 @@
 """Read a trained adapter from where a user has it, and see that it belongs to a model."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,7 +22,8 @@ from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.lora.layers import LoraLinear
 from model.transformer import Transformer
 from storage.json_file import write_json
-from weights.directory import INDEX_SUFFIX, WEIGHTS_FILE, open_weights, weights_sha256
+from weights.directory import WEIGHTS_FILE, open_weights, weights_sha256
+from weights.opening import INDEX_SUFFIX
 
 BASE_FILE = "base.json"
 # What PEFT calls its file of tensors.
@@ -135,6 +137,12 @@ def write_base_record(directory: Path, base: Path, quantization: str | None = No
     """Write `base.json`: which weights this was trained on, and how they were stored then."""
     record = {"directory": str(base), "sha256": weights_sha256(base)}
     write_json(directory / BASE_FILE, record | {"quantization": quantization})
+
+
+def copy_base_record(target: Path, source: Path) -> None:
+    """Copy the `base.json` of a checkpoint to another directory, where it has one."""
+    if (source / BASE_FILE).is_file():
+        shutil.copyfile(source / BASE_FILE, target / BASE_FILE)
 
 
 def base_sha256(directory: Path) -> str | None:

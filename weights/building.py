@@ -2,7 +2,8 @@
 
 A `Place` takes each tensor with its name, still mapped from the file, and returns what the model is
 to hold: a parameter, or for the weight of a linear layer a module in place of the layer. So a model
-is quantised, or divided among ranks, without being whole in memory before.
+is quantised, or divided among ranks, without being whole in memory before. A weight that the file
+holds in NF4 comes as such a module, on the file's mapping.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,16 +13,17 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig
 from model.lora.config import ALL_LINEARS
-from model.nf4 import NF4Linear, quantize
+from model.nf4 import NF4, NF4Linear, quantize
 from model.transformer import Transformer
 from weights.table import EMBEDDING
 
-Place = Callable[[str, Tensor], nn.Parameter | nn.Module]
+Stored = Tensor | NF4Linear
+Place = Callable[[str, Stored], nn.Parameter | nn.Module]
 
 
 def build_model(
     config: ModelConfig,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Stored],
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     place: Place | None = None,
@@ -46,7 +48,9 @@ def build_model(
 def copy_on_arrival(device: torch.device | str, dtype: torch.dtype | None) -> Place:
     """Return the `Place` that copies each tensor to a device; `dtype` None keeps what is stored."""
 
-    def place(name: str, tensor: Tensor) -> nn.Parameter:
+    def place(name: str, tensor: Stored) -> nn.Parameter | nn.Module:
+        if isinstance(tensor, NF4Linear):
+            return copy_quantized(tensor, device)
         return nn.Parameter(tensor.to(device=device, dtype=dtype or tensor.dtype, copy=True))
 
     return place
@@ -57,18 +61,26 @@ def quantize_on_arrival(
 ) -> Place:
     """Return the `Place` that keeps the weights of the blocks' linear layers in NF4.
 
-    They are quantised on `device` from what is stored, one tensor at a time. Embedding, norms,
+    They are quantised on `device` from what is stored, one tensor at a time, unless the file holds
+    them so. Embedding, norms,
     biases and the projection to the vocabulary are copied in `dtype`.
     """
     copy = copy_on_arrival(device, dtype)
 
-    def place(name: str, tensor: Tensor) -> nn.Parameter | nn.Module:
-        if not is_linear_weight(name):
+    def place(name: str, tensor: Stored) -> nn.Parameter | nn.Module:
+        if isinstance(tensor, NF4Linear) or not is_linear_weight(name):
             return copy(name, tensor)
         weight = quantize(tensor.to(device), quantization == "nf4_double")
         return NF4Linear(weight, in_features=tensor.shape[1], out_features=tensor.shape[0])
 
     return place
+
+
+def copy_quantized(linear: NF4Linear, device: torch.device | str) -> NF4Linear:
+    """Return a layer in NF4 without its bias, its parts copied to a device."""
+    parts = linear.quantized._asdict().items()
+    copies = {name: part.to(device, copy=True) for name, part in parts if part is not None}
+    return NF4Linear(NF4(**copies), linear.in_features, linear.out_features)
 
 
 def is_linear_weight(name: str) -> bool:

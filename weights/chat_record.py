@@ -90,7 +90,7 @@ def _name_in_params(directory: Path) -> str | None:
 def _read_name(file: Path) -> str | None:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(_malformed(file, f"not JSON ({error})")) from None
     if not isinstance(record, dict) or record.keys() != {"name"}:
         raise ValueError(_malformed(file, json.dumps(record)[:80]))

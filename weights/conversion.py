@@ -26,6 +26,7 @@ from weights.directory import (
 )
 from weights.meta import MetaModel, read_meta
 from weights.meta_export import MetaExport, open_export
+from weights.opening import open_tensors
 from weights.pth import write_pth
 from weights.table import bitwise_equal, shard
 from weights.tokenizer_file import (
@@ -149,7 +150,7 @@ def write_checked(
     with byte_bar("checking", total) as advance:
         arriving = iter(pairs())
         for file, layout in layouts.items():
-            written = open_weights(file)
+            written = open_tensors(file)
             check_names(file, written, layout)
             for name, tensor in islice(arriving, len(layout)):
                 check_bits(file, name, written[name], tensor)

@@ -4,21 +4,20 @@ Tensors are read through the file's mapping, so that opening a checkpoint costs 
 written one after the other, so that writing it costs at most the one tensor at hand.
 """
 
-import errno
 import json
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
 from storage.manifest import read_manifest
-from weights.building import Place, build_model
+from weights.building import Place, Stored, build_model
+from weights.nf4.directory import group_parts, read_quantization
+from weights.opening import open_tensors
 from weights.table import (
     DTYPES,
     Shape,
@@ -30,8 +29,6 @@ from weights.table import (
 )
 
 WEIGHTS_FILE = "consolidated.safetensors"
-# What follows the name of a file that was cut into several: the table of which tensor is in which.
-INDEX_SUFFIX = ".index.json"
 # The name under which the project this one grew from keeps a whole model.
 OLDER_WEIGHTS_FILE = "consolidated.pth"
 
@@ -44,6 +41,7 @@ _SAFETENSORS_DTYPES = {
     torch.float16: "F16",
     torch.float32: "F32",
     torch.float64: "F64",
+    torch.uint8: "U8",
 }
 _CHUNK = 16 * 2**20
 
@@ -75,7 +73,12 @@ def weights_file(path: Path | str) -> Path:
 
 
 def weights_sha256(directory: Path) -> str | None:
-    """Return the sha256 of a directory's weights as its manifest has it; None without one."""
+    """Return the sha256 of a directory's weights as its manifest has it; None without one.
+
+    Of quantised weights it is that of the weights they were made of.
+    """
+    if record := read_quantization(directory):
+        return record.sha256
     try:
         sha256 = read_manifest(directory)["files"][WEIGHTS_FILE]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -87,10 +90,15 @@ def open_weights(path: Path | str) -> dict[str, Tensor]:
     """Return the tensors of a `.safetensors` or `.pth` file by name, mapped and not yet read.
 
     `path` is the file, or the index of several, or a native directory. Raises ValueError when a
-    file is damaged or holds anything but named floating-point tensors.
+    file is damaged or quantised, or holds anything but named floating-point tensors.
     """
     file = weights_file(path)
-    tensors = _open_indexed(file) if file.name.endswith(INDEX_SUFFIX) else _open_file(file)
+    if file.name == WEIGHTS_FILE and (record := read_quantization(file.parent)):
+        raise ValueError(
+            f"{file.parent} holds weights in {record.quantization}, and whole ones are wanted; "
+            f"name those they were made of: {record.directory}"
+        )
+    tensors = open_tensors(file)
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES.values():
             raise ValueError(
@@ -98,6 +106,19 @@ def open_weights(path: Path | str) -> dict[str, Tensor]:
                 "quantised checkpoints are not read"
             )
     return tensors
+
+
+def open_quantized(path: Path | str) -> dict[str, Stored] | None:
+    """Return the tensors of a directory with quantised weights by name, None for any other.
+
+    Raises ValueError that lists every part that is missing, left over or of the wrong shape.
+    """
+    file = weights_file(path)
+    record = read_quantization(file.parent)
+    if record is None:
+        return None
+    config = ModelConfig.read(file.parent)
+    return group_parts(config, record.quantization, open_tensors(file), str(file))
 
 
 def load_model(
@@ -113,6 +134,8 @@ def load_model(
     """
     file = weights_file(path)
     config = ModelConfig.read(file.parent)
+    if stored := open_quantized(file):
+        return build_model(config, stored, device, dtype, place)
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
     return build_model(config, tensors, device, dtype, place)
@@ -190,80 +213,6 @@ def byte_chunks(tensor: Tensor) -> Iterator[memoryview]:
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
     for start in range(0, len(data), _CHUNK):
         yield data[start : start + _CHUNK]
-
-
-def _open_indexed(index: Path) -> dict[str, Tensor]:
-    """Open the files of an index beside it; together they hold exactly the tensors it names."""
-    wanted = _read_index(index)
-    tensors: dict[str, Tensor] = {}
-    for name in sorted(set(wanted.values())):
-        if not (index.parent / name).is_file():
-            raise FileNotFoundError(f"{index.parent / name} is missing, and {index.name} names it")
-        found = _open_file(index.parent / name)
-        named = {tensor for tensor, file in wanted.items() if file == name}
-        if strange := found.keys() ^ named:
-            raise ValueError(
-                f"{index.parent / name} and {index.name} disagree on {min(strange)}; write both "
-                "again"
-            )
-        tensors |= found
-    return {tensor: tensors[tensor] for tensor in wanted}
-
-
-def _read_index(index: Path) -> dict[str, str]:
-    """Return the file of each tensor; a file is a name in the index's own directory."""
-    try:
-        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{index} is no index of weights: {error!r}; write it again") from None
-    for tensor, name in files:
-        if not isinstance(name, str) or Path(name).name != name:
-            raise ValueError(f"{index}: {tensor} is in {name!r}, wanted a file's name without path")
-    return dict(files)
-
-
-def _open_file(file: Path) -> dict[str, Tensor]:
-    return _open_safetensors(file) if file.suffix == ".safetensors" else _open_pth(file)
-
-
-def _open_safetensors(file: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(file, framework="pt") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.offset_keys()}
-    except SafetensorError as error:
-        raise ValueError(_damaged(file, "a safetensors file", error)) from None
-
-
-def _open_pth(file: Path) -> dict[str, Tensor]:
-    try:
-        tensors = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-    except pickle.UnpicklingError:
-        raise ValueError(
-            f"{file} holds more than plain tensors and was not opened (a pickle can run code); "
-            "wanted a dictionary of tensors as torch.save writes it"
-        ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        # torch seeks before the start of a file whose last bytes are gone: "Invalid argument".
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        raise ValueError(_damaged(file, "a checkpoint of torch.save", error)) from None
-    if not isinstance(tensors, dict):
-        raise ValueError(f"{file} holds type {type(tensors).__name__}, wanted named tensors")
-    for name, tensor in tensors.items():
-        if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise ValueError(
-                f"{file}: {name!r} is of type {type(tensor).__name__}, wanted a flat dictionary "
-                "of tensors"
-            )
-    return tensors
-
-
-def _damaged(file: Path, wanted: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0].rstrip(".")
-    return (
-        f"{file} ({file.stat().st_size:,} bytes) is truncated or not {wanted}: {reason}; "
-        "fetch or write it again"
-    )
 
 
 def _no_weights(directory: Path) -> Exception:

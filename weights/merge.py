@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from console.progress import byte_bar
-from model.config import PARAMS_FILE, ModelConfig, read_params
+from model.config import read_params
 from model.transformer import Transformer
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
@@ -22,13 +22,13 @@ from weights.directory import (
     WEIGHTS_FILE,
     layout_bytes,
     open_weights,
-    weights_file,
     write_safetensors,
 )
-from weights.merge_logits import LogitFigures, compare_logits
+from weights.merge_base import DEQUANTIZED, ORIGINAL, Base, LazyWeights, Targets, Weights
+from weights.merge_logits import LogitFigures, compare_logits, random_probes
 from weights.merge_proof import Proof, prove
-from weights.table import account, drop_tied_copy, dtype_named, expected_shapes, shapes
-from weights.tokenizer_file import tokenizer_in
+from weights.merge_targets import TargetFigures, compare_targets
+from weights.table import dtype_named
 
 # Another kind than a conversion's, so that no merge replaces the base it was made from.
 KIND = "merged model"
@@ -36,25 +36,10 @@ MERGE_FILE = "merge.json"
 
 
 @dataclass(frozen=True)
-class Base:
-    """The model an adapter is merged into; `directory` is where params and tokenizer come from."""
-
-    file: Path
-    directory: Path
-    config: ModelConfig
-    tensors: Mapping[str, Tensor]
-
-    @property
-    def tokenizer(self) -> Path | None:
-        """The tokenizer's file, where there is one."""
-        return tokenizer_in(self.directory)
-
-
-@dataclass(frozen=True)
 class Merged:
     """What a merge wrote, and its proof; `linears` counts the layers that had an adapter.
 
-    `logits` is None where they were not asked for.
+    `logits` is None where they were not asked for, `targets` where the base was not quantised.
     """
 
     directory: Path
@@ -63,21 +48,7 @@ class Merged:
     dtypes: tuple[str, ...]
     proof: Proof
     logits: LogitFigures | None
-
-
-def open_base(path: Path | str, adapter: Adapter) -> Base:
-    """Open the base weights; params and tokenizer lie beside them, or else beside the adapter.
-
-    Raises ValueError unless both hold exactly the tensors of one model.
-    """
-    file = weights_file(path)
-    beside = (file.parent, adapter.directory)
-    directory = next((d for d in beside if (d / PARAMS_FILE).is_file()), file.parent)
-    config = ModelConfig.read(directory)
-    tensors = drop_tied_copy(config, open_weights(file))
-    account(expected_shapes(config), shapes(tensors), str(file))
-    adapter.check(config, file.parent)
-    return Base(file, directory, config, tensors)
+    targets: TargetFigures | None
 
 
 def merge_checkpoint(
@@ -90,15 +61,14 @@ def merge_checkpoint(
     """Write base and adapter as one native directory, and prove it.
 
     `dtype` is a name of `weights.table.DTYPES`; None keeps the base's. `probes` are prompts to
-    compare logits on; None compares none. Raises ValueError, with nothing written, when the
+    compare logits on; None compares none, unless the base was quantised, whose two targets are
+    compared anyway. Raises ValueError, with nothing written, when the
     written weights are not those of the base with its adapter.
     """
     target = Path(target).expanduser()
     check_own_directory(target, KIND)
     kind = dtype_named(dtype)
-    layout = {
-        name: (tuple(tensor.shape), kind or tensor.dtype) for name, tensor in base.tensors.items()
-    }
+    layout = {name: (shape, kind or stored) for name, (shape, stored) in base.layout.items()}
     total = layout_bytes(layout)
     require_space(target, total)
     with new_directory(target, KIND) as partial:
@@ -113,10 +83,16 @@ def merge_checkpoint(
                 advance(written[name].nbytes)
         with byte_bar("proving", total) as advance:
             proof = prove(base.tensors, written, adapter, kind, advance)
-        logits = None if probes is None else _compare_logits(base, adapter, written, probes)
-        _write_record(partial, base, adapter, proof, logits)
+        logits = targets = None
+        if base.targets is not None:
+            candidates = _candidates(base, base.targets, adapter, written, dtype)
+            prompts = probes or random_probes(base.config.vocab_size)
+            targets = compare_targets(base, adapter, candidates, prompts)
+        elif probes is not None:
+            logits = _compare_logits(base, adapter, written, probes)
+        _write_record(partial, base, adapter, proof, logits, targets)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
-    return Merged(target, proof.merged_weights, total, dtypes_of(layout), proof, logits)
+    return Merged(target, proof.merged_weights, total, dtypes_of(layout), proof, logits, targets)
 
 
 def merged_tensors(
@@ -133,6 +109,25 @@ def merged_tensors(
             yield name, (weight if layer is None else layer.merged(weight)).to(kind)
 
 
+def _candidates(
+    base: Base, targets: Targets, adapter: Adapter, written: Weights, dtype: str | None
+) -> dict[str, Weights]:
+    """Return the merged weights of each target: those written, and those that were not."""
+
+    def merged(weights: Weights) -> LazyWeights:
+        def make(name: str) -> Tensor:
+            return next(merged_tensors({name: weights[name]}, adapter, dtype))[1]
+
+        return LazyWeights(base.layout, make)
+
+    bases = {DEQUANTIZED: targets.dequantized, ORIGINAL: targets.original}
+    return {
+        target: written if target == targets.chosen else merged(weights)
+        for target, weights in bases.items()
+        if weights is not None
+    }
+
+
 def _compare_logits(
     base: Base, adapter: Adapter, written: Mapping[str, Tensor], probes: Sequence[Sequence[int]]
 ) -> LogitFigures:
@@ -143,7 +138,12 @@ def _compare_logits(
 
 
 def _write_record(
-    partial: Path, base: Base, adapter: Adapter, proof: Proof, logits: LogitFigures | None
+    partial: Path,
+    base: Base,
+    adapter: Adapter,
+    proof: Proof,
+    logits: LogitFigures | None,
+    targets: TargetFigures | None,
 ) -> None:
     record: dict[str, Any] = {
         "base": str(base.file),
@@ -153,4 +153,8 @@ def _write_record(
         "proof": asdict(proof),
         **({} if logits is None else {"logits": asdict(logits)}),
     }
+    if base.targets is not None and targets is not None:
+        record["quantization"] = adapter.quantization
+        record["target"] = base.targets.chosen
+        record["targets"] = asdict(targets)
     write_json(partial / MERGE_FILE, record)

@@ -5,6 +5,7 @@ The models run one after the other, whole and in float32: shapes are T probe tok
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -56,29 +57,28 @@ def compare_logits(
 
     Each is loaded when the one before is gone: there is memory for one model in float32 only.
     """
-    plain, adapted = _of_base_and_adapter(load_base(), adapter, probes)
-    merged = _logits(load_merged(), probes)
+    plain, adapted = base_and_adapter_logits(load_base(), adapter, probes)
+    merged = model_logits(load_merged(), probes)
     return LogitFigures(difference(adapted, merged), difference(plain, adapted), len(plain))
 
 
-def _of_base_and_adapter(
+def base_and_adapter_logits(
     model: Transformer, adapter: Adapter, probes: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor]:
-    plain = _logits(model, probes)
+    """Return the logits [T, V] of a model without and with its adapter, which is attached."""
+    plain = model_logits(model, probes)
     adapter.attach(model)
-    return plain, _logits(model, probes)
+    return plain, model_logits(model, probes)
 
 
 @torch.inference_mode()
-def _logits(model: Transformer, probes: Sequence[Sequence[int]]) -> Tensor:
-    """Return the logits [T, V] of all probes, end to end."""
-    model.eval()
-    return torch.cat(
-        [
-            model(torch.tensor(probe), torch.arange(len(probe)), Documents([0, len(probe)]))
-            for probe in probes
-        ]
-    )
+def model_logits(model: Transformer, probes: Sequence[Sequence[int]]) -> Tensor:
+    """Return the logits [T, V] of all probes, end to end, of one pass over them."""
+    tokens = torch.tensor([token for probe in probes for token in probe])
+    positions = torch.cat([torch.arange(len(probe)) for probe in probes])
+    starts = accumulate(map(len, probes), initial=0)
+    logits: Tensor = model.eval()(tokens, positions, Documents(list(starts)))
+    return logits
 
 
 def random_probes(vocab_size: int, count: int = 4, length: int = 32) -> list[list[int]]:

@@ -66,6 +66,11 @@ class ChatFormat:
     end_tokens: tuple[str, ...] = ()
     settings: Settings = field(default_factory=dict)
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether calls can be written; without them no tools can be offered."""
+        return bool(self.calls.starts)
+
     def load_tokenizer(self, path: Path | str) -> Tokenizer:
         """Load a tokenizer; none of the format's special tokens is found in ordinary text."""
         return load_tokenizer(path, self.special_table, (*self.special_tokens, *self.end_tokens))

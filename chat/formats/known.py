@@ -13,6 +13,9 @@ from chat.formats.phi3_xlam import PHI3_XLAM
 from chat.formats.qwen import QWEN2_5, QWEN3
 from chat.formats.tool_call_tags import TOOL_CALL_TAGS
 
+# The most letters of a setting's value; longer ones, and names, are cut where an error shows them.
+_LONGEST = 80
+
 _ROWS = (
     *(LLAMA3, LLAMA3_SHORT, LLAMA3_1, LLAMA3_FOR_TOOL),
     *(QWEN2_5, QWEN3, QWEN2_FOR_TOOL),
@@ -33,7 +36,7 @@ def find_format(name: str) -> ChatFormat:
     close = [known for known in FORMATS if known.startswith(f"{name}_")]
     close = close or difflib.get_close_matches(name, FORMATS, n=1)
     hint = f"did you mean {' or '.join(close)}?" if close else f"wanted one of {', '.join(FORMATS)}"
-    raise ValueError(f"unknown chat format {name!r}; {hint}")
+    raise ValueError(f"unknown chat format {name[:_LONGEST]!r}; {hint}")
 
 
 def _with_settings(format: ChatFormat, written: str) -> ChatFormat:
@@ -44,12 +47,26 @@ def _with_settings(format: ChatFormat, written: str) -> ChatFormat:
         if not (equals and key in format.settings and value):
             known = ", ".join(f"{key}={value}" for key, value in format.settings.items())
             raise ValueError(
-                f"chat format {format.name} has no setting {setting!r}; "
+                f"chat format {format.name} has no setting {setting[:_LONGEST]!r}; "
                 + (f"wanted such as {format.name}:{known}" if known else "it has no settings")
             )
+        if key in settings:
+            raise ValueError(f"chat format {format.name} has its setting {key} twice; name it once")
+        _check_value(format, key, value)
         settings[key] = value
     settings = {**format.settings, **settings}
     if settings == format.settings:
         return format
     named = ",".join(f"{key}={value}" for key, value in settings.items())
     return replace(format, name=f"{format.name}:{named}", settings=settings)
+
+
+def _check_value(format: ChatFormat, key: str, value: str) -> None:
+    """Raise ValueError for a value that is long, no line of text, or holds a special token."""
+    held = [token for token in (*format.special_tokens, *format.end_tokens) if token in value]
+    if len(value) > _LONGEST or not value.isprintable() or held:
+        found = f"it holds {held[0]}" if held else f"{len(value)} characters"
+        raise ValueError(
+            f"the setting {key} of chat format {format.name} is {value[:_LONGEST]!r} ({found}), "
+            f"wanted up to {_LONGEST} printable characters without special tokens"
+        )

@@ -54,7 +54,7 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
     yield own("<|eot_id|>", "system")
     if tools and (not messages or messages[0].role != "user"):
         raise CannotWrite("tools are announced in the first user message, and there is none")
-    for message in messages:
+    for place, message in enumerate(messages):
         if message.role == "assistant":
             yield own(header("assistant"), "assistant")
             yield from reply(message, CALLS)
@@ -65,7 +65,7 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
             yield content(json.dumps(message.content, ensure_ascii=False), "tool")
         else:
             yield own(header(message.role), message.role)
-            if tools and message is messages[0]:
+            if tools and not place:
                 yield content(_BEFORE_TOOLS + "".join(map(_announced, tools)), "user")
             yield content(message.content.strip(), message.role)
         yield own("<|eot_id|>", message.role)

@@ -45,6 +45,11 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 def _write_v1(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
     """Write the system text at the first user turn; tools cannot be written."""
+    if conversation.tools:
+        raise CannotWrite(
+            "tools are offered, and mistral_v1 has no calls; glaive_text and tool_call_tags have "
+            "them, with the same tokenizer"
+        )
     yield own("<s>")
     system, messages = _system_apart(conversation)
     first = True

@@ -63,13 +63,15 @@ def _write(
     if thinks:
         _check_replies(conversation.messages)
     yield from _system_turn(default_system if system is None else system, conversation)
+    left = len(messages)
     for is_result, group in groupby(messages, lambda message: message.role == "tool"):
         turns = list(group)
+        left -= len(turns)
         if is_result:
             yield from _results(turns)
             continue
-        for message in turns:
-            last = thinks and message is messages[-1]
+        for place, message in enumerate(turns, 1):
+            last = thinks and not left and place == len(turns)
             yield from _turn(message, _NO_THOUGHTS if last else "")
 
 

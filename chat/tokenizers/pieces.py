@@ -137,6 +137,6 @@ def _added_tokens(directory: Path) -> dict[str, tuple[int, bool]]:
             settings = json.loads(file.read_text(encoding="utf-8"))
             for i, token in (settings.get("added_tokens_decoder") or {}).items():
                 added[str(token["content"])] = int(i), bool(token.get("special", True))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} does not name added tokens as it should: {error!r}") from None
     return added

@@ -131,7 +131,7 @@ def _load_json(file: Path, content: bytes, sha256: str, markers: Collection[str]
     try:
         text = content.decode("utf-8")
         parsed: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{file} is JSON that cannot be read ({error}); wanted {_WANTED}"
         ) from None

@@ -25,10 +25,11 @@ from inference.chat_choice import choose_format
 from inference.chat_model import Answer, ChatModel, SkippedItem
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
+from inference.storage import NOT_QUANTIZED, choose_storage
 from model.config import ModelConfig
 from model.lora.config import LoraConfig
 from storage.manifest import sha256_of_file
-from weights.adapter import base_directory, detach_adapter, read_adapter
+from weights.adapter import base_directory, base_quantization, detach_adapter, read_adapter
 from weights.chat_record import ChatRecord, proposed_format, read_chat_record
 from weights.directory import resolve_directory, weights_file, weights_sha256
 from weights.run_directory import SavedModel, saved_models
@@ -84,7 +85,8 @@ class Scored:
 class Run:
     """The base and the checkpoints of a run; `unread` says why others cannot be scored.
 
-    `chat_records` are the records of the chat format in all checkpoints.
+    `chat_records` are the records of the chat format in all checkpoints. `quantization` is how the
+    linear layers of all models are stored, None as they are in the files.
     """
 
     name: str
@@ -92,24 +94,32 @@ class Run:
     candidates: Sequence[Candidate]
     unread: dict[str, str]
     chat_records: Sequence[ChatRecord | None]
+    quantization: str | None = None
 
     def format(self, given: str | None = None, anyway: bool = False) -> ChatFormat:
         """Return the chat format of the checkpoints, which is used for the base as well."""
         return choose_format(given, anyway, self.chat_records, proposed_format(self.base))
 
     @staticmethod
-    def open(checkpoint_dir: Path | str, base: Path | str | None = None) -> "Run":
-        """Find what is in a run's directory; the base is where its checkpoints say, or `base`."""
+    def open(
+        checkpoint_dir: Path | str,
+        base: Path | str | None = None,
+        quantization: str | None = None,
+    ) -> "Run":
+        """Find a run's models; `base` and `quantization` replace what its checkpoints say."""
         saved = saved_models(checkpoint_dir)
         directory = _base(saved, base)
         known: dict[str, Candidate] = {}
         unread: dict[str, str] = {}
         records: list[ChatRecord | None] = []
+        trained: dict[str, str | None] = {}
         for saved_model in saved:
             name = saved_model.directory.name
             try:
                 records.append(read_chat_record(saved_model.directory))
                 weights = _weights(saved_model)
+                if saved_model.is_adapter:
+                    trained[name] = base_quantization(saved_model.directory)
             except (ValueError, OSError) as error:
                 unread[name] = str(error)
                 continue
@@ -127,6 +137,7 @@ class Run:
             [Candidate(BASE, None, origin), *known.values()],
             unread,
             records,
+            choose_storage(quantization, directory, trained),
         )
 
 
@@ -137,7 +148,7 @@ def score_run(
 
     Checkpoints that turn out to be damaged, or of another base, go to `run.unread`.
     """
-    models = _Models(run, setting)
+    models = _Models(run, setting, tell)
     common = _common(run, items, setting)
     for candidate in run.candidates:
         file = folder / f"{candidate.name}.json"
@@ -204,7 +215,9 @@ def _common(run: Run, items: Sequence[Item], setting: Setting) -> dict[str, Any]
     for item in items:
         text = json.dumps([item.id, item.conversation.to_record()], ensure_ascii=False)
         content.update(text.encode("utf-8", "surrogatepass"))
-    return {
+    # Left out where nothing is quantised, as in answers that were stored before it was known.
+    storage = {} if run.quantization is None else {"quantization": run.quantization}
+    return storage | {
         "base": run.candidates[0].weights["base"],
         "tokenizer": tokenizer.sha256,
         "items": content.hexdigest(),
@@ -243,8 +256,8 @@ def _kept(
 class _Models:
     """The models of a run one after the other; the base is loaded once for all its adapters."""
 
-    def __init__(self, run: Run, setting: Setting) -> None:
-        self.run, self.setting = run, setting
+    def __init__(self, run: Run, setting: Setting, tell: Callable[[str], None]) -> None:
+        self.run, self.setting, self.tell = run, setting, tell
         self.chat_model: ChatModel | None = None
         self.directory: Path | None = None
 
@@ -280,6 +293,7 @@ class _Models:
         self.chat_model = None
         gc.collect()
         tokenizer = self.setting.tokenizer_path or str(self.run.base)
-        source = Source(str(directory), None, tokenizer, self.setting.chat_format, True)
-        self.chat_model, self.directory = load_chat_model(source), directory
+        storage = self.run.quantization or NOT_QUANTIZED
+        source = Source(str(directory), None, tokenizer, self.setting.chat_format, True, storage)
+        self.chat_model, self.directory = load_chat_model(source, self.tell), directory
         return self.chat_model

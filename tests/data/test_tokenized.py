@@ -96,7 +96,7 @@ def test_missing_dataset_error_names_the_build_command(tmp_path: Path) -> None:
         TokenizedDataset.open(tmp_path, "train")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": 9}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": 9}', "[" * 100_000])
 def test_a_description_that_cannot_be_read_is_one_line(written: Path, text: str) -> None:
     (written / "dataset.json").write_text(text)
     with pytest.raises(ValueError, match=r"dataset\.json cannot be read"):
@@ -106,8 +106,11 @@ def test_a_description_that_cannot_be_read_is_one_line(written: Path, text: str)
 def test_another_format_version_is_refused(written: Path) -> None:
     description = json.loads((written / "dataset.json").read_text())
     (written / "dataset.json").write_text(json.dumps({**description, "format_version": 1}))
-    with pytest.raises(ValueError, match="is of format 1, wanted 2"):
-        TokenizedDataset.open(written, "train")
+    moved = written.rename(written.parent / "my data")
+    with pytest.raises(ValueError, match="is of format 1, wanted 2") as raised:
+        TokenizedDataset.open(moved, "train")
+    assert "make it with: python scripts/build_dataset.py --source-file F" in str(raised.value)
+    assert str(raised.value).endswith(f" --save-dir '{moved}'")
 
 
 def test_a_split_of_another_name_is_refused(written: Path) -> None:

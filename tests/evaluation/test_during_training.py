@@ -1,7 +1,9 @@
 """Replies of a model in training: without dropout, in batches, within the time limit."""
 
 import gc
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,6 +72,7 @@ def ranks_of(state: dict[str, Tensor], device: str = "cpu", rank: int = 0, world
         world_size=world,
         device=torch.device(device),
         sum=lambda values: values,
+        computing=nullcontext,
     )
 
 
@@ -95,6 +98,18 @@ def test_replies_use_no_dropout_and_free_their_memory(
         assert texts(sample(ranks)) == first
     assert memory_in_use() == before
     assert ranks.model.training
+
+
+def test_replies_are_computed_in_the_precision_of_training(
+    state: dict[str, Tensor], sample: Sample
+) -> None:
+    ranks = ranks_of(state)
+    ranks.computing = partial(torch.autocast, "cpu", torch.bfloat16)
+    seen = set[torch.dtype]()
+    query = ranks.model.layers[0].attention.wq
+    query.register_forward_hook(lambda module, given, product: seen.add(product.dtype))
+    sample(ranks)
+    assert seen == {torch.bfloat16}
 
 
 def test_batch_size_does_not_change_replies(state: dict[str, Tensor], sample: Sample) -> None:

@@ -29,9 +29,11 @@ VERSION = "llama-cpp-python 0.3.36"
 
 def verdicts(program: str, format_name: str, folder: Path) -> dict[str, Any]:
     format = FORMATS[format_name]
+    # A format without calls refuses a request that offers tools.
+    tools = [tool.to_record() for tool in TOOLS] if format.has_calls else []
     files = {
         "template.jinja": chat_template(format),
-        "tools.json": json.dumps([tool.to_record() for tool in TOOLS]),
+        "tools.json": json.dumps(tools),
         "replies.json": json.dumps(written_replies(format)[0], ensure_ascii=False),
     }
     for name, text in files.items():

@@ -12,7 +12,7 @@ from recorded_verdicts import (
 )
 
 from chat.formats.known import find_format
-from export.parsers import SERVER_PARSERS, read_as
+from export.parsers import SERVER_PARSERS, Reading, read_as
 from export.serve_check import written_replies
 from export.servers import LOST_WHEN_STREAMED, PARSERS, RECORDED
 from export.shapes import TOOLS
@@ -29,6 +29,21 @@ def test_a_restated_rule_agrees_with_every_recorded_verdict(server: str, parser:
             name,
             reading(server, parser, name),
         )
+
+
+@pytest.mark.parametrize(("server", "parser"), SERVER_PARSERS)
+@pytest.mark.parametrize("nested", ["[", '{"a":'])
+def test_json_that_is_nested_deeply_is_no_call(server: str, parser: str, nested: str) -> None:
+    openings = ("<tool_call>\n", "[TOOL_CALLS] [", '{"name": "f", "arguments": ', "<|python_tag|>")
+    for opening in openings:
+        text = opening + nested * 100_000
+        assert not read_as(server, parser, text, ("f",)).calls
+
+
+def test_objects_are_read_inside_one_that_breaks_off() -> None:
+    call = '{"name":"read_file", "parameters": {}}'
+    text = f'{{"name":[[1, "]{{"], {{"name":[{call}, x, {call};{call}'
+    assert read_as("sglang", "llama3", text, {"read_file"}) == Reading("", (("read_file", {}),) * 3)
 
 
 def test_only_parsers_that_were_not_recorded_have_no_verdicts() -> None:

@@ -89,6 +89,16 @@ def test_a_call_that_is_no_json_is_lost_alone() -> None:
     assert found.calls == (("a", {}),)
 
 
+@pytest.mark.parametrize("format_name", CALL_FIELDS)
+def test_json_that_is_nested_deeply_is_no_call(format_name: str) -> None:
+    text = written_reply(
+        Message("assistant", "", (ToolCall("f", {"a": "here"}),)), find_format(format_name)
+    )
+    before, _, after = text.partition('"here"')
+    deep = before + "[" * 100_000 + "]" * 100_000 + after
+    assert not read_by_template(template_of(format_name), deep).calls
+
+
 def test_a_template_is_plain_json_and_names_openings_and_stops() -> None:
     template = template_of("tool_call_tags")
     assert json.loads(json.dumps(template)) == template

@@ -1,15 +1,16 @@
-"""Measure training steps on a pretended CUDA device: a program of its own, since the device must be
-there before torch is imported.
+"""Run training steps, validation and generation on a pretended CUDA device: a program of its own,
+since the device must be there before torch is imported.
 
-    python tests/fake_cuda/dry_run.py LIBRARY '[{"size": "8b", ...}, ...]'
+    cd tests; python -m fake_cuda.dry_run LIBRARY '[{"kind": "step", "size": "8b", ...}, ...]'
 
-Prints one JSON object a case: the peak of live device bytes in the second step, and its batches.
+Prints one JSON object a case: the case, and what was counted.
 """
 
 import ctypes
+import gc
 import json
 import sys
-import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,68 +19,35 @@ if __name__ == "__main__":
 
 import numpy as np
 import torch
-import torch.cuda.amp.common
+from fake_cuda.device import Watch, pretend
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from benchmarks.conversations import RandomConversations
 from benchmarks.ours import Optimizer
-from data.batches import Batches
-from model.lora.adapter import add_lora
-from model.lora.config import LoraConfig
+from data.batches import Batch, Batches
+from inference.generate import Batch as Rows
+from inference.generate import Decoding, Row
+from model.config import ModelConfig
+from model.lora.adapter import add_lora, matching_linears
+from model.lora.config import ALL_LINEARS, LoraConfig
+from model.nf4 import BLOCK, BLOCK_OF_ABSMAX, NF4, NF4Linear
 from model.shapes import SHAPES
 from model.transformer import Transformer
 from training.backends import NativeBackend
-from training.loop import train_step
+from training.loop import train_step, validate
 from training.recomputation import apply_policy
 
-# The allocator hands out multiples of it.
-ALIGNMENT = 512
-ANSWERS = ("aten._local_scalar_dense.default", "aten.item.default")
-# CUDA has kernels of its own for these; a build for CPUs would take them apart.
-FUSED = ("silu_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
 LORA = {
     "qv": LoraConfig(32, 32.0, targets=("wq", "wv")),
     "all": LoraConfig(16, 16.0),
+    "qlora": LoraConfig(16, 16.0),
     "full": None,
+    "least": None,
 }
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all storages on one kind of device that are alive, and their maximum."""
-
-    def __init__(self, device: str) -> None:
-        super().__init__()
-        self.device = device
-        self.live = self.peak = 0
-        self.known: set[int] = set()
-
-    def add(self, tensor: torch.Tensor) -> None:
-        """Count a tensor's storage until it is freed."""
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if tensor.device.type != self.device or key in self.known:
-            return
-        size = -(-storage.nbytes() // ALIGNMENT) * ALIGNMENT
-        self.known.add(key)
-        self.live += size
-        self.peak = max(self.peak, self.live)
-        weakref.finalize(storage, self._free, key, size)
-
-    def _free(self, key: int, size: int) -> None:
-        self.known.remove(key)
-        self.live -= size
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operator and count what it returns; a fake number on the device is 1."""
-        if str(func) in ANSWERS and self.device == "cuda":
-            return 1.0 if args[0].dtype.is_floating_point else 1
-        result = func(*args, **kwargs or {})
-        for value in tree_iter(result):
-            if isinstance(value, torch.Tensor):
-                self.add(value)
-        return result
+OPTIMIZERS = {
+    "least": Optimizer(kind="adamw8bit", clip_norm=None, in_backward=True, stochastic_rounding=True)
+}
+CUDA = torch.device("cuda")
 
 
 class Filled:
@@ -101,54 +69,107 @@ class Filled:
         return self.base.trained(index % len(self.base))
 
 
-def pretend() -> None:
-    """Make torch's Python side believe in the device, and know the kernels CUDA has."""
-    torch.cuda.amp.common.amp_definitely_not_available = lambda: False
-    torch.cuda.is_bf16_supported = lambda *_, **__: True
-    tensor = torch.tensor
-
-    def on_host_first(data: Any, *, device: Any = None, **settings: Any) -> torch.Tensor:
-        made = tensor(data, **settings)
-        return made if device is None else torch.empty_like(made, device=device)
-
-    torch.tensor = on_host_first
+def shape_of(case: dict[str, Any]) -> ModelConfig:
+    """Return the shape a case names, with as many `layers` as it wants."""
+    shape = SHAPES[case["size"]]
+    return replace(shape, n_layers=case.get("layers", shape.n_layers))
 
 
-def measure(case: dict[str, Any]) -> dict[str, Any]:
-    """Run two steps of a case; return the peak in the second and the shape of its batches."""
-    size = SHAPES[case["size"]]
-    lora = LORA[case["method"]]
-    data = Filled(size.vocab_size, case["tokens"])
-    batches = Batches(data, len(data), case["tokens"], 3).step(0)
-    counter = LiveBytes("cuda")
-    with FakeTensorMode(allow_non_fake_inputs=True), counter:
-        torch.set_default_dtype(torch.bfloat16 if lora else torch.float32)
-        with torch.device("cuda"):
-            model = Transformer(size)
-        torch.set_default_dtype(torch.float32)
-        if lora:
-            add_lora(model, lora)
-        for parameter in model.parameters():
-            counter.add(parameter)
-        apply_policy(model.train(), case["policy"])
-        backend = NativeBackend(model, Optimizer(), torch.device("cuda"), torch.bfloat16)
-        run = SimpleNamespace(
-            batches=SimpleNamespace(step=lambda number: batches), rate=lambda number: 1e-4
+def build(case: dict[str, Any], watch: Watch) -> Transformer:
+    """Return a model without numbers on the device, its frozen weights in bfloat16."""
+    method = case["method"]
+    lora = LORA[method]
+    torch.set_default_dtype(torch.float32 if method == "full" else torch.bfloat16)
+    with CUDA:
+        model = Transformer(shape_of(case))
+    torch.set_default_dtype(torch.float32)
+    if method == "qlora":
+        quantize_all(model)
+    if lora:
+        add_lora(model, lora)
+    for tensor in (*model.parameters(), *model.buffers()):
+        watch.add(tensor)
+    return model
+
+
+def quantize_all(model: Transformer) -> None:
+    """Replace the blocks' linear layers by those in NF4, double, without numbers."""
+    for name in list(matching_linears(model, ALL_LINEARS)):
+        linear = model.get_submodule(name)
+        count = linear.in_features * linear.out_features
+        parts = NF4(
+            codes=torch.empty(count // 2, dtype=torch.uint8, device=CUDA),
+            absmax=torch.empty(count // BLOCK, dtype=torch.uint8, device=CUDA),
+            absmax_scale=torch.empty(-(-count // BLOCK // BLOCK_OF_ABSMAX), device=CUDA),
+            offset=torch.empty(1, device=CUDA),
         )
-        train_step(run, backend, 0)
-        counter.peak = counter.live
-        train_step(run, backend, 1)
-    return {
-        **case,
-        "peak": counter.peak,
-        "micro_batches": [[len(b.tokens), len(b.targets)] for b in batches],
-    }
+        model.set_submodule(name, NF4Linear(parts, linear.in_features, linear.out_features))
+
+
+def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, list[Batch]]:
+    """Return what a step of a case needs: the run, its backend and the step's batches."""
+    data = Filled(SHAPES[case["size"]].vocab_size, case["tokens"])
+    optimizer = OPTIMIZERS.get(case["method"], Optimizer())
+    batches = Batches(data, len(data), case["tokens"], 3).step(0)
+    if optimizer.in_backward:
+        batches = batches[:1]
+    model = build(case, watch)
+    apply_policy(model.train(), case["policy"])
+    autocast = case["method"] == "full"
+    backend = NativeBackend(model, optimizer, CUDA, torch.bfloat16, autocast=autocast)
+    run = SimpleNamespace(
+        batches=SimpleNamespace(step=lambda number: batches),
+        rate=lambda number: 1e-4,
+        validation=lambda: batches,
+    )
+    return run, backend, batches
+
+
+def step(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    """Run two steps; return the second's peak and waits, and the shape of its batches."""
+    run, backend, batches = prepare(case, watch)
+    train_step(run, backend, 0)
+    watch.start()
+    train_step(run, backend, 1)
+    shapes = [[len(batch.tokens), len(batch.targets)] for batch in batches]
+    return {"peak": watch.peak, "waits": dict(watch.waits), "micro_batches": shapes}
+
+
+def validation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    """Validate twice on two micro-batches; return the second's peak and waits."""
+    run, backend, batches = prepare(case, watch)
+    validate(run, backend)
+    before = watch.live
+    watch.start()
+    validate(run, backend)
+    rows = max(len(batch.tokens) for batch in batches)
+    return {"peak": watch.peak - before, "waits": dict(watch.waits), "tokens": rows}
+
+
+def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    """Let rows read their prompts, then write; return what both passes read, write and wait for."""
+    model = build(case, watch).eval().requires_grad_(False)
+    decoding = Decoding({128009}, 40, temperature=case["temperature"], top_p=0.9)
+    rows = Rows(model, case["rows"], 512)
+    # DeepSpeed's rule for models that are trained, because fake tensors know no inference mode.
+    rows._mode = torch.no_grad
+    rows.rows = [Row.of(index, [5] * 300, decoding) for index in range(case["rows"])]
+    counted = {}
+    for name in ("prefill", "first", "decode"):
+        watch.start()
+        rows.step()
+        counted[name] = {"waits": dict(watch.waits), "traffic": watch.traffic}
+    return counted
+
+
+KINDS = {"step": step, "validation": validation, "generation": generation}
 
 
 if __name__ == "__main__":
-    library = torch.library.Library("aten", "IMPL")
-    for name in FUSED:
-        library.impl(name, lambda *_: None, "CUDA")
-    pretend()
-    for case in json.loads(sys.argv[2]):
-        print(json.dumps(measure(case)), flush=True)
+    watch = Watch("cuda")
+    kernels = pretend(watch)
+    with FakeTensorMode(allow_non_fake_inputs=True), watch:
+        for case in json.loads(sys.argv[2]):
+            print(json.dumps(case | KINDS[case["kind"]](case, watch)), flush=True)
+            # A block whose `forward` was replaced refers to itself.
+            gc.collect()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import TINY, random_model
+from tiny_models import FAMILY_SHAPES, TINY, random_model
 from torch import Tensor
 
 from inference.generate import generate
@@ -14,6 +14,7 @@ from inference.packed import WORTH_BEGINNING, PackedLinear, native_dtype, pack
 from model.attention import Documents
 from model.lora.adapter import adapter_state, add_lora, load_adapter
 from model.lora.config import LoraConfig
+from model.nf4 import NF4Linear, quantize
 from model.transformer import Transformer
 from weights.adapter import detach_adapter
 
@@ -121,3 +122,18 @@ def test_bfloat16_is_native_where_linux_lists_its_instructions() -> None:
     if "avx512f" not in flags:
         pytest.skip("needs a processor with AVX-512, on Linux")
     assert (native_dtype(torch.bfloat16) == torch.bfloat16) == ("avx512_bf16" in flags)
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_quantized_layers_are_dequantized_once_with_their_biases(count: int) -> None:
+    model = random_model(FAMILY_SHAPES["qwen2"])
+    plain = deepcopy(model)
+    for name, linear in list(model.named_modules()):
+        if name.startswith("layers.") and isinstance(linear, torch.nn.Linear):
+            quantized = NF4Linear(quantize(linear.weight), linear.in_features, linear.out_features)
+            quantized.bias = linear.bias
+            model.set_submodule(name, quantized)
+            plain.get_submodule(name).weight.data = quantized.dequantized(torch.float32)
+    torch.testing.assert_close(
+        logits(packed(model), count), logits(plain, count), atol=1e-5, rtol=0
+    )

@@ -119,3 +119,4 @@ def test_reasons_for_what_cannot_be_written_are_counted_together(
     lines = [line for line in done.stdout.splitlines() if "that mistral_v1 cannot write" in line]
     assert lines and len(lines) == len({line.partition(": ")[2] for line in lines})
     assert not any("messages[" in line for line in lines)
+    assert any(": tools are offered, and mistral_v1 has no calls; " in line for line in lines)

@@ -19,6 +19,7 @@ from tiny_models import TINY
 from model.lora.config import LoraConfig
 from model.lora.layers import LoraLinear
 from scripts.convert_lora_weights import main
+from weights.adapter import write_base_record
 
 ROOT = Path(__file__).parents[2]
 CONFIG = replace(TINY, vocab_size=600)
@@ -214,3 +215,14 @@ def test_wrong_input_is_a_one_line_error(
 ) -> None:
     spoil(workspace)
     assert problem in refused(merge(output_dir=workspace / "out"), workspace)
+
+
+def test_both_targets_of_a_quantized_base_are_printed(merge: Merge, workspace: Path) -> None:
+    write_base_record(workspace / "lora", workspace / "base", "nf4_double")
+    outcome = merge()
+    assert (outcome.code, outcome.error) == (0, "")
+    record = json.loads((workspace / "merged" / "merge.json").read_text())
+    for target in ("original", "dequantized"):
+        assert f"{record['targets'][target]['mean']:.2e}" in outcome.out
+    assert "nearer to what was trained: dequantized; merged into: dequantized" in outcome.out
+    assert "merged into: original" in merge(target="original").out

@@ -57,14 +57,34 @@ def test_model_with_a_format_gets_files_and_a_table(export: Export, tmp_path: Pa
 
 
 def test_template_is_the_formats_and_no_longer_the_bases(export: Export, tmp_path: Path) -> None:
-    base = json.dumps({"chat_template": "the base's", "eos_token": "<|eot_id|>"})
+    settings = {"chat_template": "{{ 1 / 0 }}", "response_template": {}, "auto_map": {"A": "x--y"}}
+    base = json.dumps({**settings, "eos_token": "<|eot_id|>"})
     (tmp_path / "native").joinpath("tokenizer_config.json").write_text(base)
+    (tmp_path / "native").joinpath("chat_template.jinja").write_text("{{ 1 / 0 }}")
     outcome = export("llama3")
     assert outcome.code == 0, outcome.error
     written = (tmp_path / "hf" / "chat_template.jinja").read_text()
     assert written == chat_template(FORMATS["llama3"])
     settings = json.loads((tmp_path / "hf" / "tokenizer_config.json").read_text())
-    assert "chat_template" not in settings
+    assert settings.keys() == {"eos_token", "response_template"} and settings["response_template"]
+
+
+def test_code_that_a_base_names_is_left_out_without_a_format(
+    export: Export, tmp_path: Path
+) -> None:
+    settings = {"auto_map": {"AutoTokenizer": ["a/b--c.D", None]}, "chat_template": "its own"}
+    (tmp_path / "native").joinpath("tokenizer_config.json").write_text(json.dumps(settings))
+    assert export(None).code == 0
+    written = json.loads((tmp_path / "hf" / "tokenizer_config.json").read_text())
+    assert written == {"chat_template": "its own"}
+
+
+def test_settings_of_a_tokenizer_nested_deeply_are_one_line(export: Export, tmp_path: Path) -> None:
+    (tmp_path / "native").joinpath("tokenizer_config.json").write_text("[" * 100_000)
+    outcome = export("llama3")
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert "tokenizer_config.json is not JSON: " in outcome.error
+    assert not (tmp_path / "hf").exists()
 
 
 def test_the_next_command_has_the_parser_that_loses_least(export: Export, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from evaluation.items import read_items
 from inference.generate import Decoding
 from scripts.evaluate import main as evaluate
 from scripts.evaluate_checkpoints import main
+from weights.adapter import write_base_record
 from weights.chat_record import write_chat_record
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -382,3 +383,29 @@ def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -
         outcome = command(**flags)
         assert (outcome.code, outcome.error.count("\n")) == (code, 1), (flags, outcome.error)
         assert problem in outcome.error, (flags, outcome.error)
+
+
+def test_base_is_stored_as_the_adapters_were_trained(
+    command: Command, run: Path, folder: Path, tmp_path: Path
+) -> None:
+    for step in run.glob("*/base.json"):
+        write_base_record(step.parent, folder / "base", "nf4_double")
+    outcome = command(checkpoint_dir=run, num_examples=2)
+    assert (outcome.code, outcome.error) == (0, "")
+    assert f"{folder}/base: linear layers in nf4_double\n" in outcome.out
+    verdicts = tmp_path / "out.verdicts"
+    inputs = [
+        record(file)["summary"]["about"]["inputs"]["quantization"] for file in verdicts.iterdir()
+    ]
+    assert inputs == ["nf4_double"] * (1 + len(CHECKPOINTS))
+    again = command(checkpoint_dir=run, num_examples=2, quantization="none")
+    assert "already" not in again.out and "linear layers" not in again.out
+
+
+def test_adapters_of_bases_stored_differently_are_refused(
+    command: Command, run: Path, folder: Path
+) -> None:
+    write_base_record(run / "step-000004", folder / "base", "nf4")
+    outcome = command(checkpoint_dir=run)
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert "choose one for all with --quantization" in outcome.error

@@ -1,5 +1,6 @@
 """The export of an adapter as a user types it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from tiny_models import TINY
 
 from model.lora.config import LoraConfig
 from scripts.export_adapter import main
+from weights.adapter import write_base_record
+from weights.nf4.conversion import quantize_directory
 
 ROOT = Path(__file__).parents[2]
 LORA = LoraConfig(rank=4, alpha=8.0, targets=("wq", "wv"))
@@ -123,3 +126,26 @@ def test_what_cannot_be_exported_is_one_line(
     assert (outcome.code, outcome.out) == (1, "")
     assert problem in outcome.error and outcome.error.count("\n") == 1
     assert sorted(workspace.iterdir()) == before
+
+
+def test_storage_of_a_quantized_base_is_printed_and_in_the_card(
+    export: Export, workspace: Path
+) -> None:
+    write_base_record(workspace / "lora", workspace / "base", "nf4_double")
+    outcome = export()
+    assert "note: it was trained on a base in nf4_double; load its base with" in outcome.out
+    assert "bnb_4bit_quant_type='nf4', bnb_4bit_use_double_quant=True)" in outcome.out
+    card = (workspace / "out" / "README.md").read_text()
+    assert "- bnb_4bit_use_double_quant: True" in card
+    write_base_record(workspace / "lora", workspace / "base")
+    assert "nf4" not in export().out
+    assert not (workspace / "out" / "README.md").exists()
+
+
+def test_exported_base_is_the_one_that_was_quantized(export: Export, workspace: Path) -> None:
+    base = write_native(workspace / "base", TINY)
+    quantize_directory(base, workspace / "nf4")
+    write_base_record(workspace / "lora", workspace / "nf4", "nf4_double")
+    export()
+    settings = json.loads((workspace / "out" / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == str(base)

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from model.lora.config import LoraConfig
 from scripts.import_adapter import main
-from weights.peft.conversion import export_adapter
+from weights.adapter import base_quantization, write_base_record
+from weights.peft.conversion import export_adapter, import_adapter
 
 ROOT = Path(__file__).parents[2]
 LORA = LoraConfig(rank=4, alpha=8.0, targets=("wq", "wv"))
@@ -284,3 +285,19 @@ def test_what_cannot_be_imported_is_one_line(
 ) -> None:
     spoil(workspace)
     assert problem in refused(import_peft(), workspace)
+
+
+def test_storage_of_the_base_goes_out_and_in_again(import_peft: Import, workspace: Path) -> None:
+    write_base_record(workspace / "lora", workspace / "base", "nf4")
+    export_adapter(workspace / "lora", workspace / "peft")
+    assert import_peft().code == 0
+    assert base_quantization(workspace / "out") == "nf4"
+
+
+def test_storage_of_the_base_can_be_given(workspace: Path) -> None:
+    import_adapter(workspace / "peft", workspace / "base", workspace / "out")
+    assert base_quantization(workspace / "out") is None
+    import_adapter(workspace / "peft", workspace / "base", workspace / "out", "nf4_double")
+    assert base_quantization(workspace / "out") == "nf4_double"
+    with pytest.raises(ValueError, match="--quantization is 'int4', wanted one of nf4, nf4_double"):
+        import_adapter(workspace / "peft", workspace / "base", workspace / "out", "int4")

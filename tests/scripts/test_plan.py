@@ -1,5 +1,10 @@
 """The plan of every shipped configuration, without weights or data."""
 
+import re
+import shlex
+import subprocess
+import sys
+
 import pytest
 from command_lines import ROOT, problem_of
 
@@ -26,8 +31,18 @@ def test_plan_names_bytes_time_cards_and_a_command(
 def test_finetuning_8b_fits_24_gb_only_recomputed(capsys: pytest.CaptureFixture[str]) -> None:
     main(str(ROOT / "configs/finetune.json"), gpu="RTX 4090", shape="8b")
     printed = capsys.readouterr().out
-    assert "activation checkpointing: full" in printed and "fits a RTX 4090" in printed
-    assert "12 GB RTX 4070  x 1   does not fit" in printed
+    assert "activation checkpointing: full" in printed and "fits RTX 4090" in printed
+    assert "12 GB RTX 4070  x 1   fits, checkpointing full: --model.quantization=nf4" in printed
+
+
+def test_command_of_a_plan_has_the_flags_it_was_made_with(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags: dict[str, object] = {"lora": None, "optimizer.kind": "adamw8bit"}
+    main(str(ROOT / "configs/finetune.json"), shape="8b", **flags)
+    command = capsys.readouterr().out.splitlines()[-1].strip()
+    assert command.endswith("--lora=null --optimizer.kind=adamw8bit")
+    assert not problem_of(command), command
 
 
 def test_several_gpus_without_deepspeed_are_refused() -> None:
@@ -37,7 +52,20 @@ def test_several_gpus_without_deepspeed_are_refused() -> None:
 
 def test_unknown_shape_and_setting_are_refused() -> None:
     file = str(ROOT / "configs/finetune.json")
-    with pytest.raises(ValueError, match="--shape is '9b', wanted one of 1b, 3b, 8b, 70b"):
+    with pytest.raises(ValueError, match="--shape is '9b', wanted one of 1b, 3b, 8b, 70b, m"):
         main(file, shape="9b")
     with pytest.raises(UsageError, match="policy"):
         main(file, shape="8b", **{"training.policy": "none"})
+
+
+def plans_in_docs() -> list[tuple[str, str]]:
+    """Return the commands of docs/memory.md and what is printed below each."""
+    text = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
+    return re.findall(r"```text\n\$ (python scripts/plan\.py [^\n]*)\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize(("command", "printed"), plans_in_docs())
+def test_plans_in_the_docs_are_what_the_command_prints(command: str, printed: str) -> None:
+    words = [sys.executable, *shlex.split(command)[1:]]
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert ended.stdout.split("\nNext:")[0].strip() == printed.strip(), ended.stderr

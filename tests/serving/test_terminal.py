@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from safetensors.torch import load_file, save_file
 from speaking_model import TOKENIZER, write_speaking_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.formats.call_syntax import NO_CALLS
 from chat.tokenizers.tokenizer import load_tokenizer
 from chat_completion import main
+from inference.chat_model import ChatModel
+from inference.loading import Source, load_chat_model
 from synthesis.catalogue import select
 from synthesis.declaration import result_text
 from weights.directory import WEIGHTS_FILE
@@ -194,6 +198,20 @@ def test_constrained_calls_conform_to_the_schemas(talk: Talk, folder: Path) -> N
     assert 'calls door {"open": true}' in outcome.out
     assert "wide" not in outcome.out
     assert "constrained decoding took" in outcome.out
+
+
+def test_format_without_calls_is_offered_no_tools(
+    talk: Talk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_without_calls(source: Source) -> ChatModel:
+        chat_model = load_chat_model(source)
+        return replace(chat_model, format=replace(chat_model.format, calls=NO_CALLS))
+
+    monkeypatch.setattr("chat_completion.load_chat_model", load_without_calls)
+    assert "Tools: none" in talk().out
+    outcome = talk(tools_file=folder / "tools.json")
+    assert outcome.code == 1 and outcome.error.count("\n") == 1
+    assert "the chat format llama3 has no calls; leave out --tools and" in outcome.error
 
 
 def test_conversation_beyond_the_limit_can_start_over(talk: Talk) -> None:

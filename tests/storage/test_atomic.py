@@ -75,6 +75,35 @@ def test_an_output_with_files_of_others_is_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "notes" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("kind", ["link to nothing", "pipe"])
+def test_what_is_no_file_in_an_output_is_kept_too(tmp_path: Path, kind: str) -> None:
+    with new_directory(tmp_path / "out", "thing"):
+        pass
+    mine = tmp_path / "out" / "mine"
+    mine.symlink_to("nowhere") if kind == "link to nothing" else os.mkfifo(mine)
+    with (
+        pytest.raises(FileExistsError, match="mine in it is not of the run"),
+        new_directory(tmp_path / "out", "thing"),
+    ):
+        pass
+    assert os.path.lexists(mine)
+
+
+@pytest.mark.parametrize("written_before", [True, False])
+def test_files_that_others_add_meanwhile_are_kept(tmp_path: Path, written_before: bool) -> None:
+    if written_before:
+        with new_directory(tmp_path / "out", "thing"):
+            pass
+    with (
+        pytest.raises(FileExistsError, match=r"mine\.txt in it|was not written by this command"),
+        new_directory(tmp_path / "out", "thing"),
+    ):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        (tmp_path / "out" / "mine.txt").write_text("mine")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with new_directory(tmp_path / "out", "thing") as partial:

@@ -1,7 +1,6 @@
 """The native backend: the same steps on every device, and state that continues where it was."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from tiny_models import TINY, random_model
 from torch import Tensor
 
+from benchmarks.ours import Optimizer
 from data.batches import Batch
 from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
@@ -39,9 +39,7 @@ def packed(step: int) -> Batch:
 
 def backend_of(device: str, dtype: torch.dtype, dropout: float = 0.0) -> NativeBackend:
     # training.config, whose fields these are, needs pydantic, which a bare GPU image does not have.
-    settings: Any = SimpleNamespace(
-        kind="adamw", betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, clip_norm=1.0
-    )
+    settings: Any = Optimizer(weight_decay=0.01)
     model = random_model(TINY)
     add_lora(model, LoraConfig(rank=4, alpha=8.0, dropout=dropout))
     for parameter in model.parameters():

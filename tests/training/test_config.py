@@ -115,7 +115,7 @@ def test_a_saved_configuration_reads_back_equal(file: Path, tmp_path: Path) -> N
         ({"training.epochs": 0}, "^--training.epochs is 0: .*greater than or equal to 1"),
         ({"training.batch_size": "abc"}, "^--training.batch_size is 'abc': .*valid integer"),
         ({"optimizer.betas": [1, "a"]}, "--optimizer.betas: optimizer.betas.1 is 'a': .*number"),
-        ({"model.dtype": "float16"}, "--model.dtype is 'float16': .*'bfloat16' or 'float32'"),
+        ({"model.dtype": "half"}, "--model.dtype is 'half': .*'bfloat16', 'float16' or 'float32'"),
         ({"training.epochs": True}, "--training.epochs is True: .*valid integer"),
         ({"lora.rank": "16"}, "--lora.rank is '16': .*valid integer"),
         ({"name": ".."}, "--name is '..': .*match pattern"),

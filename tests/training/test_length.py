@@ -64,10 +64,13 @@ def test_the_first_limit_that_is_reached_ends_the_run(
 @pytest.mark.parametrize(
     ("every", "steps"), [("epoch", [6, 12, 14]), (None, [14]), (5, [5, 10, 14])]
 )
-def test_checkpoints_are_saved_by_epoch_by_step_or_at_the_end(
+def test_runs_validate_and_save_by_epoch_step_or_at_the_end(
     settings: Settings, train_run: Train, every: str | int | None, steps: list[int]
 ) -> None:
     longer = {"training__epochs": 3, "training__max_steps": 14, "checkpoint__keep_last": 9}
-    config = settings(checkpoint__every=every, **longer)
+    config = settings(checkpoint__every=every, validation__every=every, **longer)
     train_run(config)
     assert saved_steps(config) == steps
+    lines = (config.log_dir / "metrics.jsonl").read_text().splitlines()
+    kinds = [json.loads(line) for line in lines]
+    assert [line["step"] for line in kinds if line["kind"] == "validation"] == steps

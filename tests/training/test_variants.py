@@ -16,7 +16,8 @@ from model.transformer import Transformer
 from training.backends import NativeBackend
 from weights.adapter import read_adapter
 from weights.directory import load_model, open_weights
-from weights.merge import merge_checkpoint, open_base
+from weights.merge import merge_checkpoint
+from weights.merge_base import open_base
 
 if TYPE_CHECKING:
     from training.config import Config

@@ -11,7 +11,7 @@ from native_directories import write_native
 from tiny_models import FAMILY_SHAPES, TINY
 from torch import Tensor, nn
 
-from model.nf4 import NF4Linear, dequantize, quantize
+from model.nf4 import QUANTIZATIONS, NF4Linear, dequantize, quantize
 from weights.building import quantize_on_arrival
 from weights.directory import load_model, open_weights
 from weights.table import bitwise_equal, expected_shapes
@@ -31,19 +31,20 @@ def test_the_hook_takes_each_tensor_once_with_its_name(tmp_path: Path) -> None:
     assert sorted(taken) == sorted(expected_shapes(config))
 
 
-@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
 def test_linear_layers_are_quantized_on_arrival_and_the_rest_copied(
-    tmp_path: Path, double: bool
+    tmp_path: Path, quantization: str
 ) -> None:
     config = FAMILY_SHAPES["qwen2"]
     state = open_weights(write_native(tmp_path / "native", config))
-    place = quantize_on_arrival("cpu", torch.bfloat16, double)
+    place = quantize_on_arrival("cpu", torch.bfloat16, quantization)
     model = load_model(tmp_path / "native", place=place)
     linears = {name for name, m in model.named_modules() if isinstance(m, NF4Linear)}
     assert len(linears) == 7 * config.n_layers
     for name in linears:
         linear, weight = model.get_submodule(name), state[f"{name}.weight"]
-        wanted = dequantize(quantize(weight, double), tuple(weight.shape), torch.float32)
+        packed = quantize(weight, quantization == "nf4_double")
+        wanted = dequantize(packed, tuple(weight.shape), torch.float32)
         assert torch.equal(linear.dequantized(torch.float32), wanted)
     parameters = dict(model.named_parameters())
     assert set(parameters) == set(state) - {f"{name}.weight" for name in linears}

@@ -22,7 +22,8 @@ from model.lora.layers import LoraLinear
 from storage.manifest import damaged_files, read_manifest, write_manifest
 from weights.adapter import read_adapter
 from weights.directory import load_model, open_weights
-from weights.merge import MERGE_FILE, Merged, merge_checkpoint, open_base
+from weights.merge import MERGE_FILE, Merged, merge_checkpoint
+from weights.merge_base import open_base
 
 LORA = LoraConfig(rank=4, alpha=8.0, targets=("wq", "wv", "w2"))
 

@@ -10,7 +10,8 @@ from tiny_models import LLAMA3_SHAPES
 from model.lora.config import LoraConfig
 from weights.adapter import read_adapter
 from weights.directory import load_model
-from weights.merge import merge_checkpoint, open_base
+from weights.merge import merge_checkpoint
+from weights.merge_base import open_base
 from weights.merge_logits import compare_logits, difference, random_probes
 
 

@@ -8,12 +8,11 @@ from model.config import ModelConfig
 from training.config import Config
 from training.planning.cards import GB
 from training.planning.memory import POLICIES
+from training.planning.nearest import Choice, flags_between, nearest_fitting
 from training.planning.plan import (
     fits,
-    flags_between,
     memory_use,
     method_of,
-    nearest_fitting,
     settings_of,
     usable,
     with_policy,
@@ -58,9 +57,8 @@ def choose_policy(
     if fits(method, chosen, free, share) or fit_anyway:
         return chosen.policy, reason
     longest = int(train.lengths.max())
-    nearest = nearest_fitting(method, asked, free, share, longest)
-    # A policy that was left to us needs no flag.
-    hint = nearest and flags_between(chosen if asked.policy == "auto" else asked, nearest)
+    nearest = nearest_fitting(Choice(method, asked), free, share, longest)
+    hint = nearest and flags_between(Choice(method, asked), nearest)
     raise ValueError(
         f"this run does not fit: {reason}; "
         + (f"what fits: {hint}" if hint else "no settings of this model and method fit")

@@ -27,14 +27,22 @@ class Method:
     lora: None trains all weights.
     bytes_per_number: Of what is computed, 2 or 4.
     autocast: Whether the weights are float32 and only products are in the lower precision.
-    quantized: Whether the frozen linear layers are stored in NF4.
+    quantization: How the frozen linear layers are stored, one of `model.nf4.QUANTIZATIONS`; None in
+        the dtype of the others.
+    rounded: Whether trained weights are what is computed with, without float32 masters.
     """
 
     model: ModelConfig
     lora: LoraConfig | None
     bytes_per_number: int = 2
     autocast: bool = False
-    quantized: bool = False
+    quantization: str | None = None
+    rounded: bool = False
+
+    @property
+    def trained_bytes(self) -> int:
+        """Bytes of a trained number, and of its gradient."""
+        return self.bytes_per_number if self.rounded else FLOAT32
 
     @property
     def weight_bytes(self) -> int:
@@ -117,16 +125,17 @@ def _vectors(method: Method, name: str) -> int:
 def frozen_bytes(method: Method) -> int:
     """Return the bytes of the weights that are not trained, 0 when all are.
 
-    NF4 takes 4 bits a weight and, with its scales quantised too, 0.127 bits for every one of them
-    (a byte a 64 weights, four a 64 x 256).
+    NF4 takes 4 bits a weight and 0.5 for its scales (four bytes a 64 weights), or 0.127 where those
+    are quantised too (a byte a 64 weights, four a 64 x 256).
     """
     if method.lora is None:
         return 0
     whole = base_parameters(method.model)
-    if not method.quantized:
+    if method.quantization is None:
         return method.weight_bytes * whole
+    scales = 1 / 64 + 4 / (64 * 256) if method.quantization == "nf4_double" else 4 / 64
     packed = linear_parameters(method.model)
-    return method.weight_bytes * (whole - packed) + int(packed * (0.5 + 1 / 64 + 4 / (64 * 256)))
+    return method.weight_bytes * (whole - packed) + int(packed * (0.5 + scales))
 
 
 @dataclass(frozen=True)
@@ -182,8 +191,8 @@ def _readers(method: Method, layer: int) -> set[str]:
 def activation_bytes(method: Method, policy: str, tokens: int, trained: int) -> int:
     """Return the most that activations, loss and what computes them take at once.
 
-    The most is alive in the loss, at the start of the backward pass, or in the block before the
-    last: the last goes on at trained positions alone.
+    The most is alive in the loss, at the start of the backward pass, in the block before the last
+    (the last goes on at trained positions alone), or at its end, in the embedding.
     """
     model = method.model
     stream = FLOAT32 if method.autocast else method.bytes_per_number
@@ -195,16 +204,20 @@ def activation_bytes(method: Method, policy: str, tokens: int, trained: int) -> 
         before = blocks * (middle.token + middle.position) * tokens
         end = last.token * tokens + last.position * trained
     # The rotation, and what a batch is: tokens, positions, rows and targets.
-    always = before + tokens * (model.rotary_pairs * 8 + 4 * 8)
+    always = tokens * (model.rotary_pairs * 8 + 4 * 8)
     end += trained * row
     casts, head = _cast_weights(method), _head_gradient(method)
     casts_kept = casts // model.n_layers if policy == "full" else casts
     in_loss = end + casts + loss_bytes(method, trained)
+    # Of a trained head: what the loss made, scaled, and in the weight's own dtype.
+    own = method.trained_bytes * head // FLOAT32
     at_start = end + casts_kept + 2 * head + 2 * FLOAT32 * trained * model.dim
-    in_block = _block_backward(method, policy, tokens) + casts_kept
-    # A tied head's gradient waits for the embedding's.
-    in_block += head if model.tied_embeddings else 0
-    return always + max(in_loss, at_start, in_block)
+    at_start += own if method.rounded else 0
+    # A tied head's gradient waits for the embedding's, which comes last, and for their sum.
+    waiting = own if model.tied_embeddings else 0
+    in_block = _block_backward(method, policy, tokens) + casts_kept + waiting
+    in_embedding = own + 2 * waiting
+    return always + max(before + max(in_loss, at_start, in_block), in_embedding)
 
 
 def loss_bytes(method: Method, trained: int) -> int:
@@ -230,7 +243,8 @@ def _block_backward(method: Method, policy: str, tokens: int) -> int:
         working += (again.token + again.position - stream * model.dim) * tokens
     if method.lora is None:
         # The gradient of one weight, before it is added to those of earlier micro-batches.
-        working += (size + FLOAT32) * model.hidden_dim * model.dim
+        number = size if method.rounded else size + FLOAT32
+        working += number * model.hidden_dim * model.dim
     return working
 
 

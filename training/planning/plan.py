@@ -1,10 +1,10 @@
-"""Whether a run fits its devices, how long it takes, and what nearest settings fit; arithmetic.
+"""Whether a run fits its devices and how long it takes; arithmetic.
 
 training/planning/memory.py has the bytes of a step. Without DeepSpeed they are checked against the
 step itself; how ZeRO shares them is DeepSpeed's documentation put into numbers, and not measured.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 RESERVED_BYTES, RESERVED_SHARE = 10**9, 0.05
 # Trained tokens of all, where no dataset says it; Glaive's conversations have 0.28.
 TRAINED_SHARE = 0.3
-LEAST_MICRO_BATCH = 1024
 # DeepSpeed's defaults, in numbers and not bytes.
 BUCKET, LIVE_PARAMETERS, PREFETCH = 500_000_000, 1_000_000_000, 50_000_000
+# What an optimizer keeps for a number: two moments, in 8 bits with two absmax for 256 of them.
+MOMENT_BYTES = {"adamw": 2 * FLOAT32, "adamw8bit": 2 + 2 * FLOAT32 / 256, "sgd": 0}
 # Of a data sheet's rate: measured in large products on an H200; attention's is assumed.
 PRODUCT_SHARE, ATTENTION_SHARE = 0.8, 0.25
 
@@ -41,6 +42,8 @@ class Settings:
 
     stage: ZeRO's, None without DeepSpeed.
     buckets: Numbers that DeepSpeed holds to reduce and to gather at stages 1 and 2.
+    moment_bytes: What the optimizer keeps for each trained number.
+    in_backward: Whether a gradient is freed as soon as its weight is updated.
     """
 
     policy: str = "none"
@@ -50,7 +53,8 @@ class Settings:
     offload_optimizer: bool = False
     offload_weights: bool = False
     buckets: int = 2 * BUCKET
-    moments: int = 2
+    moment_bytes: float = 2 * FLOAT32
+    in_backward: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,16 @@ class Use:
 def method_of(config: "Config", model: ModelConfig) -> Method:
     """Return what a configuration trains; with DeepSpeed all weights may be in bfloat16."""
     half = config.model.dtype != "float32"
-    masters = config.lora is None and config.deepspeed_config is None
-    return Method(model, config.lora, 2 if half else FLOAT32, autocast=half and masters)
+    rounded = config.optimizer.stochastic_rounding
+    masters = config.lora is None and config.deepspeed_config is None and not rounded
+    return Method(
+        model,
+        config.lora,
+        bytes_per_number=2 if half else FLOAT32,
+        autocast=half and masters,
+        quantization=config.model.quantization,
+        rounded=rounded,
+    )
 
 
 def settings_of(config: "Config", devices: int) -> Settings:
@@ -86,15 +98,17 @@ def settings_of(config: "Config", devices: int) -> Settings:
         offload_optimizer=_offloads(zero, "offload_optimizer"),
         offload_weights=_offloads(zero, "offload_param"),
         buckets=sum(bucket for bucket in buckets if isinstance(bucket, int)),
-        moments=2 if config.optimizer.kind == "adamw" else 0,
+        moment_bytes=MOMENT_BYTES[config.optimizer.kind],
+        in_backward=config.optimizer.in_backward,
     )
 
 
 def memory_use(method: Method, settings: Settings, trained_share: float = TRAINED_SHARE) -> Use:
     """Return the bytes of one rank at the peak of a step."""
     trained, stage, ranks = trained_parameters(method), settings.stage, settings.devices
-    masters, optimizer = FLOAT32 * trained, FLOAT32 * settings.moments * trained
-    weights, gradients, buffers = frozen_bytes(method), FLOAT32 * trained, 0
+    masters, optimizer = method.trained_bytes * trained, int(settings.moment_bytes * trained)
+    weights, buffers = frozen_bytes(method), 0
+    gradients = 0 if settings.in_backward else method.trained_bytes * trained
     if stage is not None:
         number = method.bytes_per_number
         # Weights that compute beside their masters; with float32 they are the same at stage 0.
@@ -141,63 +155,6 @@ def fits(
 ) -> bool:
     """Return whether a step fits a device with `memory` free bytes."""
     return memory_use(method, settings, trained_share).device_total <= usable(memory)
-
-
-def nearest_fitting(
-    method: Method,
-    settings: Settings,
-    memory: int,
-    trained_share: float = TRAINED_SHARE,
-    longest: int = LEAST_MICRO_BATCH,
-) -> Settings | None:
-    """Return the settings nearest to these that fit, None where none do.
-
-    First more is recomputed, then micro-batches are halved while the `longest` conversation fits
-    them, then more is shared (where there is DeepSpeed), then moved to the host.
-    """
-    for shared in _sharing(settings):
-        tokens = settings.micro_batch_tokens
-        while tokens >= longest:
-            for policy in _policies(settings.policy):
-                tried = replace(shared, policy=policy, micro_batch_tokens=tokens)
-                if fits(method, tried, memory, trained_share):
-                    return tried
-            tokens //= 2
-    return None
-
-
-def _policies(asked: str) -> tuple[str, ...]:
-    """Return this policy and those that recompute more; `auto` may be any."""
-    return POLICIES if asked == "auto" else POLICIES[POLICIES.index(asked) :]
-
-
-def _sharing(settings: Settings) -> Iterator[Settings]:
-    """Yield settings that share ever more between devices, and then with the host."""
-    yield settings
-    if settings.stage is None:
-        return
-    for stage in range(max(1, settings.stage) + 1, 4):
-        yield replace(settings, stage=stage)
-    sharing = replace(settings, stage=3, offload_optimizer=True)
-    yield sharing
-    yield replace(sharing, offload_weights=True)
-
-
-def flags_between(settings: Settings, other: Settings) -> str:
-    """Return the flags that make the former settings the latter."""
-    flags = []
-    if other.policy != settings.policy:
-        flags.append(f"--training.activation_checkpointing={other.policy}")
-    if other.micro_batch_tokens != settings.micro_batch_tokens:
-        flags.append(f"--training.micro_batch_tokens={other.micro_batch_tokens}")
-    zero = "--deepspeed_config.zero_optimization"
-    if other.stage != settings.stage:
-        flags.append(f"{zero}.stage={other.stage}")
-    if other.offload_optimizer and not settings.offload_optimizer:
-        flags.append(f"{zero}.offload_optimizer.device=cpu")
-    if other.offload_weights and not settings.offload_weights:
-        flags.append(f"{zero}.offload_param.device=cpu")
-    return " ".join(flags)
 
 
 def tokens_a_second(

@@ -8,13 +8,16 @@ from data.tokenized import TokenizedDataset
 from training.config import Config
 from training.planning.cards import CARDS, GB, Card
 from training.planning.memory import Method, trained_parameters
-from training.planning.plan import (
+from training.planning.nearest import (
     LEAST_MICRO_BATCH,
+    Choice,
+    flags_between,
+    nearest_fitting,
+)
+from training.planning.plan import (
     TRAINED_SHARE,
     Settings,
-    flags_between,
     memory_use,
-    nearest_fitting,
     tokens_a_second,
     usable,
     with_policy,
@@ -59,7 +62,7 @@ def describe(config: Config, method: Method, settings: Settings, card: Card, dat
         f"{trained_parameters(method):,} trained parameters; activation checkpointing: "
         f"{chosen.policy}; {chosen.micro_batch_tokens:,} tokens at once",
         *(f"{kind:>16} {size / GB:9.2f} GB" for kind, size in use.device.items() if size),
-        f"{'each device':>16} {use.device_total / GB:9.2f} GB: {verdict} a {card.name}, where "
+        f"{'each device':>16} {use.device_total / GB:9.2f} GB: {verdict} {card.name}, where "
         f"{room / GB:.1f} of {card.memory / GB:.0f} GB are counted on",
         *(f"{kind:>16} {size / GB:9.2f} GB of the host, a rank" for kind, size in use.host.items()),
         _time(config, method, chosen, card, data),
@@ -93,10 +96,28 @@ def _steps(config: Config, conversations: int, mean_length: float) -> int:
     return min(limits)
 
 
+def stages_table(method: Method, settings: Settings, card: Card, data: Dataset) -> str:
+    """Return the bytes by kind on each device and of the host, for every stage of ZeRO."""
+    lines: list[str] = []
+    for stage in range(4):
+        chosen = with_policy(
+            method, replace(settings, stage=stage), card.memory, data.trained_share
+        )
+        use = memory_use(method, chosen, data.trained_share)
+        if not lines:
+            kinds = "".join(f"{kind:>15}" for kind in use.device)
+            lines = [f"GB of a rank  {kinds}{'device':>10}{'host':>9}"]
+        sizes = "".join(f"{size / GB:15.2f}" for size in use.device.values())
+        host = sum(use.host.values())
+        total = f"{use.device_total / GB:10.2f}{host / GB:9.2f}"
+        mark = "  this one" if stage == settings.stage else ""
+        lines.append(f"ZeRO {stage}        {sizes}{total}{mark}")
+    return "\n".join(lines)
+
+
 def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
     """Return what of the settings has to change on each card, by how many of them share."""
     counts = COUNTS if settings.stage is not None else (1,)
-    quantized = method.lora is not None and settings.stage is None
     lines = []
     for card in CARDS:
         rows = [
@@ -109,23 +130,14 @@ def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
             if needed != last:
                 lines.append(f"{name} x {count:<3} {needed}")
             last = needed
-        if quantized:
-            packed = _needed(replace(method, quantized=True), settings, card, data)
-            lines.append(f"{name} NF4   {packed}")
     return "\n".join(["what fits, from how many cards on, and what has to change:", *lines])
 
 
 def _needed(method: Method, settings: Settings, card: Card, data: Dataset) -> str:
-    nearest = nearest_fitting(method, settings, card.memory, data.trained_share, data.longest)
+    asked = Choice(method, settings)
+    nearest = nearest_fitting(asked, card.memory, data.trained_share, data.longest)
     if nearest is None:
         return "does not fit"
-    changes = next_flags(settings, nearest)
-    policy = f"checkpointing {nearest.policy}" if settings.policy == "auto" else ""
-    return "fits" + (f", {policy}" if policy else "") + (f": {changes}" if changes else "")
-
-
-def next_flags(settings: Settings, nearest: Settings) -> str:
-    """Return the flags from one to the other; a policy that is left open needs none."""
-    if settings.policy == "auto":
-        settings = replace(settings, policy=nearest.policy)
-    return flags_between(settings, nearest)
+    policy = f", checkpointing {nearest.settings.policy}" if settings.policy == "auto" else ""
+    changes = flags_between(asked, nearest)
+    return f"fits{policy}" + (f": {changes}" if changes else "")

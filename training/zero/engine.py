@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,35 +33,9 @@ from training.zero.shards import (
     full_disk_named,
     known_classes_only,
 )
-from weights.building import Place
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
-
-
-def partition_on_arrival(engine: Mapping[str, Any], dtype: torch.dtype) -> Place | None:
-    """Return `load_model`'s `place` for ZeRO-3, None below: a rank keeps its part of each tensor.
-
-    Tensor by tensor, the mapped file is copied to the device and this rank's part is kept, because
-    DeepSpeed gathers a weight to the device where it was partitioned. No rank holds a whole tensor
-    in the host's memory; where the device is the host, the part is copied from the mapping.
-    """
-    if zero_stage(engine) < 3:
-        return None
-    import deepspeed
-
-    context = deepspeed.zero.Init(config_dict_or_path=dict(engine), dtype=dtype)
-
-    def place(name: str, tensor: Tensor) -> nn.Parameter:
-        parameter = nn.Parameter(tensor.to(context.local_device, dtype), requires_grad=False)
-        # What Init does to a module's parameters, without its broadcast from rank 0: every rank
-        # reads the same file.
-        context._convert_to_deepspeed_param(parameter)
-        parameter.partition()  # type: ignore[attr-defined]
-        parameter.requires_grad_()
-        return parameter
-
-    return place
 
 
 class DeepSpeedBackend:
@@ -121,6 +95,9 @@ class DeepSpeedBackend:
             raise outcome[1]
         return outcome[0]  # type: ignore[no-any-return]
 
+    def begin_step(self, learning_rate: float, micro_batches: int) -> None:
+        """Return: DeepSpeed steps after the backward pass."""
+
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; the last one's is reduced over ranks."""
         self.engine.set_gradient_accumulation_boundary(last)
@@ -137,6 +114,10 @@ class DeepSpeedBackend:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters.values()])  # type: ignore[misc]
         self.engine.step()
         return float(self.engine.get_global_grad_norm() if norm is None else norm)
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Return a context that changes nothing: weights are stored in what they compute in."""
+        return nullcontext()
 
     def trained_state(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each trained parameter's name and float32 master, gathered one at a time."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from training.config import Config
+from training.config import Config, OptimizerSection
 
 SECTION = "deepspeed_config"
 DEFAULT_STAGE = 2
@@ -52,6 +52,7 @@ def engine_config(config: Config, world_size: int) -> dict[str, Any]:
     for what DeepSpeed cannot do right.
     """
     given = without_auto(config.deepspeed_config or {})
+    _check_optimizer(config.optimizer)
     _check_known(given)
     for key, found, ours, wanted in _overlaps(given, config):
         if _ours(key, found) != wanted:
@@ -92,6 +93,26 @@ def without_auto(section: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in section.items()
         if value != "auto"
     }
+
+
+def _check_optimizer(settings: OptimizerSection) -> None:
+    """Raise ValueError for what DeepSpeed's flat, shared tensors leave no room for."""
+    reasons = {
+        "in_backward": "gradients are summed over ranks before a step",
+        "stochastic_rounding": "the masters are its own, in float32",
+    }
+    for name, reason in reasons.items():
+        if getattr(settings, name):
+            raise ValueError(
+                f"optimizer.{name} is true, and with DeepSpeed {reason}; add "
+                f"--optimizer.{name}=false, or run finetune.py on one device"
+            )
+    if settings.kind == "adamw8bit":
+        raise ValueError(
+            "optimizer.kind is 'adamw8bit', and DeepSpeed cuts weights into one flat part a rank, "
+            "so that blocks of 256 values would depend on the number of ranks; add "
+            "--optimizer.kind=adamw, whose moments ZeRO shares, or run finetune.py on one device"
+        )
 
 
 def _check_known(given: Mapping[str, Any]) -> None:
@@ -186,6 +207,11 @@ def _check_same_batches(given: Mapping[str, Any], config: Config, world_size: in
 
 def _check_possible(zero: Mapping[str, Any], config: Config) -> None:
     stage = zero["stage"]
+    if config.model.dtype == "float16":
+        raise ValueError(
+            "model.dtype is 'float16', which finetune.py alone trains in; add "
+            "--model.dtype=bfloat16, or float32 where the devices have no bfloat16"
+        )
     if stage not in (0, 1, 2, 3):
         raise ValueError(f"{SECTION}.zero_optimization.stage is {stage!r}, wanted 0, 1, 2 or 3")
     if stage == 0 and config.model.dtype == "bfloat16":

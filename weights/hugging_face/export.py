@@ -15,7 +15,6 @@ from torch import Tensor
 from model.config import ModelConfig, read_params
 from storage.json_file import read_json_object
 from weights.directory import (
-    INDEX_SUFFIX,
     Layout,
     byte_count,
     dtype_name,
@@ -27,6 +26,7 @@ from weights.hugging_face.config import CONFIG_FILE
 from weights.hugging_face.config_writing import config_from_params
 from weights.hugging_face.names import hugging_face_shapes, rows_by_name, to_hugging_face
 from weights.hugging_face.reading import SAFETENSORS, check_token_ids
+from weights.opening import INDEX_SUFFIX
 from weights.table import account, cast, drop_tied_copy, dtype_named, expected_shapes, shapes
 
 GENERATION_FILE = "generation_config.json"

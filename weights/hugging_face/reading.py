@@ -9,9 +9,10 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from storage.json_file import read_json_object
-from weights.directory import INDEX_SUFFIX, Layout, open_weights
+from weights.directory import Layout, open_weights
 from weights.hugging_face.config import CONFIG_FILE, params_from_config
 from weights.hugging_face.names import from_hugging_face
+from weights.opening import INDEX_SUFFIX
 from weights.table import expected_shapes, weights
 
 SAFETENSORS = "model.safetensors"

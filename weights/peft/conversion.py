@@ -18,12 +18,24 @@ from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig, params_file
 from model.lora.config import ADAPTER_FILE, LoraConfig
+from model.nf4 import QUANTIZATIONS
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
-from weights.adapter import PEFT_FILE, Adapter, base_directory, read_adapter, write_base_record
+from weights.adapter import (
+    PEFT_FILE,
+    Adapter,
+    base_directory,
+    base_quantization,
+    base_sha256,
+    copy_base_record,
+    read_adapter,
+    write_base_record,
+)
 from weights.chat_record import copy_chat_record
 from weights.conversion import dtypes_of, require_space, write_checked
-from weights.directory import layout_bytes, layout_of, open_weights, weights_file
+from weights.directory import layout_bytes, layout_of, weights_file
+from weights.nf4.directory import original_directory
+from weights.peft.card import CARD_FILE, quantization_card
 from weights.peft.layers import LoraLayer, from_peft, linear_of, peft_modules, to_peft
 from weights.peft.patterns import name_exceptions, name_layers
 from weights.peft.reading import PeftAdapter, peft_tensors, read_peft
@@ -71,36 +83,48 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, PEFT_KIND) as partial:
         settings = _peft_settings(config, adapter.lora, layers)
-        settings["base_model_name_or_path"] = base_directory(adapter.directory)
+        if base := base_directory(adapter.directory):
+            settings["base_model_name_or_path"] = str(original_directory(base))
         write_json(partial / ADAPTER_CONFIG, settings)
+        copy_base_record(partial, adapter.directory)
+        if adapter.quantization is not None:
+            (partial / CARD_FILE).write_text(quantization_card(adapter.quantization))
         copy_tokenizer(adapter.directory, partial)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
         write_checked({partial / PEFT_FILE: layout_of(tensors)}, tensors.items)
     return _converted(target, config, layers, tensors, adapter.lora)
 
 
-def import_adapter(source: Path | str, base: Path | str, target: Path | str) -> ConvertedAdapter:
+def import_adapter(
+    source: Path | str, base: Path | str, target: Path | str, quantization: str | None = None
+) -> ConvertedAdapter:
     """Write an adapter of PEFT as a LoRA checkpoint of a native base.
 
+    `quantization` is how the base was stored while it was trained; None takes what our own export
+    says, which other adapters do not.
     What cannot be represented is refused by name, before anything is written.
     """
     target = Path(target).expanduser()
     check_own_directory(target, IMPORTED_KIND)
+    if quantization not in (None, *QUANTIZATIONS):
+        wanted = ", ".join(QUANTIZATIONS)
+        raise ValueError(f"--quantization is {quantization!r}, wanted one of {wanted}")
     base_dir = weights_file(base).parent
     config = ModelConfig.read(base_dir)
-    found = read_peft(source, config, open_weights(weights_file(base)))
+    found = read_peft(source, config, weights_file(base))
     layers = from_peft(config, found.layers, found.settings.rslora)
     lora = _lora_config(config, found, layers)
     tensors = dict(found.token_rows)
     for linear, layer in layers.items():
         tensors |= {f"{linear}.lora_a": layer.a, f"{linear}.lora_b": layer.b}
         tensors |= {f"{linear}.{name}": own for name, own in layer.vectors.items()}
-    Adapter(found.file, found.directory, lora, config, tensors).check(config, base_dir)
+    sha256, stored = base_sha256(found.directory), base_quantization(found.directory)
+    Adapter(found.file, found.directory, lora, config, tensors, sha256).check(config, base_dir)
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, IMPORTED_KIND) as partial:
         lora.write(partial)
         shutil.copyfile(params_file(base_dir), partial / PARAMS_FILE)
-        write_base_record(partial, base_dir)
+        write_base_record(partial, base_dir, quantization or stored)
         copy_tokenizer(base_dir, partial)
         copy_chat_record(partial, found.directory)
         write_checked({partial / ADAPTER_FILE: layout_of(tensors)}, tensors.items)

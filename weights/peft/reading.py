@@ -72,8 +72,8 @@ def _base_name(module: str) -> str:
     return f"{_PREFIX}{module}.base_layer.weight"
 
 
-def read_peft(path: Path | str, config: ModelConfig, base: Mapping[str, Tensor]) -> PeftAdapter:
-    """Open an adapter of PEFT for a model of this shape and these `base` weights, by our names.
+def read_peft(path: Path | str, config: ModelConfig, base: Path) -> PeftAdapter:
+    """Open an adapter of PEFT for a model of this shape and the weights in the file `base`.
 
     ValueError says what is wrong with it.
     """
@@ -101,7 +101,7 @@ def read_peft(path: Path | str, config: ModelConfig, base: Mapping[str, Tensor])
 
 
 def _copies_of_base(
-    config: ModelConfig, file: Path, tensors: Mapping[str, Tensor], base: Mapping[str, Tensor]
+    config: ModelConfig, file: Path, tensors: Mapping[str, Tensor], base: Path
 ) -> set[str]:
     """Return the names of the base's own weights that PEFT saved beside an adapter of them.
 
@@ -109,7 +109,7 @@ def _copies_of_base(
     """
     copies = {_base_name(module): rows[0] for module, rows in peft_modules(config).items()}
     for name in copies.keys() & tensors.keys():
-        own = base[copies[name].name]
+        own = open_weights(base)[copies[name].name]
         if not torch.equal(tensors[name].to(own.dtype), own):
             raise ValueError(
                 f"{file}: {name} is not the base's {copies[name].name}: it was changed beside the "

@@ -51,6 +51,11 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "llama3_1": {"text_beside_a_call": "the template drops the text in silence; ours refuses"},
     "llama3_for_tool": _LMFLOW,
     "qwen2_for_tool": _LMFLOW,
+    "mistral_v1": {
+        name: "mistral-common drops the tools in silence; ours refuses"
+        for name, shape in SHAPES.items()
+        if shape.tools
+    },
     "mistral_v3": {"white_space_around_replies": _REPLIES},
     "mistral_tekken": {"white_space_around_replies": _REPLIES},
     "qwen2_5": {"white_space_around_replies": _REPLIES},

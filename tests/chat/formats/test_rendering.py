@@ -341,9 +341,46 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"qwen3 has no setting 'a=b'; it has no settings"):
             find_format("qwen3:a=b")
 
+    @pytest.mark.parametrize(
+        "value", ["a\nb", "x" * 100_000, "\x1b[31m", "\ud800", "now<|eot_id|>", "a\u2028b"]
+    )
+    def test_setting_of_no_short_plain_line_is_refused(self, value: str) -> None:
+        with pytest.raises(ValueError, match="wanted up to 80 printable characters") as raised:
+            find_format(f"llama3_1:date={value}")
+        assert "\n" not in str(raised.value) and len(str(raised.value)) < 300
+
+    def test_setting_that_is_named_twice_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="has its setting date twice; name it once"):
+            find_format("llama3_1:date=a,date=b")
+
+    @pytest.mark.parametrize("written", ["x" * 100_000, "llama3_1:" + "x" * 100_000])
+    def test_long_name_is_cut_in_its_error(self, written: str) -> None:
+        with pytest.raises(ValueError, match="x") as raised:
+            find_format(written)
+        assert len(str(raised.value)) < 400
+
+    @pytest.mark.parametrize("name", ["llama3_1", "qwen3"])
+    def test_a_message_may_be_one_object_at_two_places(self, name: str) -> None:
+        asked, answer = Message("user", "Rain?"), Message("assistant", "No.")
+        copies = [asked, answer, replace(asked, name="x"), replace(answer, name="x")]
+        tools = (Tool("rain", ""),)
+        same = Conversation((asked, answer, asked, answer), tools)
+        assert render(same, FORMATS[name]) == render(
+            Conversation(tuple(copies), tools), FORMATS[name]
+        )
+
     def test_name_of_several_formats_lists_them(self) -> None:
         with pytest.raises(ValueError, match="mean mistral_v1 or mistral_v3 or mistral_tekken"):
             find_format("mistral")
+
+
+class TestFormatsWithoutCalls:
+    @pytest.mark.parametrize("name", [row.name for row in FORMATS.values() if not row.has_calls])
+    def test_offered_tools_are_refused(self, name: str) -> None:
+        asked = Conversation((Message("user", "Rain?"),))
+        render_prompt(asked, FORMATS[name])
+        with pytest.raises(CannotWrite, match=rf"tools are offered, and {name} has no calls; "):
+            render_prompt(replace(asked, tools=(Tool("rain", ""),)), FORMATS[name])
 
 
 class TestUnreadableTurns:

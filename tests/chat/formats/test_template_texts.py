@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from chat.formats.known import FORMATS
+from chat.formats.known import FORMATS, find_format
 from chat.formats.rendering import render
 from chat.schemas.validation import read_tool
 from demo.tools import everyday, made_up, unseen
@@ -161,3 +161,13 @@ class TestResults:
     def test_damaged_json_is_text(self, value: Any, loose: bool, cut: int, put: str) -> None:
         text = written_json(value, loose, True)
         check_result(text[:cut] + put + text[cut + 1 :])
+
+
+@pytest.mark.parametrize(
+    "date", ['" %}{{ 7 * 7 }}{% set x = "', "' }}{{ 7 * 7 }}", "\\", "{#", "ä"]
+)
+def test_a_setting_is_never_code_of_the_template(date: str) -> None:
+    format = find_format(f"llama3_1:date={date}")
+    conversation = Conversation((Message("user", "Hi"), Message("assistant", "Hello")))
+    assert rendered(format, conversation) == text_of(render(conversation, format))
+    assert f"Today Date: {date}\n" in rendered(format, conversation)

@@ -69,6 +69,7 @@ def test_ids_between_added_tokens_are_unused(directory: Path) -> None:
         ('{"added_tokens_decoder": {"x": {}}}', "does not name added tokens as it should"),
         ("[1]", "does not name added tokens as it should"),
         ("{", "does not name added tokens as it should"),
+        ("[" * 100_000, "does not name added tokens as it should"),
     ],
 )
 def test_wrong_added_tokens_are_refused(content: str, reason: str, directory: Path) -> None:

@@ -217,6 +217,7 @@ FOREIGN = {
     "blank": (b" \n\n", "is empty or blank"),
     "json": (b'{"hidden_size": 64}', "is JSON, and neither a tokenizer.json nor a tekken.json"),
     "cut json": (b'{"model": {"vocab', "is JSON that cannot be read"),
+    "deep json": (b"[" * 100_000, "is JSON that cannot be read"),
     "html": (b"<!DOCTYPE html><html>", "is HTML or XML"),
     "lfs": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:1",

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from fake_cuda.dry_run import LiveBytes
+from fake_cuda.device import Watch
 from tiny_models import TINY
 
 from model.attention import Documents
@@ -81,7 +81,7 @@ def test_activations_are_within_ten_percent_of_real_tensors(
     apply_policy(model, policy)
     rows = torch.arange(0, length, 4)
     targets = torch.randint(0, config.vocab_size, (len(rows),))
-    counter = LiveBytes("cpu")
+    counter = Watch("cpu")
     for parameter in model.parameters():
         counter.add(parameter)
     weights = counter.live
@@ -100,5 +100,5 @@ def test_activations_are_within_ten_percent_of_real_tensors(
 
 def test_nf4_takes_a_quarter_of_the_linear_layers() -> None:
     """By hand, 70B: 68.45 G weights of linears at 4.127 bits, 2.1 G others at 16."""
-    method = Method(SHAPES["70b"], LoraConfig(), quantized=True)
+    method = Method(SHAPES["70b"], LoraConfig(), quantization="nf4_double")
     assert frozen_bytes(method) == pytest.approx(35.31e9 + 4.2e9, rel=0.005)

@@ -11,11 +11,13 @@ from model.shapes import SHAPES
 from training.planning.cards import GB, find_card
 from training.planning.fitting import choose_policy, fitting_policy
 from training.planning.memory import Method
+from training.planning.nearest import Choice, flags_between, nearest_fitting
 from training.planning.plan import (
+    MOMENT_BYTES,
     Settings,
-    flags_between,
+    fits,
     memory_use,
-    nearest_fitting,
+    method_of,
     settings_of,
     tokens_a_second,
     with_policy,
@@ -40,22 +42,43 @@ def test_auto_recomputes_no_more_than_the_device_needs(memory: int, policy: str)
 
 
 def test_nearest_settings_recompute_before_they_take_fewer_tokens() -> None:
-    assert nearest_fitting(QV, Settings("none"), 24 * GB) == Settings("full")
-    nearest = nearest_fitting(QV, Settings("none"), 21 * GB)
-    assert nearest == Settings("full", micro_batch_tokens=4096)
-    assert nearest_fitting(QV, Settings("none"), 21 * GB, longest=8192) is None
+    asked = Choice(QV, Settings("none"))
+    assert nearest_fitting(asked, 24 * GB) == Choice(QV, Settings("full"))
+    nearest = nearest_fitting(asked, 21 * GB)
+    assert nearest == Choice(QV, Settings("full", micro_batch_tokens=4096))
 
 
 def test_a_setting_that_fits_is_its_own_nearest() -> None:
     for policy in ("none", "full"):
-        assert nearest_fitting(QV, Settings(policy), 141 * GB) == Settings(policy)
+        asked = Choice(QV, Settings(policy))
+        assert nearest_fitting(asked, 141 * GB) == asked
+
+
+def test_adapter_that_does_not_fit_gets_a_quantized_base() -> None:
+    asked = Choice(QV, Settings("full"))
+    nearest = nearest_fitting(asked, 12 * GB)
+    assert nearest is not None
+    assert flags_between(asked, nearest) == "--model.quantization=nf4_double"
+    assert nearest_fitting(asked, 5 * GB) is None
+
+
+def test_all_weights_that_do_not_fit_get_smaller_moments_then_weights() -> None:
+    asked = Choice(FULL, Settings("full"))
+    nearest = nearest_fitting(asked, 141 * GB)
+    assert nearest is not None
+    assert flags_between(asked, nearest) == "--optimizer.kind=adamw8bit"
+    rounded = nearest_fitting(asked, 80 * GB)
+    assert rounded is not None
+    assert flags_between(asked, rounded) == (
+        "--optimizer.kind=adamw8bit --optimizer.stochastic_rounding=true"
+    )
 
 
 def test_more_is_shared_only_where_there_is_deepspeed() -> None:
-    assert nearest_fitting(FULL, Settings("full"), 48 * GB) is None
-    shared = Settings("full", devices=8, stage=2)
-    nearest = nearest_fitting(FULL, shared, 40 * GB, longest=8192)
-    assert nearest is not None and nearest.stage == 3
+    assert nearest_fitting(Choice(FULL, Settings("full")), 48 * GB) is None
+    shared = Choice(FULL, Settings("full", devices=8, stage=2))
+    nearest = nearest_fitting(shared, 40 * GB, longest=8192)
+    assert nearest is not None and nearest.settings.stage == 3
     assert flags_between(shared, nearest) == "--deepspeed_config.zero_optimization.stage=3"
 
 
@@ -109,3 +132,26 @@ def test_auto_needs_no_flag_where_it_fits(settings: SettingsOf) -> None:
 def test_unknown_card_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"--gpu is 'B17', wanted one of RTX 4070 \(12 GB\)"):
         find_card("B17")
+
+
+def test_all_weights_of_8b_fit_80_gb_with_what_takes_least_memory() -> None:
+    rounded = Method(SHAPES["8b"], None, rounded=True)
+    least = Settings("auto", moment_bytes=MOMENT_BYTES["adamw8bit"], in_backward=True)
+    use = memory_use(rounded, with_policy(rounded, least, 80 * GB))
+    # By hand: 8.03 G weights of two bytes, and moments of two with an absmax each for 256.
+    assert use.device["masters"] == pytest.approx(16.06e9, rel=1e-3)
+    assert use.device["optimizer"] == pytest.approx(8.03e9 * (2 + 8 / 256), rel=1e-3)
+    assert use.device["gradients"] == 0
+    assert fits(rounded, with_policy(rounded, least, 80 * GB), 80 * GB)
+    masters = Method(SHAPES["8b"], None, autocast=True)
+    assert not fits(masters, Settings("full"), 80 * GB)
+
+
+def test_optimizer_decides_the_bytes_of_a_trained_number(settings: SettingsOf) -> None:
+    optimizer = {"kind": "adamw8bit", "stochastic_rounding": True}
+    config = settings(lora=None, model__dtype="bfloat16", optimizer=optimizer)
+    assert settings_of(config, 1).moment_bytes == 2 + 8 / 256
+    method = method_of(config, SHAPES["8b"])
+    assert (method.trained_bytes, method.autocast) == (2, False)
+    plain = method_of(settings(lora=None, model__dtype="bfloat16"), SHAPES["8b"])
+    assert (plain.trained_bytes, plain.autocast) == (4, True)

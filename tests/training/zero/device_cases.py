@@ -27,7 +27,7 @@ from console.command import run
 from model.attention import Documents
 from training.config import Config, read_config
 from training.setup import build_model
-from training.zero.engine import partition_on_arrival
+from training.zero.placing import place_on_arrival
 from training.zero.settings import engine_config
 from weights.directory import load_model
 
@@ -98,7 +98,7 @@ def join_alone() -> None:
 def devices_of(config: Config) -> dict[str, Any]:
     """Place the base as training does, and run it once inside DeepSpeed's engine."""
     engine, dtype = engine_config(config, RANKS), getattr(torch, config.model.dtype)
-    place = partition_on_arrival(engine, dtype)
+    place = place_on_arrival(engine, torch.device(DEVICE), dtype, config.model.quantization)
     adapted = build_model(config, torch.device(DEVICE), dtype, place)
     adapter = {n: p.device.type for n, p in adapted.named_parameters() if "lora_" in n}
     model = load_model(config.model.checkpoint_dir, DEVICE, dtype, place).requires_grad_(False)

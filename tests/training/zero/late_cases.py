@@ -21,7 +21,8 @@ from console.command import one_line, run
 from training.checkpoint import Checkpoints
 from training.config import read_config
 from training.setup import build_model, open_checkpoints, open_splits, train
-from training.zero.engine import DeepSpeedBackend, partition_on_arrival
+from training.zero.engine import DeepSpeedBackend
+from training.zero.placing import place_on_arrival
 from training.zero.ranks import joined_ranks
 from training.zero.settings import engine_config
 
@@ -76,7 +77,8 @@ def main(config_file: str, output_dir: str, local_rank: int | None = None) -> No
         splits = open_splits(config)
         checkpoints = open_checkpoints(config, splits.train.chat_format, resume=False)
         torch.manual_seed(config.seed)
-        model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
+        place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)
+        model = build_model(config, ranks.device, dtype, place)
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
         seen: dict[str, Any] = {"refused": refusals(checkpoints, backend)}
         file = Path(output_dir) / f"rank-{ranks.rank}.json"

@@ -18,6 +18,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "float32",
         {"stage3_param_persistence_threshold": 0, "offload_param": {"device": "cpu"}},
     ),
+    "quantized": ("bfloat16", {"stage3_param_persistence_threshold": 0}),
 }
 
 Devices = dict[str, dict[str, Any]]
@@ -33,7 +34,13 @@ def devices(tmp_path_factory: pytest.TempPathFactory) -> Devices:
     output.mkdir()
     for name, (dtype, zero) in CASES.items():
         section = {"zero_optimization": {"stage": 3, **zero}}
-        config = make(name=name, model__dtype=dtype, deepspeed_config=section)
+        quantization = "nf4_double" if name == "quantized" else None
+        config = make(
+            name=name,
+            model__dtype=dtype,
+            model__quantization=quantization,
+            deepspeed_config=section,
+        )
         (cases / f"{name}.json").write_text(config.model_dump_json())
     script = "tests/training/zero/device_cases.py"
     command = [sys.executable, script, f"--cases={cases}", f"--output-dir={output}"]

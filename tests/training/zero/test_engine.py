@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from inference.generate import generate
 from training.config import Config
-from weights.adapter import read_adapter
+from weights.adapter import base_quantization, read_adapter
+from weights.building import Place, quantize_on_arrival
 from weights.directory import load_model
 
 from .zero_cases import MOST, PROMPTS
@@ -29,6 +31,14 @@ class Kind(NamedTuple):
     trained: str
     optimizer: str
     dtype: str
+
+    @property
+    def adapted(self) -> bool:
+        return self.trained != "full"
+
+    @property
+    def quantization(self) -> str | None:
+        return "nf4_double" if self.trained == "qlora" else None
 
 
 class Case(NamedTuple):
@@ -55,6 +65,8 @@ KINDS = [
     for trained in ("lora", "full")
     for optimizer, dtype in (("adamw", "float32"), ("sgd", "float32"), ("adamw", "bfloat16"))
 ]
+QUANTIZED = [Kind("qlora", "sgd", "float32"), Kind("qlora", "adamw", "bfloat16")]
+KINDS += QUANTIZED
 CASES = [
     Case(kind, stage, ranks)
     for ranks in (1, 2)
@@ -67,7 +79,14 @@ CASES += [
     Case(KINDS[0], 3, 2, ("optimizer", "param")),
     Case(Kind("full", "adamw", "bfloat16"), 3, 2, ("optimizer", "param")),
 ]
-RATES = {"lora-adamw": 1e-2, "full-adamw": 1e-3, "lora-sgd": 1.0, "full-sgd": 1.0}
+RATES = {
+    "lora-adamw": 1e-2,
+    "full-adamw": 1e-3,
+    "lora-sgd": 1.0,
+    "full-sgd": 1.0,
+    "qlora-adamw": 1e-2,
+    "qlora-sgd": 1.0,
+}
 CLIP = 0.05
 
 
@@ -90,6 +109,8 @@ CAPPED = Talk(3, 2, capped=True)
 SAMPLE = {
     *(Case(KINDS[0], stage, 2).name for stage in (0, 1, 3)),
     *(Case(kind, 3, 2).name for kind in KINDS[4:]),
+    Case(QUANTIZED[0], 0, 2).name,
+    Case(QUANTIZED[1], 2, 2).name,
     Case(KINDS[2], 2, 2).name,
     Case(KINDS[0], 3, 1).name,
     CASES[-1].name,
@@ -115,6 +136,12 @@ def asked_for(request: pytest.FixtureRequest) -> set[str]:
             callspec = getattr(item, "callspec", None)
             asked |= {case.name for case in callspec.params.values()} if callspec else set()
     return asked
+
+
+def placed(kind: Kind) -> Place | None:
+    """Return where one device puts the base's tensors."""
+    dtype = getattr(torch, kind.dtype)
+    return quantize_on_arrival("cpu", dtype, kind.quantization) if kind.quantization else None
 
 
 class Runs(NamedTuple):
@@ -147,8 +174,9 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     def settings(name: str, kind: Kind, **more: Any) -> Config:
         return make(
             name=name,
-            lora={"rank": 4, "alpha": 8} if kind.trained == "lora" else None,
+            lora={"rank": 4, "alpha": 8} if kind.adapted else None,
             model__dtype=kind.dtype,
+            model__quantization=kind.quantization,
             # 30 conversations, 7 a step: the fifth step of an epoch has two.
             training__batch_size=7,
             training__epochs=2,
@@ -240,7 +268,7 @@ STAGE_3 = [case for case in CASES if case.stage == 3]
 def test_the_gathered_masters_are_the_ones_in_the_optimizers_memory(runs: Runs, case: Case) -> None:
     out = runs.workspace / "out"
     parts = [load_file(out / f"{case.name}.rank-{rank}.safetensors") for rank in range(case.ranks)]
-    final = "adapter" if case.kind.trained == "lora" else "consolidated"
+    final = "adapter" if case.kind.adapted else "consolidated"
     step = runs.workspace / "checkpoints" / case.name / "step-000006"
     written = load_file(step / f"{final}.safetensors")
     for name, master in runs.masters(case).items():
@@ -252,11 +280,23 @@ def test_the_gathered_masters_are_the_ones_in_the_optimizers_memory(runs: Runs, 
 
 @sampled(STAGE_3)
 def test_stage_3_ranks_hold_their_share_of_every_weight(runs: Runs, case: Case) -> None:
-    base = load_file(runs.workspace / "base" / "consolidated.safetensors")
-    elements = sum(tensor.numel() for tensor in base.values())
-    if case.kind.trained == "lora":
+    base = load_model(runs.workspace / "base", place=placed(case.kind))
+    elements = sum(part.numel() for part in chain(base.parameters(), base.buffers()))
+    if case.kind.adapted:
         elements += sum(master.numel() for master in runs.masters(case).values())
     assert runs.seen(case)["elements_here"] == elements // case.ranks
+
+
+QUANTIZED_CASES = [case for case in CASES if case.kind in QUANTIZED]
+
+
+@sampled(QUANTIZED_CASES)
+def test_a_checkpoint_of_ranks_holds_no_part_of_the_quantized_base(runs: Runs, case: Case) -> None:
+    step = runs.workspace / "checkpoints" / case.name / "step-000006"
+    assert base_quantization(step) == case.kind.quantization
+    [states, *_] = step.glob("*model_states.pt")
+    held = torch.load(states, weights_only=False)["module"]
+    assert held and all("lora_" in name for name in held)
 
 
 @sampled(CASES)

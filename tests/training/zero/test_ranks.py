@@ -29,7 +29,7 @@ class Workspace(NamedTuple):
     make: Any
 
     def config_file(self, **changes: Any) -> Path:
-        config = self.make(deepspeed_config=ZERO_3, **changes)
+        config = self.make(**{"deepspeed_config": ZERO_3, **changes})
         file = self.path / f"{config.name}.config.json"
         file.write_text(config.model_dump_json())
         return file
@@ -139,6 +139,33 @@ def test_a_killed_run_resumes_to_the_same_weights_and_losses(
     found, wanted = workspace.adapter("killed"), workspace.adapter("whole")
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
     assert workspace.losses("killed") == workspace.losses("whole")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [2, 3])
+def test_qlora_on_ranks_resumes_to_the_same_weights_and_losses(
+    workspace: Workspace, stage: int
+) -> None:
+    zero = {"zero_optimization": {"stage": stage, "stage3_param_persistence_threshold": 0}}
+
+    def train(name: str, steps: int, *flags: str) -> None:
+        file = workspace.config_file(
+            name=f"{name}-{stage}",
+            deepspeed_config=zero,
+            model__quantization="nf4_double",
+            model__dtype="bfloat16",
+            lora=LONG["lora"],
+            schedule={"kind": "constant"},
+            training__max_steps=steps,
+        )
+        assert launch(2, "ds_finetune.py", "--config-file", file, *flags).returncode == 0
+
+    train("qlora-whole", 6)
+    train("qlora", 4)
+    train("qlora", 6, "--resume")
+    found, wanted = (workspace.adapter(f"{name}-{stage}") for name in ("qlora", "qlora-whole"))
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert workspace.losses(f"qlora-{stage}") == workspace.losses(f"qlora-whole-{stage}")
 
 
 @pytest.mark.long

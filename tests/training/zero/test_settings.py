@@ -177,3 +177,18 @@ def test_stage_0_in_bfloat16_is_refused_with_the_reason(settings: Settings) -> N
 def test_more_ranks_than_conversations_in_a_step_are_refused(settings: Settings) -> None:
     with pytest.raises(ValueError, match=r"batch_size is 5 conversations a step for 8 ranks"):
         engine_config(settings(), 8)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        ({"kind": "adamw8bit"}, r"blocks of 256 values.*--optimizer.kind=adamw"),
+        ({"stochastic_rounding": True}, r"masters are its own.*stochastic_rounding=false"),
+        ({"in_backward": True, "clip_norm": None}, r"over ranks.*in_backward=false"),
+    ],
+)
+def test_optimizers_of_one_device_are_refused_by_name(
+    settings: Settings, optimizer: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        told(settings, {}, lora=None, model__dtype="bfloat16", optimizer=optimizer)

@@ -26,7 +26,8 @@ from training.backends import Backend
 from training.best import Outcome
 from training.config import Config, read_config
 from training.setup import build_model, open_checkpoints, open_splits, train
-from training.zero.engine import DeepSpeedBackend, partition_on_arrival
+from training.zero.engine import DeepSpeedBackend
+from training.zero.placing import place_on_arrival
 from training.zero.ranks import Ranks, joined_ranks
 from training.zero.settings import engine_config
 
@@ -55,7 +56,8 @@ def run_case(config: Config, ranks: Ranks, output: Path) -> None:
     checkpoints = open_checkpoints(config, splits.chat_format, resume=False)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     torch.manual_seed(config.seed)
-    model = build_model(config, ranks.device, dtype, partition_on_arrival(engine, dtype))
+    place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)
+    model = build_model(config, ranks.device, dtype, place)
     backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
     seen: dict[str, Any] = {"unchanged_by_validation": [], "replies": {}}
     train(config, splits, checkpoints, backend, False, Watched(seen, sample))

@@ -26,7 +26,8 @@ from training.loss import summed_cross_entropy
 from weights.adapter import read_adapter
 from weights.directory import load_model, open_weights
 from weights.hugging_face.names import to_hugging_face
-from weights.merge import merge_checkpoint, open_base
+from weights.merge import merge_checkpoint
+from weights.merge_base import open_base
 from weights.peft.conversion import export_adapter, import_adapter
 from weights.peft.layers import EMBED_TOKENS, to_peft
 from weights.peft.token_rows import token_rows

@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from weights.adapter import read_adapter
 from weights.directory import load_model, open_weights
 from weights.hugging_face.names import to_hugging_face
-from weights.merge import merge_checkpoint, open_base
+from weights.merge import merge_checkpoint
+from weights.merge_base import open_base
 from weights.peft.conversion import export_adapter, import_adapter
 from weights.peft.settings import PeftSettings, is_named
 

@@ -1,0 +1,47 @@
+"""The pretended device, compiled once, and the program that runs cases on it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+
+Cases = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def device_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the pretended device."""
+    if COMPILER is None:
+        pytest.skip("there is no C++ compiler to build the pretended device with")
+    library = tmp_path_factory.mktemp("device") / "device.so"
+    home = Path(torch.__file__).parent
+    includes = [f"-I{home}/include", f"-I{home}/include/torch/csrc/api/include"]
+    links = [f"-L{home}/lib", f"-Wl,-rpath,{home}/lib", "-ltorch_cpu", "-lc10"]
+    source = HERE / "device_guard.cpp"
+    command = [COMPILER, "-shared", "-fPIC", "-O1", "-std=c++20", *includes, str(source)]
+    subprocess.run([*command, "-o", str(library), *links], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
+def run_cases(device_library: Path) -> Callable[[Cases], Cases]:
+    """Return a function that runs cases in one process and returns what was counted in each."""
+
+    def run(cases: Cases) -> Cases:
+        command = [sys.executable, "-m", "fake_cuda.dry_run", str(device_library)]
+        ended = subprocess.run(
+            [*command, json.dumps(cases)], capture_output=True, text=True, cwd=HERE.parent
+        )
+        assert ended.returncode == 0, ended.stderr[-2000:]
+        return [json.loads(line) for line in ended.stdout.splitlines()]
+
+    return run

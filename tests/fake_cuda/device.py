@@ -1,0 +1,134 @@
+"""A pretended CUDA device: what torch's Python side must believe, and who watches what runs on it.
+
+Its guard (device_guard.cpp) is compiled and loaded before torch is imported. Tensors are fake: they
+have shapes and no numbers.
+"""
+
+import sys
+import weakref
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.cuda.amp.common
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+import training.adamw
+
+ROOT = Path(__file__).parents[2]
+# The allocator hands out multiples of it.
+ALIGNMENT = 512
+SCALARS = ("aten._local_scalar_dense.default", "aten.item.default")
+# CUDA has kernels of its own for these; a build for CPUs would take them apart.
+FUSED = ("silu_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
+
+
+class Watch(TorchDispatchMode):
+    """Counts live bytes on one kind of device, what is read and written there, and waits.
+
+    waits: Where the host waits for the device, and how often: a number that is read, or a copy
+        of the host's memory that is not told to go on beside (`upload`).
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+        self.live = self.peak = self.traffic = 0
+        self.known: set[int] = set()
+        self.waits: Counter[str] = Counter()
+
+    def add(self, tensor: torch.Tensor) -> None:
+        """Count a tensor's storage until it is freed."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if tensor.device.type != self.device or key in self.known:
+            return
+        size = -(-storage.nbytes() // ALIGNMENT) * ALIGNMENT
+        self.known.add(key)
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, key, size)
+
+    def start(self) -> None:
+        """Forget what was counted so far but what is alive."""
+        self.peak, self.traffic = self.live, 0
+        self.waits.clear()
+
+    def _free(self, key: int, size: int) -> None:
+        self.known.remove(key)
+        self.live -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator and count what it returns; a fake number on the device is 1."""
+        given = [value for value in tree_iter((args, kwargs)) if isinstance(value, torch.Tensor)]
+        if self.device == "cuda" and str(func) in SCALARS and given[0].is_cuda:
+            self.waits[f"{place()} number"] += 1
+            return 1.0 if given[0].dtype.is_floating_point else 1
+        if self.device == "cuda" and str(func) == "aten.nonzero.default" and given[0].is_cuda:
+            # How many there are is a number of the device; here there are none.
+            self.waits[f"{place()} number"] += 1
+            return torch.empty(0, given[0].dim(), dtype=torch.int64, device=given[0].device)
+        result = func(*args, **kwargs or {})
+        made = [value for value in tree_iter(result) if isinstance(value, torch.Tensor)]
+        for tensor in made:
+            self.add(tensor)
+        if any(not tensor.is_cuda for tensor in given) and any(tensor.is_cuda for tensor in made):
+            if str(func).startswith("aten._to_copy") and not (kwargs or {}).get("non_blocking"):
+                self.waits[f"{place()} upload"] += 1
+        elif not (func.namespace == "prim" or any(r.alias_info for r in func._schema.returns)):
+            self.traffic += sum(map(_bytes_on_device, [*_read(func, given), *made]))
+        return result
+
+
+def _read(func: Any, given: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return what an operator reads whole; of a table it reads as much as it writes."""
+    return [] if str(func).startswith(("aten.embedding", "aten.index")) else given
+
+
+def _bytes_on_device(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size() if tensor.is_cuda else 0
+
+
+def place() -> str:
+    """Return the project's innermost function that is running: `training/loop.py train_step`."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(f"{ROOT}/") and not file.startswith((f"{ROOT}/tests/", f"{ROOT}/.venv")):
+            return f"{file.removeprefix(f'{ROOT}/')} {frame.f_code.co_name}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "elsewhere"
+
+
+def pretend(watch: Watch) -> torch.library.Library:
+    """Make torch's Python side believe in the device; the kernels live as long as the result."""
+    library = torch.library.Library("aten", "IMPL")
+    for name in FUSED:
+        library.impl(name, lambda *_: None, "CUDA")
+    torch.cuda.amp.common.amp_definitely_not_available = lambda: False
+    torch.cuda.is_bf16_supported = lambda *_, **__: True
+    tensor, attend = torch.tensor, F.scaled_dot_product_attention
+
+    def on_host_first(data: Any, *, device: Any = None, **settings: Any) -> torch.Tensor:
+        made = tensor(data, **settings)
+        if device is None or torch.device(device).type != "cuda":
+            return made
+        watch.waits[f"{place()} upload"] += 1
+        return torch.empty(made.shape, dtype=made.dtype, device=device)
+
+    def attend_as_cuda(q: Any, k: Any, v: Any, attn_mask: Any = None, **settings: Any) -> Any:
+        """Flash attention where there is no mask, else the memory-efficient kernel."""
+        if not q.is_cuda:
+            return attend(q, k, v, attn_mask=attn_mask, **settings)
+        if attn_mask is None:
+            return torch.ops.aten._scaled_dot_product_flash_attention(q, k, v)[0]
+        mask = attn_mask.expand(*q.shape[:-1], k.shape[-2])
+        return torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, mask, False)[0]
+
+    # There is no generator on the device; what one draws is pretended, too.
+    training.adamw.generator_of = lambda *_: torch.Generator()
+    torch.tensor, F.scaled_dot_product_attention = on_host_first, attend_as_cuda
+    return library

@@ -1,0 +1,1 @@
+"""Native directories whose linear layers are stored in NF4."""
