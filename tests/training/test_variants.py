@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from native_directories import write_adapter
 from safetensors.torch import load_file
 from tiny_models import TINY
 from tiny_runs import settings_in
 
 from model.attention import Documents
+from model.lora.config import LoraConfig
 from model.transformer import Transformer
 from training.backends import NativeBackend
 from weights.adapter import read_adapter
@@ -110,6 +112,20 @@ def test_biases_of_a_model_without_any_are_refused(train_run: Train, tmp_path: P
     config = settings_in(tmp_path)(lora={"rank": 4, "alpha": 8, "biases": True})
     with pytest.raises(ValueError, match=r"none of the adapted layers has a bias .*leave it out"):
         train_run(config)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_under_a_plain_lora_json_is_refused(variant: str, tmp_path: Path) -> None:
+    """As an older version would write it, which knows no variants."""
+    model, lora, _ = VARIANTS[variant]
+    targets = tuple(lora.get("targets", ("wq",)))
+    found = {name: value for name, value in lora.items() if name != "targets"}
+    rows = {"token_rows": tuple(found["token_rows"])} if "token_rows" in found else {}
+    write_adapter(tmp_path / "lora", model, LoraConfig(4, targets=targets, **{**found, **rows}))
+    LoraConfig(4, targets=("wq",)).write(tmp_path / "lora")
+    adapter = read_adapter(tmp_path / "lora")
+    with pytest.raises(ValueError, match=r"left over \(first .*is lora\.json the one"):
+        adapter.check(model, tmp_path)
 
 
 def test_a_run_goes_on_with_the_same_variant_only(train_run: Train, tmp_path: Path) -> None:
