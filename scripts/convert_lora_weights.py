@@ -123,10 +123,15 @@ def _differences_table(title: str, rows: Mapping[str, LogitDifference]) -> Table
 
 
 def _print_proof(proof: Proof, directory: Path) -> None:
+    replaced = (
+        f"{proof.replaced} what was trained in place of the base's bit for bit, "
+        if proof.replaced
+        else ""
+    )
     print(
         f"proven: {proof.merged_weights} weights are base + adapter within "
-        f"{proof.weight_error:.2f} of what rounding allows, the other {proof.unchanged_weights} "
-        f"the base's bit for bit (figures in {directory / MERGE_FILE})"
+        f"{proof.weight_error:.2f} of what rounding allows, {replaced}the other "
+        f"{proof.unchanged_weights} the base's bit for bit (figures in {directory / MERGE_FILE})"
     )
     if proof.lost > 0.5:
         print(
