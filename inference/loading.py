@@ -11,6 +11,7 @@ from inference.chat_choice import choose_format
 from inference.chat_model import ChatModel
 from inference.packed import native_dtype, pack
 from inference.storage import choose_storage, storage_line
+from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
 from weights.adapter import adapter_file, base_quantization, read_adapter
 from weights.building import quantize_on_arrival
@@ -83,6 +84,8 @@ def load_chat_model(source: Source, tell: Callable[[str], object] = print) -> Ch
     adapter_path, trained = source.lora_ckpt_path, source.trained_storage()
     if line := storage_line(directory, storage, adapter_path, trained):
         tell(line)
+    if storage and (slow := slow_kernels_line(device)):
+        tell(slow)
     place = quantize_on_arrival(device, dtype, storage) if storage else None
     model = load_model(source.ckpt_dir, device, dtype, place)
     if not on_gpu:

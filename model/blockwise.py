@@ -55,3 +55,23 @@ def dynamic_map(device: torch.device, signed: bool = True) -> Tensor:
         midpoints = (steps[:-1] + steps[1:]) / 2 * 10.0 ** (power - 6)
         values += [midpoints, -midpoints] if signed else [midpoints]
     return torch.cat(values).sort().values.to(device)
+
+
+@cache
+def has_bitsandbytes() -> bool:
+    """Return whether bitsandbytes' operations can be called; `slow_kernels_line` says where not."""
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def slow_kernels_line(device: torch.device | str) -> str:
+    """Return what a user of quantised values on this device should know, or nothing."""
+    if torch.device(device).type != "cuda" or has_bitsandbytes():
+        return ""
+    return (
+        "bitsandbytes is not installed, whose kernels read and write quantised values; PyTorch's "
+        "operators do it too, more slowly and with more memory: python -m pip install bitsandbytes"
+    )

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.blockwise import dynamic_map, nearest_codes, times_absmax
+from model.blockwise import dynamic_map, has_bitsandbytes, nearest_codes, times_absmax
 
 # How a model's linear layers may be stored: with absmax in float32, or quantised too.
 QUANTIZATIONS = ("nf4", "nf4_double")
@@ -122,9 +122,11 @@ class NF4Linear(nn.Module):
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """Return the weight [O, I], by bitsandbytes' kernel on CUDA where it is installed."""
         shape, packed = (self.out_features, self.in_features), self.quantized
-        if packed.codes.is_cuda and (kernels := _bitsandbytes()):
+        if packed.codes.is_cuda and has_bitsandbytes():
             codes, scales = packed.codes.view(-1, 1), absmax_of(packed)
-            weight: Tensor = kernels.dequantize_4bit(codes, scales, BLOCK, "nf4", shape, dtype)
+            weight: Tensor = torch.ops.bitsandbytes.dequantize_4bit(
+                codes, scales, BLOCK, "nf4", shape, dtype
+            )
             return weight
         return dequantize(packed, shape, dtype)
 
@@ -150,13 +152,3 @@ class _Multiply(torch.autograd.Function):
 @cache
 def _nf4_table(device: torch.device) -> Tensor:
     return torch.tensor(NF4_VALUES, device=device)
-
-
-@cache
-def _bitsandbytes() -> Any:
-    """Return bitsandbytes' operations, or None where it is not installed."""
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        return None
-    return torch.ops.bitsandbytes

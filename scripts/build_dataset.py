@@ -15,11 +15,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from chat.formats.format import ChatFormat
 from console.command import print_next, run, shell_quote
 from console.flags import check_idle_flags
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
 from weights.chat_record import proposed_format, read_chat_record
+from weights.directory import weights_file
+from weights.untrained_rows import untrained_rows
 
 
 def main(
@@ -64,7 +67,8 @@ def main(
     model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
     record = read_chat_record(model)
     proposed = proposed_format(model)
-    format = choose_format(chat_format, chat_format_anyway, [record], proposed).name
+    chosen = choose_format(chat_format, chat_format_anyway, [record], proposed)
+    format = chosen.name
     settings = Settings(
         val_ratio, format, max_seq_len, skip_overlong, weights, seed, split_by, train_on
     )
@@ -91,12 +95,34 @@ def main(
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
         console.print(f"{file['file']}, weight {file['weight']:g}: {taken}", markup=False)
     console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
+    if untrained := _untrained_tokens(chosen, tokenizer_file, model):
+        names = ", ".join(f"{name} ({number})" for name, number in untrained.items())
+        flag = shell_quote(f"--lora.token_rows={list(untrained.values())}".replace(" ", ""))
+        console.print(
+            f"warning: {format} uses tokens whose rows of the model's embedding look untrained: "
+            f"{names}; to train just those rows, add {flag} to an adapter's run",
+            soft_wrap=True,
+            markup=False,
+        )
     command = f"python finetune.py --data.dataset_dir={shell_quote(save_dir)}"
     if (model / "params.json").is_file():
         command += f" --model.checkpoint_dir={shell_quote(model)}"
     if "chat_format_anyway" in format_flags(format, record, proposed):
         command += " --data.chat_format_anyway=true"
     print_next(f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}", command)
+
+
+def _untrained_tokens(format: ChatFormat, tokenizer_file: str, model: Path) -> dict[str, int]:
+    """Return the format's special tokens that the model beside the tokenizer does not know yet."""
+    try:
+        weights_file(model)
+        known = format.load_tokenizer(tokenizer_file).special_tokens
+        used = {*format.special_tokens, *format.stop_tokens, *format.calls.special_tokens}
+        ids = {known[name]: name for name in used if name in known}
+        return {ids[number]: number for number in untrained_rows(model, sorted(ids))}
+    except (FileNotFoundError, ValueError):
+        # A tokenizer alone, or weights that are not in our layout: there is nothing to look at.
+        return {}
 
 
 def _reasons(unwritable: list[dict[str, str]]) -> list[tuple[str, int]]:

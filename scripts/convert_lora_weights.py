@@ -101,9 +101,9 @@ def _logit_table(logits: LogitFigures) -> Table:
 def _print_targets(figures: TargetFigures, chosen: str) -> None:
     """Print how far either merge is from what was trained, and which is nearer."""
     title = f"Logits beside the trained model's, {figures.probe_tokens} probe tokens, float32"
-    rows = {"merged into the dequantised base": figures.dequantized}
+    rows = {"onto the dequantised base": figures.dequantized}
     if figures.original is not None:
-        rows["merged into the original base"] = figures.original
+        rows["onto the original base"] = figures.original
     rows["effect of the adapter"] = figures.adapter
     Console().print(_differences_table(title, rows))
     if figures.nearer is None:
@@ -123,10 +123,15 @@ def _differences_table(title: str, rows: Mapping[str, LogitDifference]) -> Table
 
 
 def _print_proof(proof: Proof, directory: Path) -> None:
+    replaced = (
+        f"{proof.replaced} what was trained in place of the base's bit for bit, "
+        if proof.replaced
+        else ""
+    )
     print(
         f"proven: {proof.merged_weights} weights are base + adapter within "
-        f"{proof.weight_error:.2f} of what rounding allows, the other {proof.unchanged_weights} "
-        f"the base's bit for bit (figures in {directory / MERGE_FILE})"
+        f"{proof.weight_error:.2f} of what rounding allows, {replaced}the other "
+        f"{proof.unchanged_weights} the base's bit for bit (figures in {directory / MERGE_FILE})"
     )
     if proof.lost > 0.5:
         print(

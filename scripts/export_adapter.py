@@ -29,10 +29,10 @@ def main(lora_ckpt_path: str, output_dir: str) -> None:
         f"rank up to {done.largest_rank}, {decimal(done.bytes)}, {', '.join(done.dtypes)}; read "
         "back and compared bit for bit"
     )
-    if not done.one_scale:
+    if done.unusual:
         print(
-            "note: its layers have different scales, which PEFT reads and vLLM does not; for vLLM, "
-            "merge it (scripts/convert_lora_weights.py)"
+            f"note: it has {done.unusual}, which PEFT reads and vLLM does not; for vLLM, merge it "
+            "(scripts/convert_lora_weights.py)"
         )
     if quantization := read_adapter(lora_ckpt_path).quantization:
         settings = bitsandbytes_settings(quantization).items()
@@ -41,7 +41,7 @@ def main(lora_ckpt_path: str, output_dir: str) -> None:
             f"BitsAndBytesConfig({', '.join(f'{name}={value!r}' for name, value in settings)})"
         )
     rank = next((rank for rank in VLLM_RANKS if rank >= done.largest_rank), None)
-    if rank is not None and done.one_scale:
+    if rank is not None and not done.unusual:
         print_next(
             f"vllm serve HF_DIR --enable-lora --max-lora-rank {rank} "
             f"--lora-modules NAME={shell_quote(done.directory)}  (where vLLM is installed; HF_DIR "

@@ -40,14 +40,14 @@ def write_params(path: Path, config: ModelConfig) -> None:
 
 
 def random_adapter(config: ModelConfig, lora: LoraConfig, size: float) -> dict[str, Tensor]:
-    """Return an adapter with A as a new one has it and B of this size, like a trained one."""
+    """Return an adapter with A as a new one has it and all else off by this size, like B from 0."""
     model: Transformer = random_model(config)
     add_lora(model, lora)
     generator = torch.Generator().manual_seed(7)
     return {
         name: tensor.clone()
         if name.endswith("lora_a")
-        else torch.randn(tensor.shape, generator=generator) * size
+        else tensor + torch.randn(tensor.shape, generator=generator) * size
         for name, tensor in adapter_state(model).items()
     }
 

@@ -12,18 +12,21 @@ from safetensors.torch import save_file
 from tiny_models import TINY, random_model
 
 from data.tokenized import Encoding, Origin, Sample, write_dataset
+from model.config import ModelConfig
 from storage.manifest import sha256_of_file
 from training.backends import NativeBackend
+from weights.directory import WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from training.config import Config
 
 
-def write_base(directory: Path) -> Path:
-    """Write a native model directory of the tiny shape."""
+def write_base(directory: Path, config: ModelConfig = TINY) -> Path:
+    """Write a native model directory of a tiny shape."""
     directory.mkdir()
-    save_file(random_model(TINY).state_dict(), directory / "consolidated.safetensors")
-    params = {**asdict(TINY), "use_scaled_rope": False}
+    named = dict(random_model(config).named_parameters())
+    save_file({name: p.detach() for name, p in named.items()}, directory / WEIGHTS_FILE)
+    params = {**asdict(config), "use_scaled_rope": False}
     (directory / "params.json").write_text(json.dumps(params))
     (directory / "tokenizer.model").write_bytes(b"any file: training only compares its hash")
     return directory
@@ -40,9 +43,9 @@ def samples(count: int, seed: int) -> Iterator[Sample]:
         yield Sample(draw.integers(0, 384, length), trained, split, Origin(str(index)))
 
 
-def settings_in(workspace: Path) -> Callable[..., "Config"]:
+def settings_in(workspace: Path, model: ModelConfig = TINY) -> Callable[..., "Config"]:
     """Return a function from `section__key=value` to settings over a model and a dataset there."""
-    base = write_base(workspace / "base")
+    base = write_base(workspace / "base", model)
     encoding = Encoding("llama3", sha256_of_file(base / "tokenizer.model"), 384, {})
     write_dataset(workspace / "dataset", samples(40, seed=1), encoding)
     return settings_over(base, workspace / "dataset", workspace)

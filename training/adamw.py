@@ -9,13 +9,12 @@ second moment is never that of 0.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from model.blockwise import dynamic_map, nearest_codes, times_absmax
+from model.blockwise import dynamic_map, has_bitsandbytes, nearest_codes, times_absmax
 from training.rounding import generator_of, round_stochastically
 
 BLOCK = 256
@@ -163,13 +162,3 @@ def _update_by_kernel(
         update.weight_decay,
         1.0,  # what gradients are multiplied with
     )
-
-
-@cache
-def has_bitsandbytes() -> bool:
-    """Return whether bitsandbytes' operations can be called."""
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        return False
-    return True

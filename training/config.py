@@ -71,6 +71,13 @@ class LoraSection(LoraConfig):
         names = [value] if isinstance(value, str) else value
         return tuple(names) if isinstance(names, list) else names
 
+    @field_validator("token_rows", mode="before")
+    @classmethod
+    def _one_row(cls, value: Any) -> Any:
+        """A flag with a single id, --lora.token_rows=128010, arrives as a number."""
+        rows = [value] if isinstance(value, int) else value
+        return tuple(rows) if isinstance(rows, list) else rows
+
     @field_validator("ranks", "alphas", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:

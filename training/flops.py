@@ -29,7 +29,10 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
     last_layer = f"layers.{config.n_layers - 1}."
     for name, count, trained in _matrices(model):
         cost = (6 if trained else 4) * count
-        if name.startswith(last_layer) and not {"wq", "wk", "wv"} & set(name.split(".")):
+        of_head = name.startswith("output.")
+        if of_head or (
+            name.startswith(last_layer) and not {"wq", "wk", "wv"} & set(name.split("."))
+        ):
             at_trained += cost
         else:
             everywhere += cost
@@ -44,9 +47,15 @@ def step_flops(model: Transformer, batches: Iterable[Batch]) -> float:
 
 
 def _matrices(model: Transformer) -> Iterator[tuple[str, int, bool]]:
-    """Yield the name, the number of values and whether it is trained of each block's matrix."""
+    """Yield the name, the number of values and whether it is trained of each matrix.
+
+    They are those of the blocks, and of an adapter of the head.
+    """
     for name, parameter in model.named_parameters():
-        if name.startswith("layers.") and len(shape := full_shape(parameter)) == 2:
+        if (
+            name.startswith(("layers.", "output.lora_"))
+            and len(shape := full_shape(parameter)) == 2
+        ):
             yield name, shape.numel(), parameter.requires_grad
     for name, module in model.named_modules():
         if isinstance(module, NF4Linear):

@@ -5,45 +5,73 @@ vocabulary's vectors minus the target's vector: an attention of the row over the
 the weight as keys and values. So it is computed as one, with a running maximum and total, and
 neither logits nor probabilities of a whole row are ever held.
 
-Shapes: N trained positions, D width, V vocabulary, R rows of a block, P vocabulary of a part.
+An adapter of the head gives the weight columns of its own, for inputs of its own (`Widened`): a
+part is joined with its columns when its turn comes.
+
+Shapes: N trained positions, D width, V vocabulary, R rows of a block, P vocabulary of a part, C
+columns beside the weight; with them D stands for D + C everywhere but in the weight.
 Memory is R P logits (float32 and the model's dtype) and the gradient [N, D], whatever N and V.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from model.lora.vocabulary import Widened, widened
 
 # Rows and vocabulary entries at once: on CPU what stays in the last cache, on CUDA what keeps the
 # matrix products large (0.5 GiB of logits).
 BLOCK = {"cpu": (512, 2048), "cuda": (8192, 8192)}
 
 
-def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+def summed_cross_entropy(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> Tensor:
     """Return the summed loss, a float32 scalar, of hidden [N, D] and weight [V, D].
 
     Bind `targets` [N] with functools.partial to use it as a model's `head`.
     """
-    return _SummedCrossEntropy.apply(hidden, weight, targets)  # type: ignore[no-any-return]
+    return _SummedCrossEntropy.apply(hidden, *widened(weight), targets)  # type: ignore[no-any-return]
 
 
-def loss_and_hits(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+def loss_and_hits(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> Tensor:
     """Return [summed loss, positions whose most likely token is the target], float32 [2]."""
-    sums = torch.zeros(2, device=hidden.device)
+    sums, vectors = torch.zeros(2, device=hidden.device), _Vectors(*widened(weight))
     for rows, goals in _blocks(hidden, targets):
         softmax = _RunningSoftmax(rows)
         best, likeliest = rows.new_full((len(rows),), float("-inf")), torch.zeros_like(goals)
-        for start, part in _parts(weight):
+        for start, part in vectors.parts():
             logits = F.linear(rows, part)
             softmax.add(logits)
             top, index = logits.max(1)
             likeliest = torch.where(top > best, index + start, likeliest)
             best = torch.maximum(top, best)
-        sums[0] += (softmax.log_total() - _logits_at(goals, rows, weight)).sum()
+        sums[0] += (softmax.log_total() - _logits_at(rows, vectors.of(goals))).sum()
         sums[1] += (likeliest == goals).sum()
     return sums
+
+
+class _Vectors(NamedTuple):
+    """The vectors of the vocabulary [V, D], with the columns beside the weight if there are any."""
+
+    weight: Tensor
+    columns: Tensor | None
+
+    def of(self, tokens: Tensor) -> Tensor:
+        """Return the vectors of some tokens."""
+        if self.columns is None:
+            return self.weight[tokens]
+        return torch.cat([self.weight[tokens], self.columns[tokens]], 1)
+
+    def parts(self) -> Iterator[tuple[int, Tensor]]:
+        """Yield the first entry of each part of the vocabulary, and its vectors [P, D]."""
+        size = BLOCK[self.weight.device.type][1]
+        for start in range(0, len(self.weight), size):
+            part = self.weight[start : start + size]
+            if self.columns is not None:
+                part = torch.cat([part, self.columns[start : start + size]], 1)
+            yield start, part
 
 
 class _RunningSoftmax:
@@ -72,57 +100,75 @@ class _RunningSoftmax:
 
 class _SummedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, columns: Tensor | None, targets: Tensor
+    ) -> Tensor:
         loss, hidden_gradients = torch.zeros((), device=hidden.device), []
-        weight_gradient = None
-        if ctx.needs_input_grad[1]:
-            weight_gradient = torch.zeros_like(weight, dtype=torch.float32)
+        vectors = _Vectors(weight, columns)
+        # Of each vector's gradient only what is trained: the weight's values, or the columns.
+        trained = slice(0 if ctx.needs_input_grad[1] else weight.shape[1], None)
+        gradient = None
+        if any(ctx.needs_input_grad[1:3]):
+            width = hidden.shape[1] - trained.start
+            gradient = weight.new_zeros(len(weight), width, dtype=torch.float32)
         for rows, goals in _blocks(hidden, targets):
             softmax, mean = _RunningSoftmax(rows), torch.zeros_like(rows, dtype=torch.float32)
-            for _, part in _parts(weight):
+            for _, part in vectors.parts():
                 logits = F.linear(rows, part)
                 exponentials, shrink = softmax.add(logits)
                 mean.mul_(shrink).add_(exponentials.to(logits.dtype) @ part.to(logits.dtype))
-            log_total = softmax.log_total()
-            loss += (log_total - _logits_at(goals, rows, weight)).sum()
-            hidden_gradients.append(mean.div_(softmax.total).sub_(weight[goals]))
-            if weight_gradient is not None:
-                _add_weight_gradient(weight_gradient, rows, weight, goals, log_total)
-        ctx.save_for_backward(torch.cat(hidden_gradients), weight_gradient)
-        ctx.dtypes = hidden.dtype, weight.dtype
+            log_total, wanted = softmax.log_total(), vectors.of(goals)
+            loss += (log_total - _logits_at(rows, wanted)).sum()
+            hidden_gradients.append(mean.div_(softmax.total).sub_(wanted))
+            if gradient is not None:
+                _add_vector_gradient(gradient, rows, vectors, goals, log_total, trained)
+        ctx.save_for_backward(torch.cat(hidden_gradients), gradient)
+        ctx.dtypes, ctx.width = (hidden.dtype, weight.dtype), weight.shape[1]
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *incoming: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        hidden_gradient, weight_gradient = (
+    def backward(ctx: Any, *incoming: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_gradient, gradient = (
             None if gradient is None else (gradient * incoming[0]).to(dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         )
-        return hidden_gradient, weight_gradient, None
+        of_weight, of_columns = ctx.needs_input_grad[1:3]
+        if gradient is None or not of_columns:
+            return hidden_gradient, gradient, None, None
+        if not of_weight:
+            return hidden_gradient, None, gradient, None
+        return hidden_gradient, gradient[:, : ctx.width], gradient[:, ctx.width :], None
 
 
-def _add_weight_gradient(
-    gradient: Tensor, rows: Tensor, weight: Tensor, goals: Tensor, log_total: Tensor
+def _add_vector_gradient(
+    gradient: Tensor,
+    rows: Tensor,
+    vectors: _Vectors,
+    goals: Tensor,
+    log_total: Tensor,
+    trained: slice,
 ) -> None:
     """Add (probabilities - 1 at the target)^T rows, with the logits computed a second time.
 
-    Only full fine-tuning needs it; the probabilities are not known before the last part is seen.
+    Of the rows' values only `trained` are taken. Only full fine-tuning and an adapter of the head
+    need it; the probabilities are not known before the last part is seen.
     """
-    for start, part in _parts(weight):
+    values = rows[:, trained]
+    for start, part in vectors.parts():
         logits = F.linear(rows, part)
         probabilities = (logits - log_total[:, None]).exp_().to(logits.dtype)
-        gradient[start : start + len(part)] += probabilities.t() @ rows.to(logits.dtype)
-    gradient.index_add_(0, goals, rows.float(), alpha=-1)
+        gradient[start : start + len(part)] += probabilities.t() @ values.to(logits.dtype)
+    gradient.index_add_(0, goals, values.float(), alpha=-1)
 
 
-def _logits_at(goals: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """Return the target's logit of each row [R], rounded as the matrix product rounds it.
+def _logits_at(rows: Tensor, vectors: Tensor) -> Tensor:
+    """Return the logit [R] of each row [R, D] with a vector [R, D], rounded as a product rounds it.
 
     Unrounded it would differ from the same logit inside the total, and a certain row's loss
     from 0.
     """
-    dtype = F.linear(rows[:1], weight[:1]).dtype
-    products = rows.to(dtype).float() * weight[goals].to(dtype).float()
+    dtype = F.linear(rows[:1], vectors[:1]).dtype
+    products = rows.to(dtype).float() * vectors.to(dtype).float()
     return products.sum(1).to(dtype).float()
 
 
@@ -130,9 +176,3 @@ def _blocks(hidden: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the rows [R, D] of each block and their targets [R]; one empty block for none."""
     size = BLOCK[hidden.device.type][0]
     return zip(hidden.split(size), targets.split(size), strict=True)
-
-
-def _parts(weight: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield the first entry of each part of the vocabulary, and its vectors [P, D]."""
-    size = BLOCK[weight.device.type][1]
-    return zip(range(0, len(weight), size), weight.split(size), strict=True)

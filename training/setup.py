@@ -12,6 +12,7 @@ from console.command import print_next, shell_quote
 from data.batches import Batches, check_lengths, make_batch, whole_split
 from data.soundness import check_same_tokenizer, check_soundness
 from data.tokenized import TokenizedDataset
+from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
 from model.lora.adapter import add_lora, load_adapter
 from model.transformer import Transformer
@@ -225,8 +226,11 @@ def train(
             check_same_prompts(progress, generated.fingerprint)
         if backend.device.type == "cpu":
             take_threads(progress, backend)
-        if generated and generated.warning and first:
-            warn(generated.warning)
+        if generated and generated.warning:
+            say(generated.warning)
+        quantized = config.model.quantization or config.optimizer.kind == "adamw8bit"
+        if quantized and (line := slow_kernels_line(backend.device)):
+            say(line)
         report = Report(config, backend, total_steps, progress.step) if first else NullReport()
         run = Run(
             config=config,

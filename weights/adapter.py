@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
-from model.lora.adapter import adapted_layer, adapter_state, add_lora, check_adapter, load_adapter
+from model.lora.adapter import (
+    WRAPPERS,
+    adapted_layer,
+    adapter_state,
+    add_lora,
+    check_adapter,
+    load_adapter,
+)
 from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.lora.layers import LoraLinear
 from model.transformer import Transformer
@@ -71,6 +78,20 @@ class Adapter:
         """Return the adapted linear layer of this name and weight [O, I], None without adapter."""
         return adapted_layer(self.lora, name, weight.shape, self.state)
 
+    def replacement(self, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """Return what training put in place of the base's tensor of this name, None for most.
+
+        It is a trained bias, or the base's `tensor` with the trained rows of chosen tokens.
+        """
+        layer, _, kind = name.rpartition(".")
+        if kind == "bias" and (bias := self.state.get(f"{layer}.lora_bias")) is not None:
+            return bias.to(dtype)
+        rows = self.state.get(f"{layer}.token_rows")
+        if kind != "weight" or rows is None:
+            return None
+        ids = torch.tensor(self.lora.token_rows)
+        return tensor.to(dtype).index_copy(0, ids, rows.to(dtype))
+
     def attach(self, model: Transformer) -> None:
         """Put the adapter into a model, unmerged; `check` comes first."""
         add_lora(model, self.lora)
@@ -79,7 +100,7 @@ class Adapter:
 
 def detach_adapter(model: Transformer) -> None:
     """Take the adapter out of a model again; what is left is the base, bit for bit."""
-    wrapped = [(n, m) for n, m in model.named_modules() if isinstance(m, LoraLinear)]
+    wrapped = [(n, m) for n, m in model.named_modules() if isinstance(m, WRAPPERS)]
     for name, module in wrapped:
         owner, _, child = name.rpartition(".")
         setattr(model.get_submodule(owner), child, module.base)

@@ -102,7 +102,11 @@ def merged_tensors(
     for name, weight in base.items():
         layer = adapter.layer(name.removesuffix(".weight"), weight)
         kind = dtype_named(dtype) or weight.dtype
-        yield name, (weight if layer is None else layer.merged(weight)).to(kind)
+        replacement = adapter.replacement(name, weight, kind)
+        if replacement is not None:
+            yield name, replacement
+        else:
+            yield name, (weight if layer is None else layer.merged(weight)).to(kind)
 
 
 def _candidates(

@@ -4,7 +4,8 @@ Every value of every weight is compared, some rows at a time, so that a model of
 memory for little more than one tensor. A merged value may deviate from the exact sum, computed in
 float64, by half a rounding step of its dtype and float32's error of summing; nothing less can tell
 a wrong merge from a right one, so this holds for adapters of any size. All else (weights without an
-adapter, norms, biases) must be the base's bit for bit, in the dtype that was asked for.
+adapter, norms, biases) must be the base's bit for bit, or what was trained in its place, in the
+dtype that was asked for.
 
 Shapes: O outputs, I inputs, R rank, C rows of a chunk.
 """
@@ -36,6 +37,8 @@ class Proof:
     weight_error: The largest deviation of a merged value as a share of what rounding allows,
         found in `worst_weight`.
     lost: The share of the adapter that rounding took: 1 where nothing of it is left.
+    replaced: How many tensors, biases and weights with trained rows of tokens, are bit for bit what
+        training put in their place.
     """
 
     merged_weights: int
@@ -43,6 +46,7 @@ class Proof:
     weight_error: float
     worst_weight: str
     lost: float
+    replaced: int = 0
 
 
 @torch.inference_mode()
@@ -60,7 +64,7 @@ def prove(
     """
     if merged.keys() != base.keys():
         raise _unproven(f"{min(merged.keys() ^ base.keys())} is on one side only")
-    count, worst, kept, added = 0, (0.0, ""), 0.0, 0.0
+    count, replaced, worst, kept, added = 0, 0, (0.0, ""), 0.0, 0.0
     for name, weight in base.items():
         written, wanted = merged[name], dtype or weight.dtype
         if (written.shape, written.dtype) != (weight.shape, wanted):
@@ -69,7 +73,12 @@ def prove(
                 f"{list(weight.shape)} {dtype_name(wanted)}"
             )
         layer = adapter.layer(name.removesuffix(".weight"), weight)
-        if layer is None:
+        replacement = adapter.replacement(name, weight, wanted)
+        if replacement is not None:
+            replaced += 1
+            if not bitwise_equal(written, replacement):
+                raise _unproven(f"{name} is not the one that was trained, bit for bit")
+        elif layer is None:
             if not bitwise_equal(written, weight.to(wanted)):
                 raise _unproven(f"{name} has no adapter and is not the base's bit for bit")
         else:
@@ -81,7 +90,8 @@ def prove(
                 worst = max(worst, (error, name))
                 kept, added = kept + inside, added + whole
         advance(written.nbytes)
-    return Proof(count, len(base) - count, *worst, 1 - kept / added if added else 0.0)
+    lost, unchanged = 1 - kept / added if added else 0.0, len(base) - count - replaced
+    return Proof(count, unchanged, *worst, lost, replaced)
 
 
 def _unproven(problem: str) -> ValueError:

@@ -10,19 +10,25 @@ from typing import Any
 LORA_FILE = "lora.json"
 ADAPTER_FILE = "adapter.safetensors"
 ALL_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
+# Adapted where a target is exactly this, and by no pattern.
+EMBEDDING, HEAD = "tok_embeddings", "output"
 
 
 # What is left out of `lora.json` where it says nothing, so that older versions read it.
-OPTIONAL = ("rslora", "ranks", "alphas")
+OPTIONAL = ("rslora", "ranks", "alphas", "dora", "biases", "token_rows")
 
 
 @dataclass(frozen=True)
 class LoraConfig:
     """What an adapter is: `targets` are patterns on a layer's full or last name (`wq`, `*.w1`).
 
+    They mean layers of the blocks, and `output` and `tok_embeddings` where they say just that.
     rslora: Whether the scale is alpha / sqrt(rank), as in rank-stabilised LoRA, not alpha / rank.
     ranks, alphas: Such patterns with what layers of that name have instead of `rank` and `alpha`;
         the first that matches is taken. In files they are objects.
+    dora: Whether the adapted weight's rows have trained lengths, as model/lora/dora.py does it.
+    biases: Whether the biases of adapted layers are trained too; one of them must have one.
+    token_rows: The ids of tokens whose rows of embedding and head are trained themselves.
     """
 
     rank: int = 16
@@ -32,6 +38,9 @@ class LoraConfig:
     rslora: bool = False
     ranks: tuple[tuple[str, int], ...] = ()
     alphas: tuple[tuple[str, float], ...] = ()
+    dora: bool = False
+    biases: bool = False
+    token_rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, rank in (("rank", self.rank), *self.ranks):
@@ -44,8 +53,21 @@ class LoraConfig:
             raise ValueError(f"dropout is {self.dropout!r}, wanted 0 or more and below 1")
         if isinstance(self.targets, str) or not self.targets:
             raise ValueError(f"targets are {self.targets!r}, wanted a list of layer names")
-        if not isinstance(self.rslora, bool):
-            raise ValueError(f"rslora is {self.rslora!r}, wanted true or false")
+        for name in ("rslora", "dora", "biases"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"{name} is {value!r}, wanted true or false")
+
+        rows = self.token_rows
+        if not all(isinstance(row, int) and not isinstance(row, bool) and row >= 0 for row in rows):
+            raise ValueError(f"token_rows are {list(rows)}, wanted ids of tokens, 0 or more")
+        if len(set(rows)) < len(rows):
+            raise ValueError(f"token_rows are {list(rows)}, which names one of them twice")
+
+    def is_target(self, name: str) -> bool:
+        """Return whether the layer of this full name is adapted."""
+        if name in (EMBEDDING, HEAD):
+            return name in self.targets
+        return any(is_target(name, target) for target in self.targets)
 
     def rank_of(self, name: str) -> int:
         """Return the rank of the layer of this full name."""
@@ -63,7 +85,7 @@ class LoraConfig:
     def record(self) -> dict[str, Any]:
         """Return the object that files hold; what may be left out is, where it says nothing."""
         values = asdict(self) | {"ranks": dict(self.ranks), "alphas": dict(self.alphas)}
-        values["targets"] = list(self.targets)
+        values |= {"targets": list(self.targets), "token_rows": list(self.token_rows)}
         return {name: value for name, value in values.items() if value or name not in OPTIONAL}
 
     @staticmethod
@@ -98,10 +120,11 @@ def _from_record(values: Any) -> LoraConfig:
     if unknown := [name for name in values if name not in known]:
         raise ValueError(f"unknown key {unknown[0]!r}, known are {', '.join(known)}")
     values = dict(values)
-    if "targets" in values:
-        if not isinstance(values["targets"], list):
-            raise ValueError(f"targets are {values['targets']!r}, wanted a list of names")
-        values["targets"] = tuple(values["targets"])
+    for name, kind in (("targets", "names"), ("token_rows", "ids")):
+        if name in values:
+            if not isinstance(values[name], list):
+                raise ValueError(f"{name} are {values[name]!r}, wanted a list of {kind}")
+            values[name] = tuple(values[name])
     for name in values.keys() & {"ranks", "alphas"}:
         if not isinstance(values[name], dict):
             raise ValueError(f"{name} are {values[name]!r}, wanted an object of names and numbers")

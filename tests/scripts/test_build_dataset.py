@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from data.cleaning.clean_file import clean_file
 from data.tokenized import TokenizedDataset
@@ -65,6 +67,20 @@ def test_the_next_command_names_the_tokenizers_model_shell_quoted(
         f"--data.dataset_dir={dataset}",
         f"--model.checkpoint_dir={model}",
     ]
+
+
+def test_tokens_that_the_model_does_not_know_are_named_with_their_flag(
+    shared: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    shutil.copy(shared / "tokenizers/llama3/tokenizer.model", tmp_path)
+    embedding = torch.randn(128256, 8, generator=torch.Generator().manual_seed(0))
+    embedding[[128006, 128009]] = 0
+    save_file({"tok_embeddings.weight": embedding}, tmp_path / "consolidated.safetensors")
+    flags = ("--source-file", cleaned, "--save-dir", tmp_path / "dataset")
+    done = command(*flags, "--tokenizer-file", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "look untrained: <|start_header_id|> (128006), <|eot_id|> (128009);" in done.stdout
+    assert "add '--lora.token_rows=[128006,128009]' to" in done.stdout
 
 
 def test_an_overlong_conversation_is_refused_and_nothing_is_written(

@@ -60,6 +60,13 @@ def test_the_script_exports_and_names_the_next_command(workspace: Path) -> None:
     assert {"adapter_config.json", "adapter_model.safetensors", "manifest.json"} < names
 
 
+def test_dora_is_noted_for_vllm(export: Export, workspace: Path) -> None:
+    write_adapter(workspace / "dora", TINY, replace(LORA, dora=True))
+    outcome = export("dora")
+    assert "note: it has magnitudes (DoRA), which PEFT reads and vLLM does not" in outcome.out
+    assert "vllm serve" not in outcome.out
+
+
 def test_an_export_replaces_an_earlier_one(export: Export, workspace: Path) -> None:
     assert export().code == export().code == 0
 
@@ -67,7 +74,7 @@ def test_an_export_replaces_an_earlier_one(export: Export, workspace: Path) -> N
 def test_layers_of_several_scales_are_noted_for_vllm(export: Export, workspace: Path) -> None:
     write_adapter(workspace / "mixed", TINY, replace(LORA, alphas=(("wv", 5.0),)))
     outcome = export("mixed")
-    assert "note: its layers have different scales, which PEFT reads and vLLM does not" in (
+    assert "note: it has layers of different scales, which PEFT reads and vLLM does not" in (
         outcome.out
     )
     assert "vllm serve" not in outcome.out

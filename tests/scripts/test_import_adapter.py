@@ -126,13 +126,17 @@ REFUSED_SETTINGS = [
     ({"peft_type": "IA3"}, "peft_type is 'IA3', wanted 'LORA'"),
     ({"peft_type": "ADALORA"}, "peft_type is 'ADALORA', wanted 'LORA'"),
     ({"task_type": "SEQ_CLS"}, "task_type is 'SEQ_CLS', wanted 'CAUSAL_LM'"),
-    ({"bias": "all"}, "bias is 'all', wanted 'none'"),
-    ({"bias": "lora_only"}, "bias is 'lora_only', wanted 'none'"),
-    ({"use_dora": True}, "use_dora is True, which cannot be represented: DoRA rescales"),
+    ({"bias": "some"}, "bias is 'some', wanted one of none, lora_only, all"),
+    (
+        {"use_dora": True},
+        "4 tensors are missing (first ['base_model.model.model.layers.0.",
+    ),
+    ({"use_dora": "yes"}, "use_dora is 'yes', wanted true or false"),
     ({"lora_bias": True}, "lora_bias is True, which cannot be represented"),
     ({"fan_in_fan_out": True}, "fan_in_fan_out is True, which cannot be represented"),
     ({"modules_to_save": ["lm_head"]}, "modules_to_save is ['lm_head'], which cannot be"),
-    ({"trainable_token_indices": [3]}, "trainable_token_indices is [3], which cannot be"),
+    ({"trainable_token_indices": [3]}, "trainable_token_indices is {'embed_tokens': (3,)}, which"),
+    ({"trainable_token_indices": ["x"]}, "trainable_token_indices is ['x'], wanted ids of tokens"),
     ({"layer_replication": [[0, 2]]}, "layer_replication is [[0, 2]], which cannot be"),
     ({"target_parameters": ["x.weight"]}, "target_parameters is ['x.weight'], which cannot"),
     ({"use_qalora": True}, "use_qalora is True, which cannot be represented: it is not known"),
@@ -140,8 +144,8 @@ REFUSED_SETTINGS = [
     ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights is 'pissa_niter_4', which may"),
     ({"init_lora_weights": "olora"}, "init_lora_weights is 'olora', which may have changed the"),
     ({"init_lora_weights": "loftq"}, "init_lora_weights is 'loftq', which may have changed the"),
-    ({"target_modules": ["q_proj", "lm_head"]}, "the target module 'lm_head' is not here"),
-    ({"target_modules": ["embed_tokens"]}, "the target module 'embed_tokens' is not here"),
+    ({"target_modules": ["q_proj", "head"]}, "the target module 'head' is not here"),
+    ({"target_modules": ["q_proj", "v_proj", "lm_head"]}, "['base_model.model.lm_head.lora_A"),
     ({"target_modules": ["qkv_proj"]}, "wanted linear layers of llama blocks: q_proj, k_proj"),
     ({"target_modules": "query.*"}, "target_modules 'query.*' match nothing"),
     ({"target_modules": None}, "target_modules () match nothing"),
@@ -209,6 +213,10 @@ def adapt_the_embedding(workspace: Path) -> None:
     change_tensors(workspace, **{name: torch.zeros(4, 384)})
 
 
+def save_another_head(workspace: Path) -> None:
+    change_tensors(workspace, base_model__model__lm_head__base_layer__weight=torch.zeros(384, 64))
+
+
 def add_magnitudes(workspace: Path) -> None:
     change_tensors(workspace, **{f"{QUERIES}.lora_magnitude_vector": torch.zeros(64)})
 
@@ -259,8 +267,9 @@ def lose_the_base(workspace: Path) -> None:
         (remove_tensors, "adapter_model.safetensors is missing; PEFT's save_pretrained writes it"),
         (leave_a_pickle, "holds adapter_model.bin and no adapter_model.safetensors: a .bin file"),
         (cut_the_file, "is truncated or not a safetensors file"),
-        (adapt_the_embedding, "embed_tokens.lora_embedding_A, which cannot be represented: emb"),
-        (add_magnitudes, "lora_magnitude_vector, which cannot be represented: DoRA"),
+        (adapt_the_embedding, "1 left over (first ['base_model.model.model.embed_tokens.lora_em"),
+        (save_another_head, "lm_head.base_layer.weight is not the base's output.weight: it was"),
+        (add_magnitudes, "lora_magnitude_vector, which cannot be represented: it is DoRA's"),
         (add_a_bias, "lora_B.bias, which cannot be represented: B has a bias"),
         (lose_a_tensor, f"1 tensors are missing (first ['{QUERIES}.lora_B.weight']) and 0 left"),
         (add_a_stranger, "0 tensors are missing (first []) and 1 left over (first ['surprise'])"),

@@ -34,8 +34,10 @@ if find_spec("pydantic") is None:
         "test_setup.py",
         "test_quantized.py",
         "test_threads.py",
+        "test_variants.py",
         "zero/test_engine.py",
         "zero/test_settings.py",
+        "zero/test_variants.py",
         "zero/test_devices.py",
     ]
 

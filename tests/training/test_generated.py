@@ -257,7 +257,7 @@ def test_a_run_is_not_resumed_on_other_prompts(talking: Talking, change: str) ->
 
 
 @pytest.mark.parametrize("trained", ["lora", "full"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_replies_are_scored_in_every_precision(talking: Talking, trained: str, dtype: str) -> None:
     full = {"lora": None, "schedule": {"learning_rate": 1e-3}} if trained == "full" else {}
     config = talking(model__dtype=dtype, training__max_steps=5, **full)

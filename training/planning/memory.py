@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.config import ModelConfig
-from model.lora.config import LoraConfig, is_target
+from model.lora.config import EMBEDDING, HEAD, LoraConfig, is_target
 
 POLICIES = ("none", "selective", "full")
 # The loss takes so many rows and vocabulary entries at once on CUDA; training/loss.py.
@@ -97,11 +97,29 @@ def trained_parameters(method: Method) -> int:
     """Return how many parameters training moves."""
     if method.lora is None:
         return base_parameters(method.model)
-    return sum(
-        rank * (inputs + outputs)
+    in_blocks = sum(
+        rank * (inputs + outputs) + outputs * _vectors(method, name)
         for layer in range(method.model.n_layers)
-        for _, inputs, outputs, rank in adapted(method, layer)
+        for name, inputs, outputs, rank in adapted(method, layer)
     )
+    model = method.model
+    ends = sum(_end_rank(method, end) for end in (EMBEDDING, HEAD))
+    rows = len(method.lora.token_rows) * (1 if model.tied_embeddings else 2)
+    return in_blocks + ends * (model.dim + model.vocab_size) + rows * model.dim
+
+
+def _end_rank(method: Method, end: str) -> int:
+    """Return the rank of the adapter of embedding or head, 0 where it has none."""
+    lora = method.lora
+    return lora.rank_of(end) if lora and lora.is_target(end) else 0
+
+
+def _vectors(method: Method, name: str) -> int:
+    """Return how many values a row of an adapted layer's weight are trained: length and bias."""
+    if method.lora is None:
+        return 0
+    has_bias = method.model.qkv_bias and name in ("wq", "wk", "wv")
+    return method.lora.dora + (method.lora.biases and has_bias)
 
 
 def frozen_bytes(method: Method) -> int:
@@ -153,11 +171,13 @@ def kept_by_layer(method: Method, layer: int, policy: str) -> Kept:
     position += norms[1] + product * number * hidden
     position += dropout * ("wo" in readers) * number * queries
     token += norms[0]
-    for name, _, _, rank in adapted(method, layer):
+    for name, _, outputs, rank in adapted(method, layer):
+        # DoRA keeps the rows as they were before they were scaled.
+        own = size * (rank + outputs * bool(method.lora and method.lora.dora))
         if name in ("wq", "wk", "wv"):
-            token += size * rank
+            token += own
         else:
-            position += size * rank
+            position += own
     return Kept(token, position)
 
 
@@ -229,9 +249,9 @@ def _block_backward(method: Method, policy: str, tokens: int) -> int:
 
 
 def _head_gradient(method: Method) -> int:
-    """Return the bytes of the gradient of a trained head, which the loss makes."""
-    trained = method.lora is None
-    return FLOAT32 * method.model.vocab_size * method.model.dim if trained else 0
+    """Return the bytes of the gradient of what of the head is trained, which the loss makes."""
+    trained = method.model.dim if method.lora is None else _end_rank(method, HEAD)
+    return FLOAT32 * method.model.vocab_size * trained
 
 
 def _cast_weights(method: Method) -> int:

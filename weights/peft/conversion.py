@@ -38,8 +38,9 @@ from weights.nf4.directory import original_directory
 from weights.peft.card import CARD_FILE, quantization_card
 from weights.peft.layers import LoraLayer, from_peft, linear_of, peft_modules, to_peft
 from weights.peft.patterns import name_exceptions, name_layers
-from weights.peft.reading import read_peft, tensor_names
+from weights.peft.reading import PeftAdapter, peft_tensors, read_peft
 from weights.peft.settings import ADAPTER_CONFIG
+from weights.peft.token_rows import peft_token_rows, token_rows
 from weights.tokenizer_file import copy_tokenizer
 
 PEFT_KIND = "PEFT adapter"
@@ -50,7 +51,7 @@ IMPORTED_KIND = "imported adapter"
 class ConvertedAdapter:
     """What was written: so many adapted linear layers, of this rank at most.
 
-    `one_scale` says whether all layers have the same.
+    `unusual` names the first thing about it that PEFT reads and vLLM does not, if there is one.
     """
 
     directory: Path
@@ -59,7 +60,7 @@ class ConvertedAdapter:
     largest_rank: int
     bytes: int
     dtypes: tuple[str, ...]
-    one_scale: bool
+    unusual: str | None
 
 
 def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
@@ -77,7 +78,8 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
     layers = to_peft(config, adapter.lora, adapter.state)
     tensors: dict[str, Tensor] = {}
     for module, layer in layers.items():
-        tensors |= dict(zip(tensor_names(module), (layer.a, layer.b), strict=True))
+        tensors |= peft_tensors(module, layer)
+    tensors |= token_rows(config, adapter.state)
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, PEFT_KIND) as partial:
         settings = _peft_settings(config, adapter.lora, layers)
@@ -90,7 +92,7 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
         copy_tokenizer(adapter.directory, partial)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
         write_checked({partial / PEFT_FILE: layout_of(tensors)}, tensors.items)
-    return _converted(target, config, layers, tensors, adapter.lora.rslora)
+    return _converted(target, config, layers, tensors, adapter.lora)
 
 
 def import_adapter(
@@ -109,12 +111,13 @@ def import_adapter(
         raise ValueError(f"--quantization is {quantization!r}, wanted one of {wanted}")
     base_dir = weights_file(base).parent
     config = ModelConfig.read(base_dir)
-    found = read_peft(source, config)
+    found = read_peft(source, config, weights_file(base))
     layers = from_peft(config, found.layers, found.settings.rslora)
-    lora = _lora_config(config, found.settings.dropout, found.settings.rslora, layers)
-    tensors: dict[str, Tensor] = {}
+    lora = _lora_config(config, found, layers)
+    tensors = dict(found.token_rows)
     for linear, layer in layers.items():
         tensors |= {f"{linear}.lora_a": layer.a, f"{linear}.lora_b": layer.b}
+        tensors |= {f"{linear}.{name}": own for name, own in layer.vectors.items()}
     sha256, stored = base_sha256(found.directory), base_quantization(found.directory)
     Adapter(found.file, found.directory, lora, config, tensors, sha256).check(config, base_dir)
     require_space(target, layout_bytes(layout_of(tensors)))
@@ -125,7 +128,7 @@ def import_adapter(
         copy_tokenizer(base_dir, partial)
         copy_chat_record(partial, found.directory)
         write_checked({partial / ADAPTER_FILE: layout_of(tensors)}, tensors.items)
-    return _converted(target, config, layers, tensors, lora.rslora)
+    return _converted(target, config, layers, tensors, lora)
 
 
 def _peft_settings(
@@ -147,7 +150,9 @@ def _peft_settings(
         "target_modules": name_layers(layers, peft_modules(config)),
         "rank_pattern": name_exceptions(ranks, largest.rank),
         "alpha_pattern": name_exceptions(alphas, _written(largest.alpha)),
-        "bias": "none",
+        "bias": "lora_only" if lora.biases else "none",
+        **({"use_dora": True} if lora.dora else {}),
+        **peft_token_rows(config, lora.token_rows),
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "modules_to_save": None,
@@ -155,7 +160,7 @@ def _peft_settings(
 
 
 def _lora_config(
-    config: ModelConfig, dropout: float, rslora: bool, layers: Mapping[str, LoraLayer]
+    config: ModelConfig, found: PeftAdapter, layers: Mapping[str, LoraLayer]
 ) -> LoraConfig:
     """Return the configuration that gives every layer its rank and alpha, the commonest first."""
     rank = Counter(layer.rank for layer in layers.values()).most_common(1)[0][0]
@@ -166,11 +171,14 @@ def _lora_config(
     return LoraConfig(
         rank=rank,
         alpha=alpha,
-        dropout=dropout,
+        dropout=found.settings.dropout,
         targets=tuple(name_layers(layers, linears)),
-        rslora=rslora,
+        rslora=found.settings.rslora,
         ranks=tuple(name_exceptions(ranks, rank).items()),
         alphas=tuple(name_exceptions(alphas, alpha).items()),
+        dora=found.settings.dora,
+        biases=any("lora_bias" in layer.vectors for layer in layers.values()),
+        token_rows=found.token_ids,
     )
 
 
@@ -184,9 +192,8 @@ def _converted(
     config: ModelConfig,
     layers: Mapping[str, LoraLayer],
     tensors: Mapping[str, Tensor],
-    rslora: bool,
+    lora: LoraConfig,
 ) -> ConvertedAdapter:
-    scales = [layer.scale(rslora) for layer in layers.values()]
     layout = layout_of(tensors)
     return ConvertedAdapter(
         target,
@@ -195,5 +202,17 @@ def _converted(
         max(layer.rank for layer in layers.values()),
         layout_bytes(layout),
         dtypes_of(layout),
-        math.isclose(min(scales), max(scales), rel_tol=1e-9),
+        _unusual(lora, layers),
     )
+
+
+def _unusual(lora: LoraConfig, layers: Mapping[str, LoraLayer]) -> str | None:
+    """Return what vLLM does not read; source: `PEFTHelper` of vLLM."""
+    scales = [layer.scale(lora.rslora) for layer in layers.values()]
+    found = {
+        "layers of different scales": not math.isclose(min(scales), max(scales), rel_tol=1e-9),
+        "magnitudes (DoRA)": lora.dora,
+        "trained biases": lora.biases,
+        "trained rows of tokens": bool(lora.token_rows),
+    }
+    return next((name for name, is_so in found.items() if is_so), None)

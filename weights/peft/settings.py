@@ -7,7 +7,7 @@ Source of the keys and of how they match: `LoraConfig`, `check_target_module_exi
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +42,21 @@ _READ = (
     "lora_alpha",
     "lora_dropout",
     "use_rslora",
+    "use_dora",
     "rank_pattern",
     "alpha_pattern",
     "target_modules",
     "exclude_modules",
+    "trainable_token_indices",
     "layers_to_transform",
     "layers_pattern",
 )
+# "all" is of every layer; where one is not adapted its bias is left over, and refused.
+_BIASES = ("none", "lora_only", "all")
 _REASONS = {
-    "use_dora": "DoRA rescales the weights besides",
     "lora_bias": "its B has a bias",
     "fan_in_fan_out": "it is for layers that hold their weights transposed",
     "modules_to_save": "these modules were trained whole, beside the adapter",
-    "trainable_token_indices": "embeddings of tokens were trained beside the adapter",
     "layer_replication": "it repeats layers of the base",
     "target_parameters": "it adapts parameters that are no linear layers",
 }
@@ -64,10 +66,11 @@ _INITIAL = (True, False, None, "gaussian", "eva", "orthogonal")
 
 @dataclass(frozen=True)
 class PeftSettings:
-    """What an `adapter_config.json` says of a plain LoRA; names are those of Hugging Face.
+    """What an `adapter_config.json` says of a LoRA; names are those of Hugging Face.
 
     targets: Ends of names, or one regular expression.
     layers: The numbers of the layers it is restricted to; None is all.
+    token_rows: The ids of tokens whose rows were trained themselves, by the last name of a layer.
     """
 
     rank: int
@@ -79,6 +82,9 @@ class PeftSettings:
     layers: tuple[int, ...] | None
     rank_pattern: Mapping[str, int]
     alpha_pattern: Mapping[str, float]
+    dora: bool = False
+    biases: bool = False
+    token_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def rank_of(self, module: str) -> int:
         """Return the rank that a module's A and B have."""
@@ -101,9 +107,15 @@ class PeftSettings:
 
 def is_named(module: str, names: tuple[str, ...] | str) -> bool:
     """Whether a module's name ends in one of `names`, or matches them where they are a pattern."""
+    if names == "all-linear":
+        return _in_block(module)
     if isinstance(names, str):
-        return bool(names) and (names == "all-linear" or _matches(names, module))
+        return bool(names) and _matches(names, module)
     return any(module == name or module.endswith(f".{name}") for name in names)
+
+
+def _in_block(module: str) -> bool:
+    return module.startswith("model.layers.")
 
 
 def read_settings(directory: Path) -> PeftSettings:
@@ -126,8 +138,8 @@ def _check_plain(values: Mapping[str, Any]) -> None:
     for name, wanted in (("peft_type", ("LORA",)), ("task_type", ("CAUSAL_LM", None))):
         if values.get(name) not in wanted:
             raise ValueError(f"{name} is {values.get(name)!r}, wanted {wanted[0]!r}")
-    if values.get("bias", "none") != "none":
-        raise ValueError(f"bias is {values['bias']!r}, wanted 'none': biases were trained besides")
+    if values.get("bias", "none") not in _BIASES:
+        raise ValueError(f"bias is {values['bias']!r}, wanted one of {', '.join(_BIASES)}")
     if values.get("init_lora_weights") not in _INITIAL:
         raise ValueError(
             f"init_lora_weights is {values['init_lora_weights']!r}, which may have changed the "
@@ -153,6 +165,9 @@ def _settings(values: Mapping[str, Any]) -> PeftSettings:
         layers=_numbers(values.get("layers_to_transform")),
         rank_pattern=_patterns(values, "rank_pattern"),
         alpha_pattern=_patterns(values, "alpha_pattern"),
+        dora=values.get("use_dora") or False,
+        biases=values.get("bias", "none") != "none",
+        token_rows=_token_rows(values.get("trainable_token_indices")),
     )
     _check_numbers(settings)
     _check_expressions(settings)
@@ -171,8 +186,9 @@ def _check_numbers(settings: PeftSettings) -> None:
             )
     if not isinstance(settings.dropout, int | float) or not 0 <= settings.dropout < 1:
         raise ValueError(f"lora_dropout is {settings.dropout!r}, wanted 0 or more and below 1")
-    if not isinstance(settings.rslora, bool):
-        raise ValueError(f"use_rslora is {settings.rslora!r}, wanted true or false")
+    for name, switch in (("use_rslora", settings.rslora), ("use_dora", settings.dora)):
+        if not isinstance(switch, bool):
+            raise ValueError(f"{name} is {switch!r}, wanted true or false")
 
 
 def _check_expressions(settings: PeftSettings) -> None:
@@ -207,6 +223,20 @@ def _numbers(found: object) -> tuple[int, ...] | None:
     if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
         raise ValueError(f"layers_to_transform is {str(found)[:60]}, wanted a list of numbers")
     return tuple(numbers)
+
+
+def _token_rows(found: object) -> dict[str, tuple[int, ...]]:
+    """Return the ids by layer; a list is of the embedding, and of a head that is tied to it."""
+    by_layer: dict[str, Any] = {"embed_tokens": found} if found else {}
+    if isinstance(found, dict):
+        by_layer = found
+    for ids in by_layer.values():
+        if not isinstance(ids, list) or not all(type(number) is int for number in ids):
+            raise ValueError(
+                f"trainable_token_indices is {str(found)[:60]}, wanted ids of tokens, or an object "
+                "with such lists"
+            )
+    return {name: tuple(ids) for name, ids in by_layer.items() if ids}
 
 
 def _first_match(patterns: Mapping[str, Any], module: str, otherwise: Any) -> Any:

@@ -1,6 +1,7 @@
 """LoRA: where it sits, what it trains, and that it computes and merges as PEFT does."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,37 @@ def test_a_pattern_may_name_single_layers() -> None:
     ]
 
 
-@pytest.mark.parametrize("target", ["q_proj", "output", "tok_embeddings", "attention_norm"])
+@pytest.mark.parametrize("target", ["q_proj", "outputs", "*embeddings", "attention_norm"])
 def test_pattern_matching_no_linear_layer_is_named(target: str) -> None:
-    with pytest.raises(ValueError, match=f"lora target '{target}' matches no linear layer"):
+    with pytest.raises(
+        ValueError, match=f"lora target {re.escape(repr(target))} matches no linear layer"
+    ):
         add_lora(random_model(TINY), LoraConfig(targets=("wq", target)))
+
+
+ENDS = ("output", "tok_embeddings")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_no_pattern_but_their_name_adapts_the_ends(end: str) -> None:
+    assert end not in add_lora(random_model(TINY), LoraConfig(targets=("*",)))
+    assert end in add_lora(random_model(TINY), LoraConfig(targets=("wq", end)))
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"tied_embeddings": True}, "tok_embeddings and output are one weight; leave it out"),
+        ({}, "DoRA is for the blocks' linear layers; leave one of them out"),
+    ],
+)
+def test_ends_that_cannot_be_adapted_are_refused(
+    end: str, changes: dict[str, Any], problem: str
+) -> None:
+    model = Transformer(replace(TINY, **changes))
+    with pytest.raises(ValueError, match=problem):
+        add_lora(model, LoraConfig(targets=("wq", end), dora=not changes))
 
 
 def test_gradients_reach_the_adapter_and_nothing_else() -> None:

@@ -55,17 +55,27 @@ def test_parameters_are_counted_from_the_shape_alone(family: str) -> None:
     model = Transformer(FAMILIES[family])
     count = sum(p.numel() for p in model.parameters())
     assert base_parameters(FAMILIES[family]) == count
-    lora = LoraConfig(8, targets=("wq", "layers.1.*.w?"), ranks=(("wq", 2),))
+    has_bias = FAMILIES[family].qkv_bias
+    ends = () if has_bias or FAMILIES[family].tied_embeddings else ("output", "tok_embeddings")
+    lora = LoraConfig(
+        8,
+        targets=("wq", "layers.1.*.w?", *ends),
+        ranks=(("wq", 2),),
+        dora=not ends,
+        biases=has_bias,
+    )
     add_lora(model, lora)
     wanted = sum(p.numel() for p in parameters_of(model).values())
     assert trained_parameters(Method(FAMILIES[family], lora)) == wanted
 
 
+@pytest.mark.parametrize("lora", [LoraConfig(8), LoraConfig(8, dora=True)], ids=["lora", "dora"])
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("size", SIZES)
-def test_activations_are_within_ten_percent_of_real_tensors(size: str, policy: str) -> None:
+def test_activations_are_within_ten_percent_of_real_tensors(
+    size: str, policy: str, lora: LoraConfig
+) -> None:
     config, length = SIZES[size]
-    lora = LoraConfig(8)
     model = Transformer(config).train()
     add_lora(model, lora)
     apply_policy(model, policy)

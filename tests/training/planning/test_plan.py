@@ -1,6 +1,9 @@
 """What fits which devices, what is chosen for them, and what is said where nothing fits."""
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from training.config import Config
 
 SettingsOf = Callable[..., "Config"]
+NF4 = {"quantization": "nf4_double"}
 QV = Method(SHAPES["8b"], LoraConfig(32, 32.0, targets=("wq", "wv")))
 FULL = Method(SHAPES["8b"], None)
 
@@ -119,6 +123,19 @@ def test_run_that_cannot_fit_is_refused_with_what_fits(settings: SettingsOf) -> 
         choose_policy(config, train, free=10**9, devices=1)
     assert "\n" not in str(error.value)
     assert choose_policy(config, train, 10**9, 1, fit_anyway=True)[0] == "none"
+
+
+def test_what_fits_with_a_base_in_four_bits_alone_is_told(settings: SettingsOf) -> None:
+    config = settings(model__dtype="bfloat16", training__activation_checkpointing="full")
+    train = open_splits(config).train
+    # Of 16 GB in bfloat16, and less than 6 in NF4.
+    params = {**asdict(SHAPES["8b"]), "use_scaled_rope": False}
+    Path(config.model.checkpoint_dir, "params.json").write_text(json.dumps(params))
+    with pytest.raises(ValueError, match=r"what fits: --model.quantization=nf4_double; or try"):
+        choose_policy(config, train, 12 * GB, 1)
+    quantized = config.model_copy(update={"model": config.model.model_copy(update=NF4)})
+    policy, reason = choose_policy(quantized, train, 12 * GB, 1)
+    assert policy == "full" and "a step takes 5.9 GB" in reason
 
 
 def test_auto_needs_no_flag_where_it_fits(settings: SettingsOf) -> None:

@@ -174,6 +174,12 @@ def test_stage_0_in_bfloat16_is_refused_with_the_reason(settings: Settings) -> N
         told(settings, {"zero_optimization": {"stage": 0}}, model__dtype="bfloat16")
 
 
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_float16_is_refused_at_every_stage(settings: Settings, stage: int) -> None:
+    with pytest.raises(ValueError, match=r"'float16', which finetune.py alone .*dtype=bfloat16"):
+        told(settings, {"zero_optimization": {"stage": stage}}, model__dtype="float16")
+
+
 def test_more_ranks_than_conversations_in_a_step_are_refused(settings: Settings) -> None:
     with pytest.raises(ValueError, match=r"batch_size is 5 conversations a step for 8 ranks"):
         engine_config(settings(), 8)
