@@ -31,7 +31,10 @@ class TokenRows(nn.Module):
         self.register_buffer("ids", chosen, persistent=False)
         if rows is None:
             with held_whole(base):
-                rows = nn.Parameter(self.weight.detach()[chosen].float())
+                weight = self.weight.detach()
+                # A packed one has no rows.
+                weight = weight.to_dense() if weight.is_mkldnn else weight
+                rows = nn.Parameter(weight[chosen].float())
         self.token_rows = rows
 
     @property
