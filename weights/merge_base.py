@@ -126,7 +126,7 @@ def check_target(adapter: Adapter, target: str | None) -> None:
             f"--target is {target}, and {adapter.file} was trained on a base that was not "
             "quantised, so there is one target; leave the flag out"
         )
-    if target == ORIGINAL and getattr(adapter.lora, "dora", False):
+    if target == ORIGINAL and adapter.lora.dora:
         raise ValueError(
             f"{adapter.file} is a DoRA adapter of a base in {adapter.quantization}, and the "
             "lengths of rows it has learned are of the dequantised weights; merge it with "

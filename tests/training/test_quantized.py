@@ -41,11 +41,13 @@ def dequantize_base(directory: Path, double: bool) -> None:
     save_file(state, file)
 
 
-@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+@pytest.mark.parametrize(
+    ("quantization", "dora"), [*((kind, False) for kind in QUANTIZATIONS), ("nf4_double", True)]
+)
 def test_qlora_equals_lora_on_the_dequantized_base(
-    settings: Settings, train_run: Train, quantization: str
+    settings: Settings, train_run: Train, quantization: str, dora: bool
 ) -> None:
-    lora = {"rank": 4, "alpha": 8, "dropout": 0.2}
+    lora = {"rank": 4, "alpha": 8, "dropout": 0.2, "dora": dora}
     config = settings(name="qlora", model__quantization=quantization, lora=lora)
     found = dict(train_run(config).trained_state())
     dequantize_base(Path(config.model.checkpoint_dir), quantization == "nf4_double")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,7 @@ def test_contradictory_targets_are_one_line(
 
 def test_dora_of_a_quantized_base_is_not_merged_into_the_original(workspace: Path) -> None:
     adapter = read_adapter(workspace / "lora")
-    object.__setattr__(adapter.lora, "dora", True)
+    adapter = replace(adapter, lora=replace(adapter.lora, dora=True))
     check_target(adapter, "dequantized")
     with pytest.raises(ValueError, match=r"is a DoRA adapter of a base in nf4_double.*dequantized"):
         check_target(adapter, "original")
