@@ -10,9 +10,10 @@ HEAD = 1 << 16
 # Under these keys an object can hold the rows of a whole file.
 KEYS = ("instances", "data", "rows", "examples")
 _TEXT = r'"(?:[^"\\]|\\.)*+"'
-# What comes before the list is text and numbers: an object that holds more is a row itself.
+# What comes before the list is text and numbers: an object that holds more is a row itself. The
+# pairs are not matched possessively: Python before 3.11.5 does not go back to before a half one.
 _WRAPPER = re.compile(
-    rf"\s*+\{{\s*+(?:{_TEXT}\s*+:\s*+(?:{_TEXT}|[-+.\w]++)\s*+,\s*+)*+"
+    rf"\s*+\{{\s*+(?:{_TEXT}\s*+:\s*+(?:{_TEXT}|[-+.\w]++)\s*+,\s*+)*"
     rf'"(?:{"|".join(KEYS)})"\s*+:\s*+\[(?=\s*+\{{)',
     re.DOTALL,
 )

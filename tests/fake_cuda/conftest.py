@@ -1,6 +1,7 @@
 """The pretended device, compiled once, and the program that runs cases on it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 Cases = list[dict[str, Any]]
@@ -38,8 +40,14 @@ def run_cases(device_library: Path) -> Callable[[Cases], Cases]:
 
     def run(cases: Cases) -> Cases:
         command = [sys.executable, "-m", "fake_cuda.dry_run", str(device_library)]
+        # The project first, since folders of tests have the names of its packages.
+        path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
         ended = subprocess.run(
-            [*command, json.dumps(cases)], capture_output=True, text=True, cwd=HERE.parent
+            [*command, json.dumps(cases)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
         )
         assert ended.returncode == 0, ended.stderr[-2000:]
         return [json.loads(line) for line in ended.stdout.splitlines()]

@@ -8,9 +8,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from enum import Enum
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from rich.filesize import decimal
 from torch import Tensor
@@ -23,6 +25,8 @@ KNOWN_CLASSES = (
     "deepspeed.runtime.zero.config.ZeroStageEnum",
     "deepspeed.utils.tensor_fragment.fragment_address",
 )
+# How Python before 3.11.4 pickles the member of an enum: by a call of this with enum and name.
+GETATTR = "builtins.getattr"
 # Makes torch.load restrict itself even where its caller, DeepSpeed, says weights_only=False.
 RESTRICT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
@@ -44,7 +48,7 @@ def check_own_pickles(step: Path) -> None:
                 f"{file} is damaged or not a file of DeepSpeed's ({reason}) and was not opened; "
                 "take another checkpoint"
             ) from None
-        if foreign := sorted(found.difference(KNOWN_CLASSES)):
+        if foreign := sorted(found.difference(KNOWN_CLASSES, [GETATTR])):
             raise ValueError(
                 f"{file} names {foreign[0]}, which no checkpoint of DeepSpeed's does, and was not "
                 "opened (a pickle can run code); take another checkpoint"
@@ -53,19 +57,31 @@ def check_own_pickles(step: Path) -> None:
 
 @contextmanager
 def known_classes_only() -> Iterator[None]:
-    """Restrict torch.load, also when DeepSpeed calls it, to tensors and `KNOWN_CLASSES`."""
-    places = [name.rpartition(".") for name in KNOWN_CLASSES]
-    classes = [getattr(import_module(module), name) for module, _, name in places]
+    """Restrict torch.load, also when DeepSpeed calls it, to tensors and `KNOWN_CLASSES`.
+
+    What a file calls getattr gives members of known enums and nothing else.
+    """
     before = os.environ.get(RESTRICT)
     os.environ[RESTRICT] = "1"
     try:
-        with safe_globals(classes):
+        with safe_globals([*_known_classes(), (_enum_member, GETATTR)]):
             yield
     finally:
         if before is None:
             del os.environ[RESTRICT]
         else:
             os.environ[RESTRICT] = before
+
+
+def _known_classes() -> list[Any]:
+    places = [name.rpartition(".") for name in KNOWN_CLASSES]
+    return [getattr(import_module(module), name) for module, _, name in places]
+
+
+def _enum_member(kind: Any, name: str) -> Enum:
+    if kind not in _known_classes() or not issubclass(kind, Enum):
+        raise ValueError(f"getattr is called on {kind!r}, wanted an enum of DeepSpeed's")
+    return kind[name]
 
 
 @contextmanager

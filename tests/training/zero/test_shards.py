@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pytest
@@ -34,6 +35,16 @@ class Burglar:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return os.system, (f"touch {self.file}",)
+
+
+class Looked:
+    """Pickles as a call of getattr, as members of enums do before Python 3.11.4."""
+
+    def __init__(self, owner: object, name: str) -> None:
+        self.found = owner, name
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return getattr, self.found
 
 
 def zip_archive(value: object, file: Path) -> None:
@@ -160,3 +171,16 @@ def test_a_disk_too_full_for_shards_is_named(tmp_path: Path) -> None:
 def test_other_errors_while_shards_are_written_are_unchanged(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="peer reset"), full_disk_named(tmp_path):
         raise RuntimeError("peer reset")
+
+
+def test_getattr_in_a_pickle_gives_members_of_known_enums_alone(tmp_path: Path) -> None:
+    stages = import_module("deepspeed.runtime.zero.config").ZeroStageEnum
+    for owner, name in ((stages, "weights"), (OrderedDict, "fromkeys"), (stages, "mro")):
+        torch.save({"stage": Looked(owner, name)}, tmp_path / SHARD)
+        check_own_pickles(tmp_path)
+        with known_classes_only():
+            if name == "weights":
+                assert torch.load(tmp_path / SHARD)["stage"] is stages.weights
+            else:
+                with pytest.raises((UnpicklingError, KeyError, ValueError)):
+                    torch.load(tmp_path / SHARD)
