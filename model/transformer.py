@@ -132,7 +132,7 @@ class Attention(nn.Module):
         q, k, v = (heads.view(len(x), -1, self.head_dim) for heads in self.project(x))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        attended = context.attend(rotate(q, rotary), rotate(k, rotary), v, self.window)
+        attended = context.attend(*rotate(q, k, rotary), v, self.window)
         return self.wo(select_positions(output_positions, attended.flatten(-2)))
 
     def project(self, x: Tensor) -> Sequence[Tensor]:

@@ -1,7 +1,7 @@
 """Adapted layers of one input as one function of autograd.
 
-It computes y_i = W_i x + bias_i + scale_i B_i (A_i x) for some layers i. The adapters' part is added
-in place into the base's, the matrices A are stacked into one, and all input gradients are added in
+It computes y_i = W_i x + bias_i + scale_i B_i (A_i x) for some layers i. An adapter is added in
+place into the base, the matrices A are stacked into one, and all input gradients are added in
 place into one: no [T, O] or [T, I] is copied. Kept are x, A x, and the adapters in x's dtype.
 
 Shapes: T tokens, I inputs, O outputs of a layer, R rank of a layer, S sum of the ranks.
@@ -69,9 +69,7 @@ class _Products(torch.autograd.Function):
         a, all_b = _unpack(flat, ctx.shapes)
         of_flat, of_inner, of_x = torch.empty_like(flat), torch.empty_like(inner), None
         of_a, of_all_b = _unpack(of_flat, ctx.shapes)
-        adapters = zip(
-            all_b, of_all_b, _split(inner, all_b), _split(of_inner, all_b), strict=True
-        )
+        adapters = zip(all_b, of_all_b, _split(inner, all_b), _split(of_inner, all_b), strict=True)
         for part, gradient in zip(ctx.parts, gradients, strict=True):
             if part.a is not None:
                 b, of_b, own, of_own = next(adapters)

@@ -70,7 +70,9 @@ def by_operators(layers: Sequence[nn.Module], x: Tensor) -> list[Tensor]:
     return outputs
 
 
-def results(function: Callable[..., Sequence[Tensor]], layers: list[nn.Module], x: Tensor) -> Results:
+def results(
+    function: Callable[..., Sequence[Tensor]], layers: list[nn.Module], x: Tensor
+) -> Results:
     """Return outputs, the input's gradient and those of the adapters."""
     nn.ModuleList(layers).zero_grad()
     x = x.clone().requires_grad_()
@@ -125,7 +127,6 @@ def test_input_without_a_gradient_is_left_without_one() -> None:
 @pytest.mark.parametrize("variant", ["dora", "dropout", "biases"])
 def test_variants_are_computed_by_operators(variant: str) -> None:
 
-
     model = random_model(replace(TINY, qkv_bias=True))
     settings = {"dora": {"dora": True}, "dropout": {"dropout": 0.1}, "biases": {"biases": True}}
     add_lora(model, LoraConfig(4, **settings[variant]))  # type: ignore[arg-type]
@@ -133,7 +134,9 @@ def test_variants_are_computed_by_operators(variant: str) -> None:
     assert not any(is_one_function([y]) for y in outputs)
 
 
-def losses(model: Transformer, products: Callable[..., Sequence[Tensor]], steps: int) -> list[float]:
+def losses(
+    model: Transformer, products: Callable[..., Sequence[Tensor]], steps: int
+) -> list[float]:
     """Train for some steps with AdamW; return the losses."""
     for module in model.modules():
         if hasattr(module, "products"):
