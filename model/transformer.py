@@ -9,14 +9,15 @@ There is no batch dimension: documents of any length lie side by side in one seq
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.rope import Span, rotate, rotation
+from model.kernels.choice import PLAIN
+from model.rope import Span, rotation
 
 
 class LayerContext(Protocol):
@@ -93,12 +94,14 @@ class Block(nn.Module):
     ) -> Tensor:
         """x [T, D] and rotary [T, 1, P] to [T, D], or to [N, D] at `output_positions` [N]."""
         attended = self.attention(self.attention_norm(x), rotary, context, output_positions)
-        x = select_positions(output_positions, x) + attended
-        return x + self.feed_forward(self.ffn_norm(x))
+        x, normed = self.ffn_norm(select_positions(output_positions, x), attended)
+        return x + self.feed_forward(normed)
 
 
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions."""
+
+    kernels = PLAIN
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -123,12 +126,14 @@ class Attention(nn.Module):
         q, k, v = (w(x).view(len(x), -1, self.head_dim) for w in (self.wq, self.wk, self.wv))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        attended = context.attend(rotate(q, rotary), rotate(k, rotary), v, self.window)
+        attended = context.attend(*self.kernels.rotate(q, k, rotary), v, self.window)
         return self.wo(select_positions(output_positions, attended.flatten(-2)))
 
 
 class FeedForward(nn.Module):
     """SwiGLU: w1 is the gate, w3 the value, w2 the way back."""
+
+    kernels = PLAIN
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
@@ -138,19 +143,23 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, D] to [T, D]."""
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+        return self.w2(self.kernels.swiglu(self.w1(x), self.w3(x)))
 
 
 class RMSNorm(nn.Module):
     """Scale to unit root mean square (torch computes it in float32), then by a weight [D]."""
+
+    kernels = PLAIN
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [..., D] to the same shape and dtype."""
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Any:
+        """x [..., D] to the norm of it; given `added`, to x + added and the norm of that."""
+        if added is not None:
+            return self.kernels.add_and_norm(x, added, self.weight, self.eps)
         return F.rms_norm(x, x.shape[-1:], self.weight.type_as(x), self.eps)
 
 
