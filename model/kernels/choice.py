@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.rope import rotate as rotate_heads
-
-KINDS = ("plain", "triton")
+from model.kernels.swiglu import swiglu
+from model.rope import rotate
 
 
 class Kernels(NamedTuple):
@@ -26,16 +25,6 @@ class Kernels(NamedTuple):
     add_and_norm: Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
-def swiglu(gate: Tensor, value: Tensor) -> Tensor:
-    """Return silu(gate) * value."""
-    return F.silu(gate) * value
-
-
-def rotate(q: Tensor, k: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor]:
-    """Return q and k rotated."""
-    return rotate_heads(q, rotary), rotate_heads(k, rotary)
-
-
 def add_and_norm(x: Tensor, added: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Return the sum and its norm, which torch computes in float32."""
     x = x + added
@@ -46,7 +35,7 @@ PLAIN = Kernels(swiglu, rotate, add_and_norm)
 
 
 def find_kernels(kind: str, device: torch.device) -> Kernels:
-    """Return the kernels of one of KINDS; ValueError where they cannot run.
+    """Return the kernels of a kind, plain or triton; ValueError where they cannot run.
 
     Triton is imported only where its kernels are asked for.
     """

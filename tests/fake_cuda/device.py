@@ -29,6 +29,7 @@ FUSED = ("silu_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
 class Watch(TorchDispatchMode):
     """Counts live bytes on one kind of device, what is read and written there, and waits.
 
+    kernels: The operators that ran on the device; views are none, and flash attention's are one.
     waits: Where the host waits for the device, and how often: a number that is read, or a copy
         of the host's memory that is not told to go on beside (`upload`).
     """
@@ -37,6 +38,7 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.device = device
         self.live = self.peak = self.traffic = 0
+        self.kernels: Counter[str] = Counter()
         self.known: set[int] = set()
         self.waits: Counter[str] = Counter()
 
@@ -56,6 +58,7 @@ class Watch(TorchDispatchMode):
         """Forget what was counted so far but what is alive."""
         self.peak, self.traffic = self.live, 0
         self.waits.clear()
+        self.kernels.clear()
 
     def _free(self, key: int, size: int) -> None:
         self.known.remove(key)
@@ -80,7 +83,15 @@ class Watch(TorchDispatchMode):
                 self.waits[f"{place()} upload"] += 1
         elif not (func.namespace == "prim" or any(r.alias_info for r in func._schema.returns)):
             self.traffic += sum(map(_bytes_on_device, [*_read(func, given), *made]))
+        if any(tensor.device.type == self.device for tensor in made) and _computes(func):
+            self.kernels[str(func)] += 1
         return result
+
+
+def _computes(func: Any) -> bool:
+    """Return whether an operator launches a kernel: neither views nor empty memory need one."""
+    is_view = any(r.alias_info and not r.alias_info.is_write for r in func._schema.returns)
+    return not (is_view or func.namespace == "prim" or "empty" in str(func))
 
 
 def _read(func: Any, given: list[torch.Tensor]) -> list[torch.Tensor]:
