@@ -29,6 +29,7 @@ def main(
 
     from evaluation.sample import open_sample
     from training.config import read_config
+    from training.ending import say_what_is_next
     from training.planning.fitting import fitting_policy
     from training.precision import find_dtype
     from training.setup import (
@@ -36,7 +37,6 @@ def main(
         check_length,
         open_checkpoints,
         open_splits,
-        say_what_is_next,
         train,
     )
     from training.zero.engine import DeepSpeedBackend

@@ -22,6 +22,7 @@ def main(
     from evaluation.sample import open_sample
     from training.backends import NativeBackend
     from training.config import read_config
+    from training.ending import say_what_is_next
     from training.in_backward import check_one_micro_batch
     from training.optim import stored_dtype
     from training.planning.fitting import fitting_policy
@@ -34,7 +35,6 @@ def main(
         make_batches,
         open_checkpoints,
         open_splits,
-        say_what_is_next,
         train,
     )
 

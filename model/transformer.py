@@ -9,15 +9,15 @@ There is no batch dimension: documents of any length lie side by side in one seq
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelConfig
-from model.kernels.swiglu import swiglu
-from model.rope import Span, rotate, rotation
+from model.kernels.choice import PLAIN
+from model.rope import Span, rotation
 
 
 class LayerContext(Protocol):
@@ -94,8 +94,8 @@ class Block(nn.Module):
     ) -> Tensor:
         """x [T, D] and rotary [T, 1, P] to [T, D], or to [N, D] at `output_positions` [N]."""
         attended = self.attention(self.attention_norm(x), rotary, context, output_positions)
-        x = select_positions(output_positions, x) + attended
-        return x + self.feed_forward(self.ffn_norm(x))
+        x, normed = self.ffn_norm(select_positions(output_positions, x), attended)
+        return x + self.feed_forward(normed)
 
 
 def one_by_one(layers: Sequence[nn.Module], x: Tensor) -> Sequence[Tensor]:
@@ -106,6 +106,7 @@ def one_by_one(layers: Sequence[nn.Module], x: Tensor) -> Sequence[Tensor]:
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions."""
 
+    kernels = PLAIN
     # A method that adapts layers may compute those of one input together.
     products: Callable[[Sequence[nn.Module], Tensor], Sequence[Tensor]] = staticmethod(one_by_one)
 
@@ -132,7 +133,7 @@ class Attention(nn.Module):
         q, k, v = (heads.view(len(x), -1, self.head_dim) for heads in self.project(x))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        attended = context.attend(*rotate(q, k, rotary), v, self.window)
+        attended = context.attend(*self.kernels.rotate(q, k, rotary), v, self.window)
         return self.wo(select_positions(output_positions, attended.flatten(-2)))
 
     def project(self, x: Tensor) -> Sequence[Tensor]:
@@ -143,6 +144,7 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """SwiGLU: w1 is the gate, w3 the value, w2 the way back."""
 
+    kernels = PLAIN
     # As in attention.
     products: Callable[[Sequence[nn.Module], Tensor], Sequence[Tensor]] = staticmethod(one_by_one)
 
@@ -154,7 +156,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, D] to [T, D]."""
-        return self.w2(swiglu(*self.gate_and_value(x)))
+        return self.w2(self.kernels.swiglu(*self.gate_and_value(x)))
 
     def gate_and_value(self, x: Tensor) -> Sequence[Tensor]:
         """x [T, D] to gate and value [T, F]."""
@@ -164,13 +166,17 @@ class FeedForward(nn.Module):
 class RMSNorm(nn.Module):
     """Scale to unit root mean square (torch computes it in float32), then by a weight [D]."""
 
+    kernels = PLAIN
+
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [..., D] to the same shape and dtype."""
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Any:
+        """x [..., D] to the norm of it; given `added`, to x + added and the norm of that."""
+        if added is not None:
+            return self.kernels.add_and_norm(x, added, self.weight, self.eps)
         return F.rms_norm(x, x.shape[-1:], self.weight.type_as(x), self.eps)
 
 

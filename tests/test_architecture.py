@@ -41,6 +41,7 @@ LIBRARIES = {
     "deepspeed": {"training", "scripts"},
     "fire": {"console"},
     "bitsandbytes": {"model", "training"},
+    "triton": {"model"},
     "fastapi": {"serving"},
     "uvicorn": {"serving"},
 }

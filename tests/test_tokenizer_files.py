@@ -33,7 +33,7 @@ from scripts import (
     convert_to_hf_weights,
     convert_to_meta_weights,
 )
-from training.setup import say_what_is_next
+from training.ending import say_what_is_next
 from weights import tokenizer_file
 
 PADDING = 30

@@ -96,6 +96,8 @@ class TrainingSection(Section):
     max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
     activation_checkpointing: What the backward pass computes again, training/recomputation.py;
         auto takes the first of none, selective and full that fits the device.
+    kernels: Whether rotary positions, norms of residual sums and SwiGLU are PyTorch's operators or
+        Triton's kernels, which are for CUDA and off until a GPU has shown their gain.
     """
 
     epochs: int | None = Field(2, ge=1)
@@ -104,6 +106,7 @@ class TrainingSection(Section):
     batch_size: int = Field(32, ge=1)
     micro_batch_tokens: int = Field(8192, ge=2)
     activation_checkpointing: Literal["auto", "none", "selective", "full"] = "auto"
+    kernels: Literal["plain", "triton"] = "plain"
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

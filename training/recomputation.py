@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-from model.kernels.swiglu import swiglu
 from model.transformer import Block, LayerContext, Transformer, select_positions
 
 
@@ -61,9 +60,8 @@ def _keep_products(
     with saved_tensors_hooks(again.pack, _unpack):
         normed = again.add(block.attention_norm(x), partial(block.attention_norm, x.detach()))
         attended = block.attention(normed, rotary, context, output_positions)
-        x = select_positions(output_positions, x) + attended
-        if not feed_again:
-            x = x + _feed_forward(block, x, again)
+        x = select_positions(output_positions, x)
+        x = x + attended if feed_again else _add_feed_forward(block, x, attended, again)
     # Autograd holds on to the hooks, and so to what was not to be kept.
     again.recipes.clear()
     if feed_again:
@@ -71,11 +69,13 @@ def _keep_products(
     return x
 
 
-def _feed_forward(block: Block, x: Tensor, again: _ComputedAgain) -> Tensor:
-    normed = again.add(block.ffn_norm(x), partial(block.ffn_norm, x.detach()))
+def _add_feed_forward(block: Block, x: Tensor, attended: Tensor, again: _ComputedAgain) -> Tensor:
+    x, normed = block.ffn_norm(x, attended)
+    again.add(normed, partial(block.ffn_norm, x.detach()))
     gate, value = block.feed_forward.gate_and_value(normed)
+    swiglu = block.feed_forward.kernels.swiglu
     product = again.add(swiglu(gate, value), partial(swiglu, gate.detach(), value.detach()))
-    return block.feed_forward.w2(product)  # type: ignore[no-any-return]
+    return x + block.feed_forward.w2(product)  # type: ignore[no-any-return]
 
 
 def _plain_feed_forward(block: Block, x: Tensor) -> Tensor:

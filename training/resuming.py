@@ -19,6 +19,7 @@ FIXED_SETTINGS = (
     ("model", "adapter_dir"),
     ("lora",),
     ("training", "batch_size"),
+    ("training", "kernels"),
     ("optimizer",),
     ("schedule", "kind"),
     ("schedule", "learning_rate"),

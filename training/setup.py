@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import torch
 
-from console.command import print_next, shell_quote
+from console.command import shell_quote
 from data.batches import Batches, check_lengths, make_batch, whole_split
 from data.soundness import check_same_tokenizer, check_soundness
 from data.tokenized import TokenizedDataset
 from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
+from model.kernels.choice import find_kernels, use_kernels
 from model.lora.adapter import add_lora, load_adapter
 from model.transformer import Transformer
 from storage.atomic import directory_lock
@@ -129,6 +130,7 @@ def build_model(
     `auto`. A run that is resumed takes its adapter from its checkpoint, others from
     `model.adapter_dir` if it is set.
     """
+    kernels = find_kernels(config.training.kernels, device)
     # An adapter's gradient sums over all tokens, and parts of a sum may meet in half precision.
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
@@ -140,6 +142,7 @@ def build_model(
         add_lora(model, config.lora)
     if adapter:
         load_adapter(model, adapter.state)
+    use_kernels(model, kernels)
     apply_policy(model, policy or config.training.activation_checkpointing)
     return model.train()
 
@@ -280,23 +283,3 @@ def reply_interval(config: Config) -> int | str | None:
     validation = config.validation
     own = validation.generated and validation.generated.every
     return own or validation.every
-
-
-def say_what_is_next(config: Config) -> None:
-    """Print what to run after training: watch it, then chat with the model or merge the adapter."""
-    final = config.run_dir / "final"
-    watch = f"tensorboard --logdir {shell_quote(config.logging.output_dir)}"
-    if config.lora is None:
-        print_next(
-            watch,
-            f"python chat_completion.py --ckpt_dir {shell_quote(final)} "
-            f"--tokenizer_path {shell_quote(find_tokenizer(final))}",
-        )
-    else:
-        print_next(
-            watch,
-            f"python scripts/convert_lora_weights.py --config-dir {shell_quote(final)} "
-            f"--base-ckpt-path {shell_quote(config.model.checkpoint_dir)} "
-            f"--lora-ckpt-path {shell_quote(final)} "
-            f"--output-dir {shell_quote(config.run_dir / 'merged')}",
-        )

@@ -113,6 +113,20 @@ def test_an_unwritable_checkpoint_directory_is_refused_before_training(
         open_checkpoints(config, "llama3", resume=False)
 
 
+def test_triton_kernels_on_the_cpu_are_a_one_line_error(
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(settings().model_dump(mode="json")))
+    flags = ["--config-file", file, "--training.kernels=triton"]
+    ended = run_command(finetune.main, flags, monkeypatch, capsys)
+    assert (ended.code, ended.error.count("\n")) == (1, 1)
+    assert "add --training.kernels=plain" in ended.error
+
+
 def test_products_of_a_run_sum_in_float32_on_cuda(settings: Settings) -> None:
     flags = torch.backends.cuda.matmul
     flags.allow_bf16_reduced_precision_reduction = True
