@@ -22,16 +22,24 @@ class Documents:
     """Where the documents of a packed sequence begin and end; each token sees only its own.
 
     `offsets` are N+1 rising numbers from 0 to T: document i is tokens offsets[i] : offsets[i+1].
+    `offsets_tensor` are the same, int32, where they are on the device already.
     """
 
-    def __init__(self, offsets: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        offsets: Sequence[int],
+        device: torch.device | str = "cpu",
+        offsets_tensor: Tensor | None = None,
+    ) -> None:
         self.offsets = tuple(offsets)
         self.lengths = tuple(b - a for a, b in pairwise(offsets))
         self.longest = max(self.lengths)
         self.spans = tuple((length, length) for length in self.lengths)
-        # made on the CPU and sent without waiting: a constructor on the device would stop for it
-        offsets_tensor = torch.tensor(self.offsets, dtype=torch.int32)
-        self.offsets_tensor = offsets_tensor.to(device, non_blocking=True)
+        if offsets_tensor is None:
+            # made on the CPU and sent: a constructor on the device would stop for each number
+            offsets_tensor = torch.tensor(self.offsets, dtype=torch.int32)
+            offsets_tensor = offsets_tensor.to(device, non_blocking=True)
+        self.offsets_tensor = offsets_tensor
 
     def layer(self, index: int) -> "Documents":
         """Return what layer `index` attends with: the same documents for every layer."""

@@ -59,8 +59,8 @@ class Backend(Protocol):
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; `last` says that a step follows."""
 
-    def step(self, learning_rate: float) -> float | None:
-        """Clip, update, clear the gradients; return their norm before clipping.
+    def step(self, learning_rate: float) -> Tensor | None:
+        """Clip, update, clear the gradients; return their norm before clipping, on the device.
 
         None where they were infinite in float16 and the step was left out.
         """
@@ -147,8 +147,8 @@ class NativeBackend:
         """Add the gradient of one micro-batch."""
         (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
 
-    def step(self, learning_rate: float) -> float | None:
-        """Clip, update, clear the gradients; return their norm before clipping.
+    def step(self, learning_rate: float) -> Tensor | None:
+        """Clip, update, clear the gradients; return their norm before clipping, on the device.
 
         None where they were infinite in float16 and the step was left out.
         """
@@ -165,7 +165,7 @@ class NativeBackend:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return norm.item()
+        return norm
 
     def computing(self) -> AbstractContextManager[None]:
         """Return what to run the model itself in, so that it computes as `forward` does."""

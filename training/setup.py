@@ -21,6 +21,7 @@ from training.backends import Backend
 from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
 from training.config import Config, read_config
+from training.feed import Feed
 from training.length import run_length
 from training.loop import Run, fit
 from training.recomputation import apply_policy
@@ -234,7 +235,7 @@ def train(
         report = Report(config, backend, total_steps, progress.step) if first else NullReport()
         run = Run(
             config=config,
-            batches=batches,
+            feed=Feed(batches, backend.device),
             validation=lambda: map(partial(make_batch, splits.validation), held_out),
             rate=rate,
             total_steps=total_steps,

@@ -105,15 +105,15 @@ class DeepSpeedBackend:
         if not last:
             self.engine.step()  # only counts the micro-batch
 
-    def step(self, learning_rate: float) -> float:
-        """Clip, update, clear the gradients; return their norm before clipping."""
+    def step(self, learning_rate: float) -> Tensor:
+        """Clip, update, clear the gradients; return their norm before clipping, on the device."""
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         norm: Any = None
         if self.stage == 0:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters.values()])  # type: ignore[misc]
         self.engine.step()
-        return float(self.engine.get_global_grad_norm() if norm is None else norm)
+        return torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
 
     def computing(self) -> AbstractContextManager[None]:
         """Return a context that changes nothing: weights are stored in what they compute in."""
