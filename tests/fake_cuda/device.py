@@ -135,6 +135,7 @@ def pretend(watch: Watch) -> torch.library.Library:
         library.impl(name, lambda *_: None, "CUDA")
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
     torch.cuda.is_bf16_supported = lambda *_, **__: True
+    torch.cuda.get_device_capability = lambda *_: (9, 0)
     tensor, attend = torch.tensor, F.scaled_dot_product_attention
 
     def on_host_first(data: Any, *, device: Any = None, **settings: Any) -> torch.Tensor:
