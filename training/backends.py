@@ -50,6 +50,9 @@ class Backend(Protocol):
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
 
+    def on_every_rank(self, work: Callable[[], Result]) -> list[Result]:
+        """Do `work` on every rank; return all results, or raise the first error, on every rank."""
+
     def begin_step(self, learning_rate: float, micro_batches: int) -> None:
         """Say what comes, before the first backward pass of a step.
 
@@ -137,6 +140,10 @@ class NativeBackend:
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work`."""
         return work()
+
+    def on_every_rank(self, work: Callable[[], Result]) -> list[Result]:
+        """Do `work`."""
+        return [work()]
 
     def begin_step(self, learning_rate: float, micro_batches: int) -> None:
         """Say what comes; only an optimizer that steps in the backward pass must know."""

@@ -215,13 +215,13 @@ def train(
     with ExitStack() as alone:
         backend.on_first_rank(lambda: alone.enter_context(directory_lock(config.run_dir)))
         first, resumed = backend.rank == 0, None
+        say = warn if first else no_warning
         if resume:
-            progress = checkpoints.resume(backend, splits.fingerprints, warn)
+            progress = checkpoints.resume(backend, splits.fingerprints, say)
             resumed = checkpoints.step_directory(progress)
         else:
             started_from = backend.on_first_rank(lambda: start_record(config))
             progress = Progress(data=splits.fingerprints, started_from=started_from)
-        say = warn if first else no_warning
         rate = settle_schedule(progress, config, batches, resumed, say)
         if generated:
             check_same_prompts(progress, generated.fingerprint)
