@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.cpu_products import linear, multiplied
 from model.lora.vocabulary import Widened, widened
 
 # Rows and vocabulary entries at once: on CPU what stays in the last cache, on CUDA what keeps the
@@ -42,7 +43,7 @@ def loss_and_hits(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> 
         softmax = _RunningSoftmax(rows)
         best, likeliest = rows.new_full((len(rows),), float("-inf")), torch.zeros_like(goals)
         for start, part in vectors.parts():
-            logits = F.linear(rows, part)
+            logits = linear(rows, part)
             softmax.add(logits)
             top, index = logits.max(1)
             likeliest = torch.where(top > best, index + start, likeliest)
@@ -114,9 +115,10 @@ class _SummedCrossEntropy(torch.autograd.Function):
         for rows, goals in _blocks(hidden, targets):
             softmax, mean = _RunningSoftmax(rows), torch.zeros_like(rows, dtype=torch.float32)
             for _, part in vectors.parts():
-                logits = F.linear(rows, part)
+                logits = linear(rows, part)
                 exponentials, shrink = softmax.add(logits)
-                mean.mul_(shrink).add_(exponentials.to(logits.dtype) @ part.to(logits.dtype))
+                product = multiplied(exponentials.to(logits.dtype), part.to(logits.dtype))
+                mean.mul_(shrink).add_(product)
             log_total, wanted = softmax.log_total(), vectors.of(goals)
             loss += (log_total - _logits_at(rows, wanted)).sum()
             hidden_gradients.append(mean.div_(softmax.total).sub_(wanted))
@@ -155,7 +157,7 @@ def _add_vector_gradient(
     """
     values = rows[:, trained]
     for start, part in vectors.parts():
-        logits = F.linear(rows, part)
+        logits = linear(rows, part)
         probabilities = (logits - log_total[:, None]).exp_().to(logits.dtype)
         gradient[start : start + len(part)] += probabilities.t() @ values.to(logits.dtype)
     gradient.index_add_(0, goals, values.float(), alpha=-1)
