@@ -130,6 +130,9 @@ def build_model(
     `auto`. A run that is resumed takes its adapter from its checkpoint, others from
     `model.adapter_dir` if it is set.
     """
+    # An adapter's gradient sums over all tokens, and parts of a sum may meet in half precision.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     adapter = None if resume else open_start_adapter(config)
     if place is None and config.model.quantization:
         place = quantize_on_arrival(device, dtype, config.model.quantization)
