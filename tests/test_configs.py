@@ -68,10 +68,7 @@ def test_deepspeed_knows_every_key_that_is_passed_on(name: str):
 
 def test_the_deepspeed_default_matches_the_base_projects_settings():
     default, one_device = contents("ds_finetune"), contents("finetune")
-    assert (zero("ds_finetune")["stage"], zero("ds_finetune")["offload_optimizer"]["device"]) == (
-        2,
-        "cpu",
-    )
+    assert zero("ds_finetune")["stage"] == 2
     # Micro batch 2 x accumulation 16 on one GPU.
     assert default["training"]["batch_size"] == 2 * 16
     rates = ("learning_rate", "min_learning_rate", "warmup_share", "total_steps")
@@ -91,9 +88,8 @@ def test_sharded_configurations_differ_as_their_names_say():
         ("ds_lora_zero3", True, 3),
         ("ds_mistral_glaive_full", False, 3),
     ]
-    with_offload = [name for name in SHARDED if "offload_param" in zero(name)]
-    assert with_offload == ["ds_full_zero3_offload"]
     for key in ("offload_param", "offload_optimizer"):
+        assert [name for name in SHARDED if key in zero(name)] == ["ds_full_zero3_offload"]
         assert zero("ds_full_zero3_offload")[key] == {"device": "cpu", "pin_memory": True}
 
 

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.cpu_products import linear, multiplied
 from model.lora.vocabulary import Widened, widened
 
 # Rows and vocabulary entries at once: on CPU what stays in the last cache, on CUDA what keeps the
@@ -43,7 +44,7 @@ def loss_and_hits(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> 
         softmax = _RunningSoftmax(rows)
         best, likeliest = rows.new_full((len(rows),), float("-inf")), torch.zeros_like(goals)
         for start, part in vectors.parts():
-            logits = F.linear(rows, part)
+            logits = linear(rows, part)
             softmax.add(logits)
             top, index = logits.max(1)
             likeliest = torch.where(top > best, index + start, likeliest)
@@ -109,9 +110,10 @@ class _SummedCrossEntropy(torch.autograd.Function):
         for rows, goals in _blocks(hidden, targets):
             softmax, mean = _RunningSoftmax(rows), torch.zeros_like(rows, dtype=torch.float32)
             for _, part in vectors.parts():
-                logits = F.linear(rows, part)
+                logits = linear(rows, part)
                 exponentials, shrink = softmax.add(logits)
-                mean.mul_(shrink).add_(exponentials.to(logits.dtype) @ part.to(logits.dtype))
+                product = multiplied(exponentials.to(logits.dtype), part.to(logits.dtype))
+                mean.mul_(shrink).add_(product)
             log_totals.append(softmax.log_total())
             wanted = vectors.of(goals)
             loss += (log_totals[-1] - _logits_at(rows, wanted)).sum()
@@ -169,7 +171,7 @@ class _Rows(NamedTuple):
             # The last row takes the targets of other parts.
             total = part.new_zeros(len(part) + 1, width, dtype=torch.float32)
             for rows, goals, log_total in self._blocks():
-                logits = F.linear(rows.to(self.dtype), part.to(self.dtype))
+                logits = linear(rows.to(self.dtype), part.to(self.dtype))
                 probabilities = (logits - log_total[:, None]).exp_().to(self.dtype)
                 values = rows[:, trained]
                 total[:-1] += probabilities.t() @ values.to(self.dtype)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.cpu_products import linear, multiplied
 from model.nf4 import NF4Linear
 
 
@@ -55,7 +56,7 @@ class _Products(torch.autograd.Function):
         a, all_b = _unpack(flat, ctx.shapes)
         inner = F.linear(x, a)
         ctx.save_for_backward(x, inner, flat)
-        outputs = [part.base(x) for part in parts]
+        outputs = [_product(part.base, x) for part in parts]
         of_adapted = [y for y, part in zip(outputs, parts, strict=True) if part.a is not None]
         scales = [part.scale for part in parts if part.a is not None]
         rows = _split(inner, all_b)
@@ -98,8 +99,16 @@ def _split(inner: Tensor, all_b: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return inner.split([b.shape[1] for b in all_b], 1)
 
 
+def _product(base: nn.Module, x: Tensor) -> Tensor:
+    """Return what a base makes of x [T, I]: [T, O]."""
+    if type(base) is nn.Linear:
+        return linear(x, base.weight, base.bias)
+    product: Tensor = base(x)
+    return product
+
+
 def _add_product(total: Tensor | None, gradient: Tensor, base: nn.Module) -> Tensor:
     """Return gradient [T, O] times a base's weight, added to a `total` [T, I] in place."""
     packed = base if isinstance(base, NF4Linear) else None
     weight: Any = packed.dequantized(gradient.dtype) if packed else base.weight
-    return gradient @ weight if total is None else total.addmm_(gradient, weight)
+    return multiplied(gradient, weight, total)

@@ -39,6 +39,7 @@ if find_spec("pydantic") is None:
         "zero/test_settings.py",
         "zero/test_variants.py",
         "zero/test_devices.py",
+        "zero/test_collectives.py",
     ]
 
 

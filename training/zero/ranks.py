@@ -24,8 +24,8 @@ from console.command import ERROR_GRACE_SECONDS, RankError, one_line
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 START = "deepspeed --num_gpus=8 ds_finetune.py"
-# How long a rank waits for the others: rank 0 alone hashes what a save wrote, about 1 TB for all
-# weights and moments of a 70B model.
+# How long a rank waits for the others: rank 0 alone writes and hashes the gathered weights, 140 GB
+# of a 70B model.
 TIMEOUT_MINUTES = 60
 LAUNCHERS = {"deepspeed", "deepspeed.launcher.launch", "torchrun", "torch.distributed.run"}
 # Counts that all ranks share: how many failed, and how many have left after a failure.
