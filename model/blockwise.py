@@ -69,7 +69,7 @@ def has_bitsandbytes() -> bool:
 
 @cache
 def has_product_kernel() -> bool:
-    """Return whether bitsandbytes multiplies with values in four bits as they are (from 0.50 on)."""
+    """Return whether bitsandbytes multiplies with four-bit values as they are (from 0.50 on)."""
     return has_bitsandbytes() and hasattr(torch.ops.bitsandbytes, "gemm_4bit")
 
 

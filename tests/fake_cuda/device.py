@@ -31,6 +31,7 @@ class Watch(TorchDispatchMode):
 
     waits: Where the host waits for the device, and how often: a number that is read, or a copy
         of the host's memory that is not told to go on beside (`upload`).
+    uploads: The copies of the host's memory that go on beside.
     """
 
     def __init__(self, device: str) -> None:
@@ -39,6 +40,7 @@ class Watch(TorchDispatchMode):
         self.live = self.peak = self.traffic = 0
         self.known: set[int] = set()
         self.waits: Counter[str] = Counter()
+        self.uploads: Counter[str] = Counter()
 
     def add(self, tensor: torch.Tensor) -> None:
         """Count a tensor's storage until it is freed."""
@@ -56,6 +58,7 @@ class Watch(TorchDispatchMode):
         """Forget what was counted so far but what is alive."""
         self.peak, self.traffic = self.live, 0
         self.waits.clear()
+        self.uploads.clear()
 
     def _free(self, key: int, size: int) -> None:
         self.known.remove(key)
@@ -76,8 +79,12 @@ class Watch(TorchDispatchMode):
         for tensor in made:
             self.add(tensor)
         if any(not tensor.is_cuda for tensor in given) and any(tensor.is_cuda for tensor in made):
-            if str(func).startswith("aten._to_copy") and not (kwargs or {}).get("non_blocking"):
-                self.waits[f"{place()} upload"] += 1
+            if str(func).startswith(("aten._to_copy", "aten.copy_")):
+                beside = (kwargs or {}).get("non_blocking") or True in args[2:]
+                if beside:
+                    self.uploads[place()] += 1
+                else:
+                    self.waits[f"{place()} upload"] += 1
         elif not (func.namespace == "prim" or any(r.alias_info for r in func._schema.returns)):
             self.traffic += sum(map(_bytes_on_device, [*_read(func, given), *made]))
         return result
@@ -112,7 +119,10 @@ def pretend(watch: Watch) -> torch.library.Library:
     torch.cuda.is_bf16_supported = lambda *_, **__: True
     tensor, attend = torch.tensor, F.scaled_dot_product_attention
 
-    def on_host_first(data: Any, *, device: Any = None, **settings: Any) -> torch.Tensor:
+    def on_host_first(
+        data: Any, *, device: Any = None, pin_memory: bool = False, **settings: Any
+    ) -> torch.Tensor:
+        # Memory cannot be pinned for a device that is not there.
         made = tensor(data, **settings)
         if device is None or torch.device(device).type != "cuda":
             return made
