@@ -29,7 +29,7 @@ class Decoding:
     smallest set of likeliest tokens whose probabilities reach `top_p`. The draws of a row depend
     on `seed` and its index alone, never on the rows beside it. Ids from `vocab_size` on pad the
     vocabulary, and `unused_ids` have no token in the tokenizer: they are never chosen.
-    `cuda_graphs` gives passes fixed shapes and on CUDA records them as graphs; tokens stay the same.
+    `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same.
     """
 
     stop_ids: Collection[int]
@@ -255,17 +255,17 @@ def _choose_allowed(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[
     for place, row in enumerate(rows):
         if row.constraint is not None:
             row.constraint.restrict(logits[place], row.room)
-    tokens = _choose_each(logits, rows, draws)
+    tokens = choose_each(logits, rows, draws)
     for place, row in enumerate(rows):
         while row.constraint is not None and not row.constraint.accept(tokens[place], row.room - 1):
             own = logits[place : place + 1]
             own[0, tokens[place]] = float("-inf")
             row.constraint.restrict(own[0], row.room)
-            (tokens[place],) = _choose_each(own, [row], draws[place : place + 1])
+            (tokens[place],) = choose_each(own, [row], draws[place : place + 1])
     return tokens
 
 
-def _choose_each(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]:
+def choose_each(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]:
     """Choose a token for each row of logits [N, V] by its own temperature and top_p.
 
     The tokens are read in one piece; what is undecided then, which is rare, takes a second look.

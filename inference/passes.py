@@ -55,6 +55,11 @@ class StaticPasses(Passes):
 
     def __init__(self, model: Transformer, cache: KVCache) -> None:
         super().__init__(model, cache)
+        if isinstance(model.config.rope_scaling, LongRope):
+            raise ValueError(
+                "passes of a model with long RoPE cannot be recorded (--cuda-graphs): its rotation "
+                "depends on how long a row is; leave it out"
+            )
         # Tokens, positions and draws of a pass.
         self._sent = torch.zeros(3 * cache.batch_size, dtype=torch.int64, device=cache.keys.device)
         self._passes: dict[tuple[int, int], Callable[[], Tensor]] = {}
@@ -63,7 +68,7 @@ class StaticPasses(Passes):
     def run(self, unread: Sequence[list[int]], draws: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Run the model over each row's unread tokens, as in `Passes`."""
         rows = len(unread)
-        if rows != len(self._cache.lengths) or max(map(len, unread)) > 1 or self._changes_rotation:
+        if rows != len(self._cache.lengths) or max(map(len, unread)) > 1:
             return super().run(unread, draws)
         positions = self._cache.advance()
         size = min(_power_of_two(rows), self._cache.batch_size)
@@ -74,19 +79,15 @@ class StaticPasses(Passes):
         logits = self._recorded(size, min(reach, self._cache.max_length))()
         return logits[:rows], bits_to_floats(self._sent[2 * size : 2 * size + rows])
 
-    @property
-    def _changes_rotation(self) -> bool:
-        """Whether the rotation depends on more than positions, which a recording cannot know."""
-        return isinstance(self._model.config.rope_scaling, LongRope)
-
     def _recorded(self, size: int, reach: int) -> Callable[[], Tensor]:
         """Return the pass over `size` rows that attend to the first `reach` positions."""
         if (size, reach) not in self._passes:
+            # Not self, which would hold the cache's memory in a circle beyond its use.
+            model, cache = self._model, self._cache
             tokens, positions = self._sent[: 2 * size].split(size)
 
             def forward() -> Tensor:
-                context = self._cache.plan_singles(positions, reach)
-                logits: Tensor = self._model(tokens, positions, context)
+                logits: Tensor = model(tokens, positions, cache.plan_singles(positions, reach))
                 return logits
 
             self._passes[size, reach] = self._record(forward) if self._record else forward
@@ -121,6 +122,14 @@ class Recorder:
             return output
 
         return replay
+
+
+def check_cuda_graphs(wanted: bool) -> None:
+    """Raise ValueError where passes are to be recorded and there is no CUDA device to do it."""
+    if wanted and not torch.cuda.is_available():
+        raise ValueError(
+            "--cuda-graphs records passes on a CUDA device, and there is none; leave it out"
+        )
 
 
 def _power_of_two(number: int) -> int:

@@ -9,7 +9,7 @@ from operations import Operations
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
-from inference.generate import Batch, Decoding, Row, complete, generate, stream
+from inference.generate import Batch, Decoding, Row, choose_each, complete, generate, stream
 from inference.sampling import (
     CANDIDATES,
     UNDECIDED,
@@ -239,6 +239,39 @@ def test_a_nucleus_wider_than_the_candidates_is_drawn_from_everything() -> None:
     assert chosen[0] == 77
     assert ranks[1, chosen[1]] > CANDIDATES
     assert torch.equal(choose_from_all(logits[1:], 1.0, 0.95, draws[1:]), chosen[1:])
+
+
+def plain_choice(logits: Tensor, temperature: float, top_p: float, draw: float) -> int:
+    """The definition for one row: its tokens sorted, a draw from the nucleus's mass."""
+    probabilities = (logits.float() / temperature).softmax(-1)
+    likeliest = probabilities.topk(min(CANDIDATES, len(logits)))
+    if likeliest.values.sum() < top_p:
+        likeliest = probabilities.sort(descending=True, stable=True)
+    cumulative = likeliest.values.double().cumsum(-1)
+    size = int((cumulative - likeliest.values < top_p).sum())
+    place = int((cumulative[:size] <= draw * cumulative[size - 1]).sum())
+    return int(likeliest.indices[min(place, size - 1)])
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 8.0])
+def test_rows_of_any_settings_get_the_tokens_of_their_draws(spread: float) -> None:
+    generator = torch.Generator().manual_seed(7)
+    logits = spread * torch.randn(24, 2 * CANDIDATES, generator=generator)
+    how = [
+        Decoding((), 1, temperature=temperature, top_p=top_p, seed=seed)
+        for temperature in (0.0, 0.7, 1.5)
+        for top_p in (0.3, 0.95, 1.0)
+        for seed in range(3)
+    ][: len(logits)]
+    rows = [Row.of(place, [1], decoding) for place, decoding in enumerate(how)]
+    draws = [row.draws.random() for row in rows]
+    wanted = [
+        plain_choice(own, row.decoding.temperature, row.decoding.top_p, draw)
+        if row.decoding.temperature
+        else int(own.argmax())
+        for own, row, draw in zip(logits, rows, draws, strict=True)
+    ]
+    assert choose_each(logits, rows, torch.tensor(draws, dtype=torch.float64)) == wanted
 
 
 @pytest.mark.parametrize(("top_p", "draw", "wanted"), [(0.9, 0, 1), (0.9, 1, 2), (1.0, 1, 3)])
