@@ -278,7 +278,7 @@ def choose_each(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]
         choose(logits[place], *own, draws[place])
         for place, own in zip(places, settings, strict=False)
     ]
-    tokens: list[int] = torch.cat(chosen).tolist()
+    tokens: list[int] = (chosen[0] if len(chosen) == 1 else torch.cat(chosen)).tolist()
     for place, token in enumerate(tokens):
         if token == UNDECIDED:
             own = slice(place, place + 1)
