@@ -25,6 +25,9 @@ def main(
     """
     # torch would print the C++ stack for every connection that is lost when another rank ends.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from training.allocator import let_segments_grow
+
+    let_segments_grow()
     import torch
 
     from evaluation.sample import open_sample

@@ -17,6 +17,9 @@ def main(
         fit_anyway: Start although the formula says that the GPU's memory is too small.
         **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
     """
+    from training.allocator import let_segments_grow
+
+    let_segments_grow()
     import torch
 
     from evaluation.sample import open_sample

@@ -15,6 +15,7 @@ from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
 from model.transformer import Transformer
 from training.backends import NativeBackend
+from training.feed import Feed
 from training.loop import Run, train_step
 
 if TYPE_CHECKING:
@@ -91,16 +92,17 @@ class Ours:
         self.model = model
         self.device = model.tok_embeddings.weight.device
         self.batches = random_batches(size.model, size.batch_size, size.micro_batch_tokens)
+        self.feed = Feed(self.batches, self.device)
         self.backend = self._backend(NativeBackend)
 
     def step(self, number: int) -> Step:
         """Take optimizer step `number`."""
-        return _take_step(self.batches, self.backend, number)
+        return _take_step(self.feed, self.backend, number)
 
     def loss_and_gradients(self, batches: Batches) -> tuple[float, dict[str, Tensor]]:
         """Return the mean loss of the first step and its gradients by name, without an update."""
         backend = cast(_GradientsOnly, self._backend(_GradientsOnly))
-        return _take_step(batches, backend, 0).loss, backend.gradients
+        return _take_step(Feed(batches, self.device), backend, 0).loss, backend.gradients
 
     def round_base(self) -> None:
         """Go on in bfloat16."""
@@ -112,9 +114,9 @@ class Ours:
         return kind(self.model, settings, self.device, self.model.tok_embeddings.weight.dtype)
 
 
-def _take_step(batches: Batches, backend: NativeBackend, number: int) -> Step:
+def _take_step(feed: Feed, backend: NativeBackend, number: int) -> Step:
     # A step reads no more of a run than these two.
-    run = cast(Run, SimpleNamespace(batches=batches, rate=lambda step: LEARNING_RATE))
+    run = cast(Run, SimpleNamespace(feed=feed, rate=lambda step: LEARNING_RATE))
     metrics, _ = train_step(run, backend, number)
     assert metrics.gradient_norm is not None, "steps are left out in float16 alone"
     return Step(metrics.loss, metrics.gradient_norm, metrics.tokens)
@@ -125,9 +127,9 @@ class _GradientsOnly(NativeBackend):
 
     gradients: dict[str, Tensor]
 
-    def step(self, learning_rate: float) -> float:
+    def step(self, learning_rate: float) -> Tensor:
         self.gradients = {}
         for name, parameter in self.parameters.items():
             assert parameter.grad is not None
             self.gradients[name], parameter.grad = parameter.grad, None
-        return 0.0
+        return torch.zeros(())

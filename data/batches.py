@@ -37,6 +37,7 @@ class Batch:
 
     `tokens` and `positions` [T] int64; positions begin anew in each conversation; conversation i
     is offsets[i] : offsets[i + 1]. The hidden state at rows[n] predicts targets[n], both int64.
+    `starts` are the offsets again, int32, where the tensors are on a device.
     """
 
     tokens: Tensor
@@ -44,14 +45,23 @@ class Batch:
     offsets: tuple[int, ...]
     rows: Tensor
     targets: Tensor
+    starts: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
-        """Return the same batch with its tensors on `device`."""
-        moved = [
-            tensor.to(device, non_blocking=True)
-            for tensor in (self.tokens, self.positions, self.rows, self.targets)
-        ]
-        return Batch(moved[0], moved[1], self.offsets, moved[2], moved[3])
+        """Return the same batch on `device`, without waiting until it is there.
+
+        It is sent in one piece, to CUDA from pinned memory: from any other the host would wait.
+        """
+        device = torch.device(device)
+        if self.tokens.device.type == device.type:
+            return self
+        parts = (self.tokens, self.positions, self.rows, self.targets, torch.tensor(self.offsets))
+        whole = torch.cat(parts)
+        if device.type == "cuda":
+            whole = whole.pin_memory()
+        sent = whole.to(device, non_blocking=True).split([len(part) for part in parts])
+        tokens, positions, rows, targets, starts = sent
+        return Batch(tokens, positions, self.offsets, rows, targets, starts.int())
 
 
 def make_batch(dataset: Conversations, indices: Sequence[int]) -> Batch:
@@ -112,6 +122,15 @@ class Batches:
         Every rank gets the same number of them; a rank with less work gets batches of one token.
         """
         return [make_batch(self.dataset, indices) for indices in self.indices(number)]
+
+    def counts(self, number: int) -> tuple[int, int]:
+        """Return how many tokens of step `number` are to be predicted, and how many it has.
+
+        Over all ranks, which need not ask one another: each can read the whole dataset.
+        """
+        group = self.conversations(number)
+        trained = sum(int(self.dataset.trained(index)[1:].sum()) for index in group)
+        return trained, int(self.dataset.lengths[group].sum())
 
     def indices(self, number: int) -> list[list[int]]:
         """Return the conversations of each of this rank's micro-batches of step `number`."""

@@ -217,17 +217,19 @@ def _plan_pass(
     others: Sequence[Sequence[int]],
 ) -> Pass:
     ranges = [range(start, start + count) for start, count in zip(starts, counts, strict=True)]
-    rows, positions, slots, first, *sent = upload(
+    new = counts[present:]
+    offsets = [0, *accumulate(new)]
+    rows, positions, slots, first, begins, *sent = upload(
         like.device,
         [row for row, count in enumerate(counts) for _ in range(count)],
         [position for new_tokens in ranges for position in new_tokens],
         [slot for count in counts[:present] for slot in range(count)],
         starts[:present],
+        offsets,
         *others,
     )
     reach, masked = _reach(ranges[:present], like.shape[3], window)
     longest = max(counts[:present], default=0)
-    new = counts[present:]
     return Pass(
         spans=[(len(new_tokens), new_tokens.stop) for new_tokens in ranges],
         rows=rows,
@@ -237,7 +239,7 @@ def _plan_pass(
         slots=slots,
         reach=reach,
         mask=mask_of(first, longest, reach, like, window) if masked else None,
-        documents=Documents([0, *accumulate(new)], like.device) if new else None,
+        documents=Documents(offsets, like.device, begins.int()) if new else None,
         others=tuple(sent),
     )
 

@@ -31,6 +31,6 @@ def bits_to_floats(bits: Tensor) -> Tensor:
 
 
 def _on_host(device: torch.device, lists: Sequence[Sequence[int]]) -> Tensor:
-    numbers = list(chain.from_iterable(lists))
+    numbers = torch.tensor(list(chain.from_iterable(lists)), dtype=torch.int64)
     # Memory that the device reads by itself, so that the copy goes on beside the host.
-    return torch.tensor(numbers, dtype=torch.int64, pin_memory=device.type == "cuda")
+    return numbers.pin_memory() if device.type == "cuda" else numbers

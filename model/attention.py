@@ -22,16 +22,24 @@ class Documents:
     """Where the documents of a packed sequence begin and end; each token sees only its own.
 
     `offsets` are N+1 rising numbers from 0 to T: document i is tokens offsets[i] : offsets[i+1].
+    `offsets_tensor` are the same, int32, where they are on the device already.
     """
 
-    def __init__(self, offsets: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        offsets: Sequence[int],
+        device: torch.device | str = "cpu",
+        offsets_tensor: Tensor | None = None,
+    ) -> None:
         self.offsets = tuple(offsets)
         self.lengths = tuple(b - a for a, b in pairwise(offsets))
         self.longest = max(self.lengths)
         self.spans = tuple((length, length) for length in self.lengths)
-        # made on the CPU and sent without waiting: a constructor on the device would stop for it
-        offsets_tensor = torch.tensor(self.offsets, dtype=torch.int32)
-        self.offsets_tensor = offsets_tensor.to(device, non_blocking=True)
+        if offsets_tensor is None:
+            # made on the CPU and sent: a constructor on the device would stop for each number
+            offsets_tensor = torch.tensor(self.offsets, dtype=torch.int32)
+            offsets_tensor = offsets_tensor.to(device, non_blocking=True)
+        self.offsets_tensor = offsets_tensor
 
     def layer(self, index: int) -> "Documents":
         """Return what layer `index` attends with: the same documents for every layer."""
@@ -48,9 +56,11 @@ def attend(
     """Causal attention of every token to its own document; q [T, H, E], k, v [T, K, E].
 
     With a `window`, to the last so many tokens of it, itself included. On CUDA in half precision
-    one variable-length flash attention call, elsewhere document by document. Both return [T, H, E].
+    one variable-length flash attention call where the card has it, elsewhere document by document.
+    Both return [T, H, E].
     """
-    if q.is_cuda and q.dtype in (torch.bfloat16, torch.float16):
+    half = q.dtype in (torch.bfloat16, torch.float16)
+    if q.is_cuda and half and has_flash(_capability(q.device), q.shape[-1]):
         return _attend_varlen(q, k, v, documents, window)
     outputs = [
         attend_causally(*document, window)
@@ -120,6 +130,20 @@ def _attend_varlen(
     # The kernel counts the tokens before one, and -1 is all of them.
     before = -1 if window is None else window - 1
     return attention(q, k, v, offsets, offsets, longest, longest, window_size=(before, 0))
+
+
+def has_flash(capability: tuple[int, int], head_dim: int) -> bool:
+    """Return whether torch's flash attention runs, forward and backward, on a card.
+
+    It is built from compute capability 8.0 on, for heads of a multiple of 8 values; of more than
+    192 some cards lack the shared memory for the gradient.
+    """
+    return capability >= (8, 0) and head_dim % 8 == 0 and head_dim <= 192
+
+
+@cache
+def _capability(device: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(device)
 
 
 @cache

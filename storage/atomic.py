@@ -8,7 +8,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def new_file(path: Path | str) -> Iterator[Path]:
         with _named(path):
             yield partial
             partial.chmod(0o644)
-            _flush_to_disk(partial)
+            flush_to_disk(partial)
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -39,10 +39,13 @@ def new_file(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
+def new_directory(
+    path: Path | str, kind: str, sha256s: Mapping[str, str] | None = None
+) -> Iterator[Path]:
     """Yield a temporary directory that becomes `path`, with a manifest, when the block succeeds.
 
-    A directory that an earlier run of the same kind wrote is replaced as a whole.
+    A directory that an earlier run of the same kind wrote is replaced as a whole. Files whose
+    sha256 is in `sha256s` when the block ends are not read for the manifest.
     Raises FileExistsError when `path` holds anything else, also beside what that run wrote.
     """
     path = Path(path)
@@ -56,10 +59,10 @@ def new_directory(path: Path | str, kind: str) -> Iterator[Path]:
             _lock(handle)
         with _named(path):
             yield partial
-            write_manifest(partial, kind)
+            write_manifest(partial, kind, sha256s)
             for file in sorted(partial.rglob("*")):
                 if file.is_file():
-                    _flush_to_disk(file)
+                    flush_to_disk(file)
             partial.chmod(0o755)
             # The work took its time, in which others may have put something there.
             check_own_directory(path, kind)
@@ -170,6 +173,7 @@ def _replace_directory(partial: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _flush_to_disk(file: Path) -> None:
+def flush_to_disk(file: Path) -> None:
+    """Return once a file that was written is on the disk."""
     with file.open("rb") as stream:
         os.fsync(stream.fileno())

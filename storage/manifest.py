@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,27 @@ def sha256_of_file(file: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_manifest(directory: Path, kind: str) -> None:
-    """Write `manifest.json` for all files now in `directory`."""
-    files = {
-        str(file.relative_to(directory)): {
-            "bytes": file.stat().st_size,
-            "sha256": sha256_of_file(file),
-        }
+def written_files(directory: Path) -> list[str]:
+    """Return the names of all files now in `directory`, in order, but for its manifest."""
+    return [
+        str(file.relative_to(directory))
         for file in sorted(directory.rglob("*"))
         if file.is_file() and file.name != MANIFEST
+    ]
+
+
+def write_manifest(directory: Path, kind: str, sha256s: Mapping[str, str] | None = None) -> None:
+    """Write `manifest.json` for all files now in `directory`.
+
+    Those named in `sha256s` were hashed already and are not read again.
+    """
+    known = sha256s or {}
+    files = {
+        name: {
+            "bytes": (directory / name).stat().st_size,
+            "sha256": known.get(name) or sha256_of_file(directory / name),
+        }
+        for name in written_files(directory)
     }
     write_json(directory / MANIFEST, {"kind": kind, "files": files})
 
@@ -41,10 +54,15 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     raise ValueError(f"{path} is not a manifest with 'kind' and 'files'; it was damaged or foreign")
 
 
-def damaged_files(directory: Path) -> list[str]:
-    """Name every file that is missing or differs from the manifest; empty when all is whole."""
+def damaged_files(directory: Path, names: Container[str] | None = None) -> list[str]:
+    """Name every file that is missing or differs from the manifest; empty when all is whole.
+
+    Of the `names` given, if any are; the others are not looked at.
+    """
     found = []
     for name, wanted in read_manifest(directory)["files"].items():
+        if names is not None and name not in names:
+            continue
         file = directory / name
         if not file.is_file():
             found.append(f"{name} is missing")

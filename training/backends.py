@@ -50,6 +50,9 @@ class Backend(Protocol):
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
 
+    def on_every_rank(self, work: Callable[[], Result]) -> list[Result]:
+        """Do `work` on every rank; return all results, or raise the first error, on every rank."""
+
     def begin_step(self, learning_rate: float, micro_batches: int) -> None:
         """Say what comes, before the first backward pass of a step.
 
@@ -59,8 +62,8 @@ class Backend(Protocol):
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; `last` says that a step follows."""
 
-    def step(self, learning_rate: float) -> float | None:
-        """Clip, update, clear the gradients; return their norm before clipping.
+    def step(self, learning_rate: float) -> Tensor | None:
+        """Clip, update, clear the gradients; return their norm before clipping, on the device.
 
         None where they were infinite in float16 and the step was left out.
         """
@@ -138,6 +141,10 @@ class NativeBackend:
         """Do `work`."""
         return work()
 
+    def on_every_rank(self, work: Callable[[], Result]) -> list[Result]:
+        """Do `work`."""
+        return [work()]
+
     def begin_step(self, learning_rate: float, micro_batches: int) -> None:
         """Say what comes; only an optimizer that steps in the backward pass must know."""
         if self.in_backward:
@@ -147,8 +154,8 @@ class NativeBackend:
         """Add the gradient of one micro-batch."""
         (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
 
-    def step(self, learning_rate: float) -> float | None:
-        """Clip, update, clear the gradients; return their norm before clipping.
+    def step(self, learning_rate: float) -> Tensor | None:
+        """Clip, update, clear the gradients; return their norm before clipping, on the device.
 
         None where they were infinite in float16 and the step was left out.
         """
@@ -165,7 +172,7 @@ class NativeBackend:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return norm.item()
+        return norm
 
     def computing(self) -> AbstractContextManager[None]:
         """Return what to run the model itself in, so that it computes as `forward` does."""

@@ -31,6 +31,7 @@ from storage.atomic import new_directory, new_file
 from storage.json_file import write_json
 from storage.manifest import damaged_files
 from training.backends import Backend
+from training.hashing import damage_found, flushed_sha256s
 from training.resuming import (
     CONFIG_FILE,
     check_same_base,
@@ -152,37 +153,42 @@ class Checkpoints:
     def resume(self, backend: Backend, data: list[str], warn: Callable[[str], None]) -> Progress:
         """Load the newest whole checkpoint; damaged ones are reported and renamed.
 
-        `data` are the fingerprints of the splits this run trains and validates on.
+        `data` are the fingerprints of the splits this run trains and validates on; `warn` is called
+        on every rank.
         """
 
-        def choose() -> tuple[Path, Progress, list[Path]]:
-            path, damaged = newest_whole(self.run_dir, warn)
-            if path is None:
-                raise FileNotFoundError(
-                    f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
-                )
+        steps = backend.on_first_rank(lambda: _steps_to_try(self.run_dir, warn))
+        path, damaged = _first_whole(steps, lambda step: damage_found(step, backend), warn)
+        if path is None:
+            raise FileNotFoundError(
+                f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
+            )
+
+        def read() -> Progress:
             check_same_settings(path, self.config, self.read_settings)
             check_same_base(path, self.base_dir)
             check_same_format(path, self.chat_format)
             progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
             check_same_data(path, progress.data, data)
-            return path, progress, damaged
+            return progress
 
-        path, progress, damaged = backend.on_first_rank(choose)
+        progress = backend.on_first_rank(read)
         backend.load(path)
         backend.on_first_rank(lambda: rename_damaged(damaged))
         return progress
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
+        sha256s: dict[str, str] = {}
         with ExitStack() as building:
-            partial = backend.on_first_rank(
-                lambda: building.enter_context(new_directory(path, KIND))
+            directory = backend.on_first_rank(
+                lambda: building.enter_context(new_directory(path, KIND, sha256s))
             )
-            self._write_weights(partial, backend)
+            self._write_weights(directory, backend)
             if with_state:
-                backend.save(partial)
+                backend.save(directory)
                 backend.wait()  # for what the others write
-            backend.on_first_rank(lambda: self._write_records(partial, progress))
+            backend.on_first_rank(lambda: self._write_records(directory, progress))
+            sha256s |= flushed_sha256s(directory, backend)
             backend.on_first_rank(building.close)
 
     def _write_weights(self, partial: Path, backend: Backend) -> None:
@@ -231,7 +237,12 @@ def saved_steps(run_dir: Path) -> list[Path]:
 
 
 def newest_whole(run_dir: Path, warn: Callable[[str], None]) -> tuple[Path | None, list[Path]]:
-    """Return the checkpoint `latest` names, or the first whole one before it; and the damaged.
+    """Return the checkpoint `latest` names, or the first whole one before it; and the damaged."""
+    return _first_whole(_steps_to_try(run_dir, warn), damaged_files, warn)
+
+
+def _steps_to_try(run_dir: Path, warn: Callable[[str], None]) -> list[Path]:
+    """Return the checkpoint `latest` names and those before it, newest first.
 
     Steps after `latest` are those of a run that somebody went back from.
     """
@@ -247,14 +258,19 @@ def newest_whole(run_dir: Path, warn: Callable[[str], None]) -> tuple[Path | Non
         if not (run_dir / named).is_dir():
             warn(f"{latest} names {named}, which is missing; trying the checkpoint before it")
         steps = [path for path in steps if _number(path) <= _number(run_dir / named)]
-    damaged: list[Path] = []
-    for path in reversed(steps):
-        problems = _problems(path)
+    return steps[::-1]
+
+
+def _first_whole(
+    steps: list[Path], damage: Callable[[Path], list[str]], warn: Callable[[str], None]
+) -> tuple[Path | None, list[Path]]:
+    """Return the first checkpoint in which `damage` finds nothing, and the ones before it."""
+    for tried, path in enumerate(steps):
+        problems = _problems(path, damage)
         if not problems:
-            return path, damaged
+            return path, steps[:tried]
         warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
-        damaged.append(path)
-    return None, damaged
+    return None, steps
 
 
 def _number(step: Path) -> int:
@@ -269,8 +285,8 @@ def rename_damaged(damaged: list[Path]) -> None:
         path.rename(target)
 
 
-def _problems(path: Path) -> list[str]:
+def _problems(path: Path, damage: Callable[[Path], list[str]]) -> list[str]:
     try:
-        return damaged_files(path)
+        return damage(path)
     except (ValueError, OSError) as error:
         return [str(error)]

@@ -50,10 +50,10 @@ class StepInBackward:
         self.optimizer.step()
         parameter.grad = None
 
-    def norm(self) -> float:
-        """Return the norm of all gradients of the step."""
+    def norm(self) -> Tensor:
+        """Return the norm of all gradients of the step, on the device."""
         norms = [self.norms[p] for p in self.parameters if p in self.norms]
-        return torch.linalg.vector_norm(torch.stack(norms)).item()
+        return torch.linalg.vector_norm(torch.stack(norms))
 
 
 def check_one_micro_batch(config: "Config", batches: Batches) -> None:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from data.batches import Batch, Batches
+from data.batches import Batch
 from model.attention import Documents
 from training.backends import Backend
 from training.best import Generated, improves
 from training.checkpoint import Checkpoints, Progress
+from training.feed import Feed
 from training.loss import loss_and_hits, summed_cross_entropy
 from training.report import NullReport, Report, StepMetrics
 
@@ -34,7 +35,7 @@ class Run:
     """All that a run needs beside its backend."""
 
     config: "Config"
-    batches: Batches
+    feed: Feed
     validation: Callable[[], Iterable[Batch]]
     rate: Callable[[int], float]
     total_steps: int
@@ -86,12 +87,11 @@ def train_step(
 ) -> tuple[StepMetrics, bool]:
     """Take optimizer step `number`, counted from 0; return its figures, and whether to stop.
 
-    `stop` is called on every rank when the step is done; one that returns True stops all.
+    `stop` is called on every rank when the step's work has been given out; one that returns True
+    stops all. On CUDA the host waits once, at the end, with the next step already made and sent.
     """
     start = time.perf_counter()
-    batches = run.batches.step(number)
-    own = [sum(len(b.targets) for b in batches), sum(len(b.tokens) for b in batches)]
-    trained, tokens = backend.sum(torch.tensor(own, device=backend.device)).tolist()
+    batches, trained, tokens = run.feed.step(number)
     total = torch.zeros((), device=backend.device)
     rate = run.rate(number)
     backend.begin_step(rate, len(batches))
@@ -100,15 +100,20 @@ def train_step(
         backend.backward(loss, last=batch is batches[-1])
         total += loss.detach()
     norm = backend.step(rate)
-    stopped = total.new_tensor(stop is not None and stop())
-    loss, stops = backend.sum(torch.stack([total, stopped])).tolist()
-    if not (math.isfinite(loss) and (norm is None or math.isfinite(norm))):
+    stopped = torch.full_like(total, stop is not None and stop())
+    sums = backend.sum(torch.stack([total, stopped]))
+    run.feed.prepare(number + 1)
+    figures = sums if norm is None else torch.cat([sums, norm.to(sums).view(1)])
+    loss, stops, *norms = figures.cpu().tolist()
+    if not all(map(math.isfinite, [loss, *norms])):
         raise ValueError(
-            f"step {number + 1}: loss {loss}, gradient norm {norm}; the weights are no longer "
-            "usable. Resume from the last checkpoint with a lower schedule.learning_rate"
+            f"step {number + 1}: loss {loss}, gradient norm {norms[0] if norms else None}; the "
+            "weights are no longer usable. Resume from the last checkpoint with a lower "
+            "schedule.learning_rate"
         )
     seconds = time.perf_counter() - start
-    return StepMetrics(loss, norm, rate, trained, tokens, seconds, batches), stops > 0
+    found = norms[0] if norms else None
+    return StepMetrics(loss, found, rate, trained, tokens, seconds, batches), stops > 0
 
 
 def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) -> bool:
@@ -134,7 +139,7 @@ def validate(run: Run, backend: Backend) -> dict[str, float]:
         sums[:2] += batch_loss(backend, batch, loss_and_hits)
         sums[2] += len(batch.targets)
     backend.model.train()
-    loss, hits, count = backend.sum(sums).tolist()
+    loss, hits, count = backend.sum(sums).cpu().tolist()
     return {
         "loss": loss / count,
         "perplexity": math.exp(min(loss / count, 700)),
@@ -148,14 +153,14 @@ def batch_loss(backend: Backend, batch: Batch, head: Callable[..., Tensor]) -> T
     return backend.forward(
         batch.tokens,
         batch.positions,
-        Documents(batch.offsets, backend.device),
+        Documents(batch.offsets, backend.device, batch.starts),
         output_positions=batch.rows,
         head=partial(head, targets=batch.targets),
     )
 
 
 def _due(run: Run, step: int, every: int | str | None) -> bool:
-    steps = run.batches.steps_per_epoch if every == "epoch" else every
+    steps = run.feed.steps_per_epoch if every == "epoch" else every
     return isinstance(steps, int) and step % steps == 0
 
 

@@ -21,6 +21,7 @@ from training.backends import Backend
 from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
 from training.config import Config, read_config
+from training.feed import Feed
 from training.length import run_length
 from training.loop import Run, fit
 from training.recomputation import apply_policy
@@ -214,13 +215,13 @@ def train(
     with ExitStack() as alone:
         backend.on_first_rank(lambda: alone.enter_context(directory_lock(config.run_dir)))
         first, resumed = backend.rank == 0, None
+        say = warn if first else no_warning
         if resume:
-            progress = checkpoints.resume(backend, splits.fingerprints, warn)
+            progress = checkpoints.resume(backend, splits.fingerprints, say)
             resumed = checkpoints.step_directory(progress)
         else:
             started_from = backend.on_first_rank(lambda: start_record(config))
             progress = Progress(data=splits.fingerprints, started_from=started_from)
-        say = warn if first else no_warning
         rate = settle_schedule(progress, config, batches, resumed, say)
         if generated:
             check_same_prompts(progress, generated.fingerprint)
@@ -234,7 +235,7 @@ def train(
         report = Report(config, backend, total_steps, progress.step) if first else NullReport()
         run = Run(
             config=config,
-            batches=batches,
+            feed=Feed(batches, backend.device),
             validation=lambda: map(partial(make_batch, splits.validation), held_out),
             rate=rate,
             total_steps=total_steps,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.cuda.amp.common
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
@@ -29,9 +30,11 @@ FUSED = ("silu_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
 class Watch(TorchDispatchMode):
     """Counts live bytes on one kind of device, what is read and written there, and waits.
 
-    waits: Where the host waits for the device, and how often: a number that is read, or a copy
-        of the host's memory that is not told to go on beside (`upload`).
-    uploads: The copies of the host's memory that go on beside.
+    waits: Where the host waits for the device, and how often: a number that is read, a copy to
+        the host's memory (`download`), or one of it that is not told to go on beside (`upload`).
+    pageable: Where memory that is not pinned is sent to the device, and how often: the host copies
+        it once more.
+    uploads: Where memory is sent to the device, and how often, told to go on beside or not.
     """
 
     def __init__(self, device: str) -> None:
@@ -41,6 +44,8 @@ class Watch(TorchDispatchMode):
         self.known: set[int] = set()
         self.waits: Counter[str] = Counter()
         self.uploads: Counter[str] = Counter()
+        self.pageable: Counter[str] = Counter()
+        self.pinned: set[int] = set()
 
     def add(self, tensor: torch.Tensor) -> None:
         """Count a tensor's storage until it is freed."""
@@ -59,6 +64,7 @@ class Watch(TorchDispatchMode):
         self.peak, self.traffic = self.live, 0
         self.waits.clear()
         self.uploads.clear()
+        self.pageable.clear()
 
     def _free(self, key: int, size: int) -> None:
         self.known.remove(key)
@@ -70,6 +76,10 @@ class Watch(TorchDispatchMode):
         if self.device == "cuda" and str(func) in SCALARS and given[0].is_cuda:
             self.waits[f"{place()} number"] += 1
             return 1.0 if given[0].dtype.is_floating_point else 1
+        if self.device == "cuda" and str(func) in SCALARS and isinstance(given[0], FakeTensor):
+            return 1.0 if given[0].dtype.is_floating_point else 1
+        if self.device == "cuda" and str(func) == "aten._pin_memory.default":
+            return self._pin(given[0])
         if self.device == "cuda" and str(func) == "aten.nonzero.default" and given[0].is_cuda:
             # How many there are is a number of the device; here there are none.
             self.waits[f"{place()} number"] += 1
@@ -80,14 +90,29 @@ class Watch(TorchDispatchMode):
             self.add(tensor)
         if any(not tensor.is_cuda for tensor in given) and any(tensor.is_cuda for tensor in made):
             if str(func).startswith(("aten._to_copy", "aten.copy_")):
-                beside = (kwargs or {}).get("non_blocking") or True in args[2:]
-                if beside:
-                    self.uploads[place()] += 1
-                else:
-                    self.waits[f"{place()} upload"] += 1
+                # Copying into a tensor, it is the third argument.
+                told = {"non_blocking": True in args[2:]} | (kwargs or {})
+                self._count_copy("upload", told)
+                self.uploads[place()] += 1
+                source = next(tensor for tensor in given if not tensor.is_cuda)
+                if source.untyped_storage()._cdata not in self.pinned:
+                    self.pageable[place()] += 1
+        elif str(func).startswith("aten._to_copy") and given[0].is_cuda and not made[0].is_cuda:
+            self._count_copy("download", kwargs)
         elif not (func.namespace == "prim" or any(r.alias_info for r in func._schema.returns)):
             self.traffic += sum(map(_bytes_on_device, [*_read(func, given), *made]))
         return result
+
+    def _count_copy(self, way: str, kwargs: Any) -> None:
+        if not (kwargs or {}).get("non_blocking"):
+            self.waits[f"{place()} {way}"] += 1
+
+    def _pin(self, tensor: torch.Tensor) -> torch.Tensor:
+        pinned = torch.empty_like(tensor)
+        key = pinned.untyped_storage()._cdata
+        self.pinned.add(key)
+        weakref.finalize(pinned.untyped_storage(), self.pinned.discard, key)
+        return pinned
 
 
 def _read(func: Any, given: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -117,12 +142,10 @@ def pretend(watch: Watch) -> torch.library.Library:
         library.impl(name, lambda *_: None, "CUDA")
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
     torch.cuda.is_bf16_supported = lambda *_, **__: True
+    torch.cuda.get_device_capability = lambda *_: (9, 0)
     tensor, attend = torch.tensor, F.scaled_dot_product_attention
 
-    def on_host_first(
-        data: Any, *, device: Any = None, pin_memory: bool = False, **settings: Any
-    ) -> torch.Tensor:
-        # Memory cannot be pinned for a device that is not there.
+    def on_host_first(data: Any, *, device: Any = None, **settings: Any) -> torch.Tensor:
         made = tensor(data, **settings)
         if device is None or torch.device(device).type != "cuda":
             return made

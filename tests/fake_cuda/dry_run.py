@@ -12,7 +12,7 @@ import json
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 if __name__ == "__main__":
     ctypes.CDLL(sys.argv[1])
@@ -36,6 +36,7 @@ from model.nf4 import BLOCK, BLOCK_OF_ABSMAX, NF4, NF4Linear
 from model.shapes import SHAPES
 from model.transformer import Transformer
 from training.backends import NativeBackend
+from training.feed import Feed
 from training.loop import train_step, validate
 from training.recomputation import apply_policy
 
@@ -69,6 +70,20 @@ class Filled:
 
     def trained(self, index: int) -> np.ndarray:
         return self.base.trained(index % len(self.base))
+
+
+class Steady:
+    """The same batches at every step."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches = batches
+
+    def step(self, number: int) -> list[Batch]:
+        return self.batches
+
+    def counts(self, number: int) -> tuple[int, int]:
+        trained = sum(len(batch.targets) for batch in self.batches)
+        return trained, sum(len(batch.tokens) for batch in self.batches)
 
 
 def shape_of(case: dict[str, Any]) -> ModelConfig:
@@ -120,7 +135,7 @@ def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, lis
     autocast = case["method"] == "full"
     backend = NativeBackend(model, optimizer, CUDA, torch.bfloat16, autocast=autocast)
     run = SimpleNamespace(
-        batches=SimpleNamespace(step=lambda number: batches),
+        feed=Feed(cast(Batches, Steady(batches)), CUDA),
         rate=lambda number: 1e-4,
         validation=lambda: batches,
     )
@@ -134,7 +149,8 @@ def step(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     watch.start()
     train_step(run, backend, 1)
     shapes = [[len(batch.tokens), len(batch.targets)] for batch in batches]
-    return {"peak": watch.peak, "waits": dict(watch.waits), "micro_batches": shapes}
+    counted = {"waits": dict(watch.waits), "pageable": dict(watch.pageable)}
+    return counted | {"peak": watch.peak, "micro_batches": shapes}
 
 
 def validation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
@@ -145,7 +161,8 @@ def validation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     watch.start()
     validate(run, backend)
     rows = max(len(batch.tokens) for batch in batches)
-    return {"peak": watch.peak - before, "waits": dict(watch.waits), "tokens": rows}
+    counted = {"waits": dict(watch.waits), "pageable": dict(watch.pageable)}
+    return counted | {"peak": watch.peak - before, "tokens": rows}
 
 
 def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
@@ -166,6 +183,7 @@ def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
         counted[name] = {
             "waits": dict(watch.waits),
             "uploads": dict(watch.uploads),
+            "pageable": dict(watch.pageable),
             "traffic": watch.traffic,
         }
     return counted

@@ -37,17 +37,18 @@ def counted(run_cases: Callable[..., list[dict[str, Any]]]) -> Counted:
     return dict(zip(CASES, run_cases(list(CASES.values())), strict=True))
 
 
-def test_step_waits_for_its_counts_norm_and_loss(counted: Counted) -> None:
+def test_step_waits_once_for_its_loss_and_norm(counted: Counted) -> None:
     assert len(counted["step"]["micro_batches"]) == 2
-    assert counted["step"]["waits"] == {
-        "training/loop.py train_step upload": 2,
-        "training/loop.py train_step number": 4,
-        "training/backends.py step number": 1,
-    }
+    assert counted["step"]["waits"] == {"training/loop.py train_step download": 1}
 
 
 def test_validation_waits_at_its_end_alone(counted: Counted) -> None:
-    assert counted["validation"]["waits"] == {"training/loop.py validate number": 3}
+    assert counted["validation"]["waits"] == {"training/loop.py validate download": 1}
+
+
+@pytest.mark.parametrize("kind", ["step", "validation"])
+def test_micro_batches_are_sent_from_pinned_memory(counted: Counted, kind: str) -> None:
+    assert counted[kind]["pageable"] == {}
 
 
 @pytest.mark.parametrize("name", ["prefill", "decode"])
@@ -56,11 +57,12 @@ def test_generation_waits_for_its_tokens_alone(counted: Counted, case: str, name
     assert counted[case][name]["waits"] == PASS_WAITS
 
 
-@pytest.mark.parametrize(
-    ("case", "place"), [("greedy", "upload"), ("sampling", "upload"), ("recorded", "upload_into")]
-)
-def test_decoded_token_takes_one_upload(counted: Counted, case: str, place: str) -> None:
-    assert counted[case]["decode"]["uploads"] == {f"inference/upload.py {place}": 1}
+@pytest.mark.parametrize("name", ["prefill", "decode"])
+@pytest.mark.parametrize("case", ["greedy", "sampling", "recorded"])
+def test_generation_sends_one_pinned_copy_a_pass(counted: Counted, case: str, name: str) -> None:
+    place = "upload_into" if (case, name) == ("recorded", "decode") else "upload"
+    assert counted[case][name]["uploads"] == {f"inference/upload.py {place}": 1}
+    assert counted[case][name]["pageable"] == {}
 
 
 def test_decoded_token_reads_each_weight_once(counted: Counted) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from model import attention
-from model.attention import Documents, attend
+from model.attention import Documents, attend, has_flash
 
 
 def by_definition(
@@ -91,3 +91,20 @@ def test_window_hides_tokens_further_back(window: int) -> None:
     found = Documents(offsets).attend(q, k, v, window)
     wanted = by_definition(q, k, v, lengths, window)
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("capability", "head_dim", "wanted"),
+    [
+        ((7, 5), 128, False),
+        ((8, 0), 128, True),
+        ((8, 9), 64, True),
+        ((9, 0), 192, True),
+        ((9, 0), 256, False),
+        ((10, 0), 100, False),
+    ],
+)
+def test_flash_runs_where_card_and_head_allow(
+    capability: tuple[int, int], head_dim: int, wanted: bool
+) -> None:
+    assert has_flash(capability, head_dim) == wanted

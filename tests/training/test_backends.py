@@ -55,7 +55,9 @@ def steps(backend: NativeBackend, first: int, last: int) -> list[tuple[float, fl
         batch = packed(number)
         loss = batch_loss(backend, batch, summed_cross_entropy) / len(batch.targets)
         backend.backward(loss, last=True)
-        figures.append((loss.item(), backend.step(RATE)))
+        norm = backend.step(RATE)
+        assert norm is not None
+        figures.append((loss.item(), norm.item()))
     return figures
 
 

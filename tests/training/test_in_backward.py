@@ -74,7 +74,9 @@ def trained(backend: NativeBackend, steps: int = 3) -> tuple[list[float], dict[s
         backend.begin_step(1e-3, 1)
         loss = batch_loss(backend, batch, summed_cross_entropy) / len(batch.targets)
         backend.backward(loss, last=True)
-        norms.append(backend.step(1e-3))
+        norm = backend.step(1e-3)
+        assert norm is not None
+        norms.append(norm.item())
     return norms, dict(backend.trained_state())
 
 

@@ -80,12 +80,14 @@ def test_small_gradients_survive_float16_by_their_scale() -> None:
             backend.loss_scale.scale = scale
         loss = batch_loss(backend, packed(0), summed_cross_entropy)
         backend.backward(loss * 1e-8, last=True)
-        norms.append(backend.step(RATE))
+        norm = backend.step(RATE)
+        assert norm is not None
+        norms.append(norm.item())
     assert norms[1] == pytest.approx(norms[0], rel=0.01)
     assert norms[2] != pytest.approx(norms[0], rel=0.2), "unscaled they are lost"
 
 
-def overflow(backend: NativeBackend) -> float | None:
+def overflow(backend: NativeBackend) -> Tensor | None:
     """Take a step with an infinite gradient."""
     backend.backward(batch_loss(backend, packed(0), summed_cross_entropy), last=True)
     first = next(iter(backend.parameters.values()))

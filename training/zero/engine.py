@@ -83,17 +83,20 @@ class DeepSpeedBackend:
 
     def on_first_rank(self, work: Callable[[], Result]) -> Result:
         """Do `work` on rank 0; return its result, or raise its error, on every rank."""
-        outcome: list[Any] = [None, None]
-        if self.rank == 0:
-            try:
-                outcome[0] = work()
-                _pickled_copy(outcome[0])
-            except Exception as error:
-                outcome = [None, _sendable(error)]
+        outcome: list[Any] = _outcome(work) if self.rank == 0 else [None, None]
         dist.broadcast_object_list(outcome, device=self.device)
         if outcome[1] is not None:
             raise outcome[1]
         return outcome[0]  # type: ignore[no-any-return]
+
+    def on_every_rank(self, work: Callable[[], Result]) -> list[Result]:
+        """Do `work` on every rank; return all results, or raise the first error, on every rank."""
+        outcomes: list[list[Any]] = [[]] * self.world_size
+        dist.all_gather_object(outcomes, _outcome(work))
+        for _, error in outcomes:
+            if error is not None:
+                raise error
+        return [result for result, _ in outcomes]
 
     def begin_step(self, learning_rate: float, micro_batches: int) -> None:
         """Return: DeepSpeed steps after the backward pass."""
@@ -105,15 +108,15 @@ class DeepSpeedBackend:
         if not last:
             self.engine.step()  # only counts the micro-batch
 
-    def step(self, learning_rate: float) -> float:
-        """Clip, update, clear the gradients; return their norm before clipping."""
+    def step(self, learning_rate: float) -> Tensor:
+        """Clip, update, clear the gradients; return their norm before clipping, on the device."""
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         norm: Any = None
         if self.stage == 0:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters.values()])  # type: ignore[misc]
         self.engine.step()
-        return float(self.engine.get_global_grad_norm() if norm is None else norm)
+        return torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
 
     def computing(self) -> AbstractContextManager[None]:
         """Return a context that changes nothing: weights are stored in what they compute in."""
@@ -191,6 +194,16 @@ class DeepSpeedBackend:
         torch.set_rng_state(states["cpu"])
         if "cuda" in states and self.device.type == "cuda":
             torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+def _outcome(work: Callable[[], Any]) -> list[Any]:
+    """Return what `work` returns and None, or None and its error; both can be sent."""
+    try:
+        result = work()
+        _pickled_copy(result)
+    except Exception as error:
+        return [None, _sendable(error)]
+    return [result, None]
 
 
 def _sendable(error: Exception) -> Exception:

@@ -18,6 +18,8 @@ import torch
 from late_collectives import late_collectives
 
 from console.command import one_line, run
+from storage.manifest import sha256_of_file
+from training import hashing
 from training.checkpoint import Checkpoints
 from training.config import read_config
 from training.setup import build_model, open_checkpoints, open_splits, train
@@ -89,10 +91,14 @@ def main(config_file: str, output_dir: str, local_rank: int | None = None) -> No
         seen["waited"] = waits(Path(output_dir) / "written", backend)
         seen["told"] = [told_of(lambda error=error: fail(error), backend) for error in ERRORS]
         seen["results"] = [told_of(lambda result=result: result, backend) for result in RESULTS]
-        file.write_text(json.dumps(seen))
+        seen["of_all"] = told_of_all(backend)
         if ranks.rank:
             save_slowly(backend)
-        train(config, splits, checkpoints, backend, False)
+        seen["hashed"] = hashed = []
+        with patch.object(hashing, "sha256_of_file", lambda file: noted(file, hashed)):
+            train(config, splits, checkpoints, backend, False)
+        seen["damage"] = damage(checkpoints.steps()[-1], backend)
+        file.write_text(json.dumps(seen))
         backend.on_first_rank(lambda: fail(Unpicklable("the end")))
 
 
@@ -131,6 +137,44 @@ def told_of(work: Callable[[], Any], backend: DeepSpeedBackend) -> str:
         return f"done: {backend.on_first_rank(work)}"
     except Exception as heard:
         return f"{type(heard).__name__}: {one_line(heard)}"
+
+
+def told_of_all(backend: DeepSpeedBackend) -> list[str]:
+    """Return what this rank gets of work on every rank: the results, or an error of rank 1."""
+
+    def work(error: Exception | None) -> str:
+        if backend.rank and error:
+            raise error
+        return f"rank {backend.rank}"
+
+    told = [str(backend.on_every_rank(lambda: work(None)))]
+    for error in ERRORS[:3]:
+        try:
+            backend.on_every_rank(lambda error=error: work(error))
+        except Exception as heard:
+            told.append(f"{type(heard).__name__}: {one_line(heard)}")
+    return told
+
+
+def noted(file: Path, hashed: list[str]) -> str:
+    """Hash a file and write its name down."""
+    hashed.append(file.name)
+    return sha256_of_file(file)
+
+
+def damage(step: Path, backend: DeepSpeedBackend) -> list[list[str]]:
+    """Return what is found damaged before and after a byte of one file of rank 1's is changed."""
+    found = [hashing.damage_found(step, backend)]
+    if backend.rank == 0:
+        file = step / "rng-00001.safetensors"
+        kept = file.read_bytes()
+        file.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    backend.wait()
+    found.append(hashing.damage_found(step, backend))
+    backend.wait()
+    if backend.rank == 0:
+        file.write_bytes(kept)
+    return found
 
 
 def fail(error: Exception) -> None:

@@ -85,6 +85,32 @@ def test_an_unpicklable_result_is_an_error_on_all_ranks(launched: Launched) -> N
     assert "missing 1 required positional argument" in first[2]
 
 
+def test_work_of_every_rank_is_told_to_all(launched: Launched) -> None:
+    first, other = (seen["of_all"] for seen in launched.seen)
+    assert first == other
+    assert first == [
+        "['rank 0', 'rank 1']",
+        "ValueError: as it is",
+        "FileNotFoundError: weights.bin: No such file or directory",
+        "ValueError: weights.bin is missing; copy it there",
+    ]
+
+
+def test_each_rank_hashes_the_files_it_wrote(launched: Launched) -> None:
+    first, other = (set(seen["hashed"]) for seen in launched.seen)
+    assert other == {"rng-00001.safetensors"} | {
+        f"zero_pp_rank_1_mp_rank_00_{states}.pt" for states in ("model_states", "optim_states")
+    }
+    files = read_manifest(launched.run_dir / "step-000002")["files"]
+    assert first | other == set(files) and not first & other
+
+
+def test_damage_to_another_ranks_file_is_told_to_all(launched: Launched) -> None:
+    first, other = (seen["damage"] for seen in launched.seen)
+    assert first == other
+    assert first == [[], ["rng-00001.safetensors has another sha256 than when it was written"]]
+
+
 def test_wait_returns_after_the_late_rank_arrives(launched: Launched) -> None:
     assert [seen["waited"] for seen in launched.seen] == [True, True]
 
