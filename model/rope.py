@@ -5,6 +5,7 @@ Shapes: T tokens, H heads, E head_dim, P rotary pairs of a head.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,17 +46,38 @@ def _rotation(positions: Tensor, frequencies: Tensor, length: float = 1.0) -> Te
     return torch.polar(torch.full_like(angles, length), angles)
 
 
-def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate queries or keys [T, H, E] by `rotation` [T, 1, P]; the dtype is kept.
+def rotate(q: Tensor, k: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate q [T, H, E] and k [T, K, E] by `rotation` [T, 1, P]; the dtype is kept.
 
-    Values of a head beyond the first 2 P stay as they are.
+    Values of a head beyond the first 2 P stay as they are. What is returned are views of one
+    tensor; nothing but `rotation` is kept for the backward pass.
     """
-    rotary_dim = 2 * rotation.shape[-1]
-    if rotary_dim < heads.shape[-1]:
-        rotary, rest = heads[..., :rotary_dim], heads[..., rotary_dim:]
-        return torch.cat([rotate(rotary.contiguous(), rotation), rest], -1)
-    pairs = torch.view_as_complex(heads.float().view(*heads.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * rotation).flatten(-2).type_as(heads)
+    if not torch.is_grad_enabled():
+        return _rotated(q, k, rotation)
+    return _Rotate.apply(q, k, rotation)  # type: ignore[no-any-return]
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(rotation)
+        return _rotated(q, k, rotation)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        return *_rotated(gradients[0], gradients[1], ctx.saved_tensors[0].conj()), None
+
+
+def _rotated(q: Tensor, k: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate the heads of both at once, in place in one float32 copy, and round once."""
+    counts = [q.shape[1], k.shape[1]]
+    wide = q.new_empty(len(q), sum(counts), q.shape[2], dtype=torch.float32)
+    for own, heads in zip(wide.split(counts, 1), (q, k), strict=True):
+        own.copy_(heads)
+    pairs = wide[..., : 2 * rotation.shape[-1]].unflatten(-1, (-1, 2))
+    torch.view_as_complex(pairs).mul_(rotation)
+    new_q, new_k = wide.to(q.dtype).split(counts, 1)
+    return new_q, new_k
 
 
 def inverse_frequencies(config: ModelConfig, device: torch.device) -> Tensor:

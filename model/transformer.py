@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.kernels.swiglu import swiglu
 from model.rope import Span, rotate, rotation
 
 
@@ -97,8 +98,16 @@ class Block(nn.Module):
         return x + self.feed_forward(self.ffn_norm(x))
 
 
+def one_by_one(layers: Sequence[nn.Module], x: Tensor) -> Sequence[Tensor]:
+    """Return what each of some layers makes of one input."""
+    return [layer(x) for layer in layers]
+
+
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions."""
+
+    # A method that adapts layers may compute those of one input together.
+    products: Callable[[Sequence[nn.Module], Tensor], Sequence[Tensor]] = staticmethod(one_by_one)
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -120,15 +129,22 @@ class Attention(nn.Module):
     ) -> Tensor:
         """x [T, D] to [T, D], or to [N, D] at `output_positions` [N]."""
         # Not unflatten, which costs as much as a small product when single tokens are decoded.
-        q, k, v = (w(x).view(len(x), -1, self.head_dim) for w in (self.wq, self.wk, self.wv))
+        q, k, v = (heads.view(len(x), -1, self.head_dim) for heads in self.project(x))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        attended = context.attend(rotate(q, rotary), rotate(k, rotary), v, self.window)
+        attended = context.attend(*rotate(q, k, rotary), v, self.window)
         return self.wo(select_positions(output_positions, attended.flatten(-2)))
+
+    def project(self, x: Tensor) -> Sequence[Tensor]:
+        """x [T, D] to queries [T, H E], keys and values [T, K E]."""
+        return self.products((self.wq, self.wk, self.wv), x)
 
 
 class FeedForward(nn.Module):
     """SwiGLU: w1 is the gate, w3 the value, w2 the way back."""
+
+    # As in attention.
+    products: Callable[[Sequence[nn.Module], Tensor], Sequence[Tensor]] = staticmethod(one_by_one)
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
@@ -138,7 +154,11 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, D] to [T, D]."""
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+        return self.w2(swiglu(*self.gate_and_value(x)))
+
+    def gate_and_value(self, x: Tensor) -> Sequence[Tensor]:
+        """x [T, D] to gate and value [T, F]."""
+        return self.products((self.w1, self.w3), x)
 
 
 class RMSNorm(nn.Module):

@@ -1,29 +1,30 @@
 """What is kept for the backward pass, and what is computed again there.
 
-`full` keeps a block's input alone. `selective` computes again what no matrix product is in: the
-outputs of norms that adapters read, and SwiGLU's inner products from gate and value. All policies
-compute the same numbers with the same kernels, so gradients are equal bit for bit.
+`none` keeps what a matrix product or attention gave; the outputs of norms and SwiGLU's product cost
+next to nothing and are computed again. `selective` computes the whole feed-forward layer again, and
+`full` the whole block from its input. All compute the same numbers with the same kernels, so
+gradients are equal bit for bit.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-from model.transformer import Block, FeedForward, LayerContext, Transformer, select_positions
+from model.kernels.swiglu import swiglu
+from model.transformer import Block, LayerContext, Transformer, select_positions
 
 
 def apply_policy(model: Transformer, policy: str) -> None:
-    """Change what the blocks keep; a `policy` but selective or full changes nothing."""
+    """Change what the blocks keep, by a policy of none, selective or full."""
     for block in model.layers:
         if policy == "full":
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
-        elif policy == "selective":
-            block.forward = partial(_selective, block)  # type: ignore[method-assign, arg-type]
+        else:
+            block.forward = partial(_keep_products, block, policy == "selective")  # type: ignore[method-assign, arg-type]
 
 
 class _ComputedAgain:
@@ -47,29 +48,35 @@ def _unpack(packed: Any) -> Tensor:
     return packed if isinstance(packed, Tensor) else packed()
 
 
-def _selective(
+def _keep_products(
     block: Block,
+    feed_again: bool,
     x: Tensor,
     rotary: Tensor,
     context: LayerContext,
     output_positions: Tensor | None = None,
 ) -> Tensor:
-    """`Block.forward` with its cheap parts computed again."""
+    """`Block.forward` with its cheap parts computed again, and its feed-forward if `feed_again`."""
     again = _ComputedAgain()
     with saved_tensors_hooks(again.pack, _unpack):
         normed = again.add(block.attention_norm(x), partial(block.attention_norm, x.detach()))
         attended = block.attention(normed, rotary, context, output_positions)
         x = select_positions(output_positions, x) + attended
-        normed = again.add(block.ffn_norm(x), partial(block.ffn_norm, x.detach()))
-        x = x + _feed_forward(block.feed_forward, normed, again)  # type: ignore[arg-type]
+        if not feed_again:
+            x = x + _feed_forward(block, x, again)
     # Autograd holds on to the hooks, and so to what was not to be kept.
     again.recipes.clear()
+    if feed_again:
+        x = x + checkpoint(_plain_feed_forward, block, x, use_reentrant=False)
     return x
 
 
-def _feed_forward(module: FeedForward, x: Tensor, again: _ComputedAgain) -> Tensor:
-    gate, value = module.w1(x), module.w3(x)
-    own_gate, own_value = gate.detach(), value.detach()
-    activated = again.add(F.silu(gate), lambda: F.silu(own_gate))
-    product = again.add(activated * value, lambda: F.silu(own_gate) * own_value)
-    return module.w2(product)  # type: ignore[no-any-return]
+def _feed_forward(block: Block, x: Tensor, again: _ComputedAgain) -> Tensor:
+    normed = again.add(block.ffn_norm(x), partial(block.ffn_norm, x.detach()))
+    gate, value = block.feed_forward.gate_and_value(normed)
+    product = again.add(swiglu(gate, value), partial(swiglu, gate.detach(), value.detach()))
+    return block.feed_forward.w2(product)  # type: ignore[no-any-return]
+
+
+def _plain_feed_forward(block: Block, x: Tensor) -> Tensor:
+    return block.feed_forward(block.ffn_norm(x))  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model.lora.config import EMBEDDING, HEAD, LoraConfig, is_target
 from model.lora.dora import DoraLinear
-from model.lora.layers import LoraLinear
+from model.lora.layers import LoraLinear, stacked
 from model.lora.token_rows import EmbeddingRows, OutputRows, TokenRows
 from model.lora.vocabulary import LoraEmbedding, LoraOutput
 
@@ -29,6 +29,9 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
         parent, _, child = name.rpartition(".")
         owner = model.get_submodule(parent)
         setattr(owner, child, wrap(config, name, getattr(owner, child)))
+    for module in model.modules():
+        if hasattr(module, "products"):
+            module.products = stacked
     if config.token_rows:
         _add_token_rows(model, config.token_rows)
     return names

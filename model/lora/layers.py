@@ -3,7 +3,7 @@
 Shapes: T tokens, I inputs, O outputs, R rank.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from model.lora.products import Part, is_possible, products
 
 
 class LoraLinear(nn.Module):
@@ -48,8 +50,18 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, I] to [T, O]."""
+        if (part := self.part(x)) is not None:
+            return products([part], x)[0]
         inner = F.linear(self.dropout(x), self.lora_a.type_as(x))
         return torch.addmm(self.of_base(x), inner, self.lora_b.type_as(x).t(), alpha=self.scale)
+
+    def part(self, x: Tensor) -> Part | None:
+        """Return the layer as `products` takes it; None where it is computed by operators."""
+        is_plain = type(self) is LoraLinear and isinstance(self.dropout, nn.Identity)
+        is_whole = self.lora_bias is None and not hasattr(self.lora_a, "ds_shape")
+        if is_plain and is_whole and is_possible(self.base, x):
+            return Part(self.base, self.lora_a, self.lora_b, self.scale)
+        return None
 
     def of_base(self, x: Tensor) -> Tensor:
         """Return what the base computes of x, with the trained bias if there is one."""
@@ -73,6 +85,24 @@ class LoraLinear(nn.Module):
         """
         a, b = self.lora_a.detach().abs(), self.lora_b.detach()[rows].abs()
         return merge(weight.abs(), a, b, self.scale)
+
+
+def stacked(layers: Sequence[nn.Module], x: Tensor) -> Sequence[Tensor]:
+    """Return what each of some layers, adapted or not, makes of x [T, I], by one function.
+
+    One by one where that cannot be.
+    """
+    parts = [_part(layer, x) for layer in layers]
+    known = [part for part in parts if part is not None]
+    if len(known) == len(parts) and any(part.a is not None for part in known):
+        return products(known, x)
+    return [layer(x) for layer in layers]
+
+
+def _part(layer: nn.Module, x: Tensor) -> Part | None:
+    if isinstance(layer, LoraLinear):
+        return layer.part(x)
+    return Part(layer) if is_possible(layer, x) else None
 
 
 def sizes_of(base: nn.Module) -> tuple[int, int]:

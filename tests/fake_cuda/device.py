@@ -30,6 +30,7 @@ FUSED = ("silu_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
 class Watch(TorchDispatchMode):
     """Counts live bytes on one kind of device, what is read and written there, and waits.
 
+    kernels: The operators that ran on the device; views are none, and flash attention's are one.
     waits: Where the host waits for the device, and how often: a number that is read, a copy to
         the host's memory (`download`), or one of it that is not told to go on beside (`upload`).
     pageable: Where memory that is not pinned is sent to the device, and how often: the host copies
@@ -41,6 +42,7 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.device = device
         self.live = self.peak = self.traffic = 0
+        self.kernels: Counter[str] = Counter()
         self.known: set[int] = set()
         self.waits: Counter[str] = Counter()
         self.uploads: Counter[str] = Counter()
@@ -65,6 +67,7 @@ class Watch(TorchDispatchMode):
         self.waits.clear()
         self.uploads.clear()
         self.pageable.clear()
+        self.kernels.clear()
 
     def _free(self, key: int, size: int) -> None:
         self.known.remove(key)
@@ -101,6 +104,8 @@ class Watch(TorchDispatchMode):
             self._count_copy("download", kwargs)
         elif not (func.namespace == "prim" or any(r.alias_info for r in func._schema.returns)):
             self.traffic += sum(map(_bytes_on_device, [*_read(func, given), *made]))
+        if any(tensor.device.type == self.device for tensor in made) and _computes(func):
+            self.kernels[str(func)] += 1
         return result
 
     def _count_copy(self, way: str, kwargs: Any) -> None:
@@ -113,6 +118,12 @@ class Watch(TorchDispatchMode):
         self.pinned.add(key)
         weakref.finalize(pinned.untyped_storage(), self.pinned.discard, key)
         return pinned
+
+
+def _computes(func: Any) -> bool:
+    """Return whether an operator launches a kernel: neither views nor empty memory need one."""
+    is_view = any(r.alias_info and not r.alias_info.is_write for r in func._schema.returns)
+    return not (is_view or func.namespace == "prim" or "empty" in str(func))
 
 
 def _read(func: Any, given: list[torch.Tensor]) -> list[torch.Tensor]:

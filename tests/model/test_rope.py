@@ -5,6 +5,7 @@ import pytest
 import torch
 from operations import Operations
 from tiny_models import LONG_ROPE, TINY
+from torch import Tensor
 
 from model.config import RopeScaling
 from model.rope import inverse_frequencies, rotate, rotation
@@ -38,7 +39,7 @@ def test_stretched_frequencies_follow_the_definition(factor: float) -> None:
 def test_neighbouring_pairs_turn_by_position_times_frequency() -> None:
     heads = torch.randn(3, 2, TINY.head_dim, generator=torch.Generator().manual_seed(0))
     positions = torch.tensor([0, 1, 1000])
-    turned = rotate(heads, rotation(TINY, positions))
+    turned, _ = rotate(heads, heads, rotation(TINY, positions))
     for token, position in enumerate(positions.tolist()):
         for pair in range(TINY.head_dim // 2):
             angle = position * 500000.0 ** (-2 * pair / TINY.head_dim)
@@ -55,8 +56,8 @@ def test_scores_depend_on_the_distance_only() -> None:
     key = torch.randn(1, 1, 16, generator=generator)
 
     def score(query_at: int, key_at: int) -> float:
-        turned_query = rotate(query, rotation(TINY, torch.tensor([query_at])))
-        turned_key = rotate(key, rotation(TINY, torch.tensor([key_at])))
+        turned_query, _ = rotate(query, query, rotation(TINY, torch.tensor([query_at])))
+        _, turned_key = rotate(key, key, rotation(TINY, torch.tensor([key_at])))
         return (turned_query * turned_key).sum().item()
 
     assert score(7, 3) == pytest.approx(score(107, 103), abs=1e-4)
@@ -65,7 +66,7 @@ def test_scores_depend_on_the_distance_only() -> None:
 
 def test_rotation_keeps_the_dtype_and_is_exact_far_out() -> None:
     heads = torch.ones(1, 1, 16, dtype=torch.bfloat16)
-    turned = rotate(heads, rotation(TINY, torch.tensor([100_001])))
+    turned, _ = rotate(heads, heads, rotation(TINY, torch.tensor([100_001])))
     assert turned.dtype == torch.bfloat16
     wanted = math.cos(100_001) - math.sin(100_001)
     assert turned[0, 0, 0].item() == pytest.approx(wanted, abs=0.01)
@@ -85,3 +86,40 @@ def test_a_mixed_pack_turns_each_sequence_as_if_alone() -> None:
     spans = [(10, 10), (90, 90)]
     alone = [rotation(LONG_ROPE, part, [span]) for part, span in zip(parts, spans, strict=True)]
     assert torch.equal(rotation(LONG_ROPE, torch.cat(parts), spans), torch.cat(alone))
+
+
+def by_definition(heads: Tensor, positions: Tensor, pairs: int) -> Tensor:
+    """Rotate the first `pairs` pairs of heads [T, H, E] by real numbers alone."""
+    exponents = torch.arange(pairs, dtype=torch.float32) / pairs
+    angles = (positions[:, None].float() * (1.0 / 500000.0**exponents))[:, None]
+    x, y = heads.float()[..., : 2 * pairs].unflatten(-1, (-1, 2)).unbind(-1)
+    turned = [x * angles.cos() - y * angles.sin(), x * angles.sin() + y * angles.cos()]
+    rest = heads.float()[..., 2 * pairs :]
+    return torch.cat([torch.stack(turned, -1).flatten(-2), rest], -1).type_as(heads)
+
+
+@pytest.mark.parametrize("pairs", [8, 6, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_queries_and_keys_turn_as_the_definition_both_ways(dtype: torch.dtype, pairs: int) -> None:
+    positions = torch.cat([torch.arange(9), torch.arange(300, 304)])
+    turn = rotation(replace(TINY, rotary_dim=2 * pairs), positions)
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(13, heads, 16, generator=generator).to(dtype) for heads in (4, 2)]
+    results = []
+    for function in (
+        lambda q, k: rotate(q, k, turn),
+        lambda q, k: [by_definition(heads, positions, pairs) for heads in (q, k)],
+    ):
+        leaves = [part.clone().requires_grad_() for part in parts]
+        outputs = function(*leaves)
+        torch.stack(
+            [(y.float() * y.float().detach().cos()).sum() for y in outputs]
+        ).sum().backward()
+        results.append([*outputs, *(leaf.grad for leaf in leaves)])
+    for found, wanted in zip(*results, strict=True):
+        assert found.dtype == dtype
+        if dtype == torch.float32:
+            torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+        else:
+            # At most one of both is rounded to the other side.
+            torch.testing.assert_close(found, wanted, rtol=2**-7, atol=2**-7)

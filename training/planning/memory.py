@@ -152,33 +152,56 @@ class Kept:
 def kept_by_layer(method: Method, layer: int, policy: str) -> Kept:
     """Return what a block keeps, its input included; `full` is what it keeps while recomputed."""
     model, size = method.model, method.bytes_per_number
-    dim, hidden = model.dim, model.hidden_dim
     queries, keys = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
     stream = FLOAT32 if method.autocast else size
-    token = stream * dim + size * (2 * queries + 2 * keys) + FLOAT32 * (model.n_heads + 1)
+    token = stream * model.dim + size * (2 * queries + 2 * keys) + FLOAT32 * (model.n_heads + 1)
     token += model.qk_norm * size * (queries + keys)
-    position = stream * dim + FLOAT32 + size * hidden * (2 if policy == "selective" else 3)
-    readers = _readers(method, layer)
-    dropout = bool(method.lora and method.lora.dropout)
-    # An adapter's dropout keeps its own output and a mask; autocast a copy a reader.
-    copies = dropout or method.autocast
-    number = size + 1 if dropout else size
-    of_norm = [len(readers & {"wq", "wk", "wv"}), len(readers & {"w1", "w3"})]
-    norms = [number * dim * (count if copies else min(count, 1)) for count in of_norm]
-    if policy == "selective" and not copies:
-        norms = [0, 0]
-    product = "w2" in readers and (dropout or policy != "selective")
-    position += norms[1] + product * number * hidden
-    position += dropout * ("wo" in readers) * number * queries
-    token += norms[0]
-    for name, _, outputs, rank in adapted(method, layer):
-        # DoRA keeps the rows as they were before they were scaled.
-        own = size * (rank + outputs * bool(method.lora and method.lora.dora))
-        if name in ("wq", "wk", "wv"):
-            token += own
-        else:
-            position += own
+    token += _norm_output(method, layer, {"wq", "wk", "wv"}, policy == "full")
+    token += sum(_adapter_inner(method, layer, name) for name in ("wq", "wk", "wv"))
+    position = stream * model.dim + _adapter_inner(method, layer, "wo")
+    if _dropout(method) and "wo" in _readers(method, layer):
+        position += (size + 1) * queries
+    if policy != "selective":
+        position += _kept_feed_forward(method, layer, policy == "full")
     return Kept(token, position)
+
+
+def _kept_feed_forward(method: Method, layer: int, computed: bool) -> int:
+    """Return what a position keeps from the second norm on, without that norm's input.
+
+    computed: Whether it is being computed again, when its cheap parts are kept.
+    """
+    size, hidden = method.bytes_per_number, method.model.hidden_dim
+    kept = FLOAT32 + 2 * size * hidden + _norm_output(method, layer, {"w1", "w3"}, computed)
+    if "w2" in _readers(method, layer):
+        # An adapter's dropout keeps its own output and a mask.
+        kept += (size + 1 if _dropout(method) else size * computed) * hidden
+    return kept + sum(_adapter_inner(method, layer, name) for name in ("w1", "w2", "w3"))
+
+
+def _norm_output(method: Method, layer: int, names: set[str], computed: bool) -> int:
+    """Return what a token keeps of a norm's output for those of the linear layers `names`."""
+    size, readers = method.bytes_per_number, len(_readers(method, layer) & names)
+    if _dropout(method):
+        return (size + 1) * method.model.dim * readers
+    if method.autocast:
+        # A copy a reader in the lower precision.
+        return size * method.model.dim * readers
+    return size * method.model.dim * min(readers, 1) * computed
+
+
+def _adapter_inner(method: Method, layer: int, name: str) -> int:
+    """Return what a token keeps between the matrices of a linear layer's adapter."""
+    lora, size = method.lora, method.bytes_per_number
+    for own, _, outputs, rank in adapted(method, layer):
+        if own == name:
+            # DoRA keeps the rows as they were before they were scaled.
+            return size * (rank + outputs * bool(lora and lora.dora))
+    return 0
+
+
+def _dropout(method: Method) -> bool:
+    return bool(method.lora and method.lora.dropout)
 
 
 def _readers(method: Method, layer: int) -> set[str]:
@@ -233,13 +256,14 @@ def loss_bytes(method: Method, trained: int) -> int:
 def _block_backward(method: Method, policy: str, tokens: int) -> int:
     """Return what the backward pass of a block takes beside what was kept for it."""
     model, size, layer = method.model, method.bytes_per_number, method.model.n_layers // 2
-    # The gradients of SwiGLU's three tensors; where the product was kept it is freed for one, where
-    # it was not one is computed again.
-    count = 4 if policy == "selective" else 3 - ("w2" in _readers(method, layer))
+    # The gradients of SwiGLU's three tensors; where the product was kept it is freed for one.
+    count = 3 - (policy != "none" and "w2" in _readers(method, layer))
     working = size * count * model.hidden_dim * tokens
+    if policy == "selective":
+        working += _kept_feed_forward(method, layer, True) * tokens
     if policy == "full":
         stream = FLOAT32 if method.autocast else size
-        again = kept_by_layer(method, layer, "none")
+        again = kept_by_layer(method, layer, "full")
         working += (again.token + again.position - stream * model.dim) * tokens
     if method.lora is None:
         # The gradient of one weight, before it is added to those of earlier micro-batches.
