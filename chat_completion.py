@@ -19,6 +19,7 @@ from inference.chat_model import Answer, ChatModel
 from inference.constrain.constraint import Constraints
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
+from inference.passes import check_cuda_graphs
 from serving.terminal import Chat
 from serving.toolbox import Toolbox, open_toolbox
 from weights.directory import resolve_directory
@@ -43,6 +44,7 @@ def main(
     lora_ckpt_path: str | None = None,
     constrain: bool = False,
     quantization: str | None = None,
+    cuda_graphs: bool = False,
 ) -> None:
     """Answer every dialog of a file, on the GPU where there is one, or talk with --interactive.
 
@@ -69,10 +71,13 @@ def main(
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
+        cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
+            wait for the host; replies are the same.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
         raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
+    check_cuda_graphs(cuda_graphs)
     source = Source(
         ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
     )
@@ -84,6 +89,7 @@ def main(
         temperature=temperature,
         top_p=top_p,
         seed=seed,
+        cuda_graphs=cuda_graphs,
     )
     if interactive:
         toolbox = open_toolbox(tools, tools_file)

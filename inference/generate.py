@@ -7,14 +7,14 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from inference.kv_cache import KVCache
-from inference.sampling import choose, forbid_unknown_ids
+from inference.passes import Passes, StaticPasses
+from inference.sampling import UNDECIDED, choose, choose_from_all, forbid_unknown_ids
 from model.attention import Documents
 from model.config import LongRope
 from model.transformer import Transformer
@@ -29,6 +29,7 @@ class Decoding:
     smallest set of likeliest tokens whose probabilities reach `top_p`. The draws of a row depend
     on `seed` and its index alone, never on the rows beside it. Ids from `vocab_size` on pad the
     vocabulary, and `unused_ids` have no token in the tokenizer: they are never chosen.
+    `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same.
     """
 
     stop_ids: Collection[int]
@@ -40,6 +41,7 @@ class Decoding:
     seed: int = 0
     vocab_size: int | None = None
     unused_ids: tuple[int, ...] = ()
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -148,15 +150,19 @@ class Batch:
     """Rows that share forward passes; between two passes some may come and others go.
 
     There is room for `size` rows of `max_length` positions each, prompt and completion together.
+    `cuda_graphs` is as in `Decoding`.
     """
 
-    def __init__(self, model: Transformer, size: int, max_length: int) -> None:
+    def __init__(
+        self, model: Transformer, size: int, max_length: int, cuda_graphs: bool = False
+    ) -> None:
         weight, dtype = model.tok_embeddings.weight, model.tok_embeddings.weight.dtype
         if torch.is_autocast_enabled(weight.device.type):
             dtype = torch.get_autocast_dtype(weight.device.type)
         self.rows: list[Row] = []
         self._model = model
         self._cache = KVCache(model.config, size, max_length, weight.device, dtype)
+        self._passes = (StaticPasses if cuda_graphs else Passes)(model, self._cache)
         # Weights that DeepSpeed gathers in inference mode, the faster one, could not be trained.
         trained = any(parameter.requires_grad for parameter in model.parameters())
         self._mode = torch.no_grad if trained else torch.inference_mode
@@ -172,8 +178,9 @@ class Batch:
         The model should be in evaluation mode.
         """
         with self._mode():
-            logits = _next_logits(self._model, self._cache, [row.unread for row in self.rows])
-            tokens = _choose_allowed(logits, self.rows)
+            draws = [row.draws.random() for row in self.rows]
+            logits, sent_draws = self._passes.run([row.unread for row in self.rows], draws)
+            tokens = _choose_allowed(logits, self.rows, sent_draws)
         said = []
         for row, token in zip(self.rows, tokens, strict=True):
             row.read += row.unread
@@ -212,7 +219,7 @@ def _produce(
     rows = [Row.of(i, prompt, decoding) for i, prompt in enumerate(prompts)]
     size = min(len(rows), decoding.batch_size or len(rows))
     longest = max((len(row.unread) + row.room for row in rows), default=0)
-    batch = Batch(model, size, longest)
+    batch = Batch(model, size, longest, decoding.cuda_graphs)
     was_training = model.training
     model.eval()
     try:
@@ -242,43 +249,41 @@ def _run(
         yield from ((row.index, token, ended) for row, token, ended in batch.step())
 
 
-def _choose_allowed(logits: Tensor, rows: Sequence[Row]) -> list[int]:
+def _choose_allowed(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]:
     """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
     forbid_unknown_ids(logits, [(row.decoding.vocab_size, row.decoding.unused_ids) for row in rows])
     for place, row in enumerate(rows):
         if row.constraint is not None:
             row.constraint.restrict(logits[place], row.room)
-    draws = [row.draws.random() for row in rows]
-    tokens = _choose_each(logits, rows, draws)
+    tokens = choose_each(logits, rows, draws)
     for place, row in enumerate(rows):
         while row.constraint is not None and not row.constraint.accept(tokens[place], row.room - 1):
             own = logits[place : place + 1]
             own[0, tokens[place]] = float("-inf")
             row.constraint.restrict(own[0], row.room)
-            (tokens[place],) = _choose_each(own, [row], draws[place : place + 1])
+            (tokens[place],) = choose_each(own, [row], draws[place : place + 1])
     return tokens
 
 
-def _choose_each(logits: Tensor, rows: Sequence[Row], draws: Sequence[float]) -> list[int]:
-    """Choose a token for each row of logits [N, V] by its own temperature and top_p."""
+def choose_each(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]:
+    """Choose a token for each row of logits [N, V] by its own temperature and top_p.
+
+    The tokens are read in one piece; what is undecided then, which is rare, takes a second look.
+    """
     settings = [(row.decoding.temperature, row.decoding.top_p) for row in rows]
-    if len(set(settings)) == 1:
-        chosen: list[int] = choose(logits, *settings[0], draws).tolist()
-        return chosen
-    return [
-        int(choose(logits[place : place + 1], *settings[place], draws[place : place + 1]))
-        for place in range(len(rows))
+    places = [slice(None)]
+    if len(set(settings)) > 1:
+        places = [slice(place, place + 1) for place in range(len(rows))]
+    chosen = [
+        choose(logits[place], *own, draws[place])
+        for place, own in zip(places, settings, strict=False)
     ]
-
-
-def _next_logits(model: Transformer, cache: KVCache, unread: Sequence[list[int]]) -> Tensor:
-    """Run the model over the rows' unread tokens; return the logits [N, V] after each last one."""
-    device = cache.keys.device
-    counts = [len(tokens) for tokens in unread]
-    positions = cache.plan(counts)
-    tokens = torch.tensor([token for row in unread for token in row], device=device)
-    last = torch.tensor(list(accumulate(counts)), device=device) - 1
-    return model(tokens, positions, cache, output_positions=last)
+    tokens: list[int] = (chosen[0] if len(chosen) == 1 else torch.cat(chosen)).tolist()
+    for place, token in enumerate(tokens):
+        if token == UNDECIDED:
+            own = slice(place, place + 1)
+            tokens[place] = int(choose_from_all(logits[own], *settings[place], draws[own]))
+    return tokens
 
 
 @torch.no_grad()

@@ -4,14 +4,15 @@ Shapes: T tokens of a forward pass, N rows, C new tokens of a row, S positions a
 H heads, K key/value heads, E head_dim.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inference.upload import upload
 from model.attention import Documents, attend
 from model.config import ModelConfig
 from model.rope import Span
@@ -42,7 +43,7 @@ class KVCache:
         self.values = torch.zeros(shape, device=device, dtype=dtype)
         self.window = config.sliding_window
         self.lengths: list[int] = []
-        self._pass: _Pass | None = None
+        self._pass: Pass | None = None
 
     @property
     def batch_size(self) -> int:
@@ -60,17 +61,45 @@ class KVCache:
         assert self._pass is not None, "plan() comes before the forward pass"
         return self._pass.spans
 
-    def plan(self, counts: Sequence[int]) -> Tensor:
-        """Make room for counts[i] >= 1 more tokens of row i; return their positions [T].
+    def plan(self, counts: Sequence[int], *others: Sequence[int]) -> "Pass":
+        """Make room for counts[i] >= 1 more tokens of row i; return the pass over them.
 
         Counts beyond the present rows start new ones. The tokens of the next forward pass lie
-        row after row. Raises ValueError when the rows or the positions do not fit.
+        row after row. `others` are numbers of the caller's that go to the device with the plan.
+        Raises ValueError when the rows or the positions do not fit.
         """
         self._check(counts)
         starts = self.lengths + [0] * (len(counts) - len(self.lengths))
-        self._pass = _plan_pass(starts, counts, len(self.lengths), self.keys, self.window)
+        self._pass = _plan_pass(starts, counts, len(self.lengths), self.keys, self.window, others)
         self.lengths = [start + count for start, count in zip(starts, counts, strict=True)]
-        return self._pass.positions
+        return self._pass
+
+    def advance(self) -> list[int]:
+        """Make room for one more token of each row, as `plan` does; return their positions."""
+        positions = self.lengths
+        self._check([1] * len(positions))
+        self.lengths = [position + 1 for position in positions]
+        return positions
+
+    def plan_singles(self, positions: Tensor, reach: int) -> "KVCache":
+        """Plan one token of each of the first rows, at `positions` [N] on the device.
+
+        The rows attend to the first `reach` positions, of which those after their own are masked.
+        Nothing depends on the host's numbers, so that the pass can be recorded.
+        """
+        rows, seen = torch.arange(len(positions), device=positions.device), slice(0, reach)
+        self._pass = Pass(
+            spans=(),
+            rows=rows,
+            positions=positions,
+            present=len(positions),
+            continued=len(positions),
+            slots=torch.zeros_like(rows),
+            reach=seen,
+            mask=mask_of(positions, 1, seen, self.keys, self.window),
+            documents=None,
+        )
+        return self
 
     def drop(self, finished: Sequence[int]) -> list[int]:
         """Forget rows and close the gaps; return the former index of every row that is left.
@@ -115,7 +144,7 @@ class LayerCache:
 
     keys: Tensor
     values: Tensor
-    current: "_Pass"
+    current: "Pass"
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, window: int | None = None) -> Tensor:
         """Store k and v [T, K, E]; attend q [T, H, E] to its own row so far, to [T, H, E]."""
@@ -157,14 +186,14 @@ class LayerCache:
 
 
 @dataclass(frozen=True)
-class _Pass:
+class Pass:
     """Where the tokens of one forward pass belong.
 
     `spans` are as in `KVCache.spans`. rows and positions [T]: where each token's key and value go.
     The first `continued` tokens are of the `present` rows, which held some before: token t is
     number slots[t] of its row's new ones. They attend to the positions in `reach`, and mask
     [N, 1, C, S] is added to their scores; it is None where all may look at all. `documents` are the
-    rows that begin here.
+    rows that begin here. `others` are what the caller sent along.
     """
 
     spans: Sequence[Span]
@@ -176,46 +205,65 @@ class _Pass:
     reach: slice
     mask: Tensor | None
     documents: Documents | None
+    others: tuple[Tensor, ...] = ()
 
 
 def _plan_pass(
-    starts: Sequence[int], counts: Sequence[int], present: int, like: Tensor, window: int | None
-) -> _Pass:
-    def whole(numbers: Iterator[int]) -> Tensor:
-        return torch.tensor(list(numbers), device=like.device, dtype=torch.int64)
-
+    starts: Sequence[int],
+    counts: Sequence[int],
+    present: int,
+    like: Tensor,
+    window: int | None,
+    others: Sequence[Sequence[int]],
+) -> Pass:
     ranges = [range(start, start + count) for start, count in zip(starts, counts, strict=True)]
-    reach, mask = _reach(ranges[:present], like, window)
     new = counts[present:]
-    return _Pass(
+    offsets = [0, *accumulate(new)]
+    rows, positions, slots, first, begins, *sent = upload(
+        like.device,
+        [row for row, count in enumerate(counts) for _ in range(count)],
+        [position for new_tokens in ranges for position in new_tokens],
+        [slot for count in counts[:present] for slot in range(count)],
+        starts[:present],
+        offsets,
+        *others,
+    )
+    reach, masked = _reach(ranges[:present], like.shape[3], window)
+    longest = max(counts[:present], default=0)
+    return Pass(
         spans=[(len(new_tokens), new_tokens.stop) for new_tokens in ranges],
-        rows=whole(row for row, count in enumerate(counts) for _ in range(count)),
-        positions=whole(chain.from_iterable(ranges)),
+        rows=rows,
+        positions=positions,
         present=present,
         continued=sum(counts[:present]),
-        slots=whole(slot for count in counts[:present] for slot in range(count)),
+        slots=slots,
         reach=reach,
-        mask=mask,
-        documents=Documents([0, *accumulate(new)], like.device) if new else None,
+        mask=mask_of(first, longest, reach, like, window) if masked else None,
+        documents=Documents(offsets, like.device, begins.int()) if new else None,
+        others=tuple(sent),
     )
 
 
-def _reach(
-    ranges: Sequence[range], like: Tensor, window: int | None
-) -> tuple[slice, Tensor | None]:
-    """Return which positions rows attend to whose new tokens have these, and their mask."""
+def _reach(ranges: Sequence[range], max_length: int, window: int | None) -> tuple[slice, bool]:
+    """Return which positions rows attend to whose new tokens have these, and if it takes a mask."""
     longest = max(map(len, ranges), default=0)
     ends = {new_tokens.stop for new_tokens in ranges}
     nearest = min((new_tokens.start for new_tokens in ranges), default=0)
     begin = 0 if window is None else max(0, nearest - window + 1)
     if longest <= 1 and len(ends) <= 1:
-        return slice(begin, max(ends, default=0)), None
-    begin = MASK_STEP * (begin // MASK_STEP)
-    end = min(like.shape[3], MASK_STEP * -(-max(ends) // MASK_STEP))
-    first = torch.tensor([new_tokens.start for new_tokens in ranges], device=like.device)
-    own = first[:, None, None, None] + torch.arange(longest, device=like.device)[:, None]
-    positions = torch.arange(begin, end, device=like.device)
+        return slice(begin, max(ends, default=0)), False
+    end = min(max_length, MASK_STEP * -(-max(ends) // MASK_STEP))
+    return slice(MASK_STEP * (begin // MASK_STEP), end), True
+
+
+def mask_of(first: Tensor, count: int, reach: slice, like: Tensor, window: int | None) -> Tensor:
+    """Return what is added to the scores of rows whose new tokens begin at `first` [N].
+
+    Of each row there are at most `count` new tokens: [N, 1, count, S], S positions of `reach`.
+    """
+    own = first[:, None, None, None] + torch.arange(count, device=like.device)[:, None]
+    positions = torch.arange(reach.start, reach.stop, device=like.device)
     hidden = positions > own
     if window is not None:
         hidden |= positions <= own - window
-    return slice(begin, end), like.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))
+    return like.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.lora.adapter import WRAPPERS
+from model.lora.dora import DoraLinear
 from model.nf4 import NF4Linear
 from model.transformer import Transformer
 
@@ -53,9 +55,10 @@ def pack(model: Transformer) -> None:
     is kept beside the packed output, and where layers are in NF4: a CPU would take many times as
     long to dequantise them for each token as to multiply, so they are dequantised once, to the
     dtype that they compute in. On a GPU it is only frozen. Without oneDNN, and in a dtype that is
-    not the processor's (`native_dtype`), nothing is packed.
+    not the processor's (`native_dtype`), nothing is packed. An adapter that is there is rounded.
     """
     model.requires_grad_(False)
+    round_adapter(model)
     weight = model.tok_embeddings.weight
     if weight.device.type != "cpu":
         return
@@ -69,6 +72,21 @@ def pack(model: Transformer) -> None:
         assert isinstance(linear, nn.Linear)
         layer = PackedLinear(linear.weight, linear.bias) if packs else linear
         model.set_submodule(name, layer, strict=True)
+
+
+def round_adapter(model: Transformer) -> None:
+    """Round an adapter's float32 masters to the dtype of the model, which computes with them in it.
+
+    Otherwise they are rounded again in every pass, to the same numbers. Those of DoRA stay: the
+    lengths of its rows are computed of the masters. Do it to an adapter that is neither trained nor
+    saved.
+    """
+    dtype = model.tok_embeddings.weight.dtype
+    for module in model.modules():
+        if isinstance(module, WRAPPERS) and not isinstance(module, DoraLinear):
+            for name, parameter in module.named_parameters():
+                if not name.startswith("base."):
+                    parameter.data = parameter.data.to(dtype)
 
 
 def _dequantized(linear: NF4Linear, dtype: torch.dtype) -> nn.Linear:

@@ -9,8 +9,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-# A nucleus rarely holds more tokens than this; sorting all of a large vocabulary is 20x slower.
+# A nucleus rarely holds more tokens than this.
 CANDIDATES = 1024
+# What stands for the token of a row that has to be chosen from the whole vocabulary.
+UNDECIDED = -1
 
 
 def forbid_unknown_ids(
@@ -36,24 +38,35 @@ def _kept_on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.tensor(ids, device=device)
 
 
-def choose(logits: Tensor, temperature: float, top_p: float, draws: Sequence[float]) -> Tensor:
-    """Return one token for each row of logits [N, V], as int64 [N].
+def choose(logits: Tensor, temperature: float, top_p: float, draws: Tensor) -> Tensor:
+    """Return one token for each row of logits [N, V], as int64 [N]; UNDECIDED where none is found.
 
-    Temperature 0 is the likeliest. Otherwise draws[n] in [0, 1) picks from the nucleus of row n:
-    the likeliest tokens, up to and with the one at which their probability reaches `top_p`.
+    Temperature 0 is the likeliest. Otherwise draws [N], float64 in [0, 1), pick from the nucleus of
+    each row: the likeliest tokens, up to and with the one at which their probability reaches
+    `top_p`. A row whose nucleus may be wider than the candidates is undecided: nothing is read back
+    to find out, and `choose_from_all` chooses for it.
     """
     if temperature == 0:
         # the first of the largest, as argmax, which takes five times as long in bfloat16 on CPU
         return logits.max(-1).indices
-    probabilities = (logits.float() / temperature).softmax(-1)
-    draw = torch.tensor(draws, device=logits.device, dtype=torch.float64)[:, None]
-    likeliest = probabilities.topk(min(CANDIDATES, logits.shape[-1]))
-    chosen = _draw_from_nucleus(*likeliest, top_p, draw)
+    likeliest = _probabilities(logits, temperature).topk(min(CANDIDATES, logits.shape[-1]))
+    chosen = _draw_from_nucleus(*likeliest, top_p, draws[:, None])
     # Rows are judged one by one, so that no row's ties are ordered by what its neighbours need.
-    if len(wide := (likeliest.values.sum(-1) < top_p).nonzero()[:, 0]):
-        everything = probabilities[wide].sort(dim=-1, descending=True, stable=True)
-        chosen[wide] = _draw_from_nucleus(*everything, top_p, draw[wide])
-    return chosen
+    return chosen.masked_fill_(likeliest.values.sum(-1) < top_p, UNDECIDED)
+
+
+def choose_from_all(logits: Tensor, temperature: float, top_p: float, draws: Tensor) -> Tensor:
+    """Return one token for each row of logits [N, V] as `choose` does, from the whole vocabulary.
+
+    All of a large vocabulary is sorted, which takes 20 times as long as the candidates.
+    """
+    probabilities = _probabilities(logits, temperature)
+    everything = probabilities.sort(dim=-1, descending=True, stable=True)
+    return _draw_from_nucleus(*everything, top_p, draws[:, None])
+
+
+def _probabilities(logits: Tensor, temperature: float) -> Tensor:
+    return (logits.float() / temperature).softmax(-1)
 
 
 def _draw_from_nucleus(probabilities: Tensor, order: Tensor, top_p: float, draw: Tensor) -> Tensor:

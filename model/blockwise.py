@@ -67,6 +67,12 @@ def has_bitsandbytes() -> bool:
     return True
 
 
+@cache
+def has_product_kernel() -> bool:
+    """Return whether bitsandbytes multiplies with four-bit values as they are (from 0.50 on)."""
+    return has_bitsandbytes() and hasattr(torch.ops.bitsandbytes, "gemm_4bit")
+
+
 def slow_kernels_line(device: torch.device | str) -> str:
     """Return what a user of quantised values on this device should know, or nothing."""
     if torch.device(device).type != "cuda" or has_bitsandbytes():

@@ -16,7 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.blockwise import dynamic_map, has_bitsandbytes, nearest_codes, times_absmax
+from model.blockwise import (
+    dynamic_map,
+    has_bitsandbytes,
+    has_product_kernel,
+    nearest_codes,
+    times_absmax,
+)
 
 # How a model's linear layers may be stored: with absmax in float32, or quantised too.
 QUANTIZATIONS = ("nf4", "nf4_double")
@@ -41,6 +47,8 @@ NF4_VALUES = (
     0.7229568362236023,
     1.0,
 )
+# The rows of a pass of decoding, which are multiplied with the codes as they are.
+FEW_ROWS = 16
 # Values quantised at once, so that a weight of any size needs little memory beside its codes.
 _CHUNK = 2**20
 
@@ -86,7 +94,13 @@ def absmax_of(weight: NF4) -> Tensor:
     """Return the float32 absmax [B] that values are multiplied with."""
     if weight.absmax_scale is None or weight.offset is None:
         return weight.absmax
-    values = dynamic_map(weight.absmax.device)[weight.absmax.int()]
+    table = dynamic_map(weight.absmax.device)
+    if weight.absmax.is_cuda and has_bitsandbytes():
+        values: Tensor = torch.ops.bitsandbytes.dequantize_blockwise(
+            weight.absmax, weight.absmax_scale, table, BLOCK_OF_ABSMAX, torch.float32
+        )
+        return values + weight.offset
+    values = table[weight.absmax.int()]
     return times_absmax(values, weight.absmax_scale, BLOCK_OF_ABSMAX) + weight.offset
 
 
@@ -132,8 +146,26 @@ class NF4Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [T, I] to [T, O], computed in x's dtype."""
-        product: Tensor = _Multiply.apply(x, self)
+        decodes = x.is_cuda and len(x) <= FEW_ROWS and not torch.is_grad_enabled()
+        if decodes and self.in_features % BLOCK == 0 and has_product_kernel():
+            product = self.multiplied(x)
+        else:
+            product = _Multiply.apply(x, self)
         return product if self.bias is None else product + self.bias.type_as(x)
+
+    def multiplied(self, x: Tensor) -> Tensor:
+        """Return x [T, I] times the weight [T, O] by bitsandbytes' kernel, which reads the codes.
+
+        It neither writes nor reads the weight in x's dtype. It rounds products otherwise than
+        `dequantized` and a product do, by as much as x's dtype does.
+        """
+        weight, shape = self.quantized, (self.out_features, self.in_features)
+        codes, scales = weight.codes.view(-1, 1), [weight.absmax, BLOCK, "nf4"]
+        if weight.offset is not None:
+            scales = [weight.absmax_scale, BLOCK, "nf4", None, weight.absmax]
+            scales += [dynamic_map(x.device), weight.offset]
+        product: Tensor = torch.ops.bitsandbytes.gemm_4bit(x, codes, shape, *scales)
+        return product
 
 
 class _Multiply(torch.autograd.Function):

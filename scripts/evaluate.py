@@ -30,6 +30,7 @@ _GOES_WITH = {
     "tokenizer_path": "ckpt_dir",
     "chat_format_anyway": "ckpt_dir",
     "quantization": "ckpt_dir",
+    "cuda_graphs": "ckpt_dir",
     "model": "endpoint",
     "held_out_of": "dataset_file",
     "benchmark_file": "benchmark",
@@ -66,6 +67,7 @@ def main(
     seed: int = 1,
     constrain: bool = False,
     quantization: str | None = None,
+    cuda_graphs: bool = False,
 ) -> None:
     """Score the tool calls of a model, an endpoint or a file, on a dataset or a benchmark.
 
@@ -104,6 +106,8 @@ def main(
             with a schema that cannot be enforced are listed and count in no figure.
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
+        cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
+            wait for the host; replies are the same.
     """
     if benchmark and not benchmark_file:
         dataset_file, benchmark_file = None, dataset_file
@@ -183,12 +187,14 @@ def _model_answers(
     from evaluation.answers.model import model_answers
     from inference.generate import Decoding
     from inference.loading import load_chat_model
+    from inference.passes import check_cuda_graphs
 
+    graphs: bool = flags["cuda_graphs"]
+    check_cuda_graphs(graphs)
     chat_model = load_chat_model(_source(flags))
     limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
-    yield from model_answers(
-        chat_model, items, Decoding((), **limits, **sampling), flags["constrain"]
-    )
+    decoding = Decoding((), **limits, **sampling, cuda_graphs=graphs)
+    yield from model_answers(chat_model, items, decoding, flags["constrain"])
 
 
 def _next_command(flags: dict[str, Any]) -> str:

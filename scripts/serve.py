@@ -13,6 +13,7 @@ from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags, flag_of
 from inference.chat_choice import FORMAT_FLAGS
 from inference.loading import Source, load_chat_model
+from inference.passes import check_cuda_graphs
 from serving.process import check_installed, listen, serve
 from weights.directory import resolve_directory
 
@@ -34,6 +35,7 @@ def main(
     max_body_bytes: int = 4194304,
     grace: float = 10,
     quantization: str | None = None,
+    cuda_graphs: bool = False,
 ) -> None:
     """Serve a model under OpenAI's API (chat completions with tools, streamed or not), to try it.
 
@@ -61,12 +63,15 @@ def main(
             told again, it ends them at once.
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
+        cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
+            wait for the host; replies are the same.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     check_installed()
     _check_at_least(1, max_batch_size=max_batch_size, max_body_bytes=max_body_bytes)
     _check_at_least(0, max_waiting=max_waiting, grace=grace)
     _check_at_least(2, max_seq_len=max_seq_len)
+    check_cuda_graphs(cuda_graphs)
     from serving.app import Service, Settings, make_app
     from serving.engine import Engine
 
@@ -80,7 +85,8 @@ def main(
     tell = partial(console.print, markup=False, soft_wrap=True)
     with listen(host, port) as listener:
         chat_model = load_chat_model(source, tell)
-        with Engine(chat_model.model, max_batch_size, max_seq_len, max_waiting) as engine:
+        sizes = (max_batch_size, max_seq_len, max_waiting)
+        with Engine(chat_model.model, *sizes, cuda_graphs) as engine:
             url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/v1"
             tell(f"{name} answers at {url} until Ctrl-C")
             flags = f"--endpoint {url} --model {shell_quote(name)}"

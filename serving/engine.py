@@ -50,12 +50,20 @@ class Job:
 class Engine:
     """Runs jobs inside its `with` block: `size` at once, while at most `most_waiting` others wait.
 
-    Jobs that run or wait at the end of the block fail.
+    Jobs that run or wait at the end of the block fail. `cuda_graphs` is as in `Decoding`; that of
+    the jobs means nothing here.
     """
 
-    def __init__(self, model: Transformer, size: int, max_length: int, most_waiting: int) -> None:
+    def __init__(
+        self,
+        model: Transformer,
+        size: int,
+        max_length: int,
+        most_waiting: int,
+        cuda_graphs: bool = False,
+    ) -> None:
         self._most = size + most_waiting
-        self._new_batch = partial(Batch, model.eval(), size, max_length)
+        self._new_batch = partial(Batch, model.eval(), size, max_length, cuda_graphs)
         self._batch = self._new_batch()
         self._jobs: dict[Row, Job] = {}
         self._waiting: deque[Job] = deque()

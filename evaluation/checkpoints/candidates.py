@@ -25,6 +25,7 @@ from inference.chat_choice import choose_format
 from inference.chat_model import Answer, ChatModel, SkippedItem
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
+from inference.packed import round_adapter
 from inference.storage import NOT_QUANTIZED, choose_storage
 from model.config import ModelConfig
 from model.lora.config import LoraConfig
@@ -283,6 +284,7 @@ class _Models:
         adapter.check(ModelConfig.read(self.run.base), self.run.base)
         chat_model = self._whole(self.run.base)
         adapter.attach(chat_model.model)
+        round_adapter(chat_model.model)
         return chat_model
 
     def _whole(self, directory: Path) -> ChatModel:

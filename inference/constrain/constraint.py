@@ -189,7 +189,9 @@ class CallConstraint:
         allowed = torch.from_numpy(self._allowed(room))
         # An embedding may be padded beyond the vocabulary.
         logits[len(allowed) :] = float("-inf")
-        logits[: len(allowed)].masked_fill_(~allowed.to(logits.device), float("-inf"))
+        logits[: len(allowed)].masked_fill_(
+            ~allowed.to(logits.device, non_blocking=True), float("-inf")
+        )
         self._spent += time.perf_counter() - start
         if self._refusals and bool((logits == float("-inf")).all()):
             raise ValueError("constrained decoding cannot go on: every token was refused")

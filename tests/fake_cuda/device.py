@@ -35,6 +35,7 @@ class Watch(TorchDispatchMode):
         the host's memory (`download`), or one of it that is not told to go on beside (`upload`).
     pageable: Where memory that is not pinned is sent to the device, and how often: the host copies
         it once more.
+    uploads: Where memory is sent to the device, and how often, told to go on beside or not.
     """
 
     def __init__(self, device: str) -> None:
@@ -44,6 +45,7 @@ class Watch(TorchDispatchMode):
         self.kernels: Counter[str] = Counter()
         self.known: set[int] = set()
         self.waits: Counter[str] = Counter()
+        self.uploads: Counter[str] = Counter()
         self.pageable: Counter[str] = Counter()
         self.pinned: set[int] = set()
 
@@ -63,6 +65,7 @@ class Watch(TorchDispatchMode):
         """Forget what was counted so far but what is alive."""
         self.peak, self.traffic = self.live, 0
         self.waits.clear()
+        self.uploads.clear()
         self.pageable.clear()
         self.kernels.clear()
 
@@ -89,9 +92,13 @@ class Watch(TorchDispatchMode):
         for tensor in made:
             self.add(tensor)
         if any(not tensor.is_cuda for tensor in given) and any(tensor.is_cuda for tensor in made):
-            if str(func).startswith("aten._to_copy"):
-                self._count_copy("upload", kwargs)
-                if given[0].untyped_storage()._cdata not in self.pinned:
+            if str(func).startswith(("aten._to_copy", "aten.copy_")):
+                # Copying into a tensor, it is the third argument.
+                told = {"non_blocking": True in args[2:]} | (kwargs or {})
+                self._count_copy("upload", told)
+                self.uploads[place()] += 1
+                source = next(tensor for tensor in given if not tensor.is_cuda)
+                if source.untyped_storage()._cdata not in self.pinned:
                     self.pageable[place()] += 1
         elif str(func).startswith("aten._to_copy") and given[0].is_cuda and not made[0].is_cuda:
             self._count_copy("download", kwargs)

@@ -22,11 +22,13 @@ import torch
 from fake_cuda.device import Watch, pretend
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import inference.passes
 from benchmarks.conversations import RandomConversations
 from benchmarks.ours import Optimizer
 from data.batches import Batch, Batches
 from inference.generate import Batch as Rows
 from inference.generate import Decoding, Row
+from inference.packed import pack
 from model.config import ModelConfig
 from model.lora.adapter import add_lora, matching_linears
 from model.lora.config import ALL_LINEARS, LoraConfig
@@ -176,9 +178,12 @@ def validation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
 
 def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     """Let rows read their prompts, then write; return what both passes read, write and wait for."""
-    model = build(case, watch).eval().requires_grad_(False)
+    model = build(case, watch).eval()
+    pack(model)
+    # There is nothing to record passes with; they run as they would while they are recorded.
+    inference.passes.Recorder.__call__ = lambda _, forward: forward
     decoding = Decoding({128009}, 40, temperature=case["temperature"], top_p=0.9)
-    rows = Rows(model, case["rows"], 512)
+    rows = Rows(model, case["rows"], 512, case.get("cuda_graphs", False))
     # DeepSpeed's rule for models that are trained, because fake tensors know no inference mode.
     rows._mode = torch.no_grad
     rows.rows = [Row.of(index, [5] * 300, decoding) for index in range(case["rows"])]
@@ -186,7 +191,12 @@ def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     for name in ("prefill", "first", "decode"):
         watch.start()
         rows.step()
-        counted[name] = {"waits": dict(watch.waits), "traffic": watch.traffic}
+        counted[name] = {
+            "waits": dict(watch.waits),
+            "uploads": dict(watch.uploads),
+            "pageable": dict(watch.pageable),
+            "traffic": watch.traffic,
+        }
     return counted
 
 

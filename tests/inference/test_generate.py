@@ -9,8 +9,14 @@ from operations import Operations
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
-from inference.generate import Batch, Decoding, Row, complete, generate, stream
-from inference.sampling import CANDIDATES, choose, forbid_unknown_ids
+from inference.generate import Batch, Decoding, Row, choose_each, complete, generate, stream
+from inference.sampling import (
+    CANDIDATES,
+    UNDECIDED,
+    choose,
+    choose_from_all,
+    forbid_unknown_ids,
+)
 from model.attention import Documents
 from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
@@ -198,14 +204,20 @@ def nucleus(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     return kept / kept.sum()
 
 
+def choose_anyhow(logits: Tensor, temperature: float, top_p: float, draws: Tensor) -> Tensor:
+    """Choose from the candidates, and from everything where they do not suffice."""
+    chosen = choose(logits, temperature, top_p, draws)
+    return chosen.where(chosen != UNDECIDED, choose_from_all(logits, temperature, top_p, draws))
+
+
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
 @pytest.mark.parametrize("top_p", [0.5, 0.9, 1.0])
 def test_draws_are_distributed_as_the_nucleus(temperature: float, top_p: float) -> None:
     logits = torch.randn(12, generator=torch.Generator().manual_seed(4)) * 0.8
     count = 20_000
     source = random.Random("0/0")
-    draws = [source.random() for _ in range(count)]
-    chosen = choose(logits.expand(count, -1), temperature, top_p, draws)
+    draws = torch.tensor([source.random() for _ in range(count)], dtype=torch.float64)
+    chosen = choose_anyhow(logits.expand(count, -1), temperature, top_p, draws)
     expected = nucleus(logits, temperature, top_p) * count
     seen = torch.bincount(chosen, minlength=12).double()
     possible = expected > 0
@@ -220,19 +232,53 @@ def test_draws_are_distributed_as_the_nucleus(temperature: float, top_p: float) 
 def test_a_nucleus_wider_than_the_candidates_is_drawn_from_everything() -> None:
     logits = torch.randn(2, 4 * CANDIDATES, generator=torch.Generator().manual_seed(4)) * 0.1
     logits[0, 77] = 30
-    draws = [0.999, 0.999]
-    chosen = choose(logits, 1.0, 0.95, draws)
+    draws = torch.tensor([0.999, 0.999], dtype=torch.float64)
+    assert choose(logits, 1.0, 0.95, draws).tolist() == [77, UNDECIDED]
+    chosen = choose_from_all(logits, 1.0, 0.95, draws)
     ranks = logits.argsort(-1, descending=True).argsort(-1)
     assert chosen[0] == 77
     assert ranks[1, chosen[1]] > CANDIDATES
-    assert torch.equal(choose(logits[1:], 1.0, 0.95, draws[1:]), chosen[1:])
+    assert torch.equal(choose_from_all(logits[1:], 1.0, 0.95, draws[1:]), chosen[1:])
 
 
-def test_the_extreme_draws_stay_inside_the_nucleus() -> None:
+def plain_choice(logits: Tensor, temperature: float, top_p: float, draw: float) -> int:
+    """The definition for one row: its tokens sorted, a draw from the nucleus's mass."""
+    probabilities = (logits.float() / temperature).softmax(-1)
+    likeliest = probabilities.topk(min(CANDIDATES, len(logits)))
+    if likeliest.values.sum() < top_p:
+        likeliest = probabilities.sort(descending=True, stable=True)
+    cumulative = likeliest.values.double().cumsum(-1)
+    size = int((cumulative - likeliest.values < top_p).sum())
+    place = int((cumulative[:size] <= draw * cumulative[size - 1]).sum())
+    return int(likeliest.indices[min(place, size - 1)])
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 8.0])
+def test_rows_of_any_settings_get_the_tokens_of_their_draws(spread: float) -> None:
+    generator = torch.Generator().manual_seed(7)
+    logits = spread * torch.randn(24, 2 * CANDIDATES, generator=generator)
+    how = [
+        Decoding((), 1, temperature=temperature, top_p=top_p, seed=seed)
+        for temperature in (0.0, 0.7, 1.5)
+        for top_p in (0.3, 0.95, 1.0)
+        for seed in range(3)
+    ][: len(logits)]
+    rows = [Row.of(place, [1], decoding) for place, decoding in enumerate(how)]
+    draws = [row.draws.random() for row in rows]
+    wanted = [
+        plain_choice(own, row.decoding.temperature, row.decoding.top_p, draw)
+        if row.decoding.temperature
+        else int(own.argmax())
+        for own, row, draw in zip(logits, rows, draws, strict=True)
+    ]
+    assert choose_each(logits, rows, torch.tensor(draws, dtype=torch.float64)) == wanted
+
+
+@pytest.mark.parametrize(("top_p", "draw", "wanted"), [(0.9, 0, 1), (0.9, 1, 2), (1.0, 1, 3)])
+def test_the_extreme_draws_stay_inside_the_nucleus(top_p: float, draw: int, wanted: int) -> None:
     logits = torch.tensor([[0.0, 5.0, 4.9, -20.0]])
-    assert choose(logits, 1.0, 0.9, [0.0]).item() == 1
-    assert choose(logits, 1.0, 0.9, [math.nextafter(1.0, 0.0)]).item() == 2
-    assert choose(logits, 1.0, 1.0, [math.nextafter(1.0, 0.0)]).item() == 3
+    draws = torch.tensor([draw], dtype=torch.float64).nextafter(torch.zeros(1).double())
+    assert choose_anyhow(logits, 1.0, top_p, draws).item() == wanted
 
 
 def test_rows_joining_between_passes_keep_their_own_settings() -> None:
@@ -316,4 +362,4 @@ def test_only_frozen_models_run_in_inference_mode() -> None:
 def test_the_first_of_equally_likely_tokens_is_taken() -> None:
     logits = torch.zeros(2, 500, dtype=torch.bfloat16)
     logits[0, [7, 400]] = 1.0
-    assert choose(logits, 0, 1, [0.5, 0.5]).tolist() == [7, 0]
+    assert choose(logits, 0, 1, torch.full((2,), 0.5).double()).tolist() == [7, 0]

@@ -27,7 +27,7 @@ def whole_logits(model: Transformer, tokens: list[int]) -> Tensor:
 def feed(model: Transformer, cache: KVCache, pieces: list[list[int]]) -> list[Tensor]:
     """Run one pass over a piece of each row; return the logits of each piece."""
     counts = [len(piece) for piece in pieces]
-    positions = cache.plan(counts)
+    positions = cache.plan(counts).positions
     logits = model(torch.tensor(list(chain.from_iterable(pieces))), positions, cache)
     return list(logits.split(counts))
 
@@ -104,8 +104,8 @@ def test_dropping_nothing_or_everything() -> None:
 
 def test_positions_continue_where_each_row_stopped() -> None:
     cache = KVCache(TINY, batch_size=3, max_length=8)
-    assert cache.plan([2, 3]).tolist() == [0, 1, 0, 1, 2]
-    assert cache.plan([1, 2, 2]).tolist() == [2, 3, 4, 0, 1]
+    assert cache.plan([2, 3]).positions.tolist() == [0, 1, 0, 1, 2]
+    assert cache.plan([1, 2, 2]).positions.tolist() == [2, 3, 4, 0, 1]
 
 
 def test_the_memory_is_the_formula_of_the_docstring() -> None:
@@ -163,7 +163,7 @@ def test_cache_on_gpu_agrees_with_whole_rows_on_cpu(
     cache = KVCache(TINY, 3, 70, "cuda", dtype)
     for cut, end in ((None, -4), (-4, -3), (-3, None)):
         pieces = [row[cut:end] for row in rows]
-        positions = cache.plan([len(piece) for piece in pieces])
+        positions = cache.plan([len(piece) for piece in pieces]).positions
         with torch.no_grad():
             tokens = torch.tensor(list(chain.from_iterable(pieces)), device="cuda")
             logits = model(tokens, positions, cache).float().cpu()

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from operations import Operations
 from tiny_models import TINY, random_model
 from torch import Tensor
 
-from inference.packed import pack
+from inference.packed import pack, round_adapter
 from model.attention import Documents
 from model.config import ModelConfig
 from model.lora.adapter import adapter_state, add_lora
@@ -62,3 +63,32 @@ def test_packing_changes_no_logit_of_a_variant(
     assert (wanted - start).abs().max() > 2 * tolerance
     detach_adapter(after)
     assert torch.equal(logits_of(after), start)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_adapter_of_a_packed_model_is_rounded_once(variant: str) -> None:
+    config, lora = VARIANTS[variant]
+    model = adapted(base(config, torch.bfloat16), lora)
+    masters = adapter_state(model)
+    packed = adapted(base(config, torch.bfloat16), lora)
+    before = logits_of(packed)
+    round_adapter(packed)
+    dtypes = {tensor.dtype for tensor in adapter_state(packed).values()}
+    # The lengths of DoRA's rows are computed of its masters.
+    assert dtypes == {torch.float32 if lora.dora else torch.bfloat16}
+    assert {tensor.dtype for tensor in masters.values()} == {torch.float32}
+    assert torch.equal(logits_of(packed), before)
+    detach_adapter(packed)
+    assert torch.equal(logits_of(packed), logits_of(base(config, torch.bfloat16)))
+
+
+def test_rounded_adapter_is_cast_in_no_pass() -> None:
+    model = adapted(base(TINY, torch.bfloat16), LoraConfig(4))
+    masters = Operations()
+    with masters:
+        logits_of(model)
+    round_adapter(model)
+    with Operations() as rounded:
+        logits_of(model)
+    casts = [operations.names.count("aten::_to_copy") for operations in (masters, rounded)]
+    assert casts[0] - casts[1] == len(adapter_state(model))

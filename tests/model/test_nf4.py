@@ -5,8 +5,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.blockwise import dynamic_map
 from model.lora.layers import LoraLinear
-from model.nf4 import BLOCK, NF4, NF4_VALUES, NF4Linear, absmax_of, dequantize, quantize
+from model.nf4 import (
+    BLOCK,
+    BLOCK_OF_ABSMAX,
+    FEW_ROWS,
+    NF4,
+    NF4_VALUES,
+    NF4Linear,
+    absmax_of,
+    dequantize,
+    quantize,
+)
 
 # Of whole blocks of both levels, of broken ones, of a few.
 SHAPES = ((512, 64), (70, 330), (5, 62))
@@ -122,6 +133,39 @@ def test_the_kernel_on_cuda_equals_the_definition(dtype: torch.dtype) -> None:
     linear = linear_of(weight_of((512, 64)).cuda())
     wanted = dequantize(linear.quantized, (512, 64), dtype)
     assert torch.equal(linear.dequantized(dtype), wanted)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bitsandbytes_absmax_equals_the_definition(shape: tuple[int, int]) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    weight = quantize(weight_of(shape))
+    table = dynamic_map(torch.device("cpu"))
+    scales = (weight.absmax, weight.absmax_scale, table, BLOCK_OF_ABSMAX, torch.float32)
+    values = torch.ops.bitsandbytes.dequantize_blockwise(*scales)
+    assert torch.equal(values + weight.offset, absmax_of(weight))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("double", [False, True])
+def test_product_with_codes_is_that_with_the_weight(double: bool, dtype: torch.dtype) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    linear, x = linear_of(weight_of((512, 64)), double), torch.randn(3, 64, dtype=dtype)
+    wanted = F.linear(x, linear.dequantized(dtype))
+    torch.testing.assert_close(linear.multiplied(x), wanted, atol=0, rtol=0)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("rows", [1, 4, FEW_ROWS])
+@pytest.mark.parametrize("double", [False, True])
+def test_few_rows_on_cuda_are_multiplied_within_rounding(double: bool, rows: int) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    linear = linear_of(weight_of((1024, 2048)).cuda(), double)
+    x = torch.randn(rows, 2048, device="cuda", dtype=torch.bfloat16)
+    wanted = F.linear(x.double(), linear.dequantized(torch.float32).double())
+    with torch.no_grad():
+        error = (linear(x).double() - wanted).norm() / wanted.norm()
+    assert error < 0.01
 
 
 # The linear layer

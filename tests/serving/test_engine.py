@@ -129,3 +129,11 @@ def test_prompt_longer_than_the_limit_is_rejected_at_submit(model: Transformer) 
         with pytest.raises(ValueError, match="has 9 tokens"):
             engine.submit([Receiver([1] * 9, Decoding((), 4, max_length=8)).job])
         assert engine.submit([Receiver([1]).job])
+
+
+def test_recorded_jobs_say_the_same(model: Transformer) -> None:
+    with Engine(model, 2, 60, 10, cuda_graphs=True) as engine:
+        receivers = [Receiver(prompt) for prompt in PROMPTS]
+        assert engine.submit([receiver.job for receiver in receivers])
+        said = [receiver.tokens() for receiver in receivers]
+    assert said == generate(model, PROMPTS, stop_ids=(), max_new_tokens=6)
