@@ -19,6 +19,7 @@ from benchmarks.report import Comparison, Figures, Parity, Settings
 from benchmarks.sizes import SIZES
 from data.batches import Batches
 from model.config import ModelConfig
+from model.kernels.choice import find_kernels, use_kernels
 from training.flops import step_flops
 from weights.table import expected_shapes
 
@@ -88,10 +89,12 @@ def compare(
 
 def build(name: str, settings: Settings) -> tuple[Ours, TransformersPeft]:
     """Return both sides in float32, with the same base and the same adapter."""
-    size = SIZES[name]
-    model = random_base(size.model, torch.device(settings.device))
+    size, device = SIZES[name], torch.device(settings.device)
+    kernels = find_kernels(settings.kernels, device)
+    model = random_base(size.model, device)
     peer_base = hugging_face_base(model)
     add_adapter(model)
+    use_kernels(model, kernels)
     ours = Ours(model, size)
     return ours, TransformersPeft(peer_base, ours, settings.peer)
 

@@ -22,12 +22,13 @@ LIBRARIES = ("torch", "transformers", "peft", "numpy")
 
 @dataclass(frozen=True)
 class Settings:
-    """How to compare: the device, its threads, the peer's mode, how often and how long."""
+    """How to compare: the device, its threads, the peer's mode, how often, and our kernels."""
 
     device: str
     threads: int
     peer: str
     repetitions: int
+    kernels: str = "plain"
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def arguments() -> argparse.Namespace:
     flag("--size", help=f"Of {sizes}, comma-separated. Default: mid, on CUDA 1b,8b.")
     flag("--json", help="File to write. Default: benchmarks/results/DATE-DEVICE-SIZE.json.")
     flag("--peer", choices=PEERS, default="padded", help="How Transformers is used.")
+    flag("--kernels", choices=("plain", "triton"), default="plain", help="Ours; triton on CUDA.")
     flag("--repetitions", type=int, help="Timed steps of each side. Default: 7, on CUDA 20.")
     flag("--seconds", type=float, default=480, help="When to stop repeating. Default: 480.")
     flag("--threads", type=int, help="CPU threads. Default: all cores.")
@@ -62,11 +63,14 @@ def main() -> None:
     device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device is cuda, and torch sees no CUDA device; use --device cpu")
+    if device == "cpu" and given.kernels == "triton":
+        raise ValueError("--kernels is triton, which runs on CUDA, and --device cpu; leave it out")
     sizes = given.size.split(",") if given.size else DEFAULT_SIZES[device]
     if unknown := [size for size in sizes if size not in SIZES]:
         raise UsageError(f"unknown --size {unknown[0]!r}; there are {', '.join(SIZES)}")
     threads = given.threads or torch.get_num_threads()
-    settings = Settings(device, threads, given.peer, given.repetitions or REPETITIONS[device])
+    repetitions = given.repetitions or REPETITIONS[device]
+    settings = Settings(device, threads, given.peer, repetitions, given.kernels)
     name = "-".join([date.today().isoformat(), device, *sizes])
     file = Path(given.json) if given.json else RESULTS / f"{name}.json"
 

@@ -135,8 +135,11 @@ def test_repeating_stops_when_time_is_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_comparison_on_a_gpu_measures_speed_and_memory() -> None:
-    found = compare("tiny", Settings("cuda", 1, "padded", 2), 60.0, lambda line: None)
+@pytest.mark.parametrize("kernels", ["plain", "triton"])
+def test_a_comparison_on_a_gpu_measures_speed_and_memory(kernels: str) -> None:
+    if kernels == "triton":
+        pytest.importorskip("triton")
+    found = compare("tiny", Settings("cuda", 1, "padded", 2, kernels), 60.0, lambda line: None)
     assert found.parity.gradient_difference < 1e-4
     for side in (found.ours, found.peer):
         assert len(side.tokens_per_second) == 2 and side.median > 0

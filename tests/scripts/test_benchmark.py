@@ -58,6 +58,11 @@ def test_a_comparison_runs_with_little_installed_and_writes_its_figures(tmp_path
         (["--size", "small"], 2, "error: unknown --size 'small'; there are tiny, mid, 1b, 3b, 8b"),
         (["--sizes", "tiny"], 2, "error: unrecognized arguments: --sizes tiny"),
         (["--device", "tpu"], 2, "error: argument --device: invalid choice: 'tpu'"),
+        (
+            ["--device", "cpu", "--kernels", "triton"],
+            1,
+            "error: --kernels is triton, which runs on CUDA, and --device cpu; leave it out",
+        ),
         pytest.param(
             ["--device", "cuda"],
             1,

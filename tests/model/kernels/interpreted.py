@@ -20,7 +20,10 @@ from model.kernels.choice import PLAIN, Kernels, find_kernels, use_kernels
 from model.kernels.triton_norm import add_and_norm
 from model.kernels.triton_rotary import rotate
 from model.kernels.triton_swiglu import swiglu
+from model.lora.adapter import adapter_state, add_lora
+from model.lora.config import LoraConfig
 from model.transformer import Transformer
+from training.recomputation import apply_policy
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 SWIGLU_SHAPES = [(5, 1025), (3, 37), (1, 1), (0, 16)]
@@ -136,12 +139,13 @@ def norm_errors(dtype: torch.dtype) -> dict[str, list[float]]:
     return found
 
 
-def model_error() -> list[float]:
-    """Of a whole model, the error of the loss and the largest one of a gradient's."""
-    triton = find_kernels("triton", torch.device("cuda"))
-    config = replace(LONG_ROPE, qk_norm=True, tied_embeddings=True)
-    found = loss_and_gradients(random_model(config), triton)
-    wanted = loss_and_gradients(random_model(config).double(), PLAIN)
+def model_error(adapted: bool) -> list[float]:
+    """Of a whole model, the error of the loss and the largest one of a gradient's.
+
+    All weights are trained, or an adapter, with what training computes again.
+    """
+    found = loss_and_gradients(small_model(adapted), find_kernels("triton", torch.device("cuda")))
+    wanted = loss_and_gradients(small_model(adapted).double(), PLAIN)
     errors = [
         float((own - exact).abs().max() / exact.abs().max())
         for own, exact in zip(found, wanted, strict=True)
@@ -149,14 +153,25 @@ def model_error() -> list[float]:
     return [errors[0], max(errors)]
 
 
+def small_model(adapted: bool) -> Transformer:
+    model = random_model(replace(LONG_ROPE, qk_norm=True, tied_embeddings=True))
+    if adapted:
+        add_lora(model, LoraConfig(rank=2, alpha=4.0))
+        for state in adapter_state(model).values():
+            torch.nn.init.normal_(state, std=0.1)
+        apply_policy(model, "none")
+    return model
+
+
 def loss_and_gradients(model: Transformer, kernels: Kernels) -> list[Tensor]:
-    """Return the loss of two documents and the gradients of all weights."""
+    """Return the loss of two documents and the gradients of what is trained."""
     use_kernels(model, kernels)
     tokens = torch.arange(9)
     documents = Documents([0, 5, 9])
     logits = model(tokens, tokens % 5, documents, output_positions=tokens[2:])
     loss = F.cross_entropy(logits, tokens[:7])
-    return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [loss.detach(), *torch.autograd.grad(loss, trained)]
 
 
 if __name__ == "__main__":
@@ -167,4 +182,5 @@ if __name__ == "__main__":
         for measured in (swiglu_errors, rotary_errors, norm_errors)
         for case, errors in measured(dtype).items()
     }
-    print(json.dumps(found | {"model": model_error()}))
+    models = {"whole model": model_error(adapted=False), "adapted model": model_error(adapted=True)}
+    print(json.dumps(found | models))

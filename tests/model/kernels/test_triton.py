@@ -67,10 +67,11 @@ def test_interpreted_kernels_match_their_definitions(
         assert max(found) <= TOLERANCES[dtype], (case, found)
 
 
+@pytest.mark.parametrize("model", ["whole model", "adapted model"])
 def test_a_model_of_interpreted_kernels_has_the_plain_gradients(
-    errors: dict[str, list[float]],
+    errors: dict[str, list[float]], model: str
 ) -> None:
-    loss, gradient = errors["model"]
+    loss, gradient = errors[model]
     assert loss <= 1e-6 and gradient <= 1e-5
 
 
