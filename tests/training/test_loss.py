@@ -115,10 +115,11 @@ def test_gradient_of_a_trained_head_is_its_only_large_tensor() -> None:
     weight.requires_grad_()
     targets = torch.randint(0, 32_000, (64,))
     with Watch("cpu") as watch:
+        watch.add(weight)
         loss = summed_cross_entropy(hidden, weight, targets)
-        assert watch.peak < weight.nbytes / 4
+        assert watch.peak < 1.25 * weight.nbytes
         loss.backward()
-    assert watch.peak < 1.4 * weight.nbytes
+    assert watch.peak < 2.4 * weight.nbytes
 
 
 @pytest.mark.parametrize("autocast", [False, True])
