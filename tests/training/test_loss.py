@@ -114,14 +114,12 @@ def test_gradient_of_a_trained_head_is_its_only_large_tensor() -> None:
     hidden.requires_grad_()
     weight.requires_grad_()
     targets = torch.randint(0, 32_000, (64,))
-    watch = Watch("cpu")
-    watch.add(weight)
-    before = watch.live
-    with watch:
+    with Watch("cpu") as watch:
+        watch.add(weight)
         loss = summed_cross_entropy(hidden, weight, targets)
-        assert watch.peak - before < weight.nbytes / 4
+        assert watch.peak < 1.25 * weight.nbytes
         loss.backward()
-    assert watch.peak - before < 1.4 * weight.nbytes
+    assert watch.peak < 2.4 * weight.nbytes
 
 
 @pytest.mark.parametrize("autocast", [False, True])
