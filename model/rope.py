@@ -73,6 +73,11 @@ class _Rotate(torch.autograd.Function):
 
 def _rotated(q: Tensor, k: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
     """Rotate the heads of both at once, in place in one float32 copy, and round once."""
+    if q.dtype == torch.float32 and 2 * rotation.shape[-1] == q.shape[2] and len(q) > FEW_TOKENS:
+        # Nothing is rounded, so no copy is needed either.
+        pairs = (torch.view_as_complex(x.view(*x.shape[:2], -1, 2)) for x in (q, k))
+        turned_q, turned_k = (torch.view_as_real(pair * rotation).flatten(2) for pair in pairs)
+        return turned_q, turned_k
     counts = [q.shape[1], k.shape[1]]
     # Not split and unflatten, which cost as much as a product when single tokens are decoded.
     if len(q) <= FEW_TOKENS:
@@ -81,8 +86,8 @@ def _rotated(q: Tensor, k: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
         wide = q.new_empty(len(q), sum(counts), q.shape[2], dtype=torch.float32)
         for own, heads in zip(wide.split_with_sizes(counts, 1), (q, k), strict=True):
             own.copy_(heads)
-    pairs = wide[..., : 2 * rotation.shape[-1]].view(*wide.shape[:2], -1, 2)
-    torch.view_as_complex(pairs).mul_(rotation)
+    turned = wide[..., : 2 * rotation.shape[-1]].view(*wide.shape[:2], -1, 2)
+    torch.view_as_complex(turned).mul_(rotation)
     new_q, new_k = wide.to(q.dtype).split_with_sizes(counts, 1)
     return new_q, new_k
 
