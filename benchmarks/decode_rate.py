@@ -119,7 +119,7 @@ def bytes_of_a_pass(config: ModelConfig, batch: int) -> float:
     with torch.device("meta"):
         model = Transformer(config)
     blocks = sum(parameter.numel() for parameter in model.layers.parameters())
-    numbers = blocks + model.output.weight.numel()
+    numbers = float(blocks + model.output.weight.numel())
     held = PROMPT + WARM_UP + (1 + NEW_TOKENS) / 2
     numbers += batch * held * 2 * config.n_layers * config.n_kv_heads * config.head_dim
     return 2 * numbers

@@ -11,7 +11,7 @@ from torch import Tensor
 def upload(device: torch.device, *lists: Sequence[int]) -> tuple[Tensor, ...]:
     """Send lists of whole numbers together; return each as int64 on the device."""
     sent = _on_host(device, lists).to(device, non_blocking=True)
-    return sent.split([len(numbers) for numbers in lists])
+    return tuple(sent.split_with_sizes([len(numbers) for numbers in lists]))
 
 
 def upload_into(buffer: Tensor, *lists: Sequence[int]) -> None:

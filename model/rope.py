@@ -5,6 +5,7 @@ Shapes: T tokens, H heads, E head_dim, P rotary pairs of a head.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from model.config import LongRope, ModelConfig, RopeScaling
 
+# Up to so many, operators cost more than the bytes that they move.
+FEW_TOKENS = 32
 # The tokens of a sequence in this forward pass, and all that the sequence has by then.
 Span = tuple[int, int]
 
@@ -70,18 +73,32 @@ class _Rotate(torch.autograd.Function):
 
 def _rotated(q: Tensor, k: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
     """Rotate the heads of both at once, in place in one float32 copy, and round once."""
+    if q.dtype == torch.float32 and 2 * rotation.shape[-1] == q.shape[2] and len(q) > FEW_TOKENS:
+        # Nothing is rounded, so no copy is needed either.
+        pairs = (torch.view_as_complex(x.view(*x.shape[:2], -1, 2)) for x in (q, k))
+        turned_q, turned_k = (torch.view_as_real(pair * rotation).flatten(2) for pair in pairs)
+        return turned_q, turned_k
     counts = [q.shape[1], k.shape[1]]
-    wide = q.new_empty(len(q), sum(counts), q.shape[2], dtype=torch.float32)
-    for own, heads in zip(wide.split(counts, 1), (q, k), strict=True):
-        own.copy_(heads)
-    pairs = wide[..., : 2 * rotation.shape[-1]].unflatten(-1, (-1, 2))
-    torch.view_as_complex(pairs).mul_(rotation)
-    new_q, new_k = wide.to(q.dtype).split(counts, 1)
+    # Not split and unflatten, which cost as much as a product when single tokens are decoded.
+    if len(q) <= FEW_TOKENS:
+        wide = torch.cat((q, k), 1).float()
+    else:
+        wide = q.new_empty(len(q), sum(counts), q.shape[2], dtype=torch.float32)
+        for own, heads in zip(wide.split_with_sizes(counts, 1), (q, k), strict=True):
+            own.copy_(heads)
+    turned = wide[..., : 2 * rotation.shape[-1]].view(*wide.shape[:2], -1, 2)
+    torch.view_as_complex(turned).mul_(rotation)
+    new_q, new_k = wide.to(q.dtype).split_with_sizes(counts, 1)
     return new_q, new_k
 
 
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def inverse_frequencies(config: ModelConfig, device: torch.device) -> Tensor:
-    """Return the angle per position of each pair, float32 [P], stretched as Llama 3.1 does it."""
+    """Return the angle per position of each pair, float32 [P], stretched as Llama 3.1 does it.
+
+    It is kept: made anew, it would take a tenth of the operators of a small model's token.
+    """
     frequencies = 1.0 / _wavelengths(config, device)
     scaling = config.rope_scaling
     return _stretch(frequencies, scaling) if isinstance(scaling, RopeScaling) else frequencies

@@ -8,7 +8,7 @@ from tiny_models import LONG_ROPE, TINY
 from torch import Tensor
 
 from model.config import RopeScaling
-from model.rope import inverse_frequencies, rotate, rotation
+from model.rope import FEW_TOKENS, inverse_frequencies, rotate, rotation
 
 LLAMA3 = replace(TINY, head_dim=128)
 CPU = torch.device("cpu")
@@ -123,3 +123,19 @@ def test_queries_and_keys_turn_as_the_definition_both_ways(dtype: torch.dtype, p
         else:
             # At most one of both is rounded to the other side.
             torch.testing.assert_close(found, wanted, rtol=2**-7, atol=2**-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("pairs", [8, 5])
+def test_many_tokens_are_rotated_as_few_are(pairs: int, dtype: torch.dtype) -> None:
+    tokens = 2 * FEW_TOKENS
+    draw = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(tokens, heads, 16, generator=draw).to(dtype) for heads in (4, 2))
+    angles = torch.randn(tokens, 1, pairs, generator=draw)
+    turns = torch.polar(torch.ones_like(angles), angles)
+    many = rotate(q, k, turns)
+    for start in (0, FEW_TOKENS):
+        own = slice(start, start + FEW_TOKENS)
+        few = rotate(q[own], k[own], turns[own])
+        for some, all_of_them in zip(few, many, strict=True):
+            assert torch.equal(some, all_of_them[own])
