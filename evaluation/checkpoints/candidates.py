@@ -271,8 +271,7 @@ class _Models:
         # A run in progress replaces `best`; its answers would be stored under the old weights.
         if candidate.saved is not None and _weights(candidate.saved) != candidate.weights:
             raise ValueError(
-                f"{candidate.saved.directory} has been replaced since the comparison began; run "
-                "the same command again"
+                f"{candidate.saved.directory} has been replaced meanwhile; run the command again"
             )
         return chat_model
 

@@ -292,7 +292,7 @@ def test_a_checkpoint_replaced_meanwhile_is_reported_and_not_scored(
     shutil.rmtree(run / "best")
     shutil.copytree(run / "step-000008", run / "best")
     assert [checkpoint.candidate.name for checkpoint in scored] == ["step-000008", "step-000012"]
-    assert "has been replaced since the comparison began" in opened.unread["best"]
+    assert "has been replaced meanwhile" in opened.unread["best"]
     assert not (tmp_path / "kept" / "best.json").exists()
 
 
