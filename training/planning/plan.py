@@ -123,6 +123,11 @@ def memory_use(method: Method, settings: Settings, trained_share: float = TRAINE
             buffers = number * min(LIVE_PARAMETERS + PREFETCH + BUCKET, whole)
     rows = round(trained_share * settings.micro_batch_tokens)
     activations = activation_bytes(method, settings.policy, settings.micro_batch_tokens, rows)
+    if stage == 3 and settings.policy == "none":
+        # The outputs of norms, training/recomputation.py.
+        model = method.model
+        kept = 2 * method.bytes_per_number * model.dim * model.n_layers
+        activations += kept * settings.micro_batch_tokens
     device = {"weights": weights, "masters": masters, "gradients": gradients}
     device |= {"optimizer": optimizer, "activations": activations, "communication": buffers}
     moved = ["masters", "optimizer"] * settings.offload_optimizer
