@@ -6,6 +6,7 @@ first update: neither clipping nor a second micro-batch of the same step.
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,11 @@ class StepInBackward:
         self.optimizer = optimizer
         self.parameters = list(parameters.values())
         self.norms: dict[nn.Parameter, Tensor] = {}
+        # Python's collector does not see what a tensor's hooks refer to: a strong reference to the
+        # parameters, through `self`, would keep them forever.
+        update = WeakMethod(self._update)
         for parameter in self.parameters:
-            parameter.register_post_accumulate_grad_hook(self._update)
+            parameter.register_post_accumulate_grad_hook(lambda tensor: update()(tensor))  # type: ignore[misc]
 
     def begin_step(self, learning_rate: float, micro_batches: int) -> None:
         """Set the rate of the step to come; ValueError where it has several micro-batches."""

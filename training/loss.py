@@ -1,4 +1,4 @@
-"""Cross entropy at the trained positions, part by part, with its gradient made on the way forward.
+"""Cross entropy at the trained positions, part by part; hidden gradients are made going forward.
 
 The gradient of a row's loss with respect to its hidden state is the softmax's mean of the
 vocabulary's vectors minus the target's vector: an attention of the row over the vocabulary, with
@@ -10,7 +10,8 @@ part is joined with its columns when its turn comes.
 
 Shapes: N trained positions, D width, V vocabulary, R rows of a block, P vocabulary of a part, C
 columns beside the weight; with them D stands for D + C everywhere but in the weight.
-Memory is R P logits (float32 and the model's dtype) and the gradient [N, D], whatever N and V.
+Memory is R P logits (float32 and the model's dtype) and the gradient [N, D], whatever N and V. A
+trained head's gradient [V, D] is made in the backward pass, in the weight's own dtype.
 """
 
 from collections.abc import Iterator
@@ -103,62 +104,85 @@ class _SummedCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, columns: Tensor | None, targets: Tensor
     ) -> Tensor:
-        loss, hidden_gradients = torch.zeros((), device=hidden.device), []
+        loss, hidden_gradients, log_totals = torch.zeros((), device=hidden.device), [], []
         vectors = _Vectors(weight, columns)
-        # Of each vector's gradient only what is trained: the weight's values, or the columns.
-        trained = slice(0 if ctx.needs_input_grad[1] else weight.shape[1], None)
-        gradient = None
-        if any(ctx.needs_input_grad[1:3]):
-            width = hidden.shape[1] - trained.start
-            gradient = weight.new_zeros(len(weight), width, dtype=torch.float32)
         for rows, goals in _blocks(hidden, targets):
             softmax, mean = _RunningSoftmax(rows), torch.zeros_like(rows, dtype=torch.float32)
             for _, part in vectors.parts():
                 logits = F.linear(rows, part)
                 exponentials, shrink = softmax.add(logits)
                 mean.mul_(shrink).add_(exponentials.to(logits.dtype) @ part.to(logits.dtype))
-            log_total, wanted = softmax.log_total(), vectors.of(goals)
-            loss += (log_total - _logits_at(rows, wanted)).sum()
+            log_totals.append(softmax.log_total())
+            wanted = vectors.of(goals)
+            loss += (log_totals[-1] - _logits_at(rows, wanted)).sum()
             hidden_gradients.append(mean.div_(softmax.total).sub_(wanted))
-            if gradient is not None:
-                _add_vector_gradient(gradient, rows, vectors, goals, log_total, trained)
-        ctx.save_for_backward(torch.cat(hidden_gradients), gradient)
-        ctx.dtypes, ctx.width = (hidden.dtype, weight.dtype), weight.shape[1]
+        ctx.dtypes = hidden.dtype, F.linear(hidden[:1], vectors.of(targets[:1])).dtype
+        of_vectors: tuple[Tensor | None, ...] = ()
+        if any(ctx.needs_input_grad[1:3]):
+            of_vectors = hidden, weight, columns, targets, torch.cat(log_totals)
+        ctx.save_for_backward(torch.cat(hidden_gradients), *of_vectors)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor) -> tuple[Tensor | None, ...]:
-        hidden_gradient, gradient = (
-            None if gradient is None else (gradient * incoming[0]).to(dtype)
-            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        )
+        hidden_gradient, *of_vectors = ctx.saved_tensors
+        of_hidden = (hidden_gradient * incoming[0]).to(ctx.dtypes[0])
+        if not of_vectors:
+            return of_hidden, None, None, None
+        hidden, weight, columns, targets, log_totals = of_vectors
         of_weight, of_columns = ctx.needs_input_grad[1:3]
-        if gradient is None or not of_columns:
-            return hidden_gradient, gradient, None, None
-        if not of_weight:
-            return hidden_gradient, None, gradient, None
-        return hidden_gradient, gradient[:, : ctx.width], gradient[:, ctx.width :], None
+        width = weight.shape[1]
+        # Of each vector's gradient only what is trained: the weight's values, or the columns.
+        trained = slice(0 if of_weight else width, None if of_columns else width)
+        rows = _Rows(hidden, targets, log_totals, ctx.dtypes[1])
+        gradient = rows.vector_gradient(_Vectors(weight, columns), trained, incoming[0])
+        return (
+            of_hidden,
+            gradient[:, :width] if of_weight else None,
+            gradient[:, -columns.shape[1] :] if of_columns else None,
+            None,
+        )
 
 
-def _add_vector_gradient(
-    gradient: Tensor,
-    rows: Tensor,
-    vectors: _Vectors,
-    goals: Tensor,
-    log_total: Tensor,
-    trained: slice,
-) -> None:
-    """Add (probabilities - 1 at the target)^T rows, with the logits computed a second time.
+class _Rows(NamedTuple):
+    """Hidden states [N, D], their targets and the logarithms of their totals [N].
 
-    Of the rows' values only `trained` are taken. Only full fine-tuning and an adapter of the head
-    need it; the probabilities are not known before the last part is seen.
+    dtype: What their logits are computed in.
     """
-    values = rows[:, trained]
-    for start, part in vectors.parts():
-        logits = F.linear(rows, part)
-        probabilities = (logits - log_total[:, None]).exp_().to(logits.dtype)
-        gradient[start : start + len(part)] += probabilities.t() @ values.to(logits.dtype)
-    gradient.index_add_(0, goals, values.float(), alpha=-1)
+
+    hidden: Tensor
+    targets: Tensor
+    log_totals: Tensor
+    dtype: torch.dtype
+
+    def vector_gradient(self, vectors: _Vectors, trained: slice, factor: Tensor) -> Tensor:
+        """Return factor * (probabilities - 1 at the target)^T rows, of their values `trained`.
+
+        Each part of the vocabulary is summed over all rows in float32 and then rounded to the
+        weight's dtype, so nothing of the gradient's size is there but itself. Logits are computed a
+        second time, because the probabilities are not known before the last part is seen.
+        """
+        width = len(range(self.hidden.shape[1])[trained])
+        like = vectors.weight if trained.start == 0 else vectors.columns
+        gradient = vectors.weight.new_empty(len(vectors.weight), width, dtype=like.dtype)  # type: ignore[union-attr]
+        for start, part in vectors.parts():
+            # The last row takes the targets of other parts.
+            total = part.new_zeros(len(part) + 1, width, dtype=torch.float32)
+            for rows, goals, log_total in self._blocks():
+                logits = F.linear(rows.to(self.dtype), part.to(self.dtype))
+                probabilities = (logits - log_total[:, None]).exp_().to(self.dtype)
+                values = rows[:, trained]
+                total[:-1] += probabilities.t() @ values.to(self.dtype)
+                own = (goals >= start) & (goals < start + len(part))
+                places = torch.where(own, goals - start, len(part))
+                total.index_add_(0, places, values.float(), alpha=-1)
+            gradient[start : start + len(part)] = total[:-1].mul_(factor)
+        return gradient
+
+    def _blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        size = BLOCK[self.hidden.device.type][0]
+        parts = (self.hidden, self.targets, self.log_totals)
+        return zip(*(tensor.split(size) for tensor in parts), strict=True)
 
 
 def _logits_at(rows: Tensor, vectors: Tensor) -> Tensor:

@@ -23,6 +23,15 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     return dtype
 
 
+def sum_in_float32() -> None:
+    """Let CUDA add up the parts of a product in float32; it may do so in half precision.
+
+    An adapter's gradient sums over all tokens, in parts.
+    """
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+
+
 class LossScale:
     """What a float16 run multiplies its loss by, so that small gradients do not round to zero.
 

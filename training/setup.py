@@ -24,6 +24,7 @@ from training.config import Config, read_config
 from training.feed import Feed
 from training.length import run_length
 from training.loop import Run, fit
+from training.precision import sum_in_float32
 from training.recomputation import apply_policy
 from training.report import NullReport, Report, no_warning, warn
 from training.schedule import find_warmup_steps, settle_schedule
@@ -125,11 +126,11 @@ def build_model(
     """Load the base strictly, then wrap the adapter around it; the rest is frozen.
 
     `place` is `load_model`'s: where ranks share the weights, it keeps this one's part; None copies,
-    and quantises what `model.quantization` says. `policy` is
-    what `fitting_policy` returned; None takes the configuration's, and computes nothing again for
-    `auto`. A run that is resumed takes its adapter from its checkpoint, others from
-    `model.adapter_dir` if it is set.
+    and quantises what `model.quantization` says. `policy` is what `fitting_policy` returned; None
+    takes the configuration's, and none for `auto`. A run that is resumed takes its adapter from its
+    checkpoint, others from `model.adapter_dir` if it is set.
     """
+    sum_in_float32()
     adapter = None if resume else open_start_adapter(config)
     if place is None and config.model.quantization:
         place = quantize_on_arrival(device, dtype, config.model.quantization)

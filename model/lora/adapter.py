@@ -31,7 +31,7 @@ def add_lora(model: nn.Module, config: LoraConfig) -> list[str]:
         setattr(owner, child, wrap(config, name, getattr(owner, child)))
     for module in model.modules():
         if hasattr(module, "products"):
-            module.products = stacked
+            module.products = stacked  # type: ignore[assignment]
     if config.token_rows:
         _add_token_rows(model, config.token_rows)
     return names

@@ -100,6 +100,6 @@ def _split(inner: Tensor, all_b: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 def _add_product(total: Tensor | None, gradient: Tensor, base: nn.Module) -> Tensor:
     """Return gradient [T, O] times a base's weight, added to a `total` [T, I] in place."""
-    is_packed = isinstance(base, NF4Linear)
-    weight: Any = base.dequantized(gradient.dtype) if is_packed else base.weight
+    packed = base if isinstance(base, NF4Linear) else None
+    weight: Any = packed.dequantized(gradient.dtype) if packed else base.weight
     return gradient @ weight if total is None else total.addmm_(gradient, weight)

@@ -37,7 +37,8 @@ from model.shapes import SHAPES
 from model.transformer import Transformer
 from training.backends import NativeBackend
 from training.feed import Feed
-from training.loop import train_step, validate
+from training.loop import batch_loss, train_step, validate
+from training.loss import summed_cross_entropy
 from training.recomputation import apply_policy
 
 LORA = {
@@ -153,6 +154,16 @@ def step(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     return counted | {"peak": watch.peak, "micro_batches": shapes}
 
 
+def passes(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    """Run a micro-batch forward and backward after another; return the kernels."""
+    _, backend, batches = prepare(case, watch)
+    for batch in batches[:2]:
+        watch.start()
+        loss = batch_loss(backend, batch, summed_cross_entropy)
+        backend.backward(loss, last=False)
+    return {"kernels": sum(watch.kernels.values())}
+
+
 def validation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     """Validate twice on two micro-batches; return the second's peak and waits."""
     run, backend, batches = prepare(case, watch)
@@ -189,7 +200,7 @@ def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     return counted
 
 
-KINDS = {"step": step, "validation": validation, "generation": generation}
+KINDS = {"step": step, "passes": passes, "validation": validation, "generation": generation}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from fake_cuda.device import Watch
 from torch import Tensor
 
 from training import loss as loss_module
@@ -104,3 +105,31 @@ def test_memory_does_not_hold_all_logits() -> None:
     few, many = peak(512), peak(2048)
     all_logits = 1536 * 32_000 * 4
     assert many - few < all_logits / 50
+
+
+def test_gradient_of_a_trained_head_is_its_only_large_tensor() -> None:
+    """Not once more in float32, neither before nor in the backward pass."""
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(64, 256).bfloat16(), torch.randn(32_000, 256).bfloat16()
+    hidden.requires_grad_()
+    weight.requires_grad_()
+    targets = torch.randint(0, 32_000, (64,))
+    with Watch("cpu") as watch:
+        watch.add(weight)
+        loss = summed_cross_entropy(hidden, weight, targets)
+        assert watch.peak < 1.25 * weight.nbytes
+        loss.backward()
+    assert watch.peak < 2.4 * weight.nbytes
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_bfloat16_gradient_of_a_trained_head_is_the_rounded_one(autocast: bool) -> None:
+    dtype = torch.float32 if autocast else torch.bfloat16
+    ours, theirs = (case(64, 1000, dtype, True) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = summed_cross_entropy(*ours)
+    (found * 0.25).backward()
+    (definition(*theirs) * 0.25).backward()
+    assert ours[1].grad.dtype == dtype
+    error = (ours[1].grad - theirs[1].grad).norm() / theirs[1].grad.norm()
+    assert error < 2**-7

@@ -13,7 +13,7 @@ import finetune
 from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
 from storage.manifest import sha256_of_file
 from training.config import Config
-from training.setup import find_device, open_checkpoints, open_splits
+from training.setup import build_model, find_device, open_checkpoints, open_splits
 
 Settings = Callable[..., Config]
 
@@ -111,3 +111,11 @@ def test_an_unwritable_checkpoint_directory_is_refused_before_training(
     config = settings(checkpoint__output_dir=str(tmp_path / "notes"))
     with pytest.raises(PermissionError, match=r"notes/run cannot be written: .*notes is read-only"):
         open_checkpoints(config, "llama3", resume=False)
+
+
+def test_products_of_a_run_sum_in_float32_on_cuda(settings: Settings) -> None:
+    flags = torch.backends.cuda.matmul
+    flags.allow_bf16_reduced_precision_reduction = True
+    build_model(settings(), torch.device("cpu"), torch.float32)
+    assert flags.allow_bf16_reduced_precision_reduction is False
+    assert flags.allow_fp16_reduced_precision_reduction is False

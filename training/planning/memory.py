@@ -229,13 +229,12 @@ def activation_bytes(method: Method, policy: str, tokens: int, trained: int) -> 
     # The rotation, and what a batch is: tokens, positions, rows and targets.
     always = tokens * (model.rotary_pairs * 8 + 4 * 8)
     end += trained * row
-    casts, head = _cast_weights(method), _head_gradient(method)
+    casts, own = _cast_weights(method), _head_gradient(method)
     casts_kept = casts // model.n_layers if policy == "full" else casts
     in_loss = end + casts + loss_bytes(method, trained)
-    # Of a trained head: what the loss made, scaled, and in the weight's own dtype.
-    own = method.trained_bytes * head // FLOAT32
-    at_start = end + casts_kept + 2 * head + 2 * FLOAT32 * trained * model.dim
-    at_start += own if method.rounded else 0
+    at_start = end + casts_kept + (2 * FLOAT32 + stream) * trained * model.dim
+    if own:
+        at_start += own + _head_part_bytes(method, trained)
     # A tied head's gradient waits for the embedding's, which comes last, and for their sum.
     waiting = own if model.tied_embeddings else 0
     in_block = _block_backward(method, policy, tokens) + casts_kept + waiting
@@ -250,7 +249,15 @@ def loss_bytes(method: Method, trained: int) -> int:
     rows = min(trained, LOSS_ROWS)
     logits = rows * min(model.vocab_size, LOSS_PART) * (FLOAT32 + 2 * size)
     gradients = trained * model.dim * (FLOAT32 + stream) + rows * model.dim * 2 * size
-    return logits + gradients + _head_gradient(method)
+    return logits + gradients
+
+
+def _head_part_bytes(method: Method, trained: int) -> int:
+    """Return what a part of a trained head's gradient is made with: logits and sums."""
+    size, dim = method.bytes_per_number, method.model.dim
+    rows, part = min(trained, LOSS_ROWS), min(method.model.vocab_size, LOSS_PART)
+    logits = rows * part * (FLOAT32 + 2 * size)
+    return logits + part * dim * (FLOAT32 + size) + method.autocast * size * dim * (part + 2 * rows)
 
 
 def _block_backward(method: Method, policy: str, tokens: int) -> int:
@@ -273,9 +280,10 @@ def _block_backward(method: Method, policy: str, tokens: int) -> int:
 
 
 def _head_gradient(method: Method) -> int:
-    """Return the bytes of the gradient of what of the head is trained, which the loss makes."""
+    """Return the bytes of the gradient of what of the head is trained."""
     trained = method.model.dim if method.lora is None else _end_rank(method, HEAD)
-    return FLOAT32 * method.model.vocab_size * trained
+    number = method.weight_bytes if method.lora is None else method.bytes_per_number
+    return number * method.model.vocab_size * trained
 
 
 def _cast_weights(method: Method) -> int:

@@ -15,6 +15,7 @@ from training.planning.memory import (
     POLICIES,
     Method,
     activation_bytes,
+    adapted,
     base_parameters,
     frozen_bytes,
     linear_parameters,
@@ -173,13 +174,20 @@ def tokens_a_second(
     products = forward * (2 if lora else 3) + head
     products += 6 * trained_parameters(method) if lora else 0
     attention = 7.0 * model.n_layers * queries * mean_length
-    # Numbers read and written between products, forward and in all.
-    first = 5 * model.hidden_dim + 10 * model.dim + 8 * (queries + keys)
-    moved = 14 * model.hidden_dim + 45 * model.dim + 24 * (queries + keys)
+    # Numbers read and written between products: forward in all and in the feed-forward, backward,
+    # and where norms and SwiGLU's product are computed again on the way.
+    turned = 10 * (queries + keys)
+    forward_moved, feed_moved = 5 * model.hidden_dim + 10 * model.dim + turned, 5 * model.hidden_dim
+    moved = forward_moved + 11 * model.hidden_dim + 18 * model.dim + turned
+    reads_product = not lora or any(name == "w2" for name, *_ in adapted(method, 0))
+    again = 4 * model.dim + 5 * model.hidden_dim * reads_product
     if policy == "full":
-        products, attention, moved = products + forward, attention * 9 / 7, moved + first
+        products, attention, moved = products + forward, attention * 9 / 7, moved + forward_moved
     elif policy == "selective":
-        moved += 7 * model.hidden_dim + 10 * model.dim
+        products += 2.0 * model.n_layers * 3 * model.dim * model.hidden_dim
+        moved += feed_moved + 4 * model.dim
+    else:
+        moved += again
     seconds = products / (PRODUCT_SHARE * card.operations)
     seconds += attention / (ATTENTION_SHARE * card.operations)
     seconds += moved * method.bytes_per_number * model.n_layers / card.bandwidth

@@ -37,7 +37,7 @@ FULL = Method(SHAPES["8b"], None)
 
 
 @pytest.mark.parametrize(
-    ("memory", "policy"), [(24, "full"), (40, "full"), (48, "selective"), (80, "none")]
+    ("memory", "policy"), [(24, "full"), (40, "selective"), (48, "none"), (80, "none")]
 )
 def test_auto_recomputes_no_more_than_the_device_needs(memory: int, policy: str) -> None:
     chosen = with_policy(QV, Settings("auto"), memory * GB)
@@ -68,7 +68,7 @@ def test_adapter_that_does_not_fit_gets_a_quantized_base() -> None:
 
 def test_all_weights_that_do_not_fit_get_smaller_moments_then_weights() -> None:
     asked = Choice(FULL, Settings("full"))
-    nearest = nearest_fitting(asked, 141 * GB)
+    nearest = nearest_fitting(asked, 120 * GB)
     assert nearest is not None
     assert flags_between(asked, nearest) == "--optimizer.kind=adamw8bit"
     rounded = nearest_fitting(asked, 80 * GB)
@@ -81,7 +81,7 @@ def test_all_weights_that_do_not_fit_get_smaller_moments_then_weights() -> None:
 def test_more_is_shared_only_where_there_is_deepspeed() -> None:
     assert nearest_fitting(Choice(FULL, Settings("full")), 48 * GB) is None
     shared = Choice(FULL, Settings("full", devices=8, stage=2))
-    nearest = nearest_fitting(shared, 40 * GB, longest=8192)
+    nearest = nearest_fitting(shared, 36 * GB, longest=8192)
     assert nearest is not None and nearest.settings.stage == 3
     assert flags_between(shared, nearest) == "--deepspeed_config.zero_optimization.stage=3"
 

@@ -1,0 +1,29 @@
+"""How many kernels a layer takes and how much a token keeps, on a pretended device.
+
+The figures are today's; who lowers one writes the lower one here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+# Of a micro-batch, forward and backward, its gradients added to those of an earlier one.
+KERNELS = {"all": 104, "qv": 59}
+
+
+@pytest.mark.parametrize("method", KERNELS)
+def test_layer_takes_so_many_kernels(run_cases: Callable[..., Any], method: str) -> None:
+    case = {"size": "8b", "method": method, "policy": "none", "tokens": 1024, "kind": "passes"}
+    fewer, more = run_cases([case | {"layers": layers} for layers in (3, 4)])
+    assert more["kernels"] - fewer["kernels"] == KERNELS[method]
+
+
+def test_adapters_on_all_linears_keep_93_kibibytes_a_token_and_layer(
+    run_cases: Callable[..., Any],
+) -> None:
+    case = {"size": "8b", "method": "all", "policy": "none", "tokens": 4096, "kind": "step"}
+    fewer, more = run_cases([case | {"layers": layers} for layers in (3, 7)])
+    weights = 2 * 218_112_000 + 18 * 1_310_720
+    tokens = max(count for count, _ in more["micro_batches"])
+    assert (more["peak"] - fewer["peak"]) / 4 - weights < 93 * 1024 * tokens
