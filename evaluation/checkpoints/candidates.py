@@ -276,10 +276,9 @@ class _Models:
         return chat_model
 
     def _loaded(self, candidate: Candidate) -> ChatModel:
-        saved = candidate.saved
-        if saved is None or not saved.is_adapter:
+        if candidate.saved is None or not candidate.saved.is_adapter:
             return self._whole(_place(self.run, candidate))
-        adapter = read_adapter(saved.directory)
+        adapter = read_adapter(candidate.saved.directory)
         adapter.check(ModelConfig.read(self.run.base), self.run.base)
         chat_model = self._whole(self.run.base)
         adapter.attach(chat_model.model)
