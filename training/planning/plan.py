@@ -123,10 +123,10 @@ def memory_use(method: Method, settings: Settings, trained_share: float = TRAINE
             buffers = number * min(LIVE_PARAMETERS + PREFETCH + BUCKET, whole)
     rows = round(trained_share * settings.micro_batch_tokens)
     activations = activation_bytes(method, settings.policy, settings.micro_batch_tokens, rows)
-    if stage == 3 and settings.policy == "none":
-        # The outputs of norms, training/recomputation.py.
-        model = method.model
-        kept = 2 * method.bytes_per_number * model.dim * model.n_layers
+    if stage == 3:
+        # The outputs of norms, which training/recomputation.py keeps there.
+        model, norms = method.model, {"none": 2, "selective": 1, "full": 0}[settings.policy]
+        kept = norms * method.bytes_per_number * model.dim * model.n_layers
         activations += kept * settings.micro_batch_tokens
     device = {"weights": weights, "masters": masters, "gradients": gradients}
     device |= {"optimizer": optimizer, "activations": activations, "communication": buffers}

@@ -172,3 +172,13 @@ def test_optimizer_decides_the_bytes_of_a_trained_number(settings: SettingsOf) -
     assert (method.trained_bytes, method.autocast) == (2, False)
     plain = method_of(settings(lora=None, model__dtype="bfloat16"), SHAPES["8b"])
     assert (plain.trained_bytes, plain.autocast) == (4, True)
+
+
+@pytest.mark.parametrize(("policy", "norms"), [("none", 2), ("selective", 1), ("full", 0)])
+def test_shared_weights_keep_the_outputs_of_their_norms(policy: str, norms: int) -> None:
+    """2 bytes x 4,096 wide x 32 layers x 8,192 tokens each."""
+    second, third = (
+        memory_use(FULL, Settings(policy, devices=8, stage=stage)).device["activations"]
+        for stage in (2, 3)
+    )
+    assert third - second == norms * 2 * 4096 * 32 * 8192
