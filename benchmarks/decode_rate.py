@@ -1,6 +1,6 @@
 """Greedy decoding alone, beside what the memory's bandwidth allows.
 
-    python benchmarks/decode_rate.py --size 8b --batches 1,16 --json-file F
+    python -m benchmarks.decode_rate --size 8b --batches 1,16 --json-file F
 
 A token cannot come sooner than every weight but the embedding's is read once, with the keys and
 values of its row; how fast memory is read is measured in the same run, by copies. Passes as they
