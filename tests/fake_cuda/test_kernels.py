@@ -12,13 +12,14 @@ import pytest
 KERNELS = {"all": 104, "qv": 59}
 
 
-@pytest.mark.parametrize("method", KERNELS)
+@pytest.mark.parametrize("method", ["all", pytest.param("qv", marks=pytest.mark.long)])
 def test_layer_takes_so_many_kernels(run_cases: Callable[..., Any], method: str) -> None:
     case = {"size": "8b", "method": method, "policy": "none", "tokens": 1024, "kind": "passes"}
     fewer, more = run_cases([case | {"layers": layers} for layers in (3, 4)])
     assert more["kernels"] - fewer["kernels"] == KERNELS[method]
 
 
+@pytest.mark.long
 def test_adapters_on_all_linears_keep_93_kibibytes_a_token_and_layer(
     run_cases: Callable[..., Any],
 ) -> None:

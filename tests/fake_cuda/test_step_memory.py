@@ -13,8 +13,7 @@ from training.planning.plan import MOMENT_BYTES, Settings, memory_use
 TOLERANCE = 0.03
 # Size, layers, method and what is computed again.
 SHORT = [
-    ("8b", 3, "qv", "selective"),
-    ("8b", 3, "all", "none"),
+    ("8b", 3, "all", "selective"),
     ("8b", 3, "qlora", "full"),
     ("1b", 3, "full", "full"),
     ("1b", 3, "least", "none"),

@@ -64,6 +64,7 @@ models = []
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="RssAnon is read from /proc")
 def test_a_model_is_quantized_without_ever_being_whole_in_memory(tmp_path: Path) -> None:
     config = replace(TINY, dim=1024, n_heads=16, head_dim=64, hidden_dim=4096)

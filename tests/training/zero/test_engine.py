@@ -110,7 +110,6 @@ SAMPLE = {
     *(Case(KINDS[0], stage, 2).name for stage in (0, 1, 3)),
     *(Case(kind, 3, 2).name for kind in KINDS[4:6]),
     Case(QUANTIZED[0], 3, 2).name,
-    Case(QUANTIZED[1], 2, 2).name,
     Case(KINDS[2], 2, 2).name,
     Case(KINDS[0], 3, 1).name,
     CASES[-1].name,

@@ -1,6 +1,6 @@
 """DoRA and trained biases: PEFT computes, trains and merges what this project does, out and in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,16 @@ VARIANTS = {
 TRAVELLERS = {**VARIANTS, "dora, fused": ("phi3", DORA)}
 
 
+# The sample of `make test`.
+SAMPLE = ("tied rows", "head and embedding", "dora and biases")
+
+
+def sampled(variants: Iterable[str]) -> list[Any]:
+    """Return the sample of some variants, and the rest for `make test-all`."""
+    marks = {name: () if name in SAMPLE else pytest.mark.long for name in variants}
+    return [pytest.param(name, marks=mark) for name, mark in marks.items()]
+
+
 def write_both(base: Base, lora: LoraConfig, folder: Path, size: float = 0.3) -> None:
     """Write an adapter like a trained one, as `lora` here and as `peft` in PEFT's layout."""
     write_adapter(folder / "lora", base.config, lora, size)
@@ -69,7 +79,7 @@ def peft_model(base: Base, adapter: Path, trainable: bool = False) -> Any:
     return PeftModel.from_pretrained(transformers_model(base), adapter, is_trainable=trainable)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", sampled(VARIANTS))
 def test_five_steps_of_training_agree_with_peft(
     variant: str, base_of: Bases, tmp_path: Path
 ) -> None:
@@ -132,7 +142,7 @@ def matched(
                 yield layer.vectors["lora_bias"], kind(adapted.base_layer.bias)
 
 
-@pytest.mark.parametrize("variant", TRAVELLERS)
+@pytest.mark.parametrize("variant", sampled(TRAVELLERS))
 def test_peft_computes_and_merges_what_was_exported(
     variant: str, base_of: Bases, tmp_path: Path
 ) -> None:
