@@ -12,7 +12,8 @@ import pytest
 KERNELS = {"all": 104, "qv": 59}
 
 
-@pytest.mark.parametrize("method", ["all", pytest.param("qv", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("method", KERNELS)
 def test_layer_takes_so_many_kernels(run_cases: Callable[..., Any], method: str) -> None:
     case = {"size": "8b", "method": method, "policy": "none", "tokens": 1024, "kind": "passes"}
     fewer, more = run_cases([case | {"layers": layers} for layers in (3, 4)])

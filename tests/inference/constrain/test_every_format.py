@@ -38,7 +38,11 @@ REAL = {
     "tool_call_tags": "mistral_sentencepiece/tokenizer.model.v1",
     "phi3_xlam": "phi3",
 }
-KINDS = [*((name, "bytes") for name in WITH_CALLS), *((name, "real") for name in REAL)]
+KINDS = [
+    *((name, "bytes") for name in WITH_CALLS),
+    ("phi3_xlam", "real"),
+    *(pytest.param((n, "real"), marks=pytest.mark.long) for n in REAL if n != "phi3_xlam"),
+]
 
 
 def byte_tokenizer(format: ChatFormat) -> Tokenizer:

@@ -218,6 +218,7 @@ print(max(seen) - seen[0])
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="RssAnon is read from /proc")
 def test_conversion_holds_no_more_than_two_tensors(tmp_path: Path) -> None:
     config = replace(TINY, dim=1024, head_dim=256, hidden_dim=8192, n_layers=2)
