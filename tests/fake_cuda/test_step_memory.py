@@ -14,9 +14,8 @@ TOLERANCE = 0.03
 # Size, layers, method and what is computed again.
 SHORT = [
     ("8b", 3, "all", "selective"),
-    ("8b", 3, "qlora", "full"),
-    ("1b", 3, "full", "full"),
-    ("1b", 3, "least", "none"),
+    ("8b", 2, "qlora", "none"),
+    ("1b", 2, "full", "full"),
 ]
 LAYERS = {"1b": 16, "8b": 32}
 LONG = [

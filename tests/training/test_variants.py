@@ -42,7 +42,13 @@ def settings_of(variant: str, workspace: Path, **changes: Any) -> "Config":
     return make(lora={"rank": 4, "alpha": 8, **lora}, **changes)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(name, marks=() if name in ("dora", "tied rows") else pytest.mark.long)
+        for name in VARIANTS
+    ],
+)
 def test_a_variant_resumes_bit_for_bit_and_merges(
     variant: str, train_run: Train, tmp_path: Path
 ) -> None:

@@ -69,7 +69,11 @@ def test_parameters_are_counted_from_the_shape_alone(family: str) -> None:
     assert trained_parameters(Method(FAMILIES[family], lora)) == wanted
 
 
-@pytest.mark.parametrize("lora", [LoraConfig(8), LoraConfig(8, dora=True)], ids=["lora", "dora"])
+@pytest.mark.parametrize(
+    "lora",
+    [LoraConfig(8), pytest.param(LoraConfig(8, dora=True), marks=pytest.mark.long)],
+    ids=["lora", "dora"],
+)
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("size", SIZES)
 def test_activations_are_within_ten_percent_of_real_tensors(
