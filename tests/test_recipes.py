@@ -218,6 +218,7 @@ def test_the_launcher_trains_on_two_ranks(use_lora: int, project: Path, type_in:
 BY_HEART = (
     "--name=by_heart --lora=null --training.epochs=100 --training.max_steps=160 "
     "--training.batch_size=8 --schedule.kind=cosine --schedule.learning_rate=5e-3 "
+    "--model.quantization=null --optimizer.kind=adamw "
     "--schedule.warmup_steps=5 --schedule.total_steps=160 --logging.every=50 "
     "--checkpoint.every=160 --validation.every=160 --validation.generated=null "
     "--validation.best_metric=loss --model.dtype=float32 --model.device=cpu"
