@@ -58,10 +58,12 @@ def test_unknown_shape_and_setting_are_refused() -> None:
         main(file, shape="8b", **{"training.policy": "none"})
 
 
+PAGE = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
+
+
 def plans_in_docs() -> list[tuple[str, str]]:
     """Return the commands of docs/memory.md and what is printed below each."""
-    text = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
-    return re.findall(r"```text\n\$ (python scripts/plan\.py [^\n]*)\n(.*?)```", text, re.DOTALL)
+    return re.findall(r"```text\n\$ (python scripts/plan\.py [^\n]*)\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize(("command", "printed"), plans_in_docs())
@@ -69,3 +71,23 @@ def test_plans_in_the_docs_are_what_the_command_prints(command: str, printed: st
     words = [sys.executable, *shlex.split(command)[1:]]
     ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert ended.stdout.split("\nNext:")[0].strip() == printed.strip(), ended.stderr
+
+
+@pytest.mark.parametrize("row", re.findall(r"^\| `configs/.*", PAGE, re.MULTILINE))
+def test_rows_in_the_docs_are_what_the_command_prints(
+    row: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, shape, count, size, policy, rate, hours, smallest = row.strip("| ").split(" | ")
+    main(str(ROOT / file.strip("`")), num_gpus=int(count), shape=shape, conversations=100_000)
+    printed = capsys.readouterr().out
+    assert f"checkpointing: {policy}; " in printed and f"each device {size:>12}: fits" in printed
+    assert f"about {rate} tokens" in printed and f" {hours} hours of training" in printed
+    cards = re.findall(r"^ *(\d+ GB) .* x (\d+) +(.*)$", printed, re.MULTILINE)
+    # The last line of a card up to this number of them; a colon is followed by what has to change.
+    needed = {card: what for card, needs, what in cards if int(needs) <= int(count)}
+    assert smallest == next(c for c, what in needed.items() if re.fullmatch(r"fits[^:]*", what))
+
+
+def test_every_configuration_has_a_plan_in_the_docs() -> None:
+    configs = {file.name for file in (ROOT / "configs").glob("*.json")}
+    assert {f for f in configs if f"configs/{f}" not in PAGE} == {"demo.json", "dialogs.json"}
