@@ -196,6 +196,7 @@ def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
             "uploads": dict(watch.uploads),
             "pageable": dict(watch.pageable),
             "traffic": watch.traffic,
+            "kernels": sum(watch.kernels.values()),
         }
     return counted
 

@@ -10,6 +10,8 @@ import pytest
 
 # Of a micro-batch, forward and backward, its gradients added to those of an earlier one.
 KERNELS = {"all": 104, "qv": 59}
+# Of a token that is decoded.
+DECODED = {"all": 34, "qv": 24}
 
 
 @pytest.mark.long
@@ -29,3 +31,11 @@ def test_adapters_on_all_linears_keep_93_kibibytes_a_token_and_layer(
     weights = 2 * 218_112_000 + 18 * 1_310_720
     tokens = max(count for count, _ in more["micro_batches"])
     assert (more["peak"] - fewer["peak"]) / 4 - weights < 93 * 1024 * tokens
+
+
+def test_decoded_token_takes_so_many_kernels_a_layer(run_cases: Callable[..., Any]) -> None:
+    case = {"size": "8b", "kind": "generation", "rows": 1, "temperature": 0.0}
+    sizes = [(method, layers) for method in DECODED for layers in (3, 4)]
+    counted = run_cases([case | {"method": method, "layers": layers} for method, layers in sizes])
+    kernels = {size: of["decode"]["kernels"] for size, of in zip(sizes, counted, strict=True)}
+    assert {method: kernels[method, 4] - kernels[method, 3] for method in DECODED} == DECODED
