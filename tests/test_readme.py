@@ -17,6 +17,7 @@ from data.tokenized import TokenizedDataset
 DOCUMENTS = (
     "README.md",
     "docs/benchmarks.md",
+    "docs/chat-formats.md",
     "docs/chat.md",
     "docs/data-formats.md",
     "docs/deepspeed.md",
@@ -24,6 +25,8 @@ DOCUMENTS = (
     "docs/demo.md",
     "docs/evaluation.md",
     "docs/function-calling-design.md",
+    "docs/memory.md",
+    "docs/models.md",
     "docs/reading.md",
     "docs/recipes.md",
     "docs/recipes/lmflow.md",
@@ -133,7 +136,7 @@ def test_multi_node_scripts_are_valid_shell_with_valid_commands():
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/deepspeed.md", "docs/reading.md", "docs/recipes.md"]
+    "document", ["README.md", "docs/deepspeed.md", "docs/memory.md", "docs/reading.md", "docs/recipes.md"]
 )
 def test_files_named_in_a_document_exist(document: str):
     text = re.sub(r"```.*?```", "", text_of(document), flags=re.S)
