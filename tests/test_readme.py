@@ -136,7 +136,8 @@ def test_multi_node_scripts_are_valid_shell_with_valid_commands():
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/deepspeed.md", "docs/memory.md", "docs/reading.md", "docs/recipes.md"]
+    "document",
+    ["README.md", "docs/deepspeed.md", "docs/memory.md", "docs/reading.md", "docs/recipes.md"],
 )
 def test_files_named_in_a_document_exist(document: str):
     text = re.sub(r"```.*?```", "", text_of(document), flags=re.S)
