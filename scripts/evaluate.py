@@ -199,11 +199,9 @@ def _model_answers(
 
 def _next_command(flags: dict[str, Any]) -> str:
     if flags["ckpt_dir"] and flags["lora_ckpt_path"]:
-        return (
-            "python scripts/convert_lora_weights.py "
-            f"--base-ckpt-path {shell_quote(flags['ckpt_dir'])} "
-            f"--lora-ckpt-path {shell_quote(flags['lora_ckpt_path'])} --output-dir D"
-        )
+        from inference.storage import merge_command
+
+        return merge_command(flags["ckpt_dir"], flags["lora_ckpt_path"])
     if flags["ckpt_dir"]:
         spoken = format_flags(
             flags["chat_format"], _source(flags).chat_record(), _source(flags).proposed_format()
