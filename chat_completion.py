@@ -20,6 +20,7 @@ from inference.constrain.constraint import Constraints
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
 from inference.passes import check_cuda_graphs
+from inference.storage import merge_command
 from serving.terminal import Chat
 from serving.toolbox import Toolbox, open_toolbox
 from weights.directory import resolve_directory
@@ -72,7 +73,7 @@ def main(
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
-            wait for the host; replies are the same.
+            wait for the host; replies are the same but for near ties.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
@@ -136,15 +137,11 @@ def _answer_lines(answer: Answer) -> Iterator[str]:
 
 
 def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
-    directory = resolve_directory(ckpt_dir)
     if lora_ckpt_path is not None:
-        print_next(
-            f"python scripts/convert_lora_weights.py --base-ckpt-path {shell_quote(directory)} "
-            f"--lora-ckpt-path {shell_quote(lora_ckpt_path)} --output-dir D"
-        )
+        print_next(merge_command(ckpt_dir, lora_ckpt_path))
         return
     # Exports take whole weights alone.
-    whole = shell_quote(original_directory(directory))
+    whole = shell_quote(original_directory(resolve_directory(ckpt_dir)))
     print_next(
         f"python scripts/convert_to_meta_weights.py --config-file {whole} --ckpt-file {whole} "
         "--num-shards 1 --output-dir D"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inference.kv_cache import KVCache
 from inference.passes import Passes, StaticPasses
-from inference.sampling import UNDECIDED, choose, choose_from_all, forbid_unknown_ids
+from inference.sampling import choose_each, forbid_unknown_ids
 from model.attention import Documents
 from model.config import LongRope
 from model.transformer import Transformer
@@ -29,7 +29,8 @@ class Decoding:
     smallest set of likeliest tokens whose probabilities reach `top_p`. The draws of a row depend
     on `seed` and its index alone, never on the rows beside it. Ids from `vocab_size` on pad the
     vocabulary, and `unused_ids` have no token in the tokenizer: they are never chosen.
-    `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same.
+    `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same but for
+    near ties.
     """
 
     stop_ids: Collection[int]
@@ -255,34 +256,14 @@ def _choose_allowed(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[
     for place, row in enumerate(rows):
         if row.constraint is not None:
             row.constraint.restrict(logits[place], row.room)
-    tokens = choose_each(logits, rows, draws)
+    settings = [(row.decoding.temperature, row.decoding.top_p) for row in rows]
+    tokens = choose_each(logits, settings, draws)
     for place, row in enumerate(rows):
         while row.constraint is not None and not row.constraint.accept(tokens[place], row.room - 1):
             own = logits[place : place + 1]
             own[0, tokens[place]] = float("-inf")
             row.constraint.restrict(own[0], row.room)
-            (tokens[place],) = choose_each(own, [row], draws[place : place + 1])
-    return tokens
-
-
-def choose_each(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]:
-    """Choose a token for each row of logits [N, V] by its own temperature and top_p.
-
-    The tokens are read in one piece; what is undecided then, which is rare, takes a second look.
-    """
-    settings = [(row.decoding.temperature, row.decoding.top_p) for row in rows]
-    places = [slice(None)]
-    if len(set(settings)) > 1:
-        places = [slice(place, place + 1) for place in range(len(rows))]
-    chosen = [
-        choose(logits[place], *own, draws[place])
-        for place, own in zip(places, settings, strict=False)
-    ]
-    tokens: list[int] = (chosen[0] if len(chosen) == 1 else torch.cat(chosen)).tolist()
-    for place, token in enumerate(tokens):
-        if token == UNDECIDED:
-            own = slice(place, place + 1)
-            tokens[place] = int(choose_from_all(logits[own], *settings[place], draws[own]))
+            (tokens[place],) = choose_each(own, [settings[place]], draws[place : place + 1])
     return tokens
 
 

@@ -3,7 +3,7 @@
 Shapes: N rows, V vocabulary, C candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -36,6 +36,35 @@ def forbid_unknown_ids(
 def _kept_on_device(ids: tuple[int, ...], device: torch.device) -> Tensor:
     """Return ids as a tensor of the device; it is kept, for to send one is to wait for the GPU."""
     return torch.tensor(ids, device=device)
+
+
+def choose_each(
+    logits: Tensor, settings: Sequence[tuple[float, float]], draws: Tensor
+) -> list[int]:
+    """Choose a token for each row of logits [N, V] by its own temperature and top_p.
+
+    The tokens are read in one piece, and once more where a nucleus was wider than the candidates.
+    """
+    tokens: list[int] = _chosen(choose, logits, settings, draws).tolist()
+    if wide := [place for place, token in enumerate(tokens) if token == UNDECIDED]:
+        own = [settings[place] for place in wide]
+        found = _chosen(choose_from_all, logits[wide], own, draws[wide]).tolist()
+        for place, token in zip(wide, found, strict=True):
+            tokens[place] = token
+    return tokens
+
+
+def _chosen(
+    choose: Callable[[Tensor, float, float, Tensor], Tensor],
+    logits: Tensor,
+    settings: Sequence[tuple[float, float]],
+    draws: Tensor,
+) -> Tensor:
+    """Return what `choose` finds for rows of these settings [N], at once where they are equal."""
+    if len(set(settings)) == 1:
+        return choose(logits, *settings[0], draws)
+    rows = zip(logits.split(1), settings, draws.split(1), strict=True)
+    return torch.cat([choose(own, *setting, draw) for own, setting, draw in rows])
 
 
 def choose(logits: Tensor, temperature: float, top_p: float, draws: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from console.command import shell_quote
 from model.nf4 import QUANTIZATIONS
-from weights.nf4.directory import read_quantization
+from weights.adapter import adapter_file, base_quantization
+from weights.directory import resolve_directory
+from weights.nf4.directory import original_directory, read_quantization, stored_quantization
 
 NOT_QUANTIZED = "none"
 FULL_PRECISION = "full precision"
@@ -69,3 +71,19 @@ def storage_line(
     if trained == storage:
         return f"{line}, as when {adapter} was trained"
     return f"{line}; {adapter} was trained on a base in {trained or FULL_PRECISION}"
+
+
+def merge_command(ckpt_dir: Path | str, lora_ckpt_path: Path | str) -> str:
+    """Return the command that merges an adapter into the base it is spoken to on.
+
+    Where that is quantised otherwise than while the adapter was trained, the base is what it was
+    made of.
+    """
+    directory = resolve_directory(ckpt_dir)
+    trained = base_quantization(adapter_file(lora_ckpt_path).parent)
+    same = stored_quantization(directory) == trained
+    base = ckpt_dir if same else original_directory(directory)
+    return (
+        f"python scripts/convert_lora_weights.py --base-ckpt-path {shell_quote(base)} "
+        f"--lora-ckpt-path {shell_quote(lora_ckpt_path)} --output-dir D"
+    )

@@ -107,7 +107,7 @@ def main(
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
-            wait for the host; replies are the same.
+            wait for the host; replies are the same but for near ties.
     """
     if benchmark and not benchmark_file:
         dataset_file, benchmark_file = None, dataset_file
@@ -199,11 +199,9 @@ def _model_answers(
 
 def _next_command(flags: dict[str, Any]) -> str:
     if flags["ckpt_dir"] and flags["lora_ckpt_path"]:
-        return (
-            "python scripts/convert_lora_weights.py "
-            f"--base-ckpt-path {shell_quote(flags['ckpt_dir'])} "
-            f"--lora-ckpt-path {shell_quote(flags['lora_ckpt_path'])} --output-dir D"
-        )
+        from inference.storage import merge_command
+
+        return merge_command(flags["ckpt_dir"], flags["lora_ckpt_path"])
     if flags["ckpt_dir"]:
         spoken = format_flags(
             flags["chat_format"], _source(flags).chat_record(), _source(flags).proposed_format()

@@ -22,6 +22,7 @@ from evaluation.items import read_items
 from evaluation.results import refusal_lines
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.generate import Decoding
+from inference.storage import merge_command
 from weights.chat_record import proposed_format, read_chat_record
 
 # Flags that would do nothing without another one.
@@ -149,8 +150,7 @@ def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) 
         model = f"{shell_quote(base)} {where}" if saved.is_adapter else shell_quote(saved.directory)
         return _look(model, about, spoken)
     if saved.is_adapter:
-        merge = "python scripts/convert_lora_weights.py"
-        return f"{merge} --base-ckpt-path {shell_quote(base)} {where} --output-dir D"
+        return merge_command(base, saved.directory)
     flags = typed_flags(spoken)
     return f"python chat_completion.py --ckpt_dir {shell_quote(saved.directory)} {flags}".rstrip()
 

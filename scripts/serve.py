@@ -64,7 +64,7 @@ def main(
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
-            wait for the host; replies are the same.
+            wait for the host; replies are the same but for near ties.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     check_installed()

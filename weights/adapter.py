@@ -20,6 +20,7 @@ from model.lora.adapter import (
 )
 from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.lora.layers import LoraLinear
+from model.nf4 import QUANTIZATIONS
 from model.transformer import Transformer
 from storage.json_file import write_json
 from weights.directory import WEIGHTS_FILE, open_weights, weights_sha256
@@ -157,7 +158,13 @@ def base_directory(directory: Path) -> str | None:
 
 def base_quantization(directory: Path) -> str | None:
     """Return how the linear layers of those weights were stored; None as they are in the file."""
-    return _base_record(directory, "quantization")
+    found = _base_record(directory, "quantization")
+    if found not in (None, *QUANTIZATIONS):
+        raise ValueError(
+            f"{directory / BASE_FILE} says that the weights were stored in {found}, wanted one of "
+            f"{', '.join(QUANTIZATIONS)}; it is of another version, or was damaged"
+        )
+    return found
 
 
 def _base_record(directory: Path, key: str) -> str | None:

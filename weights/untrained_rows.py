@@ -8,7 +8,8 @@ Only some rows are read, however large the file.
 from collections.abc import Sequence
 from pathlib import Path
 
-from weights.directory import open_weights
+from weights.directory import weights_file
+from weights.opening import open_tensors
 from weights.table import EMBEDDING
 
 # Rows that stand for all others, spread over the vocabulary.
@@ -24,13 +25,17 @@ def untrained_rows(directory: Path | str, ids: Sequence[int]) -> list[int]:
 
     A row does whose length is below a tenth of the median of rows from all of the vocabulary, and
     one with the bits of a row at most four ids away: reserved and added tokens lie side by side.
-    Raises FileNotFoundError or ValueError where the directory's weights cannot be read.
+    An id beyond the embedding has no row. Linear layers may be in NF4. Raises FileNotFoundError or
+    ValueError where the directory's weights cannot be read or hold no embedding.
     """
-    embedding = open_weights(directory)[EMBEDDING]
+    file = weights_file(directory)
+    embedding = open_tensors(file).get(EMBEDDING)
+    if embedding is None:
+        raise ValueError(f"{file} holds no {EMBEDDING}; wanted the weights of a native model")
     step = max(1, len(embedding) // _SAMPLE)
     usual = embedding[::step].float().norm(dim=1).median()
     found = []
-    for token in ids:
+    for token in (number for number in ids if number < len(embedding)):
         first = max(0, token - _NEIGHBOURS)
         around = embedding[first : token + _NEIGHBOURS + 1]
         row = embedding[token]

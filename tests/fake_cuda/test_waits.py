@@ -24,7 +24,7 @@ CASES = {
     "quantized": SPOKEN | {"method": "qlora"},
 }
 # A pass reads what was chosen, and nothing else.
-PASS_WAITS = {"inference/generate.py choose_each number": 1}
+PASS_WAITS = {"inference/sampling.py choose_each number": 1}
 BFLOAT16 = 2
 
 Counted = dict[str, dict[str, Any]]

@@ -2,6 +2,7 @@
 
 import math
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -9,11 +10,13 @@ from operations import Operations
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from torch import Tensor
 
-from inference.generate import Batch, Decoding, Row, choose_each, complete, generate, stream
+from inference import sampling
+from inference.generate import Batch, Decoding, Row, complete, generate, stream
 from inference.sampling import (
     CANDIDATES,
     UNDECIDED,
     choose,
+    choose_each,
     choose_from_all,
     forbid_unknown_ids,
 )
@@ -256,22 +259,29 @@ def plain_choice(logits: Tensor, temperature: float, top_p: float, draw: float) 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 8.0])
 def test_rows_of_any_settings_get_the_tokens_of_their_draws(spread: float) -> None:
     generator = torch.Generator().manual_seed(7)
-    logits = spread * torch.randn(24, 2 * CANDIDATES, generator=generator)
-    how = [
-        Decoding((), 1, temperature=temperature, top_p=top_p, seed=seed)
-        for temperature in (0.0, 0.7, 1.5)
-        for top_p in (0.3, 0.95, 1.0)
-        for seed in range(3)
-    ][: len(logits)]
-    rows = [Row.of(place, [1], decoding) for place, decoding in enumerate(how)]
-    draws = [row.draws.random() for row in rows]
+    settings = [(t, p) for t in (0.0, 0.7, 1.5) for p in (0.3, 0.95, 1.0) for _ in range(3)]
+    logits = spread * torch.randn(len(settings), 2 * CANDIDATES, generator=generator)
+    draws = torch.rand(len(settings), dtype=torch.float64, generator=generator)
     wanted = [
-        plain_choice(own, row.decoding.temperature, row.decoding.top_p, draw)
-        if row.decoding.temperature
-        else int(own.argmax())
-        for own, row, draw in zip(logits, rows, draws, strict=True)
+        plain_choice(own, *setting, draw) if setting[0] else int(own.argmax())
+        for own, setting, draw in zip(logits, settings, draws.tolist(), strict=True)
     ]
-    assert choose_each(logits, rows, torch.tensor(draws, dtype=torch.float64)) == wanted
+    assert choose_each(logits, settings, draws) == wanted
+
+
+def test_wide_rows_of_one_setting_are_chosen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(6, 2 * CANDIDATES, generator=torch.Generator().manual_seed(7))
+    logits[2, 77] = 90
+    draws, looked_at = torch.full((6,), 0.5, dtype=torch.float64), []
+
+    def note(logits: Tensor, *settings: Any) -> Tensor:
+        looked_at.append(len(logits))
+        return choose_from_all(logits, *settings)
+
+    wanted = [plain_choice(own, 1.0, 0.95, 0.5) for own in logits]
+    monkeypatch.setattr(sampling, "choose_from_all", note)
+    assert choose_each(logits, [(1.0, 0.95)] * 6, draws) == wanted
+    assert looked_at == [5]
 
 
 @pytest.mark.parametrize(("top_p", "draw", "wanted"), [(0.9, 0, 1), (0.9, 1, 2), (1.0, 1, 3)])

@@ -18,14 +18,15 @@ from inference.constrain.constraint import Constraints
 from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
 from inference.packed import PackedLinear
-from inference.storage import choose_storage
+from inference.storage import choose_storage, merge_command
 from model.config import ModelConfig
 from model.lora.config import LoraConfig
 from model.nf4 import NF4Linear, dequantize, quantize
 from storage.manifest import write_manifest
-from weights.adapter import write_base_record
+from weights.adapter import read_adapter, write_base_record
 from weights.building import is_linear_weight
 from weights.directory import WEIGHTS_FILE
+from weights.merge_base import open_base
 from weights.nf4.conversion import quantize_directory
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -135,6 +136,20 @@ def test_adapter_of_unquantized_weights_is_taken_on_them_quantized(folder: Path)
     write_base_record(folder / "plain_lora", folder / "base")
     assert Source(str(folder / "nf4"), str(folder / "plain_lora")).storage() == "nf4_double"
     write_base_record(folder / "plain_lora", folder / "dequantized")
+
+
+@pytest.mark.parametrize(
+    ("spoken", "trained", "named"),
+    [("nf4", "nf4_double", "nf4"), ("base", "nf4_double", "base"), ("nf4", None, "base")],
+)
+def test_merge_command_names_weights_that_merge(
+    spoken: str, trained: str | None, named: str, folder: Path, tmp_path: Path
+) -> None:
+    adapter = shutil.copytree(folder / "lora", tmp_path / "lora")
+    write_base_record(adapter, folder / "base", trained)
+    command = merge_command(folder / spoken, adapter)
+    assert f"--base-ckpt-path {folder / named} --lora-ckpt-path {adapter} " in command
+    open_base(folder / named, read_adapter(adapter))
 
 
 Choice = Callable[[Path], object]

@@ -15,7 +15,13 @@ from torch import Tensor
 
 from model.lora.config import LoraConfig
 from storage.manifest import write_manifest
-from weights.adapter import base_directory, detach_adapter, read_adapter, write_base_record
+from weights.adapter import (
+    base_directory,
+    base_quantization,
+    detach_adapter,
+    read_adapter,
+    write_base_record,
+)
 
 LORA = LoraConfig(rank=4, alpha=8.0, targets=("wq", "wv"))
 
@@ -284,3 +290,9 @@ def test_the_base_of_a_checkpoint_is_where_it_lay(tmp_path: Path) -> None:
     (tmp_path / "base.json").write_text("{")
     with pytest.raises(ValueError, match=r"base\.json cannot be read"):
         base_directory(tmp_path)
+
+
+def test_unknown_storage_of_a_base_is_refused(tmp_path: Path) -> None:
+    write_base_record(tmp_path, Path("models/base"), "int8")
+    with pytest.raises(ValueError, match=r"stored in int8, wanted one of nf4, nf4_double; it is"):
+        base_quantization(tmp_path)

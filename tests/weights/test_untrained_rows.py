@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from native_directories import write_native
+from safetensors.torch import load_file, save_file
+from tiny_models import TINY
 
+from weights.nf4.conversion import quantize_directory
 from weights.untrained_rows import untrained_rows
 
 ROWS = 2000
@@ -39,3 +42,23 @@ def test_rows_next_to_zero_look_untrained(embedding: torch.Tensor, tmp_path: Pat
 def test_rows_equal_to_a_neighbour_look_untrained(embedding: torch.Tensor, tmp_path: Path) -> None:
     embedding[1995:] = embedding[:1995].mean(0) + 0.02
     assert found_in(embedding, tmp_path, [5, 1994, 1995, 1999]) == [1995, 1999]
+
+
+def test_token_beyond_the_embedding_has_no_row(embedding: torch.Tensor, tmp_path: Path) -> None:
+    embedding[5] = 0
+    assert found_in(embedding, tmp_path, [5, ROWS, ROWS + 7]) == [5]
+
+
+def test_rows_are_found_where_linear_layers_are_in_nf4(tmp_path: Path) -> None:
+    file = write_native(tmp_path / "base", TINY) / "consolidated.safetensors"
+    weights = load_file(file)
+    weights["tok_embeddings.weight"][5] = 0
+    save_file(weights, file)
+    quantize_directory(tmp_path / "base", tmp_path / "nf4")
+    assert untrained_rows(tmp_path / "nf4", [3, 5, 7]) == [5]
+
+
+def test_weights_without_an_embedding_are_refused(tmp_path: Path) -> None:
+    save_file({"norm.weight": torch.ones(3)}, tmp_path / "consolidated.safetensors")
+    with pytest.raises(ValueError, match=r"holds no tok_embeddings.weight; wanted the weights of"):
+        untrained_rows(tmp_path, [0])
