@@ -130,6 +130,7 @@ def test_triton_kernels_on_the_cpu_are_a_one_line_error(
 def test_products_of_a_run_sum_in_float32_on_cuda(settings: Settings) -> None:
     flags = torch.backends.cuda.matmul
     flags.allow_bf16_reduced_precision_reduction = True
+    flags.allow_fp16_reduced_precision_reduction = True
     build_model(settings(), torch.device("cpu"), torch.float32)
     assert flags.allow_bf16_reduced_precision_reduction is False
     assert flags.allow_fp16_reduced_precision_reduction is False
