@@ -79,7 +79,9 @@ class AdamW(torch.optim.Optimizer):
             state.update(step=0, **_zero_moments(parameter, self.bits))
         step = state["step"] = int(state["step"]) + 1
         update = Update(group["lr"], group["betas"], group["eps"], group["weight_decay"], step)
-        generator = generator_of(parameter.device, self.seed, index, step)
+        generator = None
+        if parameter.dtype != torch.float32:
+            generator = generator_of(parameter.device, self.seed, index, step)
         weights, gradients = parameter.view(-1), parameter.grad.reshape(-1)  # type: ignore[union-attr]
         for values, blocks in _pieces(len(weights)):
             moments = {
@@ -88,7 +90,7 @@ class AdamW(torch.optim.Optimizer):
             }
             weight = weights[values].float()
             _update_piece(update, weight, gradients[values].float(), moments)
-            if parameter.dtype != torch.float32:
+            if generator:
                 weights[values] = round_stochastically(weight, generator)
 
 

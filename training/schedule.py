@@ -34,14 +34,14 @@ def learning_rate(
 def find_warmup_steps(schedule: ScheduleSection, steps: int) -> int:
     """Return the warm-up of a run of `steps`: as given, or its share, rounded up.
 
-    A share always leaves a step at the full rate. Raises ValueError for an explicit warm-up that
-    does not.
+    A share always leaves a step at the full rate before the schedule ends. Raises ValueError for an
+    explicit warm-up that does not.
     """
+    end = min(steps, schedule.total_steps or steps)
     if schedule.warmup_steps is None:
         # Rounded first, since 0.07 * 100 is a little more than 7.
         share = math.ceil(round((schedule.warmup_share or 0.0) * steps, 6))
-        return max(0, min(share, steps - 1))
-    end = min(steps, schedule.total_steps or steps)
+        return max(0, min(share, end - 1))
     if schedule.warmup_steps and schedule.warmup_steps >= end:
         what = "the run" if end == steps else "schedule.total_steps"
         raise ValueError(

@@ -1,6 +1,7 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -29,8 +30,13 @@ from training.precision import sum_in_float32
 from training.recomputation import apply_policy
 from training.report import NullReport, Report, no_warning, warn
 from training.schedule import find_warmup_steps, settle_schedule
-from training.start import open_start_adapter, start_directories, start_record
-from training.threads import threads_per_rank
+from training.start import (
+    open_start_adapter,
+    other_storage_line,
+    start_directories,
+    start_record,
+)
+from training.threads import take_threads
 from weights.building import Place, quantize_on_arrival
 from weights.chat_record import read_chat_record
 from weights.directory import load_model, resolve_directory
@@ -231,10 +237,7 @@ def train(
             check_same_prompts(progress, generated.fingerprint)
         if backend.device.type == "cpu":
             take_threads(progress, backend)
-        if generated and generated.warning:
-            say(generated.warning)
-        quantized = config.model.quantization or config.optimizer.kind == "adamw8bit"
-        if quantized and (line := slow_kernels_line(backend.device)):
+        for line in start_warnings(config, backend.device, generated, resume):
             say(line)
         report = Report(config, backend, total_steps, progress.step) if first else NullReport()
         run = Run(
@@ -252,6 +255,19 @@ def train(
             fit(run, backend, progress)
 
 
+def start_warnings(
+    config: Config, device: torch.device, generated: Generated | None, resume: bool
+) -> Iterator[str]:
+    """Yield what the user should know before the first step."""
+    if generated and generated.warning:
+        yield generated.warning
+    quantized = config.model.quantization or config.optimizer.kind == "adamw8bit"
+    if quantized and (line := slow_kernels_line(device)):
+        yield line
+    if not resume and (line := other_storage_line(config)):
+        yield line
+
+
 def check_same_prompts(progress: Progress, fingerprint: str) -> None:
     """Remember which prompts are replied to; ValueError when the run began with others."""
     if progress.sample not in (None, fingerprint):
@@ -261,20 +277,6 @@ def check_same_prompts(progress: Progress, fingerprint: str) -> None:
             "it back, or use another --name"
         )
     progress.sample = fingerprint
-
-
-def take_threads(progress: Progress, backend: Backend) -> None:
-    """Compute with the threads the run began with, or as many as cores are free at its start.
-
-    OMP_NUM_THREADS goes before both. Another number of threads rounds sums differently, so that a
-    resumed run would not continue bit for bit.
-    """
-    if "OMP_NUM_THREADS" in os.environ:
-        return
-    if progress.threads is None:
-        ranks = backend.world_size
-        progress.threads = backend.on_first_rank(lambda: threads_per_rank(ranks))
-    torch.set_num_threads(progress.threads)
 
 
 def reply_interval(config: Config) -> int | str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from model.config import ModelConfig
 from model.lora.config import LORA_FILE, LoraConfig
 from storage.manifest import sha256_of_file
-from weights.adapter import Adapter, adapter_file, read_adapter
+from weights.adapter import BASE_FILE, Adapter, adapter_file, base_quantization, read_adapter
 from weights.directory import resolve_directory
 
 if TYPE_CHECKING:
@@ -50,6 +50,24 @@ def start_record(config: "Config") -> dict[str, str] | None:
         return None
     file = adapter_file(config.model.adapter_dir)
     return {"directory": config.model.adapter_dir, "sha256": sha256_of_file(file)}
+
+
+def other_storage_line(config: "Config") -> str | None:
+    """Return what to say where the base is stored in another way than its adapter began with.
+
+    None where no adapter is trained further, or its base is not known.
+    """
+    if config.model.adapter_dir is None:
+        return None
+    record = adapter_file(config.model.adapter_dir).parent / BASE_FILE
+    before, now = base_quantization(record.parent), config.model.quantization
+    if before == now or not record.is_file():
+        return None
+    return (
+        f"{record} says that the adapter was trained with model.quantization = "
+        f"{json.dumps(before)}, and this run has {json.dumps(now)}: its base is rounded in another "
+        "way, so the loss may begin higher"
+    )
 
 
 def check_same_adapter(directory: Path, found: LoraConfig, wanted: LoraConfig) -> None:

@@ -11,10 +11,27 @@ from pathlib import Path
 
 import torch
 
+from training.backends import Backend
+from training.checkpoint import Progress
+
 _STAT = Path("/proc/stat")
 _SAMPLE_SECONDS = 0.5
 # Columns of /proc/stat that are no work: idle and iowait (proc(5)); guest time is in user's.
 _IDLE, _COUNTED = (3, 4), 8
+
+
+def take_threads(progress: Progress, backend: Backend) -> None:
+    """Compute with the threads the run began with, or as many as cores are free at its start.
+
+    OMP_NUM_THREADS goes before both. Another number of threads rounds sums differently, so that a
+    resumed run would not continue bit for bit.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    if progress.threads is None:
+        ranks = backend.world_size
+        progress.threads = backend.on_first_rank(lambda: threads_per_rank(ranks))
+    torch.set_num_threads(progress.threads)
 
 
 def threads_per_rank(ranks: int) -> int:

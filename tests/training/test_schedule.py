@@ -82,6 +82,11 @@ def test_a_share_warms_up_in_proportion_to_the_run(share: float, steps: int, war
     assert find_warmup_steps(found, steps) == warmup
 
 
+def test_a_share_warms_up_before_total_steps() -> None:
+    found = rates(20, end=5, warmup_steps=None, warmup_share=0.5, total_steps=5)
+    assert found[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 0.0])
+
+
 def test_the_default_warm_up_of_a_short_run_reaches_the_full_rate() -> None:
     found = rates(63, warmup_steps=None)
     assert found[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])

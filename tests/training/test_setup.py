@@ -1,6 +1,5 @@
 """What a run is refused for before training, and the one-line error."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,22 +15,33 @@ from training.config import Config
 from training.setup import build_model, find_device, open_checkpoints, open_splits
 
 Settings = Callable[..., Config]
+ErrorLine = Callable[..., str]
+
+
+@pytest.fixture
+def error_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> ErrorLine:
+    """Return a function from settings and flags to the one line in which finetune.py refuses."""
+
+    def line(config: Config, *flags: str) -> str:
+        file = tmp_path / "run.json"
+        file.write_text(config.model_dump_json())
+        ended = run_command(finetune.main, ["--config-file", file, *flags], monkeypatch, capsys)
+        assert (ended.code, ended.error.count("\n")) == (1, 1)
+        return ended.error
+
+    return line
 
 
 def test_a_dataset_of_another_tokenizer_is_a_one_line_error(
-    settings: Settings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    settings: Settings, error_line: ErrorLine
 ) -> None:
     config = settings()
     (Path(config.model.checkpoint_dir) / "tokenizer.model").write_bytes(b"of another model")
-    file = tmp_path / "run.json"
-    file.write_text(json.dumps(config.model_dump(mode="json")))
-    ended = run_command(finetune.main, ["--config-file", file], monkeypatch, capsys)
-    assert (ended.code, ended.error.count("\n")) == (1, 1)
-    assert "was built with another tokenizer" in ended.error
-    assert "rebuild it: python scripts/build_dataset.py" in ended.error
+    error = error_line(config)
+    assert "was built with another tokenizer" in error
+    assert "rebuild it: python scripts/build_dataset.py" in error
     assert not config.run_dir.exists() and not config.log_dir.exists()
 
 
@@ -114,22 +124,16 @@ def test_an_unwritable_checkpoint_directory_is_refused_before_training(
 
 
 def test_triton_kernels_on_the_cpu_are_a_one_line_error(
-    settings: Settings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    settings: Settings, error_line: ErrorLine
 ) -> None:
-    file = tmp_path / "run.json"
-    file.write_text(json.dumps(settings().model_dump(mode="json")))
-    flags = ["--config-file", file, "--training.kernels=triton"]
-    ended = run_command(finetune.main, flags, monkeypatch, capsys)
-    assert (ended.code, ended.error.count("\n")) == (1, 1)
-    assert "add --training.kernels=plain" in ended.error
+    error = error_line(settings(), "--training.kernels=triton")
+    assert "add --training.kernels=plain" in error
 
 
 def test_products_of_a_run_sum_in_float32_on_cuda(settings: Settings) -> None:
     flags = torch.backends.cuda.matmul
     flags.allow_bf16_reduced_precision_reduction = True
+    flags.allow_fp16_reduced_precision_reduction = True
     build_model(settings(), torch.device("cpu"), torch.float32)
     assert flags.allow_bf16_reduced_precision_reduction is False
     assert flags.allow_fp16_reduced_precision_reduction is False

@@ -75,6 +75,30 @@ def test_another_kind_of_adapter_is_refused(
         train_run(settings(model__adapter_dir=str(first.run_dir / "final"), **changes))
 
 
+@pytest.mark.parametrize(("before", "now"), [(None, "nf4"), ("nf4", None), ("nf4", "nf4")])
+def test_a_base_stored_in_another_way_is_told(
+    settings: Settings,
+    train_run: Train,
+    capsys: pytest.CaptureFixture[str],
+    before: str | None,
+    now: str | None,
+) -> None:
+    first = settings(name="first", model__quantization=before, training__max_steps=2)
+    train_run(first)
+    start = first.run_dir / "final"
+    capsys.readouterr()
+    train_run(
+        settings(model__adapter_dir=str(start), model__quantization=now, training__max_steps=2)
+    )
+    said = capsys.readouterr().out
+    line = (
+        f"warning: {start}/base.json says that the adapter was trained with model.quantization = "
+        f"{json.dumps(before)}, and this run has {json.dumps(now)}: "
+    )
+    assert (line in said) == (before != now)
+    assert said.count("warning: ") == (before != now)
+
+
 def test_a_directory_without_an_adapter_is_refused(settings: Settings, train_run: Train) -> None:
     config = settings()
     with pytest.raises(ValueError, match="holds whole weights"):

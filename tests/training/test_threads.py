@@ -12,8 +12,14 @@ import torch
 from training.backends import NativeBackend
 from training.checkpoint import Progress
 from training.config import Config
-from training.setup import build_model, take_threads
-from training.threads import core_times, free_cores, idle_cores, threads_per_rank
+from training.setup import build_model
+from training.threads import (
+    core_times,
+    free_cores,
+    idle_cores,
+    take_threads,
+    threads_per_rank,
+)
 
 Settings = Callable[..., Config]
 

@@ -11,20 +11,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from zero_cases import backend_of
 
 from console.command import run
 from training.config import Config, read_config
 from training.feed import Feed
 from training.loop import Run, train_step
-from training.setup import build_model, make_batches, open_splits
-from training.zero.engine import DeepSpeedBackend
-from training.zero.placing import place_on_arrival
+from training.setup import make_batches, open_splits
 from training.zero.ranks import Ranks, joined_ranks
-from training.zero.settings import engine_config
 
 # The first step of stage 3 finds out in which order weights are gathered.
 STEP = 2
@@ -69,13 +66,8 @@ def main(cases: str, output_dir: str, local_rank: int | None = None) -> None:
 
 def count(config: Config, ranks: Ranks) -> dict[str, Any]:
     """Take a few steps and return what the last one sent."""
-    engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
-    splits = open_splits(config)
-    place = place_on_arrival(engine, ranks.device, dtype, None)
-    torch.manual_seed(config.seed)
-    model = build_model(config, ranks.device, dtype, place)
-    backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
-    batches = make_batches(config, splits, ranks.rank, ranks.world_size)
+    backend = backend_of(config, ranks)
+    batches = make_batches(config, open_splits(config), ranks.rank, ranks.world_size)
     feed = Feed(batches, ranks.device)
     for number in range(STEP + 1):
         with Collectives() as collectives:

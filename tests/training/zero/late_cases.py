@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import torch
 from late_collectives import late_collectives
+from zero_cases import backend_of
 
 from console.command import one_line, run
 from storage.manifest import sha256_of_file
 from training import hashing
 from training.checkpoint import Checkpoints
 from training.config import read_config
-from training.setup import build_model, open_checkpoints, open_splits, train
+from training.setup import open_checkpoints, open_splits, train
 from training.zero.engine import DeepSpeedBackend
-from training.zero.placing import place_on_arrival
 from training.zero.ranks import joined_ranks
-from training.zero.settings import engine_config
 
 LATE = 0.005
 TIMES = 20
@@ -75,13 +73,9 @@ def main(config_file: str, output_dir: str, local_rank: int | None = None) -> No
     """
     config = read_config(config_file)
     with joined_ranks("cpu") as ranks, late_collectives(LATE * ranks.rank):
-        engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
         splits = open_splits(config)
         checkpoints = open_checkpoints(config, splits.train.chat_format, resume=False)
-        torch.manual_seed(config.seed)
-        place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)
-        model = build_model(config, ranks.device, dtype, place)
-        backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
+        backend = backend_of(config, ranks)
         seen: dict[str, Any] = {"refused": refusals(checkpoints, backend)}
         file = Path(output_dir) / f"rank-{ranks.rank}.json"
         file.write_text(json.dumps(seen))

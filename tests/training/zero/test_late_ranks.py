@@ -29,6 +29,12 @@ class Launched(NamedTuple):
     def run_dir(self) -> Path:
         return self.workspace / "checkpoints" / "late"
 
+    def on_both(self, key: str) -> Any:
+        """Return what both ranks saw alike."""
+        first, other = (seen[key] for seen in self.seen)
+        assert first == other
+        return first
+
     def losses(self, name: str) -> list[float]:
         lines = (self.workspace / "logs" / name / "metrics.jsonl").read_text().splitlines()
         return [json.loads(line)["loss"] for line in lines]
@@ -59,15 +65,12 @@ def test_shared_storage_is_not_refused_when_a_rank_looks_late(launched: Launched
 
 
 def test_a_rank_without_the_shared_storage_is_named_by_all(launched: Launched) -> None:
-    first, other = (seen["blind"] for seen in launched.seen)
-    assert first == other
-    assert first.startswith(f"{launched.run_dir} on rank 1 is not the directory that rank 0 writes")
+    said = launched.on_both("blind")
+    assert said.startswith(f"{launched.run_dir} on rank 1 is not the directory that rank 0 writes")
 
 
 def test_an_error_of_rank_0_is_the_same_on_all(launched: Launched) -> None:
-    first, other = (seen["told"] for seen in launched.seen)
-    assert first == other
-    assert first == [
+    assert launched.on_both("told") == [
         "ValueError: as it is",
         "FileNotFoundError: weights.bin: No such file or directory",
         "ValueError: weights.bin is missing; copy it there",
@@ -78,17 +81,14 @@ def test_an_error_of_rank_0_is_the_same_on_all(launched: Launched) -> None:
 
 
 def test_an_unpicklable_result_is_an_error_on_all_ranks(launched: Launched) -> None:
-    first, other = (seen["results"] for seen in launched.seen)
-    assert first == other
-    assert first[0] == "done: a name"
-    assert "Can't pickle" in first[1]
-    assert "missing 1 required positional argument" in first[2]
+    told = launched.on_both("results")
+    assert told[0] == "done: a name"
+    assert "Can't pickle" in told[1]
+    assert "missing 1 required positional argument" in told[2]
 
 
 def test_work_of_every_rank_is_told_to_all(launched: Launched) -> None:
-    first, other = (seen["of_all"] for seen in launched.seen)
-    assert first == other
-    assert first == [
+    assert launched.on_both("of_all") == [
         "['rank 0', 'rank 1']",
         "ValueError: as it is",
         "FileNotFoundError: weights.bin: No such file or directory",
@@ -106,9 +106,10 @@ def test_each_rank_hashes_the_files_it_wrote(launched: Launched) -> None:
 
 
 def test_damage_to_another_ranks_file_is_told_to_all(launched: Launched) -> None:
-    first, other = (seen["damage"] for seen in launched.seen)
-    assert first == other
-    assert first == [[], ["rng-00001.safetensors has another sha256 than when it was written"]]
+    assert launched.on_both("damage") == [
+        [],
+        ["rng-00001.safetensors has another sha256 than when it was written"],
+    ]
 
 
 def test_wait_returns_after_the_late_rank_arrives(launched: Launched) -> None:

@@ -51,24 +51,29 @@ def main(cases: str, output_dir: str, local_rank: int | None = None) -> None:
 
 def run_case(config: Config, ranks: Ranks, output: Path) -> None:
     """Train as one configuration says, and write what came out."""
-    engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
     splits = open_splits(config)
     checkpoints = open_checkpoints(config, splits.chat_format, resume=False)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
-    torch.manual_seed(config.seed)
-    place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)
-    model = build_model(config, ranks.device, dtype, place)
-    backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
+    backend = backend_of(config, ranks)
     seen: dict[str, Any] = {"unchanged_by_validation": [], "replies": {}}
     train(config, splits, checkpoints, backend, False, Watched(seen, sample))
     masters = masters_of(backend)
     if backend.stage == 3:
         save_own_parts(backend, output / f"{config.name}.rank-{ranks.rank}.safetensors")
-        seen["elements_here"] = sum(p.ds_tensor.numel() for p in model.parameters())
+        seen["elements_here"] = sum(p.ds_tensor.numel() for p in backend.model.parameters())
     if ranks.rank == 0:
         save_file(masters, output / f"{config.name}.safetensors")
         (output / f"{config.name}.json").write_text(json.dumps(seen))
     backend.engine.destroy()
+
+
+def backend_of(config: Config, ranks: Ranks) -> DeepSpeedBackend:
+    """Build the model and hand it to DeepSpeed, as ds_finetune.py does."""
+    engine, dtype = engine_config(config, ranks.world_size), getattr(torch, config.model.dtype)
+    torch.manual_seed(config.seed)
+    place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)
+    model = build_model(config, ranks.device, dtype, place)
+    return DeepSpeedBackend(model, config.optimizer, engine, ranks)
 
 
 @dataclass(frozen=True)
