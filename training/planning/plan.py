@@ -85,15 +85,15 @@ def settings_of(config: "Config", devices: int) -> Settings:
     """Return what a configuration says of memory; the policy may still be `auto`."""
     given = config.deepspeed_config
     zero: Mapping[str, Any] = (given or {}).get("zero_optimization", {})
-    buckets = [zero.get(f"{kind}_bucket_size", BUCKET) for kind in ("reduce", "allgather")]
+    buckets = [_number(zero, f"{kind}_bucket_size", BUCKET) for kind in ("reduce", "allgather")]
     return Settings(
         policy=config.training.activation_checkpointing,
         micro_batch_tokens=config.training.micro_batch_tokens,
         devices=devices,
-        stage=None if given is None else int(zero.get("stage", 2)),
+        stage=None if given is None else _number(zero, "stage", 2),
         offload_optimizer=_offloads(zero, "offload_optimizer"),
         offload_weights=_offloads(zero, "offload_param"),
-        buckets=sum(bucket for bucket in buckets if isinstance(bucket, int)),
+        buckets=sum(buckets),
         moment_bytes=MOMENT_BYTES[config.optimizer.kind],
         in_backward=config.optimizer.in_backward,
     )
@@ -161,3 +161,9 @@ def fits(
 def _offloads(zero: Mapping[str, Any], key: str) -> bool:
     section = zero.get(key)
     return isinstance(section, Mapping) and section.get("device", "none") != "none"
+
+
+def _number(zero: Mapping[str, Any], key: str, default: int) -> int:
+    """Return a number of DeepSpeed's section, where it may also be 5e8 or `auto`, its default."""
+    value = zero.get(key)
+    return int(value) if isinstance(value, int | float) else default

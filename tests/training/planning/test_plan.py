@@ -108,6 +108,12 @@ def test_settings_are_read_from_deepspeeds_section(settings: SettingsOf) -> None
     assert found.buckets == 500_000_007
 
 
+def test_numbers_of_deepspeeds_section_may_be_floats_or_auto(settings: SettingsOf) -> None:
+    zero = {"stage": "auto", "reduce_bucket_size": 5e7, "allgather_bucket_size": "auto"}
+    found = settings_of(settings(deepspeed_config={"zero_optimization": zero}), 4)
+    assert (found.stage, found.buckets) == (2, 550_000_000)
+
+
 def test_run_that_cannot_fit_is_refused_with_what_fits(settings: SettingsOf) -> None:
     config = settings(training__activation_checkpointing="none")
     train = open_splits(config).train
