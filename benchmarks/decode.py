@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -172,13 +172,9 @@ def _peers(model: Any, work: Work) -> list[list[int]]:
 
 
 def _equal_share(ours: list[list[int]], peers: list[list[int]]) -> float:
-    pairs = [
-        (a, b)
-        for one, other in zip(ours, peers, strict=True)
-        for a, b in zip(one, other, strict=False)
-    ]
-    length = sum(max(len(a), len(b)) for a, b in zip(ours, peers, strict=True))
-    return sum(a == b for a, b in pairs) / length
+    """Return the share of equal tokens; those of the longer reply have none to be equal to."""
+    pairs = [pair for replies in zip(ours, peers, strict=True) for pair in zip_longest(*replies)]
+    return sum(a == b for a, b in pairs) / len(pairs)
 
 
 def _print(results: list[Result]) -> None:

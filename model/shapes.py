@@ -2,65 +2,16 @@
 
 from model.config import ModelConfig, RopeScaling
 
+# Llama 3.2's stretch of the rotary frequencies.
+FAR = RopeScaling(factor=32.0)
+# Width, layers, heads, key/value heads, width of a head, hidden width, vocabulary.
 SHAPES = {
-    "1b": ModelConfig(
-        dim=2048,
-        n_layers=16,
-        n_heads=32,
-        n_kv_heads=8,
-        head_dim=64,
-        hidden_dim=8192,
-        vocab_size=128256,
-        rope_scaling=RopeScaling(factor=32.0),
-        tied_embeddings=True,
-    ),
-    "3b": ModelConfig(
-        dim=3072,
-        n_layers=28,
-        n_heads=24,
-        n_kv_heads=8,
-        head_dim=128,
-        hidden_dim=8192,
-        vocab_size=128256,
-        rope_scaling=RopeScaling(factor=32.0),
-        tied_embeddings=True,
-    ),
-    "8b": ModelConfig(
-        dim=4096,
-        n_layers=32,
-        n_heads=32,
-        n_kv_heads=8,
-        head_dim=128,
-        hidden_dim=14336,
-        vocab_size=128256,
-    ),
-    "70b": ModelConfig(
-        dim=8192,
-        n_layers=80,
-        n_heads=64,
-        n_kv_heads=8,
-        head_dim=128,
-        hidden_dim=28672,
-        vocab_size=128256,
-    ),
-    "mistral-7b": ModelConfig(
-        dim=4096,
-        n_layers=32,
-        n_heads=32,
-        n_kv_heads=8,
-        head_dim=128,
-        hidden_dim=14336,
-        vocab_size=32000,
-    ),
-    "phi3-mini": ModelConfig(
-        dim=3072,
-        n_layers=32,
-        n_heads=32,
-        n_kv_heads=32,
-        head_dim=96,
-        hidden_dim=8192,
-        vocab_size=32064,
-    ),
+    "1b": ModelConfig(2048, 16, 32, 8, 64, 8192, 128256, rope_scaling=FAR, tied_embeddings=True),
+    "3b": ModelConfig(3072, 28, 24, 8, 128, 8192, 128256, rope_scaling=FAR, tied_embeddings=True),
+    "8b": ModelConfig(4096, 32, 32, 8, 128, 14336, 128256),
+    "70b": ModelConfig(8192, 80, 64, 8, 128, 28672, 128256),
+    "mistral-7b": ModelConfig(4096, 32, 32, 8, 128, 14336, 32000),
+    "phi3-mini": ModelConfig(3072, 32, 32, 32, 96, 8192, 32064),
 }
 
 

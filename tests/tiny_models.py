@@ -41,3 +41,13 @@ def random_model(config: ModelConfig, seed: int = 0) -> Transformer:
             else:
                 parameter.copy_(1 + 0.1 * torch.randn_like(parameter))
     return model
+
+
+def sharp_model(config: ModelConfig = TINY) -> Transformer:
+    """A random model whose continuations wander instead of repeating one token."""
+    model = random_model(config, seed=3)
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.attention.wo.weight.mul_(6)
+            layer.feed_forward.w2.weight.mul_(6)
+    return model

@@ -34,12 +34,7 @@ class DoraLinear(LoraLinear):
     squares: Tensor
 
     def __init__(
-        self,
-        base: nn.Module,
-        rank: int,
-        scale: float,
-        dropout: float = 0.0,
-        bias: bool = False,
+        self, base: nn.Module, rank: int, scale: float, dropout: float = 0.0, bias: bool = False
     ) -> None:
         if hasattr(base.bias, "ds_shape"):
             raise ValueError(

@@ -28,12 +28,7 @@ class LoraLinear(nn.Module):
     lora_bias: Tensor | None
 
     def __init__(
-        self,
-        base: nn.Module,
-        rank: int,
-        scale: float,
-        dropout: float = 0.0,
-        bias: bool = False,
+        self, base: nn.Module, rank: int, scale: float, dropout: float = 0.0, bias: bool = False
     ) -> None:
         super().__init__()
         inputs, outputs = sizes_of(base)

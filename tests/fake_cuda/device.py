@@ -24,12 +24,15 @@ ROOT = Path(__file__).parents[2]
 ALIGNMENT = 512
 SCALARS = ("aten._local_scalar_dense.default", "aten.item.default")
 # CUDA has kernels of its own for these; a build for CPUs would take them apart.
+PRODUCTS = ("mm", "attn")
 FUSED = ("silu_backward", "_fused_rms_norm", "_fused_rms_norm_backward")
 
 
 class Watch(TorchDispatchMode):
     """Counts live bytes on one kind of device, what is read and written there, and waits.
 
+    traffic: Bytes that operators read and write, without those that write in place.
+    moved: Those of all operators, in place too, but products and attention.
     kernels: The operators that ran on the device; views are none, and flash attention's are one.
     waits: Where the host waits for the device, and how often: a number that is read, a copy to
         the host's memory (`download`), or one of it that is not told to go on beside (`upload`).
@@ -41,7 +44,7 @@ class Watch(TorchDispatchMode):
     def __init__(self, device: str) -> None:
         super().__init__()
         self.device = device
-        self.live = self.peak = self.traffic = 0
+        self.live = self.peak = self.traffic = self.moved = 0
         self.kernels: Counter[str] = Counter()
         self.known: set[int] = set()
         self.waits: Counter[str] = Counter()
@@ -63,7 +66,7 @@ class Watch(TorchDispatchMode):
 
     def start(self) -> None:
         """Forget what was counted so far but what is alive."""
-        self.peak, self.traffic = self.live, 0
+        self.peak, self.traffic, self.moved = self.live, 0, 0
         self.waits.clear()
         self.uploads.clear()
         self.pageable.clear()
@@ -106,6 +109,10 @@ class Watch(TorchDispatchMode):
             self.traffic += sum(map(_bytes_on_device, [*_read(func, given), *made]))
         if any(tensor.device.type == self.device for tensor in made) and _computes(func):
             self.kernels[str(func)] += 1
+            if not any(name in str(func) for name in PRODUCTS):
+                # What is written over may be given twice, and a copy does not read it.
+                read = given[1:] if "copy_." in str(func) else {id(t): t for t in given}.values()
+                self.moved += sum(map(_bytes_on_device, [*_read(func, list(read)), *made]))
         return result
 
     def _count_copy(self, way: str, kwargs: Any) -> None:

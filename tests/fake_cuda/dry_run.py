@@ -155,13 +155,14 @@ def step(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
 
 
 def passes(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
-    """Run a micro-batch forward and backward after another; return the kernels."""
+    """Run a micro-batch forward and backward after another; return its kernels and tokens."""
     _, backend, batches = prepare(case, watch)
     for batch in batches[:2]:
         watch.start()
         loss = batch_loss(backend, batch, summed_cross_entropy)
         backend.backward(loss, last=False)
-    return {"kernels": sum(watch.kernels.values())}
+    counted = {"kernels": sum(watch.kernels.values()), "moved": watch.moved}
+    return counted | {"tokens": len(batch.tokens)}
 
 
 def validation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How many kernels a layer takes and how much a token keeps, on a pretended device.
+"""How many kernels a layer takes, what a token keeps and what it moves, on a pretended device.
 
 The figures are today's; who lowers one writes the lower one here.
 """
@@ -7,6 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fake_cuda.dry_run import LORA, shape_of
+
+from training.planning.memory import POLICIES, Method
+from training.planning.roofline import dequantizing_bytes, moved_bytes
 
 # Of a micro-batch, forward and backward, its gradients added to those of an earlier one.
 KERNELS = {"all": 104, "qv": 59}
@@ -39,3 +43,30 @@ def test_decoded_token_takes_so_many_kernels_a_layer(run_cases: Callable[..., An
     counted = run_cases([case | {"method": method, "layers": layers} for method, layers in sizes])
     kernels = {size: of["decode"]["kernels"] for size, of in zip(sizes, counted, strict=True)}
     assert {method: kernels[method, 4] - kernels[method, 3] for method in DECODED} == DECODED
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        [("all", "none")],
+        pytest.param(
+            [(method, policy) for method in ("all", "qv", "qlora") for policy in POLICIES],
+            marks=pytest.mark.long,
+        ),
+    ],
+    ids=["short", "long"],
+)
+def test_roofline_moves_the_bytes_of_the_step(
+    run_cases: Callable[..., Any], chosen: list[tuple[str, str]]
+) -> None:
+    if any("qlora" in case for case in chosen):
+        pytest.importorskip("bitsandbytes")
+    same = {"size": "8b", "tokens": 4096, "kind": "passes"}
+    for method, policy in chosen:
+        case = same | {"method": method, "policy": policy}
+        fewer, more = run_cases([case | {"layers": layers} for layers in (2, 3)])
+        quantization = "nf4_double" if method == "qlora" else None
+        wanted = Method(shape_of(more), LORA[method], quantization=quantization)
+        moved = moved_bytes(wanted, policy) * more["tokens"] + dequantizing_bytes(wanted, policy)
+        counted = more["moved"] - fewer["moved"]
+        assert moved / 3 == pytest.approx(counted, rel=0.02), (method, policy)

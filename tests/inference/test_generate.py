@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from operations import Operations
-from tiny_models import LLAMA3_SHAPES, TINY, random_model
+from tiny_models import LLAMA3_SHAPES, TINY, random_model, sharp_model
 from torch import Tensor
 
 from inference import sampling
@@ -28,16 +28,6 @@ from model.transformer import Transformer
 PROMPTS = [[11, 250, 3], [7], list(range(100, 170)), [5, 4, 3, 2, 300, 12, 9]]
 
 
-def sharp_model(shape: str = "llama3") -> Transformer:
-    """A random model whose greedy continuations wander instead of repeating one token."""
-    model = random_model(LLAMA3_SHAPES[shape], seed=3)
-    with torch.no_grad():
-        for layer in model.layers:
-            layer.attention.wo.weight.mul_(6)
-            layer.feed_forward.w2.weight.mul_(6)
-    return model
-
-
 @torch.no_grad()
 def uncached_greedy(model: Transformer, prompt: list[int], count: int) -> list[int]:
     tokens = list(prompt)
@@ -50,7 +40,7 @@ def uncached_greedy(model: Transformer, prompt: list[int], count: int) -> list[i
 
 @pytest.mark.parametrize("shape", LLAMA3_SHAPES)
 def test_greedy_generation_is_the_same_cached_uncached_batched_and_single(shape: str) -> None:
-    model = sharp_model(shape)
+    model = sharp_model(LLAMA3_SHAPES[shape])
     options = {"stop_ids": (), "max_new_tokens": 24}
     batched = generate(model, PROMPTS, **options)
     assert batched == [uncached_greedy(model, prompt, 24) for prompt in PROMPTS]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_models import FAMILY_SHAPES, LLAMA3_SHAPES, LONG_ROPE, random_model
+from tiny_models import FAMILY_SHAPES, LLAMA3_SHAPES, LONG_ROPE, random_model, sharp_model
 from torch import Tensor
 
 from inference.generate import Batch, Decoding, Row, complete, generate
@@ -23,16 +23,6 @@ HOW = Decoding(stop_ids=(), max_new_tokens=20)
 CPU = torch.device("cpu")
 
 
-def sharp_model(shape: str = "llama3") -> Transformer:
-    """A random model whose continuations wander instead of repeating one token."""
-    model = random_model(SHAPES[shape], seed=3)
-    with torch.no_grad():
-        for layer in model.layers:
-            layer.attention.wo.weight.mul_(6)
-            layer.feed_forward.w2.weight.mul_(6)
-    return model
-
-
 def replies(model: Transformer, decoding: Decoding) -> dict[int, list[int]]:
     return {row: found.tokens for row, found in complete(model, PROMPTS, decoding)}
 
@@ -40,7 +30,7 @@ def replies(model: Transformer, decoding: Decoding) -> dict[int, list[int]]:
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_recorded_passes_say_the_same(shape: str, temperature: float) -> None:
-    model = sharp_model(shape)
+    model = sharp_model(SHAPES[shape])
     # Three at once: a row that ends makes room for one that waits.
     how = replace(HOW, batch_size=3, temperature=temperature, top_p=0.95, seed=4)
     assert replies(model, replace(how, cuda_graphs=True)) == replies(model, how)
@@ -51,7 +41,7 @@ def test_recorded_passes_say_the_same(shape: str, temperature: float) -> None:
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_graphs_on_a_gpu_say_the_same(shape: str, temperature: float) -> None:
-    model = sharp_model(shape).cuda()
+    model = sharp_model(SHAPES[shape]).cuda()
     how = replace(HOW, batch_size=3, temperature=temperature, top_p=0.95, seed=4)
     assert replies(model, replace(how, cuda_graphs=True)) == replies(model, how)
 

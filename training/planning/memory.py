@@ -50,6 +50,8 @@ class Method:
         return FLOAT32 if self.autocast else self.bytes_per_number
 
 
+# The linear layers of a block that read one input, a norm's output.
+INPUT_GROUPS = ({"wq", "wk", "wv"}, {"w1", "w3"})
 # A linear layer of a block: its full name, inputs and outputs.
 Linear = tuple[str, int, int]
 
@@ -123,19 +125,23 @@ def _vectors(method: Method, name: str) -> int:
 
 
 def frozen_bytes(method: Method) -> int:
-    """Return the bytes of the weights that are not trained, 0 when all are.
-
-    NF4 takes 4 bits a weight and 0.5 for its scales (four bytes a 64 weights), or 0.127 where those
-    are quantised too (a byte a 64 weights, four a 64 x 256).
-    """
+    """Return the bytes of the weights that are not trained, 0 when all are."""
     if method.lora is None:
         return 0
     whole = base_parameters(method.model)
     if method.quantization is None:
         return method.weight_bytes * whole
+    return method.weight_bytes * (whole - linear_parameters(method.model)) + packed_bytes(method)
+
+
+def packed_bytes(method: Method) -> int:
+    """Return the bytes of the blocks' linear layers in NF4.
+
+    It takes 4 bits a weight and 0.5 for its scales (four bytes a 64 weights), or 0.127 where those
+    are quantised too (a byte a 64 weights, four a 64 x 256).
+    """
     scales = 1 / 64 + 4 / (64 * 256) if method.quantization == "nf4_double" else 4 / 64
-    packed = linear_parameters(method.model)
-    return method.weight_bytes * (whole - packed) + int(packed * (0.5 + scales))
+    return int(linear_parameters(method.model) * (0.5 + scales))
 
 
 @dataclass(frozen=True)
@@ -156,10 +162,10 @@ def kept_by_layer(method: Method, layer: int, policy: str) -> Kept:
     stream = FLOAT32 if method.autocast else size
     token = stream * model.dim + size * (2 * queries + 2 * keys) + FLOAT32 * (model.n_heads + 1)
     token += model.qk_norm * size * (queries + keys)
-    token += _norm_output(method, layer, {"wq", "wk", "wv"}, policy == "full")
+    token += _norm_output(method, layer, INPUT_GROUPS[0], policy == "full")
     token += sum(_adapter_inner(method, layer, name) for name in ("wq", "wk", "wv"))
     position = stream * model.dim + _adapter_inner(method, layer, "wo")
-    if _dropout(method) and "wo" in _readers(method, layer):
+    if _dropout(method) and "wo" in readers(method, layer):
         position += (size + 1) * queries
     if policy != "selective":
         position += _kept_feed_forward(method, layer, policy == "full")
@@ -172,8 +178,8 @@ def _kept_feed_forward(method: Method, layer: int, computed: bool) -> int:
     computed: Whether it is being computed again, when its cheap parts are kept.
     """
     size, hidden = method.bytes_per_number, method.model.hidden_dim
-    kept = FLOAT32 + 2 * size * hidden + _norm_output(method, layer, {"w1", "w3"}, computed)
-    if "w2" in _readers(method, layer):
+    kept = FLOAT32 + 2 * size * hidden + _norm_output(method, layer, INPUT_GROUPS[1], computed)
+    if "w2" in readers(method, layer):
         # An adapter's dropout keeps its own output and a mask.
         kept += (size + 1 if _dropout(method) else size * computed) * hidden
     return kept + sum(_adapter_inner(method, layer, name) for name in ("w1", "w2", "w3"))
@@ -181,13 +187,13 @@ def _kept_feed_forward(method: Method, layer: int, computed: bool) -> int:
 
 def _norm_output(method: Method, layer: int, names: set[str], computed: bool) -> int:
     """Return what a token keeps of a norm's output for those of the linear layers `names`."""
-    size, readers = method.bytes_per_number, len(_readers(method, layer) & names)
+    size, count = method.bytes_per_number, len(readers(method, layer) & names)
     if _dropout(method):
-        return (size + 1) * method.model.dim * readers
+        return (size + 1) * method.model.dim * count
     if method.autocast:
         # A copy a reader in the lower precision.
-        return size * method.model.dim * readers
-    return size * method.model.dim * min(readers, 1) * computed
+        return size * method.model.dim * count
+    return size * method.model.dim * min(count, 1) * computed
 
 
 def _adapter_inner(method: Method, layer: int, name: str) -> int:
@@ -204,7 +210,7 @@ def _dropout(method: Method) -> bool:
     return bool(method.lora and method.lora.dropout)
 
 
-def _readers(method: Method, layer: int) -> set[str]:
+def readers(method: Method, layer: int) -> set[str]:
     """Return the last names of a block's linear layers that need their input in backward."""
     if method.lora is not None:
         return {name for name, *_ in adapted(method, layer)}
@@ -264,7 +270,7 @@ def _block_backward(method: Method, policy: str, tokens: int) -> int:
     """Return what the backward pass of a block takes beside what was kept for it."""
     model, size, layer = method.model, method.bytes_per_number, method.model.n_layers // 2
     # The gradients of SwiGLU's three tensors; where the product was kept it is freed for one.
-    count = 3 - (policy != "none" and "w2" in _readers(method, layer))
+    count = 3 - (policy != "none" and "w2" in readers(method, layer))
     working = size * count * model.hidden_dim * tokens
     if policy == "selective":
         working += _kept_feed_forward(method, layer, True) * tokens

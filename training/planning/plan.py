@@ -1,4 +1,4 @@
-"""Whether a run fits its devices and how long it takes; arithmetic.
+"""Whether a run fits its devices.
 
 training/planning/memory.py has the bytes of a step. Without DeepSpeed they are checked against the
 step itself; how ZeRO shares them is DeepSpeed's documentation put into numbers, and not measured.
@@ -9,16 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from model.config import ModelConfig
-from training.planning.cards import Card
 from training.planning.memory import (
     FLOAT32,
     POLICIES,
     Method,
     activation_bytes,
-    adapted,
     base_parameters,
     frozen_bytes,
-    linear_parameters,
     trained_parameters,
 )
 
@@ -33,8 +30,6 @@ TRAINED_SHARE = 0.3
 BUCKET, LIVE_PARAMETERS, PREFETCH = 500_000_000, 1_000_000_000, 50_000_000
 # What an optimizer keeps for a number: two moments, in 8 bits with two absmax for 256 of them.
 MOMENT_BYTES = {"adamw": 2 * FLOAT32, "adamw8bit": 2 + 2 * FLOAT32 / 256, "sgd": 0}
-# Of a data sheet's rate: measured in large products on an H200; attention's is assumed.
-PRODUCT_SHARE, ATTENTION_SHARE = 0.8, 0.25
 
 
 @dataclass(frozen=True)
@@ -90,15 +85,15 @@ def settings_of(config: "Config", devices: int) -> Settings:
     """Return what a configuration says of memory; the policy may still be `auto`."""
     given = config.deepspeed_config
     zero: Mapping[str, Any] = (given or {}).get("zero_optimization", {})
-    buckets = [zero.get(f"{kind}_bucket_size", BUCKET) for kind in ("reduce", "allgather")]
+    buckets = [_number(zero, f"{kind}_bucket_size", BUCKET) for kind in ("reduce", "allgather")]
     return Settings(
         policy=config.training.activation_checkpointing,
         micro_batch_tokens=config.training.micro_batch_tokens,
         devices=devices,
-        stage=None if given is None else int(zero.get("stage", 2)),
+        stage=None if given is None else _number(zero, "stage", 2),
         offload_optimizer=_offloads(zero, "offload_optimizer"),
         offload_weights=_offloads(zero, "offload_param"),
-        buckets=sum(bucket for bucket in buckets if isinstance(bucket, int)),
+        buckets=sum(buckets),
         moment_bytes=MOMENT_BYTES[config.optimizer.kind],
         in_backward=config.optimizer.in_backward,
     )
@@ -163,42 +158,12 @@ def fits(
     return memory_use(method, settings, trained_share).device_total <= usable(memory)
 
 
-def tokens_a_second(
-    method: Method, policy: str, card: Card, trained_share: float, mean_length: float
-) -> float:
-    """Return about how many tokens a second one device trains on, at best.
-
-    A roofline: products at 0.8 of the card's rate, attention at 0.25, what lies between them at
-    its bandwidth, one after the other. Kernels are ideal; launches, waiting for other devices, the
-    optimizer and validation take no time.
-    """
-    model, lora = method.model, method.lora is not None
-    queries, keys = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
-    forward = 2.0 * linear_parameters(model)
-    head = (2 + (1 if lora else 2)) * 2 * model.vocab_size * model.dim * trained_share
-    products = forward * (2 if lora else 3) + head
-    products += 6 * trained_parameters(method) if lora else 0
-    attention = 7.0 * model.n_layers * queries * mean_length
-    # Numbers read and written between products: forward in all and in the feed-forward, backward,
-    # and where norms and SwiGLU's product are computed again on the way.
-    turned = 10 * (queries + keys)
-    forward_moved, feed_moved = 5 * model.hidden_dim + 10 * model.dim + turned, 5 * model.hidden_dim
-    moved = forward_moved + 11 * model.hidden_dim + 18 * model.dim + turned
-    reads_product = not lora or any(name == "w2" for name, *_ in adapted(method, 0))
-    again = 4 * model.dim + 5 * model.hidden_dim * reads_product
-    if policy == "full":
-        products, attention, moved = products + forward, attention * 9 / 7, moved + forward_moved
-    elif policy == "selective":
-        products += 2.0 * model.n_layers * 3 * model.dim * model.hidden_dim
-        moved += feed_moved + 4 * model.dim
-    else:
-        moved += again
-    seconds = products / (PRODUCT_SHARE * card.operations)
-    seconds += attention / (ATTENTION_SHARE * card.operations)
-    seconds += moved * method.bytes_per_number * model.n_layers / card.bandwidth
-    return 1 / seconds
-
-
 def _offloads(zero: Mapping[str, Any], key: str) -> bool:
     section = zero.get(key)
     return isinstance(section, Mapping) and section.get("device", "none") != "none"
+
+
+def _number(zero: Mapping[str, Any], key: str, default: int) -> int:
+    """Return a number of DeepSpeed's section, where it may also be 5e8 or `auto`, its default."""
+    value = zero.get(key)
+    return int(value) if isinstance(value, int | float) else default

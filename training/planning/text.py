@@ -18,10 +18,10 @@ from training.planning.plan import (
     TRAINED_SHARE,
     Settings,
     memory_use,
-    tokens_a_second,
     usable,
     with_policy,
 )
+from training.planning.roofline import tokens_a_second
 
 MEAN_LENGTH = 300.0
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
@@ -71,7 +71,7 @@ def describe(config: Config, method: Method, settings: Settings, card: Card, dat
 
 
 def _time(config: Config, method: Method, settings: Settings, card: Card, data: Dataset) -> str:
-    rate = tokens_a_second(method, settings.policy, card, data.trained_share, data.mean_length)
+    rate = tokens_a_second(method, settings, card, data.trained_share, data.mean_length)
     rate *= settings.devices
     said = (
         f"about {rate:,.0f} tokens a second on {settings.devices} x {card.name}, by a roofline: "

@@ -1,5 +1,6 @@
 """The Triton kernels by Triton's interpreter, and compiled for cards that are not here."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -86,8 +87,6 @@ def test_kernels_compile_without_a_gpu(
     known: dict[str, Any],
     architecture: int,
 ) -> None:
-    import importlib
-
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
