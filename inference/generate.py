@@ -29,8 +29,8 @@ class Decoding:
     smallest set of likeliest tokens whose probabilities reach `top_p`. The draws of a row depend
     on `seed` and its index alone, never on the rows beside it. Ids from `vocab_size` on pad the
     vocabulary, and `unused_ids` have no token in the tokenizer: they are never chosen.
-    `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same but for
-    near ties.
+    `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same but
+    for near ties.
     """
 
     stop_ids: Collection[int]
