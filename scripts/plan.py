@@ -38,6 +38,7 @@ def main(
     from training.planning.cards import find_card
     from training.planning.nearest import Choice, flags_between, nearest_fitting
     from training.planning.plan import method_of, settings_of
+    from training.planning.possible import check_trainable
     from training.planning.text import Dataset, cards_table, describe, stages_table
 
     config = read_config(config_file, overrides)
@@ -49,6 +50,7 @@ def main(
             f"--num-gpus is {num_gpus}, and {config_file} without a deepspeed_config trains on one "
             "device; take --num-gpus 1, or --config-file configs/ds_finetune.json"
         )
+    check_trainable(config, model)
     data = Dataset.read(config, conversations, mean_length)
     print(describe(config, method, settings, card, data))
     if settings.stage is not None:

@@ -261,11 +261,10 @@ def start_warnings(
     """Yield what the user should know before the first step."""
     if generated and generated.warning:
         yield generated.warning
-    quantized = config.model.quantization or config.optimizer.kind == "adamw8bit"
-    if quantized and (line := slow_kernels_line(device)):
-        yield line
-    if not resume and (line := other_storage_line(config)):
-        yield line
+    if config.model.quantization or config.optimizer.kind == "adamw8bit":
+        yield from filter(None, [slow_kernels_line(device)])
+    if not resume:
+        yield from filter(None, [other_storage_line(config)])
 
 
 def check_same_prompts(progress: Progress, fingerprint: str) -> None:

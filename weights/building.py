@@ -62,8 +62,7 @@ def quantize_on_arrival(
     """Return the `Place` that keeps the weights of the blocks' linear layers in NF4.
 
     They are quantised on `device` from what is stored, one tensor at a time, unless the file holds
-    them so. Embedding, norms,
-    biases and the projection to the vocabulary are copied in `dtype`.
+    them so. Embedding, norms, biases and the projection to the vocabulary are copied in `dtype`.
     """
     copy = copy_on_arrival(device, dtype)
 

@@ -58,6 +58,32 @@ def test_unknown_shape_and_setting_are_refused() -> None:
         main(file, shape="8b", **{"training.policy": "none"})
 
 
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ({"model.dtype": "float16"}, "which finetune.py alone trains in"),
+        ({"optimizer.kind": "adamw8bit"}, "add --optimizer.kind=adamw"),
+        ({"deepspeed_config.zero_optimization.stage": 0}, "stage is 0 and model.dtype is"),
+        ({"lora.biases": True}, "none of the adapted layers has a bias"),
+    ],
+)
+def test_what_training_refuses_is_not_planned(flags: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        main(str(ROOT / "configs/ds_finetune.json"), num_gpus=8, shape="8b", **flags)
+
+
+def test_only_what_training_moves_is_counted_on_the_host(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(str(ROOT / "configs/ds_full_zero3_offload.json"), num_gpus=64, shape="70b")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "ZeRO " in line]
+    stages = {
+        row[1]: (float(row[2]), float(row[-1 if row[-1][0].isdigit() else -3])) for row in rows
+    }
+    assert stages["0"][1] == 0 and stages["1"][0] > 100 and stages["2"][1] > 0
+    assert stages["3"][0] == 0
+
+
 PAGE = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
 
 

@@ -125,8 +125,9 @@ def memory_use(method: Method, settings: Settings, trained_share: float = TRAINE
         activations += kept * settings.micro_batch_tokens
     device = {"weights": weights, "masters": masters, "gradients": gradients}
     device |= {"optimizer": optimizer, "activations": activations, "communication": buffers}
-    moved = ["masters", "optimizer"] * settings.offload_optimizer
-    moved += ["weights"] * settings.offload_weights
+    # Training refuses to move an optimizer that is not shared, and weights below stage 3.
+    moved = ["masters", "optimizer"] * (settings.offload_optimizer and bool(stage))
+    moved += ["weights"] * (settings.offload_weights and stage == 3)
     return Use(device | dict.fromkeys(moved, 0), {kind: device[kind] for kind in moved})
 
 

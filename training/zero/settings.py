@@ -52,17 +52,8 @@ def engine_config(config: Config, world_size: int) -> dict[str, Any]:
     for what DeepSpeed cannot do right.
     """
     given = without_auto(config.deepspeed_config or {})
-    _check_optimizer(config.optimizer)
-    _check_known(given)
-    for key, found, ours, wanted in _overlaps(given, config):
-        if _ours(key, found) != wanted:
-            raise ValueError(
-                f"{SECTION}.{key} is {found!r}, and {ours} is {wanted!r}; make them "
-                "equal, or remove the former: DeepSpeed is told ours"
-            )
+    zero = check_together(config)
     _check_same_batches(given, config, world_size)
-    zero = {"stage": DEFAULT_STAGE, **given.get("zero_optimization", {})}
-    _check_possible(zero, config)
     _check_readable(zero)
     # Micro-batches are packed by tokens, and the loop says which is the last of a step; DeepSpeed
     # is to count none and to divide by nothing.
@@ -79,6 +70,25 @@ def engine_config(config: Config, world_size: int) -> dict[str, Any]:
         # torch's fused AdamW also where the optimizer is offloaded: nothing to compile.
         "zero_force_ds_cpu_optimizer": False,
     }
+
+
+def check_together(config: Config) -> dict[str, Any]:
+    """Return what is said of ZeRO; ValueError where DeepSpeed cannot train what the rest asks for.
+
+    Nothing of DeepSpeed is imported, and the number of ranks is not needed.
+    """
+    given = without_auto(config.deepspeed_config or {})
+    _check_optimizer(config.optimizer)
+    _check_known(given)
+    for key, found, ours, wanted in _overlaps(given, config):
+        if _ours(key, found) != wanted:
+            raise ValueError(
+                f"{SECTION}.{key} is {found!r}, and {ours} is {wanted!r}; make them "
+                "equal, or remove the former: DeepSpeed is told ours"
+            )
+    zero = {"stage": DEFAULT_STAGE, **given.get("zero_optimization", {})}
+    _check_possible(zero, config)
+    return zero
 
 
 def zero_stage(engine: Mapping[str, Any]) -> int:
