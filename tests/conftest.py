@@ -17,12 +17,20 @@ from model.transformer import Transformer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
-# Every run tries the same random examples; others with: pytest --hypothesis-profile=default
-with suppress(ImportError):
-    from hypothesis import settings
 
-    settings.register_profile("same", derandomize=True)
-    settings.load_profile("same")
+def pytest_configure(config: pytest.Config) -> None:
+    """Try the same random examples in every run, and fewer where long tests are left out.
+
+    Others are tried with: pytest --hypothesis-profile=default
+    """
+    with suppress(ImportError):
+        from hypothesis import settings
+        from random_examples import FEW, MANY
+
+        settings.register_profile("few", derandomize=True, max_examples=FEW)
+        settings.register_profile("many", derandomize=True, max_examples=MANY)
+        if not config.getoption("hypothesis_profile", None):
+            settings.load_profile("few" if "not long" in config.option.markexpr else "many")
 
 
 # Files that start many processes, the longest first: begun last, one of them would run alone.

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 
@@ -35,7 +36,7 @@ CONVERSATIONS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@tries(100)
 @given(conversation=CONVERSATIONS)
 def test_record_round_trips_with_its_values_and_key_order(conversation: Conversation) -> None:
     line = json.dumps(conversation.to_record(), ensure_ascii=False)

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from data.batches import Batches, epoch_order, make_batch, pack, whole_split
 
@@ -38,7 +39,7 @@ LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=40)
     ranks=st.integers(1, 5),
     seed=st.integers(0, 2**40),
 )
-@settings(max_examples=60, deadline=None)
+@tries(60)
 def test_conversations_of_a_step_do_not_depend_on_ranks(
     lengths: list[int], batch_size: int, room: int, ranks: int, seed: int
 ) -> None:
@@ -58,7 +59,7 @@ def test_conversations_of_a_step_do_not_depend_on_ranks(
 
 
 @given(lengths=LENGTHS, room=st.integers(50, 120), ranks=st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@tries(40)
 def test_validation_visits_each_conversation_once_over_all_ranks(
     lengths: list[int], room: int, ranks: int
 ) -> None:

@@ -5,8 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 from small_tokenizers import write_tekken, write_tokenizer_json
 from speaking_model import TOKENIZER
 from varied_text import varied_strings
@@ -55,7 +56,7 @@ def events_of(pieces: list[str], format: str) -> list[Event]:
 
 @pytest.mark.parametrize("format", FORMATS)
 class TestEveryFormat:
-    @settings(max_examples=400, deadline=None)
+    @tries(400)
     @given(data=st.data(), cuts=st.lists(st.integers(0, 200), max_size=8))
     def test_any_text_cut_anywhere_is_read_as_the_whole(
         self, format: str, data: st.DataObject, cuts: list[int]
@@ -65,7 +66,7 @@ class TestEveryFormat:
         pieces = [text[a:b] for a, b in pairwise(borders)]
         assert assemble(events_of(pieces, format)) == parse_reply(text, FORMATS[format])
 
-    @settings(max_examples=100, deadline=None)
+    @tries(100)
     @given(calls=CALLS, content=st.sampled_from(["", "I look.", " a\n\n{b} "]))
     def test_written_calls_come_back_one_character_at_a_time(
         self, format: str, calls: list[ToolCall], content: str
@@ -104,7 +105,7 @@ def test_calls_of_an_unreadable_reply_are_taken_back() -> None:
     assert re.match("the call is no JSON", reply.problem or "")
 
 
-@settings(max_examples=100, deadline=None)
+@tries(100)
 @given(text=st.text(st.characters(exclude_categories=["Cs"])) | st.just("a\ufffd😀é\ufffd"))
 def test_tokens_become_text_without_half_characters(text: str) -> None:
     stream = TokenText(DEMO, FORMATS["llama3"])

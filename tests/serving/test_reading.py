@@ -1,8 +1,9 @@
 """A reply read token by token equals the whole text parsed, up to a stop text."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
@@ -31,7 +32,7 @@ def read(text: str, *stops: str) -> tuple[ReplyReader, list[Event]]:
     return reader, [*events, *reader.finish()]
 
 
-@settings(max_examples=200, deadline=None)
+@tries(200)
 @given(
     text=TEXTS.map("".join), stops=st.lists(st.sampled_from(["ab", "stop", "top", "a a", "😀é"]))
 )

@@ -255,7 +255,7 @@ def test_resuming_on_a_rebuilt_dataset_is_refused(
 def test_a_run_resumed_after_sigterm_ends_at_the_same_weights(
     settings: Settings, train_run: Train
 ) -> None:
-    long = {"training__epochs": 40, "training__max_steps": 200, "checkpoint__every": 1000}
+    long = {"training__epochs": 40, "training__max_steps": 80, "checkpoint__every": 1000}
     config = settings(**long)
     file = Path(config.run_dir).parent / "run.json"
     file.parent.mkdir(parents=True)

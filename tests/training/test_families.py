@@ -57,13 +57,8 @@ def test_adapter_of_another_family_is_refused_by_name(tmp_path: Path) -> None:
         adapter.check(SHAPES["mistral"], tmp_path / "base")
 
 
-@pytest.mark.parametrize(
-    "family",
-    [
-        pytest.param(family, marks=[] if family == "qwen2" else [pytest.mark.long])
-        for family in SHAPES
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("family", SHAPES)
 def test_two_processes_train_what_one_does(family: str, tmp_path: Path) -> None:
     make = settings_of(family, tmp_path)
     cases, output = tmp_path / "cases", tmp_path / "out"

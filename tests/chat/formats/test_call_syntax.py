@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.conversation import Tool, ToolCall
 from chat.formats.call_syntax import CallSyntax, Reply, read_reply, write_reply
@@ -52,7 +53,7 @@ def exact(calls: tuple[ToolCall, ...]) -> str:
 
 @pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES)
 class TestEverySyntax:
-    @settings(max_examples=300, deadline=None)
+    @tries(300)
     @given(calls=CALLS, content=st.sampled_from(["", "I will look.", "Two\n\nlines: {\n}"]))
     def test_decode_inverts_encode(
         self, syntax: CallSyntax, calls: tuple[ToolCall, ...], content: str
@@ -63,7 +64,7 @@ class TestEverySyntax:
         assert reply.content == content
         assert exact(reply.tool_calls) == exact(calls)
 
-    @settings(max_examples=100, deadline=None)
+    @tries(100)
     # Every call begins with one of these, and so does text that is taken for a cut one.
     @given(content=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<{[")))
     def test_text_without_a_call_stays_text(self, syntax: CallSyntax, content: str) -> None:
@@ -87,7 +88,7 @@ class TestEverySyntax:
         with pytest.raises(ValueError, match="the arguments of f are no JSON"):
             write_reply("", [ToolCall("f", {"x": value})], syntax)
 
-    @settings(max_examples=200, deadline=None)
+    @tries(200)
     @given(calls=CALLS, cut=st.integers(1, 10_000))
     def test_truncated_call_is_never_read_as_another_call(
         self, syntax: CallSyntax, calls: tuple[ToolCall, ...], cut: int

@@ -6,8 +6,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.format import CannotWrite, ChatFormat
@@ -156,7 +157,7 @@ class TestEveryRow:
             assert tokens.ids == encode_conversation(sequence, row, tokenizer).ids
             assert not any(tokens.trained)
 
-    @settings(max_examples=100, deadline=None)
+    @tries(100)
     @given(data=st.data())
     def test_conversation_text_never_becomes_a_special_token(
         self, row: ChatFormat, tokenizer: Tokenizer, data: st.DataObject
@@ -237,7 +238,7 @@ class TestLlama3:
         brought = any("<|" in segment.text for segment in segments if not segment.special)
         assert (tokenize(segments, llama3).ids == whole) is not brought
 
-    @settings(max_examples=200, deadline=None)
+    @tries(200)
     @given(
         texts=st.lists(
             st.text(st.characters(exclude_categories=["Cs"])) | st.text("\r\n \t\x1c\x85'sA1!{"),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from chat_shapes import first_difference
 from chat_templates import rendered, text_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.known import FORMATS, find_format
@@ -116,13 +117,13 @@ class TestTypes:
         for start in range(0, len(tools), 20):
             check_announced(tools[start : start + 20])
 
-    @settings(max_examples=30, deadline=None)
+    @tries(30)
     @given(schema=SCHEMAS, description=TEXTS)
     def test_any_schema_is_announced_alike(self, schema: dict[str, Any], description: str) -> None:
         check_announced([Tool("f", description, {"type": "object", "properties": {"x": schema}})])
 
     @pytest.mark.long
-    @settings(max_examples=300, deadline=None)
+    @tries(300)
     @given(schema=SCHEMAS, description=TEXTS)
     def test_hundreds_of_schemas_are_announced_alike(
         self, schema: dict[str, Any], description: str
@@ -150,13 +151,13 @@ class TestResults:
     def test_result_is_read_as_json_or_is_text(self, text: str) -> None:
         check_result(text)
 
-    @settings(max_examples=100, deadline=None)
+    @tries(100)
     @given(value=VALUES, loose=st.booleans(), ascii_only=st.booleans())
     def test_json_is_written_anew(self, value: Any, loose: bool, ascii_only: bool) -> None:
         check_result(written_json(value, loose, ascii_only))
 
     @pytest.mark.long
-    @settings(max_examples=1500, deadline=None)
+    @tries(1500)
     @given(value=VALUES, loose=st.booleans(), cut=st.integers(0, 60), put=TEXTS)
     def test_damaged_json_is_text(self, value: Any, loose: bool, cut: int, put: str) -> None:
         text = written_json(value, loose, True)

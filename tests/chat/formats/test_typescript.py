@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.conversation import Tool
 from chat.formats.typescript import describe_function
@@ -179,7 +180,7 @@ def schemas(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
     )
 
 
-@settings(max_examples=300, deadline=None)
+@tries(300)
 @given(schema=st.recursive(st.dictionaries(KEYWORDS, PLAIN, max_size=3), schemas, max_leaves=8))
 def test_every_word_of_any_schema_is_in_the_text(schema: dict[str, Any]) -> None:
     text = describe_function(Tool("f", "", {"type": "object", "properties": {"field": schema}}))

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.schemas.dialects import normalise_parameters
 from chat.schemas.keywords import KEYWORDS, SUBSCHEMA
@@ -174,7 +175,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@tries(600)
 @given(st.dictionaries(KEYS, ANYTHING, max_size=5))
 @example({"title": {"title": None, "optional": {"description": None}}})
 def test_accepted_parameters_become_valid_schemas_that_normalise_to_themselves(

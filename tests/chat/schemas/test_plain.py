@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.conversation import Tool
 from chat.schemas.plain import is_plain, plainly_fits
@@ -50,7 +51,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@tries(400)
 @given(schema=SCHEMAS, value=VALUES)
 def test_value_that_plainly_fits_is_valid_for_jsonschema(schema: Any, value: Any) -> None:
     if not is_plain(schema):

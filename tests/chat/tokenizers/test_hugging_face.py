@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 from small_tokenizers import KINDS, text_kept, write_tokenizer_json
 from varied_text import varied_strings
 
@@ -16,7 +17,7 @@ from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
 NAMES = st.sampled_from(["<|endoftext|>", "<|im_end|>", "<|end|>", "<tool_call>", "<|tool_call|>"])
 MIXED = st.lists(UNICODE | NAMES | st.text(" \t\r\n's12ab<|>"), max_size=8).map("".join)
-BRIEF = settings(max_examples=100, deadline=None)
+BRIEF = tries(100)
 
 
 @pytest.fixture(scope="module", params=KINDS)

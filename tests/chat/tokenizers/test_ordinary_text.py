@@ -3,8 +3,9 @@
 import random
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from chat.tokenizers.ordinary_text import LONG_TEXT, LONGEST_RUN, MOST_CHARACTERS, _short_pieces
 from chat.tokenizers.ranks import TiktokenTokenizer
@@ -51,7 +52,7 @@ def test_text_is_cut_at_the_longest_run_and_length() -> None:
     assert [len(piece) for piece in _short_pieces(words + "x")] == [MOST_CHARACTERS, 1]
 
 
-@settings(max_examples=60, deadline=None)
+@tries(60)
 @given(runs=st.lists(st.tuples(st.sampled_from("a \n漢"), st.integers(1, 60_000)), max_size=5))
 def test_pieces_join_to_the_text_and_hold_no_long_run(
     runs: list[tuple[str, int]],

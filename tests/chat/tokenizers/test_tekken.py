@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 from small_tokenizers import write_tekken
 
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
@@ -17,7 +18,7 @@ def tekken(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return load_tokenizer(write_tekken(tmp_path_factory.mktemp("tekken") / "tekken.json"))
 
 
-@settings(max_examples=100, deadline=None)
+@tries(100)
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_survives_in_ordinary_ids(tekken: Tokenizer, text: str) -> None:
     ids = tekken.encode(text)

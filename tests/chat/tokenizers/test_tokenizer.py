@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from chat.tokenizers.ordinary_text import LONGEST_RUN
@@ -18,7 +19,7 @@ from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 SPECIAL_TEXT = st.sampled_from([*SPECIAL_TABLES["llama3"][:12], *SPECIAL_TABLES["llama3_1"][:12]])
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
 MIXED = st.lists(UNICODE | SPECIAL_TEXT | st.text(" \t\r\n's12ab<|>"), max_size=8).map("".join)
-BRIEF = settings(max_examples=150, deadline=None)
+BRIEF = tries(150)
 
 
 @pytest.fixture(scope="module")

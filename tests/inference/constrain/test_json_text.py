@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_examples import tries
 
 from inference.constrain.json_text import JsonText
 
@@ -17,7 +18,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@tries(200)
 @given(value=st.dictionaries(NAMES, VALUES), cut=st.integers(0, 400))
 def test_ordinary_json_is_never_wrong_and_leaves_nothing_open(value: object, cut: int) -> None:
     text = json.dumps(value, ensure_ascii=False).encode()
