@@ -24,6 +24,7 @@ MEANINGS: dict[str, str] = {
     "unreadable-call": "rejected: a call is cut off or not JSON, or its arguments are no object",
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
+    "foreign-instructions": "repaired: how to write calls otherwise was taken out of a system text",
     "reasoning": "repaired: the model's reasoning beside an answer was left out",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
     "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",

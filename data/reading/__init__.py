@@ -4,14 +4,24 @@ import difflib
 from typing import Any
 
 from data.reading import (
+    anthropic,
+    gemini,
     glaive,
     gorilla,
     hammer,
+    langchain,
     lmflow,
+    mcp,
     openai,
+    prompt_completion,
+    rendered,
+    responses,
+    reward,
     seal_tools,
     sharegpt,
+    toolace,
     toolbench,
+    toolllama,
     xlam,
 )
 from data.reading.layout import Source
@@ -23,13 +33,23 @@ __all__ = ["SOURCES", "RawRow", "Source", "detect_format", "find_source", "read_
 SOURCES: dict[str, Source] = {
     "glaive": glaive.SOURCE,
     "xlam": xlam.SOURCE,
+    "reward": reward.SOURCE,
+    "prompt_completion": prompt_completion.SOURCE,
+    "mcp": mcp.SOURCE,
+    "langchain": langchain.SOURCE,
+    "responses": responses.SOURCE,
+    "gemini": gemini.SOURCE,
+    "anthropic": anthropic.SOURCE,
     "lmflow": lmflow.SOURCE,
     "openai": openai.SOURCE,
     "seal_tools": seal_tools.SOURCE,
+    "toolllama": toolllama.SOURCE,
+    "toolace": toolace.SOURCE,
     "sharegpt": sharegpt.SOURCE,
     "hammer": hammer.SOURCE,
     "gorilla": gorilla.SOURCE,
     "toolbench": toolbench.SOURCE,
+    "text": rendered.SOURCE,
 }
 
 

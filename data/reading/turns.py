@@ -122,6 +122,9 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     if speaker == "tool":
         return Turns(tuple(_results(turn, turn.get(key), called)))
     parts = read_content(turn.get(key), place)
+    if speaker == "user" and called and _are_responses(parts.text):
+        # Qwen's templates write results so.
+        return Turns(tuple(_results(turn, parts.text, called)))
     if speaker == "assistant":
         return _assistant(turn, parts, where, place, style)
     return Turns((Message(speaker, parts.text, name=_name(turn)),))
@@ -230,11 +233,16 @@ def _results(turn: dict[str, Any], value: Any, called: set[str]) -> Iterator[Mes
                 tool_call_id=message.tool_call_id if number is None else str(number),
             )
         return
-    around, blocks = _blocks(text, "tool_response")
-    if blocks and not around.strip():
+    if _are_responses(text):
+        _, blocks = _blocks(text, "tool_response")
         yield from (replace(message, content=block) for block in blocks)
         return
     yield replace(message, content=text)
+
+
+def _are_responses(text: str) -> bool:
+    around, blocks = _blocks(text, "tool_response")
+    return bool(blocks) and not around.strip()
 
 
 def _blocks(text: str, tag: str) -> tuple[str, list[str]]:
