@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from chat.conversation import Conversation
+from chat.conversation import Conversation, Message
 from data.cleaning.similarity import sketch, words_of
 
 _NUMBER = re.compile(r"[0-9]+")
@@ -48,13 +48,10 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     labels: list[Label] = []
     texts: list[str] = []
     for message in conversation.messages:
-        calls = sorted(
-            _ENCODER.encode([call.name, _plain(call.arguments)]) for call in message.tool_calls
-        )
+        calls = _call_texts(message)
         if calls:
             labels.append(Label(so_far.digest(), _digest(calls)))
-        size = str(len(message.content))
-        turn = "\x00".join((message.role, size, message.content, *calls, "")).encode()
+        turn = _turn_text(message, calls).encode()
         said.update(turn)
         so_far.update(turn)
         texts += (message.role, message.content)
@@ -62,6 +59,20 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     numbers = _NUMBER.findall(text)
     meaning = _digest([*(label.calls.hex() for label in labels), *numbers])
     return Fingerprint(said.digest(), tools, tuple(labels), meaning, sketch(words_of(text)))
+
+
+def turn_text(message: Message) -> str:
+    """Return a text that two turns have in common where they say and call the same."""
+    return _turn_text(message, _call_texts(message))
+
+
+def _turn_text(message: Message, calls: Sequence[str]) -> str:
+    size = str(len(message.content))
+    return "\x00".join((message.role, size, message.content, *calls, ""))
+
+
+def _call_texts(message: Message) -> list[str]:
+    return sorted(_ENCODER.encode([c.name, _plain(c.arguments)]) for c in message.tool_calls)
 
 
 def _plain(value: Any) -> Any:
