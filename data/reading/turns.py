@@ -10,6 +10,7 @@ from chat.conversation import Message
 from data.outcomes import Change, Rejected, pointer
 from data.reading.call_text import ReadCall, read_call, read_call_values, read_calls
 from data.reading.contents import Parts, read_content, result_text
+from data.reading.labels import is_trained
 
 Speaker = Literal["system", "user", "assistant", "tool", "call"]
 
@@ -117,7 +118,7 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     place = where + pointer(key)
     if speaker == "call":
         calls = _Source(place, turn.get(key))
-        message = Message("assistant", name=_name(turn), trained=_is_trained(turn))
+        message = Message("assistant", name=_name(turn), trained=is_trained(turn))
         return _with_calls(message, [calls])
     if speaker == "tool":
         return Turns(tuple(_results(turn, turn.get(key), called)))
@@ -158,14 +159,9 @@ def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str, style
             sources.append(_Source(where + pointer(key), value))
     if not text and isinstance(turn.get("refusal"), str):
         text = turn["refusal"]
-    message = Message("assistant", text, name=_name(turn), trained=_is_trained(turn))
+    message = Message("assistant", text, name=_name(turn), trained=is_trained(turn))
     found = _with_calls(message, sources)
     return replace(found, changes=(*_left_out(turn, parts, where, place), *found.changes))
-
-
-def _is_trained(turn: dict[str, Any]) -> bool:
-    """Return whether a turn is to be learnt: not one of OpenAI's weight 0, nor one marked here."""
-    return turn.get("trained") is not False and turn.get("weight") != 0
 
 
 def _left_out(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Iterator[Change]:
