@@ -21,10 +21,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Draft:
-    """A conversation as read, with the repairs that reading it took."""
+    """A conversation as read, with the repairs that reading it took.
+
+    rejected: For a row that prefers one answer to another, the same prompt with the other answer;
+        `conversation` has the chosen one. Cleaning writes both as a pair (data/cleaning/pairs.py).
+    """
 
     conversation: Conversation
     changes: tuple[Change, ...] = ()
+    rejected: Conversation | None = None
 
 
 class Rejected(Exception):

@@ -23,6 +23,10 @@ def main(
     seed: int = 3,
     skip_malformed: bool = False,
     exclude_benchmark: str | None = None,
+    duplicates: str = "near",
+    contradictions: str = "first",
+    negatives: str = "drop",
+    chat_format: str | None = None,
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -41,9 +45,27 @@ def main(
         skip_malformed: Reject lines of JSON Lines that are not JSON instead of stopping there.
         exclude_benchmark: Files of BFCL questions, with commas between; conversations that ask one
             of them are rejected, also where the tool has another name or other parameters.
+        duplicates: near rejects copies of earlier conversations and near copies, exact copies
+            alone, keep none.
+        contradictions: Of rows that call otherwise after the same tools and turns, first keeps the
+            first, keep all of them, drop none; to drop, the source is read twice.
+        negatives: Rows that say that they show what not to do (label false, reward 0, win false)
+            are dropped, or with pair written into NAME.pairs.jsonl beside --save-file, each with
+            the answer of a kept row of equal prompt.
+        chat_format: Reject what this format cannot write, which building would leave out.
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
-    settings = Settings(remove_no_fc, balance, seed, skip_malformed, benchmarks)
+    settings = Settings(
+        remove_no_fc,
+        balance,
+        seed,
+        skip_malformed,
+        benchmarks,
+        duplicates,
+        contradictions,
+        negatives,
+        chat_format,
+    )
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)
     console.print(audit.summary())

@@ -51,6 +51,17 @@ def training_sequences(conversation: Conversation, format: ChatFormat) -> Iterat
             yield replace(conversation, messages=(*known, message))
 
 
+def check_writable(conversation: Conversation, format: ChatFormat) -> None:
+    """Raise CannotWrite where a conversation cannot be written, or would not be read back.
+
+    Of several training sequences the last decides: it begins with the turns of those before it.
+    """
+    check_readable(conversation, format)
+    check_last_sequence(conversation, format)
+    if format.earlier_turns_stay(conversation):
+        render(conversation, format)
+
+
 def check_last_sequence(conversation: Conversation, format: ChatFormat) -> None:
     """Raise CannotWrite where the last of several training sequences has no way to be written.
 

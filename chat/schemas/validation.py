@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from chat.schemas.checking import ArgumentChecker
 
 
-# OpenAI's name for a tool's parameters, Anthropic's, MCP's, and NESTFUL's.
-_PARAMETERS = ("parameters", "input_schema", "inputSchema", "query_parameters")
+# OpenAI's name for a tool's parameters, Anthropic's, MCP's, Gemini's for real JSON Schema, and
+# NESTFUL's.
+_PARAMETERS = (
+    *("parameters", "input_schema", "inputSchema"),
+    *("parametersJsonSchema", "parameters_json_schema", "query_parameters"),
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,11 @@ from data.outcomes import Change, Rejected
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one row: a conversation's line, or the rejection that ended it."""
+    """What became of one row: a conversation's line, or the rejection that ended it.
+
+    pair: The line of the pair that a row with two answers holds, whatever became of the row.
+    negative: The line of a rejected row that shows what not to do, where pairs are wanted.
+    """
 
     index: int
     id: str
@@ -26,6 +30,8 @@ class Outcome:
     fingerprint: Fingerprint | None = None
     changes: tuple[Change, ...] = ()
     rejected: Rejected | None = None
+    pair: str = ""
+    negative: str = ""
 
 
 # A rule's entry in the report names so many rows; all of them stand among the details.
@@ -38,8 +44,15 @@ class Audit:
     The files are in `folder` and have no name: the system deletes them when the process ends.
     """
 
-    def __init__(self, meanings: Mapping[str, str], id_prefix: str, folder: Path) -> None:
+    def __init__(
+        self,
+        meanings: Mapping[str, str],
+        id_prefix: str,
+        folder: Path,
+        kept_with: Mapping[str, str] | None = None,
+    ) -> None:
         self.meanings = meanings
+        self.kept_with = kept_with or {}
         self.id_prefix = id_prefix
         self.kept = self.repaired = self.rejected = 0
         self.counts: Counter[str] = Counter()
@@ -113,6 +126,8 @@ class Audit:
         table.add_column("what it means")
         for rule, meaning in self.meanings.items():
             if count := self.counts[rule]:
+                switch = self.kept_with.get(rule)
+                meaning += f"; kept with {switch}" if switch else ""
                 table.add_row(rule, f"{count:,}", meaning)
         return table
 
@@ -131,7 +146,10 @@ class Audit:
         count = self.counts[rule]
         ids = [f"{self.id_prefix}-{index}" for index in self.rows[rule]]
         outcome, _, meaning = self.meanings[rule].partition(": ")
-        entry = {"outcome": outcome, "count": count, "meaning": meaning, "rows": ids}
+        entry: dict[str, Any] = {"outcome": outcome, "count": count, "meaning": meaning}
+        if rule in self.kept_with:
+            entry["kept_with"] = self.kept_with[rule]
+        entry["rows"] = ids
         return entry if count == len(ids) else {**entry, "rows_not_named": count - len(ids)}
 
     def close(self) -> None:

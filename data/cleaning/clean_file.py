@@ -8,26 +8,31 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from chat.conversation import Conversation
+from chat.formats.known import find_format
+from chat.formats.rendering import is_learnt
 from console.progress import byte_bar
 from data.cleaning.audit import Audit, Outcome
 from data.cleaning.balancing import balance
 from data.cleaning.fingerprints import fingerprint
 from data.cleaning.leakage import load_benchmark
-from data.cleaning.repetition import EarlierConversations
-from data.cleaning.rules import MEANINGS, RULES
+from data.cleaning.learnable import check_learnable
+from data.cleaning.pair_file import NEGATIVES, PairCollector
+from data.cleaning.pairs import Pair, pair_line, pair_of
+from data.cleaning.repetition import CONTRADICTIONS, DUPLICATES, EarlierConversations
+from data.cleaning.rules import KEPT_WITH, MEANINGS, RULES, RULES_OF_CALLS, Rule
+from data.cleaning.sources import common_layout, describe_source
 from data.conversations import json_line
-from data.outcomes import Change, Draft, Rejected
+from data.outcomes import Change, Draft, Rejected, records
 from data.parallel import in_order
-from data.reading import RawRow, detect_format, find_source
+from data.reading import RawRow, find_source
 from data.reading.files import files_of
+from data.reading.labels import negative_mark
 from data.reading.rows import Line, counted, parsed, read_unparsed
 from storage.atomic import new_file
-from storage.manifest import sha256_of_file
 
 BENCHMARKS = "exclude_benchmark"
 
@@ -41,8 +46,21 @@ class Settings:
     seed: int = 3
     skip_malformed: bool = False
     exclude_benchmark: tuple[Path, ...] = ()
+    duplicates: str = "near"
+    contradictions: str = "first"
+    negatives: str = "drop"
+    chat_format: str | None = None
 
     def __post_init__(self) -> None:
+        for flag, value, known in (
+            ("--duplicates", self.duplicates, DUPLICATES),
+            ("--contradictions", self.contradictions, CONTRADICTIONS),
+            ("--negatives", self.negatives, NEGATIVES),
+        ):
+            if value not in known:
+                raise ValueError(f"{flag} is {value!r}, wanted {', '.join(known)}")
+        if self.chat_format is not None:
+            find_format(self.chat_format)
         if not isinstance(self.seed, int):
             raise ValueError(f"--seed is {self.seed!r}, wanted a whole number")
 
@@ -63,32 +81,49 @@ def clean_file(
     settings = settings or Settings()
     source, output = Path(source_file), Path(save_file)
     report = Path(report_file) if report_file else output.with_suffix(".report.json")
+    pairs_file = output.with_suffix(".pairs.jsonl")
     files = files_of(source)
     for file in files:
-        _check_distinct_files({"source": file, "save": output, "report": report})
+        _check_distinct_files(
+            {"source": file, "save": output, "report": report, "pairs": pairs_file}
+        )
     for flag, file in (("save", output), ("report", report)):
         if file.is_dir():
             raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
     benchmark = load_benchmark(settings.exclude_benchmark)
-    layout = _common_layout(files, format, settings.skip_malformed)
+    layout = common_layout(files, format, settings.skip_malformed)
     about = {
-        "source": _describe_source(source, files, layout),
+        "source": describe_source(source, files, layout),
         "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
         "benchmarks": benchmark.files,
     }
-    with new_file(output) as new_output, closing(Audit(MEANINGS, layout, output.parent)) as audit:
+    passes = 2 if settings.contradictions == "drop" else 1
+    with (
+        new_file(output) as new_output,
+        closing(Audit(MEANINGS, layout, output.parent, KEPT_WITH)) as audit,
+        closing(PairCollector(output.parent, settings.negatives)) as pairs,
+    ):
         with (
-            byte_bar("Cleaning", sum(file.stat().st_size for file in files)) as advance,
-            new_output.open("w", encoding="utf-8", newline="\n") as stream,
+            byte_bar("Cleaning", passes * sum(file.stat().st_size for file in files)) as advance,
+            new_output.open("wb") as stream,
         ):
             # A generator opens its file when its first row is wanted.
-            parts = {
-                file.name: counted(read_unparsed(file, settings.skip_malformed), advance)
-                for file in files
-            }
-            for outcome in clean(parts, layout, settings):
+            parts = [
+                {
+                    file.name: counted(read_unparsed(file, settings.skip_malformed), advance)
+                    for file in files
+                }
+                for _ in range(passes)
+            ]
+            position = 0
+            for outcome in clean(parts[-1], layout, settings, *parts[:-1]):
                 audit.add(outcome)
-                stream.write(outcome.line)
+                pairs.add(outcome, position)
+                position += stream.write(outcome.line.encode())
+        with new_output.open("rb") as kept:
+            pairs.join_negatives(kept)
+        if audit.rejected < audit.input:
+            about["pairs"] = _write_pairs(pairs, pairs_file)
         with new_file(report) as new_report:
             audit.write(new_report, about)
         if audit.rejected == audit.input:
@@ -99,27 +134,48 @@ def clean_file(
     return audit, report
 
 
+def _write_pairs(pairs: PairCollector, path: Path) -> dict[str, Any]:
+    """Write the pairs, where there are some or earlier ones stand there; return their counts."""
+    if not pairs.count and not path.exists():
+        return pairs.record()
+    with new_file(path) as new_pairs, new_pairs.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(pairs.written())
+    return {"file": path.name, **pairs.record()}
+
+
 def clean(
-    parts: Mapping[str, Iterable[RawRow | Line]], layout: str, settings: Settings
+    parts: Mapping[str, Iterable[RawRow | Line]],
+    layout: str,
+    settings: Settings,
+    beforehand: Mapping[str, Iterable[RawRow | Line]] | None = None,
 ) -> Iterator[Outcome]:
     """Yield what becomes of each row, in order; rows are read and judged on all cores.
 
-    `parts` holds the rows of each file under its name; they are numbered through all files.
+    `parts` holds the rows of each file under its name; they are numbered through all files. To
+    drop all contradictions, the same rows are read `beforehand` too.
     """
-    with closing(EarlierConversations()) as earlier:
-        first = 0
-        for name, rows in parts.items():
-            judge = partial(
-                clean_row, layout=layout, source_name=name, settings=settings, first=first
-            )
-            for outcome in in_order(judge, rows):
-                yield _unless_repeated(outcome, earlier, layout)
-                first = outcome.index + 1
+    with closing(EarlierConversations(settings.duplicates, settings.contradictions)) as earlier:
+        for outcome in _judged_rows(beforehand or {}, layout, settings):
+            if outcome.fingerprint and not outcome.rejected:
+                earlier.note_labels(outcome.fingerprint, outcome.index)
+        for outcome in _judged_rows(parts, layout, settings):
+            yield _unless_repeated(outcome, earlier, layout)
+
+
+def _judged_rows(
+    parts: Mapping[str, Iterable[RawRow | Line]], layout: str, settings: Settings
+) -> Iterator[Outcome]:
+    first = 0
+    for name, rows in parts.items():
+        judge = partial(clean_row, layout=layout, source_name=name, settings=settings, first=first)
+        for outcome in in_order(judge, rows):
+            yield outcome
+            first = outcome.index + 1
 
 
 def _unless_repeated(outcome: Outcome, earlier: EarlierConversations, layout: str) -> Outcome:
     """Return the outcome of a row, which is a rejection where an earlier row holds the same."""
-    if outcome.fingerprint is None:
+    if outcome.fingerprint is None or outcome.rejected:
         return outcome
     found = earlier.find(outcome.fingerprint, outcome.index)
     if found is None:
@@ -139,18 +195,52 @@ def clean_row(
     number = first + row.index
     outcome = Outcome(number, f"{layout}-{number}", row.sha256)
     try:
-        draft = _judged(row, layout, settings)
+        return _outcome(row, outcome, layout, source_name, settings)
     except Rejected as rejected:
         return replace(outcome, rejected=rejected)
     except RecursionError:
         reason = "values stand in one another too many levels deep"
         return replace(outcome, rejected=Rejected("nested-too-deeply", "", reason))
-    found, changes = fingerprint(draft.conversation), draft.changes
+
+
+def _outcome(
+    row: RawRow, outcome: Outcome, layout: str, source_name: str, settings: Settings
+) -> Outcome:
+    origin = {"id": outcome.id, "source": source_name, "sha256": row.sha256}
+    if mark := negative_mark(row.value):
+        if settings.negatives == "drop":
+            raise mark
+        shown = _apply_rules(_read(row, layout), lenient=RULES_OF_CALLS).conversation
+        line = json_line(replace(shown, **origin))
+        return replace(outcome, fingerprint=fingerprint(shown), negative=line, rejected=mark)
+    draft = _judged(row, layout, settings)
+    changes, pair = draft.changes, ""
+    if draft.rejected:
+        found = _pair(replace(draft.conversation, **origin), draft.rejected, settings)
+        if isinstance(found, Change):
+            changes += (found,)
+        else:
+            pair = pair_line(found)
+    compared = fingerprint(draft.conversation)
     if settings.balance:
-        draft = balance(draft.conversation, settings.seed)
-        changes += draft.changes
-    conversation = replace(draft.conversation, id=outcome.id, source=source_name, sha256=row.sha256)
-    return replace(outcome, line=json_line(conversation), fingerprint=found, changes=changes)
+        balanced = balance(draft.conversation, settings.seed)
+        if any(map(is_learnt, balanced.conversation.messages)):
+            draft, changes = balanced, changes + balanced.changes
+    check_learnable(draft.conversation, settings.chat_format)
+    line = json_line(replace(draft.conversation, **origin))
+    return replace(outcome, line=line, fingerprint=compared, changes=changes, pair=pair)
+
+
+def _pair(chosen: Conversation, rejected: Conversation, settings: Settings) -> Pair | Change:
+    """Return the pair of a row's two answers, or a note that there is none."""
+    try:
+        bad = _apply_rules(Draft(rejected), lenient=RULES_OF_CALLS).conversation
+        check_learnable(bad, settings.chat_format)
+        pair = pair_of(chosen, bad)
+        reason = "both answers are the same"
+    except Rejected as why:
+        pair, reason = None, f"{why.rule}: {why.reason}"
+    return pair or Change("rejected-answer", "", records(*rejected.messages[-1:]), reason)
 
 
 def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
@@ -173,54 +263,19 @@ def _read(row: RawRow, layout: str) -> Draft:
     return source.read(row.value)
 
 
-def _apply_rules(draft: Draft) -> Draft:
+def _apply_rules(draft: Draft, lenient: Sequence[Rule] = ()) -> Draft:
+    """Apply all rules; those that are `lenient` repair what they can and reject nothing."""
     conversation: Conversation = draft.conversation
     changes: tuple[Change, ...] = draft.changes
     for rule in RULES:
-        draft = rule(conversation)
-        conversation, changes = draft.conversation, changes + draft.changes
-    return Draft(conversation, changes)
-
-
-def _common_layout(files: Sequence[Path], format: str, skip_malformed: bool) -> str:
-    """Return the layout of all files; ValueError where their first rows have two."""
-    layouts = [with_layout(read_unparsed(file, skip_malformed), file, format)[1] for file in files]
-    for file, layout in zip(files, layouts, strict=True):
-        if layout != layouts[0]:
-            raise ValueError(
-                f"{file} has the layout {layout}, and {files[0].name} beside it {layouts[0]}; "
-                "clean each by itself, or name one layout with --format"
-            )
-    return layouts[0]
-
-
-def _describe_source(source: Path, files: Sequence[Path], layout: str) -> dict[str, Any]:
-    if not source.is_dir():
-        return {"file": source.name, "sha256": sha256_of_file(source), "format": layout}
-    named = [{"file": file.name, "sha256": sha256_of_file(file)} for file in files]
-    return {"directory": source.resolve().name, "files": named, "format": layout}
-
-
-def with_layout(
-    rows: Iterator[RawRow | Line], source: Path, format: str
-) -> tuple[Iterator[RawRow | Line], str]:
-    """Return all rows, and the layout that was named or that the first readable row has."""
-    if format != "auto":
-        find_source(format)
-    looked_at = []
-    for row in map(parsed, rows):
-        looked_at.append(row)
-        if row.problem is None:
-            break
-    else:
-        count = len(looked_at)
-        raise ValueError(f"{source} holds no row that can be read ({count} malformed lines)")
-    if format == "auto":
         try:
-            format = detect_format(looked_at[-1].value)
-        except ValueError as error:
-            raise ValueError(f"{source}, {looked_at[-1].place}: {error}") from error
-    return chain(looked_at, rows), format
+            made = rule(conversation)
+        except Rejected:
+            if rule not in lenient:
+                raise
+            continue
+        conversation, changes = made.conversation, changes + made.changes
+    return replace(draft, conversation=conversation, changes=changes)
 
 
 def _check_distinct_files(files: dict[str, Path]) -> None:

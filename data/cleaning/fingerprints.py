@@ -2,13 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from chat.conversation import Conversation
-from data.cleaning.similarity import sketch, words_of
+import numpy as np
+
+from chat.conversation import Conversation, Message
+from data.cleaning.similarity import (
+    kept_words,
+    least_of_runs,
+    sketch,
+    sketch_of,
+    word_numbers,
+    words_of,
+)
 
 _NUMBER = re.compile(r"[0-9]+")
 _ENCODER = json.JSONEncoder(sort_keys=True)
@@ -28,40 +38,99 @@ class Fingerprint:
 
     messages, tools: Digests of what is said and of what is declared, without ids and the order of
         keys.
+    prompts: A digest of the tools and turns before each answer to a user.
     labels: One for each turn that calls.
-    meaning: A digest of all calls and of the numbers that are mentioned; conversations that are
-        near duplicates have it in common.
-    sketch: What data.cleaning.similarity compares.
+    meaning: A digest of all calls, of the numbers that are mentioned and of which turns are learnt;
+        conversations that are near duplicates have it in common.
+    said: What data.cleaning.similarity compares.
     """
 
     messages: bytes
     tools: bytes
+    prompts: tuple[bytes, ...]
     labels: tuple[Label, ...]
     meaning: bytes
+    said: "Said"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the turns say, all but the system's text.
+
+    sketch: The sketch of all of it.
+    parts: Sketches that must be alike each by itself: the system's text, the users' turns, and
+        where nothing is called the answers.
+    users, answers: Their words, where they are many; no answers where something is called.
+    """
+
     sketch: bytes
+    parts: tuple[bytes, ...]
+    users: bytes
+    answers: bytes
 
 
 def fingerprint(conversation: Conversation) -> Fingerprint:
     """Return the fingerprint of a conversation."""
     tools = _digest(sorted(tool.sorted_json_text for tool in conversation.tools))
-    said, so_far = blake2b(digest_size=16), blake2b(tools, digest_size=16)
+    messages, so_far = blake2b(digest_size=16), blake2b(tools, digest_size=16)
+    prompts: list[bytes] = []
     labels: list[Label] = []
-    texts: list[str] = []
+    role = ""
     for message in conversation.messages:
-        calls = sorted(
-            _ENCODER.encode([call.name, _plain(call.arguments)]) for call in message.tool_calls
-        )
+        calls = _call_texts(message)
+        if message.role == "assistant" and role in ("user", "system", ""):
+            prompts.append(so_far.digest())
         if calls:
             labels.append(Label(so_far.digest(), _digest(calls)))
-        size = str(len(message.content))
-        turn = "\x00".join((message.role, size, message.content, *calls, "")).encode()
-        said.update(turn)
+        turn = _turn_text(message, calls).encode()
+        messages.update(turn)
         so_far.update(turn)
-        texts += (message.role, message.content)
-    text = "\n".join(texts)
+        if not message.trained:
+            messages.update(b"not learnt")
+        role = message.role
+    text = "\n".join([message.content for message in conversation.messages])
     numbers = _NUMBER.findall(text)
-    meaning = _digest([*(label.calls.hex() for label in labels), *numbers])
-    return Fingerprint(said.digest(), tools, tuple(labels), meaning, sketch(words_of(text)))
+    passive = [f"not {i}" for i, m in enumerate(conversation.messages) if not m.trained]
+    meaning = _digest([*(label.calls.hex() for label in labels), *numbers, *passive])
+    said = _said(conversation.messages, calling=bool(labels))
+    return Fingerprint(messages.digest(), tools, tuple(prompts), tuple(labels), meaning, said)
+
+
+def _said(messages: Sequence[Message], calling: bool) -> Said:
+    texts: dict[str, list[str]] = {"system": [], "user": [], "assistant": []}
+    for message in messages:
+        # Results stand with the answers that are made of them.
+        texts["assistant" if message.role == "tool" else message.role].append(message.content)
+    users, others = (
+        word_numbers(words_of("\n".join(texts[role]))) for role in ("user", "assistant")
+    )
+    leasts = [least_of_runs(numbers) for numbers in (users, others)]
+    whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
+    parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
+    if calling:
+        return Said(sketch_of(whole), tuple(parts), kept_words(users), b"")
+    parts.append(sketch_of(leasts[1]))
+    return Said(sketch_of(whole), tuple(parts), kept_words(users), kept_words(others))
+
+
+@lru_cache(maxsize=4)
+def _sketch_of_system(text: str) -> bytes:
+    # Many rows in a row have one system text.
+    return sketch(words_of(text))
+
+
+def turn_text(message: Message) -> str:
+    """Return a text that two turns have in common where they say and call the same."""
+    return _turn_text(message, _call_texts(message))
+
+
+def _turn_text(message: Message, calls: Sequence[str]) -> str:
+    size = str(len(message.content))
+    return "\x00".join((message.role, size, message.content, *calls, ""))
+
+
+def _call_texts(message: Message) -> list[str]:
+    return sorted(_ENCODER.encode([c.name, _plain(c.arguments)]) for c in message.tool_calls)
 
 
 def _plain(value: Any) -> Any:

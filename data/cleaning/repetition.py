@@ -5,13 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from data.cleaning.fingerprints import Fingerprint
-from data.cleaning.similarity import SIMILAR, bands, similarity
+from data.cleaning.fingerprints import Fingerprint, Said
+from data.cleaning.similarity import HASHES, SIMILAR, bands, is_other_in_frame, similarity
 
 # What SQLite keeps in memory, in KiB; the rest is in its file and the system's cache.
 CACHE = 8192
 # How many keys one query asks for; SQLite has a limit, and a row may hold any number of calls.
 KEYS_AT_ONCE = 500
+# How alike near duplicates are: in all that the turns say; in the system's text, so that another
+# one is no near copy; in what users say, whatever long results both share; and in the answers.
+ALIKE = (SIMILAR, 0.7, 0.7, SIMILAR)
+# What becomes of copies, and of rows that call otherwise after the same turns; defaults first.
+DUPLICATES = ("near", "exact", "keep")
+CONTRADICTIONS = ("first", "keep", "drop")
 
 
 @dataclass(frozen=True)
@@ -30,50 +36,103 @@ class EarlierConversations:
     400,000 files. OSError when the disk is full.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, duplicates: str = "near", contradictions: str = "first") -> None:
+        self.duplicates = duplicates
+        self.contradictions = contradictions
         # "" is a database of its own, in a temporary file that no other process can see.
         self.database = sqlite3.connect("", isolation_level=None)
         self.database.execute("PRAGMA cache_size = -" + str(CACHE))
         self.database.execute("PRAGMA journal_mode = OFF")
         self.database.execute("CREATE TABLE seen (key INTEGER PRIMARY KEY, row INT, value BLOB)")
-        self.database.execute("CREATE TABLE sketches (row INTEGER PRIMARY KEY, value BLOB)")
+        self.database.execute("CREATE TABLE said (row INTEGER PRIMARY KEY, a BLOB, b BLOB, c BLOB)")
+        self.database.execute("CREATE TABLE contradicted (key INTEGER PRIMARY KEY, a INT, b INT)")
         self.database.execute("BEGIN")
+
+    def note_labels(self, found: Fingerprint, row: int) -> None:
+        """Note what a row calls, before any is judged: for `contradictions` "drop"."""
+        with _room():
+            labels = _label_entries(found)
+            known = self._known([key for key, _ in labels])
+            against = [
+                (key, known[key][0], row)
+                for key, calls in labels
+                if key in known and known[key][1] != calls
+            ]
+            self._remember(labels, row)
+            self.database.executemany("INSERT OR IGNORE INTO contradicted VALUES (?,?,?)", against)
 
     def find(self, found: Fingerprint, row: int) -> Earlier | None:
         """Return what makes this row superfluous; when there is nothing, remember it."""
         with _room():
-            entries = _entries(found)
+            entries = [(_number(found.messages), found.tools), *_label_entries(found)]
+            if self.duplicates == "near":
+                entries += _band_entries(found)
             known = self._known([key for key, _ in entries])
-            earlier = self._judge(found, entries, known)
+            earlier = self._judge(found, row, entries, known)
             if earlier is None:
-                seen = [(key, row, value) for key, value in entries]
-                self.database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", seen)
-                self.database.execute("INSERT INTO sketches VALUES (?, ?)", (row, found.sketch))
+                self._remember(entries, row)
+            if earlier is None and self.duplicates == "near":
+                said = found.said
+                values = (row, said.sketch + b"".join(said.parts), said.users, said.answers)
+                self.database.execute("INSERT INTO said VALUES (?, ?, ?, ?)", values)
             return earlier
+
+    def _remember(self, entries: list[tuple[int, bytes]], row: int) -> None:
+        seen = [(key, row, value) for key, value in entries]
+        self.database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", seen)
 
     def _judge(
         self,
         found: Fingerprint,
+        row: int,
         entries: list[tuple[int, bytes]],
         known: dict[int, tuple[int, bytes]],
     ) -> Earlier | None:
-        if same := known.get(entries[0][0]):
+        same = known.get(entries[0][0])
+        if same and self.duplicates != "keep":
             if same[1] == found.tools:
                 return Earlier("duplicate", same[0], "the same conversation as")
             return Earlier("duplicate-other-tools", same[0], "but for its tools the same as")
-        for key, calls in entries[1 : 1 + len(found.labels)]:
-            if key in known and known[key][1] != calls:
-                how = "the tools and turns before are the same, the calls are not: see"
-                return Earlier("contradictory-labels", known[key][0], how)
-        # The keys of the bands hold what is called and counted too.
+        other = self._contradicted(entries[1 : 1 + len(found.labels)], known, row)
+        if other is not None:
+            how = "the tools and turns before are the same, the calls are not: see"
+            return Earlier("contradictory-labels", other, how)
         near = {known[key][0] for key, _ in entries[1 + len(found.labels) :] if key in known}
-        for row in sorted(near):
-            share = similarity(found.sketch, self._sketch(row))
-            if share >= SIMILAR:
-                return Earlier(
-                    "near-duplicate", row, f"about {share:.0%} of the words are those of"
-                )
+        for candidate in sorted(near):
+            if share := self._likeness(found.said, candidate):
+                how = f"about {share:.0%} of the words are those of"
+                return Earlier("near-duplicate", candidate, how)
         return None
+
+    def _contradicted(
+        self, labels: list[tuple[int, bytes]], known: dict[int, tuple[int, bytes]], row: int
+    ) -> int | None:
+        """Return the number of a row that calls otherwise."""
+        if self.contradictions == "first":
+            against = (
+                known[key][0] for key, calls in labels if key in known and known[key][1] != calls
+            )
+            return next(against, None)
+        if self.contradictions == "drop":
+            query = "SELECT a, b FROM contradicted WHERE key = ?"
+            for key, _ in labels:
+                for one, other in self.database.execute(query, (key,)):
+                    return int(other if one == row else one)
+        return None
+
+    def _likeness(self, said: Said, row: int) -> float:
+        """Return how much of what is said an earlier row says too; 0 where they are not near."""
+        query = "SELECT a, b, c FROM said WHERE row = ?"
+        sketches, users, answers = self.database.execute(query, (row,)).fetchone()
+        shares = [
+            similarity(part, sketches[i * HASHES : (i + 1) * HASHES])
+            for i, part in enumerate((said.sketch, *said.parts))
+        ]
+        if any(share < least for share, least in zip(shares, ALIKE, strict=False)):
+            return 0.0
+        if is_other_in_frame(said.users, users) or is_other_in_frame(said.answers, answers):
+            return 0.0
+        return shares[0]
 
     def _known(self, keys: list[int]) -> dict[int, tuple[int, bytes]]:
         found: dict[int, tuple[int, bytes]] = {}
@@ -85,24 +144,22 @@ class EarlierConversations:
                 found[key] = row, value
         return found
 
-    def _sketch(self, row: int) -> bytes:
-        found = self.database.execute("SELECT value FROM sketches WHERE row = ?", (row,))
-        value: bytes = found.fetchone()[0]
-        return value
-
     def close(self) -> None:
         """Close the database, which deletes it."""
         self.database.close()
 
 
-def _entries(found: Fingerprint) -> list[tuple[int, bytes]]:
-    """Return the keys of a conversation with their values: itself, its labels, its bands."""
-    entries = [(_number(found.messages), found.tools)]
-    entries += [(_number(label.prompt), label.calls) for label in found.labels]
+def _band_entries(found: Fingerprint) -> list[tuple[int, bytes]]:
+    """Return the keys that conversations have in common which call the same and say much alike."""
     meaning = _number(found.meaning)
-    for place, band in enumerate(bands(found.sketch)):
-        entries.append((meaning ^ (int.from_bytes(band, "big") << 8 | place), b""))
-    return entries
+    return [
+        (meaning ^ (int.from_bytes(band, "big") << 8 | place), b"")
+        for place, band in enumerate(bands(found.said.sketch))
+    ]
+
+
+def _label_entries(found: Fingerprint) -> list[tuple[int, bytes]]:
+    return [(_number(label.prompt), label.calls) for label in found.labels]
 
 
 def _number(digest: bytes) -> int:

@@ -20,10 +20,12 @@ from data.outcomes import Draft
 MEANINGS: dict[str, str] = {
     "malformed-json": "rejected: the line is not JSON (only with --skip-malformed)",
     "wrong-layout": "rejected: the row does not have the layout of its file",
+    "negative": "rejected: the row itself says that it shows what not to do",
     "unreadable-tools": "rejected: a tool declaration cannot be read",
     "unreadable-call": "rejected: a call is cut off or not JSON, or its arguments are no object",
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
+    "foreign-instructions": "repaired: how to write calls otherwise was taken out of a system text",
     "reasoning": "repaired: the model's reasoning beside an answer was left out",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
     "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",
@@ -51,6 +53,9 @@ MEANINGS: dict[str, str] = {
     "placeholder-value": "rejected: an argument stands for a value that nobody gave",
     "text-value": "repaired: a number or truth value was written as a text",
     "invalid-arguments": "rejected: arguments do not fit the schema of their tool",
+    "nothing-to-learn": "rejected: every turn of the assistant is marked as not to be learnt",
+    "unwritable": "rejected: the chat format has no way to write it (only with --chat-format)",
+    "rejected-answer": "repaired: the row is no pair; its rejected answer is unusable or the same",
     "no-functions": "rejected: no function is declared (only with --remove-no-fc)",
     "benchmark-copy": "rejected: a benchmark asks this question (only with --exclude-benchmark)",
     "duplicate": "rejected: the same conversation stands earlier in the file",
@@ -62,7 +67,23 @@ MEANINGS: dict[str, str] = {
     "ending-at-call": "repaired: cut so that a call ends it (only --balance)",
 }
 
-RULES: tuple[Callable[[Conversation], Draft], ...] = (
+# Which switch of scripts/clean_dataset.py would have kept what a rule dropped.
+KEPT_WITH: dict[str, str] = {
+    "negative": "--negatives pair, in a pair with a kept row of equal prompt",
+    "unwritable": "another --chat-format, or none",
+    "no-functions": "no --remove-no-fc",
+    "benchmark-copy": "no --exclude-benchmark",
+    "duplicate": "--duplicates keep",
+    "duplicate-other-tools": "--duplicates keep",
+    "contradictory-labels": "--contradictions keep",
+    "near-duplicate": "--duplicates exact",
+    "weak-ending": "no --balance",
+    "ending-at-question": "no --balance",
+    "ending-at-call": "no --balance",
+}
+
+Rule = Callable[[Conversation], Draft]
+RULES: tuple[Rule, ...] = (
     limited_turns,
     writable_text,
     visible_text,
@@ -77,3 +98,6 @@ RULES: tuple[Callable[[Conversation], Draft], ...] = (
     given_values,
     valid_calls,
 )
+
+# What a call is measured by; an answer that is not to be learnt may break these.
+RULES_OF_CALLS: tuple[Rule, ...] = (declared_functions, given_values, valid_calls)

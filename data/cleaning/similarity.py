@@ -17,6 +17,10 @@ BANDS = 4
 BAND_HASHES = 5
 RUN = 3
 SIMILAR = 0.85
+# Where texts are alike but for one place, this many words there and most of them others make it
+# another text in the same frame. In texts of fewer than LONG words such a place is not SIMILAR.
+OWN_WORDS = 4
+LONG = 60
 
 # In Chinese, Japanese and Thai no space parts the words: there each character counts as one.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -39,13 +43,34 @@ def words_of(text: str) -> list[bytes]:
     return [word.encode() for word in _WORD.findall(text.casefold())]
 
 
-def sketch(words: list[bytes]) -> bytes:
+def word_numbers(words: list[bytes]) -> np.ndarray:
+    """Return a number [words] for each word, the same everywhere."""
+    return np.fromiter(map(crc32, words), dtype=np.uint64, count=len(words))
+
+
+def least_of_runs(numbers: np.ndarray) -> np.ndarray:
+    """Return the 64 least hashes of the runs of a text; of two texts it is the lesser of both."""
+    if not len(numbers):
+        numbers = word_numbers([b""])
+    least: np.ndarray = (_FACTORS * _runs(numbers)).min(axis=1)
+    return least
+
+
+def sketch_of(least: np.ndarray) -> bytes:
     """Return 64 bytes that are the more alike, the more runs of three words two texts share."""
-    hashes = np.fromiter(map(crc32, words or [b""]), dtype=np.uint64)
-    least = (_FACTORS * _runs(hashes)).min(axis=1)
     # One byte of each: 255 of 256 different values stay different.
     mixed: bytes = (least * _PLACES[0] >> np.uint64(56)).astype(np.uint8).tobytes()
     return mixed
+
+
+def sketch(words: list[bytes]) -> bytes:
+    """Return the sketch of a text."""
+    return sketch_of(least_of_runs(word_numbers(words)))
+
+
+def kept_words(numbers: np.ndarray) -> bytes:
+    """Return what `is_other_in_frame` compares: two bytes a word, and nothing of short texts."""
+    return b"" if len(numbers) < LONG else numbers.astype(np.uint16).tobytes()
 
 
 def _runs(hashes: np.ndarray) -> np.ndarray:
@@ -68,3 +93,26 @@ def bands(sketch: bytes) -> list[bytes]:
 def similarity(first: bytes, second: bytes) -> float:
     """Estimate the share of word runs two sketched texts have in common."""
     return sum(map(eq, first, second)) / HASHES
+
+
+def is_other_in_frame(first: bytes, second: bytes) -> bool:
+    """Return whether two texts differ in one place alone, and most of what each says there.
+
+    Such texts are filled-in templates: a long frame in common, and a request of their own. Both
+    are given as `kept_words` returns them.
+    """
+    one, other = (np.frombuffer(text, dtype=np.uint16) for text in (first, second))
+    before = _common_beginning(one, other)
+    one, other = one[before:], other[before:]
+    after = _common_beginning(one[::-1], other[::-1])
+    one, other = one[: len(one) - after], other[: len(other) - after]
+    if min(len(one), len(other)) < OWN_WORDS:
+        return False
+    shared = len(np.intersect1d(one, other))
+    return 2 * shared < min(len(np.unique(one)), len(np.unique(other)))
+
+
+def _common_beginning(one: np.ndarray, other: np.ndarray) -> int:
+    length = min(len(one), len(other))
+    unequal = one[:length] != other[:length]
+    return int(unequal.argmax()) if unequal.any() else length

@@ -16,7 +16,8 @@ class Source:
     """A layout: what a row looks like (for messages), whether one is, and how one is read.
 
     `recognises` says whether `read` can take a row; `detects`, where there is one, whether a file
-    whose first row this is has the layout, for layouts whose rows others would take too.
+    whose first row this is has the layout, for layouts whose rows others would take too. `told_by`
+    says what tells such rows from theirs.
     `read` raises data.outcomes.Rejected, whose pointers go into the raw row.
     """
 
@@ -24,6 +25,7 @@ class Source:
     recognises: Callable[[Any], bool]
     read: Callable[[Any], Draft]
     detects: Callable[[Any], bool] | None = None
+    told_by: str = ""
 
 
 def draft(

@@ -6,18 +6,23 @@ Also legacy `functions` and `function_call`, calls as `{"name", "parameters"}`, 
 from typing import Any
 
 from data.outcomes import Draft
+from data.reading import anthropic
 from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
 from data.reading.turns import PLAIN, Style, listed, read_turns
 
 _MESSAGES = ("messages", "traj")
-_TOOLS = ("tools", "functions")
+# Toucan calls them available_tools.
+_TOOLS = ("tools", "functions", "available_tools")
 
 
 def read(value: Any) -> Draft:
     """Read one row; tools may stand beside the messages, in the first of them, or in its text."""
     key = next(key for key in _MESSAGES if isinstance(value.get(key), list | str))
     turns = listed(value[key], "/" + key)
+    if key == "messages" and anthropic.has_results(turns):
+        # Only a file's first row decides on its layout.
+        return anthropic.read(value)
     holder, where = value, ""
     if not any(value.get(field) for field in _TOOLS) and turns and isinstance(turns[0], dict):
         holder, where = turns[0], f"/{key}/0"

@@ -10,6 +10,7 @@ from chat.conversation import Message
 from data.outcomes import Change, Rejected, pointer
 from data.reading.call_text import ReadCall, read_call, read_call_values, read_calls
 from data.reading.contents import Parts, read_content, result_text
+from data.reading.labels import is_trained
 
 Speaker = Literal["system", "user", "assistant", "tool", "call"]
 
@@ -117,11 +118,14 @@ def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
     place = where + pointer(key)
     if speaker == "call":
         calls = _Source(place, turn.get(key))
-        message = Message("assistant", name=_name(turn), trained=_is_trained(turn))
+        message = Message("assistant", name=_name(turn), trained=is_trained(turn))
         return _with_calls(message, [calls])
     if speaker == "tool":
         return Turns(tuple(_results(turn, turn.get(key), called)))
     parts = read_content(turn.get(key), place)
+    if speaker == "user" and called and _are_responses(parts.text):
+        # Qwen's templates write results so.
+        return Turns(tuple(_results(turn, parts.text, called)))
     if speaker == "assistant":
         return _assistant(turn, parts, where, place, style)
     return Turns((Message(speaker, parts.text, name=_name(turn)),))
@@ -155,14 +159,9 @@ def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str, style
             sources.append(_Source(where + pointer(key), value))
     if not text and isinstance(turn.get("refusal"), str):
         text = turn["refusal"]
-    message = Message("assistant", text, name=_name(turn), trained=_is_trained(turn))
+    message = Message("assistant", text, name=_name(turn), trained=is_trained(turn))
     found = _with_calls(message, sources)
     return replace(found, changes=(*_left_out(turn, parts, where, place), *found.changes))
-
-
-def _is_trained(turn: dict[str, Any]) -> bool:
-    """Return whether a turn is to be learnt: not one of OpenAI's weight 0, nor one marked here."""
-    return turn.get("trained") is not False and turn.get("weight") != 0
 
 
 def _left_out(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Iterator[Change]:
@@ -230,11 +229,16 @@ def _results(turn: dict[str, Any], value: Any, called: set[str]) -> Iterator[Mes
                 tool_call_id=message.tool_call_id if number is None else str(number),
             )
         return
-    around, blocks = _blocks(text, "tool_response")
-    if blocks and not around.strip():
+    if _are_responses(text):
+        _, blocks = _blocks(text, "tool_response")
         yield from (replace(message, content=block) for block in blocks)
         return
     yield replace(message, content=text)
+
+
+def _are_responses(text: str) -> bool:
+    around, blocks = _blocks(text, "tool_response")
+    return bool(blocks) and not around.strip()
 
 
 def _blocks(text: str, tag: str) -> tuple[str, list[str]]:

@@ -1,0 +1,82 @@
+"""Two answers to one prompt: TRL's `prompt`, `chosen`, `rejected`, and OpenAI's preference rows.
+
+The conversation ends in the chosen answer; cleaning writes both answers as a pair too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from chat.conversation import Conversation
+from data.outcomes import Change, Draft, Rejected
+from data.reading.declarations import Declarations, read_tools
+from data.reading.layout import Source, draft
+from data.reading.placed_turns import PlacedTurn, read_placed
+from data.reading.prompt_completion import said
+from data.reading.rendered import is_rendered, read_text
+
+_TRL = ("chosen", "rejected")
+_OPENAI = ("preferred_output", "non_preferred_output")
+
+
+def read(value: Any) -> Draft:
+    """Read one row; one whose rejected answer cannot be read has the chosen one alone."""
+    chosen_key, rejected_key = _TRL if "chosen" in value else _OPENAI
+    chosen = _read(value, chosen_key)
+    try:
+        rejected: Conversation | None = _read(value, rejected_key).conversation
+    except Rejected as why:
+        change = Change("rejected-answer", why.pointer, value[rejected_key], why.reason)
+        return replace(chosen, changes=(*chosen.changes, change))
+    return replace(chosen, rejected=rejected)
+
+
+def _read(value: Any, key: str) -> Draft:
+    """Read the conversation that ends in the answer under a key."""
+    answer = value[key]
+    prompt = value.get("prompt") or ""
+    if isinstance(answer, str) and is_rendered(prompt or answer):
+        return read_text(str(prompt) + answer, value.get("tools"), "/" + key)
+    holder = value["input"] if key in _OPENAI else value
+    where = "/input" if key in _OPENAI else ""
+    tools = read_tools(holder.get("tools"), where + "/tools")
+    return _drafted((*_prompt(value, key), *said(value, key, "assistant")), tools, value)
+
+
+def _drafted(turns: Sequence[PlacedTurn], tools: Declarations, value: Any) -> Draft:
+    return draft(read_placed(turns), tools, value.get("system"), "/system")
+
+
+def _prompt(value: Any, key: str) -> list[PlacedTurn]:
+    """Return the turns before an answer; none where the answer begins with them itself."""
+    if key in _OPENAI:
+        return [
+            (f"/input{place}", turn) for place, turn in said(value["input"], "messages", "user")
+        ]
+    answer = value[key]
+    first = answer[0] if isinstance(answer, list) and answer else {}
+    whole = isinstance(first, dict) and first.get("role", first.get("from")) not in _ASSISTANTS
+    if value.get("prompt") is None or (isinstance(answer, list) and whole):
+        return []
+    return list(said(value, "prompt", "user"))
+
+
+_ASSISTANTS = ("assistant", "gpt", "model", "function_call", None)
+
+
+def _recognises(row: Any) -> bool:
+    if not isinstance(row, dict):
+        return False
+    if all(isinstance(row.get(key), list | str | dict) for key in _OPENAI):
+        return isinstance(row.get("input"), dict) and "messages" in row["input"]
+    return all(isinstance(row.get(key), list | str | dict) for key in _TRL) and isinstance(
+        row.get("prompt"), str | list | None
+    )
+
+
+SOURCE = Source(
+    looks_like='{"prompt": [...], "chosen": [{"role": "assistant", ...}], "rejected": [...]}',
+    recognises=_recognises,
+    read=read,
+    told_by="the keys chosen and rejected, or preferred_output and non_preferred_output",
+)

@@ -1,0 +1,206 @@
+"""Cut the texts that chat formats write at the formats' marks, and read calls as they read them."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from chat.formats import llama3, llama3_1, lmflow, mistral, phi3_xlam, qwen
+from chat.formats import tool_call_tags as tags
+from chat.formats.call_syntax import CallSyntax, read_reply
+from data.outcomes import Change, records
+from data.reading import glaive
+from data.reading.declarations import decode_tools
+from data.reading.turns import END
+
+# What may end the text of a turn.
+_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "</s>"),
+    *("<|endoftext|>", "<|end_of_text|>"),
+)
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a rendered text says: turns in OpenAI's shape, and tools announced beside a system."""
+
+    turns: list[dict[str, Any]]
+    tools: Any = None
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
+class Family:
+    """Formats with the same marks: what a text of theirs begins with, and how it is read."""
+
+    begins: re.Pattern[str]
+    read: Callable[[str], Text]
+
+
+def find_family(text: str) -> Family | None:
+    """Return the family whose marks a text begins with, or None."""
+    return next((family for family in FAMILIES if family.begins.match(text)), None)
+
+
+def _reply(text: str, syntaxes: tuple[CallSyntax, ...]) -> dict[str, Any]:
+    """Return a turn of the assistant, its calls in the first syntax that reads some."""
+    for syntax in syntaxes:
+        reply = read_reply(text, syntax)
+        if reply.tool_calls:
+            calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in reply.tool_calls]
+            return {"role": "assistant", "content": reply.content, "tool_calls": calls}
+    return {"role": "assistant", "content": text}
+
+
+def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Callable[[str], Text]:
+    """Return the reader of texts whose turns begin with a header that names the role."""
+
+    def read_turns(text: str) -> Text:
+        headers = list(opening.finditer(text))
+        ends = [header.start() for header in headers[1:]] + [len(text)]
+        turns = []
+        for header, end in zip(headers, ends, strict=True):
+            role, said = header["role"], _without_ends(text[header.end() : end])
+            if role == "assistant":
+                said = said.removeprefix(_NO_THOUGHTS)
+                if not said.strip() and end == len(text):
+                    continue  # where a reply is asked for
+                turns.append(_reply(said, syntaxes))
+            else:
+                turns.append({"role": role, "content": said})
+        return Text(turns)
+
+    return read_turns
+
+
+def _without_ends(text: str) -> str:
+    """Return a turn's text without the marks that end it."""
+    while mark := next((mark for mark in _ENDS if text.rstrip().endswith(mark)), None):
+        text = text.rstrip().removesuffix(mark)
+    return text.removesuffix("\n")
+
+
+def _llama3(text: str) -> Text:
+    """Read Llama 3's turns; 3.1 announces tools in the user's text and writes results as JSON."""
+    found = _headed(_LLAMA3_HEADER, (llama3.CALLS, llama3_1.CALLS, lmflow.CALLS))(text)
+    tools = None
+    for turn in found.turns:
+        said = turn["content"]
+        if turn["role"] == "system":
+            turn["content"] = _DATES.sub("", said, count=1).partition(NAMESPACE)[0].rstrip()
+        elif turn["role"] == "user" and said.startswith(_ANNOUNCED):
+            tools, turn["content"] = _leading_tools(said)
+        elif turn["role"] == "ipython":
+            turn["content"] = _decoded(said)
+    return Text(
+        [turn for turn in found.turns if turn["role"] != "system" or turn["content"]], tools
+    )
+
+
+def _leading_tools(text: str) -> tuple[list[Any], str]:
+    """Return the declarations that stand before a user's text, and the text."""
+    tools, at = [], text.find("{", len(_ANNOUNCED))
+    while 0 <= at < len(text) and text[at] == "{":
+        try:
+            value, end = _DECODER.raw_decode(text, at)
+        except ValueError:
+            break
+        if not (isinstance(value, dict) and isinstance(value.get("function"), dict)):
+            break
+        tools.append(value)
+        at = end + 2 if text.startswith("\n\n", end) else end
+    return tools, text[at:]
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _mistral(text: str) -> Text:
+    """Read Mistral's turns; its system text stands in a user's turn, and stays there."""
+    turns: list[dict[str, Any]] = []
+    tools, inside = None, ""
+    for part in _MISTRAL_MARK.split(text):
+        if _MISTRAL_MARK.fullmatch(part):
+            inside = part if part in _MISTRAL_OPENINGS else ""
+        elif inside == "[AVAILABLE_TOOLS]":
+            tools = decode_tools(part, "")
+        elif inside == "[INST]":
+            turns += _with_system(part.strip())
+        elif inside == "[TOOL_RESULTS]":
+            turns += _results(_decoded(part))
+        elif part.strip():
+            turns.append(_reply(part.strip(), (mistral.CALLS,)))
+    return Text(turns, tools)
+
+
+def _with_system(text: str) -> Iterator[dict[str, Any]]:
+    """Yield a user's turn, before it the system text that Llama 2 puts between marks."""
+    before, marked, rest = text.partition("<</SYS>>")
+    if marked and before.startswith("<<SYS>>"):
+        yield {"role": "system", "content": before.removeprefix("<<SYS>>").strip()}
+        text = rest.strip()
+    yield {"role": "user", "content": text}
+
+
+def _results(value: Any) -> Iterator[dict[str, Any]]:
+    for result in value if isinstance(value, list) else [value]:
+        if isinstance(result, dict) and "content" in result:
+            number = {"tool_call_id": result["call_id"]} if result.get("call_id") else {}
+            yield {"role": "tool", "content": result["content"], **number}
+        else:
+            yield {"role": "tool", "content": result}
+
+
+def _phi3_xlam(text: str) -> Text:
+    asked, _, rest = text.partition("</user>")
+    tools, _, reply = rest.partition("<tools>")[2].partition("</tools>")
+    turns = [{"role": "user", "content": asked.removeprefix("<user>")}]
+    if said := _without_ends(reply).strip():
+        turns.append(_reply(said, (phi3_xlam.CALLS,)))
+    return Text(turns, tools)
+
+
+def _glaive(text: str) -> Text:
+    """Read Glaive's text, each reply of which ends in `</s>` or `<|endoftext|>`."""
+    text = _GLAIVE_END.sub(END, text.removeprefix("<s>").lstrip())
+    first = _GLAIVE_TURN.search(text)
+    at = first.start() if first else len(text)
+    found = glaive.read({"system": text[:at], "chat": text[at:]})
+    tools = [tool.to_record() for tool in found.conversation.tools]
+    return Text(records(*found.conversation.messages), tools, found.changes)
+
+
+_DECODER = json.JSONDecoder(strict=False)
+_NO_THOUGHTS = "<think>\n\n</think>\n\n"
+NAMESPACE = "# Tools\n\n## functions\n\nnamespace functions {"
+_ANNOUNCED = "Given the following functions, please respond with a JSON for a function call"
+_DATES = re.compile(
+    r"\A(?:Environment: ipython\n)?(?:Cutting Knowledge Date: .*\n)?(?:Today Date: .*\n\n)?"
+)
+_LLAMA3_HEADER = re.compile(r"<\|start_header_id\|>(?P<role>\w++)<\|end_header_id\|>\n\n")
+_MISTRAL_OPENINGS = ("[INST]", "[AVAILABLE_TOOLS]", "[TOOL_RESULTS]")
+_MISTRAL_MARK = re.compile(r"(\[/?(?:INST|AVAILABLE_TOOLS|TOOL_RESULTS)\]|</?s>)")
+_GLAIVE_END = re.compile(r"</s>(?=\n\n|\s*+\Z)")
+_GLAIVE_TURN = re.compile(r"(?<=\n)USER:(?=\s)")
+FAMILIES = (
+    Family(
+        re.compile(r"\s*+<\|im_start\|>"),
+        _headed(re.compile(r"<\|im_start\|>(?P<role>\w++)\n"), (qwen.CALLS, lmflow.CALLS)),
+    ),
+    Family(re.compile(r"\s*+(?:<\|begin_of_text\|>)?<\|start_header_id\|>"), _llama3),
+    Family(
+        re.compile(r"\s*+(?:<s>)?\s*+<\|(?:system|user)\|>\n"),
+        _headed(
+            re.compile(r"^<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
+            (tags.CALLS,),
+        ),
+    ),
+    Family(re.compile(r"\s*+(?:<s>)?\s*+\[(?:INST|AVAILABLE_TOOLS)\]"), _mistral),
+    Family(re.compile(r"<user>(?=.*</user>\s*+<tools>)", re.DOTALL), _phi3_xlam),
+    Family(re.compile(r"(?:<s>)?\s*+SYSTEM:(?=\s)"), _glaive),
+)
