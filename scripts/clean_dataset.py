@@ -11,6 +11,7 @@ from rich.console import Console
 
 from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.thinking import Thinking
 
 
 def main(
@@ -23,6 +24,7 @@ def main(
     seed: int = 3,
     skip_malformed: bool = False,
     exclude_benchmark: str | None = None,
+    thinking: Thinking = "drop",
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -41,9 +43,11 @@ def main(
         skip_malformed: Reject lines of JSON Lines that are not JSON instead of stopping there.
         exclude_benchmark: Files of BFCL questions, with commas between; conversations that ask one
             of them are rejected, also where the tool has another name or other parameters.
+        thinking: What becomes of the thoughts beside answers, wherever they stand in a row: drop
+            leaves them out, keep writes them as <think> blocks before the answers.
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
-    settings = Settings(remove_no_fc, balance, seed, skip_malformed, benchmarks)
+    settings = Settings(remove_no_fc, balance, seed, skip_malformed, benchmarks, thinking)
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)
     console.print(audit.summary())

@@ -4,7 +4,7 @@ The files of a directory are cleaned as one.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -20,6 +20,7 @@ from data.cleaning.fingerprints import fingerprint
 from data.cleaning.leakage import load_benchmark
 from data.cleaning.repetition import EarlierConversations
 from data.cleaning.rules import MEANINGS, RULES
+from data.cleaning.thinking import THINKING, Thinking, settled_thoughts
 from data.conversations import json_line
 from data.outcomes import Change, Draft, Rejected
 from data.parallel import in_order
@@ -41,10 +42,13 @@ class Settings:
     seed: int = 3
     skip_malformed: bool = False
     exclude_benchmark: tuple[Path, ...] = ()
+    thinking: Thinking = "drop"
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int):
             raise ValueError(f"--seed is {self.seed!r}, wanted a whole number")
+        if self.thinking not in THINKING:
+            raise ValueError(f"--thinking is {self.thinking!r}, wanted {' or '.join(THINKING)}")
 
 
 def clean_file(
@@ -154,7 +158,7 @@ def clean_row(
 
 
 def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
-    draft = _apply_rules(_read(row, layout))
+    draft = _apply_rules(_read(row, layout), settings.thinking)
     if settings.remove_no_fc and not draft.conversation.tools:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
@@ -173,10 +177,11 @@ def _read(row: RawRow, layout: str) -> Draft:
     return source.read(row.value)
 
 
-def _apply_rules(draft: Draft) -> Draft:
+def _apply_rules(draft: Draft, thinking: Thinking) -> Draft:
     conversation: Conversation = draft.conversation
     changes: tuple[Change, ...] = draft.changes
-    for rule in RULES:
+    settled: Callable[[Conversation], Draft] = partial(settled_thoughts, thinking=thinking)
+    for rule in (settled, *RULES):
         draft = rule(conversation)
         conversation, changes = draft.conversation, changes + draft.changes
     return Draft(conversation, changes)

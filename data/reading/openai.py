@@ -8,7 +8,7 @@ from typing import Any
 from data.outcomes import Draft
 from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
-from data.reading.turns import PLAIN, Style, listed, read_turns
+from data.reading.turns import listed, read_turns
 
 _MESSAGES = ("messages", "traj")
 _TOOLS = ("tools", "functions")
@@ -25,8 +25,9 @@ def read(value: Any) -> Draft:
     tools = read_tools(holder.get(name), f"{where}/{name}")
     # Conversations that were cleaned already have a sha256: their texts are texts.
     cleaned = "sha256" in value
-    read = read_turns(turns, "/" + key, Style(marked=False) if cleaned else PLAIN)
-    return draft(read, tools, value.get("system"), "/system", search=not cleaned)
+    return draft(
+        read_turns(turns, "/" + key), tools, value.get("system"), "/system", search=not cleaned
+    )
 
 
 SOURCE = Source(
