@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Iterator, Set
 from dataclasses import replace
+from functools import lru_cache
 
 from chat.conversation import Conversation
-from data.cleaning.lead_ins import ANNOUNCEMENT, LEAD_INS
+from data.cleaning.lead_ins import ANNOUNCEMENT, LEAD_INS, MARK, MARKED_LEAD_INS
 from data.outcomes import Change, Draft, pointer
 
 _DECODER = json.JSONDecoder(strict=False)
@@ -23,8 +24,8 @@ def own_instructions(conversation: Conversation) -> Draft:
     messages = list(conversation.messages)
     if not conversation.tools or not messages or messages[0].role != "system":
         return Draft(conversation)
-    text, names = messages[0].content, {tool.name for tool in conversation.tools}
-    passages = list(_passages(text, names))
+    text, names = messages[0].content, frozenset(tool.name for tool in conversation.tools)
+    passages = _passages(text, names)
     if not passages:
         return Draft(conversation)
     where = pointer("messages", 0, "content")
@@ -37,9 +38,15 @@ def own_instructions(conversation: Conversation) -> Draft:
     return Draft(replace(conversation, messages=tuple(kept)), changes)
 
 
-def _passages(text: str, names: Set[str]) -> Iterator[tuple[int, int]]:
-    """Yield where known sentences stand, those next to one another as one passage."""
-    found = sorted(match.span() for lead_in in LEAD_INS for match in lead_in.finditer(text))
+@lru_cache(maxsize=64)  # the rows of a file often share their system text
+def _passages(text: str, names: frozenset[str]) -> tuple[tuple[int, int], ...]:
+    """Return where known sentences stand, those next to one another as one passage."""
+    return tuple(_joined_passages(text, names))
+
+
+def _joined_passages(text: str, names: Set[str]) -> Iterator[tuple[int, int]]:
+    lead_ins = (*LEAD_INS, *MARKED_LEAD_INS) if MARK.search(text) else LEAD_INS
+    found = sorted(match.span() for lead_in in lead_ins for match in lead_in.finditer(text))
     begin = end = -1
     for start, stop in found:
         stop = _after_tools(text, stop, names)
@@ -79,7 +86,9 @@ def _after_tools(text: str, at: int, names: Set[str]) -> int:
         listed, after = True, _end(text, after)
     if tagged and listed and text.startswith("</tools>", after):
         return after + len("</tools>")
-    return after if listed and not tagged else at
+    if not listed or tagged:
+        return at
+    return after + text.startswith(".", after)
 
 
 def _end(text: str, at: int) -> int:

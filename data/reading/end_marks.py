@@ -9,6 +9,8 @@ _END_MARKS = (
 
 def without_end_mark(text: str) -> str:
     """Return a text without the marks at its end, and the white space around them."""
+    if not text.rstrip().endswith(">"):
+        return text
     opened = text.find("<s>")
     end = bare = len(text)
     while True:

@@ -149,21 +149,27 @@ def _in_fences(text: str, tools: Tools) -> WrittenCalls | None:
         text += "\n" + _FENCE  # the text was cut off, or its last mark forgotten
     if text.count(_FENCE) % 2:
         return None
-    calls: tuple[ReadCall, ...] = ()
-    thought = ""
-    while text.endswith(_FENCE):
-        start = text.rfind(_FENCE, 0, len(text) - len(_FENCE))
-        before = text[:start].rstrip()
+    fences: list[WrittenCalls] = []
+    end = len(text)
+    while end and text.endswith(_FENCE, 0, end):
+        start = text.rfind(_FENCE, 0, end - len(_FENCE))
+        inside = text[start + len(_FENCE) : end - len(_FENCE)]
+        while start and text[start - 1].isspace():
+            start -= 1
         try:
-            found = _in_fence(text[start + len(_FENCE) : -len(_FENCE)], tools)
+            found = _in_fence(inside, tools)
         except ValueError:
-            if before:
+            if start:
                 break
             raise
-        if found is None or (before and not _all_declared(found.calls, tools)):
+        if found is None or (start and not _all_declared(found.calls, tools)):
             break
-        calls, text, thought = found.calls + calls, before, found.thought
-    return WrittenCalls(calls, text, thought, fenced=True) if calls else None
+        fences.append(found)
+        end = start
+    if not fences:
+        return None
+    calls = tuple(read for found in reversed(fences) for read in found.calls)
+    return WrittenCalls(calls, text[:end], fenced=True)
 
 
 def _in_fence(inside: str, tools: Tools) -> WrittenCalls | None:

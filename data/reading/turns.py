@@ -118,7 +118,7 @@ def _read_turn(turn: Any, where: str, style: Style) -> Turns:
     else:
         text = read_content(turn.get(key), place).text
         found = Turns((Message(speaker, text, name=_name(turn)),))
-    return replace(found, places=(place,))
+    return Turns(found.messages, found.changes, (place,))
 
 
 def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> Speaker:
@@ -145,8 +145,9 @@ def _assistant(turn: dict[str, Any], parts: Parts, where: str, style: Style) -> 
     if not text and isinstance(turn.get("refusal"), str):
         text = turn["refusal"]
     beside = [turn[key] for key in _REASONING if isinstance(turn.get(key), str)]
-    thoughts = tuple(thought for thought in (*beside, *parts.reasoning) if thought not in text)
-    text = format_thoughts(tuple(dict.fromkeys(thoughts))) + text
+    if beside or parts.reasoning:
+        thoughts = [thought for thought in (*beside, *parts.reasoning) if thought not in text]
+        text = format_thoughts(tuple(dict.fromkeys(thoughts))) + text
     message = Message("assistant", text, name=_name(turn), trained=_is_trained(turn))
     return _with_calls(message, sources)
 
@@ -183,8 +184,9 @@ def _with_calls(message: Message, sources: list[_Source]) -> Turns:
         if any(call.mended for call in found):
             after = [{"name": c.call.name, "arguments": dict(c.call.arguments)} for c in found]
             changes.append(Change("call-syntax", source.place, source.value, after))
-    called = replace(message, tool_calls=tuple(call.call for call in calls))
-    return Turns((called,), tuple(changes))
+    if calls:
+        message = replace(message, tool_calls=tuple(call.call for call in calls))
+    return Turns((message,), tuple(changes))
 
 
 def _name(turn: Mapping[str, Any]) -> str | None:

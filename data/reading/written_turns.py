@@ -41,7 +41,7 @@ def read_written(turns: Turns, tools: Sequence[Tool]) -> Turns:
                 changes += [change] if change else []
                 message, fenced = called, fenced or found.fenced
         messages.append(message)
-        awaited = [call.name for call in message.tool_calls]
+        awaited = [call.name for call in message.tool_calls] if message.tool_calls else []
     return Turns(tuple(messages), tuple(changes))
 
 
