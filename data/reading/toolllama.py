@@ -5,13 +5,14 @@ The APIs stand as Python's repr in the system text, which else says how to write
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from data.outcomes import Change, Draft, Rejected, pointer
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.system_text import read_system
-from data.reading.turns import Turns, listed
+from data.reading.turns import listed
 
 _LEAD_IN = "You are AutoGPT, you can use many tools"
 _BEGIN = "Begin!"
@@ -29,7 +30,7 @@ def read(value: Any) -> Draft:
         for turn in _turn(said, "/conversations" + pointer(i))
     )
     lost = Change("foreign-instructions", "/conversations/0/value", text, None)
-    return draft(Turns(turns.messages, (lost, *turns.changes)), declarations)
+    return draft(replace(turns, changes=(lost, *turns.changes)), declarations)
 
 
 def _turn(turn: Any, place: str) -> Iterator[PlacedTurn]:
