@@ -23,6 +23,7 @@ def main(
     seed: int = 3,
     skip_malformed: bool = False,
     exclude_benchmark: str | None = None,
+    check_formats: bool = False,
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -41,9 +42,13 @@ def main(
         skip_malformed: Reject lines of JSON Lines that are not JSON instead of stopping there.
         exclude_benchmark: Files of BFCL questions, with commas between; conversations that ask one
             of them are rejected, also where the tool has another name or other parameters.
+        check_formats: Reject calls whose texts are no date, time, email, ipv4, ipv6 or uuid where
+            the format of the schema names one (as invalid-arguments).
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
-    settings = Settings(remove_no_fc, balance, seed, skip_malformed, benchmarks)
+    settings = Settings(
+        remove_no_fc, balance, seed, skip_malformed, benchmarks, check_formats=check_formats
+    )
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)
     console.print(audit.summary())

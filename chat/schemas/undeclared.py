@@ -48,7 +48,9 @@ class _Search:
             self.known[key] = self._found(schema, value)
         return self.known[key]
 
-    def _found(self, schema: Mapping[str, Any], value: Mapping[str, Any] | list[Any]) -> list[Place]:
+    def _found(
+        self, schema: Mapping[str, Any], value: Mapping[str, Any] | list[Any]
+    ) -> list[Place]:
         others = SPEAKS_OF_OTHERS & schema.keys()
         if others:
             # Beside properties of its own, what a combination names cannot be told from here.
@@ -56,8 +58,9 @@ class _Search:
             return self._combined(others.pop(), schema, value) if alone else []
         if isinstance(value, list):
             first, rest = schema.get("prefixItems") or [], schema.get("items", True)
-            return self._inside((i, first[i] if i < len(first) else rest, member)
-                                for i, member in enumerate(value))
+            return self._inside(
+                (i, first[i] if i < len(first) else rest, member) for i, member in enumerate(value)
+            )
         properties = schema.get("properties") or {}
         rest = schema.get("additionalProperties", not properties)
         stray = [(name,) for name in value if name not in properties] if rest is False else []

@@ -29,8 +29,8 @@ class ArgumentProblem:
     """What is wrong at one place of a call's arguments; `pointer` is a JSON Pointer to it.
 
     rule: The keyword of JSON Schema that is violated, "undeclared" for an argument, or a member of
-        one, that the schema does not name, "schema" when the tool's own schema cannot be used, or "costly" when checking
-        with it takes too many steps.
+        one, that the schema does not name, "schema" when the tool's own schema cannot be used, or
+        "costly" when checking with it takes too many steps.
     """
 
     pointer: str

@@ -44,8 +44,8 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 
 def _checked(check: Callable[[str], object]) -> Callable[[object], bool]:
     """Return a check of any value: what is no text has no format."""
-    return lambda value: not isinstance(value, str) or (
-        len(value) <= _LONGEST and bool(check(value))
+    return lambda value: (
+        not isinstance(value, str) or (len(value) <= _LONGEST and bool(check(value)))
     )
 
 

@@ -16,6 +16,7 @@ from chat.conversation import Conversation
 from console.progress import byte_bar
 from data.cleaning.audit import Audit, Outcome
 from data.cleaning.balancing import balance
+from data.cleaning.call_rules import check_formats
 from data.cleaning.fingerprints import fingerprint
 from data.cleaning.leakage import load_benchmark
 from data.cleaning.repetition import EarlierConversations
@@ -41,6 +42,7 @@ class Settings:
     seed: int = 3
     skip_malformed: bool = False
     exclude_benchmark: tuple[Path, ...] = ()
+    check_formats: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int):
@@ -158,6 +160,8 @@ def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
     if settings.remove_no_fc and not draft.conversation.tools:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
+    if settings.check_formats:
+        check_formats(draft.conversation)
     if settings.exclude_benchmark:
         load_benchmark(settings.exclude_benchmark).check_no_copy(draft.conversation)
     return draft
