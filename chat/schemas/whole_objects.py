@@ -30,9 +30,10 @@ def merge_root(schema: dict[str, Any]) -> dict[str, Any]:
         around = {key: value for key, value in merged.items() if key != "allOf"}
         alone = _in_place(objects[0], around) if len(objects) == 1 else None
         merged = alone or _combined(around, objects) or merged
-    if merged is not schema and not any("$ref" in inner for inner in _all_objects(merged)):
-        return {key: value for key, value in merged.items() if key not in _PLACES}
-    return merged
+    if merged is schema:
+        return schema
+    rest = {key: value for key, value in merged.items() if key not in _PLACES}
+    return merged if any("$ref" in inner for inner in _all_objects(rest)) else rest
 
 
 def _followed(schema: dict[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:

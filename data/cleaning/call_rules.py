@@ -98,7 +98,9 @@ def check_formats(conversation: Conversation) -> None:
         problems = validate_arguments(tools[call.name], call.arguments, formats=True)
         if problems:
             where = pointer("messages", i, "tool_calls", j, "function", "arguments")
-            raise _invalid(problems[0], where, call)
+            rejected = _invalid(problems[0], where, call)
+            rejected.reason += " (only with --check-formats)"
+            raise rejected
 
 
 def _invalid(problem: ArgumentProblem, where: str, call: ToolCall) -> Rejected:

@@ -53,12 +53,14 @@ _TOPICS = {
 }
 _SHELL_VARIABLES = {"HOME", "PATH", "PWD", "USER", "SHELL", "LANG", "TMPDIR", "HOSTNAME"}
 # Those elements of HTML whose names are not what one calls a value.
-_HTML_NAMES = """a abbr article aside audio b base body br button canvas caption center cite col dd del
-details dialog div dl dt em embed fieldset figcaption figure font footer form frame h1 h2 h3 h4
-h5 h6 head header hr html i iframe img input ins kbd legend li link main map mark menu meta nav
-noscript ol optgroup option p param path picture pre progress q rect s samp script section
-select small span strike strong style sub summary sup svg table tbody td template textarea
-tfoot th thead time title tr track tt u ul var video wbr"""
+_HTML_NAMES = """
+a abbr article aside audio b base body br button canvas caption center cite col dd del details
+dialog div dl dt em embed fieldset figcaption figure font footer form frame h1 h2 h3 h4 h5 h6 head
+header hr html i iframe img input ins kbd legend li link main map mark menu meta nav noscript ol
+optgroup option p param path picture pre progress q rect s samp script section select small span
+strike strong style sub summary sup svg table tbody td template textarea tfoot th thead time title
+tr track tt u ul var video wbr
+"""
 _HTML = frozenset(_HTML_NAMES.split())
 
 

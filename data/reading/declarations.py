@@ -39,8 +39,8 @@ def read_tools(value: Any, where: str) -> Declarations:
             changes.append(Change("tool-without-schema", place, record, None))
         else:
             tools.append(read_declaration(record, place))
-            if padding := list(_padding(record)):
-                changes.append(Change("null-padding", place, padding, []))
+            if padding := _padding(record):
+                changes.append(Change("null-padding", place, padding, ()))
     return Declarations(tuple(tools), tuple(changes))
 
 
