@@ -1,10 +1,14 @@
-"""Strict JSON: NaN, Infinity and deep nesting are refused."""
+"""Strict JSON: NaN, Infinity and deep nesting are refused, and what reading loses is marked."""
 
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, NoReturn
 
+# Every number of so many characters is kept by a float: 15 digits, a sign and a point.
+_ALWAYS_KEPT = 17
 # How much of a key or number an error shows, in characters.
 _SHOWN = 40
 
@@ -17,17 +21,47 @@ def read_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def call_decoder(raw_newlines: bool = False) -> json.JSONDecoder:
+class RepeatedKey(dict[str, Any]):
+    """An object in whose text a key stands twice: the last value is the one that is left."""
+
+    key = ""
+
+
+class ShortenedNumber(float):
+    """A number with more digits than a float keeps; `text` has them all."""
+
+    text = ""
+
+
+def call_decoder(raw_newlines: bool = False, exact: bool = False) -> json.JSONDecoder:
     """Return a decoder for calls; it also refuses a duplicate key and a number too large.
 
-    `raw_newlines` allows newlines and tabs inside strings.
+    `raw_newlines` allows newlines and tabs inside strings; `exact` also refuses a number of which
+    a float would lose digits.
     """
     return json.JSONDecoder(
         strict=not raw_newlines,
         object_pairs_hook=_distinct_keys,
-        parse_float=_finite,
+        parse_float=_exact if exact else _finite,
         parse_constant=_refuse,
     )
+
+
+def marking_decoder() -> json.JSONDecoder:
+    """Return a decoder of any JSON that marks what it loses, for `lost_in` to find."""
+    return json.JSONDecoder(object_pairs_hook=_marked_object, parse_float=_marked_number)
+
+
+def lost_in(value: Any) -> str:
+    """Return what a marking decoder lost of a value, in words; empty for nothing."""
+    if isinstance(value, ShortenedNumber):
+        return f"the number {value.text[:_SHOWN]} has more digits than can be kept"
+    if isinstance(value, RepeatedKey):
+        return f"the key {value.key[:_SHOWN]!r} stands twice"
+    inside = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list):
+        return next(filter(None, map(lost_in, inside)), "")
+    return ""
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -48,3 +82,31 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text[:_SHOWN]} is not a finite number")
     return value
+
+
+def _exact(text: str) -> float:
+    value = _marked_number(text)
+    if lost := lost_in(value):
+        raise ValueError(lost)
+    return _finite(text)
+
+
+def _marked_number(text: str) -> float:
+    value = float(text)
+    if len(text) <= _ALWAYS_KEPT or not math.isfinite(value):
+        return value
+    if Decimal(repr(value)) == Decimal(text):
+        return value
+    marked = ShortenedNumber(text)
+    marked.text = text
+    return marked
+
+
+def _marked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) == len(pairs):
+        return values
+    marked = RepeatedKey(values)
+    counts = Counter(key for key, _ in pairs)
+    marked.key = next(key for key, count in counts.items() if count > 1)
+    return marked

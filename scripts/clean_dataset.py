@@ -29,6 +29,7 @@ def main(
     negatives: str = "drop",
     chat_format: str | None = None,
     thinking: Thinking = "drop",
+    check_formats: bool = False,
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -57,6 +58,8 @@ def main(
         chat_format: Reject what this format cannot write, which building would leave out.
         thinking: What becomes of the thoughts beside answers, wherever they stand in a row: drop
             leaves them out, keep writes them as <think> blocks before the answers.
+        check_formats: Reject calls whose texts are no date, time, email, ipv4, ipv6 or uuid where
+            the format of the schema names one (as invalid-arguments).
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
     settings = Settings(
@@ -70,6 +73,7 @@ def main(
         negatives,
         chat_format,
         thinking,
+        check_formats=check_formats,
     )
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)

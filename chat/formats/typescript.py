@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,8 +11,6 @@ from chat.conversation import Tool
 from chat.recurring import MOST_KEPT
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
-# Group 1 is empty for a quote that never closes; no quoted text can follow it.
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+("?)')
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _KINDS_OF_LITERAL = {
     type(None): {"null"},
@@ -27,11 +25,19 @@ _KINDS_OF_LITERAL = {
 
 @dataclass(frozen=True)
 class _Type:
-    """The text of a type, the comments above it, and the keywords that the two express."""
+    """The text of a type, the comments above it, and the keywords that the two express.
+
+    joined_by: "|" for a union of several types, "&" where several hold at once, else empty.
+    """
 
     text: str
     notes: tuple[str, ...] = ()
     said: frozenset[str] = field(default_factory=frozenset)
+    joined_by: str = ""
+
+    def within(self, marks: str = "|&") -> str:
+        """Return the text as part of a larger type: in parentheses if joined by one of `marks`."""
+        return f"({self.text})" if self.joined_by and self.joined_by in marks else self.text
 
 
 def describe_function(tool: Tool) -> str:
@@ -49,7 +55,9 @@ def describe_function(tool: Tool) -> str:
 def _describe(json_text: str) -> str:
     tool = Tool(**json.loads(json_text)["function"])
     parameters = _type({"type": "object", **tool.parameters})
-    argument = "" if parameters.text in ("{}", "object") else f"_: {parameters.text}"
+    text = "object" if parameters.text == "{}" and _is_open(tool.parameters) else parameters.text
+    is_empty = text == "{}" or (text == "object" and not _is_open(tool.parameters))
+    argument = "" if is_empty else f"_: {text}"
     name = json.dumps(tool.name) if _UNPRINTABLE.search(tool.name) else tool.name
     comments = _comments([tool.description, *parameters.notes])
     return "\n".join([*comments, f"type {name} = ({argument}) => any;"])
@@ -66,12 +74,17 @@ def _type(schema: Any) -> _Type:
         return _Type("any", () if schema is True else (f"schema: {_json(schema)}",))
     parts = [part for part in _parts(schema) if part is not None]
     said = frozenset({"description"}).union(*(part.said for part in parts))
-    text = parts[0].text if len(parts) == 1 else " & ".join(_operand(part.text) for part in parts)
-    text = text or "any"
+    found = parts[0] if len(parts) == 1 else _all_at_once(parts)
     if schema.get("nullable") is True:
-        text, said = f"{text} | null", said | {"nullable"}
+        found = _Type(f"{found.within('&')} | null", joined_by="|")
+        said |= {"nullable"}
     inner = (note for part in parts for note in part.notes)
-    return _Type(text, (*_own_notes(schema, said), *inner), said)
+    return _Type(found.text, (*_own_notes(schema, said), *inner), said, found.joined_by)
+
+
+def _all_at_once(parts: Sequence[_Type]) -> _Type:
+    text = " & ".join(part.within("|") for part in parts)
+    return _Type(text, joined_by="&") if parts else _Type("any")
 
 
 def _own_notes(schema: Mapping[str, Any], said: frozenset[str]) -> list[str]:
@@ -91,7 +104,7 @@ def _parts(schema: Mapping[str, Any]) -> list[_Type | None]:
     plain = _literals(schema) or _plain(schema)
     options = schema["allOf"] if _is_filled_list(schema.get("allOf")) else []
     every = [_labelled(_type(option), f"part {i}") for i, option in enumerate(options, 1)]
-    return [plain, *unions, *(_Type(t.text, t.notes, frozenset({"allOf"})) for t in every)]
+    return [plain, *unions, *(replace(part, said=frozenset({"allOf"})) for part in every)]
 
 
 def _literals(schema: Mapping[str, Any]) -> _Type | None:
@@ -104,7 +117,8 @@ def _literals(schema: Mapping[str, Any]) -> _Type | None:
     declared = schema.get("type")
     names = _texts(declared if isinstance(declared, list) else [declared])
     implied = all(not _KINDS_OF_LITERAL[type(value)].isdisjoint(names) for value in values)
-    return _Type(" | ".join(map(_json, values)), (), frozenset({key, "type"} if implied else {key}))
+    said = frozenset({key, "type"} if implied else {key})
+    return _Type(" | ".join(map(_json, values)), (), said, "|" if len(values) > 1 else "")
 
 
 def _plain(schema: Mapping[str, Any]) -> _Type | None:
@@ -144,8 +158,19 @@ def _object(schema: Mapping[str, Any]) -> _Type:
         said.add("additionalProperties")
         lines += _field("[key: string]", "", _type(extra), quoted=False)
     if not lines:
-        return _Type("object" if properties is None else "{}", (), frozenset(said))
+        is_any = properties is None or _is_open(schema)
+        return _Type("object" if is_any else "{}", (), frozenset(said))
     return _Type("\n".join(["{", *lines, "}"]), (), frozenset(said))
+
+
+def _is_open(schema: Mapping[str, Any]) -> bool:
+    """Whether an object takes names that its `properties` do not have."""
+    if schema.get("additionalProperties") is True or "$ref" in schema:
+        return True
+    return any(
+        isinstance(schema.get(key), Mapping) and bool(schema[key])
+        for key in ("additionalProperties", "patternProperties")
+    )
 
 
 def _field(name: str, mark: str, value: _Type, quoted: bool = True) -> list[str]:
@@ -164,11 +189,11 @@ def _array(schema: Mapping[str, Any]) -> _Type:
         said.add(rest_key)
     every = _labelled(_type(rest if rest_key in said else True), "items")
     if not _is_filled_list(first):
-        return _Type(f"{_operand(every.text)}[]", every.notes, frozenset(said))
+        return _Type(f"{every.within()}[]", every.notes, frozenset(said))
     members = [_labelled(_type(item), f"item {i}") for i, item in enumerate(first or [], 1)]
     texts = [member.text for member in members]
     if rest_key in said:
-        texts.append(f"...{_operand(every.text)}[]")
+        texts.append(f"...{every.within()}[]")
         members.append(every)
     notes = tuple(note for member in members for note in member.notes)
     return _Type(f"[{', '.join(texts)}]", notes, frozenset({*said, first_key}))
@@ -178,19 +203,14 @@ def _union(options: Sequence[_Type], key: str | None = None) -> _Type:
     labelled = [_labelled(option, f"option {i}") for i, option in enumerate(options, 1)]
     notes = tuple(note for option in labelled for note in option.notes)
     said = frozenset({key}) if key else frozenset().union(*(option.said for option in options))
-    return _Type(" | ".join(dict.fromkeys(option.text for option in options)), notes, said)
+    distinct = list({option.text: option for option in options}.values())
+    if len(distinct) == 1:
+        return _Type(distinct[0].text, notes, said, distinct[0].joined_by)
+    return _Type(" | ".join(option.within("&") for option in distinct), notes, said, "|")
 
 
 def _labelled(value: _Type, label: str) -> _Type:
-    return _Type(value.text, tuple(f"{label}: {note}" for note in value.notes), value.said)
-
-
-def _operand(text: str) -> str:
-    """Put parentheses around a union or intersection that becomes part of a larger type."""
-    if text.startswith("{") and text.endswith("}"):
-        return text
-    outside = _QUOTED.sub(lambda found: "" if found[1] else found[0], text)
-    return f"({text})" if " | " in outside or " & " in outside else text
+    return replace(value, notes=tuple(f"{label}: {note}" for note in value.notes))
 
 
 def _texts(values: Any) -> frozenset[str]:

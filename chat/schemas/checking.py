@@ -16,6 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 from chat.schemas.evaluated import Evaluated, matching_names
 from chat.schemas.patterns import matches
+from chat.schemas.value_formats import VALUE_FORMATS
 from chat.schemas.work import (
     CHECKS_A_VALUE,
     LETTERS_A_CHECK,
@@ -33,10 +34,10 @@ _PLAIN: Mapping[str, Check] = Draft202012Validator.VALIDATORS
 class ArgumentChecker:
     """A schema prepared for checking arguments; SchemaError says where it is wrong.
 
-    References are never fetched, and formats not checked.
+    References are never fetched; formats are checked only where that is asked for.
     """
 
-    def __init__(self, schema: Mapping[str, Any], text: str) -> None:
+    def __init__(self, schema: Mapping[str, Any], text: str, formats: bool = False) -> None:
         for error in _of_schemas().iter_errors(schema):
             raise SchemaError.create_from(error)
         root: Resource[Any] = DRAFT202012.create_resource(schema)
@@ -45,7 +46,8 @@ class ArgumentChecker:
         registry = registry.crawl() if "nchor" in text else registry
         # Without any `$id` inside, equal references lead to the same schema.
         kind = _CHECKING_EACH_PLACE if '"$id"' in text else _CHECKING
-        self._validator = kind(schema, registry=registry)
+        checker = VALUE_FORMATS if formats else None
+        self._validator = kind(schema, registry=registry, format_checker=checker)
         self._resolver = registry.resolver_with_root(root)
 
     def problems(self, arguments: Mapping[str, Any]) -> list[ValidationError]:

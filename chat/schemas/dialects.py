@@ -21,10 +21,17 @@ from chat.schemas.flat_parameters import (
 )
 from chat.schemas.keywords import DROPPED, KEYWORDS, ORIGINAL, SUBSCHEMA, are_schemas
 from chat.schemas.type_names import read_type, union
+from chat.schemas.whole_objects import SPEAKS_OF_OTHERS, merge_root, settle_required
 
 # Keys whose objects are never taken for properties without a wrapper: keywords of JSON Schema or
 # of other vocabularies.
 _NO_PROPERTIES = SUBSCHEMA.keys() | {"default", "const", "example", "xml", "discriminator"}
+
+# Keywords that may refuse null beside a type that allows it, and those that say nothing of a value.
+_MAY_REFUSE_NULL = {"$ref", "$dynamicRef", "allOf", "oneOf", "const", "not", "if"}
+_ABOUT_A_VALUE = {"title", "description", "$comment", "default", "examples", "deprecated"} | {
+    *("readOnly", "writeOnly", "$defs", "definitions", "$id", "$anchor", "$dynamicAnchor")
+}
 
 
 def normalise_parameters(parameters: Any, required: Any = None) -> dict[str, Any]:
@@ -50,9 +57,12 @@ def normalise_parameters(parameters: Any, required: Any = None) -> dict[str, Any
     schema["type"] = "object"
     if isinstance(required, list) and "required" not in schema:
         schema["required"] = list(dict.fromkeys(n for n in required if isinstance(n, str)))
-    # A required name without a property gets an empty schema.
-    for name in schema.get("required", ()):
-        schema["properties"].setdefault(name, {})
+    schema = merge_root(schema)
+    settle_required(schema)
+    if not SPEAKS_OF_OTHERS & schema.keys():
+        # A required name without a property gets an empty schema.
+        for name in schema.get("required", ()):
+            schema["properties"].setdefault(name, {})
     return schema
 
 
@@ -68,7 +78,7 @@ def _schema(source: Mapping[str, Any]) -> dict[str, Any]:
             result[key] = value
         elif key in KEYWORDS:
             _put(result, key, KEYWORDS[key](value), value)
-        elif key != "optional" or truth(value) is None:
+        elif value is not None and (key != "optional" or truth(value) is None):
             result[key] = value
     properties = _adopted(result) or source.get("properties")
     _finish_required(result, properties)
@@ -78,9 +88,9 @@ def _schema(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def _put(result: dict[str, Any], key: str, cleaned: Any, original: Any) -> None:
     """Store a keyword's value, or the original under `x-original-` if the draft refuses it."""
-    if cleaned is ORIGINAL:
+    if cleaned is ORIGINAL and original is not None:
         result[f"x-original-{key}"] = original
-    elif cleaned is not DROPPED:
+    elif cleaned is not DROPPED and cleaned is not ORIGINAL:
         result[key] = cleaned
 
 
@@ -113,7 +123,7 @@ def _put_subschema(result: dict[str, Any], key: str, value: Any, source: Mapping
     elif key == "additionalItems" and isinstance(source.get("items"), list):
         key = "items"
     elif key == "properties":
-        result[key] = _properties(value)
+        result[key] = _properties(value, source.get("required"))
         return
     form = SUBSCHEMA[key]
     if form == "list" and isinstance(value, list) and all(map(_is_schema, value)):
@@ -126,14 +136,20 @@ def _put_subschema(result: dict[str, Any], key: str, value: Any, source: Mapping
         result[f"x-original-{key}"] = value
 
 
-def _properties(value: Any) -> dict[str, Any]:
+def _properties(value: Any, required: Any = None) -> dict[str, Any]:
+    """Return schemas by name; a null that is not required is the padding of a table's column."""
     records = by_name(value) if isinstance(value, list) else value
     if not isinstance(records, Mapping):
         raise ValueError(f"properties must be an object, found {excerpt(value)}")
     for name, record in records.items():
         if not (record is None or isinstance(record, Mapping | bool | str)):
             raise ValueError(f"the property {name} must be an object, found {excerpt(record)}")
-    return {name: _inner(record) for name, record in records.items()}
+    needed = required if isinstance(required, list) else ()
+    return {
+        name: _inner(record)
+        for name, record in records.items()
+        if record is not None or name in needed
+    }
 
 
 def _inner(value: Any) -> Any:
@@ -215,6 +231,10 @@ def _finish_values(result: dict[str, Any], source: Mapping[str, Any]) -> None:
         result["items"] = {"enum": choices, **items}
         if result["items"]["enum"] != choices:
             result["x-original-enum"] = choices
+    kinds = json_types(result.get("type"))
+    if kinds and "null" not in kinds and result.get("const", kinds) is None:
+        # No value could fit: the null is the padding of a table's column.
+        del result["const"]
     nullable = truth(result.get("nullable"))
     if nullable is not None:
         del result["nullable"]
@@ -223,7 +243,12 @@ def _finish_values(result: dict[str, Any], source: Mapping[str, Any]) -> None:
 
 
 def _accept_null(result: dict[str, Any]) -> None:
+    """Change a schema so that it fits null too."""
     kinds = json_types(result.get("type"))
+    if result.keys() & _MAY_REFUSE_NULL:
+        strict = {key: result.pop(key) for key in list(result) if key not in _ABOUT_A_VALUE}
+        result["anyOf"] = [strict, {"type": "null"}]
+        return
     if kinds and "null" not in kinds:
         result["type"] = [*kinds, "null"]
     if "anyOf" in result and {"type": "null"} not in result["anyOf"]:

@@ -1,5 +1,6 @@
 """Tool parameters given by name, or in a list, without a schema around them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,14 @@ from chat.schemas.type_names import read_type
 
 JSON_TYPES = frozenset(("string", "integer", "number", "boolean", "object", "array", "null"))
 _TRUE, _FALSE = ("true", "yes", "required"), ("false", "no", "optional")
+# What the description of a flat parameter says about leaving it out.
+_SAID_REQUIRED = re.compile(r"\brequired\s*(?:is|:|=)\s*(?:true|yes)\b", re.I)
+_SAID_OPTIONAL = re.compile(
+    r"""\brequired\s*(?:is|:|=)\s*(?:false|no)\b | \bnot\ required\b
+    | (?<!\bno\ )\bdefaults?\s*(?:value\s*)?(?:is\b|to\b|:|=)
+    | \A\W*optional\b | \(optional\) | [.;,]\s*optional\.?\Z""",
+    re.I | re.X,
+)
 
 
 def is_flat(parameters: Mapping[str, Any]) -> bool:
@@ -40,23 +49,35 @@ def _stands_beside(key: str, value: Any) -> bool:
 
 
 def wrap_flat(parameters: Mapping[str, Any], beside: Any = None) -> dict[str, Any]:
-    """Wrap flat parameters; without any `required` mark, those without a default are required."""
+    """Wrap flat parameters; one is required unless something says that it may be left out.
+
+    Where some are marked as required, the others are not. A null in place of a parameter is the
+    padding of a table's column.
+    """
     around = {key: value for key, value in parameters.items() if _stands_beside(key, value)}
-    flat = {key: value for key, value in parameters.items() if key not in around}
     required = around.get("required", beside)
-    records = [value for value in flat.values() if isinstance(value, Mapping)]
-    marked = any(truth(record.get("required")) is not None for record in records)
-    if not isinstance(required, list) and not marked:
-        required = [name for name, value in flat.items() if _is_implied(value)] or None
+    listed = required if isinstance(required, list) else []
+    flat = {
+        key: value
+        for key, value in parameters.items()
+        if key not in around and (value is not None or key in listed)
+    }
+    marks = [truth(value.get("required")) for value in flat.values() if isinstance(value, Mapping)]
+    if not isinstance(required, list) and True not in marks:
+        required = [name for name, value in flat.items() if not _is_optional(value)] or None
     return {"type": "object", **around, "properties": flat, "required": required}
 
 
-def _is_implied(value: Any) -> bool:
-    """Whether a flat parameter is required: it has no default and is not marked optional."""
+def _is_optional(value: Any) -> bool:
+    """Whether a flat parameter may be left out, by its mark, type, default or description."""
     record = value if isinstance(value, Mapping) else {"type": value}
-    kind = record.get("type")
-    said = isinstance(kind, str) and read_type(kind).optional
-    return not (said or "default" in record or truth(record.get("optional")))
+    kind, text = record.get("type"), record.get("description")
+    if "default" in record or (isinstance(kind, str) and read_type(kind).optional):
+        return True
+    if truth(record.get("required")) is False or truth(record.get("optional")):
+        return True
+    said = text if isinstance(text, str) else ""
+    return bool(_SAID_OPTIONAL.search(said)) and not _SAID_REQUIRED.search(said)
 
 
 def by_name(parameters: list[Any]) -> dict[str, Any]:

@@ -90,7 +90,9 @@ _MIN_MAX = ("minimum", "maximum")
 
 
 def _object_fits(schema: Mapping[str, Any], value: dict[str, Any]) -> bool:
-    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    properties = schema.get("properties", {})
+    # Names beside the listed ones are undeclared, which chat/schemas/undeclared.py reports.
+    others = schema.get("additionalProperties", not properties)
     return all(name in value for name in schema.get("required", ())) and all(
         plainly_fits(properties.get(name, others), member) for name, member in value.items()
     )

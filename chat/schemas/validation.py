@@ -12,6 +12,7 @@ from chat.schemas.dialects import normalise_parameters
 from chat.schemas.flat_parameters import excerpt
 from chat.schemas.patterns import TooCostly
 from chat.schemas.plain import plainly_fits
+from chat.schemas.undeclared import undeclared_names
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -31,9 +32,9 @@ _PARAMETERS = (
 class ArgumentProblem:
     """What is wrong at one place of a call's arguments; `pointer` is a JSON Pointer to it.
 
-    rule: The keyword of JSON Schema that is violated, "undeclared" for an argument that the schema
-        does not name, "schema" when the tool's own schema cannot be used, or "costly" when checking
-        with it takes too many steps.
+    rule: The keyword of JSON Schema that is violated, "undeclared" for an argument, or a member of
+        one, that the schema does not name, "schema" when the tool's own schema cannot be used, or
+        "costly" when checking with it takes too many steps.
     """
 
     pointer: str
@@ -60,18 +61,22 @@ def read_tool(record: Any) -> Tool:
     return Tool(name, description or "", parameters)
 
 
-def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[ArgumentProblem]:
+def validate_arguments(
+    tool: Tool, arguments: Mapping[str, Any], formats: bool = False
+) -> list[ArgumentProblem]:
     """Check a call's arguments against the JSON Schema of its tool; empty when they fit.
 
-    Formats are not checked, and references are never fetched.
+    With `formats`, also those that chat/schemas/value_formats.py knows. References are never
+    fetched.
     """
-    if _surely_fit(tool, arguments):
+    if not (formats and '"format"' in tool.json_text) and _surely_fit(tool, arguments):
         return []
     from jsonschema.exceptions import SchemaError, UnknownType
     from referencing.exceptions import Unresolvable
 
     try:
-        found = list(map(_problem, _checker(tool.json_text).problems(arguments)))
+        found = list(map(_problem, _checker(tool.json_text, formats).problems(arguments)))
+        found += _undeclared(tool, arguments)
     except SchemaError as error:
         where = _pointer(error.path) or "its root"
         message = f"the schema of {tool.name} is wrong at {where}: {error.message}"
@@ -82,7 +87,7 @@ def validate_arguments(tool: Tool, arguments: Mapping[str, Any]) -> list[Argumen
     except (Unresolvable, UnknownType, RecursionError, ValueError) as error:
         message = f"the schema of {tool.name} cannot be used: {error}"
         return [ArgumentProblem("", "schema", excerpt(message, 300))]
-    return sorted([*found, *_undeclared(tool, arguments)], key=lambda problem: problem.pointer)
+    return sorted(found, key=lambda problem: problem.pointer)
 
 
 def schema_problem(tool: Tool) -> ArgumentProblem | None:
@@ -102,11 +107,11 @@ def _schema_problem(tool_text: str) -> ArgumentProblem | None:
 
 
 def _surely_fit(tool: Tool, arguments: Mapping[str, Any]) -> bool:
-    return (
-        tool.has_plain_schema
-        and plainly_fits(tool.parameters, arguments)
-        and next(_undeclared(tool, arguments), None) is None
-    )
+    if not tool.has_plain_schema or not plainly_fits(tool.parameters, arguments):
+        return False
+    # Here, unlike further inside, an object without properties takes no names.
+    names_some = tool.parameters.get("properties") or tool.parameters.get("additionalProperties")
+    return bool(names_some) or not arguments
 
 
 def _tool(tool_text: str) -> Tool:
@@ -114,11 +119,11 @@ def _tool(tool_text: str) -> Tool:
 
 
 @lru_cache(maxsize=MOST_KEPT)
-def _checker(tool_text: str) -> "ArgumentChecker":
+def _checker(tool_text: str, formats: bool) -> "ArgumentChecker":
     """Check and prepare a schema; kept, because checking one takes longer than using it."""
     from chat.schemas.checking import ArgumentChecker
 
-    return ArgumentChecker(_tool(tool_text).parameters, tool_text)
+    return ArgumentChecker(_tool(tool_text).parameters, tool_text, formats)
 
 
 def _problem(error: "ValidationError") -> ArgumentProblem:
@@ -128,29 +133,10 @@ def _problem(error: "ValidationError") -> ArgumentProblem:
 
 
 def _undeclared(tool: Tool, arguments: Mapping[str, Any]) -> Iterator[ArgumentProblem]:
-    """Yield a problem for each argument not in `properties`, unless the schema may allow others."""
-    schema = tool.parameters
-    properties = schema.get("properties", {})
-    if _OPEN_SCHEMA & set(schema) or not isinstance(properties, Mapping):
-        return
-    for name in arguments:
-        if name not in properties:
-            yield ArgumentProblem(
-                _pointer([name]), "undeclared", f"{tool.name} has no parameter {excerpt(name)}"
-            )
-
-
-# A schema with one of these may describe arguments that are not in its `properties`.
-_OPEN_SCHEMA = {
-    "additionalProperties",
-    "patternProperties",
-    "unevaluatedProperties",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "if",
-    "$ref",
-}
+    """Yield a problem for each name that neither the tool nor an object in it declares."""
+    for place in undeclared_names(tool.parameters, arguments):
+        message = f"{tool.name} has no parameter {excerpt('.'.join(map(str, place)))}"
+        yield ArgumentProblem(_pointer(place), "undeclared", message)
 
 
 def _pointer(path: Iterable[Any]) -> str:

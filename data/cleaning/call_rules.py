@@ -1,35 +1,25 @@
 """Rules about calls: declared functions, arguments that fit their schema and were not made up."""
 
-import copy
-import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
-from chat.conversation import Conversation, ToolCall
+from chat.conversation import Conversation, Message, ToolCall
 from chat.schemas.validation import ArgumentProblem, validate_arguments
-from data.cleaning.first_mentions import first_places, texts_in
+from chat.strict_json import lost_in
+from data.cleaning.argument_repairs import moved, repair_arguments
+from data.cleaning.first_mentions import first_places
+from data.cleaning.placeholders import (
+    is_placeholder,
+    may_be_placeholder,
+    named_texts,
+    topics_of,
+    topics_of_tool,
+)
 from data.outcomes import Change, Draft, Rejected, excerpt_of, pointer
 
 _PREFIX = "functions."
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-_TRUTHS = {"true": True, "True": True, "false": False, "False": False}
-# A whole argument that stands for a value nobody gave: the result of a call that has not been made
-# (Seal-Tools, NESTFUL), a variable of a template, or "<your_api_key>". Each repetition matches
-# in one way only: with several, the time would grow exponentially with the text.
-_PLACEHOLDER = re.compile(
-    r"""API_call_\d+
-    | \$var_?\d+(?:\.\w+)*\$?
-    | \$\{\w[\w.]*\}
-    | \{\{\s*\w[\w.]*\s*\}\}
-    | <(?:\w[^\W_]*_\w+|\w+(?:\ \w+)+)>
-    | <(?:your|insert|enter)\b[^<>]*>
-    | \[(?:your|insert|enter)\b[^\[\]]*\]
-    | (?:your|insert|enter)(?:_\w+)?_(?:here|key|token|id|name|password|value)
-    """,
-    re.VERBOSE | re.ASCII | re.IGNORECASE,
-)
 
 
 def declared_functions(conversation: Conversation) -> Draft:
@@ -51,17 +41,31 @@ def declared_functions(conversation: Conversation) -> Draft:
     return Draft(_with_calls(conversation, mended), tuple(changes))
 
 
+def kept_values(conversation: Conversation) -> Draft:
+    """Reject arguments of which reading the row lost something: a repeated key, digits."""
+    for i, j, call in _calls(conversation):
+        if lost := lost_in(call.arguments):
+            where = pointer("messages", i, "tool_calls", j, "function", "arguments")
+            raise Rejected("unreadable-call", where, lost, _excerpt(call))
+    return Draft(conversation)
+
+
 def given_values(conversation: Conversation) -> Draft:
     """Reject arguments that are placeholders, unless an earlier turn says the very same."""
     found = [
-        (text, i, j, call)
+        (name, text, i, j, call)
         for i, j, call in _calls(conversation)
-        for text in texts_in(call.arguments)
-        if _PLACEHOLDER.fullmatch(text)
+        for name, text in named_texts(call.arguments)
+        if may_be_placeholder(text)
     ]
-    said = first_places({text for text, *_ in found}, conversation) if found else {}
-    for text, i, j, call in found:
-        if said.get(text, i) >= i:
+    if not found:
+        return Draft(conversation)
+    tools = {tool.name: tool for tool in conversation.tools}
+    said = first_places({text for _, text, *_ in found}, conversation)
+    talk = list(accumulate(map(_topics, conversation.messages), frozenset.union))
+    for name, text, i, j, call in found:
+        topics = talk[i] | topics_of_tool(tools[call.name])
+        if said.get(text, i) >= i and is_placeholder(text, name, topics):
             where = pointer("messages", i, "tool_calls", j, "function", "arguments")
             where += _where(call.arguments, text)
             reason = f"{text!r} stands for a value that nobody gave"
@@ -70,7 +74,7 @@ def given_values(conversation: Conversation) -> Draft:
 
 
 def valid_calls(conversation: Conversation) -> Draft:
-    """Reject arguments that do not fit their schema, once numbers in quotes are numbers."""
+    """Reject arguments that do not fit their schema, once those with one reading are repaired."""
     tools = {tool.name: tool for tool in conversation.tools}
     changes: list[Change] = []
     corrected: dict[tuple[int, int], ToolCall] = {}
@@ -79,52 +83,35 @@ def valid_calls(conversation: Conversation) -> Draft:
         if not problems:
             continue
         where = pointer("messages", i, "tool_calls", j, "function", "arguments")
-        arguments, mended = _without_quotes(call.arguments, problems)
-        left = validate_arguments(tools[call.name], arguments) if mended else problems
-        if left:
-            problem = left[0]
-            rule = "costly-schema" if problem.rule == "costly" else "invalid-arguments"
-            reason = f"{problem.rule}: {problem.message}"
-            raise Rejected(rule, where + problem.pointer, reason, _excerpt(call))
-        changes += [Change("text-value", where + at, old, new) for at, old, new in mended]
-        corrected[i, j] = replace(call, arguments=arguments)
+        repaired = repair_arguments(tools[call.name], call.arguments, problems)
+        if repaired.problems:
+            raise _invalid(repaired.problems[0], where, call)
+        changes += moved(repaired.changes, where)
+        corrected[i, j] = replace(call, arguments=repaired.arguments)
     return Draft(_with_calls(conversation, corrected), tuple(changes))
 
 
-def _without_quotes(
-    arguments: Mapping[str, Any], problems: list[ArgumentProblem]
-) -> tuple[dict[str, Any], list[tuple[str, str, Any]]]:
-    """Return arguments in which each text of the wrong type is the number or truth it says."""
-    changed = copy.deepcopy(dict(arguments))
-    mended = []
-    for problem in problems:
-        if problem.rule != "type" or not problem.pointer:
-            continue
-        holder, key = _place(changed, problem.pointer)
-        old = holder[key]
-        new = _unquoted(old) if isinstance(old, str) else None
-        if new is not None:
-            holder[key] = new
-            mended.append((problem.pointer, old, new))
-    return changed, mended
+def check_formats(conversation: Conversation) -> None:
+    """Raise Rejected for a text that has not the format which its schema names."""
+    tools = {tool.name: tool for tool in conversation.tools}
+    for i, j, call in _calls(conversation):
+        problems = validate_arguments(tools[call.name], call.arguments, formats=True)
+        if problems:
+            where = pointer("messages", i, "tool_calls", j, "function", "arguments")
+            rejected = _invalid(problems[0], where, call)
+            rejected.reason += " (only with --check-formats)"
+            raise rejected
 
 
-def _unquoted(text: str) -> int | float | bool | None:
-    if text in _TRUTHS:
-        return _TRUTHS[text]
-    # Longer ones are identifiers, of which a float would keep 15 digits.
-    if not (match := _NUMBER.fullmatch(text)) or len(text) > 15:
-        return None
-    number = float(text) if match[1] or match[2] else int(text)
-    return number if math.isfinite(number) else None
+def _invalid(problem: ArgumentProblem, where: str, call: ToolCall) -> Rejected:
+    rule = "costly-schema" if problem.rule == "costly" else "invalid-arguments"
+    reason = f"{problem.rule}: {problem.message}"
+    return Rejected(rule, where + problem.pointer, reason, _excerpt(call))
 
 
-def _place(value: Any, where: str) -> tuple[Any, Any]:
-    """Return what a JSON pointer's last step is taken in, and that step."""
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in where.split("/")[1:]]
-    for step in steps[:-1]:
-        value = value[int(step) if isinstance(value, list) else step]
-    return value, int(steps[-1]) if isinstance(value, list) else steps[-1]
+def _topics(message: Message) -> frozenset[str]:
+    """Return what a user or the system talks of."""
+    return topics_of(message.content) if message.role in ("user", "system") else frozenset()
 
 
 def _where(value: Any, text: str) -> str:

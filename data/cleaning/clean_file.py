@@ -17,6 +17,7 @@ from chat.formats.rendering import is_learnt
 from console.progress import byte_bar
 from data.cleaning.audit import Audit, Outcome
 from data.cleaning.balancing import balance
+from data.cleaning.call_rules import check_formats
 from data.cleaning.fingerprints import fingerprint
 from data.cleaning.leakage import load_benchmark
 from data.cleaning.learnable import check_learnable
@@ -52,6 +53,7 @@ class Settings:
     negatives: str = "drop"
     chat_format: str | None = None
     thinking: Thinking = "drop"
+    check_formats: bool = False
 
     def __post_init__(self) -> None:
         for flag, value, known in (
@@ -251,6 +253,8 @@ def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
     if settings.remove_no_fc and not draft.conversation.tools:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
+    if settings.check_formats:
+        check_formats(draft.conversation)
     if settings.exclude_benchmark:
         load_benchmark(settings.exclude_benchmark).check_no_copy(draft.conversation)
     return draft

@@ -1,19 +1,9 @@
 """Where a conversation says some texts for the first time, all of them found in one pass."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator
 
 from chat.conversation import Conversation
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """Yield the texts in a JSON value, in their order; the names of an object are none."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from texts_in(item)
 
 
 def first_places(texts: Collection[str], conversation: Conversation) -> dict[str, int]:

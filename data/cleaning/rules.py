@@ -3,7 +3,12 @@
 from collections.abc import Callable
 
 from chat.conversation import Conversation
-from data.cleaning.call_rules import declared_functions, given_values, valid_calls
+from data.cleaning.call_rules import (
+    declared_functions,
+    given_values,
+    kept_values,
+    valid_calls,
+)
 from data.cleaning.result_rules import linked_results
 from data.cleaning.system_rules import own_instructions
 from data.cleaning.text_rules import visible_text, writable_text
@@ -23,7 +28,9 @@ MEANINGS: dict[str, str] = {
     "wrong-layout": "rejected: the row does not have the layout of its file",
     "negative": "rejected: the row itself says that it shows what not to do",
     "unreadable-tools": "rejected: a tool declaration cannot be read",
-    "unreadable-call": "rejected: a call is cut off or not JSON, or its arguments are no object",
+    "unreadable-call": "rejected: a call is cut off or not JSON, its arguments are no object, or "
+    "reading them would lose a repeated key or digits",
+    "null-padding": "repaired: a property or argument that is null for its column was left out",
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
     "written-call": "repaired: a call stood in a text, in the notation of another format",
@@ -55,7 +62,7 @@ MEANINGS: dict[str, str] = {
     "function-name": "repaired: spaces or the prefix functions. stood around a declared name",
     "undeclared-function": "rejected: a function is called that is not declared",
     "placeholder-value": "rejected: an argument stands for a value that nobody gave",
-    "text-value": "repaired: a number or truth value was written as a text",
+    "text-value": "repaired: a number, truth value, list or object was written as a text",
     "invalid-arguments": "rejected: arguments do not fit the schema of their tool",
     "nothing-to-learn": "rejected: every turn of the assistant is marked as not to be learnt",
     "unwritable": "rejected: the chat format has no way to write it (only with --chat-format)",
@@ -100,6 +107,7 @@ RULES: tuple[Rule, ...] = (
     ordered_turns,
     declared_functions,
     linked_results,
+    kept_values,
     given_values,
     valid_calls,
 )

@@ -217,7 +217,7 @@ def _loads(text: str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-_DECODER = call_decoder(raw_newlines=True)
+_DECODER = call_decoder(raw_newlines=True, exact=True)
 
 
 def _kind(value: Any) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat.conversation import Tool
+from chat.recurring import read_once
 from chat.schemas.validation import read_tool
 from data.outcomes import Change, Rejected, pointer
 from data.reading.python_text import after_space, read_literal
@@ -38,6 +39,8 @@ def read_tools(value: Any, where: str) -> Declarations:
             changes.append(Change("tool-without-schema", place, record, None))
         else:
             tools.append(read_declaration(record, place))
+            if padding := _padding(record):
+                changes.append(Change("null-padding", place, padding, ()))
     return Declarations(tuple(tools), tuple(changes))
 
 
@@ -49,6 +52,22 @@ def read_declaration(record: Any, where: str) -> Tool:
         return read_tool(record)
     except (ValueError, RecursionError) as error:
         raise Rejected(RULE, where, str(error), _json(record)) from error
+
+
+@read_once
+def _padding(record: Any) -> tuple[str, ...]:
+    """Return the pointers to the properties of a declaration whose schema is null."""
+    return tuple(_null_properties(record, ""))
+
+
+def _null_properties(value: Any, where: str) -> Iterator[str]:
+    inside = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for step, inner in inside:
+        place = where + pointer(step)
+        if step == "properties" and isinstance(inner, Mapping):
+            yield from (place + pointer(name) for name, schema in inner.items() if schema is None)
+        if isinstance(inner, Mapping | list):
+            yield from _null_properties(inner, place)
 
 
 def decode_tools(text: str, where: str) -> Any:

@@ -1,6 +1,7 @@
 """Tool schemas as types; no keyword of a schema is lost."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ TYPES: list[tuple[Any, str]] = [
     ({"items": {"type": "string"}}, "x: string[],"),
     ({"type": "array", "items": {"enum": ["a", "b"]}}, 'x: ("a" | "b")[],'),
     ({"type": "array", "items": {"enum": ["a | b"]}}, 'x: "a | b"[],'),
+    ({"type": "array", "items": {"anyOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}},
+     "x: ({\na?: any,\n} | {\nb?: any,\n})[],"),
+    ({"type": "array", "items": {"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}},
+     "x: ({\na?: any,\n} & {\nb?: any,\n})[],"),
+    ({"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "string"}]}},
+     "x: string[],"),
+    ({"anyOf": [{"allOf": [{"type": "string"}, {"enum": ["a"]}]}, {"type": "null"}]},
+     'x: (string & "a") | null,'),
+    ({"allOf": [{"type": "string"}, {"enum": ["a"]}], "nullable": True},
+     'x: (string & "a") | null,'),
+    ({"type": "object", "properties": {}, "additionalProperties": True},
+     "// additionalProperties: true\nx: object,"),
     ({"type": "array", "items": {"type": "array", "items": {"type": "number"}}}, "x: number[][],"),
     ({"type": "array", "items": {"type": "string", "description": "d", "minLength": 1}},
      "// items: d\n// items: minLength: 1\nx: string[],"),
@@ -101,6 +114,23 @@ def test_optional_field_is_marked_and_non_identifier_name_is_quoted() -> None:
 def test_tool_without_parameters_is_still_described(parameters: dict[str, Any]) -> None:
     text = describe_function(Tool("stop", "Stops.\nNow.", parameters))
     assert text == "// Stops.\n// Now.\ntype stop = () => any;"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "argument"),
+    [
+        ({"additionalProperties": True}, "object"),
+        ({"patternProperties": {"^x": {"type": "string"}}}, "object"),
+        ({"$ref": "https://example.com/schema"}, "object"),
+        ({"additionalProperties": {"type": "string"}}, "{\n[key: string]: string,\n}"),
+        ({"additionalProperties": True, "properties": {"a": {}}}, "{\na?: any,\n}"),
+    ],
+)
+def test_tool_open_to_any_name_is_no_tool_without_arguments(
+    parameters: dict[str, Any], argument: str
+) -> None:
+    for schema in (parameters, {"type": "object", "properties": {}, **parameters}):
+        assert f"type f = (_: {argument}) => any;" in describe_function(Tool("f", "", schema))
 
 
 def test_keywords_of_the_root_schema_are_written() -> None:
@@ -190,3 +220,98 @@ def test_every_word_of_any_schema_is_in_the_text(schema: dict[str, Any]) -> None
     }  # fmt: skip
     for leaf in leaves(schema):
         assert leaf in said_by_shape or str(leaf) in text, (leaf, text)
+
+
+LITERALS = st.sampled_from(["a", "b | c", "d & e", "({", "})[]", 1, None])
+TYPES_OF_TYPES = st.recursive(
+    st.sampled_from([{"type": "string"}, {"type": ["integer", "null"]}, {"properties": {"a": {}}}])
+    | st.lists(LITERALS, min_size=1, max_size=3, unique=True).map(lambda values: {"enum": values}),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"anyOf": parts}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"allOf": parts}),
+        inner.map(lambda items: {"type": "array", "items": items}),
+        inner.map(lambda schema: {**schema, "nullable": True}),
+        inner.map(lambda schema: {"type": "object", "properties": {"b": schema}}),
+    ),
+    max_leaves=8,
+)
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\](){},|&:?]|[^\s"\[\](){},|&:?]+')
+
+
+def joined(mark: str, parts: list[Any]) -> Any:
+    """What several types mean together: the order does not count, nor brackets around the same."""
+    members = set()
+    for part in parts:
+        same = isinstance(part, tuple) and part[0] == mark
+        members |= part[1] if same else {part}
+    return members.pop() if len(members) == 1 else (mark, frozenset(members))
+
+
+def meaning(schema: dict[str, Any]) -> Any:
+    if schema.get("nullable"):
+        rest = {key: value for key, value in schema.items() if key != "nullable"}
+        return joined("|", [meaning(rest), "null"])
+    if "anyOf" in schema or "allOf" in schema:
+        mark, parts = ("|", schema["anyOf"]) if "anyOf" in schema else ("&", schema["allOf"])
+        return joined(mark, [meaning(part) for part in parts])
+    if "enum" in schema:
+        return joined("|", [json.dumps(value) for value in schema["enum"]])
+    if "items" in schema:
+        return ("array", meaning(schema["items"]))
+    if "properties" in schema:
+        return ("object", *((name, meaning(s)) for name, s in schema["properties"].items()))
+    kinds = schema.get("type", "any")
+    return joined("|", kinds) if isinstance(kinds, list) else kinds
+
+
+class Reader:
+    """Reads a type as TypeScript does: [] binds before &, and & before |."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = TOKEN.findall(text)
+
+    def take(self, wanted: str) -> bool:
+        return bool(self.tokens) and self.tokens[0] == wanted and bool(self.tokens.pop(0))
+
+    def union(self) -> Any:
+        parts = [self.intersection()]
+        while self.take("|"):
+            parts.append(self.intersection())
+        return joined("|", parts)
+
+    def intersection(self) -> Any:
+        parts = [self.listed()]
+        while self.take("&"):
+            parts.append(self.listed())
+        return joined("&", parts)
+
+    def listed(self) -> Any:
+        found = self.single()
+        while self.take("["):
+            assert self.take("]")
+            found = ("array", found)
+        return found
+
+    def single(self) -> Any:
+        if self.take("("):
+            found = self.union()
+            assert self.take(")")
+            return found
+        if not self.take("{"):
+            return self.tokens.pop(0)
+        fields = []
+        while not self.take("}"):
+            name = self.tokens.pop(0)
+            assert self.take("?") and self.take(":")
+            fields.append((name, self.union()))
+            assert self.take(",")
+        return ("object", *fields)
+
+
+@settings(max_examples=300, deadline=None)
+@given(schema=TYPES_OF_TYPES)
+def test_every_type_reads_back_as_what_its_schema_means(schema: dict[str, Any]) -> None:
+    lines = field_text(schema).split("\n")
+    text = "\n".join(line for line in lines if not line.startswith("//"))
+    reader = Reader(text.removeprefix("x: ").removesuffix(","))
+    assert reader.union() == meaning(schema) and not reader.tokens, text

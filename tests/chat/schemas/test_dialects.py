@@ -104,6 +104,50 @@ def test_required_name_without_a_property_gets_one() -> None:
     assert properties({"type": "dict", "properties": {}, "required": ["a"]}) == {"a": {}}
 
 
+@pytest.mark.parametrize(
+    ("padded", "schema"),
+    [
+        ({"type": "string", "optional": None, "unit": None, "enum": None}, {"type": "string"}),
+        ({"type": "string", "const": None}, {"type": "string"}),
+        ({"const": None}, {"const": None}),
+        ({"type": "null", "const": None}, {"type": "null", "const": None}),
+        (
+            {"type": "object", "properties": {"a": {"type": "string"}, "column": None}},
+            {"type": "object", "properties": {"a": {"type": "string"}}},
+        ),
+        (
+            {"type": "object", "properties": {"a": None}, "required": ["a"]},
+            {"type": "object", "properties": {"a": {}}, "required": ["a"]},
+        ),
+    ],
+)
+def test_null_that_pads_a_column_is_left_out(padded: Any, schema: Any) -> None:
+    assert properties({"properties": {"x": padded}}) == {"x": schema}
+
+
+@pytest.mark.parametrize(
+    "strict",
+    [
+        {"allOf": [{"$ref": "#/$defs/Colour"}]},
+        {"oneOf": [{"$ref": "#/$defs/Colour"}, {"type": "integer"}]},
+        {"$ref": "#/$defs/Colour"},
+        {"const": "red"},
+        {"type": "string", "not": {"maxLength": 2}},
+        {"anyOf": [{"$ref": "#/$defs/Colour"}], "allOf": [{"maxLength": 9}]},
+        {"enum": ["red"]},
+        {"type": "string", "minLength": 2},
+    ],
+)
+def test_null_is_allowed_where_the_default_or_nullable_says_so(strict: dict[str, Any]) -> None:
+    places = {"Colour": {"type": "string", "enum": ["red", "green"]}}
+    for allowed, more in ((True, {"default": None}), (True, {"nullable": True}), (False, {})):
+        schema = normalise_parameters({"properties": {"x": {**strict, **more}}, "$defs": places})
+        validator = pytest.importorskip("jsonschema").Draft202012Validator(schema)
+        assert validator.is_valid({"x": None}) is allowed
+        assert validator.is_valid({"x": "red"}) and not validator.is_valid({"x": 2.5})
+        assert normalise_parameters(schema) == schema
+
+
 def test_nested_objects_without_a_properties_keyword_are_wrapped() -> None:
     where = {"type": "dict", "lat": {"type": "float"}, "lon": {"type": "float", "required": True}}
     wanted = {

@@ -38,6 +38,57 @@ def test_flat_parameters_follow_their_own_required_marks() -> None:
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "How it sounds. Required is false.",
+        "How it sounds (required: no)",
+        "The default is auto.",
+        "A limit, which defaults to 5",
+        "A limit. Default: 5",
+        "Default value is 'metric'.",
+        "Optional. A limit",
+        "(Optional) A limit",
+        "A limit (optional)",
+        "A limit, optional.",
+        "Not required where a city is given.",
+    ],
+)
+def test_flat_parameter_whose_text_says_optional_is_not_required(words: str) -> None:
+    parameters = {"a": {"type": "str"}, "b": {"type": "str", "description": words}}
+    assert required(parameters) == ["a"]
+    assert required({**parameters, "required": ["b"]}) == ["b"], "a list says more than a text"
+    assert required({"in": parameters}) == ["in"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The language. Required is true.",
+        "One of the optional extras.",
+        "The amount of optionality",
+        "There is no default value: say which.",
+        "What is required.",
+        "Required is true, and an optional suffix may follow.",
+    ],
+)
+def test_flat_parameter_without_such_words_is_required(words: str) -> None:
+    assert required({"a": {"type": "str", "description": words}}) == ["a"]
+
+
+def test_parameter_marked_as_not_required_says_nothing_of_others() -> None:
+    assert required({"a": {"type": "str"}, "b": {"type": "str", "required": False}}) == ["a"]
+    assert required({"a": {}, "b": {"required": "no"}, "c": {"default": 1}}) == ["a"]
+    marked = {"a": {"required": True}, "b": {"required": False}, "c": {"type": "str"}}
+    assert required(marked) == ["a"]
+
+
+def test_null_among_flat_parameters_is_padding_unless_required() -> None:
+    found = normalise_parameters({"a": {"type": "str"}, "column": None})
+    assert list(found["properties"]) == ["a"] and found["required"] == ["a"]
+    assert normalise_parameters({"a": None, "required": ["a"]})["properties"] == {"a": {}}
+
+
+@pytest.mark.parametrize(
     ("parameters", "flat"),
     [
         ({"a": {"type": "str"}}, True),

@@ -1,14 +1,11 @@
-"""Calls: declared names, placeholders, numbers written as text."""
+"""Calls: declared names, numbers written as text."""
 
-import random
-import re
 from typing import Any
 
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
-from data.cleaning import call_rules
-from data.cleaning.call_rules import declared_functions, given_values, valid_calls
+from data.cleaning.call_rules import declared_functions, valid_calls
 from data.outcomes import Draft, Rejected
 
 SCHEMA = {
@@ -108,55 +105,3 @@ def test_other_values_of_a_wrong_type_are_rejected(arguments: dict[str, Any]) ->
 def test_text_is_unchanged_where_the_schema_allows_text() -> None:
     said = calling("math.add", {"text": "63", "either": "63"})
     assert valid_calls(said) == Draft(said)
-
-
-PLACEHOLDERS = [
-    "API_call_0",
-    "$var1.user_id$",
-    "$var_2",
-    "${user.id}",
-    "{{ city }}",
-    "<authorization_token>",
-    "<your API key>",
-    "[Your name]",
-    "[insert date here]",
-    "YOUR_API_KEY",
-    "your_api_key",
-]
-
-
-@pytest.mark.parametrize("value", PLACEHOLDERS)
-def test_placeholder_is_rejected_unless_an_earlier_turn_says_it(value: str) -> None:
-    for arguments in ({"text": value}, {"deep": {"a": [value]}}):
-        with pytest.raises(Rejected) as raised:
-            given_values(calling("math.add", arguments))
-        assert raised.value.rule == "placeholder-value" and repr(value) in raised.value.reason
-    said = calling("math.add", {"text": value}, user=f"Use {value} as it stands.")
-    assert given_values(said) == Draft(said)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("$5", "$AAPL", "<br>", "<div>", "user@example.com", "John Doe <johndoe@example.com>"),
-        *("Dear Boss, Best, [User]", "{}", "{{}}", "your name", "API", "call 0", "[1, 2]"),
-        *("You have got a new message", "Your order", "<a href='x'>", "API_call", "{'a': 1}"),
-    ],
-)
-def test_ordinary_values_are_no_placeholders(value: str) -> None:
-    said = calling("math.add", {"text": value})
-    assert given_values(said) == Draft(said)
-
-
-def test_placeholder_pattern_agrees_with_a_simpler_expression() -> None:
-    plain = re.compile(
-        r"<\w+(?:[_ ]\w+)+>|<(?:your|insert|enter)\b[^<>]*>"
-        r"|(?:your|insert|enter)(?:_\w+)*_(?:here|key|token|id|name|password|value)",
-        re.ASCII | re.IGNORECASE,
-    )
-    draw = random.Random(7)
-    pieces = ["<", ">", "your", "_", " ", "a", "key", "_id", "b1", "-", "Enter"]
-    for _ in range(20000):
-        text = "".join(draw.choices(pieces, k=draw.randrange(1, 8)))
-        found = call_rules._PLACEHOLDER.fullmatch(text)
-        assert (found is None) == (plain.fullmatch(text) is None), text

@@ -3,7 +3,7 @@
 import random
 
 from chat.conversation import Conversation, Message
-from data.cleaning.first_mentions import first_places, texts_in
+from data.cleaning.first_mentions import first_places
 
 
 def test_texts_are_found_in_the_first_message_that_holds_them() -> None:
@@ -18,7 +18,3 @@ def test_texts_are_found_in_the_first_message_that_holds_them() -> None:
         }
         conversation = Conversation(tuple(Message("user", content) for content in said))
         assert first_places(texts, conversation) == expected
-
-
-def test_texts_of_a_value_come_in_order() -> None:
-    assert list(texts_in({"a": ["x", {"b": "y"}], "c": 1, "d": "z"})) == ["x", "y", "z"]
