@@ -17,7 +17,7 @@ from chat.formats.rendering import check_special_tokens
 from chat.tokenizers.tokenizer import Tokenizer, copy_tokenizer
 from console.progress import byte_bar
 from data import parallel
-from data.building.encoding import Job, Tally, encode
+from data.building.encoding import Job, Tally, encode, load_tokenizer
 from data.building.mixture import ROWS, Part, read_parts, works
 from data.building.splitting import SPLITS_BY, group_tools, save_places
 from data.building.trained_turns import TRAIN_ON
@@ -86,13 +86,13 @@ def build_dataset(
     directory = Path(save_dir)
     check_own_directory(directory, KIND)
     format = find_format(settings.chat_format)
-    tokenizer = format.load_tokenizer(tokenizer_file)
+    tokenizer = load_tokenizer(Path(tokenizer_file), format.name)
     check_special_tokens(format, tokenizer)
     encoding = _encoding(tokenizer, format.name)
     build = _Build(read_parts(source_file, settings.weights), encoding, settings)
     job = Job(
         parts=build.parts,
-        tokenizer_file=tokenizer.path,
+        tokenizer_file=Path(tokenizer_file),
         chat_format=format.name,
         max_seq_len=settings.max_seq_len,
         val_ratio=settings.val_ratio,

@@ -110,7 +110,7 @@ class Encoded:
 def encode(work: Work, job: Job) -> Encoded:
     """Encode the rows of one block; ValueError names the row that cannot be used."""
     format = find_format(job.chat_format)
-    tokenizer = _tokenizer(job.tokenizer_file, job.chat_format)
+    tokenizer = load_tokenizer(job.tokenizer_file, job.chat_format)
     encoder = _Encoder(job, work.part, format, tokenizer)
     samples: dict[str, list[Sample]] = {}
     for row in work.rows:
@@ -121,7 +121,7 @@ def encode(work: Work, job: Job) -> Encoded:
 
 
 @cache
-def _tokenizer(path: Path, chat_format: str) -> Tokenizer:
+def load_tokenizer(path: Path, chat_format: str) -> Tokenizer:
     """Load a tokenizer once in each process."""
     return find_format(chat_format).load_tokenizer(path)
 

@@ -34,6 +34,8 @@ def whole_assistants(conversation: Conversation) -> Draft:
             changes.append(Change("split-assistant", where, records(*turns), records(turn)[0]))
             turns = [turn]
         messages += turns
+    if not changes:
+        return Draft(conversation)
     return Draft(replace(conversation, messages=tuple(messages)), tuple(changes))
 
 
