@@ -5,12 +5,15 @@
 Reads the layouts of docs/data-formats.md, as a JSON list, JSON Lines or Parquet.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.supplied_tools import SuppliedTools
+from synthesis.tools_file import read_user_tools
 
 
 def main(
@@ -23,6 +26,7 @@ def main(
     seed: int = 3,
     skip_malformed: bool = False,
     exclude_benchmark: str | None = None,
+    tools_file: str | None = None,
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -41,14 +45,23 @@ def main(
         skip_malformed: Reject lines of JSON Lines that are not JSON instead of stopping there.
         exclude_benchmark: Files of BFCL questions, with commas between; conversations that ask one
             of them are rejected, also where the tool has another name or other parameters.
+        tools_file: Tools for rows that declare none, all of them for each: a JSON list of schemas
+            (OpenAI's shape, or bare), MCP's tools/list result, or a Python file of functions,
+            which is executed.
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
     settings = Settings(remove_no_fc, balance, seed, skip_malformed, benchmarks)
+    if tools_file:
+        file = Path(tools_file).expanduser()
+        supplied = SuppliedTools(file, read_user_tools(file, "--tools-file")[0])
+        settings = replace(settings, tools_file=supplied)
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)
     console.print(audit.summary())
     if audit.kept < audit.input:
         console.print(audit.table())
+    if audit.warning():
+        console.print(f"[yellow]Warning:[/] {audit.warning()}", soft_wrap=True)
     console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "

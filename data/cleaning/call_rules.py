@@ -10,7 +10,7 @@ from typing import Any
 from chat.conversation import Conversation, ToolCall
 from chat.schemas.validation import ArgumentProblem, validate_arguments
 from data.cleaning.first_mentions import first_places, texts_in
-from data.outcomes import Change, Draft, Rejected, excerpt_of, pointer
+from data.outcomes import NOTHING_DECLARED, Change, Draft, Rejected, excerpt_of, pointer
 
 _PREFIX = "functions."
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -43,8 +43,9 @@ def declared_functions(conversation: Conversation) -> Draft:
         where = pointer("messages", i, "tool_calls", j, "function", "name")
         name = call.name.strip().removeprefix(_PREFIX).strip()
         if name not in names:
-            declared = ", ".join(tool.name for tool in conversation.tools) or "no function"
-            reason = f"{call.name} is not declared ({declared} is)"
+            declared = ", ".join(tool.name for tool in conversation.tools)
+            there = f"({declared} is)" if declared else NOTHING_DECLARED
+            reason = f"{call.name} is not declared {there}"
             raise Rejected("undeclared-function", where, reason, _excerpt(call))
         changes.append(Change("function-name", where, call.name, name))
         mended[i, j] = replace(call, name=name)

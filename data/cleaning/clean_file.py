@@ -20,6 +20,7 @@ from data.cleaning.fingerprints import fingerprint
 from data.cleaning.leakage import load_benchmark
 from data.cleaning.repetition import EarlierConversations
 from data.cleaning.rules import MEANINGS, RULES
+from data.cleaning.supplied_tools import SuppliedTools
 from data.conversations import json_line
 from data.outcomes import Change, Draft, Rejected
 from data.parallel import in_order
@@ -29,7 +30,8 @@ from data.reading.rows import Line, counted, parsed, read_unparsed
 from storage.atomic import new_file
 from storage.manifest import sha256_of_file
 
-BENCHMARKS = "exclude_benchmark"
+# Settings that the report describes in a place of their own.
+FILES = ("exclude_benchmark", "tools_file")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Settings:
     seed: int = 3
     skip_malformed: bool = False
     exclude_benchmark: tuple[Path, ...] = ()
+    tools_file: SuppliedTools | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int):
@@ -71,11 +74,13 @@ def clean_file(
             raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
     benchmark = load_benchmark(settings.exclude_benchmark)
     layout = _common_layout(files, format, settings.skip_malformed)
-    about = {
+    about: dict[str, Any] = {
         "source": _describe_source(source, files, layout),
-        "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
+        "settings": {key: value for key, value in asdict(settings).items() if key not in FILES},
         "benchmarks": benchmark.files,
     }
+    if settings.tools_file:
+        about["tools_file"] = settings.tools_file.describe()
     with new_file(output) as new_output, closing(Audit(MEANINGS, layout, output.parent)) as audit:
         with (
             byte_bar("Cleaning", sum(file.stat().st_size for file in files)) as advance,
@@ -95,6 +100,7 @@ def clean_file(
             raise ValueError(
                 f"{source}: none of {audit.input} rows can be used, most of them for "
                 f"{audit.most_frequent_rejection()}; {report} says why for each"
+                + (f". {warning}" if (warning := audit.warning()) else "")
             )
     return audit, report
 
@@ -154,7 +160,10 @@ def clean_row(
 
 
 def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
-    draft = _apply_rules(_read(row, layout))
+    draft = _read(row, layout)
+    if settings.tools_file:
+        draft = settings.tools_file.add_to(draft)
+    draft = _apply_rules(draft)
     if settings.remove_no_fc and not draft.conversation.tools:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)

@@ -23,6 +23,7 @@ MEANINGS: dict[str, str] = {
     "unreadable-tools": "rejected: a tool declaration cannot be read",
     "unreadable-call": "rejected: a call is cut off or not JSON, or its arguments are no object",
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
+    "supplied-tools": "repaired: the row declares no tools, and was given those of --tools-file",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
     "reasoning": "repaired: the model's reasoning beside an answer was left out",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
