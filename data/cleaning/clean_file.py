@@ -26,7 +26,7 @@ from data.outcomes import Change, Draft, Rejected
 from data.parallel import in_order
 from data.reading import RawRow, detect_format, find_source
 from data.reading.files import files_of
-from data.reading.rows import Line, counted, parsed, read_unparsed
+from data.reading.rows import Line, bytes_of, counted, parsed, read_unparsed
 from storage.atomic import new_file
 from storage.manifest import sha256_of_file
 
@@ -118,7 +118,7 @@ def clean(
             judge = partial(
                 clean_row, layout=layout, source_name=name, settings=settings, first=first
             )
-            for outcome in in_order(judge, rows):
+            for outcome in in_order(judge, rows, size=bytes_of):
                 yield _unless_repeated(outcome, earlier, layout)
                 first = outcome.index + 1
 

@@ -28,7 +28,7 @@ MEANINGS: dict[str, str] = {
     "reasoning": "repaired: the model's reasoning beside an answer was left out",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
     "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",
-    "too-many-turns": "rejected: more turns than any model could take in",
+    "too-many-turns": "rejected: more turns or calls than any model could take in",
     "control-characters": "repaired: invisible control characters were taken out of a turn",
     "end-mark": "repaired: the end mark of some chat format was taken off an answer",
     "repeated-tool": "repaired: the same tool was declared twice",

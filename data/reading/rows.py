@@ -115,6 +115,19 @@ def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[Ra
             yield from _read_lines(stream, path, skip_malformed)
 
 
+def bytes_of(row: RawRow | Line) -> int:
+    """Return about how many bytes a row takes, without writing it."""
+    return len(row.raw) if isinstance(row, Line) else _bytes_of_value(row.value)
+
+
+def _bytes_of_value(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_bytes_of_value, value.values()))
+    return sum(map(_bytes_of_value, value)) if isinstance(value, list) else 8
+
+
 def counted(rows: Iterable[Row], advance: Callable[[int], None]) -> Iterator[Row]:
     """Yield the rows, and call `advance` with the bytes of the file read since its last call."""
     told = position = 0
