@@ -26,7 +26,8 @@ from data.outcomes import Change, Draft, Rejected
 from data.parallel import in_order
 from data.reading import RawRow, detect_format, find_source
 from data.reading.files import files_of
-from data.reading.rows import Line, bytes_of, counted, parsed, read_unparsed
+from data.reading.row_size import bytes_of
+from data.reading.rows import Line, counted, parsed, read_unparsed
 from storage.atomic import new_file
 from storage.manifest import sha256_of_file
 

@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from pydantic_core import from_json
-
+from data.reading.fast_json import json_value
 from data.reading.parquet import read_parquet
 from data.reading.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
 
@@ -61,7 +60,7 @@ class Line:
         """Parse the line; ValueError says where it is not JSON, unless such lines are skipped."""
         digest, place = hashlib.sha256(self.raw).hexdigest(), f"line {self.number}"
         try:
-            return RawRow(self.index, _json_value(self.raw), digest, place, self.position)
+            return RawRow(self.index, json_value(self.raw), digest, place, self.position)
         except (ValueError, RecursionError) as error:
             problem = f"not JSON, {place}{_reason(error)}"
             if not self.skip_malformed:
@@ -113,19 +112,6 @@ def read_unparsed(path: Path | str, skip_malformed: bool = False) -> Iterator[Ra
             yield from _ListReader(stream, path).objects()
         else:
             yield from _read_lines(stream, path, skip_malformed)
-
-
-def bytes_of(row: RawRow | Line) -> int:
-    """Return about how many bytes a row takes, without writing it."""
-    return len(row.raw) if isinstance(row, Line) else _bytes_of_value(row.value)
-
-
-def _bytes_of_value(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_bytes_of_value, value.values()))
-    return sum(map(_bytes_of_value, value)) if isinstance(value, list) else 8
 
 
 def counted(rows: Iterable[Row], advance: Callable[[int], None]) -> Iterator[Row]:
@@ -302,15 +288,6 @@ class _ListReader:
             f"{self.path}: not JSON {where}, line {line}, column {column}: "
             f"{reason.removesuffix(' starting at')}, found {found!r}"
         )
-
-
-def _json_value(raw: bytes) -> Any:
-    """Return what json.loads returns, and raise what it raises, in a third of the time."""
-    try:
-        return from_json(raw, cache_strings="keys")
-    except ValueError:
-        # Half a surrogate pair is none for the faster reader, nor is very deep nesting.
-        return json.loads(raw)
 
 
 def _reason(error: Exception) -> str:
