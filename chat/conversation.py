@@ -69,6 +69,14 @@ class ToolCall:
     arguments: Mapping[str, Any]
     id: str | None = None
 
+    @cached_property
+    def arguments_json_text(self) -> str:
+        """The arguments as JSON text; ValueError, TypeError or RecursionError where they are none.
+
+        A build needs it to read the turn back, and again to render it.
+        """
+        return to_json(dict(self.arguments))
+
 
 @dataclass(frozen=True)
 class Message:
@@ -83,6 +91,26 @@ class Message:
     name: str | None = None
     tool_call_id: str | None = None
     trained: bool = True
+
+    @property
+    def is_text_alone(self) -> bool:
+        """Whether role and content are all that there is to write down."""
+        named = self.name is not None or self.tool_call_id is not None
+        return self.trained and not named and not self.tool_calls
+
+    @property
+    def json_text(self) -> str:
+        """The JSON object as text; ValueError for NaN and Infinity, which JSON cannot hold."""
+        if self.is_text_alone:  # most turns are, and an f-string is faster
+            return f'{{"role": "{self.role}", "content": {to_json(self.content)}}}'
+        return to_json(self.to_record())
+
+    @property
+    def sorted_json_text(self) -> str:
+        """The JSON object with sorted keys."""
+        if self.is_text_alone:
+            return f'{{"content":{to_json(self.content)},"role":"{self.role}"}}'
+        return to_sorted_json(self.to_record())
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of this turn."""
@@ -125,8 +153,8 @@ class Conversation:
         messages = _list(record, "messages", "messages")
         tools = _list(record, "tools", "tools") if record.get("tools") is not None else []
         return Conversation(
-            messages=tuple(_read_message(m, f"messages[{i}]") for i, m in enumerate(messages)),
-            tools=tuple(_read_tool(t, f"tools[{i}]") for i, t in enumerate(tools)),
+            messages=tuple([_read_message(message, i) for i, message in enumerate(messages)]),
+            tools=tuple([_read_tool(tool, i) for i, tool in enumerate(tools)]),
             id=str(record.get("id", "")),
             source=str(record.get("source", "")),
             sha256=str(record.get("sha256", "")),
@@ -139,11 +167,11 @@ def _call_record(call: ToolCall) -> dict[str, Any]:
     return {**record, "type": "function", "function": function}
 
 
-def _read_tool(record: Any, where: str) -> Tool:
+def _read_tool(record: Any, place: int) -> Tool:
     try:
         return _known_tool(record)
     except ValueError:
-        return _new_tool(record, where)  # raises again, with the place in the message
+        return _new_tool(record, f"tools[{place}]")  # raises again, with the place in the message
 
 
 def _new_tool(record: Any, where: str = "") -> Tool:
@@ -160,7 +188,12 @@ def _new_tool(record: Any, where: str = "") -> Tool:
 _known_tool = read_once(_new_tool)
 
 
-def _read_message(record: Any, where: str) -> Message:
+def _read_message(record: Any, place: int) -> Message:
+    if type(record) is dict and len(record) == 2:
+        role, content = record.get("role"), record.get("content")
+        if role in ROLES and isinstance(content, str):
+            return Message(role, content)  # as most turns are
+    where = f"messages[{place}]"
     record = _object(record, where)
     role = record.get("role")
     if role not in ROLES:

@@ -9,6 +9,8 @@ Read = TypeVar("Read")
 MOST_KEPT = 4096
 # Later versions of marshal write equal values in more than one way.
 _VERSION = 2
+# Longer keys, in bytes, recur too rarely for the memory that thousands of them would take.
+LONGEST_KEPT = 16_384
 
 
 def read_once(read: Callable[[Any], Read]) -> Callable[[Any], Read]:
@@ -27,6 +29,6 @@ def read_once(read: Callable[[Any], Read]) -> Callable[[Any], Read]:
             key = marshal.dumps(value, _VERSION)
         except ValueError:  # not a JSON value, or nested too deeply for a key
             return read(value)
-        return kept(key)
+        return kept(key) if len(key) <= LONGEST_KEPT else read(value)
 
     return look_up

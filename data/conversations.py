@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from chat.conversation import Conversation, to_json, to_sorted_json
+from chat.conversation import Conversation, to_json
 from data.reading.rows import RawRow, read_rows
 from storage.atomic import new_file
 
@@ -55,8 +55,8 @@ def json_line(conversation: Conversation) -> str:
     origin = {"id": conversation.id, "source": conversation.source, "sha256": conversation.sha256}
     fields = [f'"{key}": {to_json(value)}' for key, value in origin.items() if value]
     tools = ", ".join([tool.json_text for tool in conversation.tools])
-    messages = to_json([message.to_record() for message in conversation.messages])
-    return "{" + ", ".join([*fields, f'"tools": [{tools}]', f'"messages": {messages}']) + "}\n"
+    messages = ", ".join([message.json_text for message in conversation.messages])
+    return "{" + ", ".join([*fields, f'"tools": [{tools}]', f'"messages": [{messages}]']) + "}\n"
 
 
 def content_sha256(conversation: Conversation) -> str:
@@ -64,9 +64,9 @@ def content_sha256(conversation: Conversation) -> str:
 
     The order of keys does not count: conversations that differ only there are the same.
     """
-    messages = to_sorted_json([message.to_record() for message in conversation.messages])
+    messages = ",".join([message.sorted_json_text for message in conversation.messages])
     tools = ",".join([tool.sorted_json_text for tool in conversation.tools])
-    return hashlib.sha256(f'{{"messages":{messages},"tools":[{tools}]}}'.encode()).hexdigest()
+    return hashlib.sha256(f'{{"messages":[{messages}],"tools":[{tools}]}}'.encode()).hexdigest()
 
 
 def fraction(text: str) -> float:

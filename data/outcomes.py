@@ -7,6 +7,8 @@ from typing import Any
 from chat.conversation import Conversation, Message
 
 EXCERPT = 200
+# How the reason ends for a call in a row without any declaration.
+NOTHING_DECLARED = "(no function is)"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ FILES = {
     "origin_offsets": "origins.offsets.bin",
 }
 _HASHED = ("tokens", "trained", "offsets")
+# json.dumps with this option makes an encoder for every call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _role_bytes(sample: Sample) -> bytes:
 def _origin_line(origin: Origin) -> bytes:
     known = {name: value for name, value in vars(origin).items() if value is not None}
     # A lone surrogate cannot be encoded as UTF-8; escaped, it is read back unchanged.
-    return json.dumps(known, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return _ENCODER.encode(known).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _check(origin: Origin, tokens: np.ndarray, trained: np.ndarray, vocab_size: int) -> None:

@@ -5,13 +5,16 @@
 Reads the layouts of docs/data-formats.md, as a JSON list, JSON Lines or Parquet.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.supplied_tools import SuppliedTools
 from data.cleaning.thinking import Thinking
+from synthesis.tools_file import read_user_tools
 
 
 def main(
@@ -30,6 +33,7 @@ def main(
     chat_format: str | None = None,
     thinking: Thinking = "drop",
     check_formats: bool = False,
+    tools_file: str | None = None,
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -60,6 +64,9 @@ def main(
             leaves them out, keep writes them as <think> blocks before the answers.
         check_formats: Reject calls whose texts are no date, time, email, ipv4, ipv6 or uuid where
             the format of the schema names one (as invalid-arguments).
+        tools_file: Tools for rows that declare none, all of them for each: a JSON list of schemas
+            (OpenAI's shape, or bare), MCP's tools/list result, or a Python file of functions,
+            which is executed.
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
     settings = Settings(
@@ -75,11 +82,17 @@ def main(
         thinking,
         check_formats=check_formats,
     )
+    if tools_file:
+        file = Path(tools_file).expanduser()
+        supplied = SuppliedTools(file, read_user_tools(file, "--tools-file")[0])
+        settings = replace(settings, tools_file=supplied)
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)
     console.print(audit.summary())
     if audit.kept < audit.input:
         console.print(audit.table())
+    if audit.warning():
+        console.print(f"[yellow]Warning:[/] {audit.warning()}", soft_wrap=True)
     console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "

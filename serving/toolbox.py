@@ -1,18 +1,16 @@
 """The tools of an interactive chat: built-in ones that run, and a user's own."""
 
 import difflib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from chat.conversation import Tool, ToolCall
-from chat.schemas.validation import read_tool, validate_arguments
+from chat.schemas.validation import validate_arguments
 from synthesis.catalogue import Catalogue, select
-from synthesis.custom import read_tools_file
 from synthesis.declaration import SyntheticTool, result_text
+from synthesis.tools_file import read_user_tools
 
 # Few and different: a prompt of 370 tokens with Llama 3's vocabulary.
 DEFAULT_TOOLS = "get_current_weather,calculate_percentage,find_restaurant"
@@ -57,7 +55,7 @@ def open_toolbox(names: str | None = None, file: str | None = None) -> Toolbox:
         names = NO_TOOLS if file else DEFAULT_TOOLS
     catalogue = select()
     built_in = [] if names == NO_TOOLS else list(_named(names, catalogue))
-    own, running = _read(file) if file else ((), ())
+    own, running = read_user_tools(Path(file), "--tools_file") if file else ((), ())
     tools = (*(tool.tool for tool in built_in), *own)
     for name, times in Counter(tool.name for tool in tools).items():
         if times > 1:
@@ -77,23 +75,3 @@ def _named(names: str, catalogue: Catalogue) -> Iterator[SyntheticTool]:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"domains are {', '.join(domains)}"
             raise ValueError(f"no built-in tool or domain {name!r}; {hint}")
-
-
-def _read(file: str) -> tuple[tuple[Tool, ...], tuple[SyntheticTool, ...]]:
-    """Read a user's tools: schemas from JSON, functions that run from Python."""
-    path = Path(file)
-    if path.suffix == ".py":
-        domains = read_tools_file(path, spoken_of=False)
-        functions = tuple(tool for domain in domains for tool in domain.tools)
-        return tuple(function.tool for function in functions), functions
-    if not path.is_file():
-        raise FileNotFoundError(f"--tools_file {path} does not exist; name a .json or .py file")
-    try:
-        records: Any = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(records, dict):
-            records = records.get("tools", [records])
-        if not isinstance(records, list) or not records:
-            raise ValueError('wanted a list of tools, or an object with "tools"')
-        return tuple(map(read_tool, records)), ()
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"--tools_file {path}: {error}") from error

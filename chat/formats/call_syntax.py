@@ -64,10 +64,15 @@ class CallSyntax:
         """Return the text of a call up to its arguments."""
         if not self.name_key:
             return self.head.format(name=name)
-        named = ENCODER.encode({self.name_key: self.prefix + name})
-        return f"{named[:-1]}, {ENCODER.encode(self.arguments_key)}: "
+        before, after = self._around_name
+        return before + ENCODER.encode(self.prefix + name) + after
 
-    @property
+    @cached_property
+    def _around_name(self) -> tuple[str, str]:
+        name_key, arguments_key = map(ENCODER.encode, (self.name_key, self.arguments_key))
+        return f"{{{name_key}: ", f", {arguments_key}: "
+
+    @cached_property
     def first_text(self) -> str:
         """The ordinary text with which calls begin; empty where a special token opens them."""
         if not self.starts:
@@ -148,12 +153,12 @@ def written_calls(
 
 def write_reply(content: str, calls: Sequence[ToolCall], syntax: CallSyntax) -> str:
     """Return the text of an assistant's turn, the names of special tokens in it."""
-    return "".join(text for text, _ in written_calls(content, calls, syntax))
+    return "".join([text for text, _ in written_calls(content, calls, syntax)])
 
 
 def _object_text(call: ToolCall, syntax: CallSyntax) -> str:
     try:
-        arguments = ENCODER.encode(dict(call.arguments))
+        arguments = call.arguments_json_text
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"the arguments of {call.name} are no JSON: {error}") from None
     text = syntax.object_start(call.name) + arguments

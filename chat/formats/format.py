@@ -7,11 +7,13 @@ conversation (contents, tools, arguments) is always ordinary text.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from chat.conversation import Conversation, Message
 from chat.formats.call_syntax import CallSyntax, written_calls
+from chat.recurring import MOST_KEPT
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 
 Settings = Mapping[str, str]
@@ -76,8 +78,9 @@ class ChatFormat:
         return load_tokenizer(path, self.special_table, (*self.special_tokens, *self.end_tokens))
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def own(text: str, role: str = "", trained: bool = False) -> Piece:
-    """Return a string of the format itself."""
+    """Return a string of the format itself; a format has a dozen of them, which are kept."""
     return Piece(text, True, role, trained)
 
 

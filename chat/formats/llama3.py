@@ -79,7 +79,7 @@ def _write(
         if not messages or messages[0].role != "system":
             messages = (Message("system"), *messages)
         texts = (messages[0].content.strip(), _described(conversation.tools, describe))
-        system = replace(messages[0], content="\n\n".join(text for text in texts if text))
+        system = Message("system", "\n\n".join(filter(None, texts)))
         messages = (system, *messages[1:])
     for message in messages:
         yield own(header(message.role), message.role)

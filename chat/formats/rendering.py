@@ -102,17 +102,19 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
     are tokenised at once too, and cut where the first one's ids end.
     """
     tokens = Tokens([], [], [])
+    ids, learnt, roles = tokens.ids, tokens.trained, tokens.roles
     run: list[Segment] = []
     before = ""
     for segment in segments:
-        if run and (segment.special or segment.trained != run[0].trained):
+        text, special, trained, role = segment
+        if run and (special or trained != run[0].trained):
             before += _add_texts(tokens, run, before if joins else "", tokenizer)
             run = []
-        if segment.special:
+        if special:
             before = ""
-            tokens.ids.append(special_id(segment.text, tokenizer))
-            tokens.trained.append(segment.trained)
-            tokens.roles.append(_ROLE_NUMBERS[segment.role])
+            ids.append(special_id(text, tokenizer))
+            learnt.append(trained)
+            roles.append(_ROLE_NUMBERS[role])
         else:
             run.append(segment)
     if run:
@@ -122,17 +124,19 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
 
 def _add_texts(tokens: Tokens, run: list[Segment], before: str, tokenizer: Tokenizer) -> str:
     """Add the ids of neighbouring texts and return the whole text; `before` stands before it."""
-    text = "".join([part.text for part in run]) if len(run) > 1 else run[0].text
+    text, _, trained, role = run[-1]
+    if len(run) > 1:
+        text = "".join([part.text for part in run])
     ids = _continued(before, text, tokenizer) if before else tokenizer.encode(text)
     left = len(ids)
+    tokens.ids.extend(ids)
+    tokens.trained.extend([trained] * left)
     for part in run[:-1]:
         # To within a token, where one reaches over the border of two roles.
         length = min(len(tokenizer.encode(part.text)), left)
         tokens.roles.extend([_ROLE_NUMBERS[part.role]] * length)
         left -= length
-    tokens.roles.extend([_ROLE_NUMBERS[run[-1].role]] * left)
-    tokens.ids.extend(ids)
-    tokens.trained.extend([run[0].trained] * len(ids))
+    tokens.roles.extend([_ROLE_NUMBERS[role]] * left)
     return text
 
 
@@ -159,12 +163,13 @@ def encode_prompt(
 
 def special_id(token: str, tokenizer: Tokenizer) -> int:
     """Return the id of a special token; ValueError when the tokenizer does not have it."""
-    if token not in tokenizer.special_tokens:
+    id = tokenizer.special_tokens.get(token)
+    if id is None:
         raise ValueError(
             f"{tokenizer.path} has no special token {token}, which the chat format needs; "
             "use the tokenizer of a model that was made for this format"
         )
-    return tokenizer.special_tokens[token]
+    return id
 
 
 def check_special_tokens(format: ChatFormat, tokenizer: Tokenizer) -> None:
@@ -231,6 +236,8 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
         return str(error)
     if reply.problem:
         return reply.problem
+    if not message.tool_calls and not reply.tool_calls:
+        return None
     made, read = (
         [(call.name, dict(call.arguments)) for call in calls]
         for calls in (message.tool_calls, reply.tool_calls)
@@ -241,26 +248,31 @@ def _unreadable(message: Message, format: ChatFormat) -> str | None:
 def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
     """Cut the format's own strings at special tokens, and join neighbouring texts of one kind."""
     segments: list[Segment] = []
-    # Texts that become one segment, with whether it is trained and its role.
-    texts: list[str] = []
-    kind = (False, "")
+    # Texts that become one segment.
+    run: list[Segment] = []
     for text, own, role, trained in pieces:
         if own:
             parts = _own_segments(text, format.special_tokens, trained, role)
         else:
             parts = (Segment(text, False, trained, role),)
         for part in parts:
-            if texts and (part.special or kind != (trained, role)):
-                segments.append(Segment("".join(texts), False, *kind))
-                texts = []
+            if run and (part.special or run[0].trained != trained or run[0].role != role):
+                segments.append(_joined(run))
+                run = []
             if part.special:
                 segments.append(part)
             elif part.text:
-                texts.append(part.text)
-                kind = (trained, role)
-    if texts:
-        segments.append(Segment("".join(texts), False, *kind))
+                run.append(part)
+    if run:
+        segments.append(_joined(run))
     return segments
+
+
+def _joined(run: list[Segment]) -> Segment:
+    first = run[0]
+    if len(run) == 1:
+        return first
+    return Segment("".join([part.text for part in run]), False, first.trained, first.role)
 
 
 @cache

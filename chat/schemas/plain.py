@@ -5,8 +5,11 @@ compiling each new schema with jsonschema takes a hundred times as long. Only "f
 here: for anything wrong or unusual, the result and its message come from jsonschema.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from chat.schemas.patterns import TooCostly, matches
 
 _TYPES = frozenset(("string", "integer", "number", "boolean", "array", "object", "null"))
 _TEXTS = frozenset(("title", "description", "format"))
@@ -17,7 +20,7 @@ _LIMITS = frozenset(("minimum", "maximum"))
 # Keywords of the draft or its predecessors that are not decided here.
 _NOT_PLAIN = frozenset(
     (
-        *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "const", "pattern"),
+        *("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "const"),
         *("patternProperties", "propertyNames", "dependentSchemas", "dependentRequired"),
         *("minProperties", "maxProperties", "unevaluatedProperties", "unevaluatedItems"),
         *("prefixItems", "contains", "minContains", "maxContains", "uniqueItems"),
@@ -55,7 +58,17 @@ def _is_plain_keyword(key: str, value: Any) -> bool:
         return type(value) is int and value >= 0
     if key in _LIMITS:
         return type(value) in (int, float)
+    if key == "pattern":
+        return isinstance(value, str) and _is_pattern(value)
     return not key.startswith("$") and key not in _NOT_PLAIN
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def _are_names(values: list[Any]) -> bool:
@@ -75,7 +88,8 @@ def plainly_fits(schema: Any, value: Any) -> bool:
     if "enum" in schema and not (isinstance(value, str) and value in schema["enum"]):
         return False
     if isinstance(value, str):
-        return _within(schema, len(value), "minLength", "maxLength")
+        fits = _within(schema, len(value), "minLength", "maxLength")
+        return fits and ("pattern" not in schema or _surely_matches(schema["pattern"], value))
     if isinstance(value, dict):
         return _object_fits(schema, value)
     if isinstance(value, list):
@@ -84,6 +98,13 @@ def plainly_fits(schema: Any, value: Any) -> bool:
             plainly_fits(items, item) for item in value
         )
     return isinstance(value, bool) or value is None or _within(schema, value, *_MIN_MAX)
+
+
+def _surely_matches(pattern: str, text: str) -> bool:
+    try:
+        return matches(pattern, text)
+    except TooCostly:
+        return False
 
 
 _MIN_MAX = ("minimum", "maximum")

@@ -4,7 +4,6 @@ Such a file holds the ordinary tokens alone. The pattern that cuts text before m
 names of the special tokens belong to the family of models the file comes from.
 """
 
-import base64
 import binascii
 import re
 import unicodedata
@@ -124,7 +123,7 @@ def _read_ranks(file: Path, content: bytes) -> dict[bytes, int]:
             continue
         try:
             token_text, rank_text = line.split()
-            token, rank = base64.b64decode(token_text, validate=True), int(rank_text)
+            token, rank = binascii.a2b_base64(token_text, strict_mode=True), int(rank_text)
         except (ValueError, binascii.Error):
             found = line[:40].decode("utf-8", "replace")
             raise ValueError(

@@ -17,8 +17,8 @@ from chat.formats.rendering import check_special_tokens
 from chat.tokenizers.tokenizer import Tokenizer, copy_tokenizer
 from console.progress import byte_bar
 from data import parallel
-from data.building.encoding import Job, Tally, encode
-from data.building.mixture import ROWS, Part, read_parts, works
+from data.building.encoding import LISTS, Job, Tally, encode, load_tokenizer
+from data.building.mixture import BYTES, ROWS, Part, read_parts, works
 from data.building.splitting import SPLITS_BY, group_tools, save_places
 from data.building.trained_turns import TRAIN_ON
 from data.building.unfinished import Unfinished, unfinished
@@ -86,13 +86,13 @@ def build_dataset(
     directory = Path(save_dir)
     check_own_directory(directory, KIND)
     format = find_format(settings.chat_format)
-    tokenizer = format.load_tokenizer(tokenizer_file)
+    tokenizer = load_tokenizer(Path(tokenizer_file), format.name)
     check_special_tokens(format, tokenizer)
     encoding = _encoding(tokenizer, format.name)
     build = _Build(read_parts(source_file, settings.weights), encoding, settings)
     job = Job(
         parts=build.parts,
-        tokenizer_file=tokenizer.path,
+        tokenizer_file=Path(tokenizer_file),
         chat_format=format.name,
         max_seq_len=settings.max_seq_len,
         val_ratio=settings.val_ratio,
@@ -145,6 +145,7 @@ class _Build:
             "encoding": asdict(self.encoding),
             "settings": settings,
             "version": FORMAT_VERSION,
+            "blocks": [ROWS, BYTES],
         }
 
     def place_tools(self, path: Path) -> Path:
@@ -219,24 +220,30 @@ class _Build:
                 "unwritable": self.tally.unwritable,
             },
             "repaired": {"tools_dropped": self.tally.tools_dropped},
+            **self._not_named(),
         }
+
+    def _not_named(self) -> dict[str, Any]:
+        """Return how many entries the lists of the notes are short of, where they are."""
+        lists = {name: len(getattr(self.tally, name)) for name in LISTS}
+        short = {name: self.tally.counts[name] - length for name, length in lists.items()}
+        return {"not_named": short} if any(short.values()) else {}
 
     def check_left_out(self) -> None:
         """Raise ValueError when something was left out that was not to be skipped."""
-        overlong, untrained, rows = self.tally.overlong, self.tally.untrained, self.tally.rows
+        counts, longest, rows = self.tally.counts, self.tally.longest, self.tally.rows
         if self.settings.skip_overlong:
             return
-        if overlong:
-            longest = max(overlong, key=lambda entry: entry["tokens"])
+        if longest:
             raise ValueError(
-                f"{self.source}: {len(overlong)} of {rows} conversations are longer than "
+                f"{self.source}: {counts['overlong']} of {rows} conversations are longer than "
                 f"--max-seq-len {self.settings.max_seq_len}, the longest, {longest['id']}, has "
                 f"{longest['tokens']} tokens; raise --max-seq-len, or leave them out with "
                 "--skip-overlong"
             )
-        if untrained:
+        if untrained := self.tally.untrained:
             raise ValueError(
-                f"{self.source}: {len(untrained)} of {rows} conversations have no "
+                f"{self.source}: {counts['untrained']} of {rows} conversations have no "
                 f"assistant turn to train on, the first is {untrained[0]}; clean the file "
                 "with scripts/clean_dataset.py, or leave them out with --skip-overlong"
             )
@@ -262,9 +269,9 @@ class _Build:
         """Return what the chat format could not write, for an error."""
         if not self.tally.unwritable:
             return ""
-        first = self.tally.unwritable[0]
+        first, count = self.tally.unwritable[0], self.tally.counts["unwritable"]
         return (
-            f"; {self.settings.chat_format} cannot write {len(self.tally.unwritable)} others, the "
+            f"; {self.settings.chat_format} cannot write {count} others, the "
             f"first is {first['id']}: {first['reason']}"
         )
 

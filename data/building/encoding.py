@@ -18,6 +18,7 @@ from chat.formats.rendering import (
     encode_conversation,
 )
 from chat.tokenizers.tokenizer import Tokenizer
+from data.bounded_counts import MOST_NAMED, add_count
 from data.building.fitting import without_spare_tools
 from data.building.mixture import Part, Work, copies
 from data.building.splitting import load_places, place_by_tools
@@ -43,13 +44,21 @@ class Job:
     places_file: Path | None = None
 
 
+# The lists of a tally.
+LISTS = ("overlong", "untrained", "unwritable", "tools_dropped")
+
+
 @dataclass
 class Tally:
     """What was taken and what was left out, in a form that JSON keeps.
 
     files: For each part of the mixture its rows ("conversations"), and of them how many were not
         drawn; and how many samples they became in each split.
-    unwritable: What the chat format has no way to write, each with the reason.
+    overlong, untrained, unwritable, tools_dropped: What was left out or shortened; `unwritable`
+        is what the chat format has no way to write. Of all blocks together, the first MOST_NAMED
+        of each.
+    counts: How many there were of each of these.
+    longest: The entry of the longest of the overlong ones.
     least, greatest: The places of the taken conversations lie between these.
     """
 
@@ -59,6 +68,8 @@ class Tally:
     untrained: list[str] = field(default_factory=list)
     unwritable: list[dict[str, str]] = field(default_factory=list)
     tools_dropped: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LISTS, 0))
+    longest: dict[str, Any] | None = None
     least: float = 1.0
     greatest: float = 0.0
 
@@ -76,20 +87,22 @@ class Tally:
     @property
     def entries(self) -> int:
         """How many entries it has that grow with the rows."""
-        lists = (self.overlong, self.untrained, self.unwritable, self.tools_dropped)
-        return len(self.sources) + sum(len(entries) for entries in lists)
+        return len(self.sources) + sum(len(getattr(self, name)) for name in LISTS)
 
     def add(self, other: "Tally") -> None:
-        """Count what another process counted."""
+        """Count what another process counted in one block."""
         for mine, theirs in zip(self.files, other.files, strict=True):
             for name, number in theirs.items():
                 mine[name] += number
         for source, count in other.sources.items():
-            self.sources[source] = self.sources.get(source, 0) + count
-        self.overlong += other.overlong
-        self.untrained += other.untrained
-        self.unwritable += other.unwritable
-        self.tools_dropped += other.tools_dropped
+            add_count(self.sources, source, count)
+        for name in LISTS:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            self.counts[name] += len(theirs)
+            mine += theirs[: MOST_NAMED - len(mine)]
+        for entry in other.overlong:
+            if self.longest is None or entry["tokens"] > self.longest["tokens"]:
+                self.longest = entry
         self.least = min(self.least, other.least)
         self.greatest = max(self.greatest, other.greatest)
 
@@ -110,7 +123,7 @@ class Encoded:
 def encode(work: Work, job: Job) -> Encoded:
     """Encode the rows of one block; ValueError names the row that cannot be used."""
     format = find_format(job.chat_format)
-    tokenizer = _tokenizer(job.tokenizer_file, job.chat_format)
+    tokenizer = load_tokenizer(job.tokenizer_file, job.chat_format)
     encoder = _Encoder(job, work.part, format, tokenizer)
     samples: dict[str, list[Sample]] = {}
     for row in work.rows:
@@ -121,7 +134,7 @@ def encode(work: Work, job: Job) -> Encoded:
 
 
 @cache
-def _tokenizer(path: Path, chat_format: str) -> Tokenizer:
+def load_tokenizer(path: Path, chat_format: str) -> Tokenizer:
     """Load a tokenizer once in each process."""
     return find_format(chat_format).load_tokenizer(path)
 

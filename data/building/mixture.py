@@ -10,7 +10,7 @@ from data.reading.rows import Line, RawRow, read_unparsed
 
 # Rows travel between processes in blocks of so many, or of so many bytes.
 ROWS = 250
-BYTES = 4_000_000
+BYTES = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import IO, Any
 from rich.table import Table
 
 from data.cleaning.fingerprints import Fingerprint
-from data.outcomes import Change, Rejected
+from data.outcomes import NOTHING_DECLARED, Change, Rejected
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Audit:
         self.counts: Counter[str] = Counter()
         self.rows: dict[str, list[int]] = {rule: [] for rule in meanings}
         self.rejected_by: Counter[str] = Counter()
+        self.calling = self.without_schemas = 0
         self.files = ExitStack()
         self.details = {name: self._temporary_file(folder) for name in ("rejections", "repairs")}
 
@@ -77,6 +78,7 @@ class Audit:
             self.rejected += 1
             self.rejected_by[reason.rule] += 1
             self._count(reason.rule, outcome.index)
+            self.without_schemas += reason.reason.endswith(NOTHING_DECLARED)
             details = {
                 "rule": reason.rule,
                 "pointer": reason.pointer,
@@ -87,6 +89,7 @@ class Audit:
             return
         self.repaired += bool(outcome.changes)
         self.kept += not outcome.changes
+        self.calling += outcome.fingerprint is not None and bool(outcome.fingerprint.labels)
         for rule in dict.fromkeys(change.rule for change in outcome.changes):
             self._count(rule, outcome.index)
         for change in outcome.changes:
@@ -136,6 +139,17 @@ class Audit:
         return (
             f"{self.input:,} rows: {self.kept:,} kept, {self.repaired:,} repaired, "
             f"{self.rejected:,} rejected"
+        )
+
+    def warning(self) -> str:
+        """Return what share of the calls is lost for want of schemas; empty where none is."""
+        if not self.without_schemas:
+            return ""
+        calling = self.calling + self.without_schemas
+        return (
+            f"{self.without_schemas / calling:.0%} of the calls are lost: {self.without_schemas:,} "
+            f"of {calling:,} conversations that call functions declare none. Supply the schemas "
+            "with --tools-file F (OpenAI's list, MCP's tools/list result, or a Python file)"
         )
 
     def most_frequent_rejection(self) -> str:

@@ -17,7 +17,7 @@ from data.cleaning.placeholders import (
     topics_of,
     topics_of_tool,
 )
-from data.outcomes import Change, Draft, Rejected, excerpt_of, pointer
+from data.outcomes import NOTHING_DECLARED, Change, Draft, Rejected, excerpt_of, pointer
 
 _PREFIX = "functions."
 
@@ -33,8 +33,9 @@ def declared_functions(conversation: Conversation) -> Draft:
         where = pointer("messages", i, "tool_calls", j, "function", "name")
         name = call.name.strip().removeprefix(_PREFIX).strip()
         if name not in names:
-            declared = ", ".join(tool.name for tool in conversation.tools) or "no function"
-            reason = f"{call.name} is not declared ({declared} is)"
+            declared = ", ".join(tool.name for tool in conversation.tools)
+            there = f"({declared} is)" if declared else NOTHING_DECLARED
+            reason = f"{call.name} is not declared {there}"
             raise Rejected("undeclared-function", where, reason, _excerpt(call))
         changes.append(Change("function-name", where, call.name, name))
         mended[i, j] = replace(call, name=name)

@@ -26,6 +26,7 @@ from data.cleaning.pairs import Pair, pair_line, pair_of
 from data.cleaning.repetition import CONTRADICTIONS, DUPLICATES, EarlierConversations
 from data.cleaning.rules import KEPT_WITH, MEANINGS, RULES, RULES_OF_CALLS, Rule
 from data.cleaning.sources import common_layout, describe_source
+from data.cleaning.supplied_tools import SuppliedTools
 from data.cleaning.thinking import THINKING, Thinking, settled_thoughts
 from data.conversations import json_line
 from data.outcomes import Change, Draft, Rejected, records
@@ -33,10 +34,12 @@ from data.parallel import in_order
 from data.reading import RawRow, find_source
 from data.reading.files import files_of
 from data.reading.labels import negative_mark
+from data.reading.row_size import bytes_of
 from data.reading.rows import Line, counted, parsed, read_unparsed
 from storage.atomic import new_file
 
-BENCHMARKS = "exclude_benchmark"
+# Settings that the report describes in a place of their own.
+FILES = ("exclude_benchmark", "tools_file")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Settings:
     chat_format: str | None = None
     thinking: Thinking = "drop"
     check_formats: bool = False
+    tools_file: SuppliedTools | None = None
 
     def __post_init__(self) -> None:
         for flag, value, known in (
@@ -97,11 +101,13 @@ def clean_file(
             raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
     benchmark = load_benchmark(settings.exclude_benchmark)
     layout = common_layout(files, format, settings.skip_malformed)
-    about = {
+    about: dict[str, Any] = {
         "source": describe_source(source, files, layout),
-        "settings": {key: value for key, value in asdict(settings).items() if key != BENCHMARKS},
+        "settings": {key: value for key, value in asdict(settings).items() if key not in FILES},
         "benchmarks": benchmark.files,
     }
+    if settings.tools_file:
+        about["tools_file"] = settings.tools_file.describe()
     passes = 2 if settings.contradictions == "drop" else 1
     with (
         new_file(output) as new_output,
@@ -135,6 +141,7 @@ def clean_file(
             raise ValueError(
                 f"{source}: none of {audit.input} rows can be used, most of them for "
                 f"{audit.most_frequent_rejection()}; {report} says why for each"
+                + (f". {warning}" if (warning := audit.warning()) else "")
             )
     return audit, report
 
@@ -173,7 +180,7 @@ def _judged_rows(
     first = 0
     for name, rows in parts.items():
         judge = partial(clean_row, layout=layout, source_name=name, settings=settings, first=first)
-        for outcome in in_order(judge, rows):
+        for outcome in in_order(judge, rows, size=bytes_of):
             yield outcome
             first = outcome.index + 1
 
@@ -249,7 +256,10 @@ def _pair(chosen: Conversation, rejected: Conversation, settings: Settings) -> P
 
 
 def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
-    draft = _apply_rules(_read(row, layout), settings.thinking)
+    draft = _read(row, layout)
+    if settings.tools_file:
+        draft = settings.tools_file.add_to(draft)
+    draft = _apply_rules(draft, settings.thinking)
     if settings.remove_no_fc and not draft.conversation.tools:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)

@@ -13,13 +13,15 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 def writable_text(conversation: Conversation) -> Draft:
     """Reject what JSON in UTF-8 cannot hold."""
-    # Without the keys of the record, which can always be written, this takes half as long.
-    turns = [(m.content, m.name, m.tool_call_id) for m in conversation.messages]
-    calls = [(c.name, c.arguments, c.id) for m in conversation.messages for c in m.tool_calls]
     try:
         for tool in conversation.tools:
             tool.json_text.encode()
-        to_json((turns, calls)).encode()
+        for message in conversation.messages:
+            # JSON can hold any text that UTF-8 can.
+            if message.is_text_alone:
+                message.content.encode()
+            else:
+                message.json_text.encode()
     except (ValueError, RecursionError):
         record = conversation.to_record()
         for key in ("tools", "messages"):

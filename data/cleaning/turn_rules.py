@@ -12,11 +12,13 @@ MOST_TURNS = 100_000
 
 
 def limited_turns(conversation: Conversation) -> Draft:
-    """Reject a conversation of more turns than any model could take in."""
-    count = len(conversation.messages)
-    if count > MOST_TURNS:
-        reason = f"{count:,} turns, at most {MOST_TURNS:,} are read"
-        raise Rejected("too-many-turns", "/messages", reason)
+    """Reject a conversation of more turns or calls than any model could take in."""
+    messages = conversation.messages
+    calls = sum([len(message.tool_calls) for message in messages])
+    for what, count in (("turns", len(messages)), ("calls", calls)):
+        if count > MOST_TURNS:
+            reason = f"{count:,} {what}, at most {MOST_TURNS:,} are read"
+            raise Rejected("too-many-turns", "/messages", reason)
     return Draft(conversation)
 
 
@@ -34,6 +36,8 @@ def whole_assistants(conversation: Conversation) -> Draft:
             changes.append(Change("split-assistant", where, records(*turns), records(turn)[0]))
             turns = [turn]
         messages += turns
+    if not changes:
+        return Draft(conversation)
     return Draft(replace(conversation, messages=tuple(messages)), tuple(changes))
 
 

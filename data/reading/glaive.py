@@ -3,18 +3,22 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from chat.conversation import Message, Role
+from chat.recurring import MOST_KEPT
 from data.outcomes import Change, Draft, Rejected
 from data.reading.call_text import ReadCall, read_call
 from data.reading.layout import Source, draft
-from data.reading.system_text import read_system
+from data.reading.system_text import SystemText, read_system
 from data.reading.turns import CALL, END, Turns
 
 ROLES: dict[str, Role] = {"USER": "user", "ASSISTANT": "assistant", "FUNCTION RESPONSE": "tool"}
 # How often a call that seems to end is read before it is one that never does.
 MOST_ENDS = 32
+_SYSTEM = "/system"
+_LONGEST_KEPT = 4000  # characters of a system text
 _HEADER = re.compile(r"(USER|ASSISTANT|FUNCTION RESPONSE):(?=\s|\Z)")
 # Rows with functions set their turns apart by three newlines, the others by two.
 _BLANK = {
@@ -28,7 +32,8 @@ _BLANK = {
 
 def read(value: Any) -> Draft:
     """Read one row: tools from its system text, messages from its chat."""
-    system = read_system(value["system"], "/system")
+    text = value["system"]
+    system = _known_system(text) if len(text) <= _LONGEST_KEPT else read_system(text, _SYSTEM)
     tools = system.declarations.tools
     pieces = _split(value["chat"], newlines=3 if tools else 2)
     messages = [Message("system", system.content)] if system.content else []
@@ -46,6 +51,12 @@ def read(value: Any) -> Draft:
             if read.mended
         ]
     return draft(Turns(tuple(messages), tuple(changes)), system.declarations)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _known_system(text: str) -> SystemText:
+    # Many rows offer the same functions.
+    return read_system(text, _SYSTEM)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from chat.strict_json import marking_decoder
+from data.reading.fast_json import json_value
 from data.reading.parquet import read_parquet
 from data.reading.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
 
@@ -60,7 +61,7 @@ class Line:
         """Parse the line; ValueError says where it is not JSON, unless such lines are skipped."""
         digest, place = hashlib.sha256(self.raw).hexdigest(), f"line {self.number}"
         try:
-            return RawRow(self.index, _loads(self.raw), digest, place, self.position)
+            return RawRow(self.index, json_value(self.raw), digest, place, self.position)
         except (ValueError, RecursionError) as error:
             problem = f"not JSON, {place}{_reason(error)}"
             if not self.skip_malformed:
@@ -288,11 +289,6 @@ class _ListReader:
             f"{self.path}: not JSON {where}, line {line}, column {column}: "
             f"{reason.removesuffix(' starting at')}, found {found!r}"
         )
-
-
-def _loads(raw: bytes) -> Any:
-    """Decode a line of JSON; what that loses is marked for the rules of cleaning."""
-    return _DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Work on all cores: the same results in the same order, and errors as they were raised."""
 
 import operator
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from data import parallel
 from data.parallel import in_order
 
 
@@ -35,6 +37,22 @@ def test_items_are_taken_as_they_are_needed() -> None:
     assert [next(results) for _ in range(12)] == [-i for i in range(12)]
     results.close()
     assert taken < 5000
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(1, [250] * 4), (100_000, [10] * 100)])
+def test_large_items_travel_in_shorter_chunks(size: int, lengths: list[int]) -> None:
+    chunks = parallel.chunks(range(1000), parallel.CHUNK, lambda _: size)
+    assert list(map(len, chunks)) == lengths
+
+
+def test_item_above_the_limit_travels_alone() -> None:
+    sizes = [1, 5_000_000, 1, 1]
+    assert list(parallel.chunks(sizes, 250, lambda size: size)) == [[1, 5_000_000], [1, 1]]
+
+
+def test_workers_are_no_more_than_can_be_kept_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert parallel.workers_at_hand() == parallel.MOST_WORKERS
 
 
 def is_alive(process: int) -> bool:

@@ -308,7 +308,7 @@ class Reader:
         return ("object", *fields)
 
 
-@settings(max_examples=300, deadline=None)
+@tries(300)
 @given(schema=TYPES_OF_TYPES)
 def test_every_type_reads_back_as_what_its_schema_means(schema: dict[str, Any]) -> None:
     lines = field_text(schema).split("\n")

@@ -153,6 +153,13 @@ def test_conversation_with_too_many_turns_is_rejected() -> None:
         limited_turns(Conversation((*turns, turns[0])))
 
 
+def test_conversation_of_too_many_calls_is_rejected_by_name() -> None:
+    calls = (ToolCall("f", {}),) * (MOST_TURNS + 1)
+    with pytest.raises(Rejected, match=r"too-many-turns.*100,001 calls, at most 100,000 are read"):
+        limited_turns(Conversation((Message("user", "x"), Message("assistant", "", calls))))
+    limited_turns(Conversation((Message("user", "x"), Message("assistant", "", calls[1:]))))
+
+
 def test_consecutive_calls_with_one_result_each_become_parallel_calls() -> None:
     draft = apply(USER, call(a=1, b=2), call("now"), ADDED, Message("tool", "noon"), TEXT)
     calls = call(a=1, b=2).tool_calls + call("now").tool_calls

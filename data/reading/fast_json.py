@@ -1,0 +1,54 @@
+"""JSON text of rows to values, as json.loads reads it, with marks on what reading loses."""
+
+import json
+from typing import Any
+
+from pydantic_core import from_json
+
+from chat.strict_json import marking_decoder
+
+_DECODER = marking_decoder()
+# Digits and points as 0, all other bytes as blanks: a long number is then a long run of 0.
+_DIGITS = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
+_LONG_NUMBER = b"0" * 16
+# A key before blanks and its colon, and one that ends in a backslash: `_colons` does not see them.
+_UNUSUAL_KEYS = (b'" :', b'"\t:', b'"\n:', b'"\r:', b'\\\\"')
+
+
+def json_value(raw: bytes) -> Any:
+    """Return what json.loads returns, and raise what it raises, in a third of the time.
+
+    What a value loses of its text, a repeated key or digits, is marked for `lost_in`.
+    """
+    if _LONG_NUMBER not in raw.translate(_DIGITS) and not any(key in raw for key in _UNUSUAL_KEYS):
+        try:
+            value = from_json(raw, cache_strings="keys")
+        except ValueError:
+            # Half a surrogate pair is none for the faster reader, nor is very deep nesting.
+            return marked_value(raw)
+        if _colons(raw) == _keys_in(value):
+            return value
+    return marked_value(raw)
+
+
+def marked_value(raw: bytes) -> Any:
+    """Return the value of JSON text; what it loses is marked."""
+    return _DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
+
+
+def _colons(raw: bytes) -> int:
+    """Return how many colons follow a quote that is no part of a string: a key, or more."""
+    return raw.count(b'":') - raw.count(b'\\":')
+
+
+def _keys_in(value: Any) -> int:
+    """Return how many keys all objects of a value have."""
+    count, left = 0, [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            count += len(value)
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return count
