@@ -10,6 +10,7 @@ from data.outcomes import Change, Rejected, pointer
 from data.reading.call_text import ReadCall
 from data.reading.contents import result_text
 from data.reading.notations import WrittenCalls, find_calls
+from data.reading.react import OBSERVATION, read_answer
 from data.reading.thoughts import format_thoughts, split_thoughts
 from data.reading.turns import Turns
 
@@ -23,26 +24,52 @@ def read_written(turns: Turns, tools: Sequence[Tool]) -> Turns:
     messages: list[Message] = []
     changes = list(turns.changes)
     awaited: list[str] = []
-    fenced = False
+    fenced = in_steps = False
     for i, message in enumerate(turns.messages):
         place = turns.places[i] if turns.places else pointer("messages", i, "content")
+        rule, before = "written-result", message.content
+        if message.role == "user" and awaited:
+            message = _as_result(message, in_steps)
         if message.role == "tool":
             results = _results(message, awaited)
-            if fenced and (opened := _outside_fence(results)):
-                changes.append(Change("written-result", place, message.content, opened[0].content))
-                results = opened
+            if fenced:
+                results = [_outside_fence(result) for result in results]
+                message = results[0] if len(results) == 1 else message
             messages += results
             awaited = awaited[len(results) :]
-            continue
-        if message.role == "assistant" and message.content:
-            found = _find(message, place, declared)
-            if found:
-                called, change = _with_calls(message, found, place)
-                changes += [change] if change else []
-                message, fenced = called, fenced or found.fenced
-        messages.append(message)
-        awaited = [call.name for call in message.tool_calls] if message.tool_calls else []
+        else:
+            if message.role == "assistant" and before:
+                found = _find(message, place, declared)
+                if found:
+                    message, change = _with_calls(message, found, place)
+                    changes += [change] if change else []
+                    fenced, in_steps = fenced or found.fenced, in_steps or found.in_steps
+                    before = message.content
+                elif in_steps:
+                    rule, message = "written-answer", _without_label(message)
+            messages.append(message)
+            awaited = [call.name for call in message.tool_calls] if message.tool_calls else []
+        if message.content != before:
+            changes.append(Change(rule, place, before, message.content))
     return Turns(tuple(messages), tuple(changes))
+
+
+def _as_result(message: Message, in_steps: bool) -> Message:
+    """Return a user's turn as the result that its text says it is, or as it is."""
+    text = message.content.strip()
+    if in_steps and text.startswith(OBSERVATION):
+        return Message("tool", text.removeprefix(OBSERVATION).strip())
+    if text.startswith(_RESPONSE[0]) and not _blocks(text)[0].strip():
+        return replace(message, role="tool")
+    return message
+
+
+def _without_label(message: Message) -> Message:
+    """Return the last step of several as the answer that it says, its thought apart."""
+    answer = read_answer(message.content)
+    if answer is None:
+        return message
+    return replace(message, content=format_thoughts((answer[0],)) + answer[1])
 
 
 def _find(message: Message, place: str, tools: Mapping[str, Tool]) -> WrittenCalls | None:
@@ -136,11 +163,11 @@ def _blocks(text: str) -> tuple[str, list[str]]:
     return "".join(around), blocks
 
 
-def _outside_fence(results: Sequence[Message]) -> list[Message]:
-    """Return a result without the fence around the whole of it; none where there is no fence."""
-    text = results[0].content.strip()
+def _outside_fence(result: Message) -> Message:
+    """Return a result without the fence around the whole of it."""
+    text = result.content.strip()
     first, newline, rest = text.removeprefix(_FENCE).partition("\n")
     fence = text.startswith(_FENCE) and text.endswith(_FENCE) and text.count(_FENCE) == 2
-    if len(results) > 1 or not fence or not newline or " " in first.strip():
-        return []
-    return [replace(results[0], content=rest.removesuffix(_FENCE).strip())]
+    if not fence or not newline or " " in first.strip():
+        return result
+    return replace(result, content=rest.removesuffix(_FENCE).strip())
