@@ -64,6 +64,8 @@ DEMANDS = [
     "To call a tool, write a JSON object between <tool_call> and </tool_call> tags.",
     "Wrap every function call in <tool_call> tags.",
     "When you need a tool, answer with [TOOL_CALLS] and a list of calls.",
+    'To call a function, respond with a JSON object of the form {"name": ..., "arguments": ...}.',
+    "Put your calls in the format [tool_name(argument=value)].",
     "Tool calls must be written as <function=name>{arguments}</function>.",
 ]
 
@@ -99,6 +101,8 @@ def test_an_announcement_goes_with_what_it_announces() -> None:
         "Answer in the format [port, time].",
         "For each function call, say in one sentence what it is for.",
         "Reminder:\n- Be kind.",
+        'When you write a plan, use JSON: {"name": "plan", "parameters": {"legs": 3}}',
+        'If you use the search, say so. A record is {"name": "Gannet", "masts": 2}',
         "If you call a tool, tell the user what it found.",
     ],
 )
