@@ -110,6 +110,12 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
     assert cleaned(text) == (text, [])
 
 
+def test_what_is_left_between_two_demands_goes_with_them() -> None:
+    lead_in = "Here is a list of functions in JSON format that you can invoke:"
+    text, passages = cleaned(f"{OWN}\n{lead_in}\n\n. \nPut it in the format of {EXPRESSION}.")
+    assert text == OWN and len(passages) == 1
+
+
 def test_a_list_of_other_records_stays() -> None:
     lead_in = "Here is a list of functions in JSON format that you can invoke:"
     text, passages = cleaned(f'{OWN}\n{lead_in}\n[{{"name": "sing"}}]')
