@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chat.conversation import Message, Tool
@@ -20,38 +20,67 @@ _FENCE = "```"
 
 def read_written(turns: Turns, tools: Sequence[Tool]) -> Turns:
     """Return turns with the calls and results that their texts hold; Rejected for broken calls."""
-    declared = {tool.name: tool for tool in tools}
-    messages: list[Message] = []
-    changes = list(turns.changes)
-    awaited: list[str] = []
-    fenced = in_steps = False
+    reading = _Reading({tool.name: tool for tool in tools}, list(turns.changes))
     for i, message in enumerate(turns.messages):
-        place = turns.places[i] if turns.places else pointer("messages", i, "content")
-        rule, before = "written-result", message.content
-        if message.role == "user" and awaited:
-            message = _as_result(message, in_steps)
-        if message.role == "tool":
-            results = _results(message, awaited)
-            if fenced:
-                results = [_outside_fence(result) for result in results]
-                message = results[0] if len(results) == 1 else message
-            messages += results
-            awaited = awaited[len(results) :]
-        else:
-            if message.role == "assistant" and before:
-                found = _find(message, place, declared)
-                if found:
-                    message, change = _with_calls(message, found, place)
-                    changes += [change] if change else []
-                    fenced, in_steps = fenced or found.fenced, in_steps or found.in_steps
-                    before = message.content
-                elif in_steps:
-                    rule, message = "written-answer", _without_label(message)
-            messages.append(message)
-            awaited = [call.name for call in message.tool_calls] if message.tool_calls else []
-        if message.content != before:
-            changes.append(Change(rule, place, before, message.content))
-    return Turns(tuple(messages), tuple(changes))
+        reading.add(message, turns.places[i] if turns.places else pointer("messages", i, "content"))
+    return Turns(tuple(reading.messages), tuple(reading.changes))
+
+
+@dataclass
+class _Reading:
+    """The turns read so far.
+
+    awaited: The names of the calls that have no result yet.
+    fenced, in_steps: Whether calls stood in fences, or in ReAct's steps: then so do other turns.
+    """
+
+    tools: Mapping[str, Tool]
+    changes: list[Change]
+    messages: list[Message] = field(default_factory=list)
+    awaited: list[str] = field(default_factory=list)
+    fenced: bool = False
+    in_steps: bool = False
+
+    def add(self, message: Message, place: str) -> None:
+        said = message
+        if message.role == "user" and self.awaited:
+            said = _as_result(message, self.in_steps)
+        if said.role == "tool":
+            self._add_results(said, message.content, place)
+            return
+        if said.role == "assistant" and said.content:
+            said = self._answer(said, place)
+        self.messages.append(said)
+        self.awaited = [call.name for call in said.tool_calls] if said.tool_calls else []
+
+    def _add_results(self, said: Message, before: str, place: str) -> None:
+        results = _results(said, self.awaited)
+        if self.fenced:
+            results = [_outside_fence(result) for result in results]
+            said = results[0] if len(results) == 1 else said
+        if said.content != before:
+            self._note("written-result", place, before, said.content)
+        self.messages += results
+        self.awaited = self.awaited[len(results) :]
+
+    def _answer(self, message: Message, place: str) -> Message:
+        """Return an assistant's turn with the calls that its text holds."""
+        found = _find(message, place, self.tools)
+        if found:
+            self.fenced, self.in_steps = (
+                self.fenced or found.fenced,
+                self.in_steps or found.in_steps,
+            )
+            called, change = _with_calls(message, found, place)
+            self.changes += [change] if change else []
+            return called
+        answer = _without_label(message) if self.in_steps else message
+        if answer != message:
+            self._note("written-answer", place, message.content, answer.content)
+        return answer
+
+    def _note(self, rule: str, place: str, before: str, after: str) -> None:
+        self.changes.append(Change(rule, place, before, after))
 
 
 def _as_result(message: Message, in_steps: bool) -> Message:
