@@ -22,7 +22,7 @@ MEANINGS: dict[str, str] = {
     "malformed-json": "rejected: the line is not JSON (only with --skip-malformed)",
     "wrong-layout": "rejected: the row does not have the layout of its file",
     "unreadable-tools": "rejected: a tool declaration cannot be read",
-    "unreadable-call": "rejected: a call is cut off, in no known notation, or its arguments are no object",
+    "unreadable-call": "rejected: a call is cut off, in no known notation, or has no arguments",
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
     "written-call": "repaired: a call stood in a text, in the notation of another format",
