@@ -28,14 +28,15 @@ MEANINGS: dict[str, str] = {
     "wrong-layout": "rejected: the row does not have the layout of its file",
     "negative": "rejected: the row itself says that it shows what not to do",
     "unreadable-tools": "rejected: a tool declaration cannot be read",
-    "unreadable-call": "rejected: a call is cut off or not JSON, its arguments are no object, or "
-    "reading them would lose a repeated key or digits",
+    "unreadable-call": "rejected: a call is cut off, in no known notation, has no arguments, or "
+    "reading it would lose a repeated key or digits",
     "null-padding": "repaired: a property or argument that is null for its column was left out",
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
     "supplied-tools": "repaired: the row declares no tools, and was given those of --tools-file",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
     "written-call": "repaired: a call stood in a text, in the notation of another format",
-    "written-result": "repaired: a result stood in a fence, as the call before it did",
+    "written-result": "repaired: a result stood in a fence or after a label, as its call did",
+    "written-answer": "repaired: an answer stood after the label of a last step",
     "reasoning": "repaired: what the model thought was left out (--thinking keep leaves it in)",
     "unfinished-thought": "rejected: a thought begins and does not end, so nothing is answered",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
