@@ -11,6 +11,7 @@ from rich.console import Console
 
 from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.thinking import Thinking
 
 
 def main(
@@ -27,6 +28,7 @@ def main(
     contradictions: str = "first",
     negatives: str = "drop",
     chat_format: str | None = None,
+    thinking: Thinking = "drop",
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
@@ -53,6 +55,8 @@ def main(
             are dropped, or with pair written into NAME.pairs.jsonl beside --save-file, each with
             the answer of a kept row of equal prompt.
         chat_format: Reject what this format cannot write, which building would leave out.
+        thinking: What becomes of the thoughts beside answers, wherever they stand in a row: drop
+            leaves them out, keep writes them as <think> blocks before the answers.
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
     settings = Settings(
@@ -65,6 +69,7 @@ def main(
         contradictions,
         negatives,
         chat_format,
+        thinking,
     )
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
     console = Console(highlight=False)

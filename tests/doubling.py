@@ -156,8 +156,10 @@ def asking(arguments: Any, parameters: Any = PORT) -> dict[str, Any]:
 
 def saying(text: str, role: str = "assistant") -> dict[str, Any]:
     """Return a row in which one turn says a text."""
+    said = {"role": role, "content": text}
     others = [{"role": "user", "content": "Tide?"}]
-    return openai([*others, {"role": role, "content": text}, {"role": "assistant", "content": "x"}])
+    turns = [said, *others] if role == "system" else [*others, said]
+    return openai([*turns, {"role": "assistant", "content": "x"}])
 
 
 def glaive(chat: str, system: str = "SYSTEM: " + WITH_TOOLS + json.dumps(tool())) -> dict[str, Any]:
@@ -613,6 +615,34 @@ HOSTILE: Mapping[str, tuple[str, Callable[[int], Any]]] = {
     "openai: marks of calls": (
         "openai",
         lambda n: saying('<functioncall> {"name": "find_tide", "arguments": {}}' * n),
+    ),
+    "openai: tags of broken calls": (
+        "openai",
+        lambda n: saying("Hm. " + '<tool_call>{"name": <tool>, </tool_call> ' * n),
+    ),
+    "openai: heads of functions": ("openai", lambda n: saying("<function=find_tide>{" * n)),
+    "openai: calls between keys": (
+        "openai",
+        lambda n: saying("<tool_call>find_tide" + "<arg_key>a</arg_key><arg_value>" * n),
+    ),
+    "openai: fences": ("openai", lambda n: saying("```\n{}\n```\n" * n)),
+    "openai: calls in fences": (
+        "openai",
+        lambda n: saying(("```\n" + json.dumps(call({})) + "\n```\n") * n),
+    ),
+    "openai: expressions": ("openai", lambda n: saying("find_tide(port='a')\n" * n)),
+    "openai: open expressions": ("openai", lambda n: saying("[find_tide(port=[" * n + ")]")),
+    "openai: actions": ("openai", lambda n: saying("Action: find_tide\nAction Input: {}\n" * n)),
+    "openai: actions without input": ("openai", lambda n: saying("Action: find_tide\n\n" * n)),
+    "openai: thoughts": ("openai", lambda n: saying("<think>x</think>\n" * n)),
+    "openai: thoughts that never end": ("openai", lambda n: saying("x\n<think>" * n + "</think")),
+    "openai: demands of a notation": (
+        "openai",
+        lambda n: saying("For each function call, return json within <tool_call> " * n, "system"),
+    ),
+    "openai: demands that name no notation": (
+        "openai",
+        lambda n: saying("If you need to, return json in the format of [func" * n, "system"),
     ),
     "openai: response tags": (
         "openai",

@@ -25,6 +25,7 @@ from data.cleaning.pairs import Pair, pair_line, pair_of
 from data.cleaning.repetition import CONTRADICTIONS, DUPLICATES, EarlierConversations
 from data.cleaning.rules import KEPT_WITH, MEANINGS, RULES, RULES_OF_CALLS, Rule
 from data.cleaning.sources import common_layout, describe_source
+from data.cleaning.thinking import THINKING, Thinking, settled_thoughts
 from data.conversations import json_line
 from data.outcomes import Change, Draft, Rejected, records
 from data.parallel import in_order
@@ -50,6 +51,7 @@ class Settings:
     contradictions: str = "first"
     negatives: str = "drop"
     chat_format: str | None = None
+    thinking: Thinking = "drop"
 
     def __post_init__(self) -> None:
         for flag, value, known in (
@@ -63,6 +65,8 @@ class Settings:
             find_format(self.chat_format)
         if not isinstance(self.seed, int):
             raise ValueError(f"--seed is {self.seed!r}, wanted a whole number")
+        if self.thinking not in THINKING:
+            raise ValueError(f"--thinking is {self.thinking!r}, wanted {' or '.join(THINKING)}")
 
 
 def clean_file(
@@ -210,7 +214,7 @@ def _outcome(
     if mark := negative_mark(row.value):
         if settings.negatives == "drop":
             raise mark
-        shown = _apply_rules(_read(row, layout), lenient=RULES_OF_CALLS).conversation
+        shown = _apply_rules(_read(row, layout), settings.thinking, RULES_OF_CALLS).conversation
         line = json_line(replace(shown, **origin))
         return replace(outcome, fingerprint=fingerprint(shown), negative=line, rejected=mark)
     draft = _judged(row, layout, settings)
@@ -234,7 +238,7 @@ def _outcome(
 def _pair(chosen: Conversation, rejected: Conversation, settings: Settings) -> Pair | Change:
     """Return the pair of a row's two answers, or a note that there is none."""
     try:
-        bad = _apply_rules(Draft(rejected), lenient=RULES_OF_CALLS).conversation
+        bad = _apply_rules(Draft(rejected), settings.thinking, RULES_OF_CALLS).conversation
         check_learnable(bad, settings.chat_format)
         pair = pair_of(chosen, bad)
         reason = "both answers are the same"
@@ -244,7 +248,7 @@ def _pair(chosen: Conversation, rejected: Conversation, settings: Settings) -> P
 
 
 def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
-    draft = _apply_rules(_read(row, layout))
+    draft = _apply_rules(_read(row, layout), settings.thinking)
     if settings.remove_no_fc and not draft.conversation.tools:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
@@ -263,11 +267,12 @@ def _read(row: RawRow, layout: str) -> Draft:
     return source.read(row.value)
 
 
-def _apply_rules(draft: Draft, lenient: Sequence[Rule] = ()) -> Draft:
+def _apply_rules(draft: Draft, thinking: Thinking, lenient: Sequence[Rule] = ()) -> Draft:
     """Apply all rules; those that are `lenient` repair what they can and reject nothing."""
     conversation: Conversation = draft.conversation
     changes: tuple[Change, ...] = draft.changes
-    for rule in RULES:
+    settled: Rule = partial(settled_thoughts, thinking=thinking)
+    for rule in (settled, *RULES):
         try:
             made = rule(conversation)
         except Rejected:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from chat.conversation import Conversation
 from data.cleaning.call_rules import declared_functions, given_values, valid_calls
 from data.cleaning.result_rules import linked_results
+from data.cleaning.system_rules import own_instructions
 from data.cleaning.text_rules import visible_text, writable_text
 from data.cleaning.tool_rules import distinct_tools, usable_tools
 from data.cleaning.turn_rules import (
@@ -25,13 +26,16 @@ MEANINGS: dict[str, str] = {
     "unreadable-call": "rejected: a call is cut off or not JSON, or its arguments are no object",
     "tool-without-schema": "repaired: a tool of the service itself was left out (no function)",
     "call-syntax": "repaired: a call was encoded twice, had stray escapes, or was Python's",
-    "foreign-instructions": "repaired: how to write calls otherwise was taken out of a system text",
-    "reasoning": "repaired: the model's reasoning beside an answer was left out",
+    "written-call": "repaired: a call stood in a text, in the notation of another format",
+    "written-result": "repaired: a result stood in a fence, as the call before it did",
+    "reasoning": "repaired: what the model thought was left out (--thinking keep leaves it in)",
+    "unfinished-thought": "rejected: a thought begins and does not end, so nothing is answered",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
     "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",
     "too-many-turns": "rejected: more turns than any model could take in",
     "control-characters": "repaired: invisible control characters were taken out of a turn",
     "end-mark": "repaired: the end mark of some chat format was taken off an answer",
+    "foreign-instructions": "repaired: a system text told how to call in another notation",
     "repeated-tool": "repaired: the same tool was declared twice",
     "conflicting-tools": "rejected: one name is declared with different definitions",
     "unusable-name": "rejected: the name of a tool holds control characters",
@@ -87,6 +91,7 @@ RULES: tuple[Rule, ...] = (
     limited_turns,
     writable_text,
     visible_text,
+    own_instructions,
     distinct_tools,
     usable_tools,
     whole_assistants,

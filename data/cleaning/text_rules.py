@@ -5,14 +5,10 @@ from dataclasses import replace
 
 from chat.conversation import Conversation, Message, to_json
 from data.outcomes import Change, Draft, Rejected, pointer
+from data.reading.end_marks import without_end_mark
 
 # Tabs and line ends are text; so are the controls of a tool's result, which is what it printed.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# How other formats end a turn. Only at the end of an answer is one removed; elsewhere it is text.
-_END_MARKS = (
-    *("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>"),
-    "</s>",
-)
 
 
 def writable_text(conversation: Conversation) -> Draft:
@@ -60,20 +56,6 @@ def _mended(message: Message) -> list[tuple[str, str]]:
     if message.role != "tool" and _CONTROL.search(text):
         text = _CONTROL.sub("", text)
         found.append(("control-characters", text))
-    if message.role == "assistant" and (bare := _without_end_mark(text)) != text:
+    if message.role == "assistant" and (bare := without_end_mark(text)) != text:
         found.append(("end-mark", bare))
     return found
-
-
-def _without_end_mark(text: str) -> str:
-    opened = text.find("<s>")
-    end = bare = len(text)
-    while True:
-        while bare and text[bare - 1].isspace():
-            bare -= 1
-        mark = next((mark for mark in _END_MARKS if text.endswith(mark, 0, bare)), None)
-        if mark is None or (mark == "</s>" and 0 <= opened < bare):
-            break  # this </s> closes an <s> of HTML
-        bare -= len(mark)
-        end = bare
-    return text[:end].rstrip() if end < len(text) else text

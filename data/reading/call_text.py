@@ -2,7 +2,8 @@
 
 Arguments come as an object, as a string that holds one, encoded twice, as Python writes a dict, or
 (Glaive) in single quotes: `{"name": "f", "arguments": '{"text": "it's"}'}`, which is not JSON. The
-call may be wrapped (`{"id", "type", "function": {...}}`), its arguments called parameters.
+call may be wrapped (`{"id", "type", "function": {...}}`), its arguments called parameters, its name
+`tool` or `recipient_name`.
 """
 
 import json
@@ -13,11 +14,25 @@ from typing import Any
 
 from chat.conversation import ToolCall
 from chat.strict_json import call_decoder
-from data.reading.python_text import after_space, read_literal
+from data.reading.python_text import after_space, read_call_expressions, read_literal
 
-_KEYS = ("arguments", "parameters", "args", "input")
-# Keys that may stand beside a call; their values are ignored, or read elsewhere.
-_BESIDE = frozenset(("id", "type", "index", "call_id", "tool_call_id"))
+# How the tool of a call is named, and what holds its arguments.
+NAME_KEYS = ("name", "tool", "tool_name", "function_name", "recipient_name", "action")
+_KEYS = (
+    *("arguments", "parameters", "args", "input", "params", "kwargs"),
+    *("tool_input", "tool_arguments", "tool_args", "action_input"),
+)
+# Keys that may stand beside a call, and say nothing of it; ids are read, the rest is left out.
+_BESIDE = frozenset(
+    (
+        *("id", "type", "index", "call_id", "tool_call_id", "status", "strict", "object"),
+        *("parsed_arguments", "extra_content", "provider_specific_fields", "metadata"),
+        *("signature", "thought_signature", "cache_control", "caller", "created_at"),
+    )
+)
+# An object of one of these keys holds the calls of a turn.
+_WRAPPERS = frozenset(("tool_uses", "tool_calls", "calls", "function_call", "function_calls"))
+_HAS_ARGUMENTS = re.compile(rf"""["'](?:{"|".join(_KEYS)})["']\s*:""")
 _NAME = r'"name"\s*:\s*(?P<name>"(?:[^"\\]|\\.)*")'
 # Greedy: the quote that closes the arguments is the last one that the rest of the form allows.
 _ARGUMENTS = r"\"(?:arguments|parameters)\"\s*:\s*'(?P<arguments>.*)'"
@@ -55,13 +70,15 @@ def read_call(text: str) -> ReadCall:
 
 def read_calls(text: str) -> tuple[ReadCall, ...]:
     """Read one call, or those made in one turn: a list, or one after the other."""
-    if text.lstrip().startswith("["):
-        try:
-            return read_call_values(_loads(text))
-        except json.JSONDecodeError:
+    try:
+        values = _loads(text)
+    except ValueError:
+        if text.lstrip().startswith("["):
             if (values := _literal(text)) is None:
                 raise
             return tuple(replace(read, mended=True) for read in read_call_values(values))
+    else:
+        return read_call_values(values)
     try:
         return (read_call(text),)
     except ValueError:
@@ -70,8 +87,20 @@ def read_calls(text: str) -> tuple[ReadCall, ...]:
         return read_call_values(values)
 
 
+def read_expressions(text: str) -> tuple[ReadCall, ...]:
+    """Read calls as Python writes them, `f(a=1)`; ValueError for anything else."""
+    return tuple(ReadCall(ToolCall(*call)) for call in read_call_expressions(text))
+
+
+def has_arguments(text: str) -> bool:
+    """Return whether a text of calls has a key of arguments, which no mere name has."""
+    return _HAS_ARGUMENTS.search(text) is not None
+
+
 def read_call_values(values: Any) -> tuple[ReadCall, ...]:
-    """Read calls that were decoded already: a list of them, or one."""
+    """Read calls that were decoded already: a list of them, one, or an object around them."""
+    if isinstance(values, dict) and len(values) == 1 and values.keys() <= _WRAPPERS:
+        (values,) = values.values()
     if not isinstance(values, list):
         return (read_call_value(values),)
     if not values:
@@ -92,7 +121,8 @@ def read_call_value(value: Any) -> ReadCall:
     elif isinstance(value.get("function"), str) and "name" not in value:
         value = {**value, "name": value["function"]}
         del value["function"]
-    _check_known(value, _BESIDE.union(("name", *_KEYS)))
+    name_key = next((key for key in NAME_KEYS if value.get(key) is not None), "name")
+    _check_known(value, _BESIDE.union((name_key, *_KEYS)))
     given = [key for key in _KEYS if key in value]
     if len(given) > 1:
         # A column of a table has every key for every row.
@@ -101,7 +131,7 @@ def read_call_value(value: Any) -> ReadCall:
         raise ValueError(f"a call holds both {given[0]} and {given[1]}")
     arguments, mended = _arguments(value[given[0]]) if given else ({}, True)
     number = outer.get("id") or value.get("id")
-    read = _call(value.get("name"), arguments, mended)
+    read = _call(value.get(name_key), arguments, mended)
     return replace(read, call=replace(read.call, id=None if number is None else str(number)))
 
 

@@ -40,7 +40,7 @@ def read_content(value: Any, where: str) -> Parts:
         else:
             reason = f"a part of the kind {kind!r} cannot be learned from"
             raise Rejected("wrong-layout", place, reason, _json(part))
-    return Parts("\n".join(filter(None, texts)), tuple(calls), tuple(filter(None, reasoning)))
+    return Parts("".join(texts), tuple(calls), tuple(filter(None, reasoning)))
 
 
 def result_text(value: Any) -> str:
@@ -48,7 +48,7 @@ def result_text(value: Any) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, list) and value and all(map(_is_text_part, value)):
-        return "\n".join(str(_value(part)) for part in value)
+        return "".join(str(_value(part)) for part in value)
     return _json(value)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chat.conversation import Conversation, Message, Role
+from chat.conversation import Message, Role
 from data.outcomes import Change, Draft, Rejected
 from data.reading.call_text import ReadCall, read_call
-from data.reading.layout import Source
+from data.reading.layout import Source, draft
 from data.reading.system_text import read_system
-from data.reading.turns import CALL, END
+from data.reading.turns import CALL, END, Turns
 
 ROLES: dict[str, Role] = {"USER": "user", "ASSISTANT": "assistant", "FUNCTION RESPONSE": "tool"}
 # How often a call that seems to end is read before it is one that never does.
@@ -32,7 +32,7 @@ def read(value: Any) -> Draft:
     tools = system.declarations.tools
     pieces = _split(value["chat"], newlines=3 if tools else 2)
     messages = [Message("system", system.content)] if system.content else []
-    changes = list(system.declarations.changes)
+    changes = list[Change]()
     for piece in pieces:
         messages.append(Message(piece.role, piece.content, tuple(c.call for c in piece.calls)))
         changes += [
@@ -45,7 +45,7 @@ def read(value: Any) -> Draft:
             for read in piece.calls
             if read.mended
         ]
-    return Draft(Conversation(tuple(messages), tools), tuple(changes))
+    return draft(Turns(tuple(messages), tuple(changes)), system.declarations)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """What a dataset layout is: how its rows are told from others, and how one is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chat.conversation import Conversation, Message
-from data.outcomes import Change, Draft
+from data.outcomes import Draft, Rejected
 from data.reading.declarations import Declarations
-from data.reading.system_text import read_system
+from data.reading.marked_calls import OPENINGS
+from data.reading.system_text import read_system, says_nothing
 from data.reading.turns import Turns
+from data.reading.written_turns import read_written
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,49 @@ def draft(
 ) -> Draft:
     """Put a conversation together.
 
-    `system` is a system text that stands beside the turns, at the JSON pointer `where`. Tools may
-    stand in a system text alone: with `search` they are read from it, and taken out of it.
+    `system` is a system text that stands beside the turns, at the JSON pointer `where`. With
+    `search`, texts may hold what is no text: assistants' calls in any notation, and in the system
+    text the tools, which are looked for only where none are given and are taken out of it.
     """
-    messages = list(turns.messages)
+    messages, places = list(turns.messages), list(turns.places)
     if isinstance(system, str) and system.strip():
         messages.insert(0, Message("system", system))
-    tools, changes = declarations.tools, declarations.changes
-    if search and messages and messages[0].role == "system":
-        found = read_system(messages[0].content, where or "/messages/0/content")
-        if not tools:
-            tools, changes = found.declarations.tools, found.declarations.changes
-        if found.content != messages[0].content.strip():
-            messages[0] = replace(messages[0], content=found.content)
-        messages = messages if found.content else messages[1:]
-    noted: tuple[Change, ...] = (*changes, *turns.changes)
-    return Draft(Conversation(tuple(messages), tools), noted)
+        places = [where, *places] if places else []
+    if not search:
+        noted = (*declarations.changes, *turns.changes)
+        return Draft(Conversation(tuple(messages), declarations.tools), noted)
+    if messages and messages[0].role == "system":
+        content, declarations = _searched(messages, declarations, where)
+        messages[0] = replace(messages[0], content=content)
+        if not content:
+            messages, places = messages[1:], places[1:]
+    whole = Turns(tuple(messages), turns.changes, tuple(places))
+    found = read_written(whole, declarations.tools)
+    return Draft(
+        Conversation(found.messages, declarations.tools), (*declarations.changes, *found.changes)
+    )
+
+
+def _searched(
+    messages: Sequence[Message], declarations: Declarations, where: str
+) -> tuple[str, Declarations]:
+    """Return what the system text says, and the tools that are given or that it declares."""
+    text = messages[0].content
+    if declarations.tools:
+        return ("" if says_nothing(text) else text), declarations
+    try:
+        found = read_system(text, where or "/messages/0/content")
+    except Rejected:
+        # No call needs the tools: what they are announced with is prose.
+        if any(map(_may_call, messages)):
+            raise
+        return text, declarations
+    content = text if found.content == text.strip() else found.content
+    return (content if found.content else ""), found.declarations
+
+
+def _may_call(message: Message) -> bool:
+    if message.role != "assistant":
+        return message.role == "tool"
+    text = message.content.lstrip()
+    return bool(message.tool_calls or text[:1] in tuple("[{`") or OPENINGS.search(text))

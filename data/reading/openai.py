@@ -9,7 +9,7 @@ from data.outcomes import Draft
 from data.reading import anthropic
 from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
-from data.reading.turns import PLAIN, Style, listed, read_turns
+from data.reading.turns import listed, read_turns
 
 _MESSAGES = ("messages", "traj")
 # Toucan calls them available_tools.
@@ -30,8 +30,9 @@ def read(value: Any) -> Draft:
     tools = read_tools(holder.get(name), f"{where}/{name}")
     # Conversations that were cleaned already have a sha256: their texts are texts.
     cleaned = "sha256" in value
-    read = read_turns(turns, "/" + key, Style(marked=False) if cleaned else PLAIN)
-    return draft(read, tools, value.get("system"), "/system", search=not cleaned)
+    return draft(
+        read_turns(turns, "/" + key), tools, value.get("system"), "/system", search=not cleaned
+    )
 
 
 SOURCE = Source(

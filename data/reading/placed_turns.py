@@ -21,7 +21,7 @@ def read_placed(turns: Iterable[PlacedTurn], style: Style = PLAIN) -> Turns:
         where = _place(rejected.pointer, places)
         raise Rejected(rejected.rule, where, rejected.reason, rejected.excerpt) from rejected
     changes = (replace(c, pointer=_place(c.pointer, places)) for c in found.changes)
-    return Turns(found.messages, tuple(changes))
+    return Turns(found.messages, tuple(changes), tuple(_place(p, places) for p in found.places))
 
 
 def _place(pointer: str, places: list[str]) -> str:

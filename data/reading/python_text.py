@@ -18,6 +18,8 @@ _CHARACTERS |= {"\n": "", "\\": "\\", "'": "'", '"': '"'}
 # Data sets mix JSON's words into Python literals.
 _WORDS = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
 _DEEPEST = 100
+# Names of tools may be of several words.
+_NAME = re.compile(r"([^()\[\]{}\"'=,\n]*+)(?=\()")
 _SPACE = re.compile(r"[\s,;]*")
 
 
@@ -51,15 +53,31 @@ def last_collection(text: str, at: int) -> tuple[Any, int]:
 
 
 def read_call_expressions(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read `f(a=1, b=[2])`, or a list of such calls, as names with their arguments."""
+    """Read `f(a=1, b=[2])`, several or a list of such calls, as names with their arguments."""
     reader = _Reader(text)
     if reader.peek() != "[":
         calls = [reader.call()]
+        while reader.peek():
+            reader.expect_separator()
+            calls.append(reader.call())
     else:
         reader.take()
         calls = reader.members("]", reader.call)
     reader.expect("")
     return calls
+
+
+def is_one_group(text: str) -> bool:
+    """Return whether the first bracket of a text is closed by its last character."""
+    depth = 0
+    for found in _BRACKET.finditer(text):
+        depth += 1 if found[0] in "([{" else -1
+        if depth <= 0:
+            return found.end() == len(text)
+    return False
+
+
+_BRACKET = re.compile(r"[()\[\]{}]")
 
 
 class _Reader:
@@ -94,6 +112,14 @@ class _Reader:
             raise ValueError(f"wanted {mark or 'the end'!r}, found {self.token[:20]!r}")
         if mark:
             self._advance()
+
+    def expect_separator(self) -> None:
+        """Go past a comma, or see that what follows begins a new line."""
+        start = end = self.at - len(self.token)
+        while start and self.text[start - 1].isspace():
+            start -= 1
+        if self.peek() == "," or "\n" not in self.text[start:end]:
+            self.expect(",")
 
     def value(self) -> Any:
         if self.kind == "text":
@@ -146,7 +172,11 @@ class _Reader:
     def call(self) -> tuple[str, dict[str, Any]]:
         if self.kind != "name":
             raise ValueError(f"wanted a function's name, found {self.token[:20]!r}")
-        name = self.take()
+        start = self.at - len(self.token)
+        if found := _NAME.match(self.text, start):
+            self.at = found.end()
+        name = self.text[start : self.at].strip()
+        self._advance()
         self.expect("(")
         return name, _distinct(self.members(")", self._argument))
 

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from data.outcomes import Rejected
 from data.reading.declarations import Declarations, read_tools
 from data.reading.python_text import after_space, last_collection
 
@@ -36,6 +38,11 @@ class SystemText:
     declarations: Declarations = _NONE
 
 
+def says_nothing(text: str) -> bool:
+    """Return whether a system text only says that tools follow, or that there are none."""
+    return text.strip().removeprefix("SYSTEM:").strip() in (WITH_TOOLS, WITHOUT_TOOLS)
+
+
 def read_system(text: str, where: str) -> SystemText:
     """Read a system text; what is announced as functions and cannot be read is rejected."""
     body = text.strip().removeprefix("SYSTEM:").strip()
@@ -43,20 +50,28 @@ def read_system(text: str, where: str) -> SystemText:
         return SystemText("")
     if body.startswith(WITH_TOOLS):
         return SystemText("", read_tools(body.removeprefix(WITH_TOOLS).strip(), where))
+    problem: Rejected | None = None
     for opening, closing in _TAGS:
         for start, end in _between(body, opening, closing):
             around = body[: start - len(opening)].rstrip() + "\n\n"
             around += body[end + len(closing) :].lstrip()
-            return SystemText(around.strip(), read_tools(body[start:end], where))
-    return _beside_prose(body, where) or SystemText(body)
+            try:
+                return SystemText(around.strip(), read_tools(body[start:end], where))
+            except Rejected as rejected:
+                problem = problem or rejected
+    found = _beside_prose(body, where)
+    if problem and found is None:
+        raise problem
+    return found or SystemText(body)
 
 
 def _between(body: str, opening: str, closing: str) -> Iterator[tuple[int, int]]:
-    """Yield where something stands between two tags; a text may name them with nothing inside."""
+    """Yield where records stand between two tags; a text may name them, or hold prose there."""
     at = 0
     while (end := body.find(closing, at)) >= 0:
         start = body.rfind(opening, at, end)
-        if start >= 0 and body[start + len(opening) : end].strip(" \n,."):
+        inside = body[start + len(opening) : end].lstrip() if start >= 0 else ""
+        if inside.startswith(("{", "[")):
             yield start + len(opening), end
         at = end + len(closing)
 
@@ -73,7 +88,8 @@ def _beside_prose(body: str, where: str) -> SystemText | None:
             break
         if _are_functions(records):
             around = body[: start.start()].rstrip() + "\n\n" + body[end:].lstrip()
-            return SystemText(around.strip(), read_tools(records, where))
+            with suppress(Rejected):  # an example of a record, which prose may have
+                return SystemText(around.strip(), read_tools(records, where))
     return None
 
 

@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from chat.conversation import Message
 from data.outcomes import Change, Rejected, pointer
-from data.reading.call_text import ReadCall, read_call, read_call_values, read_calls
+from data.reading.call_text import ReadCall, read_call_values
 from data.reading.contents import Parts, read_content, result_text
 from data.reading.labels import is_trained
+from data.reading.notations import read_calls_of_turn
+from data.reading.thoughts import format_thoughts
 
 Speaker = Literal["system", "user", "assistant", "tool", "call"]
 
@@ -40,6 +42,8 @@ ROLES: Mapping[str, Speaker] = {
 }
 END = "<|endoftext|>"
 CALL = "<functioncall>"
+# Where a turn's thoughts stand beside its text.
+_REASONING = ("reasoning_content", "reasoning", "thinking", "thought")
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,10 @@ class Style:
 
     roles: The speaker for each name of a role.
     end: What may stand at the end of an assistant's text and is no part of it.
-    marked: Whether calls can stand in an assistant's text, after `<functioncall>` or inside
-        `<tool_call>`; None where they do unless the conversation has calls of another form.
     """
 
     roles: Mapping[str, Speaker] = field(default_factory=lambda: ROLES)
     end: str = ""
-    marked: bool | None = None
 
 
 PLAIN = Style()
@@ -62,25 +63,24 @@ PLAIN = Style()
 
 @dataclass(frozen=True)
 class Turns:
-    """Messages, and the repairs that reading them took."""
+    """Messages, the repairs that reading them took, and where the text of each stood in its row."""
 
     messages: tuple[Message, ...]
     changes: tuple[Change, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 def read_turns(turns: Any, where: str, style: Style = PLAIN) -> Turns:
     """Read a list of turns, or the JSON text of one; `where` is its JSON pointer."""
-    messages: list[Message] = []
-    changes: list[Change] = []
-    turns = listed(turns, where)
-    if style.marked is None:
-        style = replace(style, marked=not any(_has_calls(turn, style) for turn in turns))
-    for index, turn in enumerate(turns):
-        called = {call.name for call in messages[-1].tool_calls} if messages else set()
-        found = _read_turn(turn, where + pointer(index), style, called)
-        messages += found.messages
-        changes += found.changes
-    return Turns(tuple(messages), tuple(changes))
+    read = [
+        _read_turn(turn, where + pointer(index), style)
+        for index, turn in enumerate(listed(turns, where))
+    ]
+    return Turns(
+        tuple(message for found in read for message in found.messages),
+        tuple(change for found in read for change in found.changes),
+        tuple(place for found in read for place in found.places),
+    )
 
 
 def listed(value: Any, where: str) -> list[Any]:
@@ -97,38 +97,29 @@ def listed(value: Any, where: str) -> list[Any]:
     return value
 
 
-def _has_calls(turn: Any, style: Style) -> bool:
-    if not isinstance(turn, dict):
-        return False
-    role = turn.get("role", turn.get("from"))
-    alone = isinstance(role, str) and style.roles.get(_plain(role)) == "call"
-    return alone or bool(turn.get("tool_calls") or turn.get("function_call"))
-
-
 def _plain(role: str) -> str:
     return re.sub(r"[\s-]+", "_", role.strip().lower())
 
 
-def _read_turn(turn: Any, where: str, style: Style, called: set[str]) -> Turns:
-    """Read one turn; `called` are the functions that the turn before it called."""
+def _read_turn(turn: Any, where: str, style: Style) -> Turns:
     if not isinstance(turn, dict):
         raise Rejected("wrong-layout", where, "a turn must be an object", _json(turn))
     speaker = _speaker(turn, where, style.roles)
     key = next((key for key in ("content", "value", "text") if key in turn), "content")
     place = where + pointer(key)
     if speaker == "call":
-        calls = _Source(place, turn.get(key))
-        message = Message("assistant", name=_name(turn), trained=is_trained(turn))
-        return _with_calls(message, [calls])
-    if speaker == "tool":
-        return Turns(tuple(_results(turn, turn.get(key), called)))
-    parts = read_content(turn.get(key), place)
-    if speaker == "user" and called and _are_responses(parts.text):
-        # Qwen's templates write results so.
-        return Turns(tuple(_results(turn, parts.text, called)))
-    if speaker == "assistant":
-        return _assistant(turn, parts, where, place, style)
-    return Turns((Message(speaker, parts.text, name=_name(turn)),))
+        found = _assistant(turn, Parts("", ((place, turn.get(key)),)), where, style)
+    elif speaker == "assistant":
+        found = _assistant(turn, read_content(turn.get(key), place), where, style)
+    elif speaker == "tool":
+        number = turn.get("tool_call_id")
+        number = None if number is None else str(number)
+        text = result_text(turn.get(key))
+        found = Turns((Message("tool", text, name=_name(turn), tool_call_id=number),))
+    else:
+        text = read_content(turn.get(key), place).text
+        found = Turns((Message(speaker, text, name=_name(turn)),))
+    return Turns(found.messages, found.changes, (place,))
 
 
 def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> Speaker:
@@ -142,34 +133,24 @@ def _speaker(turn: dict[str, Any], where: str, roles: Mapping[str, Speaker]) -> 
     return "tool" if name == "function" and _name(turn) else roles[name]
 
 
-def _assistant(turn: dict[str, Any], parts: Parts, where: str, place: str, style: Style) -> Turns:
-    """Read an assistant's turn: its text, and the calls that stand beside, among or inside it."""
-    sources: list[_Source] = []
+def _assistant(turn: dict[str, Any], parts: Parts, where: str, style: Style) -> Turns:
+    """Read an assistant's turn: what it thinks and says, and the calls among or beside that."""
     text = parts.text
     if style.end and text.rstrip().endswith(style.end):
         text = text.rstrip().removesuffix(style.end).rstrip()
-    if style.marked and (CALL in text or "<tool_call>" in text):
-        whole = text
-        text = _blocks(whole.partition(CALL)[0], "tool_call")[0].partition("<tool_call>")[0].strip()
-        sources.append(_Source(place, whole))
-    sources += [_Source(part_place, value) for part_place, value in parts.calls]
+    sources = [_Source(part_place, value) for part_place, value in parts.calls]
     for key in ("tool_calls", "function_call"):
         value = turn.get(key)
         if value and value not in ("none", "auto"):
             sources.append(_Source(where + pointer(key), value))
     if not text and isinstance(turn.get("refusal"), str):
         text = turn["refusal"]
+    beside = [turn[key] for key in _REASONING if isinstance(turn.get(key), str)]
+    if beside or parts.reasoning:
+        thoughts = [thought for thought in (*beside, *parts.reasoning) if thought not in text]
+        text = format_thoughts(tuple(dict.fromkeys(thoughts))) + text
     message = Message("assistant", text, name=_name(turn), trained=is_trained(turn))
-    found = _with_calls(message, sources)
-    return replace(found, changes=(*_left_out(turn, parts, where, place), *found.changes))
-
-
-def _left_out(turn: dict[str, Any], parts: Parts, where: str, place: str) -> Iterator[Change]:
-    for value in parts.reasoning:
-        yield Change("reasoning", place, value, None)
-    for key in ("reasoning_content", "reasoning"):
-        if isinstance(turn.get(key), str) and turn[key].strip():
-            yield Change("reasoning", where + pointer(key), turn[key], None)
+    return _with_calls(message, sources)
 
 
 @dataclass(frozen=True)
@@ -182,15 +163,7 @@ class _Source:
     def read(self) -> tuple[ReadCall, ...]:
         if not isinstance(self.value, str):
             return read_call_values(self.value)
-        text = self.value.strip().removesuffix(END).rstrip()
-        if CALL in text:
-            return tuple(read_call(part) for part in text.split(CALL)[1:])
-        if "<tool_call>" not in text:
-            return read_calls(text)
-        around, blocks = _blocks(text, "tool_call")
-        if "<tool_call>" in around:
-            raise ValueError("a call is opened by <tool_call> and not closed")
-        return tuple(read for block in blocks for read in read_calls(block))
+        return read_calls_of_turn(self.value)
 
 
 def _with_calls(message: Message, sources: list[_Source]) -> Turns:
@@ -207,68 +180,9 @@ def _with_calls(message: Message, sources: list[_Source]) -> Turns:
         if any(call.mended for call in found):
             after = [{"name": c.call.name, "arguments": dict(c.call.arguments)} for c in found]
             changes.append(Change("call-syntax", source.place, source.value, after))
-    called = replace(message, tool_calls=tuple(call.call for call in calls))
-    return Turns((called,), tuple(changes))
-
-
-def _results(turn: dict[str, Any], value: Any, called: set[str]) -> Iterator[Message]:
-    """Read results: one, or several in one turn."""
-    text = result_text(value)
-    number = turn.get("tool_call_id")
-    message = Message(
-        "tool", name=_name(turn), tool_call_id=None if number is None else str(number)
-    )
-    several = _several_results(text, called)
-    if several is not None:
-        for record in several:
-            number = record.get("tool_call_id")
-            yield replace(
-                message,
-                content=result_text(record["content"]),
-                name=_name(record) or message.name,
-                tool_call_id=message.tool_call_id if number is None else str(number),
-            )
-        return
-    if _are_responses(text):
-        _, blocks = _blocks(text, "tool_response")
-        yield from (replace(message, content=block) for block in blocks)
-        return
-    yield replace(message, content=text)
-
-
-def _are_responses(text: str) -> bool:
-    around, blocks = _blocks(text, "tool_response")
-    return bool(blocks) and not around.strip()
-
-
-def _blocks(text: str, tag: str) -> tuple[str, list[str]]:
-    """Return what stands around the blocks between two tags, and what stands in each of them."""
-    before, *rest = text.split(f"<{tag}>")
-    around, blocks = [before], list[str]()
-    for i, part in enumerate(rest):
-        inside, closed, after = part.partition(f"</{tag}>")
-        if not closed:
-            return "".join(around) + f"<{tag}>" + f"<{tag}>".join(rest[i:]), blocks
-        blocks.append(inside.strip())
-        around.append(after)
-    return "".join(around), blocks
-
-
-def _several_results(text: str, called: set[str]) -> list[dict[str, Any]] | None:
-    """Return the results that a text lists, each with its content and whose it is, or None."""
-    if not text.startswith("[") or '"content"' not in text:
-        return None
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    listed = isinstance(records, list) and all(
-        isinstance(record, dict)
-        and "content" in record
-        and ("tool_call_id" in record or _name(record) in called)
-        for record in records
-    )
-    return records if listed and records else None
+    if calls:
+        message = replace(message, tool_calls=tuple(call.call for call in calls))
+    return Turns((message,), tuple(changes))
 
 
 def _name(turn: Mapping[str, Any]) -> str | None:

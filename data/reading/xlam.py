@@ -5,9 +5,10 @@ from typing import Any
 
 from chat.conversation import Message
 from data.outcomes import Change, Draft, Rejected
-from data.reading.call_text import read_call_values, read_calls
+from data.reading.call_text import read_call_values
 from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
+from data.reading.notations import read_calls_of_turn
 from data.reading.turns import ROLES, Style, Turns, read_turns
 
 # Hammer's test rows, in the same layout, call the assistant so.
@@ -34,7 +35,7 @@ def read_answer(value: Any, where: str) -> Turns:
     if value in ([], {}) or (text is not None and text.strip() in ("[]", "{}")):
         return Turns((Message("assistant"),))
     try:
-        calls = read_calls(text) if text is not None else read_call_values(value)
+        calls = read_calls_of_turn(text) if text is not None else read_call_values(value)
     except (ValueError, RecursionError) as error:
         excerpt = text if text is not None else json.dumps(value, ensure_ascii=False)
         raise Rejected("unreadable-call", where, str(error), excerpt) from error

@@ -20,7 +20,7 @@ def test_parts_are_told_apart_and_keep_their_places() -> None:
         ],
         "/content",
     )
-    assert (parts.text, parts.reasoning) == ("a\nb", ("Hm.",))
+    assert (parts.text, parts.reasoning) == ("ab", ("Hm.",))
     assert parts.calls == (("/content/3", "{}"), ("/content/4", call))
 
 
@@ -47,7 +47,7 @@ def test_content_that_is_no_text_is_rejected(value: Any, where: str) -> None:
         ("a", "a"),
         (5, "5"),
         ({"é": None}, '{"é": null}'),
-        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb"),
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab"),
         ([{"type": "text", "size": 1}], '[{"type": "text", "size": 1}]'),
         ([], "[]"),
     ],

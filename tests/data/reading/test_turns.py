@@ -6,15 +6,21 @@ from typing import Any
 import pytest
 
 from chat.conversation import Message, ToolCall
-from data.outcomes import Rejected
+from data.outcomes import Draft, Rejected
+from data.reading.declarations import Declarations
+from data.reading.layout import draft
 from data.reading.turns import END, Style, read_turns
 
 CALL = {"name": "f", "arguments": {"a": 1}}
 CALLED = Message("assistant", "", (ToolCall("f", {"a": 1}),))
 
 
+def read(*turns: Any) -> Draft:
+    return draft(read_turns(list(turns), "/messages"), Declarations())
+
+
 def one(turn: dict[str, Any]) -> Message:
-    (message,) = read_turns([turn], "/messages").messages
+    (message,) = read(turn).conversation.messages
     return message
 
 
@@ -66,9 +72,8 @@ def test_roles_and_keys_have_many_names(role: str, read: str, keys: tuple[str, s
     ],
 )
 def test_a_call_is_the_same_wherever_it_stands(turn: dict[str, Any]) -> None:
-    read = read_turns([turn], "/messages")
-    assert read.messages == (CALLED,)
-    assert read.changes == ()
+    assert read(turn).conversation.messages == (CALLED,)
+    assert read(turn).changes == ()
 
 
 def test_text_stands_beside_calls_and_calls_keep_their_ids() -> None:
@@ -83,8 +88,7 @@ def test_text_stands_beside_calls_and_calls_keep_their_ids() -> None:
 
 def test_a_mended_call_is_noted_with_its_place() -> None:
     twice = {"name": "f", "arguments": json.dumps(json.dumps({"a": 1}))}
-    read = read_turns([{"role": "user"}, assistant(tool_calls=[twice])], "/messages")
-    (change,) = read.changes
+    (change,) = read({"role": "user"}, assistant(tool_calls=[twice])).changes
     assert (change.rule, change.pointer) == ("call-syntax", "/messages/1/tool_calls")
     assert change.before == [twice] and change.after == [CALL]
 
@@ -95,8 +99,8 @@ def test_a_mended_call_is_noted_with_its_place() -> None:
         (None, ""),
         ("a", "a"),
         ([], ""),
-        (["a", "b"], "a\nb"),
-        ([{"type": "text", "text": "a"}, {"type": "text", "value": "b"}], "a\nb"),
+        (["a ", "b"], "a b"),
+        ([{"type": "text", "text": "a"}, {"type": "text", "value": "b"}], "ab"),
         ([{"type": "input_text", "text": "a"}], "a"),
         ([{"text": "a"}], "a"),
     ],
@@ -106,13 +110,20 @@ def test_content_may_be_missing_text_or_parts(content: Any, text: str) -> None:
     assert one({"role": "user"}).content == ""
 
 
-def test_reasoning_is_left_out_and_noted() -> None:
-    parts = [{"type": "reasoning", "value": "Hm."}, {"type": "text", "value": "Hello."}]
-    for turn in (assistant(content=parts), assistant(content="Hello.", reasoning_content="Hm.")):
-        read = read_turns([turn], "/messages")
-        assert read.messages == (Message("assistant", "Hello."),)
-        (change,) = read.changes
-        assert (change.rule, change.before, change.after) == ("reasoning", "Hm.", None)
+@pytest.mark.parametrize(
+    "turn",
+    [
+        assistant(
+            content=[{"type": "reasoning", "value": "Hm."}, {"type": "text", "value": "Hi."}]
+        ),
+        assistant(content=[{"type": "thinking", "thinking": "Hm."}, "Hi."]),
+        assistant(content="Hi.", reasoning_content="Hm."),
+        assistant(content="Hi.", reasoning="Hm.", reasoning_content="Hm."),
+        assistant(content="<think>\nHm.\n</think>\n\nHi.", reasoning_content="Hm."),
+    ],
+)
+def test_thoughts_stand_before_the_answer_whatever_held_them(turn: dict[str, Any]) -> None:
+    assert one(turn).content == "<think>\nHm.\n</think>\n\nHi."
 
 
 @pytest.mark.parametrize(
@@ -120,9 +131,9 @@ def test_reasoning_is_left_out_and_noted() -> None:
     [({}, True), ({"weight": 1}, True), ({"weight": 0}, False), ({"trained": False}, False)],
 )
 def test_a_turn_of_weight_zero_is_not_learnt(marks: dict[str, Any], trained: bool) -> None:
-    read = read_turns([assistant(content="a", **marks)], "/messages")
-    assert read.messages == (Message("assistant", "a", trained=trained),)
-    assert read.changes == ()
+    found = read(assistant(content="a", **marks))
+    assert found.conversation.messages == (Message("assistant", "a", trained=trained),)
+    assert found.changes == ()
 
 
 def test_refusal_becomes_content() -> None:
@@ -139,20 +150,34 @@ def test_results_keep_their_name_and_the_id_of_their_call() -> None:
 
 def test_several_results_in_a_turn_are_several_messages() -> None:
     listed = [{"tool_call_id": f"c{i}", "name": "f", "content": f"r{i}"} for i in (1, 2)]
-    turns = [{"role": "tool", "content": json.dumps(listed)}]
-    assert read_turns(turns, "/messages").messages == (
+    assert read({"role": "tool", "content": json.dumps(listed)}).conversation.messages == (
         Message("tool", "r1", name="f", tool_call_id="c1"),
         Message("tool", "r2", name="f", tool_call_id="c2"),
     )
-    named = [{"name": "f", "content": {"r": i}} for i in (1, 2)]
-    turns = [assistant(tool_calls=[CALL, CALL]), {"role": "tool", "content": json.dumps(named)}]
-    found = read_turns(turns, "/messages").messages[1:]
-    assert [(m.name, m.content) for m in found] == [("f", '{"r": 1}'), ("f", '{"r": 2}')]
-    files = json.dumps([{"name": "a.txt", "content": "text"}])
-    assert one({"role": "tool", "content": files}).content == files
-    blocks = "<tool_response>\nr1\n</tool_response>\n<tool_response>r2</tool_response>"
-    read = read_turns([{"from": "tool", "value": blocks}], "/messages").messages
-    assert [message.content for message in read] == ["r1", "r2"]
+    named = json.dumps([{"name": "f", "content": {"r": i}} for i in (1, 2)])
+    blocks = "".join(f"<tool_call>{json.dumps(CALL)}</tool_call>" for _ in range(2))
+    for calling in (assistant(tool_calls=[CALL, CALL]), assistant(content=blocks)):
+        found = read(calling, {"role": "tool", "content": named}).conversation.messages[1:]
+        assert [(m.name, m.content) for m in found] == [("f", '{"r": 1}'), ("f", '{"r": 2}')]
+    responses = "<tool_response>\nr1\n</tool_response>\n<tool_response>r2</tool_response>"
+    messages = read({"from": "tool", "value": responses}).conversation.messages
+    assert [message.content for message in messages] == ["r1", "r2"]
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": "tool", "content": '[{"name": "a.txt", "content": "text"}]'},
+        {"role": "tool", "content": '[{"name": "f", "content": 1}, {"name": "f", "content": 2}]'},
+        {"role": "tool", "tool_call_id": "c1", "content": '[{"name": "f", "content": 1}]'},
+        {"role": "tool", "name": "f", "content": '[{"name": "f", "content": 1}]'},
+        {"role": "tool", "content": '[{"name": "f"}]'},
+        {"role": "tool", "content": "[<tool_response>1</tool_response>]"},
+    ],
+)
+def test_a_list_of_records_is_one_result(turn: dict[str, Any]) -> None:
+    result = read(assistant(tool_calls=[CALL]), turn).conversation.messages[1:]
+    assert [message.content for message in result] == [turn["content"]]
 
 
 def test_markers_in_user_turns_are_text() -> None:
@@ -160,17 +185,22 @@ def test_markers_in_user_turns_are_text() -> None:
     assert one({"role": "user", "content": text}) == Message("user", text)
 
 
-def test_markers_are_text_beside_calls_of_another_form() -> None:
-    turns = [
-        assistant(content="<tool_call> opens a call. <|endoftext|>"),
-        assistant(tool_calls=[CALL]),
-    ]
-    assert read_turns(turns, "/m").messages[0].content == turns[0]["content"]
-    assert read_turns(turns[:1], "/m", Style(marked=False)).messages[0].content.startswith("<tool")
-    with pytest.raises(Rejected, match="not closed"):
-        read_turns(turns[:1], "/m")
-    read = read_turns([assistant(content="a <|endoftext|> ")], "/m", Style(end=END))
-    assert read.messages[0].content == "a"
+def test_an_end_mark_of_the_layout_is_no_text() -> None:
+    found = read_turns([assistant(content="a <|endoftext|> ")], "/m", Style(end=END))
+    assert found.messages[0].content == "a"
+
+
+@pytest.mark.parametrize("key", ["tool", "tool_name", "function_name", "recipient_name", "action"])
+def test_a_calls_name_has_many_keys(key: str) -> None:
+    assert one(assistant(tool_calls=[{key: "f", "parameters": {"a": 1}}])) == CALLED
+
+
+def test_what_stands_beside_a_call_does_no_harm() -> None:
+    beside = {"index": 0, "status": "completed", "extra_content": {"a": 1}}
+    function = {**CALL, "parsed_arguments": {"a": 1}}
+    assert one(assistant(tool_calls=[{**beside, "function": function}])) == CALLED
+    with pytest.raises(Rejected, match="found 'city' too"):
+        one(assistant(tool_calls=[{**CALL, "city": "Hull"}]))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +240,7 @@ def test_markers_are_text_beside_calls_of_another_form() -> None:
 )
 def test_unreadable_turn_is_rejected_with_its_place(turn: Any, rule: str, where: str) -> None:
     with pytest.raises(Rejected) as raised:
-        read_turns([turn], "/messages")
+        read(turn)
     assert (raised.value.rule, raised.value.pointer) == (rule, where)
 
 
