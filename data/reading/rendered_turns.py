@@ -100,7 +100,7 @@ def _llama3(text: str) -> Text:
 
 def _leading_tools(text: str) -> tuple[list[Any], str]:
     """Return the declarations that stand before a user's text, and the text."""
-    tools, at = [], text.find("{", len(_ANNOUNCED))
+    tools, at = [], text.find("\n\n{") + 2
     while 0 <= at < len(text) and text[at] == "{":
         try:
             value, end = _DECODER.raw_decode(text, at)
@@ -110,7 +110,7 @@ def _leading_tools(text: str) -> tuple[list[Any], str]:
             break
         tools.append(value)
         at = end + 2 if text.startswith("\n\n", end) else end
-    return tools, text[at:]
+    return tools, text[at:] if tools else text
 
 
 def _decoded(text: str) -> Any:
@@ -196,7 +196,7 @@ FAMILIES = (
     Family(
         re.compile(r"\s*+(?:<s>)?\s*+<\|(?:system|user)\|>\n"),
         _headed(
-            re.compile(r"^<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
+            re.compile(r"(?:^|(?<=<s>))<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
             (tags.CALLS,),
         ),
     ),
