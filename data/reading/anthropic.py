@@ -33,12 +33,16 @@ def _turns(turns: list[Any]) -> Iterator[PlacedTurn]:
             yield "/messages" + pointer(i), {"role": "tool", **result}
         if not results:
             yield "/messages" + pointer(i), turn
-        elif rest := [part for part in turn["content"] if part not in results]:
+        elif rest := [part for part in turn["content"] if not _is_result(part)]:
             yield "/messages" + pointer(i), {**turn, "content": rest}
 
 
 def _results(turn: dict[str, Any]) -> list[dict[str, Any]]:
-    return [part for part in _parts(turn) if part.get("type") == "tool_result"]
+    return list(filter(_is_result, _parts(turn)))
+
+
+def _is_result(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "tool_result"
 
 
 def _parts(turn: Any) -> list[dict[str, Any]]:

@@ -12,13 +12,8 @@ from chat.formats.call_syntax import CallSyntax, read_reply
 from data.outcomes import Change, records
 from data.reading import glaive
 from data.reading.declarations import decode_tools
+from data.reading.end_marks import without_end_mark
 from data.reading.turns import END
-
-# What may end the text of a turn.
-_ENDS = (
-    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "</s>"),
-    *("<|endoftext|>", "<|end_of_text|>"),
-)
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Calla
         ends = [header.start() for header in headers[1:]] + [len(text)]
         turns = []
         for header, end in zip(headers, ends, strict=True):
-            role, said = header["role"], _without_ends(text[header.end() : end])
+            role, said = header["role"], without_end_mark(text[header.end() : end])
             if role == "assistant":
                 said = said.removeprefix(_NO_THOUGHTS)
                 if not said.strip() and end == len(text):
@@ -72,13 +67,6 @@ def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Calla
         return Text(turns)
 
     return read_turns
-
-
-def _without_ends(text: str) -> str:
-    """Return a turn's text without the marks that end it."""
-    while mark := next((mark for mark in _ENDS if text.rstrip().endswith(mark)), None):
-        text = text.rstrip().removesuffix(mark)
-    return text.removesuffix("\n")
 
 
 def _llama3(text: str) -> Text:
@@ -160,7 +148,7 @@ def _phi3_xlam(text: str) -> Text:
     asked, _, rest = text.partition("</user>")
     tools, _, reply = rest.partition("<tools>")[2].partition("</tools>")
     turns = [{"role": "user", "content": asked.removeprefix("<user>")}]
-    if said := _without_ends(reply).strip():
+    if said := without_end_mark(reply).strip():
         turns.append(_reply(said, (phi3_xlam.CALLS,)))
     return Text(turns, tools)
 
