@@ -59,9 +59,11 @@ def _detects(row: Any) -> bool:
     if not _recognises(row):
         return False
     turns, tools = row["messages"], row.get("tools")
-    kinds = {part.get("type") for turn in turns for part in _parts(turn)}
+    kinds = [part.get("type") for turn in turns for part in _parts(turn)]
     schemas = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return bool(kinds & {"tool_use", "tool_result"}) or any("input_schema" in t for t in schemas)
+    return (
+        "tool_use" in kinds or "tool_result" in kinds or any("input_schema" in t for t in schemas)
+    )
 
 
 SOURCE = Source(

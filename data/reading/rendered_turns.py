@@ -9,7 +9,7 @@ from typing import Any
 from chat.formats import llama3, llama3_1, lmflow, mistral, phi3_xlam, qwen
 from chat.formats import tool_call_tags as tags
 from chat.formats.call_syntax import CallSyntax, read_reply
-from data.outcomes import Change, records
+from data.outcomes import Change, Rejected, records
 from data.reading import glaive
 from data.reading.declarations import decode_tools
 from data.reading.end_marks import without_end_mark
@@ -53,6 +53,8 @@ def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Calla
 
     def read_turns(text: str) -> Text:
         headers = list(opening.finditer(text))
+        if not headers:
+            raise Rejected("wrong-layout", "", "no header of a turn names its role", text)
         ends = [header.start() for header in headers[1:]] + [len(text)]
         turns = []
         for header, end in zip(headers, ends, strict=True):

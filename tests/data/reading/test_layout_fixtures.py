@@ -1,6 +1,8 @@
 """Layouts in use elsewhere: rows of our own wording give the conversations they were made from."""
 
+import copy
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,8 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation
-from data.cleaning.clean_file import clean_file
-from data.reading import SOURCES, detect_format, explain_format, read_rows
+from data.cleaning.clean_file import Settings, clean_file, clean_row
+from data.reading import SOURCES, RawRow, detect_format, explain_format, read_rows
 
 FIXTURES = Path(__file__).parent / "layouts"
 # The layout of each file, and which of the conversations in expected.jsonl its rows hold.
@@ -108,3 +110,27 @@ def test_both_answers_of_a_preference_are_written_as_a_pair(name: str, tmp_path:
         assert said(Conversation.from_record(whole)) == said(conversation)
         (rejected,) = pair["rejected"]
         assert rejected["role"] == "assistant" and rejected["content"]
+
+
+ODD: tuple[Any, ...] = (None, 5, True, "x", "[{", [], {}, [1], {"a": 1}, [None], "", "[1]")
+
+
+def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every list and object inside a value, with each of its keys."""
+    keys = (
+        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    )
+    for key in keys:
+        yield value, key
+        yield from places_in(value[key])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_row_is_judged_by_a_rule(name: str) -> None:
+    draw, rows = random.Random(3), rows_of(name)
+    for number in range(40):
+        row = copy.deepcopy(draw.choice(rows))
+        holder, key = draw.choice(list(places_in(row)))
+        holder[key] = draw.choice(ODD)
+        outcome = clean_row(RawRow(number, row, "", ""), FILES[name][0], "rows", Settings())
+        assert bool(outcome.line) != bool(outcome.rejected)
