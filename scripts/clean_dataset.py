@@ -42,8 +42,9 @@ def main(
             files in one layout.
         save_file: The cleaned conversations to write, JSON Lines whatever the name.
         remove_no_fc: Reject conversations in which no function is declared.
-        format: The layout of the rows (glaive, xlam, lmflow, openai, seal_tools, sharegpt, hammer,
-            gorilla, toolbench); auto looks at the first row.
+        format: The layout of the rows (anthropic, gemini, glaive, gorilla, hammer, langchain,
+            lmflow, mcp, openai, preference, prompt_completion, responses, reward, seal_tools,
+            sharegpt, text, toolace, toolbench, toolllama, xlam); auto looks at the first row.
         report_file: The audit to write, JSON; by default NAME.report.json beside --save-file.
         balance: Cut conversations as the original project did, so that more of them end in a
             question or a call and none in thanks or an apology. Every assistant turn is trained

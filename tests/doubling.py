@@ -445,8 +445,139 @@ LAYOUTS: Mapping[str, Callable[[int], Any]] = {
     "toolbench": lambda n: {
         "answer_generation": {"function": [tool()], "train_messages": [turns(n)]}
     },
+    "prompt_completion": lambda n: {
+        "prompt": turns(n)[:-1],
+        "completion": turns(n)[-1:],
+        "tools": [tool()],
+    },
+    "preference": lambda n: {
+        "prompt": turns(n)[:-1],
+        "chosen": turns(n)[-1:],
+        "rejected": "Never.",
+        "tools": [tool()],
+    },
+    "reward": lambda n: {
+        "prompt": turns(n)[:-1],
+        "reward_model": {"ground_truth": json.dumps([call({"port": str(i)}) for i in range(n)])},
+        "tools": [tool()],
+    },
+    "responses": lambda n: {
+        "input": [
+            {"role": "user", "content": "Tides?"},
+            *(
+                {"type": "function_call", "call_id": f"c{i}", **call({"port": str(i)})}
+                for i in range(n)
+            ),
+            *(
+                {"type": "function_call_output", "call_id": f"c{i}", "output": "1"}
+                for i in range(n)
+            ),
+        ],
+        "tools": [tool()],
+    },
+    "anthropic": lambda n: {
+        "messages": [
+            {"role": "user", "content": "Tides?"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "tool_use", "id": f"c{i}", "name": "find_tide", "input": {"port": "x"}}
+                    for i in range(n)
+                ],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": f"c{i}", "content": "1"}
+                    for i in range(n)
+                ],
+            },
+            {"role": "assistant", "content": "Noon."},
+        ],
+        "tools": [tool()],
+    },
+    "gemini": lambda n: {
+        "contents": [
+            {"role": "user", "parts": [{"text": "Tides? "} for _ in range(n)]},
+            {
+                "role": "model",
+                "parts": [
+                    {"functionCall": {"name": "find_tide", "args": {"port": str(i)}}}
+                    for i in range(n)
+                ],
+            },
+        ],
+        "tools": [{"functionDeclarations": [tool()]}],
+    },
+    "langchain": lambda n: {
+        "input": "Tides?",
+        "intermediate_steps": [
+            [{"tool": "find_tide", "tool_input": {"port": str(i)}}, "1"] for i in range(n)
+        ],
+        "output": "Noon.",
+        "tools": [tool()],
+    },
+    "mcp": lambda n: {
+        "prompt": "Tides?",
+        "trace": [
+            {"jsonrpc": "2.0", "id": 0, "result": {"tools": [tool()]}},
+            *(
+                {"jsonrpc": "2.0", "id": i, "method": "tools/call", "params": call({"port": "x"})}
+                for i in range(1, n)
+            ),
+            *({"jsonrpc": "2.0", "id": i, "result": {"content": []}} for i in range(1, n)),
+        ],
+    },
+    "toolace": lambda n: {
+        "system": json.dumps([tool()]) + " [func1(params_name=params_value)]",
+        "conversations": [
+            {"from": "user", "value": "Tides?"},
+            {
+                "from": "assistant",
+                "value": f"[{', '.join(f'find_tide(port={i!r})' for i in map(str, range(n)))}]",
+            },
+        ],
+    },
+    "toolllama": lambda n: {
+        "conversations": [
+            {"from": "system", "value": f"You are AutoGPT, you can use many tools: {[tool()]!r}"},
+            {"from": "user", "value": "Tides?\nBegin!\n"},
+            *[
+                {
+                    "from": "assistant",
+                    "value": "Action: find_tide\nAction Input: " + json.dumps({"port": "x"}),
+                },
+                {"from": "function", "value": "1"},
+            ]
+            * n,
+        ]
+    },
+    "text": lambda n: {
+        "text": "<|im_start|>user\nTide?<|im_end|>\n<|im_start|>assistant\nNoon.<|im_end|>\n" * n
+    },
 }
 HOSTILE: Mapping[str, tuple[str, Callable[[int], Any]]] = {
+    "text: end marks": ("text", lambda n: {"text": "<|im_start|>user\nx" + "</s>" * n}),
+    "text: openings": ("text", lambda n: {"text": "<|im_start|>" * n}),
+    "text: unclosed marks": ("text", lambda n: {"text": "[INST]" * n}),
+    "text: closing marks": ("text", lambda n: {"text": "<user>" + "</user> " * n + "<tools>"}),
+    "text: ends of glaive": ("text", lambda n: {"text": "SYSTEM: x" + "</s> " * n + "x"}),
+    "toolllama: actions": (
+        "toolllama",
+        lambda n: {
+            "conversations": [
+                {"from": "system", "value": "You are AutoGPT, you can use many tools"},
+                {"from": "assistant", "value": "Action: " * n + "\nAction:\n" * n + "\n" * n},
+            ]
+        },
+    ),
+    "toolace: an open list": (
+        "toolace",
+        lambda n: {
+            "system": json.dumps([tool()]),
+            "conversations": [{"from": "assistant", "value": "[find_tide(" + "[" * n}],
+        },
+    ),
     "hammer: unclosed marks": (
         "hammer",
         lambda n: {"instruction": "[BEGIN OF AVAILABLE TOOLS]" * n, "output": "[]"},

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from data.reading import RawRow, detect_format, find_source
+from data.reading import RawRow, detect_format, explain_format, find_source
 from data.reading.rows import Line, parsed, read_unparsed
 from storage.manifest import sha256_of_file
 
@@ -23,11 +23,17 @@ def common_layout(files: Sequence[Path], format: str, skip_malformed: bool) -> s
 
 
 def describe_source(source: Path, files: Sequence[Path], layout: str) -> dict[str, Any]:
-    """Return what the report says of the source: its files, their sha256, their layout."""
+    """Return what the report says of the source: its files, their sha256, their layout.
+
+    Where the first row fits other layouts too, `format_chosen` says why it was this one.
+    """
+    rows = map(parsed, read_unparsed(files[0], skip_malformed=True))
+    why = explain_format(next(row.value for row in rows if row.problem is None), layout)
+    chosen = {"format": layout} | ({"format_chosen": why} if why else {})
     if not source.is_dir():
-        return {"file": source.name, "sha256": sha256_of_file(source), "format": layout}
+        return {"file": source.name, "sha256": sha256_of_file(source), **chosen}
     named = [{"file": file.name, "sha256": sha256_of_file(file)} for file in files]
-    return {"directory": source.resolve().name, "files": named, "format": layout}
+    return {"directory": source.resolve().name, "files": named, **chosen}
 
 
 def with_layout(

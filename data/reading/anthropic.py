@@ -33,12 +33,16 @@ def _turns(turns: list[Any]) -> Iterator[PlacedTurn]:
             yield "/messages" + pointer(i), {"role": "tool", **result}
         if not results:
             yield "/messages" + pointer(i), turn
-        elif rest := [part for part in turn["content"] if part not in results]:
+        elif rest := [part for part in turn["content"] if not _is_result(part)]:
             yield "/messages" + pointer(i), {**turn, "content": rest}
 
 
 def _results(turn: dict[str, Any]) -> list[dict[str, Any]]:
-    return [part for part in _parts(turn) if part.get("type") == "tool_result"]
+    return list(filter(_is_result, _parts(turn)))
+
+
+def _is_result(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "tool_result"
 
 
 def _parts(turn: Any) -> list[dict[str, Any]]:
@@ -55,9 +59,11 @@ def _detects(row: Any) -> bool:
     if not _recognises(row):
         return False
     turns, tools = row["messages"], row.get("tools")
-    kinds = {part.get("type") for turn in turns for part in _parts(turn)}
+    kinds = [part.get("type") for turn in turns for part in _parts(turn)]
     schemas = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return bool(kinds & {"tool_use", "tool_result"}) or any("input_schema" in t for t in schemas)
+    return (
+        "tool_use" in kinds or "tool_result" in kinds or any("input_schema" in t for t in schemas)
+    )
 
 
 SOURCE = Source(

@@ -12,7 +12,7 @@ from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.turns import listed
 
-_TYPES = frozenset(("human", "ai", "tool", "system", "function"))
+_TYPES = ("human", "ai", "tool", "system", "function")
 
 
 def read(value: Any) -> Draft:

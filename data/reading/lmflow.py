@@ -48,4 +48,5 @@ SOURCE = Source(
     recognises=_recognises,
     read=read,
     detects=_detects,
+    told_by="instances, a conversation_id, tools as texts, a system beside, or observations",
 )

@@ -9,16 +9,11 @@ from typing import Any
 from chat.formats import llama3, llama3_1, lmflow, mistral, phi3_xlam, qwen
 from chat.formats import tool_call_tags as tags
 from chat.formats.call_syntax import CallSyntax, read_reply
-from data.outcomes import Change, records
+from data.outcomes import Change, Rejected, records
 from data.reading import glaive
 from data.reading.declarations import decode_tools
+from data.reading.end_marks import without_end_mark
 from data.reading.turns import END
-
-# What may end the text of a turn.
-_ENDS = (
-    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "</s>"),
-    *("<|endoftext|>", "<|end_of_text|>"),
-)
 
 
 @dataclass(frozen=True)
@@ -58,10 +53,12 @@ def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Calla
 
     def read_turns(text: str) -> Text:
         headers = list(opening.finditer(text))
+        if not headers:
+            raise Rejected("wrong-layout", "", "no header of a turn names its role", text)
         ends = [header.start() for header in headers[1:]] + [len(text)]
         turns = []
         for header, end in zip(headers, ends, strict=True):
-            role, said = header["role"], _without_ends(text[header.end() : end])
+            role, said = header["role"], without_end_mark(text[header.end() : end])
             if role == "assistant":
                 said = said.removeprefix(_NO_THOUGHTS)
                 if not said.strip() and end == len(text):
@@ -72,13 +69,6 @@ def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Calla
         return Text(turns)
 
     return read_turns
-
-
-def _without_ends(text: str) -> str:
-    """Return a turn's text without the marks that end it."""
-    while mark := next((mark for mark in _ENDS if text.rstrip().endswith(mark)), None):
-        text = text.rstrip().removesuffix(mark)
-    return text.removesuffix("\n")
 
 
 def _llama3(text: str) -> Text:
@@ -100,7 +90,7 @@ def _llama3(text: str) -> Text:
 
 def _leading_tools(text: str) -> tuple[list[Any], str]:
     """Return the declarations that stand before a user's text, and the text."""
-    tools, at = [], text.find("{", len(_ANNOUNCED))
+    tools, at = [], text.find("\n\n{") + 2
     while 0 <= at < len(text) and text[at] == "{":
         try:
             value, end = _DECODER.raw_decode(text, at)
@@ -110,7 +100,7 @@ def _leading_tools(text: str) -> tuple[list[Any], str]:
             break
         tools.append(value)
         at = end + 2 if text.startswith("\n\n", end) else end
-    return tools, text[at:]
+    return tools, text[at:] if tools else text
 
 
 def _decoded(text: str) -> Any:
@@ -160,7 +150,7 @@ def _phi3_xlam(text: str) -> Text:
     asked, _, rest = text.partition("</user>")
     tools, _, reply = rest.partition("<tools>")[2].partition("</tools>")
     turns = [{"role": "user", "content": asked.removeprefix("<user>")}]
-    if said := _without_ends(reply).strip():
+    if said := without_end_mark(reply).strip():
         turns.append(_reply(said, (phi3_xlam.CALLS,)))
     return Text(turns, tools)
 
@@ -196,7 +186,7 @@ FAMILIES = (
     Family(
         re.compile(r"\s*+(?:<s>)?\s*+<\|(?:system|user)\|>\n"),
         _headed(
-            re.compile(r"^<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
+            re.compile(r"(?:^|(?<=<s>))<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
             (tags.CALLS,),
         ),
     ),

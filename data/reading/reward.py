@@ -30,7 +30,7 @@ def _reply(value: Any) -> PlacedTurn:
     if isinstance(truth, str):
         text = truth.strip()
         if "<tool_call>" in text or "<response>" in text:
-            text = text.replace("<response>", "").replace("</response>", "")
+            text = text.replace("<response>", "").replace("</response>", "").strip()
             return _WHERE, {"role": "assistant", "content": text}
         truth = _decoded(text)
     if _are_calls(truth):

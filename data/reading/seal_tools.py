@@ -65,4 +65,5 @@ SOURCE = Source(
     looks_like='{"conversations": [{"from": "human", "value": "... api_list = [...] ..."}, ...]}',
     recognises=_recognises,
     read=read,
+    told_by="two turns, the first of which holds api_list",
 )

@@ -70,6 +70,16 @@ def test_the_real_rows_of_a_file_are_read(shared: Path, file: str) -> None:
         ({"instruction": "[BEGIN OF AVAILABLE TOOLS]", "output": ""}, "hammer"),
         ({"question": "a", "function": {}, "model_answer": ""}, "gorilla"),
         ({"answer_generation": {}}, "toolbench"),
+        ({"input": [TURN], "tools": []}, "responses"),
+        ({"input": "a", "output": [{"type": "message", **TURN}]}, "responses"),
+        ({"messages": [TURN], "tools": [{"name": "f", "input_schema": {}}]}, "anthropic"),
+        ({"contents": [{"parts": []}]}, "gemini"),
+        ({"messages": [{"type": "human", "content": "a"}]}, "langchain"),
+        ({"messages": [TURN, {"jsonrpc": "2.0", "id": 1}]}, "mcp"),
+        ({"prompt": "a", "completion": "b", "label": True}, "prompt_completion"),
+        ({"prompt": "a", "chosen": [TURN], "rejected": [TURN], "messages": [TURN]}, "preference"),
+        ({"prompt": [TURN], "reward_model": {}}, "reward"),
+        ({"system": "", "conversations": [{"from": "human", "value": "a"}]}, "sharegpt"),
     ],
 )
 def test_a_row_has_one_layout(row: dict[str, Any], layout: str) -> None:
@@ -78,7 +88,9 @@ def test_a_row_has_one_layout(row: dict[str, Any], layout: str) -> None:
 
 
 @pytest.mark.parametrize("layout", SOURCES)
-@pytest.mark.parametrize("row", [None, 5, "a", [], {}, [TURN], {"messages": None}, {"query": 1}])
+@pytest.mark.parametrize(
+    "row", [None, 5, "a", [], {}, [TURN], {"messages": None}, {"query": 1}, {"text": "a"}]
+)
 def test_other_values_have_no_layout(layout: str, row: Any) -> None:
     assert not SOURCES[layout].recognises(row)
     with pytest.raises(ValueError, match="no known layout: found"):

@@ -1,0 +1,119 @@
+"""What the readers of other services' layouts refuse or leave alone, and what they note."""
+
+from typing import Any
+
+import pytest
+
+from chat.conversation import Conversation, Message, ToolCall
+from data.outcomes import Draft, Rejected
+from data.reading import SOURCES
+
+F = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}
+USER = {"role": "user", "content": "a"}
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+
+
+def read(layout: str, **row: Any) -> Draft:
+    assert SOURCES[layout].recognises(row)
+    return SOURCES[layout].read(row)
+
+
+def messages(layout: str, **row: Any) -> tuple[Message, ...]:
+    return read(layout, **row).conversation.messages
+
+
+def test_calls_of_one_response_are_one_turn_with_the_text_before_them() -> None:
+    said = {"type": "message", "role": "assistant", "content": "One moment."}
+    found = messages("responses", input=[USER, said, CALL, {**CALL, "call_id": "d"}], tools=[F])
+    calls = (ToolCall("f", {}, "c"), ToolCall("f", {}, "d"))
+    assert found == (Message("user", "a"), Message("assistant", "One moment.", calls))
+
+
+def test_a_broken_call_of_a_response_is_named_by_its_item() -> None:
+    with pytest.raises(Rejected) as raised:
+        read("responses", input=[USER, {**CALL, "arguments": "{"}], tools=[F])
+    assert (raised.value.rule, raised.value.pointer) == ("unreadable-call", "/input/1")
+
+
+@pytest.mark.parametrize(
+    ("layout", "row", "rule", "where"),
+    [
+        (
+            "responses",
+            {"input": [USER, {"type": "web_search_call"}]},
+            "wrong-layout",
+            "/input/1",
+        ),
+        (
+            "gemini",
+            {"contents": [{"role": "user", "parts": [{"inlineData": {}}]}]},
+            "wrong-layout",
+            "/contents/0",
+        ),
+        (
+            "mcp",
+            {"trace": [{"jsonrpc": "2.0", "id": 1, "method": "tools/call"}]},
+            "wrong-layout",
+            "/trace",
+        ),
+        (
+            "reward",
+            {"prompt": [USER], "reward_model": {"ground_truth": "72"}},
+            "no-assistant",
+            "/reward_model/ground_truth",
+        ),
+        (
+            "langchain",
+            {"input": "a", "intermediate_steps": [[{"tool": "f", "tool_input": "Hull"}, "b"]]},
+            "unreadable-call",
+            "/intermediate_steps/0",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused_by_name(
+    layout: str, row: dict[str, Any], rule: str, where: str
+) -> None:
+    with pytest.raises(Rejected) as raised:
+        read(layout, **row)
+    assert (raised.value.rule, raised.value.pointer) == (rule, where)
+
+
+def test_text_beside_a_result_of_anthropic_follows_it() -> None:
+    use = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "b"}
+    turns = [
+        USER,
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result, {"type": "text", "text": "And now?"}]},
+    ]
+    for layout in ("anthropic", "openai"):
+        found = messages(layout, messages=turns, tools=[F])
+        assert found[2:] == (Message("tool", "b", tool_call_id="t"), Message("user", "And now?"))
+
+
+def test_a_quoted_tool_response_without_a_call_before_it_stays_text() -> None:
+    text = "<tool_response>\n1\n</tool_response>"
+    assert messages("openai", messages=[{**USER, "content": text}])[0] == Message("user", text)
+
+
+def test_two_tool_responses_in_one_user_turn_are_two_results() -> None:
+    call = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
+    text = "<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response>"
+    said = {"role": "assistant", "content": f"{call}\n{call}"}
+    found = messages("openai", messages=[USER, said, {**USER, "content": text}], tools=[F])
+    assert found[2:] == (Message("tool", "1"), Message("tool", "2"))
+
+
+def test_a_rejected_answer_that_cannot_be_read_leaves_the_chosen_one() -> None:
+    bad = [{"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{"}]}]
+    found = read("preference", prompt=[USER], chosen="b", rejected=bad)
+    assert found.rejected is None
+    assert found.conversation == Conversation((Message("user", "a"), Message("assistant", "b")))
+    assert [change.rule for change in found.changes] == ["rejected-answer"]
+
+
+def test_an_answer_of_toolace_that_names_no_tool_is_text() -> None:
+    system = '[{"name": "f", "parameters": {"type": "dict", "properties": {}}}]'
+    said = [{"from": "user", "value": "a"}, {"from": "assistant", "value": "[see the table (1)]"}]
+    found = messages("toolace", system=system, conversations=said)
+    assert found[-1] == Message("assistant", "[see the table (1)]")
