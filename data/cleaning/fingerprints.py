@@ -60,12 +60,13 @@ class Said:
     sketch: The sketch of all of it.
     parts: Sketches that must be alike each by itself: the system's text, the users' turns, and
         where nothing is called the answers.
-    users, answers: Their words, where they are many; no answers where something is called.
+    asked: The words of the first user's turn, where they are many: a template fills one turn.
+    answers: The words of the answers, where they are many and nothing is called.
     """
 
     sketch: bytes
     parts: tuple[bytes, ...]
-    users: bytes
+    asked: bytes
     answers: bytes
 
 
@@ -107,10 +108,11 @@ def _said(messages: Sequence[Message], calling: bool) -> Said:
     leasts = [least_of_runs(numbers) for numbers in (users, others)]
     whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
     parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
+    asked = kept_words(word_numbers(words_of("".join(texts["user"][:1]))))
     if calling:
-        return Said(sketch_of(whole), tuple(parts), kept_words(users), b"")
+        return Said(sketch_of(whole), tuple(parts), asked, b"")
     parts.append(sketch_of(leasts[1]))
-    return Said(sketch_of(whole), tuple(parts), kept_words(users), kept_words(others))
+    return Said(sketch_of(whole), tuple(parts), asked, kept_words(others))
 
 
 @lru_cache(maxsize=4)
