@@ -12,6 +12,7 @@ import numpy as np
 
 from chat.conversation import Conversation, Message
 from data.cleaning.similarity import (
+    LONG,
     kept_words,
     least_of_runs,
     sketch,
@@ -105,10 +106,11 @@ def _said(messages: Sequence[Message], calling: bool) -> Said:
     users, others = (
         word_numbers(words_of("\n".join(texts[role]))) for role in ("user", "assistant")
     )
-    leasts = [least_of_runs(numbers) for numbers in (users, others)]
+    leasts = least_of_runs(users), least_of_runs(others)
     whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
     parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
-    asked = kept_words(word_numbers(words_of("".join(texts["user"][:1]))))
+    first = texts["user"][0] if len(users) >= LONG else ""
+    asked = kept_words(word_numbers(words_of(first)))
     if calling:
         return Said(sketch_of(whole), tuple(parts), asked, b"")
     parts.append(sketch_of(leasts[1]))
