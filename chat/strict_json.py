@@ -3,7 +3,6 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -54,13 +53,17 @@ def marking_decoder() -> json.JSONDecoder:
 
 def lost_in(value: Any) -> str:
     """Return what a marking decoder lost of a value, in words; empty for nothing."""
-    if isinstance(value, ShortenedNumber):
-        return f"the number {value.text[:_SHOWN]} has more digits than can be kept"
-    if isinstance(value, RepeatedKey):
-        return f"the key {value.key[:_SHOWN]!r} stands twice"
-    inside = value.values() if isinstance(value, Mapping) else value
-    if isinstance(value, Mapping | list):
-        return next(filter(None, map(lost_in, inside)), "")
+    waiting = [value]
+    for found in waiting:
+        kind = type(found)
+        if kind is dict:
+            waiting.extend(found.values())
+        elif kind is list:
+            waiting.extend(found)
+        elif kind is ShortenedNumber:
+            return f"the number {found.text[:_SHOWN]} has more digits than can be kept"
+        elif kind is RepeatedKey:
+            return f"the key {found.key[:_SHOWN]!r} stands twice"
     return ""
 
 
