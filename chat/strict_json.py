@@ -46,9 +46,9 @@ def call_decoder(raw_newlines: bool = False, exact: bool = False) -> json.JSONDe
     )
 
 
-def marking_decoder() -> json.JSONDecoder:
-    """Return a decoder of any JSON that marks what it loses, for `lost_in` to find."""
-    return json.JSONDecoder(object_pairs_hook=_marked_object, parse_float=_marked_number)
+def read_marked(raw: bytes) -> Any:
+    """Return the value of JSON text in which what reading loses is marked for `lost_in`."""
+    return MARKING_DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
 
 
 def lost_in(value: Any) -> str:
@@ -113,3 +113,7 @@ def _marked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     counts = Counter(key for key, _ in pairs)
     marked.key = next(key for key, count in counts.items() if count > 1)
     return marked
+
+
+# Reads any JSON; a repeated key and a number that a float shortens are marked.
+MARKING_DECODER = json.JSONDecoder(object_pairs_hook=_marked_object, parse_float=_marked_number)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from chat.strict_json import marking_decoder
+from chat.strict_json import MARKING_DECODER, read_marked
 from data.reading.parquet import read_parquet
 from data.reading.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
 
@@ -22,7 +22,6 @@ TELL_EVERY = 1 << 16  # bytes; updating a progress bar takes longer than reading
 # The longest row: thousands of times a long conversation, and read by many processes at once.
 LONGEST = 1 << 26
 _WANTED = "wanted one conversation a row"
-_DECODER = marking_decoder()
 # How near the end of what was read an error may lie and still mean "read on".
 _CUT_TOKEN = 16
 _PARQUET = b"PAR1"
@@ -60,7 +59,7 @@ class Line:
         """Parse the line; ValueError says where it is not JSON, unless such lines are skipped."""
         digest, place = hashlib.sha256(self.raw).hexdigest(), f"line {self.number}"
         try:
-            return RawRow(self.index, _loads(self.raw), digest, place, self.position)
+            return RawRow(self.index, read_marked(self.raw), digest, place, self.position)
         except (ValueError, RecursionError) as error:
             problem = f"not JSON, {place}{_reason(error)}"
             if not self.skip_malformed:
@@ -219,7 +218,7 @@ class _ListReader:
         self._peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self.window, self.at)
+                value, end = MARKING_DECODER.raw_decode(self.window, self.at)
             except json.JSONDecodeError as error:
                 unterminated = error.msg.startswith("Unterminated string")
                 may_be_cut = unterminated or error.pos > len(self.window) - _CUT_TOKEN
@@ -288,11 +287,6 @@ class _ListReader:
             f"{self.path}: not JSON {where}, line {line}, column {column}: "
             f"{reason.removesuffix(' starting at')}, found {found!r}"
         )
-
-
-def _loads(raw: bytes) -> Any:
-    """Decode a line of JSON; what that loses is marked for the rules of cleaning."""
-    return _DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
 
 
 def _reason(error: Exception) -> str:
