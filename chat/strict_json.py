@@ -3,7 +3,6 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -47,20 +46,24 @@ def call_decoder(raw_newlines: bool = False, exact: bool = False) -> json.JSONDe
     )
 
 
-def marking_decoder() -> json.JSONDecoder:
-    """Return a decoder of any JSON that marks what it loses, for `lost_in` to find."""
-    return json.JSONDecoder(object_pairs_hook=_marked_object, parse_float=_marked_number)
+def read_marked(raw: bytes) -> Any:
+    """Return the value of JSON text in which what reading loses is marked for `lost_in`."""
+    return MARKING_DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
 
 
 def lost_in(value: Any) -> str:
     """Return what a marking decoder lost of a value, in words; empty for nothing."""
-    if isinstance(value, ShortenedNumber):
-        return f"the number {value.text[:_SHOWN]} has more digits than can be kept"
-    if isinstance(value, RepeatedKey):
-        return f"the key {value.key[:_SHOWN]!r} stands twice"
-    inside = value.values() if isinstance(value, Mapping) else value
-    if isinstance(value, Mapping | list):
-        return next(filter(None, map(lost_in, inside)), "")
+    waiting = [value]
+    for found in waiting:
+        kind = type(found)
+        if kind is dict:
+            waiting.extend(found.values())
+        elif kind is list:
+            waiting.extend(found)
+        elif kind is ShortenedNumber:
+            return f"the number {found.text[:_SHOWN]} has more digits than can be kept"
+        elif kind is RepeatedKey:
+            return f"the key {found.key[:_SHOWN]!r} stands twice"
     return ""
 
 
@@ -110,3 +113,7 @@ def _marked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     counts = Counter(key for key, _ in pairs)
     marked.key = next(key for key, count in counts.items() if count > 1)
     return marked
+
+
+# Reads any JSON; a repeated key and a number that a float shortens are marked.
+MARKING_DECODER = json.JSONDecoder(object_pairs_hook=_marked_object, parse_float=_marked_number)

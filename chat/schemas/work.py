@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
-
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from chat.schemas.patterns import TooCostly
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 # Checks allowed per value of a call on average, and values allowed in addition.
 CHECKS_A_VALUE = 1000
@@ -21,7 +22,7 @@ class Work:
 
     left: int
     resolver: Any
-    references: dict[tuple[Any, int], list[ValidationError]] = field(default_factory=dict)
+    references: dict[tuple[Any, int], "list[ValidationError]"] = field(default_factory=dict)
     choices: dict[int, frozenset[Any]] = field(default_factory=dict)
 
     def spend(self, checks: int = 1) -> None:

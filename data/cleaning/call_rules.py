@@ -63,7 +63,7 @@ def given_values(conversation: Conversation) -> Draft:
         return Draft(conversation)
     tools = {tool.name: tool for tool in conversation.tools}
     said = first_places({text for _, text, *_ in found}, conversation)
-    talk = list(accumulate(map(_topics, conversation.messages), frozenset.union))
+    talk = list(accumulate(map(_topics, conversation.messages), lambda known, new: known | new))
     for name, text, i, j, call in found:
         topics = talk[i] | topics_of_tool(tools[call.name])
         if said.get(text, i) >= i and is_placeholder(text, name, topics):

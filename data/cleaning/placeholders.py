@@ -26,10 +26,9 @@ _ALWAYS = re.compile(
     """,
     re.X | re.A | re.I,
 )
-# What every placeholder has some of.
-_SUSPICIOUS = re.compile(
-    r"[#$<{\[]|your|(?:insert|enter)[_-]|api_call|x[-_ ./]?x|(?:of|from)[_-]", re.I
-)
+# How a placeholder begins, or what is in it; looked for first, because it is quick.
+_BEGINNING = re.compile(r"[#$<{\[]|your|insert|enter|api|bearer|basic|token", re.I)
+_INSIDE = ("xx", "_of_", "-of-", "_from_", "-from-")
 _BRACES = re.compile(r"\{\{\s*\w[\w.]*\s*\}\}|\{[^\W\d]\w*(?:\.\w+)*\}", re.A)
 _DOLLAR = re.compile(r"\$\{\w[\w.]*\}", re.A)
 _ANGLES = re.compile(r"<([^\W\d]\w+)((?:[ -]\w+)*)>", re.A)
@@ -77,8 +76,12 @@ def topics_of_tool(tool: Tool) -> frozenset[str]:
 
 def may_be_placeholder(text: str) -> bool:
     """Whether a text is a placeholder, should the talk be of nothing that speaks against it."""
-    if len(text) > _LONGEST or not _SUSPICIOUS.search(text):
+    if len(text) > _LONGEST:
         return False
+    if not _BEGINNING.match(text):
+        lower = text.lower()
+        if not any(part in lower for part in _INSIDE):
+            return False
     return is_placeholder(text, text.strip("<>"), frozenset())
 
 

@@ -38,26 +38,26 @@ def read_tools(value: Any, where: str) -> Declarations:
         if _is_built_in(record):
             changes.append(Change("tool-without-schema", place, record, None))
         else:
-            tools.append(read_declaration(record, place))
-            if padding := _padding(record):
+            tool, padding = _declared(record, place)
+            tools.append(tool)
+            if padding:
                 changes.append(Change("null-padding", place, padding, ()))
     return Declarations(tuple(tools), tuple(changes))
 
 
-def read_declaration(record: Any, where: str) -> Tool:
-    """Read one declaration, bare or wrapped as `{"type": "function", "function": {...}}`."""
+def _declared(record: Any, where: str) -> tuple[Tool, tuple[str, ...]]:
+    """Return a declared tool, bare or wrapped, and the pointers to properties that are null."""
     if isinstance(record, Mapping) and "name" not in record and "api_name" in record:
         record = {_OTHER_NAMES.get(key, key): value for key, value in record.items()}
     try:
-        return read_tool(record)
+        return _read(record)
     except (ValueError, RecursionError) as error:
         raise Rejected(RULE, where, str(error), _json(record)) from error
 
 
 @read_once
-def _padding(record: Any) -> tuple[str, ...]:
-    """Return the pointers to the properties of a declaration whose schema is null."""
-    return tuple(_null_properties(record, ""))
+def _read(record: Any) -> tuple[Tool, tuple[str, ...]]:
+    return read_tool(record), tuple(_null_properties(record, ""))
 
 
 def _null_properties(value: Any, where: str) -> Iterator[str]:

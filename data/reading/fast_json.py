@@ -1,13 +1,11 @@
 """JSON text of rows to values, as json.loads reads it, with marks on what reading loses."""
 
-import json
 from typing import Any
 
 from pydantic_core import from_json
 
-from chat.strict_json import marking_decoder
+from chat.strict_json import read_marked
 
-_DECODER = marking_decoder()
 # Digits and points as 0, all other bytes as blanks: a long number is then a long run of 0.
 _DIGITS = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
 _LONG_NUMBER = b"0" * 16
@@ -25,15 +23,10 @@ def json_value(raw: bytes) -> Any:
             value = from_json(raw, cache_strings="keys")
         except ValueError:
             # Half a surrogate pair is none for the faster reader, nor is very deep nesting.
-            return marked_value(raw)
+            return read_marked(raw)
         if _colons(raw) == _keys_in(value):
             return value
-    return marked_value(raw)
-
-
-def marked_value(raw: bytes) -> Any:
-    """Return the value of JSON text; what it loses is marked."""
-    return _DECODER.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
+    return read_marked(raw)
 
 
 def _colons(raw: bytes) -> int:

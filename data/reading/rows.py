@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from chat.strict_json import marking_decoder
+from chat.strict_json import MARKING_DECODER
 from data.reading.fast_json import json_value
 from data.reading.parquet import read_parquet
 from data.reading.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
@@ -23,7 +23,6 @@ TELL_EVERY = 1 << 16  # bytes; updating a progress bar takes longer than reading
 # The longest row: thousands of times a long conversation, and read by many processes at once.
 LONGEST = 1 << 26
 _WANTED = "wanted one conversation a row"
-_DECODER = marking_decoder()
 # How near the end of what was read an error may lie and still mean "read on".
 _CUT_TOKEN = 16
 _PARQUET = b"PAR1"
@@ -220,7 +219,7 @@ class _ListReader:
         self._peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self.window, self.at)
+                value, end = MARKING_DECODER.raw_decode(self.window, self.at)
             except json.JSONDecodeError as error:
                 unterminated = error.msg.startswith("Unterminated string")
                 may_be_cut = unterminated or error.pos > len(self.window) - _CUT_TOKEN
