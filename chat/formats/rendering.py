@@ -1,7 +1,7 @@
 """Rendering with a chat format: text, token ids and the loss mask; replies back to calls."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -240,10 +240,17 @@ def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
     # Texts that become one segment.
     run: list[Segment] = []
     for text, own, role, trained in pieces:
-        if own:
-            parts = _own_segments(text, format.special_tokens, trained, role)
+        if not own:
+            parts: Sequence[Segment] = (Segment(text, False, trained, role),)
         else:
-            parts = (Segment(text, False, trained, role),)
+            parts = _own_segments(text, format.special_tokens, trained, role)
+            if parts and parts[0].special:
+                # Most of them open or end a turn.
+                if run:
+                    segments.append(_joined(run))
+                run = [] if parts[-1].special else [parts[-1]]
+                segments += parts if parts[-1].special else parts[:-1]
+                continue
         for part in parts:
             if run and (part.special or run[0].trained != trained or run[0].role != role):
                 segments.append(_joined(run))
