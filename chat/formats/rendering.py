@@ -15,6 +15,7 @@ from chat.tokenizers.tokenizer import Tokenizer
 # The roles of tokens as stored numbers: their places here. The first is text before any turn.
 TOKEN_ROLES = ("", *ROLES)
 _ROLE_NUMBERS = {role: number for number, role in enumerate(TOKEN_ROLES)}
+_ROLE_BYTES = {role: bytes([number]) for role, number in _ROLE_NUMBERS.items()}
 
 
 class Segment(NamedTuple):
@@ -32,7 +33,7 @@ class Tokens:
 
     ids: list[int]
     trained: list[bool]
-    roles: list[int]
+    roles: bytearray
 
 
 def training_sequences(conversation: Conversation, format: ChatFormat) -> Iterator[Conversation]:
@@ -90,8 +91,9 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
     ordinary text is where an assistant's text begins. Where it `joins` the text before it, both
     are tokenised at once too, and cut where the first one's ids end.
     """
-    tokens = Tokens([], [], [])
+    tokens = Tokens([], [], bytearray())
     ids, learnt, roles = tokens.ids, tokens.trained, tokens.roles
+    known = tokenizer.special_tokens
     run: list[Segment] = []
     before = ""
     for segment in segments:
@@ -101,7 +103,7 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
             run = []
         if special:
             before = ""
-            ids.append(special_id(text, tokenizer))
+            ids.append(known[text] if text in known else special_id(text, tokenizer))
             learnt.append(trained)
             roles.append(_ROLE_NUMBERS[role])
         else:
@@ -123,9 +125,9 @@ def _add_texts(tokens: Tokens, run: list[Segment], before: str, tokenizer: Token
     for part in run[:-1]:
         # To within a token, where one reaches over the border of two roles.
         length = min(len(tokenizer.encode(part.text)), left)
-        tokens.roles.extend([_ROLE_NUMBERS[part.role]] * length)
+        tokens.roles.extend(_ROLE_BYTES[part.role] * length)
         left -= length
-    tokens.roles.extend([_ROLE_NUMBERS[role]] * left)
+    tokens.roles.extend(_ROLE_BYTES[role] * left)
     return text
 
 
