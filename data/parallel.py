@@ -15,8 +15,10 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Starting processes takes a second or two: the first items are done in this one.
+# Starting processes takes a second or two: the first items are done in this one, so many or so
+# many bytes of them.
 FEW = 2000
+FEW_BYTES = 8_000_000
 # So many items travel at a time, or fewer where they are large: of each core's work three chunks
 # are under way, so all of them together take MOST_WORKERS * 3 * CHUNK_BYTES in this process.
 CHUNK = 250
@@ -40,7 +42,13 @@ def in_order(
     hand, at most MOST_WORKERS.
     """
     items = iter(items)
-    yield from map(function, islice(items, FEW if few is None else few))
+    few = FEW if few is None else few
+    held = 0
+    for item in islice(items, few):
+        yield function(item)
+        held += size(item)
+        if held >= FEW_BYTES:
+            break
     more = list(islice(items, 1))
     rest = chain(more, items)
     workers = workers or workers_at_hand()

@@ -55,7 +55,7 @@ class CallSyntax:
     begins: Literal["anywhere", "line", "reply"] = "anywhere"
     special_tokens: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """The keys that the object of a call may have."""
         return tuple(key for key in (self.name_key, self.arguments_key, self.id_key) if key)

@@ -1,7 +1,7 @@
 """Rendering with a chat format: text, token ids and the loss mask; replies back to calls."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from chat.tokenizers.tokenizer import Tokenizer
 # The roles of tokens as stored numbers: their places here. The first is text before any turn.
 TOKEN_ROLES = ("", *ROLES)
 _ROLE_NUMBERS = {role: number for number, role in enumerate(TOKEN_ROLES)}
+_ROLE_BYTES = {role: bytes([number]) for role, number in _ROLE_NUMBERS.items()}
 
 
 class Segment(NamedTuple):
@@ -32,7 +33,7 @@ class Tokens:
 
     ids: list[int]
     trained: list[bool]
-    roles: list[int]
+    roles: bytearray
 
 
 def training_sequences(conversation: Conversation, format: ChatFormat) -> Iterator[Conversation]:
@@ -101,8 +102,9 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
     ordinary text is where an assistant's text begins. Where it `joins` the text before it, both
     are tokenised at once too, and cut where the first one's ids end.
     """
-    tokens = Tokens([], [], [])
+    tokens = Tokens([], [], bytearray())
     ids, learnt, roles = tokens.ids, tokens.trained, tokens.roles
+    known = tokenizer.special_tokens
     run: list[Segment] = []
     before = ""
     for segment in segments:
@@ -112,7 +114,7 @@ def tokenize(segments: Iterable[Segment], tokenizer: Tokenizer, joins: bool = Fa
             run = []
         if special:
             before = ""
-            ids.append(special_id(text, tokenizer))
+            ids.append(known[text] if text in known else special_id(text, tokenizer))
             learnt.append(trained)
             roles.append(_ROLE_NUMBERS[role])
         else:
@@ -134,9 +136,9 @@ def _add_texts(tokens: Tokens, run: list[Segment], before: str, tokenizer: Token
     for part in run[:-1]:
         # To within a token, where one reaches over the border of two roles.
         length = min(len(tokenizer.encode(part.text)), left)
-        tokens.roles.extend([_ROLE_NUMBERS[part.role]] * length)
+        tokens.roles.extend(_ROLE_BYTES[part.role] * length)
         left -= length
-    tokens.roles.extend([_ROLE_NUMBERS[role]] * left)
+    tokens.roles.extend(_ROLE_BYTES[role] * left)
     return text
 
 
@@ -251,10 +253,17 @@ def _segments(pieces: Iterable[Piece], format: ChatFormat) -> list[Segment]:
     # Texts that become one segment.
     run: list[Segment] = []
     for text, own, role, trained in pieces:
-        if own:
-            parts = _own_segments(text, format.special_tokens, trained, role)
+        if not own:
+            parts: Sequence[Segment] = (Segment(text, False, trained, role),)
         else:
-            parts = (Segment(text, False, trained, role),)
+            parts = _own_segments(text, format.special_tokens, trained, role)
+            if parts and parts[0].special:
+                # Most of them open or end a turn.
+                if run:
+                    segments.append(_joined(run))
+                run = [] if parts[-1].special else [parts[-1]]
+                segments += parts if parts[-1].special else parts[:-1]
+                continue
         for part in parts:
             if run and (part.special or run[0].trained != trained or run[0].role != role):
                 segments.append(_joined(run))

@@ -257,7 +257,7 @@ class _Encoder:
         # Converting a list directly takes three times as long.
         ids = np.frombuffer(array("I", tokens.ids), dtype=np.uint32)
         trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)
-        roles = np.frombuffer(bytes(tokens.roles), dtype=np.uint8)
+        roles = np.frombuffer(tokens.roles, dtype=np.uint8)
         return [Sample(ids, trained, split, origin, roles)] * times
 
 

@@ -39,6 +39,10 @@ def test_items_are_taken_as_they_are_needed() -> None:
     assert taken < 5000
 
 
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
 @pytest.mark.parametrize(("size", "lengths"), [(1, [250] * 4), (100_000, [10] * 100)])
 def test_large_items_travel_in_shorter_chunks(size: int, lengths: list[int]) -> None:
     chunks = parallel.chunks(range(1000), parallel.CHUNK, lambda _: size)
@@ -48,6 +52,12 @@ def test_large_items_travel_in_shorter_chunks(size: int, lengths: list[int]) -> 
 def test_item_above_the_limit_travels_alone() -> None:
     sizes = [1, 5_000_000, 1, 1]
     assert list(parallel.chunks(sizes, 250, lambda size: size)) == [[1, 5_000_000], [1, 1]]
+
+
+def test_large_items_are_soon_done_by_other_processes() -> None:
+    done = in_order(process_of, range(20), workers=2, size=lambda _: parallel.FEW_BYTES // 4)
+    here = [process == os.getpid() for process in done]
+    assert here == [True] * 4 + [False] * 16
 
 
 def test_workers_are_no_more_than_can_be_kept_busy(monkeypatch: pytest.MonkeyPatch) -> None:

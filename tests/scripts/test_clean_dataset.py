@@ -77,6 +77,30 @@ def test_copies_of_a_benchmark_are_rejected_and_named(tmp_path: Path) -> None:
     assert missing.returncode == 1 and "none does not exist" in missing.stderr
 
 
+TOOLS_FILE = '''
+def find_tide(port: str) -> str:
+    """Finds the next high tide."""
+    raise SystemExit("a tool is not called while cleaning")
+'''
+
+
+def test_tools_file_saves_the_calls_of_rows_without_schemas(tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "find_tide", "arguments": {"port": "Hull"}}}
+    asked = {"role": "user", "content": "Tide at Hull?"}
+    answered = [asked, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    talk = [asked, {"role": "assistant", "content": "I do not know."}]
+    source, save, tools = tmp_path / "rows.jsonl", tmp_path / "cleaned.json", tmp_path / "tools.py"
+    source.write_text("".join(json.dumps({"messages": turns}) + "\n" for turns in (answered, talk)))
+    done = command("--source-file", source, "--save-file", save)
+    assert "Warning: 100% of the calls are lost: 1 of 1 conversations" in done.stdout
+    assert "--tools-file F" in done.stdout
+    tools.write_text(TOOLS_FILE)
+    done = command("--source-file", source, "--save-file", save, "--tools-file", tools)
+    assert (done.returncode, done.stderr) == (0, "") and "Warning" not in done.stdout
+    kept = [json.loads(line) for line in save.read_text().splitlines()]
+    assert [row["tools"][0]["function"]["name"] for row in kept] == ["find_tide"] * 2
+
+
 def many_rows(path: Path, count: int) -> None:
     row = json.dumps({"system": SYSTEM, "chat": CHAT})
     with path.open("w") as stream:

@@ -134,6 +134,24 @@ def test_invalid_schema_is_never_plain(schema: dict[str, Any]) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        (r"^\d{2}:\d{2}$", "14:20", True),
+        (r"^\d{2}:\d{2}$", "2 pm", False),
+        (r"[A-Z]", "aBc", True),
+        (r"^(a+)+$", "a" * 40 + "b", False),
+        # A back-reference is left to the full check, which says that it is too costly here.
+        (r"^(a+)\1$", "a" * 5000, False),
+    ],
+)
+def test_pattern_is_decided_within_its_bound(pattern: str, text: str, fits: bool) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+    assert is_plain(schema) and plainly_fits(schema, {"a": text}) == fits
+    problems = validate_arguments(Tool("f", "", schema), {"a": text})
+    assert [problem.rule for problem in problems] in ([[]] if fits else [["pattern"], ["costly"]])
+
+
 def test_schema_that_is_not_plain_is_still_checked() -> None:
     schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"const": 1}]}}}
     assert not is_plain(schema) and schema_problem(Tool("f", "", schema)) is None

@@ -14,7 +14,7 @@ from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from data import parallel
 from data.building import dataset as building
-from data.building import mixture
+from data.building import encoding, mixture
 from data.building.dataset import Settings, build_dataset
 from data.building.encoding import Encoded, Job, encode
 from data.building.mixture import Work
@@ -192,6 +192,21 @@ def test_skip_overlong_leaves_out_and_lists_overlong_conversations(
     (left_out,) = description["rejected"]["overlong"]
     assert left_out["id"] == "row-39" and left_out["tokens"] > 2000
     assert sum(description["splits"][split]["conversations"] for split in SPLITS) == 39
+
+
+def test_many_left_out_are_counted_and_some_are_named(
+    source: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "MOST_NAMED", 2)
+    rows = [conversation(number, 3 if number < 30 else 900) for number in range(35)]
+    write_conversations(source, rows)
+    settings = {"val_ratio": 0.3, "max_seq_len": 2000}
+    description = build(source, tokenizer_file, **settings, skip_overlong=True)
+    assert [row["id"] for row in description["rejected"]["overlong"]] == ["row-30", "row-31"]
+    lists = ("overlong", "untrained", "unwritable", "tools_dropped")
+    assert description["not_named"] == {**dict.fromkeys(lists, 0), "overlong": 3}
+    with pytest.raises(ValueError, match="5 of 35 conversations are longer"):
+        build(source, tokenizer_file, source.parent / "other", **settings)
 
 
 def test_conversation_without_trained_tokens_stops_the_build_or_is_skipped(
