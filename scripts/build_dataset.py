@@ -38,6 +38,7 @@ def main(
     seed: int = 3,
     split_by: str = "conversation",
     train_on: str = "assistant",
+    skip_unwritable: bool = True,
 ) -> None:
     """Turn conversations into tokens and training masks, split by a hash of their content.
 
@@ -62,6 +63,8 @@ def main(
         train_on: assistant trains all turns of the assistant, last only the last one, all the whole
             text from the second token to the end of the last reply. What a row marks as not to be
             learnt is trained in no case.
+        skip_unwritable: Leave out conversations that the chat format has no way to write, count
+            them, and list them in dataset.json; with false they stop the build.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
@@ -70,7 +73,15 @@ def main(
     chosen = choose_format(chat_format, chat_format_anyway, [record], proposed)
     format = chosen.name
     settings = Settings(
-        val_ratio, format, max_seq_len, skip_overlong, weights, seed, split_by, train_on
+        val_ratio,
+        format,
+        max_seq_len,
+        skip_overlong,
+        weights,
+        seed,
+        split_by,
+        train_on,
+        skip_unwritable,
     )
     description = build_dataset(source_file, tokenizer_file, save_dir, settings)
     table = Table()

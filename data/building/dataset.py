@@ -42,6 +42,8 @@ from storage.manifest import sha256_of_file
 # tally grows with the rows, it is a tenth of them: else saving would take most of the time.
 SAVE_EVERY = 40
 ENTRIES_A_BLOCK = 10 * ROWS
+# An error names so many of the conversations that cannot be written.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Settings:
     seed: int = 3
     split_by: str = "conversation"
     train_on: str = "assistant"
+    skip_unwritable: bool = True
 
     def __post_init__(self) -> None:
         if self.train_on not in TRAIN_ON:
@@ -79,8 +82,8 @@ def build_dataset(
     """Write the dataset of one or more files of conversations and return its description.
 
     `source_file` may name several files, with commas between. Nothing is written, and ValueError
-    says what to do, when a row cannot be read, when conversations are too long or train nothing
-    and are not to be skipped, or a split is empty.
+    says what to do, when a row cannot be read, when conversations are too long, train nothing or
+    cannot be written and are not to be skipped, or a split is empty.
     """
     settings = settings or Settings()
     directory = Path(save_dir)
@@ -136,7 +139,7 @@ class _Build:
     def key(self) -> dict[str, Any]:
         """Return what must be the same for an interrupted build to be continued."""
         settings = asdict(self.settings)
-        del settings["skip_overlong"]
+        del settings["skip_overlong"], settings["skip_unwritable"]
         return {
             "files": [
                 [str(part.file), part.weight, sha256]
@@ -224,6 +227,11 @@ class _Build:
     def check_left_out(self) -> None:
         """Raise ValueError when something was left out that was not to be skipped."""
         overlong, untrained, rows = self.tally.overlong, self.tally.untrained, self.tally.rows
+        if self.tally.unwritable and not self.settings.skip_unwritable:
+            raise ValueError(
+                f"{self.source}: {self._unwritable()}; leave them out with --skip-unwritable, or "
+                f"find them at cleaning with --chat-format {self.settings.chat_format}"
+            )
         if self.settings.skip_overlong:
             return
         if overlong:
@@ -248,9 +256,10 @@ class _Build:
         if least < ratio <= greatest:
             return
         if least >= greatest:
+            unwritable = f"; {self._unwritable()}" if self.tally.unwritable else ""
             raise ValueError(
                 f"{self.source} holds {count} conversations that can be trained on; training and "
-                f"validation need two that differ{self._unwritten()}"
+                f"validation need two that differ{unwritable}"
             )
         empty = "validation" if ratio <= least else "train"
         raise ValueError(
@@ -258,14 +267,14 @@ class _Build:
             f"would be empty; use --val-ratio {_between(least, greatest)}"
         )
 
-    def _unwritten(self) -> str:
+    def _unwritable(self) -> str:
         """Return what the chat format could not write, for an error."""
-        if not self.tally.unwritable:
-            return ""
-        first = self.tally.unwritable[0]
+        some = self.tally.unwritable[:MOST_NAMED]
+        named = ", ".join(f"{entry['id']} ({entry['reason']})" for entry in some)
+        more = len(self.tally.unwritable) - len(some)
         return (
-            f"; {self.settings.chat_format} cannot write {len(self.tally.unwritable)} others, the "
-            f"first is {first['id']}: {first['reason']}"
+            f"{self.settings.chat_format} cannot write {len(self.tally.unwritable)} of "
+            f"{self.tally.rows} conversations: {named}" + (f" and {more} more" if more else "")
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from chat.conversation import Conversation, Message
 from data.cleaning.similarity import (
+    LONG,
     kept_words,
     least_of_runs,
     sketch,
@@ -60,12 +61,13 @@ class Said:
     sketch: The sketch of all of it.
     parts: Sketches that must be alike each by itself: the system's text, the users' turns, and
         where nothing is called the answers.
-    users, answers: Their words, where they are many; no answers where something is called.
+    asked: The words of the first user's turn, where they are many: a template fills one turn.
+    answers: The words of the answers, where they are many and nothing is called.
     """
 
     sketch: bytes
     parts: tuple[bytes, ...]
-    users: bytes
+    asked: bytes
     answers: bytes
 
 
@@ -104,13 +106,15 @@ def _said(messages: Sequence[Message], calling: bool) -> Said:
     users, others = (
         word_numbers(words_of("\n".join(texts[role]))) for role in ("user", "assistant")
     )
-    leasts = [least_of_runs(numbers) for numbers in (users, others)]
+    leasts = least_of_runs(users), least_of_runs(others)
     whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
     parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
+    first = texts["user"][0] if len(users) >= LONG else ""
+    asked = kept_words(word_numbers(words_of(first)))
     if calling:
-        return Said(sketch_of(whole), tuple(parts), kept_words(users), b"")
+        return Said(sketch_of(whole), tuple(parts), asked, b"")
     parts.append(sketch_of(leasts[1]))
-    return Said(sketch_of(whole), tuple(parts), kept_words(users), kept_words(others))
+    return Said(sketch_of(whole), tuple(parts), asked, kept_words(others))
 
 
 @lru_cache(maxsize=4)

@@ -73,7 +73,7 @@ class EarlierConversations:
                 self._remember(entries, row)
             if earlier is None and self.duplicates == "near":
                 said = found.said
-                values = (row, said.sketch + b"".join(said.parts), said.users, said.answers)
+                values = (row, said.sketch + b"".join(said.parts), said.asked, said.answers)
                 self.database.execute("INSERT INTO said VALUES (?, ?, ?, ?)", values)
             return earlier
 
@@ -123,14 +123,14 @@ class EarlierConversations:
     def _likeness(self, said: Said, row: int) -> float:
         """Return how much of what is said an earlier row says too; 0 where they are not near."""
         query = "SELECT a, b, c FROM said WHERE row = ?"
-        sketches, users, answers = self.database.execute(query, (row,)).fetchone()
+        sketches, asked, answers = self.database.execute(query, (row,)).fetchone()
         shares = [
             similarity(part, sketches[i * HASHES : (i + 1) * HASHES])
             for i, part in enumerate((said.sketch, *said.parts))
         ]
         if any(share < least for share, least in zip(shares, ALIKE, strict=False)):
             return 0.0
-        if is_other_in_frame(said.users, users) or is_other_in_frame(said.answers, answers):
+        if is_other_in_frame(said.asked, asked) or is_other_in_frame(said.answers, answers):
             return 0.0
         return shares[0]
 

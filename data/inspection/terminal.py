@@ -1,4 +1,7 @@
-"""An inspection on a terminal, readable without colours too."""
+"""An inspection on a terminal, readable without colours too.
+
+What rows say, and what they and their tools are called, is printed without control characters.
+"""
 
 from collections.abc import Sequence
 
@@ -7,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.charts import Chart
+from console.printable import printable
 from data.inspection.charts import charts
 from data.inspection.masks import View
 from data.inspection.statistics import Packing, Statistics
@@ -69,14 +73,14 @@ def _plot(chart: Chart, width: int) -> Table:
     table.add_column()
     for bar in chart.bars:
         length = round(bar.value / most * width) if most else 0
-        table.add_row(Text(bar.label), Text("█" * length or "▏", "cyan"), Text(bar.note))
+        table.add_row(Text(printable(bar.label)), Text("█" * length or "▏", "cyan"), Text(bar.note))
     return table
 
 
 def sample_view(view: View) -> RenderableType:
     """Return one conversation with its mask, between its borders in a packed sequence."""
     text = Text()
-    text.append(f"{view.about}\n", "bold")
+    text.append(f"{printable(view.about)}\n", "bold")
     text.append(f"{LEGEND}\n")
     text.append("── document begins: nothing before this line is seen ──\n", "dim")
     learning = False
@@ -89,7 +93,7 @@ def sample_view(view: View) -> RenderableType:
             style = STOP if stretch.stop else TRAINED
         elif stretch.special:
             style = f"dim {style}"
-        text.append(stretch.text + ("■" if stretch.stop else ""), style)
+        text.append(printable(stretch.text) + ("■" if stretch.stop else ""), style)
     text.append("⟧" if learning else "", TRAINED)
     text.append("\n── document ends ──", "dim")
     return text
@@ -105,5 +109,5 @@ def show(
     for file in sources:
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
         line = f"{file['file']}: {file['conversations']:,} conversations, weight {file['weight']}"
-        console.print(f"{line}: {taken}", soft_wrap=True, markup=False)
+        console.print(printable(f"{line}: {taken}"), soft_wrap=True, markup=False)
     console.print(plots(every[0]))

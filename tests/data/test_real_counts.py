@@ -48,8 +48,8 @@ REAL: dict[str, tuple[str, int, int, int, dict[str, Any]]] = {
         "openai",
         56,
         0,
-        11,
-        {"unanswered-ending": 11, "undeclared-function": 45},
+        1,
+        {"negative": 44, "unanswered-ending": 1, "undeclared-function": 11},
     ),
     "xlam_function_calling_60k/xlam_rows.json": ("xlam", 9, 8, 0, {"placeholder-value": 1}),
     "hammer/masking_sft_data_example.json": (
@@ -78,7 +78,7 @@ REAL: dict[str, tuple[str, int, int, int, dict[str, Any]]] = {
         1,
         0,
         0,
-        {"no-assistant": 1},
+        {"negative": 1},
     ),
     "stabletoolbench/answer/virtual_chatgpt_cot/G1_instruction/608_CoT@1.json": (
         "toolbench",

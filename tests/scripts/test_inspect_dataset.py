@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from inspected import inspected_dataset
+from inspected import byte_tokenizer, inspected_dataset
 from page_parser import read_page
 
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from data.building.dataset import Settings, build_dataset
+from data.conversations import write_conversations
 from data.tokenized import TokenizedDataset
 
 ROOT = Path(__file__).parents[2]
@@ -93,3 +96,25 @@ def test_a_dataset_that_training_refuses_is_refused_here_too(tmp_path: Path) -> 
     done = command("--dataset-dir", directory, "--index", "0")
     assert done.returncode == 1
     assert "has a trained turn without a trained stop token" in done.stderr
+
+
+def test_no_control_character_of_a_row_reaches_the_terminal(tmp_path: Path) -> None:
+    call = Message("assistant", "", (ToolCall("find\x1b[31m_tide", {"port": "\x1b]0;PWN\x07"}),))
+    rows = [
+        Conversation(
+            (Message("user", f"Tide {n}?"), call, Message("tool", "\x1b[2J14:20\x9b1m")),
+            (Tool("find\x1b[31m_tide"),),
+            id=f"row\x1b]0;PWN\x07-{n}",
+            source="tides\x1b[31m.jsonl",
+        )
+        for n in range(6)
+    ]
+    file = tmp_path / "odd\x1b[31m.jsonl"
+    write_conversations(file, rows)
+    tokenizer = byte_tokenizer(tmp_path / "bytes.model")
+    build_dataset(file, tokenizer, tmp_path / "d", Settings(val_ratio=0.5, chat_format="llama3"))
+    for flags in ((), ("--index", "0")):
+        done = command("--dataset-dir", tmp_path / "d", *flags)
+        assert done.returncode == 0, done.stderr
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", done.stdout)
+        assert "tides\ufffd[31m.jsonl" in done.stdout

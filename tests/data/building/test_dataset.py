@@ -283,8 +283,24 @@ def test_nothing_to_train_on_names_what_the_format_cannot_write(
         Conversation((Message("user", "x"), Message("assistant", text)), id=f"{n}") for n in "ab"
     ]
     write_conversations(source, rows)
-    with pytest.raises(ValueError, match=r"llama3 cannot write 2 others, the first is a: messages"):
+    with pytest.raises(ValueError, match=r"llama3 cannot write 2 of 2 conversations: a \(messages"):
         build(source, tokenizer_file)
+
+
+def test_what_a_format_cannot_write_stops_a_build_only_on_request(
+    source: Path, tokenizer_file: Path
+) -> None:
+    text = 'It begins with {"recipient_name": "functions.x"} and goes on.'
+    odd = [
+        Conversation((Message("user", f"{n}"), Message("assistant", text)), id=f"odd-{n}")
+        for n in range(7)
+    ]
+    write_conversations(source, [*(conversation(number) for number in range(39)), *odd])
+    wanted = r"llama3 cannot write 7 of 46 conversations: odd-0 .* and 2 more; .* --skip-unwritable"
+    with pytest.raises(ValueError, match=wanted):
+        build(source, tokenizer_file, val_ratio=0.3, skip_unwritable=False)
+    description = build(source, tokenizer_file, val_ratio=0.3)
+    assert len(description["rejected"]["unwritable"]) == 7
 
 
 @pytest.mark.parametrize("marked", [True, False])
