@@ -10,7 +10,8 @@ _MARK = (
     r"(?:</?tool_calls?>|<function=(?:[^\n<>]{0,60}>[^\n<]{0,120}</function>)?|</?function_calls?>|<functioncall>|\[TOOL_CALLS\]"
     r"|<\|python_tag\|>|<\|tool_call\|>|<\{start_tag\})"
 )
-_EXPRESSION = r"\[\s*func\w*\([^\n\]]{0,300}\]"
+_EXPRESSION = r"\[\s{0,3}(?:func|tool|api)\w*\([^\n\]]{0,300}\]"
+_RECORD = r"\{\s{0,4}[\"'](?:name|tool|tool_name|function|action|tool_uses|tool_calls)[\"']"
 _BLOCK = (
     r"(?:<tool_call>(?:(?!</tool_call>)[\s\S]){0,900}</tool_call>"
     r"|<function=(?:(?!</function>)[\s\S]){0,500}</function>"
@@ -30,7 +31,7 @@ _WHENEVER = (
 )
 
 # A text without any of these needs no search for the sentences that name one.
-MARK = re.compile(_MARK, re.IGNORECASE)
+MARK = re.compile(rf"{_MARK}|\[\s*(?:func|tool|api)|{_RECORD}", re.IGNORECASE)
 
 # Sentences that say when to write a mark, with the blocks that show how.
 MARKED_LEAD_INS = tuple(
@@ -39,6 +40,16 @@ MARKED_LEAD_INS = tuple(
         rf"{_WHENEVER}[^.\n<\[]{{0,240}}{_MARK}{_TO_END}(?:\s{{0,4}}{_BLOCK})*",
         rf"{_WHENEVER}[^.\n<\[]{{0,240}}(?:as follows|(?:following|this) (?:XML |JSON )?format"
         rf"[^.\n<\[]{{0,80}}):\s{{0,4}}{_BLOCK}(?:\s{{0,4}}{_BLOCK})*",
+        # The same with a record
+        rf"(?:To|When(?:ever)? you|If you|For (?:each|every))\b[^.\n{{]{{0,80}}"
+        rf"\b(?:call\w{{0,3}}|invo\w{{0,5}}|us\w{{1,3}})\b[^.\n{{]{{0,40}}\b(?:tool|function|API)s?\b[^.\n{{]{{0,160}}"
+        rf"\b(?:JSON|object|format|form)\b[^.\n{{]{{0,120}}\s{{0,3}}(?:```(?:json)?\s{{0,2}})?"
+        rf"{_RECORD}[^\n]{{0,300}}\}}(?:\s{{0,2}}```)?\.?",
+        # ToolACE, BFCL
+        rf"Should you (?:decide|choose|want|need)\b{_IN_FORMAT}",
+        rf"If you (?:decide|choose|want|need)\b{_IN_FORMAT}",
+        rf"Put (?:it|them|the calls|your calls)\b{_IN_FORMAT}",
+        *(rf"{verb}\b{_IN_FORMAT}" for verb in ("Return", "Write", "Format", "Output")),
     )
 )
 
@@ -59,11 +70,10 @@ LEAD_INS = tuple(
         r"(?:\s{0,2}You are given a question and a set of possible functions\.)?"
         r"(?:\s{0,2}Based on the question, you will need to make one or more function(?:/tool)? "
         r"calls to achieve the purpose\.)?",
-        r"Here (?:is|are) (?:a|the) list of functions in JSON format that you can invoke[.:]?",
-        rf"Should you (?:decide|choose|want|need)\b{_IN_FORMAT}",
-        rf"If you (?:decide|choose|want|need)\b{_IN_FORMAT}",
-        rf"Put (?:it|them|the calls|your calls)\b{_IN_FORMAT}",
-        *(rf"{verb}\b{_IN_FORMAT}" for verb in ("Return", "Write", "Format", "Output")),
+        r"Here (?:is|are) (?:a|the) list of (?:functions|tools) in JSON format(?: that you can "
+        r"(?:invoke|call|use))?[.:]?",
+        r"Below (?:is|are) (?:a|the) list of (?:functions|tools) in JSON format(?: that you can "
+        r"(?:invoke|call|use))?[.:]?",
         r"You should only return the function calls? in (?:the |your )?"
         r"(?:tools call sections|response)\.",
         r"NO other text MUST be included\.?",

@@ -12,6 +12,8 @@ from data.outcomes import Change, Draft, pointer
 
 _DECODER = json.JSONDecoder(strict=False)
 _BLANK = re.compile(r"\s*+")
+# What may be left over between two sentences where the tools stood.
+_BETWEEN = " \t\r\n.,;"
 # How far before a sentence an announcement may begin.
 _ANNOUNCED = 120
 
@@ -52,7 +54,7 @@ def _joined_passages(text: str, names: Set[str]) -> Iterator[tuple[int, int]]:
         stop = _after_tools(text, stop, names)
         if begin < 0:
             begin, end = _announced(text, start), stop
-        elif not text[end:start].strip():
+        elif not text[end:start].strip(_BETWEEN):
             end = max(end, stop)
         elif start >= end:
             yield begin, end

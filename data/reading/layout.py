@@ -46,15 +46,17 @@ def draft(
     messages, places = list(turns.messages), list(turns.places)
     if isinstance(system, str) and system.strip():
         messages.insert(0, Message("system", system))
-        places = [where, *places] if places else []
+        places.insert(0, where)
     if not search:
         noted = (*declarations.changes, *turns.changes)
         return Draft(Conversation(tuple(messages), declarations.tools), noted)
     if messages and messages[0].role == "system":
-        content, declarations = _searched(messages, declarations, where)
+        place = places[0] if places else "/messages/0/content"
+        content, declarations = _searched(messages, declarations, place)
         messages[0] = replace(messages[0], content=content)
         if not content:
             messages, places = messages[1:], places[1:]
+    places = places if len(places) == len(messages) else []  # not all layouts say where
     whole = Turns(tuple(messages), turns.changes, tuple(places))
     found = read_written(whole, declarations.tools)
     return Draft(
@@ -70,14 +72,15 @@ def _searched(
     if declarations.tools:
         return ("" if says_nothing(text) else text), declarations
     try:
-        found = read_system(text, where or "/messages/0/content")
+        found = read_system(text, where)
     except Rejected:
         # No call needs the tools: what they are announced with is prose.
         if any(map(_may_call, messages)):
             raise
         return text, declarations
     content = text if found.content == text.strip() else found.content
-    return (content if found.content else ""), found.declarations
+    changes = (*declarations.changes, *found.declarations.changes)
+    return (content if found.content else ""), replace(found.declarations, changes=changes)
 
 
 def _may_call(message: Message) -> bool:

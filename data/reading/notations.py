@@ -14,6 +14,7 @@ from data.reading.call_text import (
     NAME_KEYS,
     ReadCall,
     has_arguments,
+    read_call_value,
     read_calls,
     read_expressions,
 )
@@ -27,6 +28,12 @@ Tools = Mapping[str, Tool]
 _FENCE = "```"
 # How often a call is read again up to a later closing mark, which may stand inside its arguments.
 _MOST_ENDS = 16
+# How models write calls whose notation is not read here.
+_UNREAD = (
+    *("<\uff5ctool\u2581call", "<|tool_calls_section_begin|>", "<|tool_call_begin|>"),
+    *("<invoke name=", "<function_calls>", "<minimax:tool_call>", "<start_function_call>"),
+    "functools[{",
+)
 _RESULTS = ("<tool_response>", "<function_response>", "<|tool_response|>")
 _NAMES = "|".join(NAME_KEYS)
 _RECORD = re.compile(
@@ -46,7 +53,7 @@ class WrittenCalls:
 
     thought: What the text says it thinks before it calls.
     repaired: Whether they stood in another notation than a data set's own `<tool_call>` of JSON.
-    fenced: Whether they stood in a fence.
+    fenced, in_steps: Whether they stood in a fence, or in ReAct's steps.
     """
 
     calls: tuple[ReadCall, ...]
@@ -54,6 +61,7 @@ class WrittenCalls:
     thought: str = ""
     repaired: bool = True
     fenced: bool = False
+    in_steps: bool = False
 
 
 def find_calls(text: str, tools: Tools) -> WrittenCalls | None:
@@ -61,8 +69,10 @@ def find_calls(text: str, tools: Tools) -> WrittenCalls | None:
     text = without_end_mark(text).strip()
     if not text:
         return None
+    if text.startswith(_UNREAD):
+        raise ValueError(f"{text[:20]!r} begins calls in a notation that is not read")
     if "Action:" in text and (steps := read_steps(text, lambda name: is_declared(name, tools))):
-        return WrittenCalls(steps.calls, thought=steps.thought)
+        return WrittenCalls(steps.calls, thought=steps.thought, in_steps=True)
     found = _in_fences(text, tools) if _FENCE in text else None
     found = found or (_marked(text, tools) if OPENINGS.search(text) else None)
     return found or _bare(text, tools)
@@ -90,10 +100,16 @@ def _bare(text: str, tools: Tools) -> WrittenCalls | None:
         calls = _records(text, tools)
         if calls:
             return WrittenCalls(calls)
-    if text[-1] in ")]" and (begin := _EXPRESSION.match(text)):
+    if text[-1] == "}" and is_declared(text[: text.find("\n")], tools):
+        name, _, arguments = text.partition("\n")  # as the first GLM models write
+        return WrittenCalls((read_call_value({"name": name.strip(), "arguments": arguments}),))
+    code = text.rstrip(".;").strip("`")
+    if code.startswith("print(") and is_one_group(code):
+        code = code[len("print(") : -1]
+    if code[-1:] in (")", "]") and (begin := _EXPRESSION.match(code)):
         name = begin["name"]
         if is_declared(name, tools) and not name[-1].isspace():
-            return _expressions(text)
+            return _expressions(code)
     return None
 
 

@@ -55,16 +55,16 @@ def last_collection(text: str, at: int) -> tuple[Any, int]:
 def read_call_expressions(text: str) -> list[tuple[str, dict[str, Any]]]:
     """Read `f(a=1, b=[2])`, several or a list of such calls, as names with their arguments."""
     reader = _Reader(text)
-    if reader.peek() != "[":
-        calls = [reader.call()]
-        while reader.peek():
-            reader.expect_separator()
+    calls: list[tuple[str, dict[str, Any]]] = []
+    while True:
+        if reader.peek() == "[":
+            reader.take()
+            calls += reader.members("]", reader.call)
+        else:
             calls.append(reader.call())
-    else:
-        reader.take()
-        calls = reader.members("]", reader.call)
-    reader.expect("")
-    return calls
+        if not reader.peek():
+            return calls
+        reader.expect_separator()
 
 
 def is_one_group(text: str) -> bool:

@@ -12,6 +12,8 @@ _ACTION = re.compile(
 # LangChain's structured agents write both as one object.
 _OBJECT = re.compile(r"^[ \t*]*+Action:[\s*]*+(?=[{`])", re.MULTILINE)
 _THOUGHT = "Thought:"
+_ANSWER = "Final Answer:"
+OBSERVATION = "Observation:"
 _FENCE = "```"
 
 
@@ -47,6 +49,15 @@ def read_steps(text: str, is_declared: Callable[[str], bool]) -> Steps | None:
     return Steps(tuple(calls), _joined(thoughts))
 
 
+def read_answer(text: str) -> tuple[str, str] | None:
+    """Return what a last step thinks and answers, or None for another text."""
+    before, found, answer = text.partition(_ANSWER)
+    before = before.strip()
+    if not found or (before and not before.startswith(_THOUGHT)):
+        return None
+    return before.removeprefix(_THOUGHT).strip(), answer.strip()
+
+
 def _read_object(text: str, before: str, is_declared: Callable[[str], bool]) -> Steps | None:
     try:
         calls = read_calls(_input(text)[0])
@@ -58,7 +69,7 @@ def _read_object(text: str, before: str, is_declared: Callable[[str], bool]) -> 
 
 def _input(text: str) -> tuple[str, str]:
     """Return an action's input, and the thought that leads to the next action."""
-    text, _, result = text.partition("\nObservation:")
+    text, _, result = text.partition("\n" + OBSERVATION)
     if result.strip():
         raise ValueError("the result of a call stands in the turn that makes it")
     text, _, thought = text.partition("\n" + _THOUGHT)

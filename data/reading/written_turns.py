@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chat.conversation import Message, Tool
@@ -10,6 +10,7 @@ from data.outcomes import Change, Rejected, pointer
 from data.reading.call_text import ReadCall
 from data.reading.contents import result_text
 from data.reading.notations import WrittenCalls, find_calls
+from data.reading.react import OBSERVATION, read_answer
 from data.reading.thoughts import format_thoughts, split_thoughts
 from data.reading.turns import Turns
 
@@ -19,33 +20,85 @@ _FENCE = "```"
 
 def read_written(turns: Turns, tools: Sequence[Tool]) -> Turns:
     """Return turns with the calls and results that their texts hold; Rejected for broken calls."""
-    declared = {tool.name: tool for tool in tools}
-    messages: list[Message] = []
-    changes = list(turns.changes)
-    awaited: list[str] = []
-    fenced = False
+    reading = _Reading({tool.name: tool for tool in tools}, list(turns.changes))
     for i, message in enumerate(turns.messages):
-        place = turns.places[i] if turns.places else pointer("messages", i, "content")
-        if message.role == "user" and awaited and _are_responses(message.content):
-            # Qwen's templates write results so.
-            message = Message("tool", message.content)
-        if message.role == "tool":
-            results = _results(message, awaited)
-            if fenced and (opened := _outside_fence(results)):
-                changes.append(Change("written-result", place, message.content, opened[0].content))
-                results = opened
-            messages += results
-            awaited = awaited[len(results) :]
-            continue
-        if message.role == "assistant" and message.content:
-            found = _find(message, place, declared)
-            if found:
-                called, change = _with_calls(message, found, place)
-                changes += [change] if change else []
-                message, fenced = called, fenced or found.fenced
-        messages.append(message)
-        awaited = [call.name for call in message.tool_calls] if message.tool_calls else []
-    return Turns(tuple(messages), tuple(changes))
+        reading.add(message, turns.places[i] if turns.places else pointer("messages", i, "content"))
+    return Turns(tuple(reading.messages), tuple(reading.changes))
+
+
+@dataclass
+class _Reading:
+    """The turns read so far.
+
+    awaited: The names of the calls that have no result yet.
+    fenced, in_steps: Whether calls stood in fences, or in ReAct's steps: then so do other turns.
+    """
+
+    tools: Mapping[str, Tool]
+    changes: list[Change]
+    messages: list[Message] = field(default_factory=list)
+    awaited: list[str] = field(default_factory=list)
+    fenced: bool = False
+    in_steps: bool = False
+
+    def add(self, message: Message, place: str) -> None:
+        said = message
+        if message.role == "user" and self.awaited:
+            said = _as_result(message, self.in_steps)
+        if said.role == "tool":
+            self._add_results(said, message.content, place)
+            return
+        if said.role == "assistant" and said.content:
+            said = self._answer(said, place)
+        self.messages.append(said)
+        self.awaited = [call.name for call in said.tool_calls] if said.tool_calls else []
+
+    def _add_results(self, said: Message, before: str, place: str) -> None:
+        results = _results(said, self.awaited)
+        if self.fenced:
+            results = [_outside_fence(result) for result in results]
+            said = results[0] if len(results) == 1 else said
+        if said.content != before:
+            self._note("written-result", place, before, said.content)
+        self.messages += results
+        self.awaited = self.awaited[len(results) :]
+
+    def _answer(self, message: Message, place: str) -> Message:
+        """Return an assistant's turn with the calls that its text holds."""
+        found = _find(message, place, self.tools)
+        if found:
+            self.fenced, self.in_steps = (
+                self.fenced or found.fenced,
+                self.in_steps or found.in_steps,
+            )
+            called, change = _with_calls(message, found, place)
+            self.changes += [change] if change else []
+            return called
+        answer = _without_label(message) if self.in_steps else message
+        if answer != message:
+            self._note("written-answer", place, message.content, answer.content)
+        return answer
+
+    def _note(self, rule: str, place: str, before: str, after: str) -> None:
+        self.changes.append(Change(rule, place, before, after))
+
+
+def _as_result(message: Message, in_steps: bool) -> Message:
+    """Return a user's turn as the result that its text says it is, or as it is."""
+    text = message.content.strip()
+    if in_steps and text.startswith(OBSERVATION):
+        return Message("tool", text.removeprefix(OBSERVATION).strip())
+    if text.startswith(_RESPONSE[0]) and not _blocks(text)[0].strip():
+        return replace(message, role="tool")
+    return message
+
+
+def _without_label(message: Message) -> Message:
+    """Return the last step of several as the answer that it says, its thought apart."""
+    answer = read_answer(message.content)
+    if answer is None:
+        return message
+    return replace(message, content=format_thoughts((answer[0],)) + answer[1])
 
 
 def _find(message: Message, place: str, tools: Mapping[str, Tool]) -> WrittenCalls | None:
@@ -86,15 +139,10 @@ def _results(message: Message, awaited: Sequence[str]) -> list[Message]:
         records = _records(text, awaited)
         if records:
             return [_result(message, record) for record in records]
-    if _are_responses(text):
-        return [replace(message, content=block) for block in _blocks(text)[1]]
-    return [message]
-
-
-def _are_responses(text: str) -> bool:
-    """Whether a text is results between the tags of results, and nothing else."""
     around, blocks = _blocks(text)
-    return bool(blocks) and not around.strip()
+    if blocks and not around.strip():
+        return [replace(message, content=block) for block in blocks]
+    return [message]
 
 
 def _result(message: Message, record: Mapping[str, Any]) -> Message:
@@ -144,11 +192,11 @@ def _blocks(text: str) -> tuple[str, list[str]]:
     return "".join(around), blocks
 
 
-def _outside_fence(results: Sequence[Message]) -> list[Message]:
-    """Return a result without the fence around the whole of it; none where there is no fence."""
-    text = results[0].content.strip()
+def _outside_fence(result: Message) -> Message:
+    """Return a result without the fence around the whole of it."""
+    text = result.content.strip()
     first, newline, rest = text.removeprefix(_FENCE).partition("\n")
     fence = text.startswith(_FENCE) and text.endswith(_FENCE) and text.count(_FENCE) == 2
-    if len(results) > 1 or not fence or not newline or " " in first.strip():
-        return []
-    return [replace(results[0], content=rest.removesuffix(_FENCE).strip())]
+    if not fence or not newline or " " in first.strip():
+        return result
+    return replace(result, content=rest.removesuffix(_FENCE).strip())

@@ -64,6 +64,8 @@ DEMANDS = [
     "To call a tool, write a JSON object between <tool_call> and </tool_call> tags.",
     "Wrap every function call in <tool_call> tags.",
     "When you need a tool, answer with [TOOL_CALLS] and a list of calls.",
+    'To call a function, respond with a JSON object of the form {"name": ..., "arguments": ...}.',
+    "Put your calls in the format [tool_name(argument=value)].",
     "Tool calls must be written as <function=name>{arguments}</function>.",
 ]
 
@@ -99,11 +101,19 @@ def test_an_announcement_goes_with_what_it_announces() -> None:
         "Answer in the format [port, time].",
         "For each function call, say in one sentence what it is for.",
         "Reminder:\n- Be kind.",
+        'When you write a plan, use JSON: {"name": "plan", "parameters": {"legs": 3}}',
+        'If you use the search, say so. A record is {"name": "Gannet", "masts": 2}',
         "If you call a tool, tell the user what it found.",
     ],
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
     assert cleaned(text) == (text, [])
+
+
+def test_what_is_left_between_two_demands_goes_with_them() -> None:
+    lead_in = "Here is a list of functions in JSON format that you can invoke:"
+    text, passages = cleaned(f"{OWN}\n{lead_in}\n\n. \nPut it in the format of {EXPRESSION}.")
+    assert text == OWN and len(passages) == 1
 
 
 def test_a_list_of_other_records_stays() -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from chat.conversation import Conversation
 from data.outcomes import Rejected
-from data.reading import system_text
+from data.reading import SOURCES, system_text
 from data.reading.system_text import WITH_TOOLS, WITHOUT_TOOLS, SystemText, read_system
 
 F = {"name": "f", "description": "It's f.", "parameters": {"a": {"type": "str"}}}
@@ -78,3 +79,55 @@ def test_nested_starts_are_read_only_a_few_times(
     prose = '{"name": [1, ' * 900
     assert read_system(prose, "/system") == SystemText(prose.strip())
     assert 8 < len(places) < 100
+
+
+SAMPLE = 'You write API pages. Style sample: {"name": "plan", "parameters": "none at all"}'
+PLAN = (
+    'Write plans. One looks like this:\n{"name": "plan", "parameters": {"legs": "int"}}\nBe brief.'
+)
+
+
+def row(system: str, answer: Any = "Ahoy there.", tools: Any = ()) -> Conversation:
+    turns = [{"role": "system", "content": system}, {"role": "user", "content": "Hello."}]
+    turns.append(answer if isinstance(answer, dict) else {"role": "assistant", "content": answer})
+    return SOURCES["openai"].read({"messages": turns, "tools": list(tools)}).conversation
+
+
+@pytest.mark.parametrize("text", [SAMPLE, PLAN, f" {PLAN} ", f"<tools>{json.dumps(G)}</tools>"])
+def test_given_tools_leave_a_system_text_as_it_stood(text: str) -> None:
+    found = row(text, tools=[F])
+    assert [tool.name for tool in found.tools] == ["f"]
+    assert found.messages[0].content == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SAMPLE,
+        "Put lists in <tools>hammer, saw</tools> tags.",
+        'Hermes opens with <tools>{"name": <function-name>}</tools>.',
+        f'{WITH_TOOLS}\n{{"name": "f"',
+    ],
+)
+def test_prose_never_rejects_a_row(text: str) -> None:
+    assert row(text).messages[0].content == text and row(text).tools == ()
+
+
+def test_a_prose_example_does_not_hide_the_tools() -> None:
+    found = row(f"{SAMPLE} Your tools: {json.dumps([F])}")
+    assert [tool.name for tool in found.tools] == ["f"]
+    assert found.messages[0].content == f"{SAMPLE} Your tools:"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {"a": "x"}}]},
+        '<tool_call>{"name": "f", "arguments": {"a": "x"}}</tool_call>',
+        '[f(a="x")]',
+    ],
+)
+def test_announced_tools_must_be_readable_where_calls_need_them(answer: Any) -> None:
+    with pytest.raises(Rejected) as raised:
+        row('<tools>[{"name": "f"</tools>', answer)
+    assert (raised.value.rule, raised.value.pointer) == ("unreadable-tools", "/messages/0/content")

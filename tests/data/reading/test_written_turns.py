@@ -95,6 +95,32 @@ def test_answers_are_read_in_other_notations(row: dict[str, Any]) -> None:
     assert SOURCES["xlam"].read(row).conversation.messages[1].tool_calls == MADE
 
 
+def test_the_steps_of_react_become_turns() -> None:
+    step = 'Thought: I look.\nAction: find_tide\nAction Input: {"port": "Hull"}'
+    last = saying("Thought: I know.\nFinal Answer: At 14:20.")
+    said = {"role": "user", "content": "Observation: 14:20"}
+    draft = read(saying(step), said, last)
+    assert draft.conversation.messages == (
+        Message("assistant", "<think>\nI look.\n</think>\n\n", MADE),
+        Message("tool", "14:20"),
+        Message("assistant", "<think>\nI know.\n</think>\n\nAt 14:20."),
+    )
+    rules = [change.rule for change in draft.changes]
+    assert rules == ["written-call", "written-result", "written-answer"]
+    # Without steps before them these are words.
+    messages = read(said, last).conversation.messages
+    assert [message.content for message in messages] == [said["content"], last["content"]]
+
+
+def test_a_users_turn_of_responses_is_results_after_calls_alone() -> None:
+    said = {"role": "user", "content": "<tool_response>\n14:20\n</tool_response>"}
+    assert read(said).conversation.messages == (Message("user", said["content"]),)
+    called = saying(f"<tool_call>{CALL}</tool_call>")
+    assert read(called, said).conversation.messages[1:] == (Message("tool", "14:20"),)
+    asked = {"role": "user", "content": f"What does {said['content']} say?"}
+    assert read(called, asked).conversation.messages[1].role == "user"
+
+
 def test_a_turn_of_a_call_may_have_any_notation() -> None:
     for value in ('[find_tide(port="Hull")]', f"<tool_call>{CALL}</tool_call>", CALL):
         row = {"conversations": [{"from": "function_call", "value": value}], "tools": [TIDE]}
