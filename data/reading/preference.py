@@ -37,6 +37,9 @@ def _read(value: Any, key: str) -> Draft:
     prompt = value.get("prompt") or ""
     if isinstance(answer, str) and is_rendered(prompt or answer):
         return read_text(str(prompt) + answer, value.get("tools"), "/" + key)
+    if isinstance(answer, str) and key in _TRL and not prompt:
+        reason = "an answer as text needs its prompt beside it, or the marks of a chat format"
+        raise Rejected("wrong-layout", "/" + key, reason, answer)
     holder = value["input"] if key in _OPENAI else value
     where = "/input" if key in _OPENAI else ""
     tools = read_tools(holder.get("tools"), where + "/tools")

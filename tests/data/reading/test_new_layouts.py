@@ -63,6 +63,12 @@ def test_a_broken_call_of_a_response_is_named_by_its_item() -> None:
             "/reward_model/ground_truth",
         ),
         (
+            "preference",
+            {"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a\n\nAssistant: c"},
+            "wrong-layout",
+            "/chosen",
+        ),
+        (
             "langchain",
             {"input": "a", "intermediate_steps": [[{"tool": "f", "tool_input": "Hull"}, "b"]]},
             "unreadable-call",
