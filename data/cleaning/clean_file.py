@@ -218,17 +218,17 @@ def clean_row(
 def _outcome(
     row: RawRow, outcome: Outcome, layout: str, source_name: str, settings: Settings
 ) -> Outcome:
-    origin = {"id": outcome.id, "source": source_name, "sha256": row.sha256}
+    named = partial(replace, id=outcome.id, source=source_name, sha256=row.sha256)
     if mark := negative_mark(row.value):
         if settings.negatives == "drop":
             raise mark
         shown = _apply_rules(_read(row, layout), settings.thinking, RULES_OF_CALLS).conversation
-        line = json_line(replace(shown, **origin))
+        line = json_line(named(shown))
         return replace(outcome, fingerprint=fingerprint(shown), negative=line, rejected=mark)
     draft = _judged(row, layout, settings)
     changes, pair = draft.changes, ""
     if draft.rejected:
-        found = _pair(replace(draft.conversation, **origin), draft.rejected, settings)
+        found = _pair(named(draft.conversation), draft.rejected, settings)
         if isinstance(found, Change):
             changes += (found,)
         else:
@@ -239,7 +239,7 @@ def _outcome(
         if any(map(is_learnt, balanced.conversation.messages)):
             draft, changes = balanced, changes + balanced.changes
     check_learnable(draft.conversation, settings.chat_format)
-    line = json_line(replace(draft.conversation, **origin))
+    line = json_line(named(draft.conversation))
     return replace(outcome, line=line, fingerprint=compared, changes=changes, pair=pair)
 
 

@@ -25,11 +25,12 @@ def negative_mark(row: Any) -> Rejected | None:
     """
     if not isinstance(row, dict):
         return None
-    label, reward, win = row.get("label"), row.get("reward"), row.get("win")
+    label: Any = row.get("label")
+    reward: Any = row.get("reward")
     says = {
         "label": label is False or (isinstance(label, str) and label.lower() == "false"),
         "reward": _is_no(reward) or (_is_number(reward) and reward <= 0),
-        "win": _is_no(win),
+        "win": _is_no(row.get("win")),
     }
     key = next((key for key, is_so in says.items() if is_so), None)
     if key is None:
