@@ -61,11 +61,11 @@ def given_values(conversation: Conversation) -> Draft:
     ]
     if not found:
         return Draft(conversation)
-    tools = {tool.name: tool for tool in conversation.tools}
+    about = {tool.name: topics_of_tool(tool) for tool in conversation.tools}
     said = first_places({text for _, text, *_ in found}, conversation)
     talk = list(accumulate(map(_topics, conversation.messages), lambda known, new: known | new))
     for name, text, i, j, call in found:
-        topics = talk[i] | topics_of_tool(tools[call.name])
+        topics = talk[i] | about[call.name]
         if said.get(text, i) >= i and is_placeholder(text, name, topics):
             where = pointer("messages", i, "tool_calls", j, "function", "arguments")
             where += _where(call.arguments, text)

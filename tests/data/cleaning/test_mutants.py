@@ -29,7 +29,9 @@ def gold(shared: Path, part: str, most: int | None) -> Iterator[tuple[Tool, dict
         tools = {tool.name: tool for tool in map(read_tool, question["function"])}
         for call in known.get(question["id"], ()):
             ((name, values),) = call.items()
-            arguments = {key: options[0] for key, options in values.items() if options[0] != ""}
+            arguments = {
+                key: options[0] for key, options in values.items() if options[:1] not in ([], [""])
+            }
             if name in tools and not validate_arguments(tools[name], arguments):
                 yield tools[name], arguments
 
