@@ -13,7 +13,6 @@ from rich.console import Console
 from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import Settings, clean_file
 from data.cleaning.supplied_tools import SuppliedTools
-from synthesis.tools_file import read_user_tools
 
 
 def main(
@@ -52,6 +51,9 @@ def main(
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
     settings = Settings(remove_no_fc, balance, seed, skip_malformed, benchmarks)
     if tools_file:
+        # Each worker imports what stands at the top of this file.
+        from synthesis.tools_file import read_user_tools
+
         file = Path(tools_file).expanduser()
         supplied = SuppliedTools(file, read_user_tools(file, "--tools-file")[0])
         settings = replace(settings, tools_file=supplied)
