@@ -21,8 +21,6 @@ from console.flags import check_idle_flags
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
 from weights.chat_record import proposed_format, read_chat_record
-from weights.directory import weights_file
-from weights.untrained_rows import untrained_rows
 
 
 def main(
@@ -95,7 +93,8 @@ def main(
     console.print(table)
     for reason, left_out in description["rejected"].items():
         if left_out:
-            console.print(f"Left out as {reason}: {len(left_out)}, listed in dataset.json")
+            count = len(left_out) + description.get("not_named", {}).get(reason, 0)
+            console.print(f"Left out as {reason}: {count}, listed in dataset.json")
     for reason, count in _reasons(description["rejected"]["unwritable"]):
         console.print(
             f"  {count} that {format} cannot write: {reason}", markup=False, soft_wrap=True
@@ -125,6 +124,13 @@ def main(
 
 def _untrained_tokens(format: ChatFormat, tokenizer_file: str, model: Path) -> dict[str, int]:
     """Return the format's special tokens that the model beside the tokenizer does not know yet."""
+    if not any(model.glob("consolidated.*")):
+        return {}  # a tokenizer alone
+    # Importing torch takes as long as building thousands of conversations, and each worker imports
+    # what stands at the top of this file.
+    from weights.directory import weights_file
+    from weights.untrained_rows import untrained_rows
+
     try:
         weights_file(model)
         known = format.load_tokenizer(tokenizer_file).special_tokens
@@ -132,7 +138,7 @@ def _untrained_tokens(format: ChatFormat, tokenizer_file: str, model: Path) -> d
         ids = {known[name]: name for name in used if name in known}
         return {ids[number]: number for number in untrained_rows(model, sorted(ids))}
     except (FileNotFoundError, ValueError):
-        # A tokenizer alone, or weights that are not in our layout: there is nothing to look at.
+        # Weights that are not in our layout: there is nothing to look at.
         return {}
 
 

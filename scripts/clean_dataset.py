@@ -14,7 +14,6 @@ from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import Settings, clean_file
 from data.cleaning.supplied_tools import SuppliedTools
 from data.cleaning.thinking import Thinking
-from synthesis.tools_file import read_user_tools
 
 
 def main(
@@ -84,6 +83,9 @@ def main(
         check_formats=check_formats,
     )
     if tools_file:
+        # Each worker imports what stands at the top of this file.
+        from synthesis.tools_file import read_user_tools
+
         file = Path(tools_file).expanduser()
         supplied = SuppliedTools(file, read_user_tools(file, "--tools-file")[0])
         settings = replace(settings, tools_file=supplied)

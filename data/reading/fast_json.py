@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from pydantic_core import from_json
-
 from chat.strict_json import read_marked
 
 # Digits and points as 0, all other bytes as blanks: a long number is then a long run of 0.
@@ -18,6 +16,9 @@ def json_value(raw: bytes) -> Any:
 
     What a value loses of its text, a repeated key or digits, is marked for `lost_in`.
     """
+    # Not at the top: a GPU machine without pydantic imports this module's neighbours too.
+    from pydantic_core import from_json
+
     if _LONG_NUMBER not in raw.translate(_DIGITS) and not any(key in raw for key in _UNUSUAL_KEYS):
         try:
             value = from_json(raw, cache_strings="keys")

@@ -43,6 +43,13 @@ def process_of(_: int) -> int:
     return os.getpid()
 
 
+@pytest.mark.parametrize("name", ["clean_dataset", "build_dataset"])
+def test_command_imports_neither_torch_nor_the_generator(name: str) -> None:
+    code = f"import sys, scripts.{name}; print({{'torch', 'synthesis'}} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "set()\n", "each worker imports the file of its command again"
+
+
 @pytest.mark.parametrize(("size", "lengths"), [(1, [250] * 4), (100_000, [10] * 100)])
 def test_large_items_travel_in_shorter_chunks(size: int, lengths: list[int]) -> None:
     chunks = parallel.chunks(range(1000), parallel.CHUNK, lambda _: size)
