@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 
-from benchmarks.ours import SEED, random_base
+from benchmarks.ours import LEARNING_RATE, SEED, Optimizer, random_base
 from data.batches import Batches
 from inference.generate import generate
 from inference.packed import pack
@@ -20,20 +20,21 @@ from model.config import ModelConfig
 from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
 from training.backends import NativeBackend
-from training.config import OptimizerSection
 from training.feed import Feed
 from training.flops import step_flops
 from training.loop import Run, train_step
 from training.planning.memory import Method, linear_parameters
 from training.planning.plan import Settings, memory_use
 
+if TYPE_CHECKING:
+    from training.config import OptimizerSection
+
 TRAINED_SHARE = 0.3
-LEARNING_RATE = 1e-4
 HEAD_DIM = 64
 CPU = torch.device("cpu")
 
 
-def shape(width: int = 256, layers: int = 2, vocabulary: int = 8192) -> ModelConfig:
+def shape(width: int = 256, layers: int = 4, vocabulary: int = 8192) -> ModelConfig:
     """Return a model whose other sizes follow its width, two query heads on a key head."""
     heads = width // HEAD_DIM
     return ModelConfig(
@@ -128,7 +129,8 @@ def training_step(point: Point) -> Work:
     model.train()
     data = EvenConversations(point.conversations, point.length, point.model.vocab_size)
     batches = Batches(data, point.batch, point.pack, SEED)
-    backend = NativeBackend(model, OptimizerSection(), CPU, torch.bfloat16)
+    settings = cast("OptimizerSection", Optimizer())
+    backend = NativeBackend(model, settings, CPU, torch.bfloat16)
     # A step reads no more of a run than these two.
     needed = SimpleNamespace(feed=Feed(batches, CPU), rate=lambda step: LEARNING_RATE)
     run = cast(Run, needed)
@@ -181,7 +183,7 @@ def axes() -> list[Axis]:
         (128, 256, 512, 1024),
         (2, 4, 8, 16),
     )
-    ranks, packs, batches = (4, 16, 64, 256), (512, 1024, 2048, 4096), (8, 16, 32, 64)
+    ranks, packs, batches = (4, 16, 64, 256), (1024, 2048, 4096, 8192), (8, 16, 32, 64)
     lengths, datasets = (512, 1024, 2048, 4096), (1_000, 10_000, 100_000, 1_000_000)
     rows, prompts = (1, 4, 16, 64), (256, 512, 1024, 2048)
 
@@ -198,7 +200,7 @@ def axes() -> list[Axis]:
         axis("width", widths, lambda n: replace(base, model=shape(n))),
         axis("layers", layers, lambda n: replace(base, model=shape(layers=n))),
         axis("rank", ranks, lambda n: replace(base, rank=n)),
-        axis("pack", packs, lambda n: replace(base, batch=16, pack=n)),
+        axis("pack", packs, lambda n: replace(base, batch=32, pack=n)),
         axis("batch", batches, lambda n: replace(base, batch=n)),
         axis("document", lengths, lambda n: replace(long, length=n, batch=4096 // n)),
         axis("dataset", datasets, lambda n: replace(base, length=32, batch=64, conversations=n)),

@@ -1,6 +1,7 @@
 """Scaling laws: what is varied, what is counted, and that the script runs."""
 
 import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from benchmarks.scaling_points import (
 from console.flags import UsageError
 from inference.kv_cache import KVCache
 from model.transformer import Transformer
+from scripts import plan
 
 SMALL = Point(shape(128, 1, 512), rank=2, length=16, batch=4, pack=32, conversations=8)
 
@@ -91,3 +93,39 @@ def test_the_script_writes_times_memory_and_exponents(
 def test_an_axis_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match="unknown --only 'depth'; there are vocabulary, width"):
         main(only="rank,depth")
+
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+(RESULT,) = (ROOT / "benchmarks/results").glob("scaling_*.json")
+
+
+def test_the_document_quotes_the_committed_figures() -> None:
+    record = json.loads(RESULT.read_text(encoding="utf-8"))
+    assert RESULT.name in PAGE and RESULT.stat().st_size < 10_000
+    assert [found["axis"] for found in record["axes"]] == [axis.name for axis in axes()]
+    for found in record["axes"]:
+        slopes = {kind: f"{slope + 0.0:.2f}" for kind, slope in found["exponents"].items()}
+        times = f"| {quoted(found['values'])} | {quoted(found['seconds'], 1000)} |"
+        assert f"{times} {slopes['seconds']} | {slopes['operations']} |" in PAGE
+        peaks, counted = (quoted(found[f"{kind}_bytes"], 2**-20) for kind in ("peak", "counted"))
+        memory = f"| {peaks} | {slopes['peak_bytes']} | {counted} | {slopes['counted_bytes']} |"
+        assert memory in PAGE
+
+
+def quoted(figures: list[float], unit: float = 1) -> str:
+    return " / ".join(f"{figure * unit:,.0f}" for figure in figures)
+
+
+@pytest.mark.parametrize("row", re.findall(r"^\| `python scripts/plan.*", PAGE, re.MULTILINE))
+def test_predictions_in_the_document_are_what_the_plan_prints(
+    row: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, cards, size, rate = row.strip("| ").split(" | ")
+    flags = dict(re.findall(r"--([\w-]+)=([^ `]+)", command))
+    file = str(ROOT / flags.pop("config-file", "configs/finetune.json"))
+    count = int(flags.pop("num-gpus", 1))
+    plan.main(file, num_gpus=count, conversations=100_000, **flags)
+    printed = capsys.readouterr().out
+    assert f"each device {size:>12}: fits" in printed
+    assert f"about {rate} tokens a second on {cards}, by a roofline" in printed
