@@ -49,6 +49,7 @@ class Growth:
 
     def exponents(self) -> dict[str, float | None]:
         """Return the exponent of each list of figures."""
+        kinds: dict[str, Sequence[float]]
         kinds = {"seconds": self.seconds, "operations": self.operations}
         kinds |= {"peak_bytes": self.peak_bytes or [], "counted_bytes": self.counted_bytes}
         return {

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ from console.flags import UsageError
 from inference.kv_cache import KVCache
 from model.transformer import Transformer
 from scripts import plan
+from training.report import StepMetrics
 
 SMALL = Point(shape(128, 1, 512), rank=2, length=16, batch=4, pack=32, conversations=8)
 
@@ -58,7 +60,7 @@ def test_conversations_are_read_from_a_file_and_partly_trained() -> None:
 
 def test_a_step_is_finetunes_and_trains_the_adapter_alone() -> None:
     work = training_step(SMALL)
-    metrics, _ = work.run(0)  # type: ignore[misc]
+    metrics, _ = cast("tuple[StepMetrics, bool]", work.run(0))
     assert metrics.tokens == 4 * 16 and metrics.trained_tokens == 4 * 5
     assert metrics.loss == pytest.approx(torch.tensor(512.0).log().item(), rel=0.2)
     assert work.operations > 0 and work.bytes > 0
