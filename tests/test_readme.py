@@ -28,6 +28,7 @@ DOCUMENTS = (
     "docs/function-calling-design.md",
     "docs/memory.md",
     "docs/models.md",
+    "docs/performance.md",
     "docs/reading.md",
     "docs/recipes.md",
     "docs/recipes/lmflow.md",
