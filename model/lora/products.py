@@ -52,7 +52,7 @@ class _Products(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.parts, ctx.dtype = parts, adapters[0].dtype
         ctx.shapes = [adapter.shape for adapter in adapters]
-        flat = torch.cat([adapter.reshape(-1) for adapter in adapters]).to(x.dtype)
+        flat = _joined(adapters, x.dtype)
         a, all_b = _unpack(flat, ctx.shapes)
         inner = F.linear(x, a)
         ctx.save_for_backward(x, inner, flat)
@@ -81,17 +81,29 @@ class _Products(torch.autograd.Function):
         of_a.addmm_(of_inner.t(), x, beta=0)
         if of_x is not None:
             of_x.addmm_(of_inner, a)
-        pieces = of_flat.to(ctx.dtype).split([shape.numel() for shape in ctx.shapes])
-        of_adapters = (piece.view(s) for piece, s in zip(pieces, ctx.shapes, strict=True))
-        return of_x, None, *of_adapters
+        return of_x, None, *_pieces(of_flat.to(ctx.dtype), ctx.shapes)
+
+
+def _joined(adapters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return all values of the adapters in one tensor [n] of a dtype."""
+    shapes = [adapter.shape for adapter in adapters]
+    flat = adapters[0].new_empty(sum(shape.numel() for shape in shapes), dtype=dtype)
+    # One kernel on CUDA, which rounds as it copies; joining and then rounding are two.
+    torch._foreach_copy_(_pieces(flat, shapes), list(adapters))
+    return flat
+
+
+def _pieces(flat: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Return the tensors of these shapes that lie in `flat` one after the other."""
+    pieces = flat.split([shape.numel() for shape in shapes])
+    return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def _unpack(flat: Tensor, shapes: Sequence[torch.Size]) -> tuple[Tensor, list[Tensor]]:
     """Return A of all layers as one [S, I], and B of each [O, R]; views of `flat`."""
-    pieces, count = flat.split([shape.numel() for shape in shapes]), len(shapes) // 2
+    count = len(shapes) // 2
     end = sum(shape.numel() for shape in shapes[:count])
-    all_b = [piece.view(s) for piece, s in zip(pieces[count:], shapes[count:], strict=True)]
-    return flat[:end].view(-1, shapes[0][1]), all_b
+    return flat[:end].view(-1, shapes[0][1]), _pieces(flat, shapes)[count:]
 
 
 def _split(inner: Tensor, all_b: Sequence[Tensor]) -> tuple[Tensor, ...]:
