@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.cpu_products import linear, multiplied
+from model.fp8 import FP8Linear, Rows, quantize_rows
 from model.nf4 import NF4Linear
+from model.quantized import QuantizedLinear
 
 
 class Part(NamedTuple):
@@ -31,7 +33,7 @@ def is_possible(base: nn.Module, x: Tensor) -> bool:
     """Return whether the gradient of x [T, I] is needed and is the base's frozen weight's alone."""
     if not torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
         return False
-    if type(base) is NF4Linear:
+    if type(base) in (NF4Linear, FP8Linear):
         return True
     if type(base) is not nn.Linear or hasattr(base.weight, "ds_shape") or base.weight.is_mkldnn:
         return False
@@ -56,7 +58,9 @@ class _Products(torch.autograd.Function):
         a, all_b = _unpack(flat, ctx.shapes)
         inner = F.linear(x, a)
         ctx.save_for_backward(x, inner, flat)
-        outputs = [_product(part.base, x) for part in parts]
+        in_fp8 = any(isinstance(part.base, FP8Linear) for part in parts)
+        rows = quantize_rows(x) if in_fp8 else None
+        outputs = [_product(part.base, x, rows) for part in parts]
         of_adapted = [y for y, part in zip(outputs, parts, strict=True) if part.a is not None]
         scales = [part.scale for part in parts if part.a is not None]
         rows = _split(inner, all_b)
@@ -111,16 +115,18 @@ def _split(inner: Tensor, all_b: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return inner.split([b.shape[1] for b in all_b], 1)
 
 
-def _product(base: nn.Module, x: Tensor) -> Tensor:
-    """Return what a base makes of x [T, I]: [T, O]."""
+def _product(base: nn.Module, x: Tensor, rows: Rows | None) -> Tensor:
+    """Return what a base makes of x [T, I], which is `rows` in FP8: [T, O]."""
     if type(base) is nn.Linear:
         return linear(x, base.weight, base.bias)
+    if isinstance(base, FP8Linear) and rows is not None:
+        return base.with_bias(base.product_of_rows(rows, x.dtype))
     product: Tensor = base(x)
     return product
 
 
 def _add_product(total: Tensor | None, gradient: Tensor, base: nn.Module) -> Tensor:
     """Return gradient [T, O] times a base's weight, added to a `total` [T, I] in place."""
-    packed = base if isinstance(base, NF4Linear) else None
+    packed = base if isinstance(base, QuantizedLinear) else None
     weight: Any = packed.dequantized(gradient.dtype) if packed else base.weight
     return multiplied(gradient, weight, total)
