@@ -108,7 +108,7 @@ def build(case: dict[str, Any], watch: Watch) -> Transformer:
         quantize_all(model)
     if method == "fp8":
         for name in list(matching_linears(model, ALL_LINEARS)):
-            weight = model.get_submodule(name).weight
+            weight = model.get_parameter(f"{name}.weight")
             model.set_submodule(name, quantized_linear(weight, "fp8"))
     if lora:
         add_lora(model, lora)

@@ -113,7 +113,11 @@ def test_adapters_on_it_are_added_to_its_product(function: Callable[..., list[Te
         delta = 2 * F.linear(F.linear(x, layer.lora_a), layer.lora_b)
         torch.testing.assert_close(y, base(x) + delta)
     sum(y.sum() for y in outputs).backward()  # type: ignore[union-attr]
-    wanted = sum(layer.merged(layer.base.dequantized(torch.float32)).sum(0) for layer in layers)
+    merged = (
+        layer.merged(base.dequantized(torch.float32))
+        for base, layer in zip(bases, layers, strict=True)
+    )
+    wanted = sum(weight.sum(0) for weight in merged)
     torch.testing.assert_close(x.grad, wanted.expand(9, -1))  # type: ignore[union-attr]
 
 
