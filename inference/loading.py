@@ -13,6 +13,7 @@ from inference.packed import native_dtype, pack
 from inference.storage import choose_storage, storage_line
 from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
+from model.quantized import NF4_KINDS
 from weights.adapter import adapter_file, base_quantization, read_adapter
 from weights.building import quantize_on_arrival
 from weights.chat_record import ChatRecord, proposed_format, read_chat_record
@@ -32,7 +33,7 @@ class Source:
     quantization: str | None = None
 
     def storage(self) -> str | None:
-        """Return how the linear layers are stored, one of model/nf4.py's QUANTIZATIONS, or None.
+        """Return how the linear layers are stored: one of QUANTIZATIONS, or None.
 
         It is what is asked for, or as the adapter was trained, or as the directory has it.
         """
@@ -84,7 +85,7 @@ def load_chat_model(source: Source, tell: Callable[[str], object] = print) -> Ch
     adapter_path, trained = source.lora_ckpt_path, source.trained_storage()
     if line := storage_line(directory, storage, adapter_path, trained):
         tell(line)
-    if storage and (slow := slow_kernels_line(device)):
+    if storage in NF4_KINDS and (slow := slow_kernels_line(device)):
         tell(slow)
     place = quantize_on_arrival(device, dtype, storage) if storage else None
     model = load_model(source.ckpt_dir, device, dtype, place)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from model.lora.adapter import WRAPPERS
 from model.lora.dora import DoraLinear
-from model.nf4 import NF4Linear
+from model.quantized import QuantizedLinear
 from model.transformer import Transformer
 
 # Multiplications in float32 below which MKL is done before oneDNN has begun (10 microseconds).
@@ -52,7 +52,7 @@ def pack(model: Transformer) -> None:
 
     It can generate then, and adapters can be attached and detached, but it cannot be saved. It
     needs no more memory than before, except where embedding and output are tied, and the embedding
-    is kept beside the packed output, and where layers are in NF4: a CPU would take many times as
+    is kept beside the packed output, and where layers are quantised: a CPU would take many times as
     long to dequantise them for each token as to multiply, so they are dequantised once, to the
     dtype that they compute in. On a GPU it is only frozen. Without oneDNN, and in a dtype that is
     not the processor's (`native_dtype`), nothing is packed. An adapter that is there is rounded.
@@ -63,11 +63,11 @@ def pack(model: Transformer) -> None:
     if weight.device.type != "cpu":
         return
     packs = torch.backends.mkldnn.is_available() and weight.dtype == native_dtype(weight.dtype)
-    kinds = (nn.Linear, NF4Linear) if packs else NF4Linear
+    kinds = (nn.Linear, QuantizedLinear) if packs else QuantizedLinear
     linears = [name for name, module in model.named_modules() if isinstance(module, kinds)]
     for name in linears:
         linear = model.get_submodule(name)
-        if isinstance(linear, NF4Linear):
+        if isinstance(linear, QuantizedLinear):
             linear = _dequantized(linear, weight.dtype)
         assert isinstance(linear, nn.Linear)
         layer = PackedLinear(linear.weight, linear.bias) if packs else linear
@@ -89,7 +89,7 @@ def round_adapter(model: Transformer) -> None:
                     parameter.data = parameter.data.to(dtype)
 
 
-def _dequantized(linear: NF4Linear, dtype: torch.dtype) -> nn.Linear:
+def _dequantized(linear: QuantizedLinear, dtype: torch.dtype) -> nn.Linear:
     with torch.device("meta"):
         plain = nn.Linear(linear.in_features, linear.out_features, bias=False)
     plain.weight = nn.Parameter(linear.dequantized(dtype), requires_grad=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from console.command import shell_quote
-from model.nf4 import QUANTIZATIONS
+from model.quantized import QUANTIZATIONS
 from weights.adapter import adapter_file, base_quantization
 from weights.directory import resolve_directory
 from weights.nf4.directory import original_directory, read_quantization, stored_quantization

@@ -10,11 +10,10 @@ O outputs.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.blockwise import (
     dynamic_map,
@@ -23,9 +22,8 @@ from model.blockwise import (
     nearest_codes,
     times_absmax,
 )
+from model.quantized import QuantizedLinear
 
-# How a model's linear layers may be stored: with absmax in float32, or quantised too.
-QUANTIZATIONS = ("nf4", "nf4_double")
 BLOCK = 64
 BLOCK_OF_ABSMAX = 256
 # bitsandbytes' table, to the last bit of float32.
@@ -104,26 +102,20 @@ def absmax_of(weight: NF4) -> Tensor:
     return times_absmax(values, weight.absmax_scale, BLOCK_OF_ABSMAX) + weight.offset
 
 
-class NF4Linear(nn.Module):
-    """A frozen linear layer whose weight is in NF4: it passes gradients on and has none.
+class NF4Linear(QuantizedLinear):
+    """A frozen linear layer whose weight is in NF4; it computes with the weight dequantised."""
 
-    Everything but the bias is a buffer of bytes, so that a cast of the model leaves it as it is.
-    """
-
-    bias: Tensor | None
     codes: Tensor
     absmax: Tensor
     absmax_scale: Tensor
     offset: Tensor
 
     def __init__(self, weight: NF4, in_features: int, out_features: int) -> None:
-        super().__init__()
-        self.in_features, self.out_features = in_features, out_features
+        super().__init__(in_features, out_features)
         self.double_quantization = weight.offset is not None
         for name, part in weight._asdict().items():
             if part is not None:
                 self.register_buffer(name, part.reshape(-1).view(torch.uint8))
-        self.register_parameter("bias", None)
 
     @property
     def quantized(self) -> NF4:
@@ -148,10 +140,8 @@ class NF4Linear(nn.Module):
         """x [T, I] to [T, O], computed in x's dtype."""
         decodes = x.is_cuda and len(x) <= FEW_ROWS and not torch.is_grad_enabled()
         if decodes and self.in_features % BLOCK == 0 and has_product_kernel():
-            product = self.multiplied(x)
-        else:
-            product = _Multiply.apply(x, self)
-        return product if self.bias is None else product + self.bias.type_as(x)
+            return self.with_bias(self.multiplied(x))
+        return super().forward(x)
 
     def multiplied(self, x: Tensor) -> Tensor:
         """Return x [T, I] times the weight [T, O] by bitsandbytes' kernel, which reads the codes.
@@ -166,19 +156,6 @@ class NF4Linear(nn.Module):
             scales += [dynamic_map(x.device), weight.offset]
         product: Tensor = torch.ops.bitsandbytes.gemm_4bit(x, codes, shape, *scales)
         return product
-
-
-class _Multiply(torch.autograd.Function):
-    """x [T, I] times a quantised weight; for the backward pass it is dequantised again."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, linear: NF4Linear) -> Tensor:
-        ctx.linear = linear
-        return F.linear(x, linear.dequantized(x.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0] @ ctx.linear.dequantized(gradients[0].dtype), None
 
 
 @cache

@@ -8,6 +8,7 @@ The adapter belongs to the base in Hugging Face's layout (`scripts/convert_to_hf
 from rich.filesize import decimal
 
 from console.command import print_next, run, shell_quote
+from model.quantized import NF4_KINDS
 from weights.adapter import read_adapter
 from weights.peft.card import bitsandbytes_settings
 from weights.peft.conversion import export_adapter
@@ -34,7 +35,8 @@ def main(lora_ckpt_path: str, output_dir: str) -> None:
             f"note: it has {done.unusual}, which PEFT reads and vLLM does not; for vLLM, merge it "
             "(scripts/convert_lora_weights.py)"
         )
-    if quantization := read_adapter(lora_ckpt_path).quantization:
+    quantization = read_adapter(lora_ckpt_path).quantization
+    if quantization in NF4_KINDS:
         settings = bitsandbytes_settings(quantization).items()
         print(
             f"note: it was trained on a base in {quantization}; load its base with "

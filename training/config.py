@@ -38,14 +38,14 @@ class ModelSection(Section):
 
     adapter_dir: An adapter on them to train further, a checkpoint or an imported one; `lora` must
         say what its lora.json says. Null starts a new one.
-    quantization: How the blocks' frozen linear layers are stored, as model/nf4.py does it; null is
-        in `dtype`.
+    quantization: How the blocks' frozen linear layers are stored: in four bits (model/nf4.py) or
+        eight (model/fp8.py, which multiplies in eight too); null is in `dtype`.
     dtype: What products are computed in; float16 is for devices without bfloat16, and one alone.
     """
 
     checkpoint_dir: str
     adapter_dir: str | None = None
-    quantization: Literal["nf4", "nf4_double"] | None = None
+    quantization: Literal["nf4", "nf4_double", "fp8"] | None = None
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 
 from data.batches import Batch
-from model.nf4 import NF4Linear
+from model.quantized import QuantizedLinear
 from model.transformer import Transformer
 from training.backends import full_shape
 
@@ -58,7 +58,7 @@ def _matrices(model: Transformer) -> Iterator[tuple[str, int, bool]]:
         ):
             yield name, shape.numel(), parameter.requires_grad
     for name, module in model.named_modules():
-        if isinstance(module, NF4Linear):
+        if isinstance(module, QuantizedLinear):
             yield name, module.in_features * module.out_features, False
 
 

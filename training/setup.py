@@ -17,6 +17,7 @@ from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
 from model.kernels.choice import find_kernels, use_kernels
 from model.lora.adapter import add_lora, load_adapter
+from model.quantized import NF4_KINDS
 from model.transformer import Transformer
 from storage.atomic import directory_lock
 from training.backends import Backend
@@ -261,7 +262,7 @@ def start_warnings(
     """Yield what the user should know before the first step."""
     if generated and generated.warning:
         yield generated.warning
-    if config.model.quantization or config.optimizer.kind == "adamw8bit":
+    if config.model.quantization in NF4_KINDS or config.optimizer.kind == "adamw8bit":
         yield from filter(None, [slow_kernels_line(device)])
     if not resume:
         yield from filter(None, [other_storage_line(config)])

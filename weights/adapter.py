@@ -20,7 +20,7 @@ from model.lora.adapter import (
 )
 from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.lora.layers import LoraLinear
-from model.nf4 import QUANTIZATIONS
+from model.quantized import QUANTIZATIONS
 from model.transformer import Transformer
 from storage.json_file import write_json
 from weights.directory import WEIGHTS_FILE, open_weights, weights_sha256

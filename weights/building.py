@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
+from model.fp8 import MULTIPLE, FP8Linear, check_fp8, quantize_rows
 from model.lora.config import ALL_LINEARS
 from model.nf4 import NF4, NF4Linear, quantize
+from model.quantized import QuantizedLinear
 from model.transformer import Transformer
 from weights.table import EMBEDDING
 
@@ -59,20 +61,35 @@ def copy_on_arrival(device: torch.device | str, dtype: torch.dtype | None) -> Pl
 def quantize_on_arrival(
     device: torch.device | str, dtype: torch.dtype | None, quantization: str = "nf4_double"
 ) -> Place:
-    """Return the `Place` that keeps the weights of the blocks' linear layers in NF4.
+    """Return the `Place` that keeps the weights of the blocks' linear layers in NF4 or FP8.
 
     They are quantised on `device` from what is stored, one tensor at a time, unless the file holds
     them so. Embedding, norms, biases and the projection to the vocabulary are copied in `dtype`.
+    Raises ValueError where the device cannot compute with them.
     """
     copy = copy_on_arrival(device, dtype)
+    if quantization == "fp8":
+        check_fp8(device, dtype)
 
     def place(name: str, tensor: Stored) -> nn.Parameter | nn.Module:
         if isinstance(tensor, NF4Linear) or not is_linear_weight(name):
             return copy(name, tensor)
-        weight = quantize(tensor.to(device), quantization == "nf4_double")
-        return NF4Linear(weight, in_features=tensor.shape[1], out_features=tensor.shape[0])
+        if quantization == "fp8" and any(size % MULTIPLE for size in tensor.shape):
+            raise ValueError(
+                f"quantization is 'fp8', and {name} is {list(tensor.shape)}, wanted multiples of "
+                f"{MULTIPLE}; store the base in nf4_double, or as it is"
+            )
+        return quantized_linear(tensor.to(device), quantization)
 
     return place
+
+
+def quantized_linear(weight: Tensor, quantization: str) -> QuantizedLinear:
+    """Return the linear layer of a weight [O, I], quantised in one of QUANTIZATIONS."""
+    if quantization == "fp8":
+        return FP8Linear(quantize_rows(weight))
+    outputs, inputs = weight.shape
+    return NF4Linear(quantize(weight, quantization == "nf4_double"), inputs, outputs)
 
 
 def copy_quantized(linear: NF4Linear, device: torch.device | str) -> NF4Linear:

@@ -1,7 +1,7 @@
 """The weights that an adapter is merged into: a base as it is, or as a quantised run had it.
 
-An adapter that was trained on a base in NF4 has learned to make up for its rounding, so it fits the
-dequantised weights; the original ones are the other target there may be.
+An adapter that was trained on a quantised base has learned to make up for its rounding, so it fits
+the dequantised weights; the original ones are the other target there may be.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,11 +12,15 @@ import torch
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
-from model.nf4 import dequantize, quantize
 from model.transformer import Transformer
 from storage.manifest import sha256_of_file
 from weights.adapter import Adapter
-from weights.building import build_model, is_linear_weight, quantize_on_arrival
+from weights.building import (
+    build_model,
+    is_linear_weight,
+    quantize_on_arrival,
+    quantized_linear,
+)
 from weights.directory import (
     Layout,
     layout_of,
@@ -164,8 +168,7 @@ def _quantized_anew(
         tensor = tensors[name]
         if not is_linear_weight(name):
             return tensor
-        parts = quantize(tensor, quantization == "nf4_double")
-        return dequantize(parts, tuple(tensor.shape), tensor.dtype)
+        return quantized_linear(tensor, quantization).dequantized(tensor.dtype)
 
     def load() -> Transformer:
         place = quantize_on_arrival("cpu", torch.float32, quantization)

@@ -1,7 +1,7 @@
 """Which base an adapter of a quantised one fits better once merged, by logits.
 
-What was trained and evaluated is the base in NF4 with the adapter unmerged. All models compute in
-float32, and weights are made at each use: memory holds the model in NF4 or none of its linear
+What was trained and evaluated is the quantised base with the adapter unmerged. All models compute
+in float32, and weights are made at each use: memory holds the quantised model or none of its linear
 layers, the embedding and the head in float32, and one weight.
 """
 
@@ -26,7 +26,7 @@ class TargetFigures:
     """How far the logits of the merged model are from the trained one's, for either target.
 
     original: None where the weights before quantisation were not at hand.
-    adapter: For scale, the base in NF4 without the adapter beside the same with it.
+    adapter: For scale, the quantised base without the adapter beside the same with it.
     nearer: The target with the smaller mean difference; None where one alone was compared.
     """
 

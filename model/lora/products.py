@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.cpu_products import linear, multiplied
+from model.fp8 import FP8Linear, Rows, quantize_rows
 from model.nf4 import NF4Linear
+from model.quantized import QuantizedLinear
 
 
 class Part(NamedTuple):
@@ -31,7 +33,7 @@ def is_possible(base: nn.Module, x: Tensor) -> bool:
     """Return whether the gradient of x [T, I] is needed and is the base's frozen weight's alone."""
     if not torch.is_grad_enabled() or torch.is_autocast_enabled(x.device.type):
         return False
-    if type(base) is NF4Linear:
+    if type(base) in (NF4Linear, FP8Linear):
         return True
     if type(base) is not nn.Linear or hasattr(base.weight, "ds_shape") or base.weight.is_mkldnn:
         return False
@@ -52,11 +54,13 @@ class _Products(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.parts, ctx.dtype = parts, adapters[0].dtype
         ctx.shapes = [adapter.shape for adapter in adapters]
-        flat = torch.cat([adapter.reshape(-1) for adapter in adapters]).to(x.dtype)
+        flat = _joined(adapters, x.dtype)
         a, all_b = _unpack(flat, ctx.shapes)
         inner = F.linear(x, a)
         ctx.save_for_backward(x, inner, flat)
-        outputs = [_product(part.base, x) for part in parts]
+        in_fp8 = any(isinstance(part.base, FP8Linear) for part in parts)
+        rows = quantize_rows(x) if in_fp8 else None
+        outputs = [_product(part.base, x, rows) for part in parts]
         of_adapted = [y for y, part in zip(outputs, parts, strict=True) if part.a is not None]
         scales = [part.scale for part in parts if part.a is not None]
         rows = _split(inner, all_b)
@@ -81,17 +85,29 @@ class _Products(torch.autograd.Function):
         of_a.addmm_(of_inner.t(), x, beta=0)
         if of_x is not None:
             of_x.addmm_(of_inner, a)
-        pieces = of_flat.to(ctx.dtype).split([shape.numel() for shape in ctx.shapes])
-        of_adapters = (piece.view(s) for piece, s in zip(pieces, ctx.shapes, strict=True))
-        return of_x, None, *of_adapters
+        return of_x, None, *_pieces(of_flat.to(ctx.dtype), ctx.shapes)
+
+
+def _joined(adapters: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return all values of the adapters in one tensor [n] of a dtype."""
+    shapes = [adapter.shape for adapter in adapters]
+    flat = adapters[0].new_empty(sum(shape.numel() for shape in shapes), dtype=dtype)
+    # One kernel on CUDA, which rounds as it copies; joining and then rounding are two.
+    torch._foreach_copy_(_pieces(flat, shapes), list(adapters))
+    return flat
+
+
+def _pieces(flat: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Return the tensors of these shapes that lie in `flat` one after the other."""
+    pieces = flat.split([shape.numel() for shape in shapes])
+    return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def _unpack(flat: Tensor, shapes: Sequence[torch.Size]) -> tuple[Tensor, list[Tensor]]:
     """Return A of all layers as one [S, I], and B of each [O, R]; views of `flat`."""
-    pieces, count = flat.split([shape.numel() for shape in shapes]), len(shapes) // 2
+    count = len(shapes) // 2
     end = sum(shape.numel() for shape in shapes[:count])
-    all_b = [piece.view(s) for piece, s in zip(pieces[count:], shapes[count:], strict=True)]
-    return flat[:end].view(-1, shapes[0][1]), all_b
+    return flat[:end].view(-1, shapes[0][1]), _pieces(flat, shapes)[count:]
 
 
 def _split(inner: Tensor, all_b: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -99,16 +115,18 @@ def _split(inner: Tensor, all_b: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return inner.split([b.shape[1] for b in all_b], 1)
 
 
-def _product(base: nn.Module, x: Tensor) -> Tensor:
-    """Return what a base makes of x [T, I]: [T, O]."""
+def _product(base: nn.Module, x: Tensor, rows: Rows | None) -> Tensor:
+    """Return what a base makes of x [T, I], which is `rows` in FP8: [T, O]."""
     if type(base) is nn.Linear:
         return linear(x, base.weight, base.bias)
+    if isinstance(base, FP8Linear) and rows is not None:
+        return base.with_bias(base.product_of_rows(rows, x.dtype))
     product: Tensor = base(x)
     return product
 
 
 def _add_product(total: Tensor | None, gradient: Tensor, base: nn.Module) -> Tensor:
     """Return gradient [T, O] times a base's weight, added to a `total` [T, I] in place."""
-    packed = base if isinstance(base, NF4Linear) else None
+    packed = base if isinstance(base, QuantizedLinear) else None
     weight: Any = packed.dequantized(gradient.dtype) if packed else base.weight
     return multiplied(gradient, weight, total)

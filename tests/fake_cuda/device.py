@@ -91,7 +91,9 @@ class Watch(TorchDispatchMode):
             self.waits[f"{place()} number"] += 1
             return torch.empty(0, given[0].dim(), dtype=torch.int64, device=given[0].device)
         result = func(*args, **kwargs or {})
-        made = [value for value in tree_iter(result) if isinstance(value, torch.Tensor)]
+        # One that writes into a list of tensors returns nothing.
+        outputs = args[0] if "_foreach_copy_" in str(func) else result
+        made = [value for value in tree_iter(outputs) if isinstance(value, torch.Tensor)]
         for tensor in made:
             self.add(tensor)
         if any(not tensor.is_cuda for tensor in given) and any(tensor.is_cuda for tensor in made):
@@ -105,14 +107,15 @@ class Watch(TorchDispatchMode):
                     self.pageable[place()] += 1
         elif str(func).startswith("aten._to_copy") and given[0].is_cuda and not made[0].is_cuda:
             self._count_copy("download", kwargs)
-        elif not (func.namespace == "prim" or any(r.alias_info for r in func._schema.returns)):
+        elif not (func.namespace == "prim" or _writes_in_place(func)):
             self.traffic += sum(map(_bytes_on_device, [*_read(func, given), *made]))
         if any(tensor.device.type == self.device for tensor in made) and _computes(func):
             self.kernels[str(func)] += 1
             if not any(name in str(func) for name in PRODUCTS):
                 # What is written over may be given twice, and a copy does not read it.
-                read = given[1:] if "copy_." in str(func) else {id(t): t for t in given}.values()
-                self.moved += sum(map(_bytes_on_device, [*_read(func, list(read)), *made]))
+                sources = tree_iter(args[1]) if "copy_." in str(func) else given
+                read = list({id(tensor): tensor for tensor in sources}.values())
+                self.moved += sum(map(_bytes_on_device, [*_read(func, read), *made]))
         return result
 
     def _count_copy(self, way: str, kwargs: Any) -> None:
@@ -131,6 +134,11 @@ def _computes(func: Any) -> bool:
     """Return whether an operator launches a kernel: neither views nor empty memory need one."""
     is_view = any(r.alias_info and not r.alias_info.is_write for r in func._schema.returns)
     return not (is_view or func.namespace == "prim" or "empty" in str(func))
+
+
+def _writes_in_place(func: Any) -> bool:
+    returns = func._schema.returns
+    return not returns or any(r.alias_info for r in returns)
 
 
 def _read(func: Any, given: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -40,14 +40,17 @@ from training.feed import Feed
 from training.loop import batch_loss, train_step, validate
 from training.loss import summed_cross_entropy
 from training.recomputation import apply_policy
+from weights.building import quantized_linear
 
 LORA = {
     "qv": LoraConfig(32, 32.0, targets=("wq", "wv")),
     "all": LoraConfig(16, 16.0),
     "qlora": LoraConfig(16, 16.0),
+    "fp8": LoraConfig(16, 16.0),
     "full": None,
     "least": None,
 }
+QUANTIZATION = {"qlora": "nf4_double", "fp8": "fp8"}
 OPTIMIZERS = {
     "least": Optimizer(kind="adamw8bit", clip_norm=None, in_backward=True, stochastic_rounding=True)
 }
@@ -103,6 +106,10 @@ def build(case: dict[str, Any], watch: Watch) -> Transformer:
     torch.set_default_dtype(torch.float32)
     if method == "qlora":
         quantize_all(model)
+    if method == "fp8":
+        for name in list(matching_linears(model, ALL_LINEARS)):
+            weight = model.get_parameter(f"{name}.weight")
+            model.set_submodule(name, quantized_linear(weight, "fp8"))
     if lora:
         add_lora(model, lora)
     for tensor in (*model.parameters(), *model.buffers()):

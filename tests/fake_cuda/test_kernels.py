@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fake_cuda.dry_run import LORA, shape_of
+from fake_cuda.dry_run import LORA, QUANTIZATION, shape_of
 
 from training.planning.memory import POLICIES, Method
 from training.planning.roofline import dequantizing_bytes, moved_bytes
 
 # Of a micro-batch, forward and backward, its gradients added to those of an earlier one.
-KERNELS = {"all": 104, "qv": 59}
+KERNELS = {"all": 100, "qv": 58, "fp8": 142}
 # Of a token that is decoded.
 DECODED = {"all": 34, "qv": 24}
 
@@ -50,7 +50,7 @@ def test_decoded_token_takes_so_many_kernels_a_layer(run_cases: Callable[..., An
     [
         [("all", "none")],
         pytest.param(
-            [(method, policy) for method in ("all", "qv", "qlora") for policy in POLICIES],
+            [(method, policy) for method in ("all", "qv", "qlora", "fp8") for policy in POLICIES],
             marks=pytest.mark.long,
         ),
     ],
@@ -65,7 +65,7 @@ def test_roofline_moves_the_bytes_of_the_step(
     for method, policy in chosen:
         case = same | {"method": method, "policy": policy}
         fewer, more = run_cases([case | {"layers": layers} for layers in (2, 3)])
-        quantization = "nf4_double" if method == "qlora" else None
+        quantization = QUANTIZATION.get(method)
         wanted = Method(shape_of(more), LORA[method], quantization=quantization)
         moved = moved_bytes(wanted, policy) * more["tokens"] + dequantizing_bytes(wanted, policy)
         counted = more["moved"] - fewer["moved"]

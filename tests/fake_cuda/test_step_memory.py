@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_cuda.dry_run import LORA, shape_of
+from fake_cuda.dry_run import LORA, QUANTIZATION, shape_of
 
 from training.planning.memory import POLICIES, Method
 from training.planning.plan import MOMENT_BYTES, Settings, memory_use
@@ -15,6 +15,7 @@ TOLERANCE = 0.03
 SHORT = [
     ("8b", 3, "all", "selective"),
     ("8b", 2, "qlora", "none"),
+    ("8b", 2, "fp8", "none"),
     ("1b", 2, "full", "full"),
 ]
 LAYERS = {"1b": 16, "8b": 32}
@@ -36,7 +37,7 @@ def by_formula(case: dict[str, Any]) -> int:
         shape_of(case),
         lora,
         autocast=lora is None and not least,
-        quantization="nf4_double" if case["method"] == "qlora" else None,
+        quantization=QUANTIZATION.get(case["method"]),
         rounded=least,
     )
     settings = Settings(case["policy"])

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from console.flags import UsageError
-from model.nf4 import QUANTIZATIONS, NF4Linear, dequantize, quantize
+from model.nf4 import NF4Linear, dequantize, quantize
+from model.quantized import NF4_KINDS, QUANTIZATIONS
 from training.backends import NativeBackend
 from training.config import Config, read_config
 from training.setup import build_model
@@ -42,7 +43,7 @@ def dequantize_base(directory: Path, double: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantization", "dora"), [*((kind, False) for kind in QUANTIZATIONS), ("nf4_double", True)]
+    ("quantization", "dora"), [*((kind, False) for kind in NF4_KINDS), ("nf4_double", True)]
 )
 def test_qlora_equals_lora_on_the_dequantized_base(
     settings: Settings, train_run: Train, quantization: str, dora: bool
@@ -58,11 +59,14 @@ def test_qlora_equals_lora_on_the_dequantized_base(
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-@pytest.mark.parametrize("policy", ["selective", "full"])
+@pytest.mark.parametrize(
+    ("quantization", "policy"),
+    [("nf4_double", "selective"), ("nf4_double", "full"), ("fp8", "full")],
+)
 def test_recomputation_changes_nothing_on_a_quantized_base(
-    settings: Settings, train_run: Train, policy: str
+    settings: Settings, train_run: Train, quantization: str, policy: str
 ) -> None:
-    quantized = {"model__quantization": "nf4_double", "training__max_steps": 2}
+    quantized = {"model__quantization": quantization, "training__max_steps": 2}
     kept = settings(name="kept", **quantized)
     again = settings(name="again", training__activation_checkpointing=policy, **quantized)
     train_run(kept)

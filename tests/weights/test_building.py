@@ -11,7 +11,9 @@ from native_directories import write_native
 from tiny_models import FAMILY_SHAPES, TINY
 from torch import Tensor, nn
 
-from model.nf4 import QUANTIZATIONS, NF4Linear, dequantize, quantize
+from model.fp8 import quantize_rows
+from model.nf4 import dequantize, quantize
+from model.quantized import QUANTIZATIONS, QuantizedLinear
 from weights.building import quantize_on_arrival
 from weights.directory import load_model, open_weights
 from weights.table import bitwise_equal, expected_shapes
@@ -39,17 +41,30 @@ def test_linear_layers_are_quantized_on_arrival_and_the_rest_copied(
     state = open_weights(write_native(tmp_path / "native", config))
     place = quantize_on_arrival("cpu", torch.bfloat16, quantization)
     model = load_model(tmp_path / "native", place=place)
-    linears = {name for name, m in model.named_modules() if isinstance(m, NF4Linear)}
+    linears = {name for name, m in model.named_modules() if isinstance(m, QuantizedLinear)}
     assert len(linears) == 7 * config.n_layers
     for name in linears:
         linear, weight = model.get_submodule(name), state[f"{name}.weight"]
-        packed = quantize(weight, quantization == "nf4_double")
-        wanted = dequantize(packed, tuple(weight.shape), torch.float32)
+        if quantization == "fp8":
+            values, scale = quantize_rows(weight)
+            wanted = values.float() * scale
+        else:
+            packed = quantize(weight, quantization == "nf4_double")
+            wanted = dequantize(packed, tuple(weight.shape), torch.float32)
         assert torch.equal(linear.dequantized(torch.float32), wanted)
     parameters = dict(model.named_parameters())
     assert set(parameters) == set(state) - {f"{name}.weight" for name in linears}
     for name, parameter in parameters.items():
         assert bitwise_equal(parameter.detach(), state[name].bfloat16())
+
+
+def test_weight_that_fp8_cannot_multiply_is_refused_by_name(tmp_path: Path) -> None:
+    config = replace(TINY, hidden_dim=120)
+    write_native(tmp_path / "native", config)
+    with pytest.raises(
+        ValueError, match=r"feed_forward.w1.weight is \[120, 64\], wanted multiples"
+    ):
+        load_model(tmp_path / "native", place=quantize_on_arrival("cpu", None, "fp8"))
 
 
 LOAD_QUANTIZED = """

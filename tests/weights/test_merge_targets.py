@@ -17,7 +17,7 @@ from model.lora.layers import LoraLinear
 from model.nf4 import dequantize, quantize
 from storage.manifest import write_manifest
 from weights.adapter import read_adapter, write_base_record
-from weights.building import is_linear_weight, quantize_on_arrival
+from weights.building import is_linear_weight, quantize_on_arrival, quantized_linear
 from weights.directory import load_model, open_weights
 from weights.merge import MERGE_FILE, Merged, merge_checkpoint
 from weights.merge_base import check_target, open_base
@@ -73,6 +73,18 @@ def test_merged_weights_are_the_targets_plus_the_adapter(
         wanted = wanted.to(weight.dtype if dtype is None else torch.float32)
         assert torch.equal(merged[name], wanted), name
     assert done.proof.weight_error <= 1 and done.linears == 4
+
+
+def test_adapter_of_a_base_in_fp8_is_merged_into_it_dequantized(workspace: Path) -> None:
+    write_base_record(workspace / "lora", workspace / "base", "fp8")
+    done = merge(workspace)
+    original, merged = open_weights(workspace / "base"), open_weights(workspace / "merged")
+    for name in filter(is_linear_weight, original):
+        start, added = quantized_linear(original[name], "fp8"), delta(workspace, name)
+        wanted = start.dequantized(torch.bfloat16)
+        assert torch.equal(merged[name], wanted if added is None else (wanted + added).bfloat16())
+    assert done.targets is not None and done.targets.original is not None
+    assert done.targets.dequantized.mean < done.targets.original.mean
 
 
 def test_proof_refuses_the_other_target(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

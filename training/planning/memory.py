@@ -4,8 +4,7 @@ The formula describes the kernels that CUDA has (flash attention, a fused norm);
 nothing: every term is a tensor that the model's code keeps. tests/fake_cuda/ counts the same bytes
 in the step itself. Not in it: CUDA's context, workspaces of libraries, and fragmentation.
 
-Shapes: T tokens of a micro-batch, N of them trained, D width, H heads, E head_dim, F hidden width,
-V vocabulary, R rank.
+Shapes: T tokens, N trained, D width, H heads, E head_dim, F hidden width, V vocabulary, R rank.
 """
 
 from collections.abc import Iterator
@@ -27,8 +26,7 @@ class Method:
     lora: None trains all weights.
     bytes_per_number: Of what is computed, 2 or 4.
     autocast: Whether the weights are float32 and only products are in the lower precision.
-    quantization: How the frozen linear layers are stored, one of `model.nf4.QUANTIZATIONS`; None in
-        the dtype of the others.
+    quantization: How the frozen linear layers are stored (model/quantized.py); None as the others.
     rounded: Whether trained weights are what is computed with, without float32 masters.
     """
 
@@ -135,11 +133,14 @@ def frozen_bytes(method: Method) -> int:
 
 
 def packed_bytes(method: Method) -> int:
-    """Return the bytes of the blocks' linear layers in NF4.
+    """Return the bytes of the blocks' linear layers in NF4 or FP8.
 
-    It takes 4 bits a weight and 0.5 for its scales (four bytes a 64 weights), or 0.127 where those
-    are quantised too (a byte a 64 weights, four a 64 x 256).
+    FP8 takes 8 bits a weight and four bytes an output. NF4 takes 4 bits and 0.5 for scales (four
+    bytes a 64 weights), or 0.127 where those are quantised too (a byte a 64, four a 64 x 256).
     """
+    if method.quantization == "fp8":
+        rows = method.model.n_layers * sum(outputs for *_, outputs in linears(method.model, 0))
+        return linear_parameters(method.model) + FLOAT32 * rows
     scales = 1 / 64 + 4 / (64 * 256) if method.quantization == "nf4_double" else 4 / 64
     return int(linear_parameters(method.model) * (0.5 + scales))
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from model.quantized import NF4_KINDS
 from training.planning.memory import POLICIES, Method
 from training.planning.plan import MOMENT_BYTES, TRAINED_SHARE, Settings, fits
 
@@ -57,7 +58,8 @@ def _keeping_less(method: Method, settings: Settings) -> Iterator[Choice]:
             settings = replace(settings, stage=stage)
             yield Choice(method, settings)
     if method.lora is not None:
-        yield Choice(replace(method, quantization=method.quantization or "nf4_double"), settings)
+        kind = method.quantization if method.quantization in NF4_KINDS else "nf4_double"
+        yield Choice(replace(method, quantization=kind), settings)
     elif settings.stage is None and settings.moment_bytes:
         settings = replace(settings, moment_bytes=MOMENT_BYTES["adamw8bit"])
         yield Choice(method, settings)

@@ -23,6 +23,8 @@ from training.planning.plan import Settings
 
 # Of a data sheet's rate: measured in large products on an H200; attention's is assumed.
 PRODUCT_SHARE, ATTENTION_SHARE = 0.8, 0.25
+# How much faster products in FP8 are, scaled by rows: published for an H100, 1,215 TFLOP/s.
+FP8_SPEED = 1.5
 
 
 def tokens_a_second(
@@ -31,6 +33,9 @@ def tokens_a_second(
     """Return about how many tokens a second one device trains on, at best."""
     policy, tokens = settings.policy, settings.micro_batch_tokens
     products = product_operations(method, policy, trained_share)
+    if method.quantization == "fp8":
+        forward = 2 * linear_parameters(method.model) * (1 + _computed_again(method, policy))
+        products -= forward * (1 - 1 / FP8_SPEED)
     attention = attention_operations(method, policy, mean_length)
     moved = moved_bytes(method, policy) + dequantizing_bytes(method, policy) / tokens
     seconds = products / (PRODUCT_SHARE * card.operations)
@@ -81,18 +86,37 @@ def moved_bytes(method: Method, policy: str) -> float:
     # Gradients of one input, where layers are not one function.
     sums = sum(len(names) - 1 for names in INPUT_GROUPS if not _is_one_function(method, names))
     moved = forward + backward + again + 3 * dim * sums
-    return float(model.n_layers * method.bytes_per_number * moved)
+    rounded = rounding_bytes(method, policy) if method.quantization == "fp8" else 0
+    return float(model.n_layers * (method.bytes_per_number * moved + rounded))
+
+
+def rounding_bytes(method: Method, policy: str) -> float:
+    """Return the bytes a token and layer reads and writes to round the inputs of FP8's products.
+
+    An input is read for the largest magnitude and once more, divided in its dtype, and rounded.
+    """
+    model, queries = method.model, method.model.n_heads * method.model.head_dim
+    of_norms = [
+        model.dim * (1 if _is_one_function(method, names) else len(names)) for names in INPUT_GROUPS
+    ]
+    attention, feed_forward = of_norms[0] + queries, of_norms[1] + model.hidden_dim
+    again = feed_forward - model.hidden_dim * ("w2" not in readers(method, 0))
+    more = {"none": 0, "selective": again, "full": attention + again}[policy]
+    return (4 * method.bytes_per_number + 1) * float(attention + feed_forward + more)
 
 
 def dequantizing_bytes(method: Method, policy: str) -> float:
-    """Return the bytes read and written to dequantise the weights of all products, 0 without NF4.
+    """Return the bytes read and written to dequantise weights, 0 where none is quantised.
 
-    They are of a micro-batch, whatever its tokens: once forward, once backward, and where a product
-    is computed again. Scales that are quantised too are written, shifted and read in float32.
+    They are of a micro-batch, whatever its tokens: with NF4 once forward, once backward, and where
+    a product is computed again. Scales that are quantised too are written, shifted and read in
+    float32. With FP8 it is backward alone: rounded to the dtype, then scaled in place.
     """
     if method.quantization is None:
         return 0.0
     weights = linear_parameters(method.model)
+    if method.quantization == "fp8":
+        return float(weights * (1 + 3 * method.bytes_per_number))
     scales = 4 * FLOAT32 * weights / BLOCK if method.quantization == "nf4_double" else 0
     once = packed_bytes(method) + method.bytes_per_number * weights + scales
     return once * (2 + _computed_again(method, policy))

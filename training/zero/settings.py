@@ -222,6 +222,11 @@ def _check_possible(zero: Mapping[str, Any], config: Config) -> None:
             "model.dtype is 'float16', which finetune.py alone trains in; add "
             "--model.dtype=bfloat16, or float32 where the devices have no bfloat16"
         )
+    if config.model.quantization == "fp8":
+        raise ValueError(
+            "model.quantization is 'fp8', which finetune.py alone trains on: it is no parameter "
+            "that ranks could share; add --model.quantization=nf4_double, or null"
+        )
     if stage not in (0, 1, 2, 3):
         raise ValueError(f"{SECTION}.zero_optimization.stage is {stage!r}, wanted 0, 1, 2 or 3")
     if stage == 0 and config.model.dtype == "bfloat16":

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig, read_params
-from model.nf4 import QUANTIZATIONS, quantize
+from model.nf4 import quantize
+from model.quantized import NF4_KINDS
 from storage.atomic import check_own_directory, new_directory
 from storage.manifest import sha256_of_file
 from weights.building import is_linear_weight
@@ -47,12 +48,12 @@ def quantize_directory(
 ) -> Quantized:
     """Write a native directory with the blocks' linear layers in NF4; one tensor is held at most.
 
-    `quantization` is one of model/nf4.py's QUANTIZATIONS. What is written equals, bit for bit,
+    `quantization` is one of model/quantized.py's NF4_KINDS. What is written equals, bit for bit,
     what `quantize_on_arrival` makes of the same weights on the CPU.
     """
-    if quantization not in QUANTIZATIONS:
+    if quantization not in NF4_KINDS:
         raise ValueError(
-            f"--quantization is {quantization!r}, wanted one of {', '.join(QUANTIZATIONS)}"
+            f"--quantization is {quantization!r}, wanted one of {', '.join(NF4_KINDS)}"
         )
     target = Path(target).expanduser()
     check_own_directory(target, KIND)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.nf4 import BLOCK, BLOCK_OF_ABSMAX, NF4, QUANTIZATIONS, NF4Linear
+from model.nf4 import BLOCK, BLOCK_OF_ABSMAX, NF4, NF4Linear
+from model.quantized import NF4_KINDS
 from storage.json_file import read_json_object, write_json
 from weights.building import Stored, is_linear_weight
 from weights.table import DTYPES, Shape, account, expected_shapes, shapes
@@ -25,7 +26,7 @@ QUANTIZATION_FILE = "quantization.json"
 class QuantizationRecord:
     """How a directory's linear layers are stored, and where the weights lay that were quantised.
 
-    quantization: One of model/nf4.py's QUANTIZATIONS.
+    quantization: One of model/quantized.py's NF4_KINDS.
     sha256: Of the file of those weights, by which an adapter knows its base.
     """
 
@@ -49,7 +50,7 @@ def read_quantization(directory: Path) -> QuantizationRecord | None:
     record = read_json_object(file)
     names = tuple(QuantizationRecord.__dataclass_fields__)
     known = record.keys() == set(names) and all(isinstance(record[name], str) for name in names)
-    if not known or record["quantization"] not in QUANTIZATIONS:
+    if not known or record["quantization"] not in NF4_KINDS:
         raise ValueError(
             f"{file} is {str(record)[:80]}, wanted {', '.join(names)} of scripts/quantize.py; "
             "write the directory again"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig, params_file
 from model.lora.config import ADAPTER_FILE, LoraConfig
-from model.nf4 import QUANTIZATIONS
+from model.quantized import NF4_KINDS
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
 from weights.adapter import (
@@ -87,7 +87,7 @@ def export_adapter(source: Path | str, target: Path | str) -> ConvertedAdapter:
             settings["base_model_name_or_path"] = str(original_directory(base))
         write_json(partial / ADAPTER_CONFIG, settings)
         copy_base_record(partial, adapter.directory)
-        if adapter.quantization is not None:
+        if adapter.quantization in NF4_KINDS:
             (partial / CARD_FILE).write_text(quantization_card(adapter.quantization))
         copy_tokenizer(adapter.directory, partial)
         copy_chat_record(partial, adapter.file.parent, adapter.directory)
@@ -106,8 +106,8 @@ def import_adapter(
     """
     target = Path(target).expanduser()
     check_own_directory(target, IMPORTED_KIND)
-    if quantization not in (None, *QUANTIZATIONS):
-        wanted = ", ".join(QUANTIZATIONS)
+    if quantization not in (None, *NF4_KINDS):
+        wanted = ", ".join(NF4_KINDS)
         raise ValueError(f"--quantization is {quantization!r}, wanted one of {wanted}")
     base_dir = weights_file(base).parent
     config = ModelConfig.read(base_dir)

@@ -102,6 +102,12 @@ def test_activations_are_within_ten_percent_of_real_tensors(
     assert found == pytest.approx(counter.peak - weights, rel=0.1)
 
 
+def test_fp8_takes_half_of_the_linear_layers() -> None:
+    """By hand, 8B: 6.98 G weights of linears at a byte, 1.05 G others at two."""
+    method = Method(SHAPES["8b"], LoraConfig(), quantization="fp8")
+    assert frozen_bytes(method) == pytest.approx(6.98e9 + 2.1e9, rel=0.005)
+
+
 def test_nf4_takes_a_quarter_of_the_linear_layers() -> None:
     """By hand, 70B: 68.45 G weights of linears at 4.127 bits, 2.1 G others at 16."""
     method = Method(SHAPES["70b"], LoraConfig(), quantization="nf4_double")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,13 @@ def test_adapter_that_does_not_fit_gets_a_quantized_base() -> None:
     assert nearest is not None
     assert flags_between(asked, nearest) == "--model.quantization=nf4_double"
     assert nearest_fitting(asked, 5 * GB) is None
+
+
+def test_base_in_fp8_that_does_not_fit_goes_to_four_bits() -> None:
+    asked = Choice(replace(QV, quantization="fp8"), Settings("full"))
+    assert nearest_fitting(asked, 16 * GB) == asked
+    nearest = nearest_fitting(asked, 10 * GB)
+    assert nearest is not None and nearest.method.quantization == "nf4_double"
 
 
 def test_all_weights_that_do_not_fit_get_smaller_moments_then_weights() -> None:

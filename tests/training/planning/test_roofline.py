@@ -18,6 +18,7 @@ from training.planning.plan import Settings
 from training.planning.roofline import (
     attention_operations,
     dequantizing_bytes,
+    moved_bytes,
     product_operations,
     tokens_a_second,
 )
@@ -56,6 +57,17 @@ def test_weights_are_dequantized_forward_and_backward() -> None:
         3 * 6.979e9 * (2.516 + 16 / 64), rel=1e-3
     )
     assert dequantizing_bytes(LORA, "full") == 0
+
+
+def test_products_in_fp8_pay_for_rounding_forward_alone() -> None:
+    """By hand: 3 x 4096 + 14336 inputs at 9 bytes; 6.98 G weights read, written, scaled."""
+    in_fp8 = replace(LORA, quantization="fp8")
+    rounded = moved_bytes(in_fp8, "none") - moved_bytes(LORA, "none")
+    assert rounded == 32 * 9 * (3 * 4096 + 14336)
+    assert dequantizing_bytes(in_fp8, "full") == pytest.approx(6.979e9 * 7, rel=1e-3)
+    few, many = (rate_of(in_fp8, Settings(micro_batch_tokens=n)) for n in (1024, 8192))
+    assert few < many
+    assert 1.02 < many / rate_of(LORA, Settings()) < 1.2
 
 
 def test_dequantizing_costs_less_where_more_tokens_share_it() -> None:

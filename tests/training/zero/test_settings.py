@@ -28,6 +28,11 @@ def test_derived_keys_follow_our_settings(settings: Settings) -> None:
     assert halves["gradient_clipping"] == 0.0
 
 
+def test_base_in_fp8_is_refused(settings: Settings) -> None:
+    with pytest.raises(ValueError, match=r"'fp8', which finetune.py alone trains on.*=nf4_double"):
+        told(settings, {}, model__quantization="fp8", model__dtype="bfloat16")
+
+
 def test_without_a_section_the_stage_is_2(settings: Settings) -> None:
     assert zero_stage(engine_config(settings(), 2)) == 2
 
