@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -157,8 +158,8 @@ def _peak_in_fresh_process(mode: str | None, row: Row, settings: Settings) -> in
 def _peak_over_base(mode: str | None, row: Row, settings: Settings) -> int | None:
     """Build a peer's mode, or ours for None; return the peak of its first two steps over it."""
     torch.set_num_threads(settings.threads)
-    ours, peers, _ = build(row, settings)
-    side: Side = ours if mode is None else peers[settings.peers.index(mode)]
+    ours, peers, _ = build(row, replace(settings, peers=() if mode is None else (mode,)))
+    side: Side = peers[0] if peers else ours
     del ours, peers
     side.begin(_dtype(settings))
     gc.collect()

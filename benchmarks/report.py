@@ -180,7 +180,8 @@ def print_results(console: Console, comparisons: Sequence[Comparison]) -> None:
     for comparison in comparisons:
         for parity in comparison.parity:
             console.print(parity.sentence(comparison.row), soft_wrap=True)
-    console.print(_table(comparisons), width=max(console.width, TABLE_WIDTH))
+    # On a narrow terminal its lines are broken rather than its figures cut.
+    Console(highlight=False, width=max(console.width, TABLE_WIDTH)).print(_table(comparisons))
 
 
 def _table(comparisons: Sequence[Comparison]) -> Table:
