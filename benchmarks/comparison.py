@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.measure import matmul_rate, peak_of_process, peak_on_cuda, timed
 from benchmarks.ours import Ours, prepared, random_base
-from benchmarks.parity import Side, check_parity
+from benchmarks.parity import Parity, Side, check_parity
 from benchmarks.peer import Shared, TransformersPeft, hugging_face_base
 from benchmarks.prediction import find_policy, least_bytes, method_of, predict, this_card
 from benchmarks.report import Comparison, Figures, Settings
@@ -47,57 +47,90 @@ def compare(
     Raises ValueError when they do not compute the same, and MemoryError when the models will not
     fit. `say` is told what is under way, and `keep` is given what there is after every repetition.
     """
-    start, config, dtype = time.perf_counter(), SIZES[row.size].model, _dtype(settings)
+    start, config = time.perf_counter(), SIZES[row.size].model
     gc.collect()  # what an earlier row held
+    if settings.device == "cuda":
+        torch.cuda.empty_cache()
     _require_memory(row, settings)
     torch.set_num_threads(settings.threads)
     say("building all sides with the same random weights")
     ours, peers, policy = build(row, settings)
-    sides: list[Side] = [ours, *peers]
     say("checking in float32 that all compute the same")
     parity = list(check_parity(ours, peers, config))
     say(f"warming up in {settings.dtype}")
-    firsts = [_first_step(side, settings) for side in sides]
-    rate = matmul_rate(settings.device, settings.threads, dtype)
-    steps = [ours.batches.step(number) for number in range(1, 1 + settings.repetitions)]
-    operations = sum(step_flops(ours.model, batches) for batches in steps)
-    tokens = sum(len(batch.tokens) for batches in steps for batch in batches)
-    trained = sum(len(batch.targets) for batches in steps for batch in batches)
-    card = this_card(torch.device(settings.device))
-    prediction = predict(method_of(config, row.method, dtype), policy, steps, card)
-    samples: list[list[float]] = [[] for _ in sides]
-
-    def result() -> Comparison:
-        figures = [
-            Figures(side.name, list(speeds), loss, peak)
-            for side, speeds, (loss, peak) in zip(sides, samples, firsts, strict=True)
-        ]
-        return Comparison(
-            row.size,
-            row.method,
-            settings,
-            policy,
-            parity,
-            figures[0],
-            figures[1:],
-            operations / tokens,
-            trained / tokens,
-            rate,
-            prediction,
-        )
-
+    measured = _Measurement(row, settings, policy, parity, ours, peers)
     for number in range(1, 1 + settings.repetitions):
-        _time_step(sides, samples, number, settings)
+        measured.time_step(number)
         say(f"timing, step {number} of {settings.repetitions}")
-        keep(result())
+        keep(measured.result())
         if time.perf_counter() - start > seconds:
             break
     if settings.device == "cpu":
         say("measuring memory in fresh processes")
-        for index in range(len(sides)):
-            mode = (None, *settings.peers)[index]
-            firsts[index] = firsts[index][0], _peak_in_fresh_process(mode, row, settings)
-    return result()
+        measured.measure_memory()
+    return measured.result()
+
+
+class _Measurement:
+    """What is known of a row so far: each side's first step, its speeds and its memory."""
+
+    def __init__(
+        self,
+        row: Row,
+        settings: Settings,
+        policy: str,
+        parity: list[Parity],
+        ours: Ours,
+        peers: Sequence[Side],
+    ) -> None:
+        """Take the first step of every side, and what the row is compared with."""
+        self.row, self.settings, self.policy, self.parity = row, settings, policy, parity
+        self.sides: list[Side] = [ours, *peers]
+        self.speeds: list[list[float]] = [[] for _ in self.sides]
+        firsts = [_first_step(side, settings) for side in self.sides]
+        self.losses, self.peaks = [loss for loss, _ in firsts], [peak for _, peak in firsts]
+        dtype = _dtype(settings)
+        self.rate = matmul_rate(settings.device, settings.threads, dtype)
+        steps = [ours.batches.step(number) for number in range(1, 1 + settings.repetitions)]
+        batches = [batch for step in steps for batch in step]
+        tokens = sum(len(batch.tokens) for batch in batches)
+        self.operations = step_flops(ours.model, batches) / tokens
+        self.trained_share = sum(len(batch.targets) for batch in batches) / tokens
+        method = method_of(SIZES[row.size].model, row.method, dtype)
+        self.prediction = predict(method, policy, batches, this_card(ours.device))
+
+    def time_step(self, number: int) -> None:
+        """Time one step on every side in turn, another of them first each time."""
+        settings = self.settings
+        for turn in range(len(self.sides)):
+            index = (number + turn) % len(self.sides)
+            step = self.sides[index].step
+            speed = timed(step, number, settings.device, settings.threads)
+            self.speeds[index].append(speed)
+
+    def measure_memory(self) -> None:
+        """Measure every side's peak in a process of its own."""
+        for index in range(len(self.sides)):
+            mode = (None, *self.settings.peers)[index]
+            self.peaks[index] = _peak_in_fresh_process(mode, self.row, self.settings)
+
+    def result(self) -> Comparison:
+        """Return the figures that there are."""
+        names = [side.name for side in self.sides]
+        parts = zip(names, map(list, self.speeds), self.losses, self.peaks, strict=True)
+        ours, *peers = (Figures(*part) for part in parts)
+        return Comparison(
+            *self.row,
+            self.settings,
+            self.policy,
+            self.parity,
+            ours,
+            peers,
+            self.operations,
+            self.trained_share,
+            self.rate,
+            self.prediction,
+        )
 
 
 def build(row: Row, settings: Settings) -> tuple[Ours, list[TransformersPeft], str]:
@@ -137,16 +170,6 @@ def _first_step(side: Side, settings: Settings) -> tuple[float, int | None]:
         step, peak = peak_on_cuda(lambda: side.step(0))
         return step.loss, peak
     return side.step(0).loss, None
-
-
-def _time_step(
-    sides: Sequence[Side], samples: Sequence[list[float]], number: int, settings: Settings
-) -> None:
-    """Time one step on every side in turn, another of them first each time."""
-    for turn in range(len(sides)):
-        index = (number + turn) % len(sides)
-        speed = timed(sides[index].step, number, settings.device, settings.threads)
-        samples[index].append(speed)
 
 
 def _peak_in_fresh_process(mode: str | None, row: Row, settings: Settings) -> int | None:

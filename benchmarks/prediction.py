@@ -45,12 +45,11 @@ def find_policy(method: Method, tokens: int, device: torch.device) -> str:
 
 
 def predict(
-    method: Method, policy: str, steps: Sequence[Sequence[Batch]], card: Card | None
+    method: Method, policy: str, batches: Sequence[Batch], card: Card | None
 ) -> Prediction | None:
-    """Return the plan's figures for the micro-batches of some steps; None without a card."""
+    """Return the plan's figures for some micro-batches; None without a card."""
     if card is None:
         return None
-    batches = [batch for step in steps for batch in step]
     tokens = [len(batch.tokens) for batch in batches]
     share = sum(len(batch.targets) for batch in batches) / sum(tokens)
     settings = Settings(policy, max(tokens))

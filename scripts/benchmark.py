@@ -17,13 +17,16 @@ import time
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from benchmarks.sizes import DEFAULT_PEERS, DEFAULT_SIZES, METHODS, PEERS, SIZES
 from console.command import UsageError, one_line_errors
 from training.allocator import let_segments_grow
+
+if TYPE_CHECKING:
+    from benchmarks.report import Comparison, Settings
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 REPETITIONS = {"cpu": 7, "cuda": 10}
@@ -79,8 +82,7 @@ def main() -> None:
     let_segments_grow()
     import torch
 
-    from benchmarks.comparison import Row, compare, missing_libraries
-    from benchmarks.report import Comparison, Settings, print_results, write_results
+    from benchmarks.report import Settings
 
     device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
@@ -88,9 +90,9 @@ def main() -> None:
     if device == "cpu" and given.kernels == "triton":
         raise ValueError("--kernels is triton, which runs on CUDA, and --device cpu; leave it out")
     words = given.size.split(",") if given.size else DEFAULT_SIZES[device]
-    rows = [Row(word.partition(":")[0], word.partition(":")[2] or "lora") for word in words]
-    chosen("--size", ",".join(row.size for row in rows), [], tuple(SIZES))
-    chosen("--size, after its colon,", ",".join(row.method for row in rows), [], METHODS)
+    rows = [(word.partition(":")[0], word.partition(":")[2] or "lora") for word in words]
+    chosen("--size", ",".join(size for size, _ in rows), [], tuple(SIZES))
+    chosen("--size, after its colon,", ",".join(method for _, method in rows), [], METHODS)
     peers = chosen("--peer", given.peer, DEFAULT_PEERS[device], PEERS)
     threads = given.threads or torch.get_num_threads()
     repetitions = given.repetitions or REPETITIONS[device]
@@ -98,35 +100,49 @@ def main() -> None:
     parts = [date.today().isoformat(), device, *words, given.dtype, given.kernels]
     plain = [part.replace(":", "_") for part in parts if part not in ("bfloat16", "plain")]
     file = Path(given.json) if given.json else RESULTS / f"{'-'.join(plain)}.json"
+    compare_all(rows, settings, given.seconds, file)
+
+
+def compare_all(
+    rows: list[tuple[str, str]], settings: "Settings", seconds: float, file: Path
+) -> None:
+    """Compare the sizes and methods of `rows`, writing the file whenever there is more.
+
+    Raises ValueError where no row could be compared.
+    """
+    import torch
+
+    from benchmarks.comparison import Row, compare, missing_libraries
+    from benchmarks.report import print_results, write_results
 
     console = Console(highlight=False)
     found: list[Comparison] = []
     skipped: list[str] = []
-    end = time.perf_counter() + given.seconds
+    end = time.perf_counter() + seconds
 
-    def keep(partial_result: Comparison) -> None:
-        write_results(file, [*found, partial_result], skipped, device)
+    def keep(partial_result: "Comparison") -> None:
+        write_results(file, [*found, partial_result], skipped, settings.device)
 
-    for index, (word, row) in enumerate(zip(words, rows, strict=True)):
+    for index, row in enumerate(map(Row._make, rows)):
         share = (end - time.perf_counter()) / (len(rows) - index)
+        name = f"{row.size}:{row.method}"
         if missing := missing_libraries(row.method):
-            skipped.append(f"{word}: Transformers, without {' and '.join(missing)}")
+            skipped.append(f"{name}: Transformers, without {' and '.join(missing)}")
             console.print(f"left out {skipped[-1]}")
         try:
-            say = partial(_say, console, word)
-            found.append(compare(row, settings, share, say, keep))
+            found.append(compare(row, settings, share, partial(_say, console, name), keep))
         except (MemoryError, ValueError, torch.OutOfMemoryError) as error:
-            skipped.append(f"{word}: {str(error).splitlines()[0]}")
+            skipped.append(f"{name}: {str(error).splitlines()[0]}")
             console.print(f"skipped {skipped[-1]}")
-        write_results(file, found, skipped, device)
+        write_results(file, found, skipped, settings.device)
     print_results(console, found)
     console.print(f"Figures: {file}", soft_wrap=True)
     if not found:
         raise ValueError(f"no row could be compared: {'; '.join(skipped)}")
 
 
-def _say(console: Console, word: str, line: str) -> None:
-    console.print(f"{word}: {line}")
+def _say(console: Console, name: str, line: str) -> None:
+    console.print(f"{name}: {line}")
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def test_begin_rounds_what_is_frozen_and_keeps_masters_in_float32(
 
 def test_the_plan_stands_beside_a_known_card() -> None:
     batches = Ours(prepared(random_base(TINY, torch.device("cpu"))), SIZES["tiny"]).batches
-    steps = [batches.step(0)]
+    steps = batches.step(0)
     method = method_of(SIZES["8b"].model, "lora", torch.bfloat16)
     assert predict(method, "none", steps, None) is None
     found = predict(method, "none", steps, find_card("H200"))
