@@ -22,12 +22,9 @@ import torch
 from fake_cuda.device import Watch, pretend
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import benchmarks.comparison
 import inference.passes
 from benchmarks.conversations import RandomConversations
 from benchmarks.ours import Optimizer
-from benchmarks.report import Settings
-from benchmarks.sizes import PEERS, SIZES, Size
 from data.batches import Batch, Batches
 from inference.generate import Batch as Rows
 from inference.generate import Decoding, Row
@@ -205,32 +202,7 @@ def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     return counted
 
 
-def comparison(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
-    """Run two steps of every side of benchmarks/; return each one's second peak and kernels."""
-    SIZES["short"] = Size(shape_of(case), 8, case["tokens"])
-    torch.cuda.mem_get_info = lambda *_: (140 * 10**9, 141 * 10**9)
-    settings = Settings("cuda", 1, PEERS, 1)
-    row = benchmarks.comparison.Row("short", case["method"])
-    ours, peers, policy = benchmarks.comparison.build(row, settings)
-    sides = {}
-    for side in (ours, *peers):
-        side.begin(torch.bfloat16)
-        tokens = side.step(0).tokens
-        before = watch.live
-        watch.start()
-        side.step(1)
-        kernels = sum(watch.kernels.values())
-        sides[side.name] = {"tokens": tokens, "peak": watch.peak - before, "kernels": kernels}
-    return {"policy": policy, "sides": sides}
-
-
-KINDS = {
-    "comparison": comparison,
-    "step": step,
-    "passes": passes,
-    "validation": validation,
-    "generation": generation,
-}
+KINDS = {"step": step, "passes": passes, "validation": validation, "generation": generation}
 
 
 if __name__ == "__main__":
