@@ -140,8 +140,9 @@ def build_model(
     if place is None and config.model.quantization:
         place = quantize_on_arrival(device, dtype, config.model.quantization)
     model = load_model(config.model.checkpoint_dir, device, dtype, place)
-    policy = policy or config.training.activation_checkpointing
-    return make_trainable(model, config.lora, kernels, policy, adapter and adapter.state)
+    chosen = policy or config.training.activation_checkpointing
+    state = adapter.state if adapter else None
+    return make_trainable(model, config.lora, kernels, chosen, state)
 
 
 def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoints:
