@@ -257,8 +257,8 @@ def start_warnings(
     quantized = config.model.quantization or config.optimizer.kind == "adamw8bit"
     if quantized and (line := slow_kernels_line(device)):
         yield line
-    if not resume and (line := other_storage_line(config)):
-        yield line
+    if not resume and (other := other_storage_line(config)):
+        yield other
 
 
 def check_same_prompts(progress: Progress, fingerprint: str) -> None:
