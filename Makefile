@@ -42,11 +42,10 @@ lint: install-test
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 
-# Under ten minutes on two idle cores; writes benchmarks/results/DATE-cpu-tiny-mid.json and another
-# in float32.
+# Some ten CPU minutes on a processor without fast bfloat16 products; writes
+# benchmarks/results/DATE-cpu-tiny-mid.json. In float32: --size mid --dtype float32.
 bench: install-test
 	$(VENV)/python scripts/benchmark.py --device cpu --size tiny,mid
-	$(VENV)/python scripts/benchmark.py --device cpu --size mid --dtype float32 --repetitions 3
 
 # These use the Python at hand and install nothing: torch with CUDA, Transformers, PEFT and pytest.
 # Every file is written as it grows, so that what is cut off at its limit leaves what it found.
