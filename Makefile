@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install install-test demo demo-zero test test-all lint gpu-test gpu-bench clean
+.PHONY: install install-test demo demo-zero test test-all lint bench gpu-test gpu-bench
+.PHONY: gpu-bench-8b gpu-bench-rest gpu-first clean
 
 install: .venv/installed
 install-test: .venv/installed-test
@@ -41,12 +42,36 @@ lint: install-test
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 
-# These two use the Python at hand and install nothing: torch with CUDA, Transformers and PEFT.
+# Some ten CPU minutes on a processor without fast bfloat16 products; writes
+# benchmarks/results/DATE-cpu-tiny-mid.json. In float32: --size mid --dtype float32.
+bench: install-test
+	$(VENV)/python scripts/benchmark.py --device cpu --size tiny,mid
+
+# These use the Python at hand and install nothing: torch with CUDA, Transformers, PEFT and pytest.
+# Every file is written as it grows, so that what is cut off at its limit leaves what it found.
+RESULTS := benchmarks/results
+CUDA_FILE = $(RESULTS)/$(shell date +%F)-cuda
+WITHIN = PYTHONPATH=. timeout --signal=INT --kill-after=10
+
 gpu-test:
 	PYTHONPATH=. $(PYTHON) -m pytest -m cuda tests
 
-gpu-bench:
-	PYTHONPATH=. $(PYTHON) scripts/benchmark.py --device cuda
+# Two calls of at most 150 seconds each.
+gpu-bench: gpu-bench-8b gpu-bench-rest
+
+gpu-bench-8b:
+	-$(WITHIN) 115 $(PYTHON) scripts/benchmark.py --device cuda --size 8b --seconds 95 --json $(CUDA_FILE)-8b.json
+	-$(WITHIN) 35 $(PYTHON) -m benchmarks.decode_rate --size 8b --repetitions 3 --json-file $(CUDA_FILE)-decode-8b.json
+
+gpu-bench-rest:
+	-$(WITHIN) 130 $(PYTHON) scripts/benchmark.py --device cuda --size 1b,8b:qlora,1b:full,3b --seconds 110 --json $(CUDA_FILE)-rest.json
+	-$(WITHIN) 20 $(PYTHON) -m benchmarks.kernels --json $(CUDA_FILE)-kernels.json
+
+# The first minutes of a GPU, eleven at most, with what matters most first.
+gpu-first:
+	-$(WITHIN) 360 $(PYTHON) -m pytest -m cuda tests
+	$(MAKE) gpu-bench-8b
+	$(MAKE) gpu-bench-rest
 
 clean:
 	rm -rf .venv runs build *.egg-info

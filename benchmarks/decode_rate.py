@@ -11,7 +11,7 @@ printed.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -58,27 +58,32 @@ def main() -> None:
     device = torch.device(given.device)
     rate = copy_rate(device)
     batches = [int(batch) for batch in given.batches.split(",")]
-    results = measure(given.size, batches, device, rate, given.repetitions)
+    about = {
+        "date": date.today().isoformat(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+        "bytes_per_second": rate,
+        "prompt_tokens": PROMPT,
+        "new_tokens": NEW_TOKENS,
+    }
+    results: list[Result] = []
+    for result in measure(given.size, batches, device, rate, given.repetitions):
+        results.append(result)
+        if given.json_file is not None:
+            # After each, so that a run that is cut off leaves what it found.
+            write_json(given.json_file, about | {"results": [asdict(found) for found in results]})
     _print(results, rate)
-    if given.json_file is not None:
-        about = {
-            "date": date.today().isoformat(),
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-            "torch": torch.__version__,
-            "bytes_per_second": rate,
-            "prompt_tokens": PROMPT,
-            "new_tokens": NEW_TOKENS,
-        }
-        write_json(given.json_file, about | {"results": [asdict(result) for result in results]})
 
 
 def measure(
     size: str, batches: list[int], device: torch.device, rate: float, repetitions: int
-) -> list[Result]:
-    """Time passes of both kinds over batches of a shape in bfloat16, on seeded random weights."""
+) -> Iterator[Result]:
+    """Time passes of both kinds over batches of a shape in bfloat16, on seeded random weights.
+
+    Yields the results of a batch size when both kinds are done.
+    """
     model = random_base(SIZES[size].model, device).to(torch.bfloat16).eval()
     pack(model)
-    results = []
     for batch in batches:
         runs: dict[str, list[tuple[float, list[int]]]] = {name: [] for name in PASSES}
         for _ in range(repetitions):
@@ -90,8 +95,7 @@ def measure(
             speed = batch * NEW_TOKENS / min(seconds for seconds, _ in found)
             pairs = zip(found[0][1], wanted, strict=True)
             equal = sum(one == other for one, other in pairs) / len(wanted)
-            results.append(Result(size, batch, name, speed, speed / limit, equal))
-    return results
+            yield Result(size, batch, name, speed, speed / limit, equal)
 
 
 def decode(model: Transformer, size: int, recorded: bool) -> tuple[float, list[int]]:

@@ -1,5 +1,6 @@
 """This project's side: the training step that finetune.py takes, on random weights."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Literal, cast
@@ -11,12 +12,15 @@ from benchmarks.conversations import RandomConversations
 from benchmarks.sizes import Size
 from data.batches import Batches
 from model.config import ModelConfig
-from model.lora.adapter import add_lora
+from model.kernels.choice import PLAIN, Kernels
 from model.lora.config import LoraConfig
 from model.transformer import Transformer
 from training.backends import NativeBackend
 from training.feed import Feed
 from training.loop import Run, train_step
+from training.preparing import make_trainable
+from weights.building import build_model, quantize_on_arrival
+from weights.table import drop_tied_copy
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
@@ -25,6 +29,9 @@ ADAPTER = LoraConfig(rank=16, alpha=16.0)
 LEARNING_RATE = 1e-4
 CLIP_NORM = 1.0
 SEED = 3
+# Scales in float32: where they are quantised too, blocks of them depend on the order of rows,
+# which is another in Transformers, and both sides would not have the same weights.
+QUANTIZATION = "nf4"
 
 
 @dataclass(frozen=True)
@@ -66,33 +73,71 @@ def random_base(config: ModelConfig, device: torch.device) -> Transformer:
     return model
 
 
-def add_adapter(model: Transformer) -> None:
-    """Add a LoRA of rank 16 on all linear layers, B not zero so that A has a gradient at once."""
-    add_lora(model, ADAPTER)
+def prepared(
+    base: Transformer, method: str = "lora", kernels: Kernels = PLAIN, policy: str = "none"
+) -> Transformer:
+    """Return a base as finetune.py prepares it for a method; it is changed, or given up.
+
+    B of an adapter is not zero, so that A has a gradient at once.
+    """
+    if method == "qlora":
+        device = base.tok_embeddings.weight.device
+        place = quantize_on_arrival(device, torch.float32, QUANTIZATION)
+        state = drop_tied_copy(base.config, base.state_dict())
+        base = build_model(base.config, state, device, place=place)
+    model = make_trainable(base, None if method == "full" else ADAPTER, kernels, policy)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("lora_b"):
                 parameter.normal_(std=0.01)
-    model.train()
+    return model
 
 
-def round_base(model: nn.Module) -> None:
-    """Round what is frozen to bfloat16, in place; trained parameters stay float32 masters."""
-    for parameter in model.parameters():
-        if not parameter.requires_grad:
-            parameter.data = parameter.data.bfloat16()
+def cast_frozen(parameters: Iterable[nn.Parameter], dtype: torch.dtype) -> None:
+    """Round what is frozen, in place; trained parameters stay float32 masters."""
+    for parameter in parameters:
+        if not parameter.requires_grad and parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
+class Start:
+    """What trained parameters were at first, kept in the host's memory, to begin again."""
+
+    def __init__(self, parameters: dict[str, nn.Parameter]) -> None:
+        self.parameters = parameters
+        self.values = {name: p.detach().to("cpu", copy=True) for name, p in parameters.items()}
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put every parameter back to what it was."""
+        for name, parameter in self.parameters.items():
+            parameter.copy_(self.values[name])
 
 
 class Ours:
-    """One model with its adapter, its batches and its optimizer."""
+    """One model that `prepared` returned, its batches and its optimizer."""
 
     name = "this project"
 
     def __init__(self, model: Transformer, size: Size) -> None:
         self.model = model
         self.device = model.tok_embeddings.weight.device
-        self.batches = random_batches(size.model, size.batch_size, size.micro_batch_tokens)
-        self.feed = Feed(self.batches, self.device)
+        self.start = Start({n: p for n, p in model.named_parameters() if p.requires_grad})
+        self.use(random_batches(size.model, size.batch_size, size.micro_batch_tokens))
+        self.begin(torch.float32)
+
+    def use(self, batches: Batches) -> None:
+        """Take these batches from now on."""
+        self.batches, self.feed = batches, Feed(batches, self.device)
+
+    def begin(self, dtype: torch.dtype) -> None:
+        """Start anew: first weights, no moments; products are computed in `dtype`."""
+        self.start.restore()
+        self.dtype = dtype
+        # Where all weights are trained they are their own masters, as in training/optim.py.
+        frozen = [p for p in self.model.parameters() if not p.requires_grad]
+        self.autocast = not frozen and dtype != torch.float32
+        cast_frozen(frozen, dtype)
         self.backend = self._backend(NativeBackend)
 
     def step(self, number: int) -> Step:
@@ -104,14 +149,9 @@ class Ours:
         backend = cast(_GradientsOnly, self._backend(_GradientsOnly))
         return _take_step(Feed(batches, self.device), backend, 0).loss, backend.gradients
 
-    def round_base(self) -> None:
-        """Go on in bfloat16."""
-        round_base(self.model)
-        self.backend = self._backend(NativeBackend)
-
     def _backend(self, kind: type[NativeBackend]) -> NativeBackend:
         settings = cast("OptimizerSection", Optimizer())
-        return kind(self.model, settings, self.device, self.model.tok_embeddings.weight.dtype)
+        return kind(self.model, settings, self.device, self.dtype, self.autocast)
 
 
 def _take_step(feed: Feed, backend: NativeBackend, number: int) -> Step:

@@ -1,28 +1,36 @@
-"""The other side: Transformers and PEFT as people run them, on the same weights and conversations.
+"""The other side: Transformers and PEFT on the same weights and conversations.
 
-`padded` is the usual loop: four conversations padded to the longest, an attention mask, labels of
--100 where nothing is trained, the model's own loss. `best` is what a careful user can reach by
-hand: one conversation at a time, so nothing is padded, and logits of trained positions only.
+Their own modules compute; benchmarks/peer_modes.py has the ways in which they are used.
 """
 
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.ours import ADAPTER, CLIP_NORM, LEARNING_RATE, Optimizer, Ours, Step, round_base
+from benchmarks.ours import (
+    ADAPTER,
+    CLIP_NORM,
+    LEARNING_RATE,
+    Optimizer,
+    Ours,
+    Start,
+    Step,
+    cast_frozen,
+)
+from benchmarks.peer_modes import MODES
 from data.batches import Batches
 from model.config import ModelConfig, RopeScaling
-from model.lora.adapter import adapter_state
 from model.transformer import Transformer
 from weights.hugging_face.names import Reorder, half_split, interleave, reordered, to_hugging_face
 from weights.table import weights
 
-PADDED_BATCH = 4
-IGNORED = -100
+NAMES = {
+    "padded": "Transformers, padded",
+    "packed": "Transformers, packed",
+    "best": "Transformers, at best",
+}
 _SIDES = {"lora_a": "lora_A", "lora_b": "lora_B"}
 
 
@@ -68,119 +76,132 @@ def _settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-class TransformersPeft:
-    """Transformers' Llama with PEFT's LoRA, starting from our base and our adapter."""
+def prepared_peer(base: Any, method: str) -> nn.Module:
+    """Return Transformers' Llama as its users prepare it for a method; it is changed."""
+    if method == "full":
+        return base.train()  # type: ignore[no-any-return]
+    from peft import LoraConfig, get_peft_model
 
-    def __init__(self, base: Any, ours: Ours, mode: str) -> None:
-        from peft import LoraConfig, get_peft_model
+    if method == "qlora":
+        _quantize(base)
+    settings = LoraConfig(
+        r=ADAPTER.rank, lora_alpha=int(ADAPTER.alpha), target_modules="all-linear", bias="none"
+    )
+    with warnings.catch_warnings():
+        # PEFT asks Transformers for an attribute that is about to be renamed.
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(base, settings).train()
 
-        self.name = "Transformers + PEFT" if mode == "padded" else "Transformers, by hand"
-        self.device = ours.device
-        self.batches: Batches = ours.batches
-        self._losses = self._padded_losses if mode == "padded" else self._losses_one_by_one
-        settings = LoraConfig(
-            r=ADAPTER.rank, lora_alpha=int(ADAPTER.alpha), target_modules="all-linear", bias="none"
-        )
-        with warnings.catch_warnings():
-            # PEFT asks Transformers for an attribute that is about to be renamed.
-            warnings.simplefilter("ignore", FutureWarning)
-            self.model = get_peft_model(base, settings).train()
-        self.adapter = {
-            name: self.model.get_parameter(_peft_name(ours.model.config, name))
-            for name in adapter_state(ours.model)
+
+def _quantize(base: Any) -> None:
+    """Replace the linear layers of the blocks by bitsandbytes', as Transformers does on loading."""
+    from bitsandbytes.nn import Linear4bit
+
+    for name, linear in list(base.model.layers.named_modules()):
+        if isinstance(linear, nn.Linear):
+            shape = linear.in_features, linear.out_features
+            packed = Linear4bit(*shape, bias=False, compress_statistics=False, quant_type="nf4")
+            packed.load_state_dict(linear.state_dict())
+            base.model.layers.set_submodule(name, packed.to(linear.weight.device))
+    # What PEFT asks before it adapts such layers.
+    base.is_loaded_in_4bit = True
+
+
+class Shared:
+    """One model of Transformers', with what ours starts from, for all ways of using it."""
+
+    def __init__(self, base: Any, ours: Ours, method: str) -> None:
+        self.model = prepared_peer(base, method)
+        self.config, self.device = ours.model.config, ours.device
+        # By this project's names.
+        self.parameters = {
+            name: self.model.get_parameter(_their_name(self.config, name))
+            for name in ours.start.parameters
         }
         with torch.no_grad():
-            for name, tensor in adapter_state(ours.model).items():
-                self.adapter[name].copy_(_reordered(half_split, ours.model.config, name, tensor))
-        self.config = ours.model.config
+            for name, tensor in ours.start.parameters.items():
+                self.parameters[name].copy_(_reordered(half_split, self.config, name, tensor))
+        self.start = Start(self.parameters)
+
+    def begin(self, dtype: torch.dtype) -> None:
+        """Start anew: first weights, no moments, Trainer's optimizer."""
+        self.start.restore()
+        frozen = [p for p in self.model.parameters() if not p.requires_grad]
+        cast_frozen(frozen, dtype)
+        self.forward: Any = self.model
+        if not frozen and dtype != torch.float32:
+            # Trainer's `bf16=True`, where all weights are trained.
+            self.forward = torch.autocast(self.device.type, dtype)(self.model)
+        for module in self.model.modules():
+            if hasattr(module, "compute_dtype"):
+                module.compute_dtype = dtype  # type: ignore[assignment]
         constants = Optimizer()
         self.optimizer = torch.optim.AdamW(
-            self.adapter.values(),
+            self.parameters.values(),
             lr=LEARNING_RATE,
             betas=constants.betas,
             eps=constants.eps,
             weight_decay=constants.weight_decay,
+            fused=True,
         )
+
+
+class TransformersPeft:
+    """Transformers' Llama used in one of `PEERS` ways, starting from our weights."""
+
+    def __init__(self, shared: Shared, mode: str, batches: Batches) -> None:
+        self.name, self.shared, self.losses = NAMES[mode], shared, MODES[mode]
+        self.use(batches)
+        self.begin(torch.float32)
+
+    def use(self, batches: Batches) -> None:
+        """Take these batches from now on."""
+        self.batches = batches
+
+    def begin(self, dtype: torch.dtype) -> None:
+        """Start anew; PEFT's own choice for a base in bfloat16 are adapters in float32."""
+        self.shared.begin(dtype)
 
     def step(self, number: int) -> Step:
         """Take optimizer step `number`."""
         conversations = self.batches.conversations(number)
-        loss = self._accumulate(conversations)
-        norm = nn.utils.clip_grad_norm_(self.adapter.values(), CLIP_NORM)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        loss = self._accumulate(self.batches, conversations)
+        norm = nn.utils.clip_grad_norm_(self.shared.parameters.values(), CLIP_NORM)
+        self.shared.optimizer.step()
+        self.shared.optimizer.zero_grad()
         tokens = sum(int(self.batches.dataset.lengths[index]) for index in conversations)
-        return Step(loss, norm.item(), tokens)
+        return Step(loss.item(), norm.item(), tokens)
 
     def loss_and_gradients(self, batches: Batches) -> tuple[float, dict[str, Tensor]]:
         """Return the mean loss of the first step and its gradients, under this project's names."""
-        loss, gradients = self._accumulate(batches.conversations(0)), {}
-        for name, parameter in self.adapter.items():
+        loss, gradients = self._accumulate(batches, batches.conversations(0)), {}
+        for name, parameter in self.shared.parameters.items():
             assert parameter.grad is not None
-            gradients[name] = _reordered(interleave, self.config, name, parameter.grad)
-        self.optimizer.zero_grad()
-        return loss, gradients
+            gradients[name] = _reordered(interleave, self.shared.config, name, parameter.grad)
+        self.shared.optimizer.zero_grad()
+        return loss.item(), gradients
 
-    def round_base(self) -> None:
-        """Go on in bfloat16, with float32 adapters: PEFT's own choice for a bfloat16 base."""
-        round_base(self.model)
-
-    def _accumulate(self, conversations: list[int]) -> float:
+    def _accumulate(self, batches: Batches, conversations: list[int]) -> Tensor:
         """Add the gradients of one step; return its loss."""
-        total = torch.zeros((), device=self.device)
-        for loss in self._losses(conversations):
+        total = torch.zeros((), device=self.shared.device)
+        for loss in self.losses(self.shared.forward, batches, conversations, self.shared.device):
             loss.backward()
             total += loss.detach()
-        return total.item()
-
-    def _padded_losses(self, indices: list[int]) -> Iterator[Tensor]:
-        """Yield each padded batch's share of the mean loss, as Transformers' Trainer takes it."""
-        groups = [
-            self._pad(indices[i : i + PADDED_BATCH]) for i in range(0, len(indices), PADDED_BATCH)
-        ]
-        trained = sum(int((labels != IGNORED).sum()) for _, _, labels in groups)
-        count = torch.tensor(trained, device=self.device)
-        for group in groups:
-            tokens, mask, labels = (tensor.to(self.device) for tensor in group)
-            yield self.model(
-                input_ids=tokens, attention_mask=mask, labels=labels, num_items_in_batch=count
-            ).loss
-
-    def _losses_one_by_one(self, indices: list[int]) -> Iterator[Tensor]:
-        """Yield each conversation's share of the mean loss."""
-        groups = [self._pad([index]) for index in indices]
-        trained = sum(int((labels != IGNORED).sum()) for _, _, labels in groups)
-        for tokens, _, labels in groups:
-            rows = (labels[0] != IGNORED).nonzero()[:, 0]
-            targets = labels[0, rows].to(self.device)
-            logits = self.model(
-                input_ids=tokens.to(self.device), logits_to_keep=(rows - 1).to(self.device)
-            ).logits[0]
-            yield F.cross_entropy(logits.float(), targets, reduction="sum") / trained
-
-    def _pad(self, indices: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return tokens, attention mask and labels [conversations, longest]."""
-        dataset = self.batches.dataset
-        longest = max(int(dataset.lengths[index]) for index in indices)
-        tokens = torch.zeros(len(indices), longest, dtype=torch.int64)
-        mask, labels = torch.zeros_like(tokens), torch.full_like(tokens, IGNORED)
-        for row, index in enumerate(indices):
-            length = int(dataset.lengths[index])
-            own = torch.as_tensor(dataset.tokens(index))
-            tokens[row, :length], mask[row, :length] = own, 1
-            labels[row, :length] = own.where(torch.as_tensor(dataset.trained(index)), IGNORED)
-        return tokens, mask, labels
+        return total
 
 
-def _peft_name(config: ModelConfig, name: str) -> str:
-    """Return PEFT's name of our `layers.0.attention.wq.lora_a`."""
+def _their_name(config: ModelConfig, name: str) -> str:
+    """Return the other side's name of one of our trained parameters."""
+    table = weights(config)
+    if name in table:
+        return table[name].hugging_face
     linear, _, side = name.rpartition(".")
-    module = weights(config)[f"{linear}.weight"].hugging_face.removesuffix(".weight")
+    module = table[f"{linear}.weight"].hugging_face.removesuffix(".weight")
     return f"base_model.model.{module}.{_SIDES[side]}.default.weight"
 
 
 def _reordered(change: Reorder, config: ModelConfig, name: str, tensor: Tensor) -> Tensor:
-    """Reorder the rows of a rotary projection's B between Meta's order and Transformers'."""
+    """Reorder rotary rows between Meta's order and Transformers'; A of an adapter has none."""
     linear, _, side = name.rpartition(".")
     row = weights(config)[f"{linear}.weight"]
     return tensor if side == "lora_a" else reordered(change, config, row, tensor)

@@ -1,12 +1,13 @@
 """What a comparison found, as a JSON file and as a table."""
 
+import json
 import os
 import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +15,24 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.parity import Parity
+from benchmarks.prediction import Prediction
 from storage.atomic import new_file
-from storage.json_file import write_json
 
-LIBRARIES = ("torch", "transformers", "peft", "numpy")
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "triton", "numpy")
+TABLE_WIDTH = 120
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to compare: the device, its threads, the peer's mode, how often, and our kernels."""
+    """How to compare: device, its threads, the peer's modes, how often, kernels, and dtype."""
 
     device: str
     threads: int
-    peer: str
+    peers: tuple[str, ...]
     repetitions: int
     kernels: str = "plain"
-
-
-@dataclass(frozen=True)
-class Parity:
-    """The float32 check: both losses, the gradient's norm, and the norm of the difference."""
-
-    ours: float
-    peer: float
-    gradient_norm: float
-    gradient_difference: float
-
-    def sentence(self, size: str) -> str:
-        """Say it in one line."""
-        return (
-            f"{size}: in float32 losses {self.ours:.6f} and {self.peer:.6f}, gradients of norm "
-            f"{self.gradient_norm:.4f} that differ by {self.gradient_difference:.1e} of it"
-        )
+    dtype: str = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -54,7 +41,7 @@ class Figures:
 
     name: str
     tokens_per_second: list[float]
-    bfloat16_loss: float
+    first_loss: float
     peak_bytes_over_base: int | None
 
     @property
@@ -62,31 +49,42 @@ class Figures:
         """The median of the repetitions."""
         return statistics.median(self.tokens_per_second)
 
+    def ratios(self, other: "Figures") -> list[float]:
+        """How many times the other's tokens per second, step by step."""
+        pairs = zip(self.tokens_per_second, other.tokens_per_second, strict=True)
+        return [own / others for own, others in pairs]
+
+    def memory_ratio(self, other: "Figures") -> float | None:
+        """What part of the other's peak over the base."""
+        if self.peak_bytes_over_base is None or not other.peak_bytes_over_base:
+            return None
+        return self.peak_bytes_over_base / other.peak_bytes_over_base
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result at one size; ratios pair the repetitions of the same step."""
+    """The result of a row; ratios pair the repetitions of the same step.
+
+    trained_share: Trained tokens of all in the timed steps.
+    policy: What this project computes again in the backward pass.
+    """
 
     size: str
+    method: str
     settings: Settings
-    parity: Parity
+    policy: str
+    parity: list[Parity]
     ours: Figures
-    peer: Figures
+    peers: list[Figures]
     operations_per_token: float
+    trained_share: float
     matmul_rate: float
+    prediction: Prediction | None = None
 
     @property
-    def ratios(self) -> list[float]:
-        """How many times the peer's tokens per second, for each repetition."""
-        pairs = zip(self.ours.tokens_per_second, self.peer.tokens_per_second, strict=True)
-        return [ours / peer for ours, peer in pairs]
-
-    @property
-    def memory_ratio(self) -> float | None:
-        """What part of the peer's peak over the base."""
-        if self.ours.peak_bytes_over_base is None or not self.peer.peak_bytes_over_base:
-            return None
-        return self.ours.peak_bytes_over_base / self.peer.peak_bytes_over_base
+    def row(self) -> str:
+        """The size, and the method where it is not lora."""
+        return self.size if self.method == "lora" else f"{self.size}:{self.method}"
 
     def share_of_matmul_rate(self, side: Figures) -> float:
         """What part of the machine's matmul rate a side turns into useful operations."""
@@ -95,14 +93,35 @@ class Comparison:
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of this result."""
         return {
-            **asdict(self),
-            "speed_ratio": statistics.median(self.ratios),
-            "speed_ratios": self.ratios,
-            "memory_ratio": self.memory_ratio,
-            "ours_tokens_per_second": self.ours.median,
-            "peer_tokens_per_second": self.peer.median,
-            "ours_share_of_matmul_rate": self.share_of_matmul_rate(self.ours),
-            "peer_share_of_matmul_rate": self.share_of_matmul_rate(self.peer),
+            "size": self.size,
+            "method": self.method,
+            "settings": asdict(self.settings),
+            "activation_checkpointing": self.policy,
+            "parity": [found.to_record() for found in self.parity],
+            "operations_per_token": round(self.operations_per_token),
+            "trained_share": self.trained_share,
+            "matmul_rate": round(self.matmul_rate),
+            "predicted": self.prediction and asdict(self.prediction),
+            "ours": self._side(self.ours),
+            "peers": [self._side(peer) | self._beside(peer) for peer in self.peers],
+        }
+
+    def _side(self, side: Figures) -> dict[str, Any]:
+        return {
+            "name": side.name,
+            "useful_tokens_per_second": round(side.median, 1),
+            "trained_tokens_per_second": round(side.median * self.trained_share, 1),
+            "share_of_matmul_rate": round(self.share_of_matmul_rate(side), 4),
+            "peak_bytes_over_base": side.peak_bytes_over_base,
+            "first_loss": side.first_loss,
+            "steps": [round(speed) for speed in side.tokens_per_second],
+        }
+
+    def _beside(self, peer: Figures) -> dict[str, Any]:
+        speed, memory = statistics.median(self.ours.ratios(peer)), self.ours.memory_ratio(peer)
+        return {
+            "speed_ratio": round(speed, 3),
+            "memory_ratio": None if memory is None else round(memory, 3),
         }
 
 
@@ -113,13 +132,25 @@ def write_results(
     record = {
         "date": date.today().isoformat(),
         "machine": machine(device),
-        "versions": {"python": platform.python_version()}
-        | {library: version(library) for library in LIBRARIES},
-        "comparisons": [comparison.to_record() for comparison in comparisons],
+        "versions": {"python": platform.python_version()} | installed(),
         "skipped": list(skipped),
     }
+    # A line a comparison: indented, the numbers of every step would be most of the file.
+    lines = ",\n".join(json.dumps(comparison.to_record()) for comparison in comparisons)
     with new_file(file) as partial:
-        write_json(partial, record)
+        text = json.dumps(record, indent=1).removesuffix("\n}")
+        partial.write_text(f'{text},\n "comparisons": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of the libraries that compute, of those that are there."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -145,42 +176,48 @@ def _processor() -> str:
 
 
 def print_results(console: Console, comparisons: Sequence[Comparison]) -> None:
-    """Print the float32 check of every size and the table of figures."""
+    """Print the float32 check of every row and the table of figures."""
     for comparison in comparisons:
-        console.print(comparison.parity.sentence(comparison.size), soft_wrap=True)
-    console.print(_table(comparisons))
+        for parity in comparison.parity:
+            console.print(parity.sentence(comparison.row), soft_wrap=True)
+    # On a narrow terminal its lines are broken rather than its figures cut.
+    Console(highlight=False, width=max(console.width, TABLE_WIDTH)).print(_table(comparisons))
 
 
 def _table(comparisons: Sequence[Comparison]) -> Table:
-    """Return one line per size and side, and their ratio."""
+    """Return a line for every side of every row, and where there is one for the prediction."""
     result = Table(
-        title="useful (unpadded) tokens a second, bfloat16 base, LoRA r16",
+        title="useful (unpadded) and trained tokens a second, and what this project is of each",
         caption="of matmul: useful operations as a share of the machine's matmul rate; "
         "peak: memory over the loaded base",
     )
-    result.add_column("size")
+    result.add_column("row", no_wrap=True)
     result.add_column("side", no_wrap=True)
-    for column in ("tokens/s", "spread", "of matmul", "peak MiB"):
+    for column in ("useful/s", "spread", "trained/s", "of matmul", "peak MiB", "speed", "memory"):
         result.add_column(column, justify="right", no_wrap=True)
     for found in comparisons:
-        for side in (found.ours, found.peer):
-            peak = side.peak_bytes_over_base
-            result.add_row(
-                found.size,
-                side.name,
-                f"{side.median:,.0f}",
-                f"{min(side.tokens_per_second):,.0f}-{max(side.tokens_per_second):,.0f}",
-                f"{found.share_of_matmul_rate(side):.2f}",
-                "?" if peak is None else f"{peak / 2**20:,.0f}",
-            )
-        share = found.memory_ratio
-        result.add_row(
-            found.size,
-            "[bold]ratio",
-            f"[bold]{statistics.median(found.ratios):.2f}x",
-            f"{min(found.ratios):.2f}-{max(found.ratios):.2f}",
-            "",
-            "" if share is None else f"[bold]{share:.2f}x",
-            end_section=True,
-        )
+        if found.prediction is not None:
+            speed, peak = found.prediction.tokens_per_second, found.prediction.peak_bytes_over_base
+            share = f"{speed * found.operations_per_token / found.matmul_rate:.2f}"
+            figures = f"{speed:,.0f}", "", f"{speed * found.trained_share:,.0f}", share
+            result.add_row(found.row, "planned", *figures, f"{peak / 2**20:,.0f}")
+        for side in (found.ours, *found.peers):
+            result.add_row(*_cells(found, side))
+        result.add_section()
     return result
+
+
+def _cells(found: Comparison, side: Figures) -> list[str]:
+    peak, memory = side.peak_bytes_over_base, found.ours.memory_ratio(side)
+    is_peer = side is not found.ours
+    return [
+        f"{found.row} {found.settings.dtype}",
+        side.name,
+        f"{side.median:,.0f}",
+        f"{min(side.tokens_per_second):,.0f}-{max(side.tokens_per_second):,.0f}",
+        f"{side.median * found.trained_share:,.0f}",
+        f"{found.share_of_matmul_rate(side):.2f}",
+        "?" if peak is None else f"{peak / 2**20:,.0f}",
+        f"[bold]{statistics.median(found.ours.ratios(side)):.2f}x" if is_peer else "",
+        f"[bold]{memory:.2f}x" if is_peer and memory is not None else "",
+    ]

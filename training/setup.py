@@ -15,8 +15,7 @@ from data.soundness import check_same_tokenizer, check_soundness
 from data.tokenized import TokenizedDataset
 from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
-from model.kernels.choice import find_kernels, use_kernels
-from model.lora.adapter import add_lora, load_adapter
+from model.kernels.choice import find_kernels
 from model.quantized import NF4_KINDS
 from model.transformer import Transformer
 from storage.atomic import directory_lock
@@ -27,8 +26,7 @@ from training.config import Config, read_config
 from training.feed import Feed
 from training.length import run_length
 from training.loop import Run, fit
-from training.precision import sum_in_float32
-from training.recomputation import apply_policy
+from training.preparing import make_trainable
 from training.report import NullReport, Report, no_warning, warn
 from training.schedule import find_warmup_steps, settle_schedule
 from training.start import (
@@ -139,18 +137,13 @@ def build_model(
     checkpoint, others from `model.adapter_dir` if it is set.
     """
     kernels = find_kernels(config.training.kernels, device)
-    sum_in_float32()
     adapter = None if resume else open_start_adapter(config)
     if place is None and config.model.quantization:
         place = quantize_on_arrival(device, dtype, config.model.quantization)
     model = load_model(config.model.checkpoint_dir, device, dtype, place)
-    if config.lora:
-        add_lora(model, config.lora)
-    if adapter:
-        load_adapter(model, adapter.state)
-    use_kernels(model, kernels)
-    apply_policy(model, policy or config.training.activation_checkpointing)
-    return model.train()
+    chosen = policy or config.training.activation_checkpointing
+    state = adapter.state if adapter else None
+    return make_trainable(model, config.lora, kernels, chosen, state)
 
 
 def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoints:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,16 +12,25 @@ RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*-cpu-*.json"))
 DECODING = sorted((ROOT / "benchmarks" / "results").glob("decode_2*.json"))
 
 
+def table_line(found: dict[str, Any], side: dict[str, Any]) -> str:
+    """Return a line of the document's table; of our own side without ratios."""
+    method, dtype = found["method"], found["settings"]["dtype"]
+    cells = [found["size"] if method == "lora" else f"{found['size']}:{method}", dtype]
+    cells += [side["name"], f"{side['useful_tokens_per_second']:,.0f}"]
+    cells += [f"{side['trained_tokens_per_second']:,.0f}", f"{side['share_of_matmul_rate']:.2f}"]
+    cells += [f"{side['peak_bytes_over_base'] / 2**20:,.0f}"]
+    ratios = [f"**{side[name]:.2f}x**" for name in ("speed_ratio", "memory_ratio") if name in side]
+    return f"| {' | '.join([*cells, *(ratios or ('', ''))])} |"
+
+
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.stem)
 def test_the_document_quotes_every_comparison_as_it_was_measured(file: Path) -> None:
-    line = next(line for line in DOCUMENT.read_text().splitlines() if f"`{file.name}`" in line)
-    (found,) = json.loads(file.read_text())["comparisons"]
-    speeds = [f"{found[f'{side}_tokens_per_second']:,.0f}" for side in ("ours", "peer")]
-    peaks = [f"{found[side]['peak_bytes_over_base'] / 2**20:,.0f}" for side in ("ours", "peer")]
-    shares = [f"{found[f'{side}_share_of_matmul_rate']:.2f}" for side in ("ours", "peer")]
-    ratios = [f"{found['speed_ratio']:.1f}x", f"{found['memory_ratio']:.2f}x"]
-    for figure in speeds + peaks + shares + ratios:
-        assert figure in line, f"{figure} is not in: {line}"
+    text = DOCUMENT.read_text()
+    assert f"`{file.name}`" in text
+    assert file.stat().st_size < 10_000
+    for found in json.loads(file.read_text())["comparisons"]:
+        for side in (found["ours"], *found["peers"]):
+            assert table_line(found, side) in text
 
 
 @pytest.mark.parametrize("file", DECODING, ids=lambda file: file.stem)
@@ -41,9 +51,17 @@ def test_decoding_is_1_5_times_as_fast_in_every_row_on_zen_5() -> None:
     assert all(found["ratio"] >= 1.5 for found in record["results"])
 
 
-def test_mid_size_trains_twice_as_fast_in_half_the_memory() -> None:
-    (file,) = [file for file in RESULTS if file.stem.endswith("-cpu-mid")]
-    (found,) = json.loads(file.read_text())["comparisons"]
-    assert found["speed_ratio"] >= 2
-    assert found["memory_ratio"] <= 0.5
-    assert abs(found["parity"]["ours"] - found["parity"]["peer"]) <= 1e-5
+def test_sides_agree_and_ours_is_faster_in_less_memory_at_mid_size() -> None:
+    rows = [
+        found
+        for file in RESULTS
+        for found in json.loads(file.read_text())["comparisons"]
+        if found["size"] == "mid"
+    ]
+    assert rows
+    for found in rows:
+        for parity, peer in zip(found["parity"], found["peers"], strict=True):
+            assert abs(parity["losses"][0] - parity["losses"][1]) <= 1e-5
+            assert all(abs(a - b) <= 1e-4 for a, b in parity["losses_after_steps"].values())
+            assert peer["speed_ratio"] > 1
+            assert peer["memory_ratio"] < 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.ours import Ours, add_adapter, random_base, random_batches
+from benchmarks.ours import Ours, prepared, random_base, random_batches
 from benchmarks.sizes import SIZES
 from model import cpu_products
 from model.cpu_products import is_intel, linear, multiplied
@@ -77,8 +77,7 @@ def test_small_bfloat16_and_autocast_products_stay_pytorchs(onednn: Products) ->
 @needs_onednn
 def test_a_step_is_the_same_by_both_libraries(onednn: Products) -> None:
     size = SIZES["tiny"]
-    model = random_base(size.model, torch.device("cpu"))
-    add_adapter(model)
+    model = prepared(random_base(size.model, torch.device("cpu")))
     batches = random_batches(size.model, size.batch_size, size.micro_batch_tokens)
     calls = onednn(True)
     loss, gradients = Ours(model, size).loss_and_gradients(batches)

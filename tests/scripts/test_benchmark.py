@@ -45,10 +45,10 @@ def test_a_comparison_runs_with_little_installed_and_writes_its_figures(tmp_path
     ended = run(*flags, "--json", file, bare=True)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
-    assert "tiny: in float32 losses" in ended.stdout
+    assert "tiny: Transformers, padded: in float32 losses" in ended.stdout
     found = json.loads(file.read_text())["comparisons"][0]
-    assert len(found["ours"]["tokens_per_second"]) == len(found["speed_ratios"]) == 2
-    assert found["parity"]["gradient_difference"] < 1e-4
+    assert [len(side["steps"]) for side in (found["ours"], *found["peers"])] == [2, 2, 2]
+    assert [parity["gradient_difference"] < 1e-4 for parity in found["parity"]] == [True, True]
     assert found["ours"]["peak_bytes_over_base"] > 0
 
 
@@ -56,6 +56,12 @@ def test_a_comparison_runs_with_little_installed_and_writes_its_figures(tmp_path
     ("flags", "code", "message"),
     [
         (["--size", "small"], 2, "error: unknown --size 'small'; there are tiny, mid, 1b, 3b, 8b"),
+        (
+            ["--size", "tiny:lora,1b:dora"],
+            2,
+            "error: unknown --size, after its colon, 'dora'; there are lora, qlora, full",
+        ),
+        (["--peer", "eager"], 2, "error: unknown --peer 'eager'; there are padded, packed, best"),
         (["--sizes", "tiny"], 2, "error: unrecognized arguments: --sizes tiny"),
         (["--device", "tpu"], 2, "error: argument --device: invalid choice: 'tpu'"),
         (
