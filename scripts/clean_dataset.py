@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote
-from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings
 from data.cleaning.supplied_tools import SuppliedTools
 from data.cleaning.thinking import Thinking
 

@@ -46,7 +46,8 @@ from data.building.encoding import Job, Tally, _Encoder  # noqa: E402
 from data.building.mixture import Part  # noqa: E402
 from data.building.splitting import group_tools  # noqa: E402
 from data.cleaning.balancing import balance  # noqa: E402
-from data.cleaning.clean_file import Settings, clean, clean_row  # noqa: E402
+from data.cleaning.clean_file import clean  # noqa: E402
+from data.cleaning.clean_row import Settings, clean_row  # noqa: E402
 from data.cleaning.result_rules import linked_results  # noqa: E402
 from data.cleaning.turn_rules import whole_assistants  # noqa: E402
 from data.outcomes import Rejected  # noqa: E402

@@ -19,7 +19,7 @@ from console.progress import byte_bar
 from data import parallel
 from data.building.encoding import LISTS, Job, Tally, encode, load_tokenizer
 from data.building.mixture import BYTES, ROWS, Part, read_parts, works
-from data.building.splitting import SPLITS_BY, group_tools, save_places
+from data.building.splitting import SPLITS_BY, group_tools, ratio_between, save_places
 from data.building.trained_turns import TRAIN_ON
 from data.building.unfinished import Unfinished, unfinished
 from data.conversations import read_conversation
@@ -271,7 +271,7 @@ class _Build:
         empty = "validation" if ratio <= least else "train"
         raise ValueError(
             f"{self.source}: with --val-ratio {ratio} the {empty} split of {count} conversations "
-            f"would be empty; use --val-ratio {_between(least, greatest)}"
+            f"would be empty; use --val-ratio {ratio_between(least, greatest)}"
         )
 
     def _unwritable(self) -> str:
@@ -294,13 +294,3 @@ def _are_there(directory: Path, counts: Mapping[str, Counts]) -> bool:
         for part, size in count.sizes().items()
     ]
     return all(file.is_file() and file.stat().st_size >= size for file, size in files)
-
-
-def _between(least: float, greatest: float) -> str:
-    """Return a short ratio that puts the least place into validation, the greatest into train."""
-    for digits in range(1, 17):
-        step = 10**-digits
-        ratio = (int(least / step) + 1) * step
-        if least < ratio < greatest:
-            return f"{ratio:.{digits}f}"
-    return repr(greatest)

@@ -141,3 +141,13 @@ def _chosen(sizes: Mapping[int, int], names: Mapping[int, int], val_ratio: float
 def _place(name: int, validates: bool, val_ratio: float) -> float:
     within = fraction(f"place {name}")
     return within * val_ratio if validates else val_ratio + within * (1 - val_ratio)
+
+
+def ratio_between(least: float, greatest: float) -> str:
+    """Return a short ratio that puts the least place into validation, the greatest into train."""
+    for digits in range(1, 17):
+        step = 10**-digits
+        ratio = (int(least / step) + 1) * step
+        if least < ratio < greatest:
+            return f"{ratio:.{digits}f}"
+    return repr(greatest)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chat.conversation import Conversation
-from data.cleaning.clean_file import Settings, clean
+from data.cleaning.clean_file import clean
+from data.cleaning.clean_row import Settings
 from data.cleaning.sources import with_layout
 from data.conversations import read_conversations
 from data.reading.rows import read_rows, read_unparsed

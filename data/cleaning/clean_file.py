@@ -3,75 +3,31 @@
 The files of a directory are cleaned as one.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chat.conversation import Conversation
-from chat.formats.known import find_format
-from chat.formats.rendering import is_learnt
 from console.progress import byte_bar
 from data.cleaning.audit import Audit, Outcome
-from data.cleaning.balancing import balance
-from data.cleaning.call_rules import check_formats
-from data.cleaning.fingerprints import fingerprint
+from data.cleaning.clean_row import Settings, clean_row
 from data.cleaning.leakage import load_benchmark
-from data.cleaning.learnable import check_learnable
-from data.cleaning.pair_file import NEGATIVES, PairCollector
-from data.cleaning.pairs import Pair, pair_line, pair_of
-from data.cleaning.repetition import CONTRADICTIONS, DUPLICATES, EarlierConversations
-from data.cleaning.rules import KEPT_WITH, MEANINGS, RULES, RULES_OF_CALLS, Rule
+from data.cleaning.pair_file import PairCollector
+from data.cleaning.repetition import EarlierConversations
+from data.cleaning.rules import KEPT_WITH, MEANINGS
 from data.cleaning.sources import common_layout, describe_source
-from data.cleaning.supplied_tools import SuppliedTools
-from data.cleaning.thinking import THINKING, Thinking, settled_thoughts
-from data.conversations import json_line
-from data.outcomes import Change, Draft, Rejected, records
+from data.outcomes import Rejected
 from data.parallel import in_order
-from data.reading import RawRow, find_source
+from data.reading import RawRow
 from data.reading.files import files_of
-from data.reading.labels import negative_mark
 from data.reading.row_size import bytes_of
-from data.reading.rows import Line, counted, parsed, read_unparsed
+from data.reading.rows import Line, counted, read_unparsed
 from storage.atomic import new_file
 
 # Settings that the report describes in a place of their own.
 FILES = ("exclude_benchmark", "tools_file")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user chooses; the flags of scripts/clean_dataset.py say what each does."""
-
-    remove_no_fc: bool = False
-    balance: bool = False
-    seed: int = 3
-    skip_malformed: bool = False
-    exclude_benchmark: tuple[Path, ...] = ()
-    duplicates: str = "near"
-    contradictions: str = "first"
-    negatives: str = "drop"
-    chat_format: str | None = None
-    thinking: Thinking = "drop"
-    check_formats: bool = False
-    tools_file: SuppliedTools | None = None
-
-    def __post_init__(self) -> None:
-        for flag, value, known in (
-            ("--duplicates", self.duplicates, DUPLICATES),
-            ("--contradictions", self.contradictions, CONTRADICTIONS),
-            ("--negatives", self.negatives, NEGATIVES),
-            ("--thinking", self.thinking, THINKING),
-        ):
-            if value not in known:
-                raise ValueError(f"{flag} is {value!r}, wanted {', '.join(known)}")
-        if self.chat_format is not None:
-            find_format(self.chat_format)
-        if not isinstance(self.seed, int):
-            raise ValueError(f"--seed is {self.seed!r}, wanted a whole number")
 
 
 def clean_file(
@@ -194,106 +150,6 @@ def _unless_repeated(outcome: Outcome, earlier: EarlierConversations, layout: st
         return outcome
     rejected = Rejected(found.rule, "", f"{found.how} {layout}-{found.row}", outcome.line)
     return replace(outcome, line="", changes=(), rejected=rejected)
-
-
-def clean_row(
-    unread: RawRow | Line, layout: str, source_name: str, settings: Settings, first: int = 0
-) -> Outcome:
-    """Judge one row by itself: all rules but those that compare rows.
-
-    `first` is the number of rows in the files before this one.
-    """
-    row = parsed(unread)
-    number = first + row.index
-    outcome = Outcome(number, f"{layout}-{number}", row.sha256)
-    try:
-        return _outcome(row, outcome, layout, source_name, settings)
-    except Rejected as rejected:
-        return replace(outcome, rejected=rejected)
-    except RecursionError:
-        reason = "values stand in one another too many levels deep"
-        return replace(outcome, rejected=Rejected("nested-too-deeply", "", reason))
-
-
-def _outcome(
-    row: RawRow, outcome: Outcome, layout: str, source_name: str, settings: Settings
-) -> Outcome:
-    named = partial(replace, id=outcome.id, source=source_name, sha256=row.sha256)
-    if mark := negative_mark(row.value):
-        if settings.negatives == "drop":
-            raise mark
-        shown = _apply_rules(_read(row, layout), settings.thinking, RULES_OF_CALLS).conversation
-        line = json_line(named(shown))
-        return replace(outcome, fingerprint=fingerprint(shown), negative=line, rejected=mark)
-    draft = _judged(row, layout, settings)
-    changes, pair = draft.changes, ""
-    if draft.rejected:
-        found = _pair(named(draft.conversation), draft.rejected, settings)
-        if isinstance(found, Change):
-            changes += (found,)
-        else:
-            pair = pair_line(found)
-    compared = fingerprint(draft.conversation)
-    if settings.balance:
-        balanced = balance(draft.conversation, settings.seed)
-        if any(map(is_learnt, balanced.conversation.messages)):
-            draft, changes = balanced, changes + balanced.changes
-    check_learnable(draft.conversation, settings.chat_format)
-    line = json_line(named(draft.conversation))
-    return replace(outcome, line=line, fingerprint=compared, changes=changes, pair=pair)
-
-
-def _pair(chosen: Conversation, rejected: Conversation, settings: Settings) -> Pair | Change:
-    """Return the pair of a row's two answers, or a note that there is none."""
-    try:
-        bad = _apply_rules(Draft(rejected), settings.thinking, RULES_OF_CALLS).conversation
-        check_learnable(bad, settings.chat_format)
-        pair = pair_of(chosen, bad)
-        reason = "both answers are the same"
-    except Rejected as why:
-        pair, reason = None, f"{why.rule}: {why.reason}"
-    return pair or Change("rejected-answer", "", records(*rejected.messages[-1:]), reason)
-
-
-def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
-    draft = _read(row, layout)
-    if settings.tools_file:
-        draft = settings.tools_file.add_to(draft)
-    draft = _apply_rules(draft, settings.thinking)
-    if settings.remove_no_fc and not draft.conversation.tools:
-        excerpt = draft.conversation.messages[0].content
-        raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
-    if settings.check_formats:
-        check_formats(draft.conversation)
-    if settings.exclude_benchmark:
-        load_benchmark(settings.exclude_benchmark).check_no_copy(draft.conversation)
-    return draft
-
-
-def _read(row: RawRow, layout: str) -> Draft:
-    if row.problem:
-        raise Rejected("malformed-json", "", row.problem, row.text)
-    source = find_source(layout)
-    if not source.recognises(row.value):
-        excerpt = json.dumps(row.value, ensure_ascii=False)
-        raise Rejected("wrong-layout", "", f"wanted {source.looks_like}", excerpt)
-    return source.read(row.value)
-
-
-def _apply_rules(draft: Draft, thinking: Thinking, lenient: Sequence[Rule] = ()) -> Draft:
-    """Apply all rules; those that are `lenient` repair what they can and reject nothing."""
-    conversation: Conversation = draft.conversation
-    changes: tuple[Change, ...] = draft.changes
-    settled: Rule = partial(settled_thoughts, thinking=thinking)
-    for rule in (settled, *RULES):
-        try:
-            made = rule(conversation)
-        except Rejected:
-            if rule not in lenient:
-                raise
-            continue
-        conversation, changes = made.conversation, changes + made.changes
-    return replace(draft, conversation=conversation, changes=changes)
 
 
 def _check_distinct_files(files: dict[str, Path]) -> None:

@@ -63,8 +63,7 @@ class _Products(torch.autograd.Function):
         outputs = [_product(part.base, x, rows) for part in parts]
         of_adapted = [y for y, part in zip(outputs, parts, strict=True) if part.a is not None]
         scales = [part.scale for part in parts if part.a is not None]
-        rows = _split(inner, all_b)
-        for y, own, b, scale in zip(of_adapted, rows, all_b, scales, strict=True):
+        for y, own, b, scale in zip(of_adapted, _split(inner, all_b), all_b, scales, strict=True):
             y.addmm_(own, b.t(), alpha=scale)
         return tuple(outputs)
 

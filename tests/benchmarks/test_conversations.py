@@ -10,8 +10,8 @@ from benchmarks.conversations import LENGTHS_FILE, RandomConversations, shapes_o
 from data.batches import Batches
 from data.building.dataset import Settings as BuildSettings
 from data.building.dataset import build_dataset
-from data.cleaning.clean_file import Settings as CleanSettings
 from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings as CleanSettings
 
 SAMPLE = Path(__file__).parents[2] / "demo" / "glaive-sample.json"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from data.cleaning.clean_file import Settings, clean_file, clean_row
+from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings, clean_row
 from data.conversations import read_conversations
 from data.reading import RawRow
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation
-from data.cleaning.clean_file import Settings, clean_row
+from data.cleaning.clean_row import Settings, clean_row
 from data.cleaning.rules import MEANINGS
 from data.reading import RawRow, read_rows
 

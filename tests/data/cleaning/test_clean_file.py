@@ -10,7 +10,8 @@ import pytest
 from chat.conversation import Conversation
 from data import parallel
 from data.cleaning import audit as audit_module
-from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings
 from data.cleaning.rules import MEANINGS
 from data.conversations import read_conversations
 

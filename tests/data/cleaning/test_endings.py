@@ -34,9 +34,9 @@ def chain(keyword: str) -> dict[str, Any]:
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
-    "words with underscores": (row("your" + "_a" * 60, dict(TEXT)), ""),
+    "words with underscores": (row("your" + "_a" * 60, dict(TEXT)), "placeholder-value"),
     "a bracket never closed": (row("<a" + "_a" * 60, dict(TEXT)), ""),
-    "a placeholder": (row("<a" + "_a" * 60 + ">", dict(TEXT)), "placeholder-value"),
+    "a name in angles": (row("<a" + "_a" * 60 + ">", dict(TEXT)), "placeholder-value"),
     "a pattern": (row("a" * 60 + "!", {"pattern": "^(a+)+$"}), "invalid-arguments"),
     "a pattern that fits": (row("a" * 60, {"pattern": "^(a+)+$"}), ""),
     "a pattern that looks around": (row("a" * 60 + "!", {"pattern": "^(?:(?=a)a+)+$"}), COSTLY),

@@ -11,7 +11,8 @@ import pytest
 
 from chat.conversation import Conversation, Message, Tool
 from data.benchmarks.bfcl import Question, read_questions
-from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings
 from data.cleaning.leakage import Benchmark, load_benchmark
 from data.outcomes import Rejected
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from data.cleaning.audit import Outcome
-from data.cleaning.clean_file import Settings, clean_row
+from data.cleaning.clean_row import Settings, clean_row
 from data.reading.rows import Line, read_rows
 
 SAFE = {"type": "object", "properties": {"port": {"type": "string"}, "depth": {"type": "number"}}}

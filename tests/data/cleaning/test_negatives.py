@@ -8,7 +8,8 @@ import pytest
 
 from chat.conversation import Conversation, Message
 from data.cleaning import clean_file as cleaning
-from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings
 from data.outcomes import Draft
 from data.reading.layout import Source
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chat.conversation import Tool
-from data.cleaning.clean_file import Settings, clean_file
+from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings
 from data.cleaning.supplied_tools import SuppliedTools
 from data.conversations import read_conversations
 

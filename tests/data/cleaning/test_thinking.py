@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from data.cleaning.audit import Outcome
-from data.cleaning.clean_file import Settings, clean_row
+from data.cleaning.clean_row import Settings, clean_row
 from data.cleaning.thinking import Thinking
 from data.reading import RawRow, detect_format
 
@@ -65,5 +65,5 @@ def test_an_unfinished_thought_rejects_a_row_without_a_call() -> None:
 
 
 def test_another_value_of_thinking_is_refused() -> None:
-    with pytest.raises(ValueError, match="--thinking is 'no', wanted drop or keep"):
+    with pytest.raises(ValueError, match="--thinking is 'no', wanted drop, keep"):
         Settings(thinking="no")  # type: ignore[arg-type]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from chat.conversation import Conversation
-from data.cleaning.clean_file import Settings, clean_file, clean_row
+from data.cleaning.clean_file import clean_file
+from data.cleaning.clean_row import Settings, clean_row
 from data.reading import SOURCES, RawRow, detect_format, explain_format, read_rows
 
 FIXTURES = Path(__file__).parent / "layouts"
