@@ -50,7 +50,9 @@ def parallel_calls(scene: Scene) -> None:
 
 
 def _can_be_listed(tool: SyntheticTool, parameter: Parameter) -> bool:
-    """Whether a request for "A and B" means two calls: texts that are not quoted."""
+    """Whether a request for "A and B" means two calls: texts alone, and not quoted."""
+    if parameter.kind.follows or any(p.kind.follows == parameter.name for p in tool.parameters):
+        return False
     quoted = f"'{{{parameter.name}}}'"
     text = parameter.required and parameter.schema.get("type") == "string"
     return text and not any(quoted in template for template in tool.do + tool.ask)
@@ -83,7 +85,7 @@ def _another(
     """Return the same use with another value in one slot; None where there is none."""
     taken = [use.arguments[slot.name] for use in uses]
     for _ in range(TRIES):
-        value = scene.draw(slot)
+        value = scene.draw(slot, others)
         arguments = {
             parameter.name: value if parameter is slot else others[parameter.name]
             for parameter in tool.parameters

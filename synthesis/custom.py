@@ -17,6 +17,7 @@ from synthesis.declaration import (
     Parameter,
     SyntheticTool,
     declare,
+    distinguishable,
     enum_kind,
     is_error,
 )
@@ -145,6 +146,7 @@ def _of_record(record: Any) -> SyntheticTool:
         # An optional parameter without example values is declared, and never given.
         if name in required or name in examples or _tells_values(schema)
     )
+    parameters = distinguishable(parameters)
     # Examples that are no sentences, such as order numbers, name all there is: others fail.
     known = {
         parameter.name: examples.get(parameter.name) or parameter.schema["examples"]

@@ -159,7 +159,7 @@ def declare(
         _parameter(function.__name__, parameter, hints, sentences, kinds or {})
         for parameter in inspect.signature(function).parameters.values()
     )
-    parameters = _distinguishable(parameters)
+    parameters = distinguishable(parameters)
     schema = {
         "type": "object",
         "properties": {parameter.name: dict(parameter.schema) for parameter in parameters},
@@ -169,17 +169,30 @@ def declare(
     return SyntheticTool(tool, function, parameters, do, ask, answer, more, slips)
 
 
-def _distinguishable(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """Call parameters of the same kind by their names: not two dates but a start and an end."""
+def distinguishable(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """Call parameters of the same kind by their names: not two dates but a start and an end.
+
+    A name of a letter or two is no word: such parameters are a first and a second one.
+    """
     nouns = [parameter.kind.noun for parameter in parameters]
-    found = []
-    for parameter in parameters:
-        kind, words = parameter.kind, parameter.name.replace("_", " ")
-        if nouns.count(kind.noun) > 1:
-            noun = words if len(words) > 2 else f"{kind.noun} {words}"
-            parameter = replace(parameter, kind=replace(kind, noun=noun))
-        found.append(parameter)
-    return tuple(found)
+    return tuple(
+        replace(parameter, kind=_renamed(parameter, place, nouns.count(parameter.kind.noun) > 1))
+        for place, parameter in enumerate(parameters)
+    )
+
+
+def _renamed(parameter: Parameter, place: int, shared: bool) -> Kind:
+    kind, words = parameter.kind, parameter.name.replace("_", " ")
+    noun = words if shared else kind.noun
+    if len(noun) <= 2:
+        order = _ORDER[place] if place < len(_ORDER) else f"{place + 1}th"
+        noun = f"{order} {kind.noun if len(kind.noun) > 2 else 'value'}"
+    if noun == kind.noun:
+        return kind
+    return replace(kind, noun=noun, rule=kind.rule.replace(f"the {kind.noun} ", f"the {noun} "))
+
+
+_ORDER = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 
 
 def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:

@@ -1,5 +1,6 @@
 """Behaviours with a detour: something is missing or wrong, and is put right before the answer."""
 
+import re
 from typing import Any
 
 from synthesis import phrasing
@@ -46,7 +47,7 @@ def _mistake(scene: Scene, slot: Parameter) -> tuple[str, str]:
     least, most = slot.schema["minimum"], slot.schema["maximum"]
     above = most + dice.between(1, max(9, int(most)))
     value = above if dice.chance(0.7) or least < 0 else -dice.between(1, 9)
-    bounds = f"between {spoken(least)} and {spoken(most)}"
+    bounds = f"between {spoken(least)} and {kind.say(most, dice)}"
     rule = f"the {kind.noun} (must be|has to be|can only be) {bounds}"
     return kind.say(value, dice), expand(rule, {}, dice)
 
@@ -74,11 +75,20 @@ def _correct_with_user(scene: Scene, tool: SyntheticTool, slot: Parameter) -> No
     said = Use(tool, failing, None).said(scene.dice)
     scene.ask_for(tool, said)
     (result,) = scene.call((tool, failing))
-    _ask_user(scene, phrasing.ERROR_REPORTS, slot, error=result["error"])
+    _ask_user(scene, phrasing.ERROR_REPORTS, slot, error=_in_words(tool, result["error"]))
     value = marked(slot.kind.say(use.arguments[slot.name], scene.dice))
     _tell(scene, phrasing.CORRECTION_FRAMES, slot, value)
     scene.call((tool, use.arguments))
     scene.answer(use)
+
+
+def _in_words(tool: SyntheticTool, error: str) -> str:
+    """Write the arguments that an error names as they are spoken: end date for end_date."""
+    for parameter in tool.parameters:
+        if "_" in parameter.name:
+            words = parameter.name.replace("_", " ")
+            error = re.sub(rf"\b{re.escape(parameter.name)}\b", words, error)
+    return error
 
 
 def _failing(scene: Scene, tool: SyntheticTool, slot: Parameter) -> tuple[Use, dict[str, Any]]:

@@ -5,10 +5,11 @@ A tool's parameter is annotated with its kind: `city: City`. What a kind adds to
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from synthesis import pools
+from synthesis.dates import MONTH_LENGTHS, days_later
 from synthesis.dice import Dice
 from synthesis.grammar import joined, spoken
 
@@ -29,6 +30,7 @@ class Kind:
     rule: What the assistant answers to that, a sentence.
     aliases: Other names of values, which tools refuse with a hint at the right one.
     stray: Returns a value of the right form that a tool may not know; by default `draw`.
+    follows: The parameter whose value this one depends on, where `follow` draws it from that.
     """
 
     noun: str
@@ -39,6 +41,15 @@ class Kind:
     rule: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
     stray: Callable[[Dice], Any] | None = None
+    follows: str = ""
+    follow: Callable[[Any, Dice], Any] | None = None
+
+
+def drawn_after(kind: Kind, others: Mapping[str, Any], dice: Dice) -> Any:
+    """Draw a value beside `others`: from the one that it depends on, where that is known."""
+    if kind.follow is not None and kind.follows in others:
+        return kind.follow(others[kind.follows], dice)
+    return kind.draw(dice)
 
 
 def one_of(noun: str, values: Sequence[Any], **more: Any) -> Kind:
@@ -96,7 +107,6 @@ def several(kind: Kind, noun: str, least: int = 2, most: int = 3) -> Kind:
 MONTHS = pools.listed(
     "January February March April May June July August September October November December"
 )
-MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _date(dice: Dice) -> str:
@@ -168,6 +178,17 @@ TIME = Kind(
     lambda dice: f"{dice.between(25, 39)}:{dice.choice((0, 15, 30, 45)):02}",
     "(a day has only 24 hours|the hour has to be between 0 and 23)",
 )
+
+
+def date_after(parameter: str, least: int, most: int) -> Kind:
+    """Return the kind of dates so many days after the date of another parameter."""
+    return replace(
+        DATE,
+        follows=parameter,
+        follow=lambda date, dice: days_later(date, dice.between(least, most)),
+    )
+
+
 EMAIL = Kind(
     "e-mail address",
     pools.email,

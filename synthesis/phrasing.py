@@ -49,7 +49,7 @@ CLOSERS = (
     "(no rush|take your time|no hurry|whenever you can)(.|!)",
     "(that's all|that is all|nothing else)( for now| for today|)(.|, thanks.)",
     "(I appreciate it|much appreciated|you're a star|you're the best)(.|!)",
-    "(it's|this is) (urgent|not urgent|quite important|for today)(.|, thanks.)",
+    "(it's|this is) (urgent|not urgent|quite important|for a friend)(.|, thanks.)",
     "(I'm on the road|I have a minute|I'll wait|I'm in a hurry)(.|, thanks.)",
     "(hope that's clear|hope that makes sense|let me know)(.|!)",
 )

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from synthesis import pools
+from synthesis.dates import MONTH_LENGTHS
 from synthesis.dice import Dice
 from synthesis.grammar import expand, marked
-from synthesis.kinds import MONTH_LENGTHS, MONTHS
+from synthesis.kinds import MONTHS
 from synthesis.phrasing import QUESTION_FRAMES, closing, opening
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

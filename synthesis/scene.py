@@ -16,6 +16,7 @@ from synthesis.declaration import (
 )
 from synthesis.dice import Dice
 from synthesis.grammar import expand, marked, plain, skeleton, spoken, telling
+from synthesis.kinds import drawn_after
 from synthesis.phrasing import LEADS, describe, request
 from synthesis.world import fact
 
@@ -118,23 +119,25 @@ class Scene:
             if parameter.name in fixed:
                 arguments[parameter.name] = fixed[parameter.name]
             elif parameter.required:
-                arguments[parameter.name] = self.draw(parameter)
+                arguments[parameter.name] = self.draw(parameter, arguments)
             elif self.dice.chance(GIVE_OPTIONAL):
                 # Of yes and no, a user asks for what is not the default.
                 default = parameter.default
-                drawn = not default if isinstance(default, bool) else self.draw(parameter)
+                drawn = (
+                    not default if isinstance(default, bool) else self.draw(parameter, arguments)
+                )
                 arguments[parameter.name] = drawn
         return arguments
 
-    def draw(self, parameter: Parameter) -> Any:
+    def draw(self, parameter: Parameter, others: Mapping[str, Any]) -> Any:
         """Draw a value of the wanted ones; a choice and a yes or no are always wanted.
 
-        ValueError says so when a parameter has none.
+        It fits the `others` that it depends on. ValueError says so when a parameter has none.
         """
         schema = parameter.schema
         any_part = self.values == "all" or "enum" in schema or schema.get("type") == "boolean"
         for _ in range(TRIES):
-            value = parameter.kind.draw(self.dice)
+            value = drawn_after(parameter.kind, others, self.dice)
             if any_part or _part(value) == self.values:
                 return value
         raise ValueError(

@@ -25,8 +25,8 @@ EXCHANGES = (
     (
         "my {pet}( {name}|) (slept|ate|ran around|hid) (all day|the whole morning|since yesterday)"
         "(. Typical.|, as always.|. I wonder why.)",
-        "(A {pet}|Such a {pet}) (surely|certainly) (knows|has found out) how to live. May {name} "
-        "be well!",
+        "(A {pet}|Such a {pet}) (surely|certainly) (knows|has found out) how to live. May "
+        "[{name}][!name your {pet}] be well!",
     ),
     (
         "(how are you|how's it going|how do you do|are you well|how are things)( today| this "
@@ -36,8 +36,8 @@ EXCHANGES = (
     ),
     (
         "(I had|We had|{name} made) (a great|a strange|an awful|the best|a long) {meal}( today|"
-        " with {friend}| yesterday|)(.|!) (How was your day|I'm still thinking about it|I had to "
-        "tell you)(.|?)",
+        " with {friend}| yesterday|)(.|!) (How was your day?|I'm still thinking about it.|I had "
+        "to tell you.)",
         "(Thanks for telling me|That is worth telling)! I (don't eat|have no {meal}) myself, but "
         "I like to hear of it.",
     ),
@@ -109,4 +109,8 @@ def _exchange(dice: Dice, said: str, answer: str, first: bool) -> tuple[str, str
     }
     greeting = expand(GREETING, {}, dice) + " " if first and dice.chance(0.5) else ""
     shown = {name: marked(value) for name, value in values.items()}
-    return greeting + expand(said, shown, dice), expand(answer, values, dice)
+    text = expand(said, shown, dice)
+    # An answer names nobody that the user did not.
+    if shown["name"] not in text:
+        del values["name"]
+    return greeting + text, expand(answer, values, dice)

@@ -115,8 +115,8 @@ def convert_currency(
     """
     if source_currency == target_currency:
         raise ValueError(f"source_currency and target_currency are both {source_currency}")
-    rate = RATES[target_currency] / RATES[source_currency]
-    return {"converted": round(amount * rate, 2), "rate": round(rate, 4)}
+    rate = round(RATES[target_currency] / RATES[source_currency], 6)
+    return {"converted": round(amount * rate, 2), "rate": rate}
 
 
 def list_transactions(

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from synthesis import pools
+from synthesis.dates import day_number
 from synthesis.declaration import Chain, Domain, declare
 from synthesis.kinds import (
     EMAIL,
-    MONTH_LENGTHS,
     Date,
     Kind,
     Time,
@@ -94,19 +94,11 @@ def days_between(start_date: Date, end_date: Date) -> dict[str, Any]:
         start_date: The earlier date, YYYY-MM-DD.
         end_date: The later date, YYYY-MM-DD.
     """
-    first, last = _day_number(start_date), _day_number(end_date)
+    first, last = day_number(start_date), day_number(end_date)
     if last <= first:
         raise ValueError(f"end_date {end_date} is not after start_date {start_date}")
     # 1 January 1970 was a Thursday.
     return {"days": last - first, "end_weekday": WEEKDAYS[(last + 3) % 7]}
-
-
-def _day_number(date: str) -> int:
-    year, month, day = map(int, date.split("-"))
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    before = sum(MONTH_LENGTHS[: month - 1]) + (leap and month > 2)
-    past = year - 1
-    return past * 365 + past // 4 - past // 100 + past // 400 + before + day - 1 - 719162
 
 
 def _later(time: str, minutes: int) -> str:

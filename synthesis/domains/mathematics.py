@@ -50,7 +50,7 @@ def solve_linear_equation(a: Coefficient, b: Coefficient, c: Coefficient) -> dic
         c: Number on the right.
     """
     if a == 0:
-        raise ValueError("a must not be 0: then x does not matter")
+        raise ValueError("the factor of x is 0: then x does not matter")
     return {"x": round((c - b) / a, 4), "whole": (c - b) % a == 0}
 
 

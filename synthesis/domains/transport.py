@@ -156,9 +156,11 @@ DOMAIN = Domain(
         declare(
             order_taxi,
             do=(
-                "(order|call|get me) a taxi[ to {pickup}][ at {time}][ for {passengers}]"
+                "(order|call|get me) a taxi[ that picks me up at {pickup}][ at {time}]"
+                "[ for {passengers}]"
                 "[?child_seat  with a child seat]",
-                "have a taxi (come|sent)[ to {pickup}][ at {time}][, {passengers}]"
+                "have a taxi (come|wait)[ to pick us up at {pickup}][ at {time}]"
+                "[, {passengers}]"
                 "[?child_seat , child seat needed]",
             ),
             answer=(

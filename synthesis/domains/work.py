@@ -3,15 +3,18 @@
 from typing import Annotated, Any, Literal, TypedDict
 
 from synthesis import pools
+from synthesis.dates import day_number
 from synthesis.declaration import Chain, Domain, Instead, declare
 from synthesis.dice import Dice
-from synthesis.kinds import Date, Email, Kind, Person, decimal, identifier
+from synthesis.kinds import Date, Email, Kind, Person, date_after, decimal, identifier
 from synthesis.world import code, exists, fact, pick
 
 Ticket = Annotated[str, identifier("ticket number", "TK")]
 Priority = Annotated[
     Literal["low", "normal", "high", "critical"], Instead(("apocalyptic", "so-so", "medium rare"))
 ]
+# The days of leave that everybody has left in this world.
+DAYS_LEFT = 17
 BROKEN = ("printer", "laptop", "badge", "headset", "screen", "phone", "keyboard", "projector")
 
 
@@ -34,7 +37,7 @@ def _problem(dice: Dice) -> str:
 
 def request_leave(
     start_date: Date,
-    end_date: Date,
+    end_date: Annotated[str, date_after("start_date", 0, DAYS_LEFT - 1)],
     kind: Annotated[
         Literal["vacation", "parental", "study", "unpaid"], Instead(("gaming", "hangover"))
     ] = "vacation",
@@ -48,13 +51,16 @@ def request_leave(
     """
     if end_date < start_date:
         raise ValueError(f"end_date {end_date} is before start_date {start_date}")
+    days = day_number(end_date) - day_number(start_date) + 1
+    if days > DAYS_LEFT:
+        raise ValueError(f"that makes {days} days, and only {DAYS_LEFT} days of leave are left")
     request = code("LV", start_date, end_date, kind)
     return {"request_id": request, "approver": pick(pools.FIRST_NAMES, request)}
 
 
 def get_leave_balance() -> dict[str, Any]:
     """Tell how many days of leave the user has left this year."""
-    return {"days_left": 17, "days_taken": 9, "expires": "31 March"}
+    return {"days_left": DAYS_LEFT, "days_taken": 9, "expires": "31 March"}
 
 
 def submit_expense(
