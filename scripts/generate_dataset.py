@@ -14,7 +14,6 @@ from console.command import print_next, run, shell_quote
 from console.flags import unknown_flag
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.generation import Settings, generate_file
-from synthesis.scene import MOST_TOOLS
 
 
 def main(
@@ -25,8 +24,9 @@ def main(
     domains: str | None = None,
     only_tools: str | None = None,
     exclude_tools: str | None = None,
-    most_tools: int = MOST_TOOLS,
+    most_tools: int | None = None,
     values: str = "all",
+    mixture: str = "plain",
     generate_only: bool = False,
     **quotas: object,
 ) -> None:
@@ -41,9 +41,12 @@ def main(
         domains: Take tools of these domains only, with commas between; custom means yours.
         only_tools: Take these tools only, with commas between.
         exclude_tools: Leave these tools out, with commas between.
-        most_tools: The most tools that a conversation offers, as far as it does not call more.
+        most_tools: The most tools that a conversation offers, as far as it does not call more; by
+            default 8, or 30 in the broad mixture.
         values: seen or unseen, so that two files with the same tools share no value that a user can
             choose freely; all draws from both. Choices and yes or no stand in both.
+        mixture: plain, or broad: with system texts and rules that change what is right, tools that
+            look alike, text beside calls, more calls and turns, chat language.
         generate_only: End with the data: the next command checks it. Without, the next commands
             lead on to a fine-tuned model.
         **quotas: A behaviour's share, as --quota.small_talk=0.1; the others share what is left.
@@ -58,10 +61,13 @@ def main(
         {_behaviour(name): share for name, share in quotas.items()},
         most_tools,
         values,
+        mixture,
     )
     numbers = generate_file(save_file, settings)
     table = Table("behaviour", "conversations", "what happens")
     for name, number in numbers.items():
+        if not number:
+            continue
         table.add_row(name, f"{number:,}", BEHAVIOURS[name].meaning)
     console = Console(highlight=False)
     console.print(table)

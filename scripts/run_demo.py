@@ -41,7 +41,7 @@ ZERO_3 = (
 # Given for the dataset and the base only: weights trained on the dataset record its format.
 FORMAT = "--chat-format llama3_short"
 # Few tools to a conversation: a tiny model has few tokens to learn from.
-GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3"
+GENERATE = "scripts/generate_dataset.py --domains custom --most-tools 3 --mixture plain"
 # All behaviours are trained, those that are scored more than the others.
 TRAINED = (
     "--quota.parallel_calls=0.18 --quota.missing_argument=0.32 --quota.tool_error=0.04 "

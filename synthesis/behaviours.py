@@ -1,4 +1,4 @@
-"""The behaviours: how a conversation goes, each with the share it has by default."""
+"""The behaviours: how a conversation goes; a mixture says how often each comes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,19 @@ from typing import Any
 
 from synthesis import phrasing
 from synthesis.catalogue import Catalogue
-from synthesis.declaration import Chain, Parameter, SyntheticTool, fitting, is_error
+from synthesis.declaration import Parameter, SyntheticTool, is_error
 from synthesis.detours import invalid_value, missing_argument, tool_error
-from synthesis.grammar import expand, joined, look_up, marked
+from synthesis.grammar import expand, joined, marked
+from synthesis.harm import harmful_request
+from synthesis.linked import linked
+from synthesis.longer import step_by_step
 from synthesis.plain_answers import plain_answer, suitable_topics
+from synthesis.policies import confirm_first, forbidden_tool, limit, preset
 from synthesis.scene import TRIES, Scene, Use
 from synthesis.small_talk import small_talk as chat
+
+# How many tools a reply names that says what can be done.
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,6 @@ class Behaviour:
     """
 
     play: Callable[[Scene], None]
-    share: float
     meaning: str
     possible: Callable[[Catalogue], object] = lambda catalogue: True
     needs: str = ""
@@ -44,18 +50,30 @@ def parallel_calls(scene: Scene) -> None:
         slot = scene.dice.choice(slots) if slots else None
         _same_tool(scene, tool, slot)
     else:
-        count = 2 if scene.dice.chance(0.75) else 3
+        count = _how_many(scene)
         tools = scene.dice.sample(scene.catalogue.tools, count)
         _order(scene, [scene.use(chosen) for chosen in tools])
+
+
+def _how_many(scene: Scene) -> int:
+    """Return how many calls one turn makes: most often two."""
+    most = scene.mixture.most_at_once
+    if most > 3:
+        return 2 if scene.dice.chance(0.4) else scene.dice.between(3, most)
+    return 2 if scene.dice.chance(0.75) else 3
 
 
 def _can_be_listed(tool: SyntheticTool, parameter: Parameter) -> bool:
     """Whether a request for "A and B" means two calls: texts alone, and not quoted."""
     if parameter.kind.follows or any(p.kind.follows == parameter.name for p in tool.parameters):
         return False
-    quoted = f"'{{{parameter.name}}}'"
     text = parameter.required and parameter.schema.get("type") == "string"
-    return text and not any(quoted in template for template in tool.do + tool.ask)
+    slot = f"{{{parameter.name}}}"
+    # "between A, B and C and D" says nothing.
+    return text and not any(
+        f"'{slot}'" in phrase or slot in phrase.partition("between ")[2]
+        for phrase in tool.do + tool.ask
+    )
 
 
 def _same_tool(scene: Scene, tool: SyntheticTool, slot: Parameter | None) -> None:
@@ -65,7 +83,7 @@ def _same_tool(scene: Scene, tool: SyntheticTool, slot: Parameter | None) -> Non
         _order(scene, [uses[0], scene.use(tool)])
         return
     values = [said[slot.name]]
-    for _ in range(scene.dice.between(1, 2)):
+    for _ in range(scene.dice.between(1, scene.mixture.most_at_once - 1)):
         others = {name: value for name, value in uses[0].arguments.items() if name != slot.name}
         other = _another(scene, tool, slot, others, uses)
         if other is not None:
@@ -102,8 +120,7 @@ def _order(scene: Scene, uses: list[Use]) -> None:
     orders = [scene.order(use.tool, use.said(scene.dice)) for use in uses]
     link = scene.dice.choice((", and ", ", and also ", "; also, ", ", and besides "))
     core = link.join(orders) if len(orders) == 2 else f"{', '.join(orders[:-1])}{link}{orders[-1]}"
-    reasons = scene.catalogue.reasons[uses[0].tool.domain]
-    scene.user(phrasing.request(scene.dice, core, False, reasons))
+    scene.request(core, uses[0].tool)
     scene.call(*((use.tool, use.arguments) for use in uses))
     scene.answer(*uses)
 
@@ -111,33 +128,11 @@ def _order(scene: Scene, uses: list[Use]) -> None:
 def call_sequence(scene: Scene) -> None:
     """A second tool takes an argument from the first one's result."""
     chain = scene.dice.choice(scene.catalogue.chains)
-    first, then = _linked(scene, chain)
-    told = then.said(scene.dice) | first.said(scene.dice)
-    said = {name: value for name, value in told.items() if name not in chain.uses}
-    said |= {name: value for name, value in first.said(scene.dice).items() if name in chain.uses}
-    core = expand(scene.dice.choice(fitting(chain.do, frozenset(said))), said, scene.dice)
-    reasons = scene.catalogue.reasons[first.tool.domain]
-    scene.user(phrasing.request(scene.dice, core, False, reasons))
+    core, first, then = linked(scene, chain)
+    scene.request(core, first.tool)
     for use in (first, then):
         scene.call((use.tool, use.arguments))
     scene.answer(first, then) if scene.dice.chance(0.5) else scene.answer(then)
-
-
-def _linked(scene: Scene, chain: Chain) -> tuple[Use, Use]:
-    """Draw the uses of a chain: shared names have one value, the others come from the result."""
-    tools = scene.catalogue.by_name
-    then = tools[chain.then]
-    for _ in range(TRIES):
-        first = scene.use(tools[chain.first])
-        own = {parameter.name for parameter in then.parameters} - set(chain.uses)
-        shared = {name: value for name, value in first.arguments.items() if name in own}
-        taken = {name: look_up(first.result, path) for name, path in chain.uses.items()}
-        try:
-            return first, scene.use(then, shared | taken)
-        except ValueError:
-            # Not every first result can be used: a hotel that was found may be full.
-            continue
-    raise ValueError(f"{chain.then} never accepts what {chain.first} gives ({dict(chain.uses)})")
 
 
 def no_suitable_tool(scene: Scene) -> None:
@@ -152,7 +147,7 @@ def no_suitable_tool(scene: Scene) -> None:
         scene.assistant(answer)
         return
     scene.ask_for(use.tool, use.said(scene.dice))
-    names = [tool.name.replace("_", " ") for tool in scene.offer()]
+    names = [tool.name.replace("_", " ") for tool in scene.offer()[:MOST_NAMED]]
     offer = expand(scene.dice.choice(phrasing.OFFERS), {"tools": joined(names)}, scene.dice)
     scene.assistant(phrasing.reply(scene.dice, phrasing.DECLINES, offer=offer))
 
@@ -177,44 +172,74 @@ def answer_from_result(scene: Scene) -> None:
         scene.assistant(expand(answer, scene.known(use), scene.dice) + ".")
 
 
+def several_requests(scene: Scene) -> None:
+    """Two or three requests one after the other, each as in a conversation of its own."""
+    possible = [play for play, suits in _IN_A_ROW if suits(scene.catalogue)]
+    for _ in range(scene.dice.between(2, 3)):
+        scene.dice.choice(possible)(scene)
+
+
+_IN_A_ROW: tuple[tuple[Callable[[Scene], None], Callable[[Catalogue], object]], ...] = (
+    (single_call, lambda catalogue: True),
+    (parallel_calls, lambda catalogue: True),
+    (small_talk, lambda catalogue: True),
+    (call_sequence, lambda catalogue: catalogue.chains),
+    (missing_argument, lambda catalogue: catalogue.omissible),
+    (answer_from_result, lambda catalogue: catalogue.questionable),
+)
+
 BEHAVIOURS: dict[str, Behaviour] = {
-    "single_call": Behaviour(single_call, 0.26, "one call, then its answer"),
-    "parallel_calls": Behaviour(parallel_calls, 0.12, "two or three calls in one turn"),
+    "single_call": Behaviour(single_call, "one call, then its answer"),
+    "parallel_calls": Behaviour(parallel_calls, "two or three calls in one turn"),
     "call_sequence": Behaviour(
         call_sequence,
-        0.10,
         "a later call takes an argument from an earlier result",
         lambda catalogue: catalogue.chains,
         "two tools of which one takes what the other gives",
     ),
     "missing_argument": Behaviour(
         missing_argument,
-        0.12,
         "something is missing: a question, then the call",
         lambda catalogue: catalogue.omissible,
         "a required parameter",
     ),
     "invalid_value": Behaviour(
         invalid_value,
-        0.08,
         "a value cannot be: a request for another, then the call",
         lambda catalogue: catalogue.mistakable,
         "a required parameter with an enum, bounds or wrong examples",
     ),
     "tool_error": Behaviour(
         tool_error,
-        0.08,
         "a call fails and is made again, corrected",
         lambda catalogue: catalogue.slipping or catalogue.aliased,
         "a tool that fails for some values",
     ),
-    "no_suitable_tool": Behaviour(no_suitable_tool, 0.10, "no offered tool helps: a plain answer"),
-    "small_talk": Behaviour(small_talk, 0.06, "chat without a call"),
+    "no_suitable_tool": Behaviour(no_suitable_tool, "no offered tool helps: a plain answer"),
+    "small_talk": Behaviour(small_talk, "chat without a call"),
     "answer_from_result": Behaviour(
         answer_from_result,
-        0.08,
         "a later question is answered from a result",
         lambda catalogue: catalogue.questionable,
         "a tool whose result has entries",
     ),
+    "step_by_step": Behaviour(step_by_step, "three to five calls in a wanted order, one by one"),
+    "several_requests": Behaviour(several_requests, "two or three requests in a row"),
+    "confirm_first": Behaviour(
+        confirm_first, "a rule wants a confirmation: the call comes after the user's yes, or never"
+    ),
+    "limit": Behaviour(
+        limit,
+        "a rule limits a number: above it a refusal, below it the call",
+        lambda catalogue: catalogue.limitable,
+        "a required number",
+    ),
+    "preset": Behaviour(
+        preset,
+        "a rule gives an argument that the user does not name",
+        lambda catalogue: catalogue.presettable,
+        "an optional choice, number or yes and no",
+    ),
+    "forbidden_tool": Behaviour(forbidden_tool, "a rule forbids an offered tool: a refusal"),
+    "harmful_request": Behaviour(harmful_request, "a request would harm somebody: a refusal"),
 }

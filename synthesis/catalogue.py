@@ -94,6 +94,32 @@ class Catalogue:
         return tuple(tool for tool in self.tools if tool.more or not tool.answer)
 
     @cached_property
+    def limitable(self) -> tuple[tuple[SyntheticTool, Parameter], ...]:
+        """Required numbers, which a rule can limit."""
+        return tuple(
+            (tool, parameter)
+            for tool in self.tools
+            for parameter in tool.parameters
+            if parameter.required
+            and parameter.schema.get("type") in ("integer", "number")
+            and "enum" not in parameter.schema
+        )
+
+    @cached_property
+    def presettable(self) -> tuple[tuple[SyntheticTool, Parameter], ...]:
+        """Optional choices, numbers, and yes or no, which a rule can settle."""
+        return tuple(
+            (tool, parameter)
+            for tool in self.tools
+            for parameter in tool.parameters
+            if not parameter.required
+            and (
+                parameter.schema.get("type") in ("integer", "number", "boolean")
+                or len(parameter.schema.get("enum", ())) > 1
+            )
+        )
+
+    @cached_property
     def aliased(self) -> tuple[tuple[SyntheticTool, Parameter], ...]:
         """Parameters with values that a tool refuses with the right one in its message."""
         return tuple(

@@ -23,6 +23,7 @@ from synthesis.declaration import (
 )
 from synthesis.dice import Dice
 from synthesis.kinds import Kind, decimal, number, one_of, several
+from synthesis.wording import harmless, imperative
 from synthesis.world import pick
 
 DOMAIN = "custom"
@@ -218,8 +219,8 @@ def _with_phrases(tool: SyntheticTool) -> SyntheticTool:
     tool = replace(tool, parameters=tuple(map(_with_mistakes, tool.parameters)))
     if tool.do:
         return tool
-    words = _harmless(tool.name.replace("_", " ").replace("-", " ").replace(".", " "))
-    verb = _imperative(_harmless(tool.tool.description.partition(". ")[0])) or words
+    words = harmless(tool.name.replace("_", " ").replace("-", " ").replace(".", " "))
+    verb = imperative(harmless(tool.tool.description.partition(". ")[0])) or words
     details = [_detail(parameter) for parameter in tool.parameters]
     plain = "".join(f"[{detail}]" if "{" in detail else detail for detail in details)
     # A name such as opening_hours begins with no verb.
@@ -238,7 +239,7 @@ def _with_mistakes(parameter: Parameter) -> Parameter:
 
 def _detail(parameter: Parameter) -> str:
     """Return the part of a request that tells one argument."""
-    name, noun = parameter.name, _harmless(parameter.kind.noun)
+    name, noun = parameter.name, harmless(parameter.kind.noun)
     if parameter.schema.get("type") != "boolean":
         value = f"'{{{name}}}'" if _is_text(parameter) else f"{{{name}}}"
         return f"(, with|, for|,) (the |){noun} {value}"
@@ -251,24 +252,6 @@ def _is_text(parameter: Parameter) -> bool:
     dice = Dice("example", parameter.name)
     values = [parameter.kind.draw(dice) for _ in range(8)]
     return any(isinstance(value, str) and value.count(" ") > 1 for value in values)
-
-
-def _harmless(text: str) -> str:
-    """Leave out what is special in templates."""
-    return " ".join(re.split(r"[()\[\]{}|.?!\n]", text)[0].split())
-
-
-def _imperative(sentence: str) -> str:
-    """Turn 'Gets the status' into 'get the status'."""
-    first, _, rest = sentence.partition(" ")
-    verb = first[:1].lower() + first[1:]
-    if re.fullmatch(r"[a-z]+(ch|sh|ss|x|zz)es", verb):
-        verb = verb[:-2]
-    elif re.fullmatch(r"[a-z]+[^aeiou]ies", verb):
-        verb = verb[:-3] + "y"
-    elif re.fullmatch(r"[a-z]+[^s]s", verb):
-        verb = verb[:-1]
-    return f"{verb} {rest}".strip()
 
 
 def _chains(tools: tuple[SyntheticTool, ...]) -> list[Chain]:

@@ -21,8 +21,9 @@ from synthesis.behaviours import BEHAVIOURS
 from synthesis.catalogue import Catalogue, select
 from synthesis.custom import read_tools_file
 from synthesis.dice import Dice
+from synthesis.mixtures import MIXTURES
 from synthesis.quotas import apportion, read_shares, schedule
-from synthesis.scene import MOST_TOOLS, VALUES, Scene
+from synthesis.scene import VALUES, Scene
 
 # How often a conversation is drawn anew when its user says what another one said.
 REDRAWS = 10
@@ -39,15 +40,18 @@ class Settings:
     only_tools: tuple[str, ...] = ()
     exclude_tools: tuple[str, ...] = ()
     quotas: Mapping[str, Any] = field(default_factory=dict)
-    most_tools: int = MOST_TOOLS
+    most_tools: int | None = None
     values: str = "all"
+    mixture: str = "plain"
 
     def __post_init__(self) -> None:
         for flag, number in (("--count", self.count), ("--most-tools", self.most_tools)):
-            if number < 1:
+            if number is not None and number < 1:
                 raise ValueError(f"{flag} is {number}, wanted a number from 1 up")
         if self.values not in VALUES:
             raise ValueError(f"--values is {self.values!r}, wanted one of {', '.join(VALUES)}")
+        if self.mixture not in MIXTURES:
+            raise ValueError(f"--mixture is {self.mixture!r}, wanted one of {', '.join(MIXTURES)}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
     selection = Selection(
         settings.tools_file, settings.domains, settings.only_tools, settings.exclude_tools
     )
-    numbers = apportion(read_shares(settings.quotas), settings.count)
+    numbers = apportion(read_shares(settings.quotas, MIXTURES[settings.mixture]), settings.count)
     check_possible(find_catalogue(selection), numbers)
     names = list(BEHAVIOURS)
     places = schedule(numbers, settings.seed)
@@ -123,6 +127,7 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
         selection=selection,
         most_tools=settings.most_tools,
         values=settings.values,
+        mixture=settings.mixture,
     )
     with closing(SeenConversations()) as seen:
         for made in in_order(make, tasks, workers=workers):
@@ -131,10 +136,17 @@ def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
             yield made
 
 
-def compose(task: Task, seed: int, selection: Selection, most_tools: int, values: str) -> Made:
+def compose(
+    task: Task,
+    seed: int,
+    selection: Selection,
+    most_tools: int | None,
+    values: str,
+    mixture: str,
+) -> Made:
     """Make one conversation; it follows from what is given alone."""
     dice = Dice(seed, task.index, task.behaviour, task.attempt)
-    scene = Scene(dice, find_catalogue(selection), most_tools, values)
+    scene = Scene(dice, find_catalogue(selection), most_tools, values, MIXTURES[mixture])
     BEHAVIOURS[task.behaviour].play(scene)
     conversation = scene.conversation(f"synthetic-{task.behaviour}-{task.index:06}")
     said = tuple(m.content for m in scene.messages if m.role == "user")
@@ -150,12 +162,19 @@ def find_catalogue(selection: Selection) -> Catalogue:
 
 def check_possible(catalogue: Catalogue, numbers: Mapping[str, int]) -> None:
     """Raise ValueError when a behaviour is wanted that the tools do not allow."""
-    for name, number in numbers.items():
-        if number and not BEHAVIOURS[name].possible(catalogue):
-            raise ValueError(
-                f"{number} conversations of {name} are wanted, which takes "
-                f"{BEHAVIOURS[name].needs}; choose more tools or leave it out with --quota.{name}=0"
-            )
+    lacking = [
+        name
+        for name, number in numbers.items()
+        if number and not BEHAVIOURS[name].possible(catalogue)
+    ]
+    if lacking:
+        wanted = [
+            f"{numbers[name]} conversations of {name} are wanted, which takes "
+            f"{BEHAVIOURS[name].needs}"
+            for name in lacking
+        ]
+        flags = " ".join(f"--quota.{name}=0" for name in lacking)
+        raise ValueError(f"{'; '.join(wanted)}; choose more tools or leave it out with {flags}")
 
 
 def _was_said(made: Made, seen: SeenConversations) -> bool:

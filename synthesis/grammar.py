@@ -220,6 +220,20 @@ def marked(value: Any) -> str:
 def plain(text: str) -> str:
     """Return a finished text: sentences begin in capitals, marks are gone."""
     text = _SENTENCE_START.sub(lambda found: found[0].upper(), text)
+    return bare(text)
+
+
+def parted(text: str) -> list[tuple[str, bool]]:
+    """Return the pieces of a text, each with whether it is a marked value."""
+    pieces, at = [], 0
+    for found in _MARKED.finditer(text):
+        pieces += [(text[at : found.start()], False), (found[0], True)]
+        at = found.end()
+    return [*pieces, (text[at:], False)]
+
+
+def bare(text: str) -> str:
+    """Return a text without marks, its letters as they are."""
     return text.replace(_OPEN, "").replace(_CLOSE, "")
 
 

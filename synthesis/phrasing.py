@@ -44,6 +44,12 @@ OPENERS = (
     "(sorry to bother you|excuse me|sorry|me again)(,|.)",
     "(one more thing|another thing|next one)(:|.)",
 )
+LINKS = (
+    "(great|thanks|thank you|perfect|okay|good)(.|!)",
+    "(one more thing|another thing|next)(:|.)",
+    "(now|and now)(,|:)",
+    "(that helps|good to know)(.|!)",
+)
 CLOSERS = (
     "(thanks|thank you|many thanks|thanks a lot|thank you so much)(!|.| in advance.)",
     "(no rush|take your time|no hurry|whenever you can)(.|!)",
@@ -103,6 +109,22 @@ ERROR_REPORTS = (
     "want to change) the {noun}.",
 )
 LEADS = ("", "", "", "(sure.|all right.|okay.|of course.|here you go.|there you are.) ")
+BESIDE = (
+    "(let me|I'll) (check|see to) that( for you|)( now| right away|).",
+    "(one|just a) moment(, please|).",
+    "(sure|gladly|all right), (I'm on it|I'll do that now).",
+    "I'll (use a tool|ask the tools) for that.",
+    "(working on it|on it).",
+)
+BESIDE_NEXT = (
+    "(now|next) (the|comes the) (next|following) step.",
+    "(that is done|good), (now on|so on) to the next step.",
+    "with that I can (go on|do the rest).",
+)
+BESIDE_AFTER_ERROR = (
+    "(that failed|that did not work), (so |)I'll (try again|correct it).",
+    "(let me|I'll) put that right.",
+)
 DECLINES = (
     "(I'm sorry|sorry|unfortunately)(, but|,) I (have no tool for that|can't do that here|am not "
     "able to do that). {offer}",
@@ -127,10 +149,15 @@ MORE_FRAMES = (
 )
 
 
-def opening(dice: Dice, reasons: tuple[str, ...]) -> str:
-    """Return what a user says before the matter itself; often nothing."""
+def opening(dice: Dice, reasons: tuple[str, ...], first: bool = True) -> str:
+    """Return what a user says before the matter itself; often nothing.
+
+    Nobody greets in a later turn: only the `first` one does.
+    """
     parts = []
-    if dice.chance(0.35):
+    if not first and dice.chance(0.35):
+        parts.append(expand(dice.choice(LINKS), {}, dice))
+    elif first and dice.chance(0.35):
         name = marked(dice.choice(pools.FIRST_NAMES))
         parts.append(expand(dice.choice(OPENERS), {"name": name}, dice))
     if reasons and dice.chance(0.4):
@@ -143,11 +170,11 @@ def closing(dice: Dice) -> str:
     return " " + expand(dice.choice(CLOSERS), {}, dice) if dice.chance(0.35) else ""
 
 
-def request(dice: Dice, core: str, asks: bool, reasons: tuple[str, ...]) -> str:
+def request(dice: Dice, core: str, asks: bool, reasons: tuple[str, ...], first: bool = True) -> str:
     """Put a request (or a question, if it `asks`) between an opening and a closing."""
     frames, slot = (QUESTION_FRAMES, "ask") if asks else (REQUEST_FRAMES, "do")
     framed = expand(dice.choice(frames), {slot: core}, dice)
-    return f"{opening(dice, reasons)}{framed}{closing(dice)}"
+    return f"{opening(dice, reasons, first)}{framed}{closing(dice)}"
 
 
 def reply(dice: Dice, frames: tuple[str, ...], **values: str) -> str:

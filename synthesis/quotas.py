@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.dice import Dice
+from synthesis.mixtures import PLAIN, Mixture
 
 
-def read_shares(given: Mapping[str, object]) -> dict[str, float]:
-    """Return every behaviour's share of one: those `given`, the others in the old proportion.
+def read_shares(given: Mapping[str, object], mixture: Mixture = PLAIN) -> dict[str, float]:
+    """Return every behaviour's share of one: those `given`, the others as mixed.
 
     ValueError names an unknown behaviour, a share outside 0 to 1, or a sum that cannot be.
     """
@@ -20,12 +21,12 @@ def read_shares(given: Mapping[str, object]) -> dict[str, float]:
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise ValueError(f"--quota.{name} is {share!r}, wanted a share from 0 to 1")
     fixed = {name: float(share) for name, share in given.items() if isinstance(share, int | float)}
-    others = {name: behaviour.share for name, behaviour in BEHAVIOURS.items() if name not in fixed}
+    others = {name: mixture.shares.get(name, 0.0) for name in BEHAVIOURS if name not in fixed}
     left = 1 - sum(fixed.values())
-    if left < -1e-9 or (left > 1e-9 and not others):
-        wanted = "at most 1" if others else "1"
+    if left < -1e-9 or (left > 1e-9 and not sum(others.values())):
+        wanted = "at most 1" if sum(others.values()) else "1"
         raise ValueError(f"the quotas sum to {sum(fixed.values()):g}, wanted {wanted}")
-    scale = max(left, 0.0) / sum(others.values()) if others else 0.0
+    scale = max(left, 0.0) / sum(others.values()) if sum(others.values()) else 0.0
     return {name: fixed[name] if name in fixed else others[name] * scale for name in BEHAVIOURS}
 
 

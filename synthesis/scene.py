@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chat.conversation import Conversation, Message, ToolCall
+from chat.conversation import Conversation, Message, Tool, ToolCall
+from synthesis.alike import alike
 from synthesis.catalogue import Catalogue
 from synthesis.declaration import (
     Parameter,
@@ -15,15 +16,20 @@ from synthesis.declaration import (
     result_text,
 )
 from synthesis.dice import Dice
-from synthesis.grammar import expand, marked, plain, skeleton, spoken, telling
+from synthesis.grammar import bare, expand, marked, plain, skeleton, spoken, telling
 from synthesis.kinds import drawn_after
-from synthesis.phrasing import LEADS, describe, request
+from synthesis.language import background, casual
+from synthesis.mixtures import PLAIN, Mixture
+from synthesis.phrasing import BESIDE, BESIDE_AFTER_ERROR, BESIDE_NEXT, LEADS, describe, request
+from synthesis.prompts import draw_names, draw_sign_off, write_system
 from synthesis.world import fact
 
-MOST_TOOLS = 8
 GIVE_OPTIONAL = 0.35
 ASK_AS_QUESTION = 0.35
 TRIES = 300
+FEW_TOOLS = 8
+# How often a system text demands a last sentence of every answer.
+SIGN_OFF = 0.15
 # Which values are drawn: any, those for training, or those that training never contains.
 VALUES = ("all", "seen", "unseen")
 # One value in this many is unseen.
@@ -53,34 +59,52 @@ class Scene:
 
     skeletons: The user's turns without digits and values, to measure how varied they are.
     avoid: Domains whose tools must not be offered, because they would suit.
+    rules: What the system text demands beside manners.
     """
 
     def __init__(
         self,
         dice: Dice,
         catalogue: Catalogue,
-        most_tools: int = MOST_TOOLS,
+        most_tools: int | None = None,
         values: str = "all",
+        mixture: Mixture = PLAIN,
     ) -> None:
         self.dice = dice
         self.catalogue = catalogue
-        self.most_tools = most_tools
+        self.mixture = mixture
+        self.most_tools = most_tools or mixture.most_tools
         self.values = values
         self.messages: list[Message] = []
         self.skeletons: list[str] = []
         self.used: dict[str, SyntheticTool] = {}
         self.avoid: set[str] = set()
-        self.offered: tuple[SyntheticTool, ...] = ()
+        self.offered: tuple[Tool, ...] = ()
         self.calls = 0
+        self.rules: list[str] = []
+        self.has_system = self.happens(mixture.system)
+        self.is_casual = self.happens(mixture.casual)
+        self.names = draw_names(dice) if self.has_system else {}
+        signs = self.has_system and dice.chance(SIGN_OFF)
+        self.signoff = draw_sign_off(dice, self.names) if signs else ""
+
+    def happens(self, chance: float) -> bool:
+        """Return whether something of the mixture comes; what never does costs no draw."""
+        return chance > 0 and self.dice.chance(chance)
 
     def user(self, text: str) -> None:
         """Let the user say something."""
-        self.messages.append(Message("user", plain(text)))
+        if not self.messages and self.happens(self.mixture.background):
+            text = f"{background(self.dice)} {text}"
+        if self.is_casual:
+            text = casual(text, self.dice)
+        self.messages.append(Message("user", bare(text) if self.is_casual else plain(text)))
         self.skeletons.append(skeleton(text))
 
     def assistant(self, text: str) -> None:
         """Let the assistant say something."""
-        self.messages.append(Message("assistant", plain(text)))
+        ending = f" {self.signoff}" if self.signoff else ""
+        self.messages.append(Message("assistant", plain(text) + ending))
 
     def call(self, *uses: tuple[SyntheticTool, Mapping[str, Any]]) -> list[Any]:
         """Let the assistant call tools at once; return their results."""
@@ -94,8 +118,17 @@ class Scene:
             calls.append(ToolCall(tool.name, arguments, id))
             text = result_text(results[-1])
             answers.append(Message("tool", text, name=tool.name, tool_call_id=id))
-        self.messages += [Message("assistant", tool_calls=tuple(calls)), *answers]
+        said = self._beside() if self.happens(self.mixture.beside) else ""
+        self.messages += [Message("assistant", said, tool_calls=tuple(calls)), *answers]
         return results
+
+    def _beside(self) -> str:
+        last = self.messages[-1]
+        frames: tuple[str, ...] = BESIDE
+        if last.role == "tool":
+            failed = is_error(json.loads(last.content))
+            frames = BESIDE_AFTER_ERROR if failed else BESIDE_NEXT
+        return plain(expand(self.dice.choice(frames), {}, self.dice))
 
     def any_tool(self) -> SyntheticTool:
         """Return a tool."""
@@ -153,7 +186,12 @@ class Scene:
         core = expand(
             self.dice.choice(asks if question else fitting(tool.do, given)), said, self.dice
         )
-        self.user(request(self.dice, core, question, self.catalogue.reasons[tool.domain]))
+        self.request(core, tool, question)
+
+    def request(self, core: str, tool: SyntheticTool, question: bool = False) -> None:
+        """Let the user ask for what `core` says, in a frame."""
+        reasons, first = self.catalogue.reasons[tool.domain], not self.messages
+        self.user(request(self.dice, core, question, reasons, first))
 
     def order(self, tool: SyntheticTool, said: Mapping[str, Any]) -> str:
         """Return a tool's request without its frame."""
@@ -191,15 +229,30 @@ class Scene:
         news = {name for name, value in result.items() if values.get(name, value) != value}
         return {**result, **{name: text for name, text in spoken.items() if name not in news}}
 
-    def offer(self) -> tuple[SyntheticTool, ...]:
+    def offer(self) -> tuple[Tool, ...]:
         """Choose the tools on offer: the called ones among others, in random order."""
         if not self.offered:
-            others = self.others()
-            least = max(len(self.used), 1)
-            count = self.dice.between(least, max(least, self.most_tools)) - len(self.used)
-            chosen = [*self.used.values(), *self.dice.sample(others, count)]
+            least = max(len(self.used), self.mixture.fewest_tools)
+            most = self.most_tools
+            if self.happens(self.mixture.few):
+                most = min(most, FEW_TOOLS)
+            count = self.dice.between(least, max(least, most)) - len(self.used)
+            chosen = [*(tool.tool for tool in self.used.values()), *self._distractors(count)]
             self.offered = tuple(self.dice.shuffled(chosen))
         return self.offered
+
+    def _distractors(self, count: int) -> list[Tool]:
+        """Choose tools to offer beside the called ones: any, or some that resemble these."""
+        others = self.others()
+        if not self.used or not self.happens(self.mixture.alike):
+            return [tool.tool for tool in self.dice.sample(others, count)]
+        domains = {tool.domain for tool in self.used.values()}
+        near = self.dice.shuffled([tool for tool in others if tool.domain in domains])
+        far = self.dice.shuffled([tool for tool in others if tool.domain not in domains])
+        model = self.dice.choice(tuple(self.used.values())).tool
+        taken = self.catalogue.by_name
+        made = [tool for tool in alike(model, self.dice, 4) if tool.name not in taken]
+        return [*made, *(tool.tool for tool in near + far)][:count]
 
     def others(self) -> list[SyntheticTool]:
         """Return the tools that may be offered beside the called ones."""
@@ -214,8 +267,13 @@ class Scene:
 
     def conversation(self, id: str) -> Conversation:
         """Return the conversation."""
-        tools = tuple(tool.tool for tool in self.offer())
-        return Conversation(tuple(self.messages), tools, id, source="synthetic")
+        tools = self.offer()
+        messages = tuple(self.messages)
+        if self.has_system or self.rules:
+            names = self.names or draw_names(self.dice)
+            text = write_system(self.dice, names, self.rules, self.signoff)
+            messages = (Message("system", text), *messages)
+        return Conversation(messages, tools, id, source="synthetic")
 
 
 def _part(value: Any) -> str:

@@ -9,6 +9,7 @@ from chat.schemas.validation import validate_arguments
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.catalogue import select
 from synthesis.generation import Settings, generate
+from synthesis.mixtures import MIXTURES
 
 NAMES = tuple(BEHAVIOURS)
 CALL = ("assistant", "tool")
@@ -127,5 +128,7 @@ def test_a_later_question_is_answered_without_another_call() -> None:
 
 
 def test_shares_sum_to_one_and_every_behaviour_has_a_meaning() -> None:
-    assert sum(behaviour.share for behaviour in BEHAVIOURS.values()) == pytest.approx(1)
+    for mixture in MIXTURES.values():
+        assert sum(mixture.shares.values()) == pytest.approx(1)
+        assert set(mixture.shares) <= set(BEHAVIOURS)
     assert all(behaviour.meaning for behaviour in BEHAVIOURS.values())

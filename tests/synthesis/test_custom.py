@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from synthesis.behaviours import BEHAVIOURS
 from synthesis.catalogue import select
 from synthesis.custom import read_tools_file
+from synthesis.facts import problems
 from synthesis.generation import Settings, generate
+from synthesis.mixtures import MIXTURES, PLAIN
 
 ROOT = Path(__file__).parents[2]
 PYTHON = '''
@@ -94,14 +95,20 @@ def tools_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return file
 
 
-def test_own_tools_show_every_behaviour(tools_file: Path) -> None:
-    settings = Settings(count=180, tools_file=str(tools_file), domains=("custom",))
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_own_tools_show_every_behaviour(tools_file: Path, mixture: str) -> None:
+    own = {"tools_file": str(tools_file), "domains": ("custom",)}
+    # No tool here has an optional argument.
+    unfit = {"preset": 0} if mixture == "broad" else {}
+    settings = Settings(count=240, mixture=mixture, quotas=unfit, **own)  # type: ignore[arg-type]
     all_made = list(generate(settings, workers=1))
-    assert {made.task.behaviour for made in all_made} == set(BEHAVIOURS)
+    wanted = set(MIXTURES[mixture].shares) - set(unfit)
+    assert {made.task.behaviour for made in all_made} == wanted
     offered = {tool.name for made in all_made for tool in made.conversation.tools}
-    assert len(offered) == 3
     called = {c.name for made in all_made for m in made.conversation.messages for c in m.tool_calls}
-    assert called == offered
+    assert len(called) == 3 and called <= offered
+    assert mixture == "broad" or called == offered
+    assert [line for made in all_made for line in problems(made.conversation)] == []
 
 
 def test_own_tools_join_the_built_in_ones(tools_file: Path) -> None:
@@ -175,9 +182,7 @@ def test_the_examples_of_the_guide_work(language: str, tmp_path: Path) -> None:
 def test_the_guide_states_the_default_shares() -> None:
     guide = (ROOT / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", guide, re.MULTILINE))
-    assert {name: float(share) for name, share in told.items()} == {
-        name: behaviour.share for name, behaviour in BEHAVIOURS.items()
-    }
+    assert {name: float(share) for name, share in told.items()} == PLAIN.shares
     tools = select().tools
     assert f"{len(tools)} tools in {len({tool.domain for tool in tools})} domains" in guide
 

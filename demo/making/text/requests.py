@@ -71,7 +71,7 @@ def _conversation(
         behaviour = dice.choice(possible)
         catalogue = elsewhere if behaviour == "no_suitable_tool" else there
         scene = Scene(dice, catalogue, values=values)
-        scene.offered = tools
+        scene.offered = tuple(tool.tool for tool in tools)
         BEHAVIOURS[behaviour].play(scene)
         messages += _in_forms(_shortened(dice, scene.messages), forms)
     return Conversation(tuple(messages))
