@@ -149,7 +149,11 @@ def compose(
     scene = Scene(dice, find_catalogue(selection), most_tools, values, MIXTURES[mixture])
     BEHAVIOURS[task.behaviour].play(scene)
     conversation = scene.conversation(f"synthetic-{task.behaviour}-{task.index:06}")
-    said = tuple(m.content for m in scene.messages if m.role == "user")
+    said = tuple(
+        message.content
+        for place, message in enumerate(scene.messages)
+        if message.role == "user" and place not in scene.common
+    )
     return Made(task, json_line(conversation), said, tuple(scene.skeletons))
 
 

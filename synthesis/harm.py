@@ -44,5 +44,5 @@ def harmful_request(scene: Scene) -> None:
     scene.assistant(expand(dice.choice(HARM_REFUSALS), {"name": name}, dice))
     if dice.chance(0.3):
         said, answer = dice.choice(AFTERWARDS)
-        scene.user(expand(said, {}, dice))
+        scene.agree((said,))
         scene.assistant(expand(answer, {}, dice))

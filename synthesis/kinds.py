@@ -201,7 +201,7 @@ PHONE = Kind(
     lambda dice: f"+{dice.between(30, 59)} {dice.between(100, 999)} {dice.between(10000, 99999)}",
     schema={"pattern": r"^\+[0-9]{2} [0-9]{3} [0-9]{5}$"},
     wrong=lambda dice: f"{dice.between(1000, 99999)}",
-    rule="(that number is too short|I need the number with its country code, like +44 123 45678)",
+    rule="(that number is too short|I need the whole number, with its country code)",
 )
 
 Person = Annotated[str, PERSON]

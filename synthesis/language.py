@@ -25,7 +25,7 @@ SHORT_FORMS = {
     "minutes": ("mins",),
     "really": ("rly",),
 }
-ENDINGS = ("", "", "", " lol", " :)", " thx", " asap", " tyvm", "!!")
+ENDINGS = ("", "", "", " lol", " :)", " thx", " asap", "!!")
 TYPO_ONE_IN = 16
 _SHORTENED = re.compile(rf"\b({'|'.join(SHORT_FORMS)})\b")
 
@@ -62,6 +62,11 @@ def background(dice: Dice) -> str:
     names = (marked(dice.choice(pools.FIRST_NAMES)) for _ in chosen)
     texts = (expand(text, {"name": name}, dice) for text, name in zip(chosen, names, strict=True))
     return " ".join(texts)
+
+
+def greets(text: str) -> bool:
+    """Return whether a text begins with a greeting."""
+    return re.match(r"(hi|hello|hey|good (morning|afternoon|evening))\b", text, re.I) is not None
 
 
 def casual(text: str, dice: Dice) -> str:

@@ -41,12 +41,12 @@ def confirm_first(scene: Scene) -> None:
     _confirm(scene, tool, said)
     outcome = scene.dice.below(5)
     if outcome == 0:
-        scene.user(expand(scene.dice.choice(REJECTIONS), {}, scene.dice))
+        scene.agree(REJECTIONS)
         scene.assistant(expand(scene.dice.choice(LEFT_ALONE), {}, scene.dice))
         return
     if outcome == 1:
         use = _changed(scene, use)
-    scene.user(expand(scene.dice.choice(AGREEMENTS), {}, scene.dice))
+    scene.agree(AGREEMENTS)
     scene.call((tool, use.arguments))
     scene.answer(use)
 

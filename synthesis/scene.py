@@ -18,7 +18,7 @@ from synthesis.declaration import (
 from synthesis.dice import Dice
 from synthesis.grammar import bare, expand, marked, plain, skeleton, spoken, telling
 from synthesis.kinds import drawn_after
-from synthesis.language import background, casual
+from synthesis.language import background, casual, greets
 from synthesis.mixtures import PLAIN, Mixture
 from synthesis.phrasing import BESIDE, BESIDE_AFTER_ERROR, BESIDE_NEXT, LEADS, describe, request
 from synthesis.prompts import draw_names, draw_sign_off, write_system
@@ -58,6 +58,7 @@ class Scene:
     """Collects the messages of one conversation.
 
     skeletons: The user's turns without digits and values, to measure how varied they are.
+    common: Places of turns that many say alike, such as a yes; they are not measured.
     avoid: Domains whose tools must not be offered, because they would suit.
     rules: What the system text demands beside manners.
     """
@@ -77,6 +78,7 @@ class Scene:
         self.values = values
         self.messages: list[Message] = []
         self.skeletons: list[str] = []
+        self.common: set[int] = set()
         self.used: dict[str, SyntheticTool] = {}
         self.avoid: set[str] = set()
         self.offered: tuple[Tool, ...] = ()
@@ -92,10 +94,18 @@ class Scene:
         """Return whether something of the mixture comes; what never does costs no draw."""
         return chance > 0 and self.dice.chance(chance)
 
+    def agree(self, frames: tuple[str, ...]) -> None:
+        """Let the user say something short that many say, so that it may come again."""
+        self.common.add(len(self.messages))
+        self.user(expand(self.dice.choice(frames), {}, self.dice))
+        self.skeletons.pop()
+
     def user(self, text: str) -> None:
         """Let the user say something."""
         if not self.messages and self.happens(self.mixture.background):
-            text = f"{background(self.dice)} {text}"
+            more = background(self.dice)
+            # Who greets does so at the beginning.
+            text = f"{text} {more}" if greets(text) else f"{more} {text}"
         if self.is_casual:
             text = casual(text, self.dice)
         self.messages.append(Message("user", bare(text) if self.is_casual else plain(text)))
@@ -224,7 +234,7 @@ class Scene:
             for name, value in values.items()
             if value is not None
         }
-        result = use.result if isinstance(use.result, dict) else {}
+        result = use.result if isinstance(use.result, dict) else {"result": use.result}
         # Where the result gives an argument's name another value, the answer tells the result's.
         news = {name for name, value in result.items() if values.get(name, value) != value}
         return {**result, **{name: text for name, text in spoken.items() if name not in news}}

@@ -12,6 +12,7 @@ from synthesis.domains import (
     mathematics,
     messages,
     orders,
+    records,
     shopping,
     text,
     transport,
@@ -39,4 +40,5 @@ DOMAINS: tuple[Domain, ...] = (
     work.DOMAIN,
     health.DOMAIN,
     transport.DOMAIN,
+    records.DOMAIN,
 )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chat.conversation import Conversation, Message
+from chat.conversation import Conversation, Message, ToolCall
 from data.conversations import json_line
 from synthesis.catalogue import select
-from synthesis.facts import numbers_in, problems
+from synthesis.facts import check_facts, numbers_in, problems
 from synthesis.generation import Made, Settings, generate
 from synthesis.mixtures import BROAD
 from synthesis.quotas import apportion, read_shares
@@ -198,3 +198,15 @@ def test_a_reply_with_a_fact_from_nowhere_is_found() -> None:
     ):
         invented = Conversation((*row.messages, Message("assistant", reply)), row.tools, row.id)
         assert [line.partition(" in ")[0] for line in problems(invented)] == [problem]
+
+
+def test_an_argument_from_nowhere_names_its_row_and_value(tmp_path: Path) -> None:
+    row = rows("single_call", 1)[0]
+    call = ToolCall("get_current_weather", {"city": "Atlantis"})
+    told = Conversation((*row.messages, Message("assistant", tool_calls=(call,))), id=row.id)
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json_line(told), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=f"{row.id}: get_current_weather is called with 'Atlantis'"
+    ):
+        check_facts(file)

@@ -114,7 +114,7 @@ def test_own_tools_show_every_behaviour(tools_file: Path, mixture: str) -> None:
 def test_own_tools_join_the_built_in_ones(tools_file: Path) -> None:
     settings = Settings(count=300, tools_file=str(tools_file))
     offered = {t.name for made in generate(settings, workers=1) for t in made.conversation.tools}
-    assert len(offered) == 81
+    assert len(offered) == 85
 
 
 def test_requests_are_built_from_descriptions_names_and_examples(tmp_path: Path) -> None:
