@@ -51,6 +51,21 @@ BACKGROUND = (
     "chores|doing this) for (my family|our team|{name} and me).",
     "(As|Because) I am (typing on a train|in a waiting room|between two calls), I will (keep it "
     "short|try to be clear).",
+    "I am (writing|asking) (for|on behalf of) my (uncle|aunt|grandmother|landlord), who (has no "
+    "computer|is not good with screens|broke a finger), so (please be patient|I may have to ask "
+    "back).",
+    "(We moved|I changed jobs|We came back from holiday) (a few weeks ago|not long ago|recently), "
+    "and (everything is still in boxes|nothing is where it was|I am still catching up).",
+    "(Normally|Usually) I (would call|go there in person|ask a colleague), but (the line is always "
+    "busy|they are closed|everybody is out).",
+    "(It may sound silly|You will laugh), but (I have been stuck on this|this has kept me busy) "
+    "(since breakfast|all day|for ages).",
+    "(A friend|Somebody at work|{name}) (swears by|recommended|showed me) (this chat|you), and "
+    "(I like the idea|so far I am impressed).",
+    "(I am not in a hurry|There is no panic), (but|though) it would (calm me down|help my nerves) "
+    "to have it (sorted|out of the way).",
+    "(The cat|My little brother|The baby) (sat|slept) on the keyboard (before|just now), (sorry|my "
+    "apologies) if (anything looks odd|there are typos).",
     "{name} (keeps asking|has asked twice), and I (promised|said) (I would see to it|it would "
     "be done).",
 )

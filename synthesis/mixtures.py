@@ -17,6 +17,7 @@ class Mixture:
     background: Chance that a user tells more than is needed.
     alike: Chance that tools on offer resemble the called ones.
     few: Chance that no more than eight tools are offered, as most products have.
+    any_question: Whether questions that need no tool are of all kinds; else they ask for sums.
     """
 
     shares: Mapping[str, float]
@@ -29,6 +30,7 @@ class Mixture:
     background: float = 0.0
     alike: float = 0.0
     few: float = 0.0
+    any_question: bool = False
 
 
 PLAIN = Mixture(
@@ -72,5 +74,6 @@ BROAD = Mixture(
     background=0.2,
     alike=0.5,
     few=0.6,
+    any_question=True,
 )
 MIXTURES = {"plain": PLAIN, "broad": BROAD}

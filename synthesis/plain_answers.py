@@ -137,9 +137,11 @@ TOPICS = (
 )
 
 
-def suitable_topics(domains: Iterable[str]) -> list[Topic]:
-    """Return the topics that leave some tool to offer."""
-    return [topic for topic in TOPICS if set(domains) - set(topic.avoid)]
+def suitable_topics(domains: Iterable[str], any_kind: bool) -> list[Topic]:
+    """Return the topics that leave some tool to offer: of any kind, or sums where these do."""
+    names = set(domains)
+    suitable = [topic for topic in TOPICS if names - set(topic.avoid)]
+    return suitable if any_kind or TOPICS[0] not in suitable else [TOPICS[0]]
 
 
 def plain_answer(dice: Dice, topic: Topic) -> tuple[str, str, tuple[str, ...]]:

@@ -17,6 +17,8 @@ CHANGING = frozenset(
 )
 
 
+# A longer description is no part of a sentence.
+MOST_LETTERS = 70
 # A description speaks of the user, a reply to the user.
 _SPOKEN_TO = (
     ("the user's", "your"),
@@ -37,7 +39,8 @@ def purpose(tool: SyntheticTool) -> str:
     about = harmless(re.split(r"[;:]|\. ", tool.tool.description)[0])
     for user, you in _SPOKEN_TO:
         about = about.replace(user, you)
-    return imperative(about) or harmless(re.sub(r"[_.-]", " ", tool.name))
+    words = harmless(re.sub(r"[_.-]", " ", tool.name))
+    return imperative(about) if 0 < len(about) <= MOST_LETTERS else f"use {words}"
 
 
 def harmless(text: str) -> str:

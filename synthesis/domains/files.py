@@ -191,7 +191,7 @@ DOMAIN = Domain(
                 "(open|look into) {path} and (read|show) me the beginning[, {lines}]",
                 "(read|show) me the beginning of (a file|one of my files)[, {lines}]",
             ),
-            ask=("what (does|do) the first [{lines} ]of {path} say",),
+            ask=("what (do|did) the first {lines} of {path} say",),
             answer=(
                 "(It begins|The file begins) with: {lines}.",
                 "(The beginning reads|Here they are): {lines}.",

@@ -82,6 +82,18 @@ def test_the_plain_mixture_stays_what_the_demo_was_trained_on() -> None:
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "a7b398108cf17c83"
 
 
+def test_questions_without_a_tool_are_of_many_kinds() -> None:
+    asked = [row.messages[-2].content for row in rows("no_suitable_tool", 500)]
+    for words in ("plus", "capital", "opposite", "alphabet", "days", "what is meant by"):
+        assert 2 < sum(words in text.lower() for text in asked) < 150
+
+
+def test_mathematics_alone_leaves_other_questions() -> None:
+    settings = Settings(30, domains=("mathematics",), quotas={"no_suitable_tool": 1})
+    for made in generate(settings, workers=1):
+        assert "plus" not in made.conversation.messages[-1].content
+
+
 def system(row: Conversation) -> str:
     assert row.messages[0].role == "system"
     return row.messages[0].content
