@@ -117,7 +117,8 @@ BESIDE = (
     "(working on it|on it).",
 )
 BESIDE_NEXT = (
-    "(now|next) (the|comes the) (next|following) step.",
+    "(now|next) comes the following step.",
+    "(now|next)(:|,) (the rest|the next step).",
     "(that is done|good), (now on|so on) to the next step.",
     "with that I can (go on|do the rest).",
 )
@@ -184,12 +185,35 @@ def reply(dice: Dice, frames: tuple[str, ...], **values: str) -> str:
 
 def describe(result: Any, dice: Dice) -> str:
     """Say what a result of any form holds, for tools that bring no phrases."""
-    facts = list(scalars(result).items())
-    if not facts:
+    if not result and isinstance(result, list | dict):
+        return expand("(The result is empty|Nothing was found|There is nothing).", {}, dice)
+    texts = [
+        f"the {name.replace('_', ' ')} {'are' if isinstance(item, list) else 'is'} {spoken(item)}"
+        for name, item in told(result)
+    ]
+    texts += [f"there are no {name.replace('_', ' ')}" for name in empty_lists(result)]
+    if not texts:
         return f"The result is {spoken(result)}."
-    texts = [f"the {name.replace('_', ' ')} is {spoken(value)}" for name, value in facts]
     lead = expand("(Here is what I found|This is the result|I found this|Done)", {}, dice)
     return f"{lead}: {joined(texts)}."
+
+
+def told(result: Any) -> list[tuple[str, Any]]:
+    """Return what of a result can be said: its scalars, and its lists of scalars."""
+    lists = {
+        name: value
+        for name, value in (result.items() if isinstance(result, dict) else ())
+        if isinstance(value, list)
+        and value
+        and all(isinstance(item, str | int | float) for item in value)
+    }
+    return [*scalars(result).items(), *lists.items()]
+
+
+def empty_lists(result: Any) -> list[str]:
+    """Return the names of a result's lists that hold nothing."""
+    entries = result.items() if isinstance(result, dict) else ()
+    return [name for name, value in entries if value == []]
 
 
 def scalars(result: Any) -> Mapping[str, Any]:

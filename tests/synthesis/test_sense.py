@@ -12,8 +12,10 @@ from chat.conversation import Conversation
 from synthesis.custom import read_tools_file
 from synthesis.dates import day_number, days_later
 from synthesis.declaration import Domain, is_error
+from synthesis.dice import Dice
 from synthesis.domains import work
 from synthesis.generation import Settings, generate
+from synthesis.phrasing import describe
 from synthesis.pools import FIRST_NAMES
 
 
@@ -98,3 +100,16 @@ def test_parameters_named_by_a_letter_are_a_first_and_a_second(tmp_path: Path) -
     domain: Domain = read_tools_file(file)[0]
     nouns = [parameter.kind.noun for parameter in domain.tools[0].parameters]
     assert nouns == ["first value", "second value"]
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ([], "(The result is empty|Nothing was found|There is nothing)\\."),
+        ({"guests": []}, ".*: there are no guests\\."),
+        ({"open_rooms": ["a", "b"], "n": 3}, ".*: the n is 3 and the open rooms are a and b\\."),
+        ([1, 2], "The result is 1 and 2\\."),
+    ],
+)
+def test_lists_and_empty_results_are_described(result: Any, said: str) -> None:
+    assert re.fullmatch(said, describe(result, Dice("described")))
