@@ -140,8 +140,8 @@ def no_suitable_tool(scene: Scene) -> None:
     use = scene.use(scene.any_tool())
     scene.avoid = {use.tool.domain, *scene.catalogue.similar[use.tool.domain]}
     if not scene.others() or scene.dice.chance(0.4):
-        names = (domain.name for domain in scene.catalogue.domains)
-        topics = suitable_topics(names, scene.mixture.any_question)
+        domains = (domain.name for domain in scene.catalogue.domains)
+        topics = suitable_topics(domains, scene.mixture.any_question)
         question, answer, avoid = plain_answer(scene.dice, scene.dice.choice(topics))
         scene.avoid = set(avoid)
         scene.user(question)

@@ -118,7 +118,7 @@ BESIDE = (
 )
 BESIDE_NEXT = (
     "(now|next) comes the following step.",
-    "(now|next)(:|,) (the rest|the next step).",
+    "(good|okay|done)(:|,) now the next step.",
     "(that is done|good), (now on|so on) to the next step.",
     "with that I can (go on|do the rest).",
 )

@@ -19,7 +19,7 @@ MANNERS = (
     "Be (brief|short and friendly|polite|clear and short).",
     "Answer in English.",
     "(Never|Do not) make up the result of a tool.",
-    "(Call a tool|Use the tools) (only when it is needed|when one fits, and only then).",
+    "(Call a tool only when it is needed|Use the tools when one fits, and only then).",
     "(If|When) something that a tool needs is missing, ask for it(.| first.)",
     "(If|When) no tool fits, say so.",
     "(Do not|Never) guess (arguments|values) that the user has not given.",

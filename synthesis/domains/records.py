@@ -179,6 +179,9 @@ DOMAIN = Domain(
         "I'm (tidying up|preparing the audit)",
         "(Somebody|The auditor) wants to (see|know) this",
         "I (lost|misplaced) my (notes|folder)",
-        "We are (closing the books|changing the system)",
+        "We are (closing the books|changing the system|short of people)",
+        "My (predecessor|colleague|boss) (left a mess|asked twice|is on leave)",
+        "I'm (writing|finishing|checking) (the yearly report|a summary|my notes)",
+        "There (was|has been) (a question|some confusion|a complaint)",
     ),
 )

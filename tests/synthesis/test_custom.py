@@ -10,7 +10,7 @@ from synthesis.catalogue import select
 from synthesis.custom import read_tools_file
 from synthesis.facts import problems
 from synthesis.generation import Settings, generate
-from synthesis.mixtures import MIXTURES, PLAIN
+from synthesis.mixtures import MIXTURES
 
 ROOT = Path(__file__).parents[2]
 PYTHON = '''
@@ -179,10 +179,12 @@ def test_the_examples_of_the_guide_work(language: str, tmp_path: Path) -> None:
     assert len(list(generate(settings, workers=1))) == 60
 
 
-def test_the_guide_states_the_default_shares() -> None:
+def test_the_guide_states_the_shares_of_both_mixtures() -> None:
     guide = (ROOT / "docs" / "synthetic-data.md").read_text(encoding="utf-8")
-    told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", guide, re.MULTILINE))
-    assert {name: float(share) for name, share in told.items()} == PLAIN.shares
+    before, _, after = guide.partition("## Mixtures")
+    for text, mixture in ((before, "plain"), (after, "broad")):
+        told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", text, re.MULTILINE))
+        assert {name: float(share) for name, share in told.items()} == MIXTURES[mixture].shares
     tools = select().tools
     assert f"{len(tools)} tools in {len({tool.domain for tool in tools})} domains" in guide
 
