@@ -92,9 +92,8 @@ def casual(text: str, dice: Dice) -> str:
         for piece, is_value in parted(text)
     ]
     written = "".join(pieces)
-    if bare:
-        written = written.rstrip(".")
-    return written + dice.choice(ENDINGS)
+    ending = dice.choice(ENDINGS)
+    return (written.rstrip(".") if bare or ending else written) + ending
 
 
 def _in_chat(text: str, small: bool, bare: bool, dice: Dice) -> str:

@@ -1,6 +1,7 @@
 """Behaviours in which the system text decides what is right."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from chat.schemas.validation import validate_arguments
@@ -89,7 +90,8 @@ def limit(scene: Scene) -> None:
     use, slot, most = _limited(scene)
     tool, allows = use.tool, scene.dice.chance(0.4)
     value = use.arguments[slot.name]
-    shown = _amount(scene, slot, round_down(value * 1.5) if allows else most)
+    above = max(round_down(value * 1.5), ceil(value))
+    shown = _amount(scene, slot, above if allows else most)
     _rule(scene, LIMIT_RULES, tool=tool.name, noun=slot.kind.noun, limit=shown)
     if allows:
         _do(scene, use)
@@ -110,8 +112,11 @@ def limit(scene: Scene) -> None:
 
 def _limited(scene: Scene) -> tuple[Use, Parameter, int]:
     """Draw a use with a number that a limit can lie below, and the limit."""
+    slots = scene.catalogue.limitable
+    changing = [(tool, slot) for tool, slot in slots if is_changing(tool)]
     for _ in range(TRIES):
-        tool, slot = scene.dice.choice(scene.catalogue.limitable)
+        # Products limit what is spent or booked more often than what is calculated.
+        tool, slot = scene.dice.choice(changing if scene.dice.chance(0.7) and changing else slots)
         use = scene.use(tool)
         value = use.arguments[slot.name]
         most = round_down(value * 0.7)
