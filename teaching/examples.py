@@ -4,7 +4,8 @@ Values are invented from the schema: its formats and bounds, and the parameter's
 same for the same name everywhere, so that what one tool returns another takes.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chat.conversation import Tool
@@ -58,19 +59,26 @@ _NAMES: Mapping[str, Draw] = {
 _CODES = ("id", "code", "number", "key", "reference", "ref")
 
 
-def complete_record(record: Mapping[str, Any], tools: Mapping[str, Tool]) -> dict[str, Any]:
-    """Return a tool's record with examples and results, its own where it has them.
+Schema = Mapping[str, Any]
 
-    `tools` are all of the file by name: what one of them asks for another may return. ValueError
-    names a required parameter for which no value could be made.
+
+def complete_records(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return records of tools with examples and results, their own where they have them.
+
+    ValueError names a required parameter for which no value could be made.
     """
+    tools = [read_tool(record) for record in records]
+    codes = _codes_wanted(tools)
+    return [_complete(record, tool, codes) for record, tool in zip(records, tools, strict=True)]
+
+
+def _complete(record: Schema, tool: Tool, codes: Mapping[str, Mapping[str, Schema]]) -> Any:
     function = record["function"] if isinstance(record.get("function"), Mapping) else record
-    tool = read_tool(record)
-    own = {**function.get("examples", {}), **record.get("examples", {})}
+    examples = {**function.get("examples", {}), **record.get("examples", {})}
+    results = record.get("results") or function.get("results")
     required = tool.parameters.get("required", [])
-    examples = dict(own)
     for name, schema in tool.parameters["properties"].items():
-        if name in own or not _wants_examples(schema):
+        if name in examples or not _wants_examples(schema):
             continue
         values = example_values(name, schema, tool.parameters)
         if values:
@@ -80,13 +88,12 @@ def complete_record(record: Mapping[str, Any], tools: Mapping[str, Tool]) -> dic
                 f"no value for the parameter {name} of {tool.name} could be made from its schema; "
                 f'add "examples": {{"{name}": [...]}} beside the tool\'s description'
             )
-    results = record.get("results") or function.get("results")
     return {
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.parameters,
         "examples": examples,
-        "results": results or _results(tool, function, tools),
+        "results": results or _results(tool, function, codes),
     }
 
 
@@ -180,7 +187,7 @@ def _number(schema: Mapping[str, Any], whole: bool, dice: Dice) -> int | float:
 def _text(name: str, schema: Mapping[str, Any], dice: Dice) -> str:
     if draw := _FORMATS.get(schema.get("format", "")):
         return str(draw(dice))
-    words = name.replace("-", "_").lower().split("_")
+    words = _words(name)
     for word in reversed(words):
         if word in _CODES:
             # Of two words the first says what it is the code of: R-48213 for a room_id.
@@ -201,31 +208,40 @@ def _slug(dice: Dice) -> str:
 
 
 def _results(
-    tool: Tool, function: Mapping[str, Any], tools: Mapping[str, Tool]
+    tool: Tool, function: Schema, codes: Mapping[str, Mapping[str, Schema]]
 ) -> list[dict[str, Any]]:
-    """Return invented results: as the tool's own output schema has it, or a state and codes."""
+    """Return invented results: as the tool's own output schema has it, or a state and codes.
+
+    A tool create_order gives the order_id that cancel_order wants.
+    """
     dice, schema = Dice("result", tool.name), function.get("outputSchema")
     if isinstance(schema, Mapping) and schema.get("properties"):
         drawn = [_value("", schema, schema.get("$defs", {}), dice) for _ in range(RESULTS)]
         return [value for value in drawn if isinstance(value, dict)]
-    codes = {name: example_values(name, schema) for name, schema in _given_codes(tool, tools)}
+    given = {
+        name: example_values(name, wanted)
+        for word in dict.fromkeys(_words(tool.name))
+        for name, wanted in codes.get(word, {}).items()
+        if name not in tool.parameters["properties"]
+    }
     return [
-        {"status": dice.choice(STATES), **{name: dice.choice(codes[name]) for name in codes}}
+        {"status": dice.choice(STATES), **{name: dice.choice(given[name]) for name in given}}
         for _ in range(RESULTS)
     ]
 
 
-def _given_codes(tool: Tool, tools: Mapping[str, Tool]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the codes that a tool seems to give: others ask for them, and its name speaks of it.
+def _codes_wanted(tools: Sequence[Tool]) -> dict[str, dict[str, Schema]]:
+    """Return the codes that tools require, by what they are codes of: order for an order_id."""
+    found: dict[str, dict[str, Schema]] = {}
+    for tool in tools:
+        for name in tool.parameters.get("required", []):
+            schema = tool.parameters["properties"].get(name, {})
+            *what, code = _words(name)
+            if what and code in _CODES and schema.keys() <= {"type", "description", "title"}:
+                found.setdefault(what[-1], {}).setdefault(name, schema)
+    return found
 
-    A tool create_order gives the order_id that cancel_order wants.
-    """
-    own, words = tool.parameters["properties"], set(tool.name.lower().replace("-", "_").split("_"))
-    found = dict[str, Mapping[str, Any]]()
-    for other in tools.values():
-        for name in other.parameters.get("required", []):
-            what, _, code = name.rpartition("_")
-            schema = other.parameters["properties"].get(name, {})
-            if code in _CODES and what in words and name not in own and _wants_examples(schema):
-                found.setdefault(name, schema)
-    return list(found.items())
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name, also of createOrder."""
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).replace("-", "_").lower().split("_")

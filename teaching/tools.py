@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat.schemas.tools_file import tool_records
-from chat.schemas.validation import read_tool
 from chat.strict_json import read_json
 from storage.atomic import new_file
 from storage.json_file import write_json
@@ -16,7 +15,7 @@ from synthesis.custom import DOMAIN, read_tools_file
 from synthesis.dice import Dice
 from synthesis.generation import Selection, find_catalogue
 from synthesis.scene import Scene
-from teaching.examples import complete_record
+from teaching.examples import complete_records
 
 # Of so many tools one is held out; fewer than four are all taught.
 HELD_OUT_OF, FEWEST = 5, 4
@@ -56,8 +55,7 @@ def complete_file(tools_file: Path, output: Path) -> Path:
         return tools_file
     try:
         records = tool_records(read_json(tools_file.read_text(encoding="utf-8-sig")))
-        tools = {tool.name: tool for tool in map(read_tool, records)}
-        completed = [complete_record(record, tools) for record in records]
+        completed = complete_records(records)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"--tools-file {tools_file}: {error}") from error
     file = output / COMPLETED_FILE
