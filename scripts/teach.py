@@ -30,6 +30,7 @@ def main(
     rounds: int = 1,
     count: int = 2000,
     scored: int = 400,
+    general: float = 0.5,
     most_tools: int = MOST_TOOLS,
     chat_format: str | None = None,
     max_new_tokens: int = 256,
@@ -51,6 +52,8 @@ def main(
         rounds: How often to train; from the second time on more of what failed is generated.
         count: How many conversations to generate for each round.
         scored: How many conversations of each kind to score.
+        general: How many conversations with the generator's own tools are trained for each with
+            yours, so that the model learns to read tools; 0 for none.
         most_tools: The most tools that a conversation offers; a tiny model learns better from few.
         chat_format: How conversations are written; by default as the model was trained, or llama3.
         max_new_tokens: The most tokens of a scored reply.

@@ -42,7 +42,9 @@ def write_page(file: Path, request: Request, directory: Path, done: Sequence[Don
 
 def _parts(request: Request, directory: Path, done: Sequence[Done]) -> Iterator[str]:
     figures = {part: _figures(directory, part) for part in request.parts}
-    yield f"<p><strong>{shown(_verdict(figures['taught']))}</strong></p>"
+    for part, what in (("taught", "your tools with new values"), ("held_out", "held-out tools")):
+        if part in figures:
+            yield f"<p><strong>{shown(_verdict(what, figures[part]))}</strong></p>"
     yield f"<p>{shown(ANY_TEXT + INTERVALS)}</p>"
     for part, models in figures.items():
         yield from _before_and_after(part, models)
@@ -70,7 +72,7 @@ def _figures(directory: Path, part: str) -> dict[str, Figures]:
     return {model: read(directory / scores_file(model, part)) for model in MODELS}
 
 
-def _verdict(models: dict[str, Figures]) -> str:
+def _verdict(what: str, models: dict[str, Figures]) -> str:
     before, after = models["base"], models["tuned"]
     names = {ALL_CALLS: "calls", ASKING: "asking for what is missing", NO_CALL: "not calling"}
     parts = [
@@ -78,7 +80,7 @@ def _verdict(models: dict[str, Figures]) -> str:
         for name, text in names.items()
         if name in before and name in after
     ]
-    return f"Right before and after, on your tools with new values: {', '.join(parts)}."
+    return f"Right before and after, on {what}: {', '.join(parts)}."
 
 
 def _before_and_after(part: str, models: dict[str, Figures]) -> Iterator[str]:
@@ -169,7 +171,8 @@ def _generated(request: Request, directory: Path) -> Iterator[str]:
     )
     names = [f"round-{number}" for number in range(1, request.rounds + 1)]
     scored = [part for part in request.parts if part != "own"]
-    files = names + scored + (["practice"] if request.rounds > 1 else [])
+    files = names + ["general"] * bool(request.general_count) + scored
+    files += ["practice"] * (request.rounds > 1)
     made = [_behaviours(directory / f"{name}.jsonl") for name in files]
     rows = [
         (name, behaviour.meaning, *(f"{counts[name]:,}" for counts in made))

@@ -36,6 +36,7 @@ class Flags:
     rounds: int = 1
     count: int = 2000
     scored: int = 400
+    general: float = 0.5
     most_tools: int = 20
     chat_format: str | None = None
     max_new_tokens: int = 256
@@ -47,6 +48,8 @@ class Flags:
         for name in ("rounds", "count", "scored", "most_tools", "max_new_tokens", "batch_size"):
             if (number := getattr(self, name)) < 1:
                 raise ValueError(f"{flag_of(name)} is {number}, wanted a number from 1 up")
+        if self.general < 0:
+            raise ValueError(f"--general is {self.general}, wanted 0 or more")
         if not Path(self.model_dir).is_dir():
             raise FileNotFoundError(
                 f"--model-dir {self.model_dir} does not exist; name a directory of weights "
@@ -125,7 +128,7 @@ def open_run(flags: Flags, root: Path) -> Run:
         )
     teachable = read_teachable(_typed(state["tools"], root))
     data = flags.data and _typed(flags.data, root)
-    named = ("count", "scored", "rounds", "most_tools", "chat_format", "max_new_tokens")
+    named = ("count", "scored", "rounds", "general", "most_tools", "chat_format", "max_new_tokens")
     request = Request(
         teachable,
         _typed(flags.model_dir, root),

@@ -39,6 +39,7 @@ class Request:
     count: int = 2000
     scored: int = 400
     rounds: int = 1
+    general: float = 0.5
     most_tools: int = MOST_TOOLS
     chat_format: str | None = None
     max_new_tokens: int = 256
@@ -51,6 +52,11 @@ class Request:
         """The parts that are scored."""
         held_out = ("held_out",) if self.teachable.held_out else ()
         return ("taught", *held_out, *(("own",) if self.data else ()))
+
+    @property
+    def general_count(self) -> int:
+        """How many conversations with the generator's own tools are trained in each round."""
+        return round(self.general * self.count)
 
     @property
     def values(self) -> tuple[str, str]:
@@ -77,9 +83,9 @@ def count_steps(request: Request, root: Path) -> int:
     rounds = 4 * (request.rounds - 1) + (2 if request.rounds > 1 else 0)
     converted = len(list(_native(request, root)[1]))
     data = 1 if request.data else 0
-    # Two files of training and scored prompts, one of held-out ones; dataset, plan, training,
+    # Files of training, scored, held-out and other conversations; dataset, plan, training,
     # merge and export; three models on each part.
-    prompts = 2 + bool(request.teachable.held_out)
+    prompts = 2 + bool(request.teachable.held_out) + bool(request.general_count)
     return converted + data + prompts + 5 + 3 * len(request.parts) + rounds
 
 
@@ -89,6 +95,8 @@ def steps(request: Request, root: Path) -> Iterator[Stage]:
     yield from converted
     yield from _prompts(request)
     yield _generated(request, "round-1", _shares(request), request.count, trained=True)
+    if request.general_count:
+        yield _general(request)
     if request.data:
         yield _cleaned(request)
     yield _built(request, base, 1)
@@ -143,7 +151,7 @@ def _prompts(request: Request) -> Iterator[Stage]:
 
 
 # Seeds of the files: each draws other conversations.
-_SEEDS = {"taught": 101, "held_out": 102, "practice": 103}
+_SEEDS = {"taught": 101, "held_out": 102, "practice": 103, "general": 104}
 
 
 def _generated(
@@ -166,6 +174,17 @@ def _generated(
     )
 
 
+def _general(request: Request) -> Stage:
+    """Return the stage that generates with built-in tools: reading any tool is learnt on many."""
+    return Stage(
+        "generate conversations with other tools",
+        f"scripts/generate_dataset.py --most-tools {request.most_tools} --seed "
+        f"{request.seed + _SEEDS['general']} --count {request.general_count} --save-file "
+        f"{request.path('general.jsonl')}",
+        lambda root: outcomes.lines(root / "general.jsonl"),
+    )
+
+
 def _cleaned(request: Request) -> Stage:
     return Stage(
         "clean your conversations",
@@ -176,7 +195,8 @@ def _cleaned(request: Request) -> Stage:
 
 
 def _built(request: Request, base: str, round: int) -> Stage:
-    names = [f"round-{round}.jsonl", *(["own.jsonl"] if request.data else [])]
+    names = [f"round-{round}.jsonl"]
+    names += ["general.jsonl"] * bool(request.general_count) + ["own.jsonl"] * bool(request.data)
     files = shell_quote(",".join(str(request.output / name) for name in names))
     dataset = f"dataset-{round}"
     return Stage(

@@ -45,11 +45,13 @@ def test_every_command_can_be_typed(request_of_example: Request):
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 @pytest.mark.parametrize("data", [None, "rows.json"])
-@pytest.mark.parametrize("model_dir", ["demo/base", "demo/making"])
+@pytest.mark.parametrize(("model_dir", "general"), [("demo/base", 0.5), ("demo/making", 0.0)])
 def test_the_steps_are_counted_before_they_are_known(
-    rounds: int, data: str | None, model_dir: str, request_of_example: Request
+    rounds: int, data: str | None, model_dir: str, general: float, request_of_example: Request
 ):
-    request = replace(request_of_example, rounds=rounds, data=data, model_dir=model_dir)
+    request = replace(
+        request_of_example, rounds=rounds, data=data, model_dir=model_dir, general=general
+    )
     fail_on_prompts(request)
     assert len(list(steps(request, ROOT))) == count_steps(request, ROOT)
 
@@ -69,7 +71,9 @@ def test_held_out_tools_and_values_are_generated_for_no_training(request_of_exam
     lines = [stage.line for stage in steps(request_of_example, ROOT)]
     [held_out] = request_of_example.teachable.held_out
     for line in lines:
-        if "/round-" in line and "generate_dataset.py" in line:
+        if "/general.jsonl" in line:
+            assert "--tools-file" not in line
+        elif "/round-" in line and "generate_dataset.py" in line:
             assert held_out not in line and "--values seen" in line
         elif "generate_dataset.py" in line:
             assert "--values unseen" in line
@@ -79,7 +83,7 @@ def test_no_two_files_are_generated_with_one_seed(request_of_example: Request):
     fail_on_prompts(request_of_example)
     lines = [s.line for s in steps(request_of_example, ROOT) if "generate_dataset.py" in s.line]
     seeds = [line.partition("--seed ")[2].split()[0] for line in lines]
-    assert len(set(seeds)) == len(seeds) == 6
+    assert len(set(seeds)) == len(seeds) == 7
 
 
 def test_what_fails_in_a_round_is_generated_more_in_the_next(request_of_example: Request):
