@@ -18,8 +18,8 @@ from evaluation.pages.evaluation import INTERVALS
 from evaluation.pages.side_by_side import STYLE, item_html
 from storage.atomic import new_file
 from synthesis.behaviours import BEHAVIOURS
+from teaching.request import MODELS, PARTS, Request, next_commands, scores_file
 from teaching.scores import own_figures, worst_failures
-from teaching.steps import MODELS, PARTS, Request, next_commands, scores_file
 
 # How many failures of each part the page shows, and how many generated conversations.
 WORST, EXAMPLES = 12, 3
@@ -99,11 +99,8 @@ def _before_and_after(part: str, models: dict[str, Figures]) -> Iterator[str]:
         for name in names
     ]
     yield table(("wanted", "of", *MODELS.values()), rows)
-    links = ", ".join(
-        f'<a href="{scores_file(model, part).replace(".json", ".html")}">{shown(title)}</a>'
-        for model, title in MODELS.items()
-    )
-    yield f"<p>All replies: {links}.</p>"
+    files = ", ".join(scores_file(model, part).replace(".json", ".html") for model in models)
+    yield f'<p class="soft">All replies, beside this page: {shown(files)}.</p>'
 
 
 def _count(models: dict[str, Figures], name: str) -> str:

@@ -15,7 +15,8 @@ from storage.json_file import read_json_object, write_json
 from storage.manifest import sha256_of_file
 from teaching.mcp_server import ask_for_tools
 from teaching.page import write_page
-from teaching.steps import Request, count_steps, next_commands, scores_file, steps
+from teaching.request import Request, next_commands, scores_file
+from teaching.steps import count_steps, steps
 from teaching.tools import complete_file, read_teachable
 
 STATE_FILE = "teach.json"

@@ -1,7 +1,6 @@
 """The steps of scripts/teach.py, each a command of this project."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from console import outcomes
@@ -11,71 +10,12 @@ from evaluation.behaviours import behaviours_line, figures_by_behaviour
 from evaluation.failures import count_failures, failures_line
 from evaluation.figures import percent
 from synthesis.custom import DOMAIN
-from synthesis.scene import MOST_TOOLS
+from teaching.request import MODELS, NAME, Request, adapter_dir, scores_file
 from teaching.rounds import shares_for
 from teaching.scores import own_figures
-from teaching.tools import Teachable, possible_shares, quota_flags
+from teaching.tools import possible_shares, quota_flags
 
-NAME = "taught"
 CONFIG = "configs/teach.json"
-# What each part of the scored prompts is called for people.
-PARTS = {
-    "taught": "tools of the training data, with values it does not hold",
-    "held_out": "tools that were never trained",
-    "own": "your conversations, those that were not trained",
-}
-MODELS = {"base": "base", "tuned": "fine-tuned", "constrained": "held to the schemas"}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asks of scripts/teach.py; its flags say what each does."""
-
-    teachable: Teachable
-    model_dir: str
-    output: Path
-    data: str | None = None
-    data_format: str = "auto"
-    count: int = 2000
-    scored: int = 400
-    rounds: int = 1
-    general: float = 0.5
-    most_tools: int = MOST_TOOLS
-    chat_format: str | None = None
-    max_new_tokens: int = 256
-    batch_size: int = 32
-    seed: int = 3
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The parts that are scored."""
-        held_out = ("held_out",) if self.teachable.held_out else ()
-        return ("taught", *held_out, *(("own",) if self.data else ()))
-
-    @property
-    def general_count(self) -> int:
-        """How many conversations with the generator's own tools are trained in each round."""
-        return round(self.general * self.count)
-
-    @property
-    def values(self) -> tuple[str, str]:
-        """Which values are trained, and which are scored."""
-        return ("all", "all") if self.teachable.unsplit else ("seen", "unseen")
-
-    def path(self, *names: str) -> str:
-        """Return a place under the output directory as it is typed."""
-        return shell_quote(self.output.joinpath(*names))
-
-
-def scores_file(model: str, part: str) -> str:
-    """Return where the verdicts on a part of the prompts are written, under the output."""
-    return f"scores/{model}-{part}.json"
-
-
-def adapter_dir(round: int) -> str:
-    """Return where the adapter of a round is, under the output."""
-    return f"checkpoints/{NAME}-{round}/final"
 
 
 def count_steps(request: Request, root: Path) -> int:
@@ -291,13 +231,4 @@ def _exported(request: Request) -> Stage:
         f"scripts/convert_to_hf_weights.py --ckpt-dir {request.path('merged')} "
         f"--output-dir {request.path('exported')}",
         lambda root: f"{outcomes.size(root / 'exported')}, see exported/serve.md",
-    )
-
-
-def next_commands(request: Request) -> tuple[str, ...]:
-    """Return the commands that use the tuned model."""
-    return (
-        f"python chat_completion.py --ckpt_dir {request.path('merged')} --interactive --constrain "
-        f"--tools-file {shell_quote(request.teachable.file)}",
-        f"python scripts/serve.py --ckpt-dir {request.path('merged')} --port 8000",
     )

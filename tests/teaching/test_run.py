@@ -8,8 +8,8 @@ from command_lines import ROOT
 
 from console.journey import Stage
 from teaching import run as teaching_run
+from teaching.request import Request
 from teaching.run import PAGE_FILE, STATE_FILE, Flags, open_run
-from teaching.steps import Request
 
 
 @pytest.fixture

@@ -5,14 +5,8 @@ from pathlib import Path
 import pytest
 from command_lines import ROOT, problem_of
 
-from teaching.steps import (
-    Request,
-    adapter_dir,
-    count_steps,
-    next_commands,
-    scores_file,
-    steps,
-)
+from teaching.request import Request, adapter_dir, next_commands, scores_file
+from teaching.steps import count_steps, steps
 from teaching.tools import complete_file, read_teachable
 
 EXAMPLE = ROOT / "examples/teach_tools.json"
@@ -107,6 +101,6 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(request_of_example:
 
 def test_values_are_not_split_where_a_parameter_has_too_few(request_of_example: Request):
     teachable = replace(request_of_example.teachable, unsplit=("water_bed.minutes",))
-    request = replace(request_of_example, teachable=teachable, rounds=1)
+    request = replace(request_of_example, teachable=teachable, rounds=1, general=0)
     lines = [s.line for s in steps(request, ROOT) if "generate_dataset.py" in s.line]
     assert all("--values all" in line for line in lines)
