@@ -50,6 +50,8 @@ def _parts(request: Request, directory: Path, done: Sequence[Done]) -> Iterator[
         yield from _before_and_after(part, models)
     if not request.teachable.held_out:
         yield '<p class="soft">No tool was held out: that takes four tools or more.</p>'
+    if request.data and not request.own_scored:
+        yield '<p class="soft">Your conversations are too few to keep some from the training.</p>'
     if unsplit := request.teachable.unsplit:
         yield (
             f'<p class="bad">No value was held out, so prompts share theirs with the training: '

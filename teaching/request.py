@@ -21,7 +21,10 @@ MODELS = {"base": "base", "tuned": "fine-tuned", "constrained": "held to the sch
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks of scripts/teach.py; its flags say what each does."""
+    """What a user asks of scripts/teach.py; its flags say what each does.
+
+    own_scored: Whether any row of `data` was kept from the training, so that it can be scored.
+    """
 
     teachable: Teachable
     model_dir: str
@@ -38,12 +41,13 @@ class Request:
     batch_size: int = 32
     seed: int = 3
     settings: Mapping[str, str] = field(default_factory=dict)
+    own_scored: bool = True
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that are scored."""
         held_out = ("held_out",) if self.teachable.held_out else ()
-        return ("taught", *held_out, *(("own",) if self.data else ()))
+        return ("taught", *held_out, *(("own",) if self.data and self.own_scored else ()))
 
     @property
     def general_count(self) -> int:

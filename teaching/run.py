@@ -16,7 +16,7 @@ from storage.manifest import sha256_of_file
 from teaching.mcp_server import ask_for_tools
 from teaching.page import write_page
 from teaching.request import Request, next_commands, scores_file
-from teaching.steps import count_steps, steps
+from teaching.steps import as_scored, count_steps, steps
 from teaching.tools import complete_file, read_teachable
 
 STATE_FILE = "teach.json"
@@ -87,7 +87,8 @@ class Run:
                 self.state["done"] = [asdict(one) for one in done]
                 write_state(self.directory, self.state)
             yield step
-        write_page(self.directory / PAGE_FILE, self.request, self.directory, done)
+        request = as_scored(self.request, self.root)
+        write_page(self.directory / PAGE_FILE, request, self.directory, done)
 
     def lines(self) -> Iterator[str]:
         """Yield what is left to say at the end: the failures of the tuned model, and the page."""

@@ -1,11 +1,14 @@
 """The steps of scripts/teach.py, each a command of this project."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from console import outcomes
 from console.command import shell_quote
 from console.journey import Stage
+from data.cleaning.any_layout import read_any_layout
+from data.tokenized import TokenizedDataset
 from evaluation.behaviours import behaviours_line, figures_by_behaviour
 from evaluation.failures import count_failures, failures_line
 from evaluation.figures import percent
@@ -40,6 +43,7 @@ def steps(request: Request, root: Path) -> Iterator[Stage]:
     if request.data:
         yield _cleaned(request)
     yield _built(request, base, 1)
+    request = as_scored(request, root)
     yield from (_scored(request, "base", part, base) for part in request.parts)
     yield _planned(request, base)
     yield _finetuned(request, 1)
@@ -57,6 +61,17 @@ def steps(request: Request, root: Path) -> Iterator[Stage]:
     for model in ("tuned", "constrained"):
         yield from (_scored(request, model, part, merged) for part in request.parts)
     yield _exported(request)
+
+
+def as_scored(request: Request, root: Path) -> Request:
+    """Return the request once its dataset is built, which may have kept no row of `data` apart."""
+    if not request.data:
+        return request
+    output = root / request.output
+    held_out = TokenizedDataset.open(output / "dataset-1", "validation").origins()
+    kept = {origin.sha256 for origin in held_out}
+    own = (conversation.sha256 for conversation in read_any_layout(output / "own.jsonl"))
+    return replace(request, own_scored=any(sha256 in kept for sha256 in own))
 
 
 def _native(request: Request, root: Path) -> tuple[str, Sequence[Stage]]:
@@ -162,7 +177,8 @@ def _scored(request: Request, model: str, part: str, directory: str) -> Stage:
         prompts += f" --held-out-of {request.path('dataset-1')}"
     title = f"{model.replace('-', ' ')} on prompts to learn from"
     if model in MODELS:
-        title = f"the {MODELS[model]} model on {part.replace('_', ' ')} tools"
+        what = {"taught": "taught tools", "held_out": "held-out tools", "own": "your conversations"}
+        title = f"the {MODELS[model]} model on {what[part]}"
     return Stage(
         f"score {title}",
         f"scripts/evaluate.py --ckpt-dir {directory}{more} {prompts} --max-new-tokens "

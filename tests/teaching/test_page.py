@@ -94,6 +94,8 @@ def test_replies_and_outcomes_are_shown_and_never_read_as_html(scored: Request):
 
 def test_what_could_not_be_held_out_is_said(scored: Request):
     teachable = replace(scored.teachable, held_out=(), unsplit=("water_bed.minutes",))
-    page = read_page(page_of(replace(scored, teachable=teachable)))
+    request = replace(scored, teachable=teachable, data="rows.json", own_scored=False)
+    page = read_page(page_of(request))
+    assert "Your conversations are too few" in page.text
     assert "No tool was held out" in page.text
     assert "No value was held out" in page.text and "water_bed.minutes have too few" in page.text

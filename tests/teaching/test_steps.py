@@ -1,14 +1,18 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command_lines import ROOT, problem_of
 
+from data.cleaning.any_layout import read_any_layout
+from teaching import steps as teaching_steps
 from teaching.request import Request, adapter_dir, next_commands, scores_file
 from teaching.steps import count_steps, steps
 from teaching.tools import complete_file, read_teachable
 
+AS_SCORED = teaching_steps.as_scored
 EXAMPLE = ROOT / "examples/teach_tools.json"
 
 
@@ -17,6 +21,11 @@ def request_of_example(tmp_path: Path) -> Request:
     file = complete_file(EXAMPLE, tmp_path)
     settings = {"training.max_steps": "7", "lora.targets": '["wq"]'}
     return Request(read_teachable(str(file)), "demo/base", tmp_path, rounds=3, settings=settings)
+
+
+@pytest.fixture(autouse=True)
+def every_part_can_be_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching_steps, "as_scored", lambda request, root: request)
 
 
 def fail_on_prompts(request: Request) -> None:
@@ -97,6 +106,21 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(request_of_example:
     assert first.more(request_of_example.output) == ""
     (request_of_example.output / adapter_dir(1)).with_name("step-000010").mkdir(parents=True)
     assert first.more(request_of_example.output) == " --resume"
+
+
+def test_own_rows_are_scored_where_some_were_kept_from_the_training(
+    request_of_example: Request, monkeypatch: pytest.MonkeyPatch
+):
+    row = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi!"}]}
+    (request_of_example.output / "own.jsonl").write_text(json.dumps(row) + "\n")
+    [own] = read_any_layout(request_of_example.output / "own.jsonl")
+    request = replace(request_of_example, data="rows.json")
+    for kept, parts in ((own.sha256, 3), ("of another row", 2)):
+        split = SimpleNamespace(origins=lambda sha256=kept: [SimpleNamespace(sha256=sha256)])
+        monkeypatch.setattr(
+            teaching_steps.TokenizedDataset, "open", lambda *where, split=split: split
+        )
+        assert len(AS_SCORED(request, ROOT).parts) == parts
 
 
 def test_values_are_not_split_where_a_parameter_has_too_few(request_of_example: Request):
