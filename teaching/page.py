@@ -42,10 +42,13 @@ def write_page(file: Path, request: Request, directory: Path, done: Sequence[Don
 
 def _parts(request: Request, directory: Path, done: Sequence[Done]) -> Iterator[str]:
     figures = {part: _figures(directory, part) for part in request.parts}
-    for part, what in (("taught", "your tools with new values"), ("held_out", "held-out tools")):
+    taught = "your tools" if request.teachable.unsplit else "your tools with new values"
+    for part, what in (("taught", taught), ("held_out", "held-out tools")):
         if part in figures:
             yield f"<p><strong>{shown(_verdict(what, figures[part]))}</strong></p>"
     yield f"<p>{shown(ANY_TEXT + INTERVALS)}</p>"
+    if not request.teachable.unsplit:
+        yield "<p>No prompt that is scored has a value of the training, but for choices.</p>"
     for part, models in figures.items():
         yield from _before_and_after(part, models)
     if not request.teachable.held_out:

@@ -12,7 +12,7 @@ from teaching.tools import Teachable
 NAME = "taught"
 # What each part of the scored prompts is called for people.
 PARTS = {
-    "taught": "tools of the training data, with values it does not hold",
+    "taught": "tools of the training data",
     "held_out": "tools that were never trained",
     "own": "your conversations, those that were not trained",
 }

@@ -13,6 +13,7 @@ from evaluation.failures import count_failures, failures_line
 from storage.atomic import new_file
 from storage.json_file import read_json_object, write_json
 from storage.manifest import sha256_of_file
+from synthesis.scene import MOST_TOOLS
 from teaching.mcp_server import ask_for_tools
 from teaching.page import write_page
 from teaching.request import Request, next_commands, scores_file
@@ -22,6 +23,8 @@ from teaching.tools import complete_file, read_teachable
 STATE_FILE = "teach.json"
 PAGE_FILE = "index.html"
 ASKED_FILE = "tools_of_server.json"
+# What a directory of a model holds, one of them at least: ours, Meta's, Hugging Face's.
+_OF_MODELS = ("params.json", "config.json")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Flags:
     count: int = 2000
     scored: int = 400
     general: float = 0.5
-    most_tools: int = 20
+    most_tools: int = MOST_TOOLS
     chat_format: str | None = None
     max_new_tokens: int = 256
     batch_size: int = 32
@@ -55,6 +58,10 @@ class Flags:
             raise FileNotFoundError(
                 f"--model-dir {self.model_dir} does not exist; name a directory of weights "
                 "(docs/models.md says where to get them; demo/base is a tiny one)"
+            )
+        if not any((Path(self.model_dir) / name).is_file() for name in _OF_MODELS):
+            raise ValueError(
+                f"--model-dir {self.model_dir} holds no model: none of {', '.join(_OF_MODELS)}"
             )
         if self.data and not Path(self.data).is_file():
             raise FileNotFoundError(f"--data {self.data} does not exist; name a file of rows")

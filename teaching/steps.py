@@ -12,6 +12,7 @@ from data.tokenized import TokenizedDataset
 from evaluation.behaviours import behaviours_line, figures_by_behaviour
 from evaluation.failures import count_failures, failures_line
 from evaluation.figures import percent
+from storage.json_file import read_json_object
 from synthesis.custom import DOMAIN
 from teaching.request import MODELS, NAME, Request, adapter_dir, scores_file
 from teaching.rounds import shares_for
@@ -205,7 +206,17 @@ def _planned(request: Request, base: str) -> Stage:
         f"--model.checkpoint_dir={base} --data.dataset_dir={request.path('dataset-1')} "
         f"--checkpoint.output_dir={request.path('checkpoints')} "
         f"--logging.output_dir={request.path('logs')} {given}".rstrip(),
-        lambda root: "see above",
+        lambda root: _chosen(root / "config.json"),
+    )
+
+
+def _chosen(config_file: Path) -> str:
+    """Return in words what a configuration computes with."""
+    config = read_json_object(config_file)
+    model, tokens = config["model"], config["training"]["micro_batch_tokens"]
+    return (
+        f"{model['device']}, base in {model['quantization'] or model['dtype']}, {tokens:,} tokens "
+        f"at once, learning rate {config['schedule']['learning_rate']:g}"
     )
 
 

@@ -97,5 +97,6 @@ def test_what_could_not_be_held_out_is_said(scored: Request):
     request = replace(scored, teachable=teachable, data="rows.json", own_scored=False)
     page = read_page(page_of(request))
     assert "Your conversations are too few" in page.text
+    assert "on your tools: calls" in page.text
     assert "No tool was held out" in page.text
     assert "No value was held out" in page.text and "water_bed.minutes have too few" in page.text

@@ -108,6 +108,11 @@ def test_a_missing_model_is_named_with_where_to_get_one(tools_file: Path):
         Flags("absent", "out", str(tools_file))
 
 
+def test_a_directory_without_a_model_is_refused(tools_file: Path):
+    with pytest.raises(ValueError, match=r"holds no model: none of params\.json, config\.json"):
+        Flags(str(tools_file.parent), "out", str(tools_file))
+
+
 def test_a_run_of_a_server_asks_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked = []
 
