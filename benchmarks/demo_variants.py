@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from console.command import run
-from demo.behaviours import ALL_CALLS, figures_by_behaviour
 from demo.making.base_directory import base_config, write_base
 from demo.making.induction import initialise
+from evaluation.behaviours import ALL_CALLS, figures_by_behaviour
 from evaluation.figures import Figure, percent, records
 from model.transformer import Transformer
 from storage.atomic import new_file

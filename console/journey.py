@@ -5,8 +5,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +18,8 @@ class Stage:
     """One command: what `program` is given, and how to say what came out in the directory given.
 
     typed: A file whose lines the command reads as if somebody typed them.
+    more: Returns further flags for the directory given, such as those that go on with what an
+        interrupted run left there.
     """
 
     title: str
@@ -25,6 +27,7 @@ class Stage:
     outcome: Callable[[Path], str]
     program: str = "python"
     typed: str | None = None
+    more: Callable[[Path], str] = lambda output: ""
 
     @property
     def line(self) -> str:
@@ -42,29 +45,56 @@ class Done:
     outcome: str
 
 
-def run_journey(stages: Sequence[Stage], output: Path, root: Path) -> Iterator[Done]:
-    """Run each command in `root`, with this Python; leave with the exit code of one that fails."""
+def run_journey(
+    stages: Iterable[Stage],
+    output: Path,
+    root: Path,
+    earlier: Sequence[Done] = (),
+    count: int | None = None,
+) -> Iterator[Done]:
+    """Run each command in `root`, with this Python; leave with the exit code of one that fails.
+
+    Commands that `earlier` begins with were run before and are not run again. A stage is taken from
+    `stages` when the one before is done; `count` is then how many there will be.
+    """
     console = Console(highlight=False)
+    if count is None:
+        stages = list(stages)
+        count = len(stages)
+    kept = list(earlier)
+    for number, stage in enumerate(stages, 1):
+        console.print()
+        console.rule(f"{number} of {count}: {stage.title}")
+        done_before = bool(kept) and kept[0].command == stage.line
+        command = stage.command if done_before else stage.command + stage.more(output)
+        line = replace(stage, command=command).line
+        console.print(f"$ {line}\n", style="bold", markup=False, soft_wrap=True)
+        if done_before:
+            done = kept.pop(0)
+            console.print(f"done before: {done.outcome}", markup=False, soft_wrap=True)
+            yield done
+            continue
+        kept.clear()
+        start = time.perf_counter()
+        _run(replace(stage, command=command), root)
+        seconds = time.perf_counter() - start
+        yield Done(stage.title, stage.line, seconds, stage.outcome(output))
+
+
+def _run(stage: Stage, root: Path) -> None:
     # Waiting OpenMP threads spin this long. Without spinning, a second thread hardly helps; with
     # endless spinning, training is several times slower on a machine with other work.
     environment = {"GOMP_SPINCOUNT": "5000", **os.environ}
-    for number, stage in enumerate(stages, 1):
-        console.print()
-        console.rule(f"{number} of {len(stages)}: {stage.title}")
-        console.print(f"$ {stage.line}\n", style="bold", markup=False, soft_wrap=True)
-        start = time.perf_counter()
-        program = sys.executable
-        if stage.program != "python":
-            # Installed beside this Python, wherever the PATH leads.
-            program = str(Path(sys.executable).with_name(stage.program))
-        words = [program, *shlex.split(stage.command)]
-        with open(root / stage.typed if stage.typed else os.devnull, "rb") as stdin:
-            code = subprocess.run(words, cwd=root, env=environment, stdin=stdin).returncode
-        if code:
-            print(f"error: {stage.line} ended with exit code {code}", file=sys.stderr)
-            raise SystemExit(code if code > 0 else 128 - code)
-        seconds = time.perf_counter() - start
-        yield Done(stage.title, stage.line, seconds, stage.outcome(output))
+    program = sys.executable
+    if stage.program != "python":
+        # Installed beside this Python, wherever the PATH leads.
+        program = str(Path(sys.executable).with_name(stage.program))
+    words = [program, *shlex.split(stage.command)]
+    with open(root / stage.typed if stage.typed else os.devnull, "rb") as stdin:
+        code = subprocess.run(words, cwd=root, env=environment, stdin=stdin).returncode
+    if code:
+        print(f"error: {stage.line} ended with exit code {code}", file=sys.stderr)
+        raise SystemExit(code if code > 0 else 128 - code)
 
 
 def closing_table(done: Sequence[Done]) -> Table:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 
-def losses(output: Path) -> dict[str, dict[str, float]]:
+def losses(logs: Path) -> dict[str, dict[str, float]]:
     """Return the first and last training loss, and the first and lowest validation loss.
 
-    The first training loss is the base's own; validation comes first after some steps.
+    `logs` is the run's own folder of logs. The first training loss is the base's own; validation
+    comes first after some steps.
     """
-    lines = (output / "logs/demo/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (logs / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     trained = [record["loss"] for record in records if record["kind"] == "train"]
     held_out = {r["step"]: r["loss"] for r in records if r["kind"] == "validation"}
@@ -25,25 +26,25 @@ def losses(output: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def cleaned(root: Path) -> str:
+def cleaned(report_file: Path) -> str:
     """Return in words how many rows a cleaning kept, repaired and rejected."""
-    report = _read(root / "cleaned.report.json")
+    report = _read(report_file)
     counts = ", ".join(f"{report[key]} {key}" for key in ("kept", "repaired", "rejected"))
     return f"{report['input']} rows: {counts}"
 
 
-def built(root: Path) -> str:
-    """Return in words how many conversations and tokens each split has."""
-    splits = _read(root / "dataset/dataset.json")["splits"]
+def built(dataset: Path) -> str:
+    """Return in words how many conversations and tokens each split of a dataset has."""
+    splits = _read(dataset / "dataset.json")["splits"]
     return ", ".join(
         f"{name} {counts['conversations']} ({counts['tokens']:,} tokens)"
         for name, counts in splits.items()
     )
 
 
-def trained(root: Path) -> str:
-    """Return in words the first and the last losses of the run."""
-    figures = losses(root)
+def trained(root: Path, name: str = "demo") -> str:
+    """Return in words the first and the last losses of the run called `name`."""
+    figures = losses(root / "logs" / name)
     train, held_out = figures["train"], figures["validation"]
     return (
         f"training loss {train['first']:.2f} to {train['last']:.2f}, "

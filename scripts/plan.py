@@ -2,13 +2,20 @@
 
     python scripts/plan.py --config-file configs/finetune.json --gpu H200
     python scripts/plan.py --config-file configs/ds_finetune.json --shape 8b --num-gpus 8
+    python scripts/plan.py --config-file configs/teach.json --save-file ./runs/config.json
 
 The model's params.json is all that is read of it; --shape names one that is not here yet.
 """
 
 import json
+from typing import TYPE_CHECKING
 
 from console.command import print_next, run, shell_quote
+from storage.atomic import new_file
+from storage.json_file import write_json
+
+if TYPE_CHECKING:
+    from training.config import Config
 
 
 def main(
@@ -18,6 +25,7 @@ def main(
     shape: str | None = None,
     conversations: int | None = None,
     mean_length: float | None = None,
+    save_file: str | None = None,
     **overrides: object,
 ) -> None:
     """Print what a run takes on each device, how long it lasts at best, and which cards fit it.
@@ -30,6 +38,8 @@ def main(
             70b (Llama 3), mistral-7b or phi3-mini.
         conversations: How many there are to train on; by default the dataset's, where it is built.
         mean_length: Their tokens, on average; by default the dataset's, or 300.
+        save_file: Instead of a card's plan, write the configuration that fits this machine, for
+            finetune.py --config-file. A learning rate that goes with the model's width is chosen.
         **overrides: Any setting, as --section.key=value.
     """
     from model.config import ModelConfig
@@ -42,6 +52,9 @@ def main(
     from training.planning.text import Dataset, cards_table, describe, stages_table
 
     config = read_config(config_file, overrides)
+    if save_file:
+        _choose(config, save_file)
+        return
     card = find_card(gpu)
     model = find_shape(shape) if shape else ModelConfig.read(config.model.checkpoint_dir)
     method, settings = method_of(config, model), settings_of(config, num_gpus)
@@ -69,6 +82,17 @@ def main(
         ]
         words = [command, "--config-file", shell_quote(config_file), *given]
         print_next(" ".join([*words, flags_between(asked, nearest)]).rstrip())
+
+
+def _choose(config: "Config", save_file: str) -> None:
+    """Write the settings that fit this machine, and say what they are."""
+    from training.planning.choosing import choose_here
+
+    values, reason = choose_here(config)
+    with new_file(save_file) as partial:
+        write_json(partial, values)
+    print(f"{save_file}: {reason}")
+    print_next(f"python finetune.py --config-file {shell_quote(save_file)}")
 
 
 if __name__ == "__main__":

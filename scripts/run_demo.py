@@ -21,7 +21,7 @@ from rich.console import Console
 from console import outcomes
 from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
-from demo.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
+from evaluation.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
 from evaluation.figures import Figures, records
 from storage.atomic import check_own_directory, new_file
 from storage.json_file import write_json
@@ -130,7 +130,7 @@ def _data(output: Path) -> list[Stage]:
             "clean raw rows of Glaive",
             f"scripts/clean_dataset.py --source-file demo/glaive-sample.json "
             f"--save-file {output}/cleaned.jsonl --remove-no-fc",
-            outcomes.cleaned,
+            lambda root: outcomes.cleaned(root / "cleaned.report.json"),
         ),
         _generated(output, "everyday", "everyday", "seen", 3, f"--count 2500 {TRAINED}"),
         _generated(output, "made_up", "made_up", "seen", 3, f"--count 1700 {TRAINED}"),
@@ -143,7 +143,7 @@ def _data(output: Path) -> list[Stage]:
             f"scripts/build_dataset.py --source-file {files} --weights 0.3,1,1 "
             f"--tokenizer-file {output}/base/tokenizer.model --save-dir {output}/dataset "
             f"--val-ratio 0.03 {FORMAT}",
-            outcomes.built,
+            lambda root: outcomes.built(root / "dataset"),
         ),
         Stage(
             "look at one sample: what is trained",
@@ -264,7 +264,7 @@ def write_summary(output: Path, done: Sequence[Done]) -> None:
         },
         "seconds": round(sum(stage.seconds for stage in done), 1),
         "stages": [{**asdict(stage), "seconds": round(stage.seconds, 2)} for stage in done],
-        "losses": outcomes.losses(output),
+        "losses": outcomes.losses(output / "logs/demo"),
         "bytes": {
             path.name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             for path in sorted(output.iterdir())

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"chat", "console", "data", "demo", "evaluation", "export", "inference"}
-ROOMS |= {"model", "scripts", "serving", "storage", "synthesis", "training", "weights"}
+ROOMS |= {"model", "scripts", "serving", "storage", "synthesis", "teaching", "training", "weights"}
 ENTRY_POINTS = {"finetune", "ds_finetune", "chat_completion"}
 
 # What of ours each room may import; a room always may import itself.
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "evaluation": {"inference", "data", "chat", "model", "weights", "storage", "console"},
     "export": {"chat", "weights", "storage", "console"},
     "serving": {"inference", "synthesis", "chat", "model", "console"},
+    "teaching": {"evaluation", "inference", "synthesis", "data", "chat", "storage", "console"},
     "demo": ROOMS - {"scripts"},
     "benchmarks": ROOMS - {"scripts"},
     "scripts": ROOMS - {"scripts"} | {"benchmarks"},
@@ -37,7 +38,8 @@ MAY_IMPORT = {
 OF_THE_DEMO = {Path("scripts/run_demo.py"), Path("benchmarks/demo_variants.py")}
 # Which rooms alone may import a library; a room that is not named may not.
 LIBRARIES = {
-    "torch": ROOMS - {"chat", "console", "export", "storage", "synthesis"} | {"benchmarks", ""},
+    "torch": ROOMS - {"chat", "console", "export", "storage", "synthesis", "teaching"}
+    | {"benchmarks", ""},
     "deepspeed": {"training", "scripts"},
     "fire": {"console"},
     "bitsandbytes": {"model", "training", "benchmarks"},

@@ -20,7 +20,7 @@ from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from console.journey import Done
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
-from demo.behaviours import ALL_CALLS, KINDS
+from evaluation.behaviours import ALL_CALLS, KINDS
 from scripts.run_demo import COLUMNS, PROMPTS, journey, write_summary
 from weights.table import bitwise_equal
 

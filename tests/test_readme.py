@@ -37,6 +37,7 @@ DOCUMENTS = (
     "docs/recipes/tool-using.md",
     "docs/run-directory.md",
     "docs/synthetic-data.md",
+    "docs/teach.md",
     "docs/training.md",
     "demo/NOTICE.md",
 )

@@ -16,12 +16,12 @@ def read_json_tools(path: Path, flag: str) -> tuple[Tool, ...]:
     if not path.is_file():
         raise FileNotFoundError(f"{flag} {path} does not exist; name a .json or .py file")
     try:
-        return tuple(map(read_tool, _records(read_json(path.read_text(encoding="utf-8-sig")))))
+        return tuple(map(read_tool, tool_records(read_json(path.read_text(encoding="utf-8-sig")))))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{flag} {path}: {error}") from error
 
 
-def _records(value: Any) -> list[Any]:
+def tool_records(value: Any) -> list[Any]:
     """Return the declarations; MCP's answer holds them as `{"result": {"tools": [...]}}`."""
     if isinstance(value, dict) and isinstance(value.get("result"), dict):
         value = value["result"]

@@ -3,7 +3,7 @@ from command_lines import problem_of
 
 from benchmarks import demo_variants
 from benchmarks.demo_variants import FULL, LORA, command, steps_within, table, train
-from demo.behaviours import ALL_CALLS
+from evaluation.behaviours import ALL_CALLS
 
 
 def test_the_cpu_seconds_of_a_command_are_its_own(tmp_path):

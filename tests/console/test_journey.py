@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,41 @@ def test_another_program_is_taken_from_beside_this_python(
     assert done.command == "torchrun --help"
     printed = capfd.readouterr().out
     assert "$ torchrun --help" in printed and "--nproc-per-node" in printed
+
+
+def test_a_command_that_was_done_before_is_not_run_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    first, second = stage('print("one")', "first"), stage('print("two")', "second")
+    before = Done("first", first.line, 7.0, "what came out then")
+    done = list(run_journey([first, second], tmp_path, tmp_path, [before]))
+    assert (done[0], done[1].title) == (before, "second")
+    printed = capfd.readouterr().out
+    assert "done before: what came out then" in printed
+    assert "\none\n" not in printed and "\ntwo\n" in printed
+
+
+def test_after_a_changed_command_all_others_run_again(tmp_path: Path):
+    stages = [stage("pass"), stage("pass # changed"), stage("0")]
+    before = [Done("a stage", one, 7.0, "") for one in (stages[0].line, "python", stages[2].line)]
+    done = list(run_journey(stages, tmp_path, tmp_path, before))
+    assert [one.seconds == 7.0 for one in done] == [True, False, False]
+
+
+def test_a_stage_is_made_when_the_one_before_is_done(tmp_path: Path):
+    def stages() -> Iterator[Stage]:
+        yield stage(f'open("{tmp_path}/made", "w")')
+        yield stage("pass", f"{(tmp_path / 'made').exists()}")
+
+    assert [one.title for one in run_journey(stages(), tmp_path, tmp_path, (), 2)][1] == "True"
+
+
+def test_a_stage_goes_on_with_more_flags(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    code = '-c "import sys; print(sys.argv[1:])"'
+    prints = Stage("s", code, lambda output: "", more=lambda output: " --on")
+    [done] = run_journey([prints], tmp_path, tmp_path)
+    assert "['--on']" in capfd.readouterr().out
+    assert done.command == prints.line
 
 
 def test_the_closing_table_sums_the_seconds(capsys: pytest.CaptureFixture[str]):

@@ -16,7 +16,7 @@ def test_losses_are_read_from_the_runs_metrics(tmp_path: Path):
     file = tmp_path / "logs/demo/metrics.jsonl"
     file.parent.mkdir(parents=True)
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert losses(tmp_path) == {
+    assert losses(file.parent) == {
         "train": {"first": 9.0, "last": 2.0},
         "validation": {"first_step": 1, "first": 8.0, "lowest": 4.0},
     }

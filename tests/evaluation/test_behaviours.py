@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from demo.behaviours import (
+from evaluation.behaviours import (
     ALL_CALLS,
     ASKING,
     CALLS,

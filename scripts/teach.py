@@ -1,0 +1,85 @@
+"""From your tools to a model that calls them: every step a command, and one page at the end.
+
+    python scripts/teach.py --tools-file my_tools.json --model-dir D --output-dir D
+
+Conversations are written from the tools' schemas, some tools and values are held out, the base is
+scored, fine-tuned and scored again, merged and exported. The same command goes on where an earlier
+one stopped. docs/teach.md tells more.
+"""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from console.command import print_next, run
+from console.flags import UsageError, check_idle_flags
+from console.journey import closing_table
+from synthesis.scene import MOST_TOOLS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(
+    model_dir: str,
+    output_dir: str,
+    tools_file: str | None = None,
+    mcp: str | None = None,
+    data: str | None = None,
+    format: str | None = None,
+    rounds: int = 1,
+    count: int = 2000,
+    scored: int = 400,
+    general: float = 0.5,
+    most_tools: int = MOST_TOOLS,
+    chat_format: str | None = None,
+    max_new_tokens: int = 256,
+    batch_size: int = 32,
+    seed: int = 3,
+    **overrides: object,
+) -> None:
+    """Teach a model your tools, and say on one page what it can do that it could not before.
+
+    Args:
+        model_dir: The model to start from: a native directory, Meta's shards, or Hugging Face's.
+        output_dir: The directory to write to; an unfinished run of the same flags there goes on.
+        tools_file: Your tools: an MCP server's answer to tools/list, OpenAI's list, or a Python
+            file of functions, which is executed: name only one that you trust.
+        mcp: Instead, the command of an MCP server, which is asked once for its tools over stdio;
+            it is executed. Needs the package mcp.
+        data: Your own conversations, trained beside the generated ones; a tenth is scored.
+        format: Their layout; by default it is told by their content.
+        rounds: How often to train; from the second time on more of what failed is generated.
+        count: How many conversations to generate for each round.
+        scored: How many conversations of each kind to score.
+        general: How many conversations with the generator's own tools are trained for each with
+            yours, so that the model learns to read tools; 0 for none.
+        most_tools: The most tools that a conversation offers; a tiny model learns better from few.
+        chat_format: How conversations are written; by default as the model was trained, or llama3.
+        max_new_tokens: The most tokens of a scored reply.
+        batch_size: How many prompts are answered at once.
+        seed: Another number generates other conversations.
+        **overrides: Any setting of the training, as --section.key=value.
+    """
+    asked = dict(locals())
+    if bool(tools_file) == bool(mcp):
+        raise UsageError("name one of --tools-file and --mcp")
+    check_idle_flags(asked, {"format": "data"})
+    from teaching.run import Flags, open_run
+
+    settings = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in asked.pop("overrides").items()
+    }
+    taught = open_run(Flags(**asked, settings=settings), ROOT)
+    done = list(taught.go())
+    console = Console(highlight=False)
+    console.rule("what came out")
+    console.print(closing_table(done))
+    for line in taught.lines():
+        console.print(line, soft_wrap=True, markup=False)
+    print_next(*taught.next_commands())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,247 @@
+"""Example values and results for tools that come with neither, such as an MCP server's.
+
+Values are invented from the schema: its formats and bounds, and the parameter's name. They are the
+same for the same name everywhere, so that what one tool returns another takes.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from chat.conversation import Tool
+from chat.schemas.validation import read_tool, validate_arguments
+from synthesis import kinds, pools
+from synthesis.dice import Dice
+
+# How many values a parameter gets; half of them are never trained.
+VALUES = 48
+RESULTS = 8
+STATES = pools.listed("done|open|ready|waiting|active|confirmed", "|")
+# How deep objects in objects are filled in.
+_DEEPEST = 3
+Draw = Callable[[Dice], Any]
+
+
+def _of(kind: kinds.Kind) -> Draw:
+    return kind.draw
+
+
+_FORMATS: Mapping[str, Draw] = {
+    "date": _of(kinds.DATE),
+    "time": _of(kinds.TIME),
+    "date-time": lambda dice: f"{kinds.DATE.draw(dice)}T{kinds.TIME.draw(dice)}:00Z",
+    "email": pools.email,
+    "uri": lambda dice: f"https://example.com/{_slug(dice)}",
+    "uuid": lambda dice: "-".join(
+        f"{dice.below(16**length):0{length}x}" for length in (8, 4, 4, 4, 12)
+    ),
+}
+# By the last word of a parameter's name that stands here.
+_NAMES: Mapping[str, Draw] = {
+    **dict.fromkeys(("city", "town", "location", "place", "destination", "origin"), pools.city),
+    **dict.fromkeys(("date", "day", "deadline", "since", "until"), _FORMATS["date"]),
+    "time": _FORMATS["time"],
+    **dict.fromkeys(("email", "mail"), pools.email),
+    "phone": _of(kinds.PHONE),
+    **dict.fromkeys(("url", "uri", "link"), _FORMATS["uri"]),
+    **dict.fromkeys(("address", "street"), pools.address),
+    **dict.fromkeys(("person", "user", "customer", "owner", "author", "assignee"), pools.person),
+    **dict.fromkeys(("recipient", "guest", "contact"), pools.person),
+    **dict.fromkeys(("product", "item", "article"), pools.product),
+    **dict.fromkeys(("title", "subject", "event"), pools.event_title),
+    **dict.fromkeys(("message", "text", "body", "content", "comment"), pools.message),
+    **dict.fromkeys(("note", "description", "summary"), pools.message),
+    **dict.fromkeys(("path", "file", "filename"), lambda dice: f"{_slug(dice)}.txt"),
+    **dict.fromkeys(("folder", "directory"), lambda dice: f"/{_slug(dice)}"),
+    **dict.fromkeys(("query", "search", "keyword", "term"), lambda dice: pools.words(dice, 1, 3)),
+    **dict.fromkeys(("language",), lambda dice: dice.choice(("English", "German", "Spanish"))),
+}
+_CODES = ("id", "code", "number", "key", "reference", "ref")
+
+
+Schema = Mapping[str, Any]
+
+
+def complete_records(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return records of tools with examples and results, their own where they have them.
+
+    ValueError names a required parameter for which no value could be made.
+    """
+    tools = [read_tool(record) for record in records]
+    codes = _codes_wanted(tools)
+    return [_complete(record, tool, codes) for record, tool in zip(records, tools, strict=True)]
+
+
+def _complete(record: Schema, tool: Tool, codes: Mapping[str, Mapping[str, Schema]]) -> Any:
+    function = record["function"] if isinstance(record.get("function"), Mapping) else record
+    examples = {**function.get("examples", {}), **record.get("examples", {})}
+    results = record.get("results") or function.get("results")
+    required = tool.parameters.get("required", [])
+    for name, schema in tool.parameters["properties"].items():
+        if name in examples or not _wants_examples(schema):
+            continue
+        values = example_values(name, schema, tool.parameters)
+        if values:
+            examples[name] = values
+        elif name in required:
+            raise ValueError(
+                f"no value for the parameter {name} of {tool.name} could be made from its schema; "
+                f'add "examples": {{"{name}": [...]}} beside the tool\'s description'
+            )
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "examples": examples,
+        "results": results or _results(tool, function, codes),
+    }
+
+
+def example_values(
+    name: str, schema: Mapping[str, Any], parameters: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """Return up to VALUES different values that fit the schema, none where none could be made.
+
+    `parameters` is the whole schema, whose definitions the parameter's may refer to.
+    """
+    definitions = {key: (parameters or {})[key] for key in ("$defs",) if key in (parameters or {})}
+    whole = {"type": "object", "properties": {name: schema}, "required": [name], **definitions}
+    checked = Tool(name, "", whole)
+    dice, found = Dice("value", name), dict[str, Any]()
+    for _ in range(4 * VALUES):
+        value = _value(name, schema, definitions.get("$defs", {}), dice)
+        if not any(validate_arguments(checked, {name: value})):
+            found.setdefault(repr(value), value)
+        if len(found) == VALUES:
+            break
+    return list(found.values())
+
+
+def _wants_examples(schema: Mapping[str, Any]) -> bool:
+    """Whether the generator needs values: it draws choices, yes or no, and bounded numbers."""
+    bounded = {"minimum", "maximum"} <= schema.keys() and schema.get("type") in _NUMBERS
+    return not (bounded or {"enum", "examples"} & schema.keys() or schema.get("type") == "boolean")
+
+
+_NUMBERS = ("integer", "number")
+
+
+def _value(
+    name: str, schema: Mapping[str, Any], definitions: Mapping[str, Any], dice: Dice, depth: int = 0
+) -> Any:
+    schema = _plain(schema, definitions)
+    if "const" in schema:
+        return schema["const"]
+    if values := schema.get("enum") or schema.get("examples"):
+        return dice.choice(values)
+    type = schema.get("type", "object" if "properties" in schema else "string")
+    if type in _NUMBERS:
+        return _number(schema, type == "integer", dice)
+    if type == "boolean":
+        return dice.chance(0.5)
+    if type == "array":
+        items, least = schema.get("items", {}), schema.get("minItems", 1)
+        count = dice.between(least, max(least, min(3, schema.get("maxItems", 3))))
+        items = items if isinstance(items, Mapping) else {}
+        singular = name.removesuffix("s")
+        drawn = [_value(singular, items, definitions, dice, depth + 1) for _ in range(count)]
+        return [value for place, value in enumerate(drawn) if value not in drawn[:place]]
+    if type == "object":
+        wanted = schema.get("required", list(schema.get("properties", {}))[:2])
+        return {
+            key: _value(
+                key, schema.get("properties", {}).get(key, {}), definitions, dice, depth + 1
+            )
+            for key in wanted
+            if depth < _DEEPEST
+        }
+    return _text(name, schema, dice)
+
+
+def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema without references, and with one of the types that it allows."""
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        found = definitions.get(reference.rpartition("/")[2], {})
+        schema = found if isinstance(found, Mapping) else {}
+    for key in ("anyOf", "oneOf", "allOf"):
+        for choice in schema.get(key, ()):
+            if isinstance(choice, Mapping) and choice.get("type") != "null":
+                return _plain({k: v for k, v in choice.items() if v is not schema}, definitions)
+    if isinstance(schema.get("type"), list):
+        types = [type for type in schema["type"] if type != "null"]
+        return {**schema, "type": types[0] if types else "string"}
+    return schema
+
+
+def _number(schema: Mapping[str, Any], whole: bool, dice: Dice) -> int | float:
+    least = schema.get("minimum", schema.get("exclusiveMinimum", 0 if "maximum" in schema else 1))
+    most = schema.get("maximum", schema.get("exclusiveMaximum", least + 199))
+    step = schema.get("multipleOf", 1)
+    if whole:
+        first = -int(-least // step)
+        return int(dice.between(first, max(first, int(most // step))) * step)
+    return dice.between(round(10 * least), round(10 * most)) / 10
+
+
+def _text(name: str, schema: Mapping[str, Any], dice: Dice) -> str:
+    if draw := _FORMATS.get(schema.get("format", "")):
+        return str(draw(dice))
+    words = _words(name)
+    for word in reversed(words):
+        if word in _CODES:
+            # Of two words the first says what it is the code of: R-48213 for a room_id.
+            return f"{words[0][:1].upper() or 'X'}-{dice.between(10000, 99999)}"
+        if draw := _NAMES.get(word):
+            return str(draw(dice))
+    if words[-1] == "name":
+        return pools.person(dice) if len(words) == 1 else _named(dice)
+    return _named(dice)
+
+
+def _named(dice: Dice) -> str:
+    return f"{dice.choice(pools.COLOURS)} {dice.choice(pools.CREATURES)}"
+
+
+def _slug(dice: Dice) -> str:
+    return f"{dice.choice(pools.TOPICS)}-{dice.choice(pools.OCCASIONS)}".replace(" ", "-").lower()
+
+
+def _results(
+    tool: Tool, function: Schema, codes: Mapping[str, Mapping[str, Schema]]
+) -> list[dict[str, Any]]:
+    """Return invented results: as the tool's own output schema has it, or a state and codes.
+
+    A tool create_order gives the order_id that cancel_order wants.
+    """
+    dice, schema = Dice("result", tool.name), function.get("outputSchema")
+    if isinstance(schema, Mapping) and schema.get("properties"):
+        drawn = [_value("", schema, schema.get("$defs", {}), dice) for _ in range(RESULTS)]
+        return [value for value in drawn if isinstance(value, dict)]
+    given = {
+        name: example_values(name, wanted)
+        for word in dict.fromkeys(_words(tool.name))
+        for name, wanted in codes.get(word, {}).items()
+        if name not in tool.parameters["properties"]
+    }
+    return [
+        {"status": dice.choice(STATES), **{name: dice.choice(given[name]) for name in given}}
+        for _ in range(RESULTS)
+    ]
+
+
+def _codes_wanted(tools: Sequence[Tool]) -> dict[str, dict[str, Schema]]:
+    """Return the codes that tools require, by what they are codes of: order for an order_id."""
+    found: dict[str, dict[str, Schema]] = {}
+    for tool in tools:
+        for name in tool.parameters.get("required", []):
+            schema = tool.parameters["properties"].get(name, {})
+            *what, code = _words(name)
+            if what and code in _CODES and schema.keys() <= {"type", "description", "title"}:
+                found.setdefault(what[-1], {}).setdefault(name, schema)
+    return found
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name, also of createOrder."""
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).replace("-", "_").lower().split("_")

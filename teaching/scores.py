@@ -1,0 +1,60 @@
+"""What scripts/evaluate.py wrote, read back for the page."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chat.conversation import ToolCall
+from chat.formats.call_syntax import Reply
+from evaluation.failures import TYPES, failure_type, read_verdicts
+from evaluation.figures import Figure, Figures
+from evaluation.items import Item, conversation_items
+from evaluation.results import Judged
+from inference.chat_model import Answer
+
+SHOWN = ("balanced", "exact_match", "irrelevance", "correct")
+_UNREAD = "not read as a call: "
+
+
+def own_figures(results_file: Path) -> Figures:
+    """Return the leading figures of a user's own conversations, which tell no behaviours."""
+    found = json.loads(results_file.read_text(encoding="utf-8"))["summary"]["figures"]
+    return {
+        name: Figure(**{**found[name], "sides": tuple(map(tuple, found[name].get("sides", ())))})
+        for name in SHOWN
+        if name in found
+    }
+
+
+def worst_failures(results_file: Path, prompts_file: Path, most: int) -> list[tuple[str, Judged]]:
+    """Return up to `most` failures with their types: of each type in turn, frequent types first."""
+    wrong: dict[str, list[Mapping[str, Any]]] = {name: [] for name in TYPES}
+    for verdict in read_verdicts(results_file):
+        if (type := failure_type(verdict)) is not None:
+            wrong[type].append(verdict)
+    ranked = sorted(wrong.items(), key=lambda pair: -len(pair[1]))
+    longest = max((len(found) for found in wrong.values()), default=0)
+    turns = [
+        (type, found[place])
+        for place in range(min(longest, most))
+        for type, found in ranked
+        if place < len(found)
+    ]
+    chosen = turns[:most]
+    items = _items(prompts_file, {str(verdict["id"]) for _, verdict in chosen})
+    return [(type, _judged(verdict, items[str(verdict["id"])])) for type, verdict in chosen]
+
+
+def _items(prompts_file: Path, ids: Iterable[str]) -> dict[str, Item]:
+    wanted = set(ids)
+    return {item.id: item for item in conversation_items(prompts_file) if item.id in wanted}
+
+
+def _judged(verdict: Mapping[str, Any], item: Item) -> Judged:
+    """Return a record of a verdict as what was judged."""
+    calls = tuple(ToolCall(call["name"], call["arguments"]) for call in verdict["calls"])
+    unread = [reason for reason in verdict["reasons"] if reason.startswith(_UNREAD)]
+    problem = unread[0].removeprefix(_UNREAD) if unread else None
+    reply = Reply("" if calls or problem else verdict["text"], calls, problem)
+    return Judged(item, Answer(verdict["text"], reply, not verdict["cut_off"]), item.judge(reply))

@@ -1,0 +1,261 @@
+"""The steps of scripts/teach.py, each a command of this project."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from console import outcomes
+from console.command import shell_quote
+from console.journey import Stage
+from data.cleaning.any_layout import read_any_layout
+from data.tokenized import TokenizedDataset
+from evaluation.behaviours import behaviours_line, figures_by_behaviour
+from evaluation.failures import count_failures, failures_line
+from evaluation.figures import percent
+from storage.json_file import read_json_object
+from synthesis.custom import DOMAIN
+from teaching.request import MODELS, NAME, Request, adapter_dir, scores_file
+from teaching.rounds import shares_for
+from teaching.scores import own_figures
+from teaching.tools import possible_shares, quota_flags
+
+CONFIG = "configs/teach.json"
+
+
+def count_steps(request: Request, root: Path) -> int:
+    """Return how many steps there are; those of a round do not depend on what the others find."""
+    rounds = 4 * (request.rounds - 1) + (2 if request.rounds > 1 else 0)
+    converted = len(list(_native(request, root)[1]))
+    data = 1 if request.data else 0
+    # Files of training, scored, held-out and other conversations; dataset, plan, training,
+    # merge and export; three models on each part.
+    prompts = 2 + bool(request.teachable.held_out) + bool(request.general_count)
+    return converted + data + prompts + 5 + 3 * len(request.parts) + rounds
+
+
+def steps(request: Request, root: Path) -> Iterator[Stage]:
+    """Yield the steps in order; a later round's are known when the round before it is scored."""
+    base, converted = _native(request, root)
+    yield from converted
+    yield from _prompts(request)
+    yield _generated(request, "round-1", _shares(request), request.count, trained=True)
+    if request.general_count:
+        yield _general(request)
+    if request.data:
+        yield _cleaned(request)
+    yield _built(request, base, 1)
+    request = as_scored(request, root)
+    yield from (_scored(request, "base", part, base) for part in request.parts)
+    yield _planned(request, base)
+    yield _finetuned(request, 1)
+    if request.rounds > 1:
+        yield _scored(request, "round-1", "practice", base)
+    for round in range(2, request.rounds + 1):
+        failures = request.output / scores_file(f"round-{round - 1}", "practice")
+        shares = shares_for(root / failures, _shares(request))
+        yield _generated(request, f"round-{round}", shares, request.count, trained=True)
+        yield _built(request, base, round)
+        yield _finetuned(request, round)
+        yield _scored(request, f"round-{round}", "practice", base)
+    yield _merged(request, base)
+    merged = request.path("merged")
+    for model in ("tuned", "constrained"):
+        yield from (_scored(request, model, part, merged) for part in request.parts)
+    yield _exported(request)
+
+
+def as_scored(request: Request, root: Path) -> Request:
+    """Return the request once its dataset is built, which may have kept no row of `data` apart."""
+    if not request.data:
+        return request
+    output = root / request.output
+    held_out = TokenizedDataset.open(output / "dataset-1", "validation").origins()
+    kept = {origin.sha256 for origin in held_out}
+    own = (conversation.sha256 for conversation in read_any_layout(output / "own.jsonl"))
+    return replace(request, own_scored=any(sha256 in kept for sha256 in own))
+
+
+def _native(request: Request, root: Path) -> tuple[str, Sequence[Stage]]:
+    """Return the native directory of the base, and the stage that makes it where it is not one."""
+    given, native = root / request.model_dir, request.path("base")
+    typed = shell_quote(request.model_dir)
+    if (given / "consolidated.00.pth").is_file():
+        command = f"scripts/convert_from_meta_weights.py --llama3-dir {typed}"
+    elif (given / "config.json").is_file() and not (given / "params.json").is_file():
+        command = f"scripts/convert_from_hf_weights.py --hf-dir {typed}"
+    else:
+        return typed, ()
+    stage = Stage(
+        "the base to a native directory",
+        f"{command} --output-dir {native}",
+        lambda root: f"{outcomes.size(root / 'base')}, every bit compared",
+    )
+    return native, (stage,)
+
+
+def _shares(request: Request, part: str = "taught") -> dict[str, float]:
+    return possible_shares(request.teachable, held_out=part == "held_out")
+
+
+def _prompts(request: Request) -> Iterator[Stage]:
+    """Yield the prompts that are scored: on taught tools, held-out ones, and for the rounds."""
+    for part in request.parts:
+        if part != "own":
+            yield _generated(request, part, _shares(request, part), request.scored)
+    if request.rounds > 1:
+        yield _generated(request, "practice", _shares(request), request.scored)
+
+
+# Seeds of the files: each draws other conversations.
+_SEEDS = {"taught": 101, "held_out": 102, "practice": 103, "general": 104}
+
+
+def _generated(
+    request: Request, name: str, shares: Mapping[str, float], count: int, trained: bool = False
+) -> Stage:
+    teachable, file = request.teachable, f"{name}.jsonl"
+    tools = teachable.held_out if name == "held_out" else teachable.taught
+    only = f" --only-tools {','.join(tools)}" if teachable.held_out else ""
+    seed = request.seed + _SEEDS.get(name, int(name.rpartition("-")[2]) if trained else 0)
+    values = request.values[0 if trained else 1]
+    titles = {"taught": "prompts to score", "held_out": "prompts of held-out tools"}
+    titles |= {"practice": "prompts to learn from"}
+    title = titles.get(name, f"conversations for {name.replace('-', ' ')}")
+    return Stage(
+        f"generate {title}",
+        f"scripts/generate_dataset.py --tools-file {shell_quote(teachable.file)} --domains "
+        f"{DOMAIN}{only} --values {values} --most-tools {request.most_tools} --seed {seed} "
+        f"--count {count} {quota_flags(shares)} --save-file {request.path(file)}",
+        lambda root: outcomes.lines(root / file),
+    )
+
+
+def _general(request: Request) -> Stage:
+    """Return the stage that generates with built-in tools: reading any tool is learnt on many."""
+    return Stage(
+        "generate conversations with other tools",
+        f"scripts/generate_dataset.py --most-tools {request.most_tools} --seed "
+        f"{request.seed + _SEEDS['general']} --count {request.general_count} --save-file "
+        f"{request.path('general.jsonl')}",
+        lambda root: outcomes.lines(root / "general.jsonl"),
+    )
+
+
+def _cleaned(request: Request) -> Stage:
+    return Stage(
+        "clean your conversations",
+        f"scripts/clean_dataset.py --source-file {shell_quote(request.data or '')} --format "
+        f"{request.data_format} --save-file {request.path('own.jsonl')}",
+        lambda root: outcomes.cleaned(root / "own.report.json"),
+    )
+
+
+def _built(request: Request, base: str, round: int) -> Stage:
+    names = [f"round-{round}.jsonl"]
+    names += ["general.jsonl"] * bool(request.general_count) + ["own.jsonl"] * bool(request.data)
+    files = shell_quote(",".join(str(request.output / name) for name in names))
+    dataset = f"dataset-{round}"
+    return Stage(
+        "tokens and training mask",
+        f"scripts/build_dataset.py --source-file {files} --tokenizer-file {base} --save-dir "
+        f"{request.path(dataset)} --val-ratio 0.1{_format(request)}",
+        lambda root: outcomes.built(root / dataset),
+    )
+
+
+def _format(request: Request) -> str:
+    """Return the flag for commands that meet the base or build for it; others know the format."""
+    return f" --chat-format {request.chat_format}" if request.chat_format else ""
+
+
+def _scored(request: Request, model: str, part: str, directory: str) -> Stage:
+    file = scores_file(model, part)
+    more = {"base": _format(request), "constrained": " --constrain"}.get(model, "")
+    if part == "practice":
+        more = f" --lora-ckpt-path {request.path(adapter_dir(int(model.rpartition('-')[2])))}"
+    prompts = f"--dataset-file {request.path(f'{part}.jsonl')}"
+    if part == "own":
+        prompts += f" --held-out-of {request.path('dataset-1')}"
+    title = f"{model.replace('-', ' ')} on prompts to learn from"
+    if model in MODELS:
+        what = {"taught": "taught tools", "held_out": "held-out tools", "own": "your conversations"}
+        title = f"the {MODELS[model]} model on {what[part]}"
+    return Stage(
+        f"score {title}",
+        f"scripts/evaluate.py --ckpt-dir {directory}{more} {prompts} --max-new-tokens "
+        f"{request.max_new_tokens} --batch-size {request.batch_size} --output-file "
+        f"{request.path(file)} --report-file {request.path(file.replace('.json', '.html'))}",
+        lambda root: _score_line(root / file, part),
+    )
+
+
+def _score_line(file: Path, part: str) -> str:
+    if part == "own":
+        return ", ".join(
+            f"{name} {percent(found.value)}" for name, found in own_figures(file).items()
+        )
+    line = behaviours_line(figures_by_behaviour(file))
+    return f"{line}; {failures_line(count_failures(file))}" if part == "practice" else line
+
+
+def _planned(request: Request, base: str) -> Stage:
+    given = " ".join(f"--{key}={shell_quote(value)}" for key, value in request.settings.items())
+    return Stage(
+        "choose a configuration for this machine",
+        f"scripts/plan.py --config-file {CONFIG} --save-file {request.path('config.json')} "
+        f"--model.checkpoint_dir={base} --data.dataset_dir={request.path('dataset-1')} "
+        f"--checkpoint.output_dir={request.path('checkpoints')} "
+        f"--logging.output_dir={request.path('logs')} {given}".rstrip(),
+        lambda root: _chosen(root / "config.json"),
+    )
+
+
+def _chosen(config_file: Path) -> str:
+    """Return in words what a configuration computes with."""
+    config = read_json_object(config_file)
+    model, tokens = config["model"], config["training"]["micro_batch_tokens"]
+    return (
+        f"{model['device']}, base in {model['quantization'] or model['dtype']}, {tokens:,} tokens "
+        f"at once, learning rate {config['schedule']['learning_rate']:g}"
+    )
+
+
+def _finetuned(request: Request, round: int) -> Stage:
+    """Return the stage that trains an adapter, from the second round on the one before further."""
+    name = f"{NAME}-{round}"
+    command = f"finetune.py --config-file {request.path('config.json')} --name={name}"
+    if round > 1:
+        command += (
+            f" --data.dataset_dir={request.path(f'dataset-{round}')} "
+            f"--model.adapter_dir={request.path(adapter_dir(round - 1))}"
+        )
+    return Stage(
+        f"fine-tune{f', round {round}' if request.rounds > 1 else ''}",
+        command,
+        lambda root: outcomes.trained(root, name),
+        more=lambda output: _resume(output / "checkpoints" / name),
+    )
+
+
+def _resume(run: Path) -> str:
+    """Return the flag that goes on with an interrupted run, where it left a checkpoint."""
+    return " --resume" if any(run.glob("step-*")) else ""
+
+
+def _merged(request: Request, base: str) -> Stage:
+    final = request.path(adapter_dir(request.rounds))
+    return Stage(
+        "merge the adapter, with proof",
+        f"scripts/convert_lora_weights.py --base-ckpt-path {base} --lora-ckpt-path {final} "
+        f"--output-dir {request.path('merged')}",
+        outcomes.merged,
+    )
+
+
+def _exported(request: Request) -> Stage:
+    return Stage(
+        "export for servers",
+        f"scripts/convert_to_hf_weights.py --ckpt-dir {request.path('merged')} "
+        f"--output-dir {request.path('exported')}",
+        lambda root: f"{outcomes.size(root / 'exported')}, see exported/serve.md",
+    )

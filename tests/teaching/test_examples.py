@@ -1,0 +1,76 @@
+import json
+from typing import Any
+
+import pytest
+
+from chat.conversation import Tool
+from chat.schemas.validation import validate_arguments
+from teaching.examples import VALUES, complete_records, example_values
+
+
+def tool(name: str, required: str, **properties: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": required.split()}
+    return {"name": name, "description": "Does it.", "inputSchema": schema}
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("city", {"type": "string"}),
+        ("when", {"type": "string", "format": "date-time"}),
+        ("order_id", {"type": "string"}),
+        ("count", {"type": "integer", "minimum": 3, "multipleOf": 5}),
+        ("price", {"type": "number", "exclusiveMinimum": 0}),
+        ("tags", {"type": "array", "items": {"type": "string"}, "minItems": 2}),
+        ("note", {"type": ["null", "string"], "maxLength": 60}),
+        ("size", {"anyOf": [{"type": "null"}, {"type": "integer"}]}),
+        ("place", {"type": "object", "properties": {"city": {"type": "string"}}}),
+    ],
+)
+def test_invented_values_fit_their_schema_and_differ(name: str, schema: dict[str, Any]):
+    values = example_values(name, schema)
+    checked = Tool(name, "", {"type": "object", "properties": {name: schema}})
+    assert not [
+        problem for value in values for problem in validate_arguments(checked, {name: value})
+    ]
+    assert len({json.dumps(value) for value in values}) == len(values) > VALUES / 2
+
+
+def test_values_of_a_referred_schema_follow_its_definition():
+    parameters = {"$defs": {"Place": {"type": "object", "properties": {"city": {}}}}}
+    [first, *_] = example_values("where", {"$ref": "#/$defs/Place"}, parameters)
+    assert first.keys() == {"city"}
+
+
+def test_own_examples_and_results_are_kept():
+    own = tool("get", "lamp", lamp={"type": "string"})
+    own |= {"examples": {"lamp": ["L-1"]}, "results": [{"state": "on"}]}
+    [completed] = complete_records([own])
+    assert (completed["examples"], completed["results"]) == (own["examples"], own["results"])
+
+
+def test_a_tool_returns_the_code_that_another_wants():
+    records = [
+        tool("create_order", "city", city={"type": "string"}),
+        tool("cancelOrder", "order_id", order_id={"type": "string"}),
+    ]
+    created, cancelled = complete_records(records)
+    codes = {result["order_id"] for result in created["results"]}
+    assert codes <= set(cancelled["examples"]["order_id"])
+    assert all(result.keys() == {"status"} for result in cancelled["results"])
+
+
+def test_results_follow_an_output_schema():
+    record = tool("get", "") | {
+        "outputSchema": {"type": "object", "properties": {"degrees": {"type": "integer"}}}
+    }
+    [completed] = complete_records([record])
+    assert all(isinstance(result["degrees"], int) for result in completed["results"])
+
+
+def test_a_required_value_that_cannot_be_made_is_asked_for():
+    record = tool("get", "q", q={"type": "string", "pattern": "^[A-Z]{3}[0-9]{9}$"})
+    with pytest.raises(ValueError, match=r'parameter q of get .* add "examples": \{"q": \[...\]\}'):
+        complete_records([record])
+    record["inputSchema"]["required"] = []
+    assert complete_records([record])[0]["examples"] == {}

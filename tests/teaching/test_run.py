@@ -1,0 +1,128 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_lines import ROOT
+
+from console.journey import Stage
+from teaching import run as teaching_run
+from teaching.request import Request
+from teaching.run import PAGE_FILE, STATE_FILE, Flags, open_run
+
+
+@pytest.fixture
+def tools_file(tmp_path: Path) -> Path:
+    file = tmp_path / "tools.json"
+    file.write_text('[{"name": "ring_bell"}]')
+    return file
+
+
+def flags(tools_file: Path, **more: Any) -> Flags:
+    output = tools_file.parent / "out"
+    return Flags("demo/base", str(output), str(tools_file), **more)
+
+
+@pytest.fixture
+def short_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put three commands in place of the real steps: each leaves a mark, the second may fail."""
+
+    def steps(request: Request, root: Path) -> Iterator[Stage]:
+        for name in ("one", "two", "three"):
+            code = f'open("{tmp_path}/log", "a").write("{name} "); '
+            code += f'import sys, os; sys.exit(os.path.exists("{tmp_path}/fail-{name}"))'
+            yield Stage(name, f"-c '{code}'", lambda output: "left a mark")
+
+    monkeypatch.setattr(teaching_run, "steps", steps)
+    monkeypatch.setattr(teaching_run, "count_steps", lambda request, root: 3)
+    monkeypatch.setattr(
+        teaching_run, "write_page", lambda file, request, directory, done: file.write_text("page")
+    )
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_run_goes_on_at_the_step_that_failed(tools_file: Path, tmp_path: Path):
+    (tmp_path / "fail-two").touch()
+    with pytest.raises(SystemExit):
+        list(open_run(flags(tools_file), ROOT).go())
+    assert not (tmp_path / "out" / PAGE_FILE).exists()
+    (tmp_path / "fail-two").unlink()
+    done = list(open_run(flags(tools_file), ROOT).go())
+    assert (tmp_path / "log").read_text() == "one two two three "
+    assert [step.title for step in done] == ["one", "two", "three"]
+    assert (tmp_path / "out" / PAGE_FILE).read_text() == "page"
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_finished_run_runs_nothing_again(tools_file: Path, tmp_path: Path):
+    first = list(open_run(flags(tools_file), ROOT).go())
+    assert list(open_run(flags(tools_file), ROOT).go()) == first
+    assert (tmp_path / "log").read_text() == "one two three "
+
+
+def test_other_flags_for_a_begun_run_are_refused(tools_file: Path):
+    open_run(flags(tools_file), ROOT)
+    with pytest.raises(ValueError, match="was begun with --count 2000, and now it is --count 5;"):
+        open_run(flags(tools_file, count=5), ROOT)
+    with pytest.raises(ValueError, match="begun with no settings, and now it is --training"):
+        open_run(flags(tools_file, settings={"training.epochs": "2"}), ROOT)
+
+
+def test_a_changed_tools_file_is_refused(tools_file: Path):
+    open_run(flags(tools_file), ROOT)
+    tools_file.write_text('[{"name": "ring_bells"}]')
+    with pytest.raises(ValueError, match="has changed since"):
+        open_run(flags(tools_file), ROOT)
+
+
+def test_a_directory_of_someone_else_is_refused_and_kept(tools_file: Path):
+    other = tools_file.parent / "out"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match=r"holds thesis\.txt and was not written by this"):
+        open_run(flags(tools_file), ROOT)
+    assert [file.name for file in other.iterdir()] == ["thesis.txt"]
+
+
+def test_a_broken_tools_file_leaves_no_run_behind(tools_file: Path):
+    tools_file.write_text("[{")
+    with pytest.raises(ValueError, match=r"tools\.json"):
+        open_run(flags(tools_file), ROOT)
+    assert not (tools_file.parent / "out" / STATE_FILE).exists()
+    tools_file.write_text('[{"name": "ring_bell"}]')
+    assert open_run(flags(tools_file), ROOT).request.teachable.taught == ("ring_bell",)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [({"rounds": 0}, "--rounds is 0"), ({"data": "absent"}, "--data absent does not exist")],
+)
+def test_a_flag_that_cannot_be_is_named(more: dict[str, Any], reason: str, tools_file: Path):
+    with pytest.raises((ValueError, FileNotFoundError), match=reason):
+        flags(tools_file, **more)
+
+
+def test_a_missing_model_is_named_with_where_to_get_one(tools_file: Path):
+    with pytest.raises(FileNotFoundError, match=r"--model-dir absent does not exist.*models\.md"):
+        Flags("absent", "out", str(tools_file))
+
+
+def test_a_directory_without_a_model_is_refused(tools_file: Path):
+    with pytest.raises(ValueError, match=r"holds no model: none of params\.json, config\.json"):
+        Flags(str(tools_file.parent), "out", str(tools_file))
+
+
+def test_a_run_of_a_server_asks_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def ask(command: str, file: Path) -> None:
+        asked.append(command)
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"tools": [{"name": "ring_bell"}]}))
+
+    monkeypatch.setattr(teaching_run, "ask_for_tools", ask)
+    server = Flags("demo/base", str(tmp_path / "out"), mcp="my-server --stdio")
+    first, second = (open_run(server, ROOT) for _ in range(2))
+    assert first.request == second.request
+    assert asked == ["my-server --stdio"]

@@ -1,0 +1,130 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from command_lines import ROOT, problem_of
+
+from data.cleaning.any_layout import read_any_layout
+from teaching import steps as teaching_steps
+from teaching.request import Request, adapter_dir, next_commands, scores_file
+from teaching.steps import count_steps, steps
+from teaching.tools import complete_file, read_teachable
+
+AS_SCORED = teaching_steps.as_scored
+EXAMPLE = ROOT / "examples/teach_tools.json"
+
+
+@pytest.fixture
+def request_of_example(tmp_path: Path) -> Request:
+    file = complete_file(EXAMPLE, tmp_path)
+    settings = {"training.max_steps": "7", "lora.targets": '["wq"]'}
+    return Request(read_teachable(str(file)), "demo/base", tmp_path, rounds=3, settings=settings)
+
+
+@pytest.fixture(autouse=True)
+def every_part_can_be_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching_steps, "as_scored", lambda request, root: request)
+
+
+def fail_on_prompts(request: Request) -> None:
+    """Write what the rounds learn from: one wrong reply after each."""
+    wrong = {"id": "synthetic-single_call-000001/1", "verdict": False, "empty": True}
+    for round in range(1, request.rounds):
+        file = request.output / scores_file(f"round-{round}", "practice")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"verdicts": [wrong]}))
+
+
+def test_every_command_can_be_typed(request_of_example: Request):
+    fail_on_prompts(request_of_example)
+    with_data = replace(request_of_example, data="my rows.json", chat_format="llama3_short")
+    for request in (request_of_example, with_data):
+        for stage in steps(request, ROOT):
+            assert problem_of(stage.line) == ""
+        assert [problem_of(command) for command in next_commands(request)] == ["", ""]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+@pytest.mark.parametrize("data", [None, "rows.json"])
+@pytest.mark.parametrize(("model_dir", "general"), [("demo/base", 0.5), ("demo/making", 0.0)])
+def test_the_steps_are_counted_before_they_are_known(
+    rounds: int, data: str | None, model_dir: str, general: float, request_of_example: Request
+):
+    request = replace(
+        request_of_example, rounds=rounds, data=data, model_dir=model_dir, general=general
+    )
+    fail_on_prompts(request)
+    assert len(list(steps(request, ROOT))) == count_steps(request, ROOT)
+
+
+def test_held_out_tools_are_scored_at_the_start_and_the_end_only(request_of_example: Request):
+    fail_on_prompts(request_of_example)
+    lines = [stage.line for stage in steps(request_of_example, ROOT)]
+    scored = [place for place, line in enumerate(lines) if "evaluate.py" in line]
+    held_out = [place for place in scored if "held_out.jsonl" in lines[place]]
+    trained = [place for place, line in enumerate(lines) if "finetune.py" in line]
+    assert len(trained) == 3
+    assert [place < trained[0] or place > trained[-1] for place in held_out] == [True] * 3
+
+
+def test_held_out_tools_and_values_are_generated_for_no_training(request_of_example: Request):
+    fail_on_prompts(request_of_example)
+    lines = [stage.line for stage in steps(request_of_example, ROOT)]
+    [held_out] = request_of_example.teachable.held_out
+    for line in lines:
+        if "/general.jsonl" in line:
+            assert "--tools-file" not in line
+        elif "/round-" in line and "generate_dataset.py" in line:
+            assert held_out not in line and "--values seen" in line
+        elif "generate_dataset.py" in line:
+            assert "--values unseen" in line
+
+
+def test_no_two_files_are_generated_with_one_seed(request_of_example: Request):
+    fail_on_prompts(request_of_example)
+    lines = [s.line for s in steps(request_of_example, ROOT) if "generate_dataset.py" in s.line]
+    seeds = [line.partition("--seed ")[2].split()[0] for line in lines]
+    assert len(set(seeds)) == len(seeds) == 7
+
+
+def test_what_fails_in_a_round_is_generated_more_in_the_next(request_of_example: Request):
+    fail_on_prompts(request_of_example)
+    lines = [s.line for s in steps(request_of_example, ROOT) if "--save-file" in s.line]
+    shares = [
+        float(line.partition("--quota.single_call=")[2].split()[0])
+        for line in lines
+        if "/round-" in line
+    ]
+    assert shares[0] < shares[1] == shares[2]
+
+
+def test_an_interrupted_training_goes_on_from_its_checkpoint(request_of_example: Request):
+    stages = steps(request_of_example, ROOT)
+    first = next(stage for stage in stages if "finetune.py" in stage.line)
+    assert first.more(request_of_example.output) == ""
+    (request_of_example.output / adapter_dir(1)).with_name("step-000010").mkdir(parents=True)
+    assert first.more(request_of_example.output) == " --resume"
+
+
+def test_own_rows_are_scored_where_some_were_kept_from_the_training(
+    request_of_example: Request, monkeypatch: pytest.MonkeyPatch
+):
+    row = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi!"}]}
+    (request_of_example.output / "own.jsonl").write_text(json.dumps(row) + "\n")
+    [own] = read_any_layout(request_of_example.output / "own.jsonl")
+    request = replace(request_of_example, data="rows.json")
+    for kept, parts in ((own.sha256, 3), ("of another row", 2)):
+        split = SimpleNamespace(origins=lambda sha256=kept: [SimpleNamespace(sha256=sha256)])
+        monkeypatch.setattr(
+            teaching_steps.TokenizedDataset, "open", lambda *where, split=split: split
+        )
+        assert len(AS_SCORED(request, ROOT).parts) == parts
+
+
+def test_values_are_not_split_where_a_parameter_has_too_few(request_of_example: Request):
+    teachable = replace(request_of_example.teachable, unsplit=("water_bed.minutes",))
+    request = replace(request_of_example, teachable=teachable, rounds=1, general=0)
+    lines = [s.line for s in steps(request, ROOT) if "generate_dataset.py" in s.line]
+    assert all("--values all" in line for line in lines)
