@@ -8,6 +8,7 @@ from typing import Any
 
 from data.outcomes import Draft, Rejected, excerpt_of, pointer
 from data.reading.declarations import Declarations, read_tools
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.turns import listed
@@ -60,6 +61,7 @@ def _turns(content: Any, i: int) -> Iterator[PlacedTurn]:
         turn = {"role": content.get("role") or "user", "content": "".join(texts)}
         turn |= {"tool_calls": calls} if calls else {}
         turn |= {"reasoning_content": "".join(thoughts)} if thoughts else {}
+        turn |= label_of(content)
         yield place, turn
 
 

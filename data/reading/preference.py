@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from chat.conversation import Conversation
 from data.outcomes import Change, Draft, Rejected
 from data.reading.declarations import Declarations, read_tools
 from data.reading.layout import Source, draft
@@ -24,7 +23,7 @@ def read(value: Any) -> Draft:
     chosen_key, rejected_key = _TRL if "chosen" in value else _OPENAI
     chosen = _read(value, chosen_key)
     try:
-        rejected: Conversation | None = _read(value, rejected_key).conversation
+        rejected = _read(value, rejected_key)
     except Rejected as why:
         change = Change("rejected-answer", why.pointer, value[rejected_key], why.reason)
         return replace(chosen, changes=(*chosen.changes, change))

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.outcomes import Draft, Rejected, excerpt_of, pointer
 from data.reading.declarations import read_tools
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.turns import listed
@@ -33,6 +34,7 @@ def _turns(value: Any) -> list[PlacedTurn]:
             if not turns or turns[-1][1].get("role") != "assistant":
                 turns.append((place, {"role": "assistant", "content": ""}))
             turns[-1][1].setdefault("tool_calls", []).append(_call(item))
+            turns[-1][1].update(label_of(item))
         elif kind == "function_call_output":
             result = {"tool_call_id": item.get("call_id"), "content": item.get("output")}
             turns.append((place, {"role": "tool", **result}))

@@ -10,6 +10,7 @@ from typing import Any
 
 from data.outcomes import Draft, Rejected, pointer
 from data.reading.declarations import Declarations
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.python_text import read_call_expressions
@@ -38,7 +39,8 @@ def _turns(turn: Any, place: str, names: Sequence[str]) -> Iterator[PlacedTurn]:
         yield place, turn
     elif speaker in ("assistant", "gpt"):
         calls = _calls(text.strip(), place, names)
-        yield place, {"role": "assistant", "content": "", "tool_calls": calls} if calls else turn
+        called = {"role": "assistant", "tool_calls": calls, **label_of(turn)}
+        yield place, called if calls else turn
     else:
         for name, content in _results(text):
             yield place, {"role": "tool", "name": name, "content": content}

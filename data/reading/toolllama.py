@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from data.outcomes import Change, Draft, Rejected, pointer
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.system_text import read_system
@@ -41,7 +42,7 @@ def _turn(turn: Any, place: str) -> Iterator[PlacedTurn]:
     elif speaker == "user":
         yield place, {"role": "user", "content": text.strip().removesuffix(_BEGIN).strip()}
     elif speaker == "assistant":
-        yield place, _step(text, place)
+        yield place, {**_step(text, place), **label_of(turn)}
     else:
         yield place, turn
 

@@ -123,3 +123,28 @@ def test_an_answer_of_toolace_that_names_no_tool_is_text() -> None:
     said = [{"from": "user", "value": "a"}, {"from": "assistant", "value": "[see the table (1)]"}]
     found = messages("toolace", system=system, conversations=said)
     assert found[-1] == Message("assistant", "[see the table (1)]")
+
+
+STEP = "Thought: b\nAction: f\nAction Input: {}"
+LABELLED: list[tuple[str, dict[str, Any]]] = [
+    ("gemini", {"contents": [{"role": "model", "parts": [{"text": "b"}], "weight": 0}]}),
+    ("langchain", {"messages": [{"type": "ai", "data": {"content": "b", "weight": 0}}]}),
+    ("responses", {"input": [USER, {**CALL, "loss": False}], "tools": [F]}),
+    ("toolace", {"system": str([F]), "conversations": [{"from": "gpt", "value": "[f()]"}]}),
+    (
+        "toolllama",
+        {
+            "conversations": [
+                {"from": "system", "value": f"You are AutoGPT, you can use many tools {[F]}"},
+                {"from": "assistant", "value": STEP},
+            ]
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("layout", "row"), LABELLED)
+def test_a_turn_marked_as_not_to_be_learnt_stays_so(layout: str, row: dict[str, Any]) -> None:
+    if "conversations" in row:
+        row["conversations"][-1]["train"] = False
+    assert messages(layout, **row)[-1].trained is False
