@@ -17,7 +17,7 @@ from data.reading.call_text import (
     read_calls,
     read_expressions,
 )
-from data.reading.python_text import is_one_group
+from data.reading.python_text import end_of_group
 
 Tools = Mapping[str, Tool]
 
@@ -53,13 +53,14 @@ def read_bare(text: str, tools: Tools) -> tuple[ReadCall, ...]:
         name, _, arguments = text.partition("\n")  # as the first GLM models write
         return (read_call_value({"name": name.strip(), "arguments": arguments}),)
     code = text.rstrip(".;").strip("`")
-    if code.startswith("print(") and is_one_group(code):
+    if code.startswith("print(") and end_of_group(code) == len(code):
         code = code[len("print(") : -1]
-    if code[-1:] in (")", "]") and (begin := _EXPRESSION.match(code)):
-        name = begin["name"]
-        if is_declared(name, tools) and not name[-1].isspace():
-            return _expressions(code)
-    return ()
+    begin = _EXPRESSION.match(code)
+    if begin is None or begin["name"][-1].isspace() or not is_declared(begin["name"], tools):
+        return ()
+    if code.startswith("[") and end_of_group(code) < 0:
+        raise ValueError("the list of calls is cut off")
+    return _expressions(code) if code[-1] in ")]" else ()
 
 
 def _records(text: str, tools: Tools) -> tuple[ReadCall, ...]:
@@ -124,6 +125,6 @@ def _expressions(text: str) -> tuple[ReadCall, ...]:
     try:
         return read_expressions(text)
     except ValueError:
-        if not is_one_group(text):
+        if end_of_group(text) != len(text):
             return ()
         raise

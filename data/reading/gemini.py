@@ -31,6 +31,7 @@ _SYSTEM = ("systemInstruction", "system_instruction")
 def _tools(groups: Any) -> Declarations:
     """Read the functions of each group; a group without any is a tool of the service itself."""
     found = Declarations()
+    groups = [groups] if isinstance(groups, dict) else groups
     for i, group in enumerate(listed(groups, "/tools") if groups else ()):
         where = f"/tools/{i}"
         functions = _part(group, "functionDeclarations") if isinstance(group, dict) else None

@@ -148,3 +148,39 @@ def test_a_turn_marked_as_not_to_be_learnt_stays_so(layout: str, row: dict[str, 
     if "conversations" in row:
         row["conversations"][-1]["train"] = False
     assert messages(layout, **row)[-1].trained is False
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"prompt": "a"},
+        {"conversations": [{"from": "human", "value": "a"}]},
+        {"messages": [USER]},
+        {"question": "a"},
+        {"instruction": "a", "input": ""},
+    ],
+)
+def test_the_prompt_of_two_answers_has_several_names(prompt: dict[str, Any]) -> None:
+    answers = {"chosen": {"from": "gpt", "value": "b"}, "rejected": {"from": "gpt", "value": "c"}}
+    found = read("preference", **prompt, **answers)
+    assert found.conversation.messages == (Message("user", "a"), Message("assistant", "b"))
+    assert found.rejected and found.rejected.conversation.messages[-1].content == "c"
+
+
+def test_answers_without_any_prompt_are_refused() -> None:
+    with pytest.raises(Rejected, match="needs its prompt"):
+        read("preference", chosen={"role": "assistant", "content": "b"}, rejected="c")
+
+
+def test_ids_of_mistrals_rendered_calls_stay() -> None:
+    text = (
+        '[INST] a[/INST][TOOL_CALLS] [{"name": "f", "arguments": {}, "id": "abcdefghi"}]</s>'
+        '[TOOL_RESULTS] {"content": 4, "call_id": "abcdefghi"}[/TOOL_RESULTS] b</s>'
+    )
+    _, called, result, _ = messages("text", text=text, tools=[F])
+    assert called.tool_calls[0].id == result.tool_call_id == "abcdefghi"
+
+
+def test_gemini_tools_may_be_one_group() -> None:
+    contents = [{"role": "user", "parts": [{"text": "a"}]}]
+    assert read("gemini", contents=contents, tools={"functionDeclarations": [F]}).conversation.tools

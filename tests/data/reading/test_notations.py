@@ -168,6 +168,7 @@ def test_what_is_no_call_stays_text(text: str) -> None:
         '{"name": "find_tide", "arguments": {"port": "Hull"}, "city": "Hull"}',
         '{"name": "find_tide", "arguments": ["Hull"]}',
         '[{"name": "find_tide", "arguments": {}}, {"name": "now", "arguments": ',
+        '[find_tide(port="Hu',
         '{"tool_uses": [{"recipient_name": "functions.find_tide", "param',
         '```json\n{"name": "find_tide", "arguments": {"port": "Hu',
         '<tool_call>{"name"',
