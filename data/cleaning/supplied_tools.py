@@ -39,11 +39,12 @@ class SuppliedTools:
         after = f"{len(self.tools)} tools of {self.file.name}"
         offered = self._offered(draft)
         change = Change("supplied-tools", "/tools", None, after)
-        rejected = self._offered(draft.rejected) if draft.rejected else None
+        rejected = self._offered(draft.rejected, "/rejected") if draft.rejected else None
         return replace(offered, changes=(change, *offered.changes), rejected=rejected)
 
-    def _offered(self, draft: Draft) -> Draft:
+    def _offered(self, draft: Draft, where: str = "") -> Draft:
         """Return a draft with the tools, and the calls of them that its texts hold."""
-        found = read_written(Turns(draft.conversation.messages, draft.changes), self.tools)
+        found = read_written(Turns(draft.conversation.messages), self.tools)
         conversation = replace(draft.conversation, messages=found.messages, tools=self.tools)
-        return Draft(conversation, found.changes)
+        changes = (replace(change, pointer=where + change.pointer) for change in found.changes)
+        return Draft(conversation, (*draft.changes, *changes))
