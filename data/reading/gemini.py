@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from data.outcomes import Draft, Rejected, excerpt_of, pointer
+from data.reading.contents import read_content
 from data.reading.declarations import Declarations, read_tools
 from data.reading.labels import label_of
 from data.reading.layout import Source, draft
@@ -21,7 +22,7 @@ def read(value: Any) -> Draft:
     key = next((key for key in _SYSTEM if value.get(key)), _SYSTEM[0])
     system = value.get(key)
     if isinstance(system, dict):
-        system = "".join(_part(part, "text") or "" for part in _parts(system, "/" + key))
+        system = read_content(_parts(system, "/" + key), "/" + key).text
     return draft(turns, _tools(value.get("tools")), system, "/" + key)
 
 

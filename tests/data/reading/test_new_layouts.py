@@ -184,3 +184,9 @@ def test_ids_of_mistrals_rendered_calls_stay() -> None:
 def test_gemini_tools_may_be_one_group() -> None:
     contents = [{"role": "user", "parts": [{"text": "a"}]}]
     assert read("gemini", contents=contents, tools={"functionDeclarations": [F]}).conversation.tools
+
+
+def test_a_system_part_of_gemini_that_is_no_text_is_refused() -> None:
+    contents = [{"role": "user", "parts": [{"text": "a"}]}]
+    with pytest.raises(Rejected, match="a part's text must be text"):
+        read("gemini", contents=contents, systemInstruction={"parts": [{"text": [[]]}]})
