@@ -55,7 +55,7 @@ def read_bare(text: str, tools: Tools) -> tuple[ReadCall, ...]:
     code = text.rstrip(".;").strip("`")
     if code.startswith("print(") and end_of_group(code) == len(code):
         code = code[len("print(") : -1]
-    begin = _EXPRESSION.match(code)
+    begin = _EXPRESSION.match(code) if code[:1] == "[" or code[-1:] in (")", "]") else None
     if begin is None or begin["name"][-1].isspace() or not is_declared(begin["name"], tools):
         return ()
     if code.startswith("[") and end_of_group(code) < 0:

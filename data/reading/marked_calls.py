@@ -50,6 +50,7 @@ _FENCE = "```"
 _NAME_WITHIN = 200
 # How models write calls whose notation is not read here: DeepSeek's, Kimi's, Claude's, MiniMax's,
 # FunctionGemma's, Phi-4's, functionary's, InternLM's, Command's, gpt-oss's, Qwen's first.
+_UNREAD_SIGNS = ("<", ">>>", "functools[", "\u273f")  # looked for first, because it is quick
 _UNREAD = re.compile(
     "<\uff5ctool\u2581call|<\\|tool_calls_section_begin\\|>|<\\|tool_call_begin\\|>|<invoke name="
     "|<function_calls>|<minimax:tool_call>|<start_function_call>|functools\\[{|^>>>(?=\\w)"
@@ -179,7 +180,7 @@ def _argument(text: str, schema: Any) -> Any:
 
 def unread_mark(text: str, tools: Mapping[str, Tool]) -> str:
     """Return the mark of a notation that is not read: at the beginning, or before a tool's name."""
-    found = _UNREAD.search(text)
+    found = _UNREAD.search(text) if any(sign in text for sign in _UNREAD_SIGNS) else None
     if found is None or (found.start() and Code(text)(found.start())):
         return ""
     after = text[found.end() : found.end() + _NAME_WITHIN]

@@ -87,8 +87,8 @@ def test_combined_schema_may_require_names_of_the_other() -> None:
     assert found["allOf"][0]["required"] == ["a", "b"]
 
 
-def test_a_root_that_refers_to_an_object_without_properties_gets_some() -> None:
+def test_root_that_refers_to_an_object_without_properties_gets_some() -> None:
     place = {"type": "object", "required": ["city"], "additionalProperties": {"type": "string"}}
     found = normalise_parameters({"$ref": "#/$defs/Trip", "$defs": {"Trip": place}})
-    assert found["properties"] == {}
+    assert found["properties"] == {"city": {}}
     assert normalise_parameters(found) == found
