@@ -25,13 +25,14 @@ class Change:
 class Draft:
     """A conversation as read, with the repairs that reading it took.
 
-    rejected: For a row that prefers one answer to another, the same prompt with the other answer;
-        `conversation` has the chosen one. Cleaning writes both as a pair (data/cleaning/pairs.py).
+    rejected: For a row that prefers one answer to another, the same prompt with the other answer,
+        and the repairs that this took; `conversation` has the chosen one. Cleaning writes both as a
+        pair (data/cleaning/pairs.py).
     """
 
     conversation: Conversation
     changes: tuple[Change, ...] = ()
-    rejected: Conversation | None = None
+    rejected: "Draft | None" = None
 
 
 class Rejected(Exception):

@@ -57,7 +57,7 @@ def main(
             alone, keep none.
         contradictions: Of rows that call otherwise after the same tools and turns, first keeps the
             first, keep all of them, drop none; to drop, the source is read twice.
-        negatives: Rows that say that they show what not to do (label false, reward 0, win false)
+        negatives: Rows that say that they show what not to do (label or win false, reward 0)
             are dropped, or with pair written into NAME.pairs.jsonl beside --save-file, each with
             the answer of a kept row of equal prompt.
         chat_format: Reject what this format cannot write, which building would leave out.

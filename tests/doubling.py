@@ -579,6 +579,13 @@ HOSTILE: Mapping[str, tuple[str, Callable[[int], Any]]] = {
             "conversations": [{"from": "assistant", "value": "[find_tide(" + "[" * n}],
         },
     ),
+    "toolace: many tools and calls": (
+        "toolace",
+        lambda n: {
+            "system": json.dumps([tool(PORT, f"f{i}") for i in range(n)]),
+            "conversations": [{"from": "gpt", "value": f"[f{i}(port='x')]"} for i in range(n)],
+        },
+    ),
     "hammer: unclosed marks": (
         "hammer",
         lambda n: {"instruction": "[BEGIN OF AVAILABLE TOOLS]" * n, "output": "[]"},

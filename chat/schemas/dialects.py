@@ -58,6 +58,7 @@ def normalise_parameters(parameters: Any, required: Any = None) -> dict[str, Any
     if isinstance(required, list) and "required" not in schema:
         schema["required"] = list(dict.fromkeys(n for n in required if isinstance(n, str)))
     schema = merge_root(schema)
+    schema.setdefault("properties", {})
     settle_required(schema)
     if not SPEAKS_OF_OTHERS & schema.keys():
         # A required name without a property gets an empty schema.

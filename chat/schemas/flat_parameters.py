@@ -13,7 +13,7 @@ _TRUE, _FALSE = ("true", "yes", "required"), ("false", "no", "optional")
 _SAID_REQUIRED = re.compile(r"\brequired\s*(?:is|:|=)\s*(?:true|yes)\b", re.I)
 _SAID_OPTIONAL = re.compile(
     r"""\brequired\s*(?:is|:|=)\s*(?:false|no)\b | \bnot\ required\b
-    | (?<!\bno\ )\bdefaults?\s*(?:value\s*)?(?:is\b|to\b|:|=)
+    | (?<!\bno\ )\bdefaults?\s*(?:value\s*)?(?:is\b|to\b|:|=) | \(default\s
     | \A\W*optional\b | \(optional\) | [.;,]\s*optional\.?\Z""",
     re.I | re.X,
 )

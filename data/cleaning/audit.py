@@ -19,6 +19,7 @@ from data.outcomes import NOTHING_DECLARED, Change, Rejected
 class Outcome:
     """What became of one row: a conversation's line, or the rejection that ended it.
 
+    changes: Repairs; those of a rejected row are what its pair took.
     pair: The line of the pair that a row with two answers holds, whatever became of the row.
     negative: The line of a rejected row that shows what not to do, where pairs are wanted.
     """
@@ -71,7 +72,7 @@ class Audit:
         return self.kept + self.repaired + self.rejected
 
     def add(self, outcome: Outcome) -> None:
-        """Count one row; a rejected row counts for its rejection alone."""
+        """Count one row; a rejected row counts for its rejection, and for repairs of its pair."""
         row = {"id": outcome.id, "row": outcome.index, "sha256": outcome.sha256}
         if outcome.rejected:
             reason = outcome.rejected
@@ -86,10 +87,10 @@ class Audit:
                 "excerpt": reason.excerpt,
             }
             print(json.dumps({**row, **details}), file=self.details["rejections"])
-            return
-        self.repaired += bool(outcome.changes)
-        self.kept += not outcome.changes
-        self.calling += outcome.fingerprint is not None and bool(outcome.fingerprint.labels)
+        else:
+            self.repaired += bool(outcome.changes)
+            self.kept += not outcome.changes
+            self.calling += outcome.fingerprint is not None and bool(outcome.fingerprint.labels)
         for rule in dict.fromkeys(change.rule for change in outcome.changes):
             self._count(rule, outcome.index)
         for change in outcome.changes:

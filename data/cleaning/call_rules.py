@@ -65,7 +65,7 @@ def given_values(conversation: Conversation) -> Draft:
     said = first_places({text for _, text, *_ in found}, conversation)
     talk = list(accumulate(map(_topics, conversation.messages), lambda known, new: known | new))
     for name, text, i, j, call in found:
-        topics = talk[i] | about[call.name]
+        topics = talk[i] | about.get(call.name, frozenset())
         if said.get(text, i) >= i and is_placeholder(text, name, topics):
             where = pointer("messages", i, "tool_calls", j, "function", "arguments")
             where += _where(call.arguments, text)
@@ -75,16 +75,21 @@ def given_values(conversation: Conversation) -> Draft:
 
 
 def valid_calls(conversation: Conversation) -> Draft:
-    """Reject arguments that do not fit their schema, once those with one reading are repaired."""
+    """Reject arguments that do not fit their schema, once those with one reading are repaired.
+
+    Calls of undeclared functions, which only answers that are not to be learnt may have, are passed
+    over.
+    """
     tools = {tool.name: tool for tool in conversation.tools}
     changes: list[Change] = []
     corrected: dict[tuple[int, int], ToolCall] = {}
     for i, j, call in _calls(conversation):
-        problems = validate_arguments(tools[call.name], call.arguments)
-        if not problems:
+        tool = tools.get(call.name)
+        problems = validate_arguments(tool, call.arguments) if tool else []
+        if tool is None or not problems:
             continue
         where = pointer("messages", i, "tool_calls", j, "function", "arguments")
-        repaired = repair_arguments(tools[call.name], call.arguments, problems)
+        repaired = repair_arguments(tool, call.arguments, problems)
         if repaired.problems:
             raise _invalid(repaired.problems[0], where, call)
         changes += moved(repaired.changes, where)

@@ -149,7 +149,8 @@ def _unless_repeated(outcome: Outcome, earlier: EarlierConversations, layout: st
     if found is None:
         return outcome
     rejected = Rejected(found.rule, "", f"{found.how} {layout}-{found.row}", outcome.line)
-    return replace(outcome, line="", changes=(), rejected=rejected)
+    changes = outcome.changes if outcome.pair else ()
+    return replace(outcome, line="", changes=changes, rejected=rejected)
 
 
 def _check_distinct_files(files: dict[str, Path]) -> None:

@@ -16,7 +16,7 @@ from data.cleaning.fingerprints import fingerprint
 from data.cleaning.leakage import load_benchmark
 from data.cleaning.learnable import check_learnable
 from data.cleaning.pair_file import NEGATIVES
-from data.cleaning.pairs import Pair, pair_line, pair_of
+from data.cleaning.pairs import pair_line, pair_of
 from data.cleaning.repetition import CONTRADICTIONS, DUPLICATES
 from data.cleaning.rules import RULES, RULES_OF_CALLS, Rule
 from data.cleaning.supplied_tools import SuppliedTools
@@ -86,17 +86,18 @@ def _outcome(
     if mark := negative_mark(row.value):
         if settings.negatives == "drop":
             raise mark
-        shown = _apply_rules(_read(row, layout), settings.thinking, RULES_OF_CALLS).conversation
-        line = json_line(named(shown))
-        return replace(outcome, fingerprint=fingerprint(shown), negative=line, rejected=mark)
+        shown = _apply_rules(_offered(row, layout, settings), settings, RULES_OF_CALLS)
+        line = json_line(named(shown.conversation))
+        compared = fingerprint(shown.conversation)
+        return replace(
+            outcome, fingerprint=compared, negative=line, changes=shown.changes, rejected=mark
+        )
     draft = _judged(row, layout, settings)
     changes, pair = draft.changes, ""
     if draft.rejected:
-        found = _pair(named(draft.conversation), draft.rejected, settings)
-        if isinstance(found, Change):
-            changes += (found,)
-        else:
-            pair = pair_line(found)
+        chosen = replace(draft, conversation=named(draft.conversation))
+        pair, noted = _pair(chosen, draft.rejected, settings)
+        changes += noted
     compared = fingerprint(draft.conversation)
     if settings.balance:
         balanced = balance(draft.conversation, settings.seed)
@@ -107,23 +108,34 @@ def _outcome(
     return replace(outcome, line=line, fingerprint=compared, changes=changes, pair=pair)
 
 
-def _pair(chosen: Conversation, rejected: Conversation, settings: Settings) -> Pair | Change:
-    """Return the pair of a row's two answers, or a note that there is none."""
+def _pair(chosen: Draft, rejected: Draft, settings: Settings) -> tuple[str, tuple[Change, ...]]:
+    """Return the line of a pair of a row's two answers, and the repairs of the rejected one alone.
+
+    Where there is no pair, the line is empty and the only change says why.
+    """
     try:
-        bad = _apply_rules(Draft(rejected), settings.thinking, RULES_OF_CALLS).conversation
-        check_learnable(bad, settings.chat_format)
-        pair = pair_of(chosen, bad)
+        bad = _apply_rules(rejected, settings, RULES_OF_CALLS)
+        check_learnable(bad.conversation, settings.chat_format)
+        pair = pair_of(chosen.conversation, bad.conversation)
         reason = "both answers are the same"
     except Rejected as why:
         pair, reason = None, f"{why.rule}: {why.reason}"
-    return pair or Change("rejected-answer", "", records(*rejected.messages[-1:]), reason)
+    if pair is None:
+        answer = records(*rejected.conversation.messages[-1:])
+        return "", (Change("rejected-answer", "", answer, reason),)
+    known = {(change.rule, change.pointer): change for change in chosen.changes}
+    new = (i for i, c in enumerate(bad.changes) if known.get((c.rule, c.pointer)) != c)
+    return pair_line(pair), tuple(_of_rejected(bad.changes[i], i, rejected) for i in new)
+
+
+def _of_rejected(change: Change, place: int, rejected: Draft) -> Change:
+    """Return a repair of a rejected answer; what reading it took says where it was in the row."""
+    read = place < len(rejected.changes)
+    return change if read else replace(change, pointer="/rejected" + change.pointer)
 
 
 def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
-    draft = _read(row, layout)
-    if settings.tools_file:
-        draft = settings.tools_file.add_to(draft)
-    draft = _apply_rules(draft, settings.thinking)
+    draft = _apply_rules(_offered(row, layout, settings), settings)
     if settings.remove_no_fc and not draft.conversation.tools:
         excerpt = draft.conversation.messages[0].content
         raise Rejected("no-functions", "/tools", "no function is declared", excerpt)
@@ -132,6 +144,12 @@ def _judged(row: RawRow, layout: str, settings: Settings) -> Draft:
     if settings.exclude_benchmark:
         load_benchmark(settings.exclude_benchmark).check_no_copy(draft.conversation)
     return draft
+
+
+def _offered(row: RawRow, layout: str, settings: Settings) -> Draft:
+    """Read a row, and offer it the tools that the user supplies where it has none."""
+    draft = _read(row, layout)
+    return settings.tools_file.add_to(draft) if settings.tools_file else draft
 
 
 def _read(row: RawRow, layout: str) -> Draft:
@@ -144,11 +162,11 @@ def _read(row: RawRow, layout: str) -> Draft:
     return source.read(row.value)
 
 
-def _apply_rules(draft: Draft, thinking: Thinking, lenient: Sequence[Rule] = ()) -> Draft:
+def _apply_rules(draft: Draft, settings: Settings, lenient: Sequence[Rule] = ()) -> Draft:
     """Apply all rules; those that are `lenient` repair what they can and reject nothing."""
     conversation: Conversation = draft.conversation
     changes: tuple[Change, ...] = draft.changes
-    settled: Rule = partial(settled_thoughts, thinking=thinking)
+    settled: Rule = partial(settled_thoughts, thinking=settings.thinking)
     for rule in (settled, *RULES):
         try:
             made = rule(conversation)

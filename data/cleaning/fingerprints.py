@@ -38,11 +38,11 @@ class Fingerprint:
     """A conversation as far as comparing goes.
 
     messages, tools: Digests of what is said and of what is declared, without ids and the order of
-        keys.
+        keys. What is said without any tool is something else: it does not show when not to call.
     prompts: A digest of the tools and turns before each answer to a user.
     labels: One for each turn that calls.
-    meaning: A digest of all calls, of the numbers that are mentioned and of which turns are learnt;
-        conversations that are near duplicates have it in common.
+    meaning: A digest of all calls, of the numbers that are mentioned, of which turns are learnt and
+        of whether there are tools; conversations that are near duplicates have it in common.
     said: What data.cleaning.similarity compares.
     """
 
@@ -74,7 +74,8 @@ class Said:
 def fingerprint(conversation: Conversation) -> Fingerprint:
     """Return the fingerprint of a conversation."""
     tools = _digest(sorted(tool.sorted_json_text for tool in conversation.tools))
-    messages, so_far = blake2b(digest_size=16), blake2b(tools, digest_size=16)
+    offered = "tools" if conversation.tools else "no tools"
+    messages, so_far = blake2b(offered.encode(), digest_size=16), blake2b(tools, digest_size=16)
     prompts: list[bytes] = []
     labels: list[Label] = []
     role = ""
@@ -93,7 +94,8 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     text = "\n".join([message.content for message in conversation.messages])
     numbers = _NUMBER.findall(text)
     passive = [f"not {i}" for i, m in enumerate(conversation.messages) if not m.trained]
-    meaning = _digest([*(label.calls.hex() for label in labels), *numbers, *passive])
+    calls_made = (label.calls.hex() for label in labels)
+    meaning = _digest([*calls_made, *numbers, *passive, offered])
     said = _said(conversation.messages, calling=bool(labels))
     return Fingerprint(messages.digest(), tools, tuple(prompts), tuple(labels), meaning, said)
 

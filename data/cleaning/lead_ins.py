@@ -18,13 +18,17 @@ _BLOCK = (
     r"|<\{start_tag\}[^\n]{0,120}"
     r"|<functioncall>[^\n]{0,200}|\[TOOL_CALLS\][^\n]{0,200})"
 )
-_IN_FORMAT = rf"[^\[]{{0,240}}\bin the (?:following )?format(?: of)?:?\s{{0,3}}{_EXPRESSION}\.?"
+_IN_FORMAT = (
+    rf"[^\[]{{0,240}}\b(?:in (?:the|this|following) (?:following )?(?:format|form)(?: of)?|as"
+    rf"(?: follows)?|like(?: this)?):?\s{{0,3}}{_EXPRESSION}\.?"
+)
 # What stands around a mark that is named in a sentence, up to the end of that sentence.
 _TO_END = r"[^.\n<\[]{0,120}(?:</tool_call>[^.\n<\[]{0,120})?(?:[.:](?=\s|\Z)|(?=\n|\Z|<))"
 _WHENEVER = (
     rf"(?:For (?:each|every) {_CALLING}(?: call)?\b|To (?:call|use|invoke|make)\b"
     rf"|When(?:ever)? (?:you )?(?:call|us|invok|mak|need)\w{{0,3}}\b"
     rf"|(?:If|Should) you (?:decide|choose|want|wish|need|call|use|have)\b"
+    rf"|\b(?:Use|Call|Invoke) (?:\w{{1,20}} ){{0,3}}(?:tools?|functions?)\b"
     rf"|\b(?:Return|Respond|Reply|Output|Emit|Write|Wrap|Enclose|Put|Place|Format|Make)\b"
     rf"[^.\n<\[]{{0,80}}\b(?:calls?|calling|functions?|tools?|invocations?|json)\b"
     rf"|\b{_CALLING} calls? (?:must|should|are|go)\b)"
@@ -40,11 +44,12 @@ MARKED_LEAD_INS = tuple(
         rf"{_WHENEVER}[^.\n<\[]{{0,240}}{_MARK}{_TO_END}(?:\s{{0,4}}{_BLOCK})*",
         rf"{_WHENEVER}[^.\n<\[]{{0,240}}(?:as follows|(?:following|this) (?:XML |JSON )?format"
         rf"[^.\n<\[]{{0,80}}):\s{{0,4}}{_BLOCK}(?:\s{{0,4}}{_BLOCK})*",
-        # The same with a record
+        # The same with a record.
         rf"(?:To|When(?:ever)? you|If you|For (?:each|every))\b[^.\n{{]{{0,80}}"
-        rf"\b(?:call\w{{0,3}}|invo\w{{0,5}}|us\w{{1,3}})\b[^.\n{{]{{0,40}}\b(?:tool|function|API)s?\b[^.\n{{]{{0,160}}"
+        rf"\b(?:call\w{{0,3}}|invo\w{{0,5}}|us\w{{1,3}}|need|want|require)\b[^.\n{{]{{0,40}}"
+        rf"\b(?:tool|function|API)s?\b[^.\n{{]{{0,160}}"
         rf"\b(?:JSON|object|format|form)\b[^.\n{{]{{0,120}}\s{{0,3}}(?:```(?:json)?\s{{0,2}})?"
-        rf"{_RECORD}[^\n]{{0,300}}\}}(?:\s{{0,2}}```)?\.?",
+        rf"{_RECORD}[^\n]{{0,300}}\}}(?:\s{{0,2}}```)?(?:[^.\n{{}}]{{0,80}}\.)?",
         # ToolACE, BFCL
         rf"Should you (?:decide|choose|want|need)\b{_IN_FORMAT}",
         rf"If you (?:decide|choose|want|need)\b{_IN_FORMAT}",
@@ -63,6 +68,7 @@ LEAD_INS = tuple(
         r"You may call one or more functions to assist with the user query\.",
         r"You are provided with function signatures within <tools>\s{0,3}</tools>"
         r"(?: XML tags)?[.:]?",
+        r"Here are the available (?:tools|functions):?(?=\s{0,4}<tools>\s{0,4}[\[{])",
         r"Use the following pydantic model json schema for (?:each|every) tool call you will make:?"
         r"(?:\s{0,4}\{[^\n]{0,500}\})?",
         # ToolACE, BFCL

@@ -22,13 +22,14 @@ _ALWAYS = re.compile(
     | <(?:your|insert|enter)\b[^<>]*>
     | \[(?:your|insert|enter)\b[^\[\]]*\]
     | your[_-][\w-]+
-    | (?:insert|enter)[_-]\w[\w-]*[_-]here
+    | (?:insert|enter)[_-](?:your[_-][\w-]+|\w[\w-]*[_-]here)
+    | (?:\w+[_-])?(?:key|token|password|secret|email|url|id)[_-]here
     """,
     re.X | re.A | re.I,
 )
 # How a placeholder begins, or what is in it; looked for first, because it is quick.
 _BEGINNING = re.compile(r"[#$<{\[]|your|insert|enter|api|bearer|basic|token", re.I)
-_INSIDE = ("xx", "_of_", "-of-", "_from_", "-from-")
+_INSIDE = ("_here", "-here", "xx", "_of_", "-of-", "_from_", "-from-")
 _BRACES = re.compile(r"\{\{\s*\w[\w.]*\s*\}\}|\{[^\W\d]\w*(?:\.\w+)*\}", re.A)
 _DOLLAR = re.compile(r"\$\{\w[\w.]*\}", re.A)
 _ANGLES = re.compile(r"<([^\W\d]\w+)((?:[ -]\w+)*)>", re.A)

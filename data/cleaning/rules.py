@@ -37,7 +37,7 @@ MEANINGS: dict[str, str] = {
     "written-call": "repaired: a call stood in a text, in the notation of another format",
     "written-result": "repaired: a result stood in a fence or after a label, as its call did",
     "written-answer": "repaired: an answer stood after the label of a last step",
-    "reasoning": "repaired: what the model thought was left out (--thinking keep leaves it in)",
+    "reasoning": "repaired: what the model thought was left out, or stands in <think> now",
     "unfinished-thought": "rejected: a thought begins and does not end, so nothing is answered",
     "nested-too-deeply": "rejected: values stand in one another hundreds of levels deep",
     "invalid-text": "rejected: half a surrogate pair, NaN or Infinity, which JSON cannot hold",
@@ -82,6 +82,9 @@ MEANINGS: dict[str, str] = {
 
 # Which switch of scripts/clean_dataset.py would have kept what a rule dropped.
 KEPT_WITH: dict[str, str] = {
+    "reasoning": "--thinking keep",
+    "undeclared-function": "--tools-file, where no function is declared",
+    "invalid-arguments": "no --check-formats, where the reason names it",
     "negative": "--negatives pair, in a pair with a kept row of equal prompt",
     "unwritable": "another --chat-format, or none",
     "no-functions": "no --remove-no-fc",

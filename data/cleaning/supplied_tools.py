@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chat.conversation import Conversation, Tool
+from chat.conversation import Tool
 from data.outcomes import Change, Draft
 from data.reading.turns import Turns
 from data.reading.written_turns import read_written
@@ -37,12 +37,14 @@ class SuppliedTools:
         if draft.conversation.tools:
             return draft
         after = f"{len(self.tools)} tools of {self.file.name}"
+        offered = self._offered(draft)
         change = Change("supplied-tools", "/tools", None, after)
-        conversation, changes = self._offered(draft.conversation)
-        rejected = draft.rejected and self._offered(draft.rejected)[0]
-        return Draft(conversation, (*draft.changes, change, *changes), rejected)
+        rejected = self._offered(draft.rejected, "/rejected") if draft.rejected else None
+        return replace(offered, changes=(change, *offered.changes), rejected=rejected)
 
-    def _offered(self, conversation: Conversation) -> tuple[Conversation, tuple[Change, ...]]:
-        """Return a conversation with the tools, and the calls of them that its texts hold."""
-        found = read_written(Turns(conversation.messages), self.tools)
-        return replace(conversation, messages=found.messages, tools=self.tools), found.changes
+    def _offered(self, draft: Draft, where: str = "") -> Draft:
+        """Return a draft with the tools, and the calls of them that its texts hold."""
+        found = read_written(Turns(draft.conversation.messages), self.tools)
+        conversation = replace(draft.conversation, messages=found.messages, tools=self.tools)
+        changes = (replace(change, pointer=where + change.pointer) for change in found.changes)
+        return Draft(conversation, (*draft.changes, *changes))

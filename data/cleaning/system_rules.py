@@ -14,7 +14,8 @@ _DECODER = json.JSONDecoder(strict=False)
 _BLANK = re.compile(r"\s*+")
 # What may be left over between two sentences where the tools stood.
 _BETWEEN = " \t\r\n.,;"
-# How far before a sentence an announcement may begin.
+_SENTENCE_END = re.compile(r"[.!?]\s++|\n\s*+(?:[-*]\s++)?")
+# How far before a sentence an announcement may begin, and before a demand its sentence.
 _ANNOUNCED = 120
 
 
@@ -47,8 +48,10 @@ def _passages(text: str, names: frozenset[str]) -> tuple[tuple[int, int], ...]:
 
 
 def _joined_passages(text: str, names: Set[str]) -> Iterator[tuple[int, int]]:
-    lead_ins = (*LEAD_INS, *MARKED_LEAD_INS) if MARK.search(text) else LEAD_INS
-    found = sorted(match.span() for lead_in in lead_ins for match in lead_in.finditer(text))
+    found = [match.span() for lead_in in LEAD_INS for match in lead_in.finditer(text)]
+    for lead_in in MARKED_LEAD_INS if MARK.search(text) else ():
+        found += [(_sentence(text, m.start()), m.end()) for m in lead_in.finditer(text)]
+    found.sort()
     begin = end = -1
     for start, stop in found:
         stop = _after_tools(text, stop, names)
@@ -63,6 +66,13 @@ def _joined_passages(text: str, names: Set[str]) -> Iterator[tuple[int, int]]:
             end = max(end, stop)
     if begin >= 0:
         yield begin, end
+
+
+def _sentence(text: str, at: int) -> int:
+    """Return where the sentence begins in which a place is, or the place where that is far off."""
+    near = max(0, at - _ANNOUNCED)
+    ends = [end.end() for end in _SENTENCE_END.finditer(text, near, at)]
+    return ends[-1] if ends else at if near else 0
 
 
 def _announced(text: str, start: int) -> int:

@@ -52,6 +52,16 @@ def result_text(value: Any) -> str:
     return _json(value)
 
 
+def thought_text(value: Any) -> str:
+    """Return a thought that stands as a text, as an object that holds one, or as a list of such."""
+    if isinstance(value, list):
+        return "\n\n".join(filter(None, map(thought_text, value)))
+    if isinstance(value, dict):
+        held = (value.get(key) for key in (*_VALUES, "summary"))
+        return next(filter(None, map(thought_text, held)), "")
+    return value if isinstance(value, str) else ""
+
+
 def _is_text_part(part: Any) -> bool:
     return (
         isinstance(part, dict) and str(part.get("type")) in _TEXTS and isinstance(_value(part), str)

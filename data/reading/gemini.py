@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from data.outcomes import Draft, Rejected, excerpt_of, pointer
+from data.reading.contents import read_content
 from data.reading.declarations import Declarations, read_tools
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.turns import listed
@@ -20,7 +22,7 @@ def read(value: Any) -> Draft:
     key = next((key for key in _SYSTEM if value.get(key)), _SYSTEM[0])
     system = value.get(key)
     if isinstance(system, dict):
-        system = "".join(_part(part, "text") or "" for part in _parts(system, "/" + key))
+        system = read_content(_parts(system, "/" + key), "/" + key).text
     return draft(turns, _tools(value.get("tools")), system, "/" + key)
 
 
@@ -30,6 +32,7 @@ _SYSTEM = ("systemInstruction", "system_instruction")
 def _tools(groups: Any) -> Declarations:
     """Read the functions of each group; a group without any is a tool of the service itself."""
     found = Declarations()
+    groups = [groups] if isinstance(groups, dict) else groups
     for i, group in enumerate(listed(groups, "/tools") if groups else ()):
         where = f"/tools/{i}"
         functions = _part(group, "functionDeclarations") if isinstance(group, dict) else None
@@ -60,6 +63,7 @@ def _turns(content: Any, i: int) -> Iterator[PlacedTurn]:
         turn = {"role": content.get("role") or "user", "content": "".join(texts)}
         turn |= {"tool_calls": calls} if calls else {}
         turn |= {"reasoning_content": "".join(thoughts)} if thoughts else {}
+        turn |= label_of(content)
         yield place, turn
 
 

@@ -2,7 +2,7 @@
 
 Turns: OpenAI's and Mistral's `weight`, `loss` of ms-swift, `train` and `training` of axolotl, and
 `trained` of our own rows. Rows: `label` of unpaired preferences, `reward` of recorded trials,
-`win` of ToolBench.
+`win` of ToolBench, `kto_tag` of LLaMA-Factory.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,11 @@ def is_trained(turn: Mapping[str, Any]) -> bool:
     return not any(_is_no(turn[key]) for key in _OF_TURNS if key in turn)
 
 
+def label_of(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the key of a turn that is not to be learnt, for a turn that is made of it."""
+    return {} if is_trained(turn) else {"trained": False}
+
+
 def negative_mark(row: Any) -> Rejected | None:
     """Return why a raw row is an example of what not to do; None where it does not say so.
 
@@ -31,6 +36,7 @@ def negative_mark(row: Any) -> Rejected | None:
         "label": label is False or (isinstance(label, str) and label.lower() == "false"),
         "reward": _is_no(reward) or (_is_number(reward) and reward <= 0),
         "win": _is_no(row.get("win")),
+        "kto_tag": row.get("kto_tag") is False,
     }
     key = next((key for key, is_so in says.items() if is_so), None)
     if key is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.outcomes import Draft, Rejected, excerpt_of, pointer
 from data.reading.declarations import read_tools
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.turns import listed
@@ -68,7 +69,7 @@ def _message(turn: Any) -> Any:
     kept = {key: fields[key] for key in ("name", "tool_call_id") if fields.get(key)}
     legacy = {} if calls else {"function_call": extra.get("function_call")}
     content = {"content": fields.get("content"), "tool_calls": calls, **legacy}
-    return {"role": turn["type"], **kept, **content}
+    return {"role": turn["type"], **kept, **content, **label_of({**fields, **turn})}
 
 
 def _has_steps(row: Any) -> bool:

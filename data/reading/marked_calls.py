@@ -39,9 +39,24 @@ MARKS = {
         Mark("<function_call>", "</function_call>"),
         Mark("<calls>", "</calls>"),
         Mark("<|tool_call|>", "<|/tool_call|>"),
+        Mark("<|python_start|>", "<|python_end|>"),
+        Mark("[TOOL_CALL]", "[/TOOL_CALL]"),
+        Mark("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"),
     )
 }
 OPENINGS = re.compile("|".join(map(re.escape, MARKS)))
+_FENCE = "```"
+# How far after the mark of a call its name stands, in characters.
+_NAME_WITHIN = 200
+# How models write calls whose notation is not read here: DeepSeek's, Kimi's, Claude's, MiniMax's,
+# FunctionGemma's, Phi-4's, functionary's, InternLM's, Command's, gpt-oss's, Qwen's first.
+_UNREAD_SIGNS = ("<", ">>>", "functools[", "\u273f")  # looked for first, because it is quick
+_UNREAD = re.compile(
+    "<\uff5ctool\u2581call|<\\|tool_calls_section_begin\\|>|<\\|tool_call_begin\\|>|<invoke name="
+    "|<function_calls>|<minimax:tool_call>|<start_function_call>|functools\\[{|^>>>(?=\\w)"
+    "|<\\|action_start\\|>|<\\|START_ACTION\\|>|<\\|channel\\|>commentary to=|\u273fFUNCTION\u273f",
+    re.MULTILINE,
+)
 
 _BEGIN = re.compile(
     r"\s*+(?:[{\[]|<function=[^<>\n]*+>\s*+(?:[{<])|name:[ \t]|"
@@ -161,3 +176,30 @@ def _argument(text: str, schema: Any) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
+
+
+def unread_mark(text: str, tools: Mapping[str, Tool]) -> str:
+    """Return the mark of a notation that is not read: at the beginning, or before a tool's name."""
+    found = _UNREAD.search(text) if any(sign in text for sign in _UNREAD_SIGNS) else None
+    if found is None or (found.start() and Code(text)(found.start())):
+        return ""
+    after = text[found.end() : found.end() + _NAME_WITHIN]
+    # Python's prompt begins a text too.
+    begins = found.start() == 0 and found[0] != ">>>"
+    return found[0] if begins or any(name in after for name in tools) else ""
+
+
+class Code:
+    """Tells of places of a text, one after the other, whether they stand in code."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+        self.fences, self.ticks = 0, 0
+
+    def __call__(self, place: int) -> bool:
+        passed = self.text[self.at : place]
+        newline = passed.rfind("\n")
+        self.fences += passed.count(_FENCE)
+        self.ticks = (self.ticks if newline < 0 else 0) + passed[newline + 1 :].count("`")
+        self.at = place
+        return bool(self.fences % 2 or self.ticks % 2)

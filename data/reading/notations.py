@@ -4,46 +4,28 @@ Marks (`<tool_call>`, `[TOOL_CALLS]`, ...) count amid prose, outside of code; wh
 counts as a whole text or in the fences that end one, and only as calls of declared tools.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chat.conversation import Tool
-from data.reading.call_text import (
-    NAME_KEYS,
-    ReadCall,
-    has_arguments,
-    read_call_value,
-    read_calls,
-    read_expressions,
-)
+from data.reading.bare_calls import Tools, any_declared, is_declared, read_bare
+from data.reading.call_text import ReadCall
 from data.reading.end_marks import without_end_mark
-from data.reading.marked_calls import MARKS, OPENINGS, Mark, begins_call, read_marked
-from data.reading.python_text import is_one_group
+from data.reading.marked_calls import (
+    MARKS,
+    OPENINGS,
+    Code,
+    Mark,
+    begins_call,
+    read_marked,
+    unread_mark,
+)
 from data.reading.react import read_steps
-
-Tools = Mapping[str, Tool]
 
 _FENCE = "```"
 # How often a call is read again up to a later closing mark, which may stand inside its arguments.
 _MOST_ENDS = 16
-# How models write calls whose notation is not read here.
-_UNREAD = (
-    *("<\uff5ctool\u2581call", "<|tool_calls_section_begin|>", "<|tool_call_begin|>"),
-    *("<invoke name=", "<function_calls>", "<minimax:tool_call>", "<start_function_call>"),
-    "functools[{",
-)
 _RESULTS = ("<tool_response>", "<function_response>", "<|tool_response|>")
-_NAMES = "|".join(NAME_KEYS)
-_RECORD = re.compile(
-    rf"""[\[\s]*+(?:\{{\s*"(?:tool_uses|tool_calls|calls|function_call)"\s*:\s*\[?\s*)?\{{\s*
-    (?:["'](?:id|type)["']\s*:\s*["'][^"']*["']\s*,\s*)*(?:["']function["']\s*:\s*\{{\s*)?
-    ["'](?:{_NAMES})["']\s*:\s*["'](?P<name>[^"']*)(?:["']\s*(?:,\s*["']?(?:arg|par|inp|act|kw|tool_|\Z)|\Z))""",
-    re.VERBOSE,
-)
-_EXPRESSION = re.compile(r"(?:\[\s*)?(?P<name>[^\W\d][^()\[\]{}\"'=,\n]*+)\(")
-_DECODER = json.JSONDecoder(strict=False)
 _PLACEHOLDER = re.compile(r":\s*<[\w -]+>")
 
 
@@ -69,13 +51,15 @@ def find_calls(text: str, tools: Tools) -> WrittenCalls | None:
     text = without_end_mark(text).strip()
     if not text:
         return None
-    if text.startswith(_UNREAD):
-        raise ValueError(f"{text[:20]!r} begins calls in a notation that is not read")
+    if unread := unread_mark(text, tools):
+        raise ValueError(f"{unread!r} begins calls in a notation that is not read")
     if "Action:" in text and (steps := read_steps(text, lambda name: is_declared(name, tools))):
         return WrittenCalls(steps.calls, thought=steps.thought, in_steps=True)
     found = _in_fences(text, tools) if _FENCE in text else None
     found = found or (_marked(text, tools) if OPENINGS.search(text) else None)
-    return found or _bare(text, tools)
+    if found is None and (calls := read_bare(text, tools)):
+        return WrittenCalls(calls)
+    return found
 
 
 def read_calls_of_turn(text: str) -> tuple[ReadCall, ...]:
@@ -83,80 +67,6 @@ def read_calls_of_turn(text: str) -> tuple[ReadCall, ...]:
     text = without_end_mark(text).strip()
     found = _marked(text, {}) if OPENINGS.match(text) else None
     return found.calls if found else read_marked(text, {})[0]
-
-
-def is_declared(name: str, tools: Tools) -> bool:
-    """Return whether a tool has a name, spaces and the prefix `functions.` aside."""
-    return name in tools or name.strip().removeprefix("functions.").strip() in tools
-
-
-def _any_declared(calls: Sequence[ReadCall], tools: Tools) -> bool:
-    return any(is_declared(read.call.name, tools) for read in calls)
-
-
-def _bare(text: str, tools: Tools) -> WrittenCalls | None:
-    """Read a text that is calls of declared tools and nothing else, without any mark."""
-    if text[0] in "[{":
-        calls = _records(text, tools)
-        if calls:
-            return WrittenCalls(calls)
-    if text[-1] == "}" and is_declared(text[: text.find("\n")], tools):
-        name, _, arguments = text.partition("\n")  # as the first GLM models write
-        return WrittenCalls((read_call_value({"name": name.strip(), "arguments": arguments}),))
-    code = text.rstrip(".;").strip("`")
-    if code.startswith("print(") and is_one_group(code):
-        code = code[len("print(") : -1]
-    if code[-1:] in (")", "]") and (begin := _EXPRESSION.match(code)):
-        name = begin["name"]
-        if is_declared(name, tools) and not name[-1].isspace():
-            return _expressions(code)
-    return None
-
-
-def _records(text: str, tools: Tools) -> tuple[ReadCall, ...]:
-    """Read JSON of calls; no calls where it is another JSON, or names no declared tool."""
-    try:
-        calls = read_calls(text)
-    except (ValueError, RecursionError):
-        begin = _RECORD.match(text)
-        if begin is None or not is_declared(begin["name"], tools) or _is_other_json(text):
-            return ()
-        raise
-    if not _any_declared(calls, tools) and '"recipient_name"' not in text:
-        return ()
-    return calls if has_arguments(text) and not _are_schemas(calls, tools) else ()
-
-
-def _is_other_json(text: str) -> bool:
-    """Whether a text is JSON with prose after it, or has descriptions, as declarations have."""
-    try:
-        value, end = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError):
-        return False
-    if text[end:] and text[end:].lstrip()[0] not in "{}[],;":
-        return True
-    values = value if isinstance(value, list) else [value]
-    return any(isinstance(value, dict) and "description" in value for value in values)
-
-
-def _are_schemas(calls: Sequence[ReadCall], tools: Tools) -> bool:
-    """Whether the `parameters` are a declaration's, of a tool that takes no such arguments."""
-    for read in calls:
-        tool = tools.get(read.call.name)
-        taken = tool.parameters.get("properties") or {} if tool else {}
-        if {"type", "properties"} <= read.call.arguments.keys() - taken.keys():
-            return True
-    return False
-
-
-def _expressions(text: str) -> WrittenCalls | None:
-    """Read `f(a=1)`, or a list of such calls; ValueError where it is one and cannot be read."""
-    try:
-        return WrittenCalls(read_expressions(text))
-    except ValueError:
-        if not is_one_group(text):
-            return None
-        raise
 
 
 def _in_fences(text: str, tools: Tools) -> WrittenCalls | None:
@@ -195,7 +105,9 @@ def _in_fence(inside: str, tools: Tools) -> WrittenCalls | None:
     body = body.removeprefix("json").strip() if body.startswith("json") else body
     if not body:
         return None
-    found = (_marked(body, tools) if OPENINGS.match(body) else None) or _bare(body, tools)
+    found = _marked(body, tools) if OPENINGS.match(body) else None
+    if found is None and (calls := read_bare(body, tools)):
+        return WrittenCalls(calls)
     return None if found is None or found.around else found
 
 
@@ -215,7 +127,7 @@ def _marked(text: str, tools: Tools) -> WrittenCalls | None:
     after = text[at:].strip()
     if not calls:
         return None
-    if after and not _any_declared(calls, tools):
+    if after and not any_declared(calls, tools):
         return None  # a call of no tool at hand, and the text goes on: it is an example
     if any(mark in after for mark in _RESULTS):
         raise ValueError("the result of a call stands in the turn that makes it")
@@ -235,7 +147,7 @@ class _Marked:
 
 def _marks(text: str, tools: Tools) -> Iterator[_Marked]:
     """Yield the calls that follow each mark, but in code."""
-    in_code = _Code(text)
+    in_code = Code(text)
     at, tries, missing = 0, _MOST_ENDS, set[str]()
     for opening in OPENINGS.finditer(text):
         mark, start = MARKS[opening[0]], opening.start()
@@ -280,19 +192,3 @@ def _is_example(text: str, start: int, body: int, mark: Mark, tools: Tools) -> b
     inside = text[body:end]
     names_one = any(name in inside for name in tools) if tools else True
     return bool(_PLACEHOLDER.search(inside)) or not names_one
-
-
-class _Code:
-    """Tells of places of a text, one after the other, whether they stand in code."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.at = text, 0
-        self.fences, self.ticks = 0, 0
-
-    def __call__(self, place: int) -> bool:
-        passed = self.text[self.at : place]
-        newline = passed.rfind("\n")
-        self.fences += passed.count(_FENCE)
-        self.ticks = (self.ticks if newline < 0 else 0) + passed[newline + 1 :].count("`")
-        self.at = place
-        return bool(self.fences % 2 or self.ticks % 2)

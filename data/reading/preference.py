@@ -3,13 +3,12 @@
 The conversation ends in the chosen answer; cleaning writes both answers as a pair too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from chat.conversation import Conversation
-from data.outcomes import Change, Draft, Rejected
-from data.reading.declarations import Declarations, read_tools
+from data.outcomes import Change, Draft, Rejected, excerpt_of
+from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.prompt_completion import said
@@ -17,6 +16,9 @@ from data.reading.rendered import is_rendered, read_text
 
 _TRL = ("chosen", "rejected")
 _OPENAI = ("preferred_output", "non_preferred_output")
+# What TRL's rows and those of LLaMA-Factory and others call the turns before the answers.
+_PROMPTS = ("prompt", "conversations", "messages", "question", "instruction")
+_ALPACA = ("instruction", "input")
 
 
 def read(value: Any) -> Draft:
@@ -24,7 +26,7 @@ def read(value: Any) -> Draft:
     chosen_key, rejected_key = _TRL if "chosen" in value else _OPENAI
     chosen = _read(value, chosen_key)
     try:
-        rejected: Conversation | None = _read(value, rejected_key).conversation
+        rejected = _read(value, rejected_key)
     except Rejected as why:
         change = Change("rejected-answer", why.pointer, value[rejected_key], why.reason)
         return replace(chosen, changes=(*chosen.changes, change))
@@ -34,34 +36,32 @@ def read(value: Any) -> Draft:
 def _read(value: Any, key: str) -> Draft:
     """Read the conversation that ends in the answer under a key."""
     answer = value[key]
-    prompt = value.get("prompt") or ""
+    prompt = next((value[name] for name in _PROMPTS if value.get(name)), "")
     if isinstance(answer, str) and is_rendered(prompt or answer):
         return read_text(str(prompt) + answer, value.get("tools"), "/" + key)
-    if isinstance(answer, str) and key in _TRL and not prompt:
-        reason = "an answer as text needs its prompt beside it, or the marks of a chat format"
-        raise Rejected("wrong-layout", "/" + key, reason, answer)
-    holder = value["input"] if key in _OPENAI else value
-    where = "/input" if key in _OPENAI else ""
+    holder, where = (value["input"], "/input") if key in _OPENAI else (value, "")
     tools = read_tools(holder.get("tools"), where + "/tools")
-    return _drafted((*_prompt(value, key), *said(value, key, "assistant")), tools, value)
+    turns = read_placed((*_prompt(value, key), *said(value, key, "assistant")))
+    return draft(turns, tools, value.get("system"), "/system")
 
 
-def _drafted(turns: Sequence[PlacedTurn], tools: Declarations, value: Any) -> Draft:
-    return draft(read_placed(turns), tools, value.get("system"), "/system")
-
-
-def _prompt(value: Any, key: str) -> list[PlacedTurn]:
+def _prompt(value: Any, key: str) -> Iterable[PlacedTurn]:
     """Return the turns before an answer; none where the answer begins with them itself."""
     if key in _OPENAI:
-        return [
+        return (
             (f"/input{place}", turn) for place, turn in said(value["input"], "messages", "user")
-        ]
+        )
     answer = value[key]
     first = answer[0] if isinstance(answer, list) and answer else {}
-    whole = isinstance(first, dict) and first.get("role", first.get("from")) not in _ASSISTANTS
-    if value.get("prompt") is None or (isinstance(answer, list) and whole):
-        return []
-    return list(said(value, "prompt", "user"))
+    if isinstance(first, dict) and first.get("role", first.get("from")) not in _ASSISTANTS:
+        return ()
+    asked = next((name for name in _PROMPTS if value.get(name)), None)
+    if asked is None:
+        reason = "an answer needs its prompt before or beside it, or the marks of a chat format"
+        raise Rejected("wrong-layout", "/" + key, reason, excerpt_of(answer))
+    if asked == "instruction" and isinstance(value.get("input"), str) and value["input"]:
+        return [("/instruction", {"role": "user", "content": "\n".join(map(value.get, _ALPACA))})]
+    return said(value, asked, "user")
 
 
 _ASSISTANTS = ("assistant", "gpt", "model", "function_call", None)

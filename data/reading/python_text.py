@@ -67,14 +67,14 @@ def read_call_expressions(text: str) -> list[tuple[str, dict[str, Any]]]:
         reader.expect_separator()
 
 
-def is_one_group(text: str) -> bool:
-    """Return whether the first bracket of a text is closed by its last character."""
+def end_of_group(text: str) -> int:
+    """Return the place after the bracket that closes the first one of a text; -1 without one."""
     depth = 0
     for found in _BRACKET.finditer(text):
         depth += 1 if found[0] in "([{" else -1
         if depth <= 0:
-            return found.end() == len(text)
-    return False
+            return found.end()
+    return -1
 
 
 _BRACKET = re.compile(r"[()\[\]{}]")

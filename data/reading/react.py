@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from data.reading.call_text import ReadCall, read_call_value, read_calls
 
-_ACTION = re.compile(
+ACTION = re.compile(
     r"^[ \t*]*+Action:[ \t*]*+(?P<name>[^\n]*+)\n\s*+\**+Action Input:[ \t*]*+", re.MULTILINE
 )
 # LangChain's structured agents write both as one object.
@@ -30,7 +30,7 @@ def read_steps(text: str, is_declared: Callable[[str], bool]) -> Steps | None:
 
     ValueError for a call that cannot be read.
     """
-    actions = list(_ACTION.finditer(text))
+    actions = list(ACTION.finditer(text))
     first = actions[0] if actions else _OBJECT.search(text)
     before = text[: first.start()].strip() if first else ""
     if first is None or (before and not before.startswith(_THOUGHT)):

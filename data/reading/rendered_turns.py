@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chat.conversation import ToolCall
 from chat.formats import llama3, llama3_1, lmflow, mistral, phi3_xlam, qwen
 from chat.formats import tool_call_tags as tags
 from chat.formats.call_syntax import CallSyntax, read_reply
@@ -43,9 +44,14 @@ def _reply(text: str, syntaxes: tuple[CallSyntax, ...]) -> dict[str, Any]:
     for syntax in syntaxes:
         reply = read_reply(text, syntax)
         if reply.tool_calls:
-            calls = [{"name": c.name, "arguments": dict(c.arguments)} for c in reply.tool_calls]
+            calls = [_record(call) for call in reply.tool_calls]
             return {"role": "assistant", "content": reply.content, "tool_calls": calls}
     return {"role": "assistant", "content": text}
+
+
+def _record(call: ToolCall) -> dict[str, Any]:
+    number = {} if call.id is None else {"id": call.id}
+    return {**number, "name": call.name, "arguments": dict(call.arguments)}
 
 
 def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Callable[[str], Text]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from data.outcomes import Draft, Rejected, excerpt_of, pointer
+from data.reading.contents import thought_text
 from data.reading.declarations import read_tools
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
 from data.reading.turns import listed
@@ -28,11 +30,12 @@ def _turns(value: Any) -> list[PlacedTurn]:
     for place, item in _items(value):
         kind = item.get("type") or "message"
         if kind == "reasoning":
-            thoughts += _thoughts(item)
+            thoughts += filter(None, map(thought_text, (item.get("summary"), item.get("content"))))
         elif kind == "function_call":
             if not turns or turns[-1][1].get("role") != "assistant":
                 turns.append((place, {"role": "assistant", "content": ""}))
             turns[-1][1].setdefault("tool_calls", []).append(_call(item))
+            turns[-1][1].update(label_of(item))
         elif kind == "function_call_output":
             result = {"tool_call_id": item.get("call_id"), "content": item.get("output")}
             turns.append((place, {"role": "tool", **result}))
@@ -59,12 +62,6 @@ def _items(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
                 reason = f"an item of the type {item.get('type')!r}, wanted {wanted}"
                 raise Rejected("wrong-layout", place, reason, excerpt_of(item))
             yield place, item
-
-
-def _thoughts(item: dict[str, Any]) -> list[str]:
-    parts = [*(item.get("summary") or ()), *(item.get("content") or ())]
-    texts = (part.get("text") for part in parts if isinstance(part, dict))
-    return [text for text in texts if isinstance(text, str) and text.strip()]
 
 
 def _call(item: dict[str, Any]) -> dict[str, Any]:

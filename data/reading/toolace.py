@@ -1,19 +1,17 @@
 """ToolACE: tools in the `system` text, calls as `[Some Tool(a=1), f(b=2)]`, results as a list.
 
-Its tools have names of several words, which no Python call has.
+Its tools have names of several words.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from data.outcomes import Draft, Rejected, pointer
+from data.outcomes import Draft, pointer
 from data.reading.declarations import Declarations
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
-from data.reading.python_text import read_call_expressions
-from data.reading.system_text import read_system
 from data.reading.turns import listed
 
 # Every system text of the set asks for its notation in such words.
@@ -21,38 +19,23 @@ _NOTATION = re.compile(r"\[func(?:_name)?1\(params_name1?=")
 
 
 def read(value: Any) -> Draft:
-    """Read one row; a list that begins with a call of a declared tool is calls, else a text."""
-    names = [tool.name for tool in read_system(value["system"], "/system").declarations.tools]
+    """Read one row; the tools are found in the system text, and the calls in the texts of turns."""
     turns = [
         turn
         for i, said in enumerate(listed(value["conversations"], "/conversations"))
-        for turn in _turns(said, "/conversations" + pointer(i), names)
+        for turn in _turns(said, "/conversations" + pointer(i))
     ]
     return draft(read_placed(turns), Declarations(), value["system"], "/system")
 
 
-def _turns(turn: Any, place: str, names: Sequence[str]) -> Iterator[PlacedTurn]:
+def _turns(turn: Any, place: str) -> Iterator[PlacedTurn]:
+    """Yield a turn, or in place of one that lists results a turn for each."""
     text = turn.get("value") if isinstance(turn, dict) else None
-    speaker = turn.get("from") if isinstance(turn, dict) else None
-    if not isinstance(text, str) or speaker not in ("assistant", "gpt", "tool", "observation"):
+    if not isinstance(text, str) or turn.get("from") not in ("tool", "observation"):
         yield place, turn
-    elif speaker in ("assistant", "gpt"):
-        calls = _calls(text.strip(), place, names)
-        yield place, {"role": "assistant", "content": "", "tool_calls": calls} if calls else turn
-    else:
-        for name, content in _results(text):
-            yield place, {"role": "tool", "name": name, "content": content}
-
-
-def _calls(text: str, place: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    opened = text[1:].lstrip() if text.startswith("[") else ""
-    if not any(opened.startswith(name + "(") for name in names):
-        return []
-    try:
-        read = read_call_expressions(text)
-    except ValueError as error:
-        raise Rejected("unreadable-call", place, str(error), text) from error
-    return [{"name": name, "arguments": arguments} for name, arguments in read]
+        return
+    for name, content in _results(text):
+        yield place, {"role": "tool", "name": name, "content": content}
 
 
 def _results(text: str) -> list[tuple[str | None, Any]]:

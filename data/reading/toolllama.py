@@ -3,20 +3,20 @@
 The APIs stand as Python's repr in the system text, which else says how to write a step.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from data.outcomes import Change, Draft, Rejected, pointer
+from data.reading.labels import label_of
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
+from data.reading.react import ACTION
 from data.reading.system_text import read_system
 from data.reading.turns import listed
 
 _LEAD_IN = "You are AutoGPT, you can use many tools"
 _BEGIN = "Begin!"
-_ACTION = re.compile(r"^Action:[ \t]*+(?P<name>[^\n]*+)\n\s*+Action Input:", re.MULTILINE)
 
 
 def read(value: Any) -> Draft:
@@ -41,14 +41,14 @@ def _turn(turn: Any, place: str) -> Iterator[PlacedTurn]:
     elif speaker == "user":
         yield place, {"role": "user", "content": text.strip().removesuffix(_BEGIN).strip()}
     elif speaker == "assistant":
-        yield place, _step(text, place)
+        yield place, {**_step(text, place), **label_of(turn)}
     else:
         yield place, turn
 
 
 def _step(text: str, place: str) -> dict[str, Any]:
     """Return a step as a turn: its thought is reasoning, its action a call."""
-    found = _ACTION.search(text)
+    found = ACTION.search(text)
     thought = (text[: found.start()] if found else text).strip()
     if found is None:
         if "Action:" in text:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from chat.conversation import Message
 from data.outcomes import Change, Rejected, pointer
 from data.reading.call_text import ReadCall, read_call_values
-from data.reading.contents import Parts, read_content, result_text
+from data.reading.contents import Parts, read_content, result_text, thought_text
 from data.reading.labels import is_trained
 from data.reading.notations import read_calls_of_turn
 from data.reading.thoughts import format_thoughts
@@ -43,7 +43,7 @@ ROLES: Mapping[str, Speaker] = {
 END = "<|endoftext|>"
 CALL = "<functioncall>"
 # Where a turn's thoughts stand beside its text.
-_REASONING = ("reasoning_content", "reasoning", "thinking", "thought")
+_REASONING = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_details")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _assistant(turn: dict[str, Any], parts: Parts, where: str, style: Style) -> 
             sources.append(_Source(where + pointer(key), value))
     if not text and isinstance(turn.get("refusal"), str):
         text = turn["refusal"]
-    beside = [turn[key] for key in _REASONING if isinstance(turn.get(key), str)]
+    beside = [thought for key in _REASONING if (thought := thought_text(turn.get(key)))]
     if beside or parts.reasoning:
         thoughts = [thought for thought in (*beside, *parts.reasoning) if thought not in text]
         text = format_thoughts(tuple(dict.fromkeys(thoughts))) + text

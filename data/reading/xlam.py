@@ -9,6 +9,7 @@ from data.reading.call_text import read_call_values
 from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
 from data.reading.notations import read_calls_of_turn
+from data.reading.thoughts import format_thoughts, split_thoughts
 from data.reading.turns import ROLES, Style, Turns, read_turns
 
 # Hammer's test rows, in the same layout, call the assistant so.
@@ -30,10 +31,13 @@ def read(value: Any) -> Draft:
 def read_answer(value: Any, where: str) -> Turns:
     """Read the calls that answer a query, or the text of an answer without calls."""
     text = value if isinstance(value, str) else None
+    thought = ""
+    if text is not None and (found := split_thoughts(text)).ends:
+        thought, text = format_thoughts(found.thoughts), found.answer
     if text is not None and not set('{}[]"') & set(text):
-        return Turns((Message("assistant", text),))
+        return Turns((Message("assistant", thought + text),))
     if value in ([], {}) or (text is not None and text.strip() in ("[]", "{}")):
-        return Turns((Message("assistant"),))
+        return Turns((Message("assistant", thought),))
     try:
         calls = read_calls_of_turn(text) if text is not None else read_call_values(value)
     except (ValueError, RecursionError) as error:
@@ -43,7 +47,8 @@ def read_answer(value: Any, where: str) -> Turns:
     if any(call.mended for call in calls):
         after = [{"name": c.call.name, "arguments": dict(c.call.arguments)} for c in calls]
         changes = (Change("call-syntax", where, value, after),)
-    return Turns((Message("assistant", tool_calls=tuple(c.call for c in calls)),), changes)
+    answer = Message("assistant", thought, tuple(read.call for read in calls))
+    return Turns((answer,), changes)
 
 
 SOURCE = Source(

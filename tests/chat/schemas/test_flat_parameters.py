@@ -45,6 +45,7 @@ def test_flat_parameters_follow_their_own_required_marks() -> None:
         "The default is auto.",
         "A limit, which defaults to 5",
         "A limit. Default: 5",
+        "The height (default 5).",
         "Default value is 'metric'.",
         "Optional. A limit",
         "(Optional) A limit",

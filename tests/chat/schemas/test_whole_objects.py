@@ -85,3 +85,10 @@ def test_combined_schema_may_require_names_of_the_other() -> None:
     member = {"properties": {"b": {}}, "required": ["a", "b"]}
     found = normalise_parameters({"properties": {"a": {}}, "allOf": [member, {"minProperties": 1}]})
     assert found["allOf"][0]["required"] == ["a", "b"]
+
+
+def test_root_that_refers_to_an_object_without_properties_gets_some() -> None:
+    place = {"type": "object", "required": ["city"], "additionalProperties": {"type": "string"}}
+    found = normalise_parameters({"$ref": "#/$defs/Trip", "$defs": {"Trip": place}})
+    assert found["properties"] == {"city": {}}
+    assert normalise_parameters(found) == found

@@ -86,11 +86,18 @@ def test_other_turns_to_learn_are_another_conversation() -> None:
 
 
 def test_switches_keep_near_and_exact_copies() -> None:
-    rows = (talk(FRAME), talk(FRAME + " Thanks."), talk(FRAME), replace(talk(FRAME), tools=()))
+    other = replace(talk(FRAME), tools=(Tool("find_tide"),))
+    rows = (talk(FRAME), talk(FRAME + " Thanks."), talk(FRAME), other)
     assert rules(*rows) == [None, "near-duplicate", "duplicate", "duplicate-other-tools"]
     exact = [None, None, "duplicate", "duplicate-other-tools"]
     assert rules(*rows, duplicates="exact") == exact
     assert rules(*rows, duplicates="keep") == [None] * 4
+
+
+def test_turns_without_any_tool_are_another_conversation() -> None:
+    long = talk(FRAME, FRAME)
+    assert rules(long, replace(long, tools=())) == [None, None]
+    assert rules(replace(long, tools=()), replace(long, tools=())) == [None, "duplicate"]
 
 
 def test_contradictions_are_kept_with_the_switch() -> None:

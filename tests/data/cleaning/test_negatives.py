@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 
-from chat.conversation import Conversation, Message
-from data.cleaning import clean_file as cleaning
 from data.cleaning.clean_file import clean_file
 from data.cleaning.clean_row import Settings
-from data.outcomes import Draft
-from data.reading.layout import Source
 
 TOOL = {
     "type": "function",
@@ -98,31 +94,43 @@ def test_pairs_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
     assert pairs(tmp_path) == []
 
 
-@pytest.fixture
-def preferences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layout of rows that hold an answer and another one."""
-
-    def read(value: Any) -> Draft:
-        good, bad = (
-            Conversation((Message("user", "Tide?"), Message("assistant", text)))
-            for text in value["answers"]
-        )
-        return Draft(good, rejected=bad)
-
-    source = Source("two texts", lambda row: "answers" in row, read)
-    monkeypatch.setattr(cleaning, "find_source", lambda name: source)
-    monkeypatch.setattr(cleaning, "common_layout", lambda *given: "openai")
-
-
-@pytest.mark.usefixtures("preferences")
 def test_rows_of_two_answers_become_conversations_and_pairs(tmp_path: Path) -> None:
     answers = [("Noon.", "No."), ("Noon.", "Never."), ("Noon.", "No."), ("Two.", "Two.")]
-    rows = [{"answers": sides} for sides in [*answers, ("Three.", "")]]
+    keys = ("prompt", "chosen", "rejected")
+    sides = [*answers, ("Three.", "")]
+    rows = [dict(zip(keys, ("Tide?", *side), strict=True)) for side in sides]
     report = cleaned(tmp_path, rows)
     assert (report["kept"], report["repaired"], report["rejected"]) == (1, 2, 2)
     assert [pair["rejected"][0]["content"] for pair in pairs(tmp_path)] == ["No.", "Never."]
     assert report["pairs"]["of_rows"] == 2
     assert [entry["rule"] for entry in report["repairs"]] == ["rejected-answer"] * 2
+
+
+def test_repairs_of_a_rejected_answer_are_noted(tmp_path: Path) -> None:
+    prompt = [{"role": "user", "content": "Tide?"}]
+    thought = [{"role": "assistant", "content": "<think>Hm.</think>\nWho knows.</s>"}]
+    rows = [{"prompt": prompt, "chosen": "Noon.", "rejected": thought}]
+    report = cleaned(tmp_path, [*rows, {**rows[0], "rejected": "<think>Ah.</think>\nNever."}])
+    assert (report["repaired"], report["rejected"]) == (1, 1)
+    noted = [(entry["row"], entry["rule"], entry["pointer"]) for entry in report["repairs"]]
+    where = "/rejected/messages/1/content"
+    assert noted == [(0, "reasoning", where), (0, "end-mark", where), (1, "reasoning", where)]
+
+
+def test_a_repair_of_the_prompt_is_noted_once(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Tide\u0007?"}, {"role": "assistant", "content": "Noon."}]
+    rows = [{"prompt": turns[:1], "chosen": turns[1:], "rejected": "No."}]
+    assert cleaned(tmp_path, rows)["rules"]["control-characters"]["count"] == 1
+    assert len(json.loads((tmp_path / "clean.report.json").read_text())["repairs"]) == 1
+
+
+def test_negatives_may_call_what_is_not_declared(tmp_path: Path) -> None:
+    bad = row("Goole", {"port": "<token>"}, label=False)
+    bad["messages"][1]["tool_calls"][0]["function"]["name"] = "find_port"
+    bad["messages"][1]["tool_calls"][0]["function"]["arguments"] = {"port": "<token>"}
+    report = cleaned(tmp_path, [bad, row("Goole", {"port": "Goole"})], negatives="pair")
+    assert report["pairs"]["of_negatives"] == 1
+    assert called(pairs(tmp_path)[0]["rejected"]) == {"port": "<token>"}
 
 
 def test_contradictions_are_all_dropped_with_the_switch(tmp_path: Path) -> None:

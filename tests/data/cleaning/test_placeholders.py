@@ -31,6 +31,7 @@ PLACEHOLDERS = [
     *("xxxx-xxxx", "result_from_previous_call", "<email>", "<user-id>", "Bearer <token>", "#E12"),
     *("{order.id}", "XXXXXXXX", "sk-xxxxxxxx", "xxx-xx-xxxx", "output_of_step_1", "your_city"),
     *("id_from_previous_response", "INSERT_TOKEN_HERE", "${API_KEY}", "Token {access_token}"),
+    *("api_key_here", "ENTER_YOUR_NAME"),
 ]
 
 
@@ -52,7 +53,7 @@ def test_placeholder_is_rejected_unless_an_earlier_turn_says_it(value: str) -> N
         *("You have got a new message", "Your order", "<a href='x'>", "API_call", "{'a': 1}"),
         *("enter_id", "insert_date", "<h1 class>", "${HOME}", "XXX", "XXL", "#Education", "{3}"),
         *("letter_from_home", "<T>", "Bearer of the ring", "sales_of_last_month", "x-ray", "Axxx"),
-        *("your_file.txt", "enter_your_dragon.mp4", "# E1"),
+        *("your_file.txt", "enter_your_dragon.mp4", "# E1", "click_here", "no_key_hereby"),
     ],
 )
 def test_ordinary_values_are_no_placeholders(value: str) -> None:

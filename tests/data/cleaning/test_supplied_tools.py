@@ -1,6 +1,7 @@
 """Rows that declare no tools: those of a file are offered; without one the loss is told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,25 @@ def test_error_names_tools_file_where_nothing_is_left(tmp_path: Path) -> None:
 def test_two_tools_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="declares find_tide 2 times; keep one"):
         supplied(tmp_path, TIDE, TIDE)
+
+
+def test_both_answers_of_a_pair_get_the_tools(tmp_path: Path) -> None:
+    answers = {name: f'[find_tide(port="{name}")]' for name in ("chosen", "rejected")}
+    (tmp_path / "a.jsonl").write_text(json.dumps({"prompt": "Tide at Hull?", **answers}))
+    settings = supplied(tmp_path, TIDE)
+    audit, report = clean_file(tmp_path / "a.jsonl", tmp_path / "o", settings=settings)
+    assert audit.repaired == 1
+    pair = json.loads((tmp_path / "o.pairs.jsonl").read_text())
+    assert pair["rejected"][0]["tool_calls"][0]["function"]["arguments"] == {"port": "rejected"}
+    noted = [entry["pointer"] for entry in json.loads(report.read_text())["repairs"]]
+    assert noted == ["/tools", "/messages/1/content", "/rejected/messages/1/content"]
+
+
+def test_negatives_get_the_tools_too(tmp_path: Path) -> None:
+    good, bad = calling('{"port": "Hull"}'), calling('{"port": "Leith"}')
+    source = write(tmp_path / "a.jsonl", good, [good[0], *bad[1:]])
+    first, second = source.read_text().splitlines()
+    source.write_text(f"{first}\n{json.dumps({**json.loads(second), 'label': False})}\n")
+    settings = replace(supplied(tmp_path, TIDE), negatives="pair")
+    _, report = clean_file(source, tmp_path / "o", settings=settings)
+    assert json.loads(report.read_text())["pairs"]["of_negatives"] == 1

@@ -67,6 +67,12 @@ DEMANDS = [
     'To call a function, respond with a JSON object of the form {"name": ..., "arguments": ...}.',
     "Put your calls in the format [tool_name(argument=value)].",
     "Tool calls must be written as <function=name>{arguments}</function>.",
+    "When you want to use a tool, emit a JSON object inside <tool_call> and </tool_call> tags.",
+    'If you need a tool, reply with JSON of the form {"name": ..., "arguments": {...}} alone.',
+    "Return every function call as [func1(arg1=value1), func2(arg=value)].",
+    "Use tools by writing [TOOL_CALLS] followed by a JSON list.",
+    f"Here are the available tools: <tools> {LISTED} </tools> For each function call return a json "
+    "object within <tool_call></tool_call> XML tags.",
 ]
 
 

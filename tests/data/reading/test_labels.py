@@ -24,7 +24,10 @@ def test_other_marks_of_a_turn_say_nothing(marks: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "marks",
-    [{"label": False}, {"label": "False"}, {"reward": 0}, {"reward": -1.0}, {"win": False}],
+    [
+        *({"label": False}, {"label": "False"}, {"reward": 0}, {"reward": -1.0}, {"win": False}),
+        {"kto_tag": False},
+    ],
 )
 def test_rows_marked_as_bad_are_negatives(marks: dict[str, Any]) -> None:
     mark = negative_mark({"messages": [], **marks})

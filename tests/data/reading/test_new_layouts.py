@@ -123,3 +123,70 @@ def test_an_answer_of_toolace_that_names_no_tool_is_text() -> None:
     said = [{"from": "user", "value": "a"}, {"from": "assistant", "value": "[see the table (1)]"}]
     found = messages("toolace", system=system, conversations=said)
     assert found[-1] == Message("assistant", "[see the table (1)]")
+
+
+STEP = "Thought: b\nAction: f\nAction Input: {}"
+LABELLED: list[tuple[str, dict[str, Any]]] = [
+    ("gemini", {"contents": [{"role": "model", "parts": [{"text": "b"}], "weight": 0}]}),
+    ("langchain", {"messages": [{"type": "ai", "data": {"content": "b", "weight": 0}}]}),
+    ("responses", {"input": [USER, {**CALL, "loss": False}], "tools": [F]}),
+    ("toolace", {"system": str([F]), "conversations": [{"from": "gpt", "value": "[f()]"}]}),
+    (
+        "toolllama",
+        {
+            "conversations": [
+                {"from": "system", "value": f"You are AutoGPT, you can use many tools {[F]}"},
+                {"from": "assistant", "value": STEP},
+            ]
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("layout", "row"), LABELLED)
+def test_a_turn_marked_as_not_to_be_learnt_stays_so(layout: str, row: dict[str, Any]) -> None:
+    if "conversations" in row:
+        row["conversations"][-1]["train"] = False
+    assert messages(layout, **row)[-1].trained is False
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"prompt": "a"},
+        {"conversations": [{"from": "human", "value": "a"}]},
+        {"messages": [USER]},
+        {"question": "a"},
+        {"instruction": "a", "input": ""},
+    ],
+)
+def test_the_prompt_of_two_answers_has_several_names(prompt: dict[str, Any]) -> None:
+    answers = {"chosen": {"from": "gpt", "value": "b"}, "rejected": {"from": "gpt", "value": "c"}}
+    found = read("preference", **prompt, **answers)
+    assert found.conversation.messages == (Message("user", "a"), Message("assistant", "b"))
+    assert found.rejected and found.rejected.conversation.messages[-1].content == "c"
+
+
+def test_answers_without_any_prompt_are_refused() -> None:
+    with pytest.raises(Rejected, match="needs its prompt"):
+        read("preference", chosen={"role": "assistant", "content": "b"}, rejected="c")
+
+
+def test_ids_of_mistrals_rendered_calls_stay() -> None:
+    text = (
+        '[INST] a[/INST][TOOL_CALLS] [{"name": "f", "arguments": {}, "id": "abcdefghi"}]</s>'
+        '[TOOL_RESULTS] {"content": 4, "call_id": "abcdefghi"}[/TOOL_RESULTS] b</s>'
+    )
+    _, called, result, _ = messages("text", text=text, tools=[F])
+    assert called.tool_calls[0].id == result.tool_call_id == "abcdefghi"
+
+
+def test_gemini_tools_may_be_one_group() -> None:
+    contents = [{"role": "user", "parts": [{"text": "a"}]}]
+    assert read("gemini", contents=contents, tools={"functionDeclarations": [F]}).conversation.tools
+
+
+def test_a_system_part_of_gemini_that_is_no_text_is_refused() -> None:
+    contents = [{"role": "user", "parts": [{"text": "a"}]}]
+    with pytest.raises(Rejected, match="a part's text must be text"):
+        read("gemini", contents=contents, systemInstruction={"parts": [{"text": [[]]}]})

@@ -118,6 +118,8 @@ def test_content_may_be_missing_text_or_parts(content: Any, text: str) -> None:
         ),
         assistant(content=[{"type": "thinking", "thinking": "Hm."}, "Hi."]),
         assistant(content="Hi.", reasoning_content="Hm."),
+        assistant(content="Hi.", reasoning={"text": "Hm."}),
+        assistant(content="Hi.", reasoning_details=[{"type": "reasoning.text", "text": "Hm."}]),
         assistant(content="Hi.", reasoning="Hm.", reasoning_content="Hm."),
         assistant(content="<think>\nHm.\n</think>\n\nHi.", reasoning_content="Hm."),
     ],

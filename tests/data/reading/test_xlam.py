@@ -77,3 +77,12 @@ def test_real_calls_fit_the_schemas_of_their_tools(shared: Path) -> None:
         tools = {tool.name: tool for tool in found.tools}
         for call in found.messages[1].tool_calls:
             assert validate_arguments(tools[call.name], call.arguments) == []
+
+
+def test_a_thought_before_the_answers_is_told_apart() -> None:
+    said = read(f"<think>Hm.</think>\n{json.dumps(CALLS)}").conversation.messages[-1]
+    assert said == Message(
+        "assistant",
+        "<think>\nHm.\n</think>\n\n",
+        (ToolCall("f", {"a": [1]}), ToolCall("now", {})),
+    )
