@@ -77,6 +77,13 @@ class ToolCall:
         """
         return to_json(dict(self.arguments))
 
+    @property
+    def json_text(self) -> str:
+        """The JSON object that `Message.to_record` has for the call, as text."""
+        number = f'"id": {to_json(self.id)}, ' if self.id is not None else ""
+        function = f'{{"name": {to_json(self.name)}, "arguments": {self.arguments_json_text}}}'
+        return f'{{{number}"type": "function", "function": {function}}}'
+
 
 @dataclass(frozen=True)
 class Message:
@@ -103,7 +110,15 @@ class Message:
         """The JSON object as text; ValueError for NaN and Infinity, which JSON cannot hold."""
         if self.is_text_alone:  # most turns are, and an f-string is faster
             return f'{{"role": "{self.role}", "content": {to_json(self.content)}}}'
-        return to_json(self.to_record())
+        fields = [f'"role": "{self.role}"', f'"content": {to_json(self.content)}']
+        if self.tool_calls:
+            calls = ", ".join([call.json_text for call in self.tool_calls])
+            fields.append(f'"tool_calls": [{calls}]')
+        if self.name is not None:
+            fields.append(f'"name": {to_json(self.name)}')
+        if self.tool_call_id is not None:
+            fields.append(f'"tool_call_id": {to_json(self.tool_call_id)}')
+        return "{" + ", ".join(fields if self.trained else [*fields, '"trained": false']) + "}"
 
     @property
     def sorted_json_text(self) -> str:

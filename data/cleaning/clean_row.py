@@ -82,7 +82,10 @@ def clean_row(
 def _outcome(
     row: RawRow, outcome: Outcome, layout: str, source_name: str, settings: Settings
 ) -> Outcome:
-    named = partial(replace, id=outcome.id, source=source_name, sha256=row.sha256)
+
+    def named(found: Conversation) -> Conversation:
+        return Conversation(found.messages, found.tools, outcome.id, source_name, row.sha256)
+
     if mark := negative_mark(row.value):
         if settings.negatives == "drop":
             raise mark
@@ -104,7 +107,8 @@ def _outcome(
             draft, changes = balanced, changes + balanced.changes
     check_learnable(draft.conversation, settings.chat_format)
     line = json_line(named(draft.conversation))
-    return replace(outcome, line=line, fingerprint=compared, changes=changes, pair=pair)
+    about = (outcome.index, outcome.id, outcome.sha256)
+    return Outcome(*about, line, compared, changes, pair=pair)
 
 
 def _pair(chosen: Conversation, rejected: Conversation, settings: Settings) -> Pair | Change:
@@ -157,4 +161,4 @@ def _apply_rules(draft: Draft, thinking: Thinking, lenient: Sequence[Rule] = ())
                 raise
             continue
         conversation, changes = made.conversation, changes + made.changes
-    return replace(draft, conversation=conversation, changes=changes)
+    return Draft(conversation, changes, draft.rejected)

@@ -1,7 +1,6 @@
 """What of a conversation decides whether another says the same: digests and a sketch."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +20,8 @@ from data.cleaning.similarity import (
     words_of,
 )
 
-_NUMBER = re.compile(r"[0-9]+")
+# All but the digits 0 to 9 as blanks.
+_DIGITS = bytes(byte if byte in b"0123456789" else ord(" ") for byte in range(256))
 _ENCODER = json.JSONEncoder(sort_keys=True)
 
 
@@ -73,13 +73,13 @@ class Said:
 
 def fingerprint(conversation: Conversation) -> Fingerprint:
     """Return the fingerprint of a conversation."""
-    tools = _digest(sorted(tool.sorted_json_text for tool in conversation.tools))
+    tools = _digest_of_tools(tuple([tool.sorted_json_text for tool in conversation.tools]))
     messages, so_far = blake2b(digest_size=16), blake2b(tools, digest_size=16)
     prompts: list[bytes] = []
     labels: list[Label] = []
     role = ""
     for message in conversation.messages:
-        calls = _call_texts(message)
+        calls = _call_texts(message) if message.tool_calls else []
         if message.role == "assistant" and role in ("user", "system", ""):
             prompts.append(so_far.digest())
         if calls:
@@ -91,11 +91,17 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
             messages.update(b"not learnt")
         role = message.role
     text = "\n".join([message.content for message in conversation.messages])
-    numbers = _NUMBER.findall(text)
+    numbers = text.encode().translate(_DIGITS).decode().split()
     passive = [f"not {i}" for i, m in enumerate(conversation.messages) if not m.trained]
     meaning = _digest([*(label.calls.hex() for label in labels), *numbers, *passive])
     said = _said(conversation.messages, calling=bool(labels))
     return Fingerprint(messages.digest(), tools, tuple(prompts), tuple(labels), meaning, said)
+
+
+@lru_cache(maxsize=256)
+def _digest_of_tools(texts: tuple[str, ...]) -> bytes:
+    # Many rows offer the same functions.
+    return _digest(sorted(texts))
 
 
 def _said(messages: Sequence[Message], calling: bool) -> Said:
@@ -109,8 +115,8 @@ def _said(messages: Sequence[Message], calling: bool) -> Said:
     leasts = least_of_runs(users), least_of_runs(others)
     whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
     parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
-    first = texts["user"][0] if len(users) >= LONG else ""
-    asked = kept_words(word_numbers(words_of(first)))
+    long = len(users) >= LONG
+    asked = kept_words(word_numbers(words_of(texts["user"][0]))) if long else b""
     if calling:
         return Said(sketch_of(whole), tuple(parts), asked, b"")
     parts.append(sketch_of(leasts[1]))

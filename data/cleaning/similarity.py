@@ -32,8 +32,11 @@ _ASCII_WORDS = bytes(
 # Multiply-shift hashing; the seed is fixed, since sketches must be the same everywhere.
 _random = np.random.Generator(np.random.PCG64(20240521))
 _FACTORS = _random.integers(0, 2**64, HASHES, dtype=np.uint64)[:, None] | np.uint64(1)
-_PLACES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
-_HIGH = np.uint64(32)
+_FACTOR = 0x9E3779B97F4A7C15
+# What the words of a run count times, modulo 2^64; a run is the sum.
+_PLACES = (_FACTOR**3, 0xC2B2AE3D27D4EB4F * _FACTOR, 0x165667B19E3779F9)
+_IN_RUN = [np.uint64(place % 2**64) for place in _PLACES]
+_MIX, _HIGH, _LOW = np.uint64(_FACTOR), np.uint64(32), np.uint64(56)
 
 
 def words_of(text: str) -> list[bytes]:
@@ -59,7 +62,7 @@ def least_of_runs(numbers: np.ndarray) -> np.ndarray:
 def sketch_of(least: np.ndarray) -> bytes:
     """Return 64 bytes that are the more alike, the more runs of three words two texts share."""
     # One byte of each: 255 of 256 different values stay different.
-    mixed: bytes = (least * _PLACES[0] >> np.uint64(56)).astype(np.uint8).tobytes()
+    mixed: bytes = (least * _MIX >> _LOW).astype(np.uint8).tobytes()
     return mixed
 
 
@@ -78,11 +81,11 @@ def _runs(hashes: np.ndarray) -> np.ndarray:
     if len(hashes) < RUN:
         hashes = np.concatenate([hashes, np.zeros(RUN - len(hashes), dtype=np.uint64)])
     count = len(hashes) - RUN + 1
-    parts = (hashes[i : i + count] * _PLACES[i] for i in range(RUN))
-    runs = next(parts)
-    for part in parts:
-        runs = runs * _PLACES[0] + part
-    return runs ^ (runs >> _HIGH)
+    runs = hashes[:count] * _IN_RUN[0]
+    for i in range(1, RUN):
+        runs += hashes[i : i + count] * _IN_RUN[i]
+    runs ^= runs >> _HIGH
+    return runs
 
 
 def bands(sketch: bytes) -> list[bytes]:
