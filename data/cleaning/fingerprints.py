@@ -13,7 +13,7 @@ from chat.conversation import Conversation, Message
 from data.cleaning.similarity import (
     LONG,
     kept_words,
-    least_of_runs,
+    leasts_of_runs,
     sketch,
     sketch_of,
     word_numbers,
@@ -109,10 +109,11 @@ def _said(messages: Sequence[Message], calling: bool) -> Said:
     for message in messages:
         # Results stand with the answers that are made of them.
         texts["assistant" if message.role == "tool" else message.role].append(message.content)
-    users, others = (
-        word_numbers(words_of("\n".join(texts[role]))) for role in ("user", "assistant")
-    )
-    leasts = least_of_runs(users), least_of_runs(others)
+    words = words_of("\n".join(texts["user"]))
+    place = len(words)
+    numbers = word_numbers(words + words_of("\n".join(texts["assistant"])))
+    users, others = numbers[:place], numbers[place:]
+    leasts = leasts_of_runs(numbers, place)
     whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
     parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
     long = len(users) >= LONG

@@ -31,7 +31,7 @@ _ASCII_WORDS = bytes(
 
 # Multiply-shift hashing; the seed is fixed, since sketches must be the same everywhere.
 _random = np.random.Generator(np.random.PCG64(20240521))
-_FACTORS = _random.integers(0, 2**64, HASHES, dtype=np.uint64)[:, None] | np.uint64(1)
+_FACTORS = _random.integers(0, 2**64, HASHES, dtype=np.uint64) | np.uint64(1)
 _FACTOR = 0x9E3779B97F4A7C15
 # What the words of a run count times, modulo 2^64; a run is the sum.
 _PLACES = (_FACTOR**3, 0xC2B2AE3D27D4EB4F * _FACTOR, 0x165667B19E3779F9)
@@ -55,8 +55,17 @@ def least_of_runs(numbers: np.ndarray) -> np.ndarray:
     """Return the 64 least hashes of the runs of a text; of two texts it is the lesser of both."""
     if not len(numbers):
         numbers = word_numbers([b""])
-    least: np.ndarray = (_FACTORS * _runs(numbers)).min(axis=1)
+    least: np.ndarray = (_runs(numbers)[:, None] * _FACTORS).min(axis=0)
     return least
+
+
+def leasts_of_runs(numbers: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least hashes of two texts, of which the second begins at a place of `numbers`."""
+    if min(place, len(numbers) - place) < RUN:
+        return least_of_runs(numbers[:place]), least_of_runs(numbers[place:])
+    hashes = _runs(numbers)[:, None] * _FACTORS
+    # Runs across the place are of neither text.
+    return hashes[: place - RUN + 1].min(axis=0), hashes[place:].min(axis=0)
 
 
 def sketch_of(least: np.ndarray) -> bytes:
