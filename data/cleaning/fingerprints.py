@@ -73,7 +73,8 @@ class Said:
 
 def fingerprint(conversation: Conversation) -> Fingerprint:
     """Return the fingerprint of a conversation."""
-    tools = _digest_of_tools(tuple([tool.sorted_json_text for tool in conversation.tools]))
+    tools = b"".join(sorted([_digest_of_tool(t.sorted_json_text) for t in conversation.tools]))
+    tools = blake2b(tools, digest_size=16).digest()
     messages, so_far = blake2b(digest_size=16), blake2b(tools, digest_size=16)
     prompts: list[bytes] = []
     labels: list[Label] = []
@@ -98,10 +99,10 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     return Fingerprint(messages.digest(), tools, tuple(prompts), tuple(labels), meaning, said)
 
 
-@lru_cache(maxsize=256)
-def _digest_of_tools(texts: tuple[str, ...]) -> bytes:
+@lru_cache(maxsize=1024)
+def _digest_of_tool(text: str) -> bytes:
     # Many rows offer the same functions.
-    return _digest(sorted(texts))
+    return _digest([text])
 
 
 def _said(messages: Sequence[Message], calling: bool) -> Said:

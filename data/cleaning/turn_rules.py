@@ -24,6 +24,9 @@ def limited_turns(conversation: Conversation) -> Draft:
 
 def whole_assistants(conversation: Conversation) -> Draft:
     """Join text with the call that directly follows it, and calls that are answered together."""
+    roles = [message.role for message in conversation.messages]
+    if ("assistant", "assistant") not in zip(roles, roles[1:], strict=False):
+        return Draft(conversation)
     messages: list[Message] = []
     changes: list[Change] = []
     for turns in _belonging_together(conversation.messages):
