@@ -24,7 +24,7 @@ LONG = 60
 
 # In Chinese, Japanese and Thai no space parts the words: there each character counts as one.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+_WORD = f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+"
 _ASCII_WORDS = bytes(
     ord(chr(i).lower()) if chr(i).isalnum() and i < 128 else 32 for i in range(256)
 )
@@ -43,7 +43,7 @@ def words_of(text: str) -> list[bytes]:
     """Return the words of a text in lower case, without punctuation, in UTF-8."""
     if text.isascii():
         return text.encode().translate(_ASCII_WORDS).split()
-    return [word.encode() for word in _WORD.findall(text.casefold())]
+    return [word.encode() for word in re.findall(_WORD, text.casefold())]
 
 
 def word_numbers(words: list[bytes]) -> np.ndarray:
