@@ -143,6 +143,11 @@ class Message:
         return record
 
 
+def is_learnt(message: Message) -> bool:
+    """Return whether a message is an assistant's and to be learnt."""
+    return message.role == "assistant" and message.trained
+
+
 @dataclass(frozen=True)
 class Conversation:
     """Tools, messages, and where they came from (`sha256` is that of the raw row)."""

@@ -114,12 +114,9 @@ def _object_fits(schema: Mapping[str, Any], value: dict[str, Any]) -> bool:
     properties = schema.get("properties", {})
     # Names beside the listed ones are undeclared, which chat/schemas/undeclared.py reports.
     others = schema.get("additionalProperties", not properties)
-    if not all([name in value for name in schema.get("required", ())]):
-        return False
-    for name, member in value.items():
-        if not plainly_fits(properties.get(name, others), member):
-            return False
-    return True
+    return all([name in value for name in schema.get("required", ())]) and all(
+        plainly_fits(properties.get(name, others), member) for name, member in value.items()
+    )
 
 
 def _within(schema: Mapping[str, Any], number: float, least: str, most: str) -> bool:

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chat.conversation import Conversation
-from chat.formats.known import find_format
-from chat.formats.rendering import is_learnt
+from chat.conversation import Conversation, is_learnt
 from data.cleaning.audit import Outcome
 from data.cleaning.balancing import balance
 from data.cleaning.call_rules import check_formats
@@ -55,6 +53,9 @@ class Settings:
             if value not in known:
                 raise ValueError(f"{flag} is {value!r}, wanted {', '.join(known)}")
         if self.chat_format is not None:
+            # Not at the top, as in data/cleaning/learnable.py.
+            from chat.formats.known import find_format
+
             find_format(self.chat_format)
         if not isinstance(self.seed, int):
             raise ValueError(f"--seed is {self.seed!r}, wanted a whole number")
