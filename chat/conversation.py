@@ -58,6 +58,8 @@ class Tool:
 
 # Made once: json.dumps with these options makes an encoder for every call.
 to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+# What they write for a text, without the detour.
+_quoted = json.encoder.encode_basestring
 to_sorted_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
@@ -76,6 +78,13 @@ class ToolCall:
         A build needs it to read the turn back, and again to render it.
         """
         return to_json(dict(self.arguments))
+
+    @property
+    def json_text(self) -> str:
+        """The JSON object that `Message.to_record` has for the call, as text."""
+        number = f'"id": {to_json(self.id)}, ' if self.id is not None else ""
+        function = f'{{"name": {_quoted(self.name)}, "arguments": {self.arguments_json_text}}}'
+        return f'{{{number}"type": "function", "function": {function}}}'
 
 
 @dataclass(frozen=True)
@@ -102,14 +111,22 @@ class Message:
     def json_text(self) -> str:
         """The JSON object as text; ValueError for NaN and Infinity, which JSON cannot hold."""
         if self.is_text_alone:  # most turns are, and an f-string is faster
-            return f'{{"role": "{self.role}", "content": {to_json(self.content)}}}'
-        return to_json(self.to_record())
+            return f'{{"role": "{self.role}", "content": {_quoted(self.content)}}}'
+        fields = [f'"role": "{self.role}"', f'"content": {_quoted(self.content)}']
+        if self.tool_calls:
+            calls = ", ".join([call.json_text for call in self.tool_calls])
+            fields.append(f'"tool_calls": [{calls}]')
+        if self.name is not None:
+            fields.append(f'"name": {to_json(self.name)}')
+        if self.tool_call_id is not None:
+            fields.append(f'"tool_call_id": {to_json(self.tool_call_id)}')
+        return "{" + ", ".join(fields if self.trained else [*fields, '"trained": false']) + "}"
 
     @property
     def sorted_json_text(self) -> str:
         """The JSON object with sorted keys."""
         if self.is_text_alone:
-            return f'{{"content":{to_json(self.content)},"role":"{self.role}"}}'
+            return f'{{"content":{_quoted(self.content)},"role":"{self.role}"}}'
         return to_sorted_json(self.to_record())
 
     def to_record(self) -> dict[str, Any]:
@@ -124,6 +141,11 @@ class Message:
         if not self.trained:
             record["trained"] = False
         return record
+
+
+def is_learnt(message: Message) -> bool:
+    """Return whether a message is an assistant's and to be learnt."""
+    return message.role == "assistant" and message.trained
 
 
 @dataclass(frozen=True)

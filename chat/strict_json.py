@@ -88,6 +88,8 @@ def _finite(text: str) -> float:
 
 
 def _exact(text: str) -> float:
+    if len(text) <= _ALWAYS_KEPT:
+        return _finite(text)
     value = _marked_number(text)
     if lost := lost_in(value):
         raise ValueError(lost)

@@ -6,9 +6,8 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from chat.conversation import Conversation, Message, ToolCall
+from chat.conversation import Conversation, Message, ToolCall, is_learnt
 from chat.formats.call_syntax import Reply
-from chat.formats.rendering import is_learnt
 from data.benchmarks.bfcl_tasks import LANGUAGES, Task, read_tasks
 from data.benchmarks.nexusraven import Query, read_queries
 from data.cleaning.any_layout import read_any_layout

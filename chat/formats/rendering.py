@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
-from chat.conversation import ROLES, Conversation, Message
+from chat.conversation import ROLES, Conversation, Message, is_learnt
 from chat.formats.call_syntax import Reply, read_reply, write_reply
 from chat.formats.format import CannotWrite, ChatFormat, Piece
 from chat.formats.known import FORMATS
@@ -74,11 +74,6 @@ def check_last_sequence(conversation: Conversation, format: ChatFormat) -> None:
     learnt = [place for place, message in enumerate(messages) if is_learnt(message)]
     if learnt:
         render(replace(conversation, messages=messages[: learnt[-1] + 1]), format)
-
-
-def is_learnt(message: Message) -> bool:
-    """Return whether a message is an assistant's and to be learnt."""
-    return message.role == "assistant" and message.trained
 
 
 def render(conversation: Conversation, format: ChatFormat) -> list[Segment]:

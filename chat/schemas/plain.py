@@ -114,7 +114,7 @@ def _object_fits(schema: Mapping[str, Any], value: dict[str, Any]) -> bool:
     properties = schema.get("properties", {})
     # Names beside the listed ones are undeclared, which chat/schemas/undeclared.py reports.
     others = schema.get("additionalProperties", not properties)
-    return all(name in value for name in schema.get("required", ())) and all(
+    return all([name in value for name in schema.get("required", ())]) and all(
         plainly_fits(properties.get(name, others), member) for name, member in value.items()
     )
 

@@ -15,7 +15,8 @@ from data.cleaning.fingerprints import Fingerprint
 from data.outcomes import NOTHING_DECLARED, Change, Rejected
 
 
-@dataclass(frozen=True)
+# A frozen one takes three times as long to make, and every row has two.
+@dataclass
 class Outcome:
     """What became of one row: a conversation's line, or the rejection that ended it.
 

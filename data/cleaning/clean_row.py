@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chat.conversation import Conversation
-from chat.formats.known import find_format
-from chat.formats.rendering import is_learnt
+from chat.conversation import Conversation, is_learnt
 from data.cleaning.audit import Outcome
 from data.cleaning.balancing import balance
 from data.cleaning.call_rules import check_formats
@@ -55,6 +53,9 @@ class Settings:
             if value not in known:
                 raise ValueError(f"{flag} is {value!r}, wanted {', '.join(known)}")
         if self.chat_format is not None:
+            # Not at the top, as in data/cleaning/learnable.py.
+            from chat.formats.known import find_format
+
             find_format(self.chat_format)
         if not isinstance(self.seed, int):
             raise ValueError(f"--seed is {self.seed!r}, wanted a whole number")
@@ -82,7 +83,10 @@ def clean_row(
 def _outcome(
     row: RawRow, outcome: Outcome, layout: str, source_name: str, settings: Settings
 ) -> Outcome:
-    named = partial(replace, id=outcome.id, source=source_name, sha256=row.sha256)
+
+    def named(found: Conversation) -> Conversation:
+        return Conversation(found.messages, found.tools, outcome.id, source_name, row.sha256)
+
     if mark := negative_mark(row.value):
         if settings.negatives == "drop":
             raise mark
@@ -105,7 +109,8 @@ def _outcome(
             draft, changes = balanced, changes + balanced.changes
     check_learnable(draft.conversation, settings.chat_format)
     line = json_line(named(draft.conversation))
-    return replace(outcome, line=line, fingerprint=compared, changes=changes, pair=pair)
+    about = (outcome.index, outcome.id, outcome.sha256)
+    return Outcome(*about, line, compared, changes, pair=pair)
 
 
 def _pair(chosen: Draft, rejected: Draft, settings: Settings) -> tuple[str, tuple[Change, ...]]:
@@ -175,4 +180,4 @@ def _apply_rules(draft: Draft, settings: Settings, lenient: Sequence[Rule] = ())
                 raise
             continue
         conversation, changes = made.conversation, changes + made.changes
-    return replace(draft, conversation=conversation, changes=changes)
+    return Draft(conversation, changes, draft.rejected)

@@ -1,7 +1,6 @@
 """What of a conversation decides whether another says the same: digests and a sketch."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,14 +13,15 @@ from chat.conversation import Conversation, Message
 from data.cleaning.similarity import (
     LONG,
     kept_words,
-    least_of_runs,
+    leasts_of_runs,
     sketch,
     sketch_of,
     word_numbers,
     words_of,
 )
 
-_NUMBER = re.compile(r"[0-9]+")
+# All but the digits 0 to 9 as blanks.
+_DIGITS = bytes(byte if byte in b"0123456789" else ord(" ") for byte in range(256))
 _ENCODER = json.JSONEncoder(sort_keys=True)
 
 
@@ -73,14 +73,15 @@ class Said:
 
 def fingerprint(conversation: Conversation) -> Fingerprint:
     """Return the fingerprint of a conversation."""
-    tools = _digest(sorted(tool.sorted_json_text for tool in conversation.tools))
+    tools = b"".join(sorted([_digest_of_tool(t.sorted_json_text) for t in conversation.tools]))
+    tools = blake2b(tools, digest_size=16).digest()
     offered = "tools" if conversation.tools else "no tools"
     messages, so_far = blake2b(offered.encode(), digest_size=16), blake2b(tools, digest_size=16)
     prompts: list[bytes] = []
     labels: list[Label] = []
     role = ""
     for message in conversation.messages:
-        calls = _call_texts(message)
+        calls = _call_texts(message) if message.tool_calls else []
         if message.role == "assistant" and role in ("user", "system", ""):
             prompts.append(so_far.digest())
         if calls:
@@ -92,7 +93,7 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
             messages.update(b"not learnt")
         role = message.role
     text = "\n".join([message.content for message in conversation.messages])
-    numbers = _NUMBER.findall(text)
+    numbers = text.encode().translate(_DIGITS).decode().split()
     passive = [f"not {i}" for i, m in enumerate(conversation.messages) if not m.trained]
     calls_made = (label.calls.hex() for label in labels)
     meaning = _digest([*calls_made, *numbers, *passive, offered])
@@ -100,19 +101,26 @@ def fingerprint(conversation: Conversation) -> Fingerprint:
     return Fingerprint(messages.digest(), tools, tuple(prompts), tuple(labels), meaning, said)
 
 
+@lru_cache(maxsize=1024)
+def _digest_of_tool(text: str) -> bytes:
+    # Many rows offer the same functions.
+    return _digest([text])
+
+
 def _said(messages: Sequence[Message], calling: bool) -> Said:
     texts: dict[str, list[str]] = {"system": [], "user": [], "assistant": []}
     for message in messages:
         # Results stand with the answers that are made of them.
         texts["assistant" if message.role == "tool" else message.role].append(message.content)
-    users, others = (
-        word_numbers(words_of("\n".join(texts[role]))) for role in ("user", "assistant")
-    )
-    leasts = least_of_runs(users), least_of_runs(others)
+    words = words_of("\n".join(texts["user"]))
+    place = len(words)
+    numbers = word_numbers(words + words_of("\n".join(texts["assistant"])))
+    users, others = numbers[:place], numbers[place:]
+    leasts = leasts_of_runs(numbers, place)
     whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
     parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
-    first = texts["user"][0] if len(users) >= LONG else ""
-    asked = kept_words(word_numbers(words_of(first)))
+    long = len(users) >= LONG
+    asked = kept_words(word_numbers(words_of(texts["user"][0]))) if long else b""
     if calling:
         return Said(sketch_of(whole), tuple(parts), asked, b"")
     parts.append(sketch_of(leasts[1]))

@@ -1,9 +1,6 @@
 """Whether a clean conversation can be trained on: a turn to learn, and a format that writes it."""
 
-from chat.conversation import Conversation
-from chat.formats.format import CannotWrite
-from chat.formats.known import find_format
-from chat.formats.rendering import check_writable, is_learnt
+from chat.conversation import Conversation, is_learnt
 from data.outcomes import Rejected
 
 
@@ -17,6 +14,11 @@ def check_learnable(conversation: Conversation, chat_format: str | None = None) 
         raise Rejected("nothing-to-learn", "/messages", reason)
     if chat_format is None:
         return
+    # Not at the top: each process of a cleaning would load all formats and their tokenizers.
+    from chat.formats.format import CannotWrite
+    from chat.formats.known import find_format
+    from chat.formats.rendering import check_writable
+
     try:
         check_writable(conversation, find_format(chat_format))
     except CannotWrite as error:

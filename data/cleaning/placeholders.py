@@ -5,7 +5,7 @@ same signs have their place in a template, in HTML and in a shell, where the tal
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from chat.conversation import Tool
@@ -81,7 +81,7 @@ def may_be_placeholder(text: str) -> bool:
         return False
     if not _BEGINNING.match(text):
         lower = text.lower()
-        if not any(part in lower for part in _INSIDE):
+        if not any([part in lower for part in _INSIDE]):
             return False
     return is_placeholder(text, text.strip("<>"), frozenset())
 
@@ -128,7 +128,7 @@ def named_texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield the texts in a JSON value, each with the name of the member that holds it."""
     if isinstance(value, str):
         yield name, value
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for key, inner in value.items():
             yield from named_texts(inner, key)
     elif isinstance(value, list):

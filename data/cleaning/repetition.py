@@ -1,8 +1,6 @@
 """Recognise copies and near copies of earlier conversations, among any number of them."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from data.cleaning.fingerprints import Fingerprint, Said
@@ -50,7 +48,7 @@ class EarlierConversations:
 
     def note_labels(self, found: Fingerprint, row: int) -> None:
         """Note what a row calls, before any is judged: for `contradictions` "drop"."""
-        with _room():
+        with _ROOM:
             labels = _label_entries(found)
             known = self._known([key for key, _ in labels])
             against = [
@@ -63,7 +61,7 @@ class EarlierConversations:
 
     def find(self, found: Fingerprint, row: int) -> Earlier | None:
         """Return what makes this row superfluous; when there is nothing, remember it."""
-        with _room():
+        with _ROOM:
             entries = [(_number(found.messages), found.tools), *_label_entries(found)]
             if self.duplicates == "near":
                 entries += _band_entries(found)
@@ -97,6 +95,8 @@ class EarlierConversations:
         if other is not None:
             how = "the tools and turns before are the same, the calls are not: see"
             return Earlier("contradictory-labels", other, how)
+        if not known:
+            return None
         near = {known[key][0] for key, _ in entries[1 + len(found.labels) :] if key in known}
         for candidate in sorted(near):
             if share := self._likeness(found.said, candidate):
@@ -151,9 +151,9 @@ class EarlierConversations:
 
 def _band_entries(found: Fingerprint) -> list[tuple[int, bytes]]:
     """Return the keys that conversations have in common which call the same and say much alike."""
-    meaning = _number(found.meaning)
+    meaning, number = _number(found.meaning), int.from_bytes
     return [
-        (meaning ^ (int.from_bytes(band, "big") << 8 | place), b"")
+        (meaning ^ (number(band, "big") << 8 | place), b"")
         for place, band in enumerate(bands(found.said.sketch))
     ]
 
@@ -167,12 +167,18 @@ def _number(digest: bytes) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise OSError(
-            f"the index of duplicates cannot be written ({error}); free some room, or name a "
-            "folder with more in the environment variable SQLITE_TMPDIR"
-        ) from error
+class _Room:
+    """Says what to do where SQLite has no room; entered for every row, so it is no generator."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.OperationalError):
+            raise OSError(
+                f"the index of duplicates cannot be written ({error}); free some room, or name a "
+                "folder with more in the environment variable SQLITE_TMPDIR"
+            ) from error
+
+
+_ROOM = _Room()

@@ -24,23 +24,26 @@ LONG = 60
 
 # In Chinese, Japanese and Thai no space parts the words: there each character counts as one.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+_WORD = f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+"
 _ASCII_WORDS = bytes(
     ord(chr(i).lower()) if chr(i).isalnum() and i < 128 else 32 for i in range(256)
 )
 
 # Multiply-shift hashing; the seed is fixed, since sketches must be the same everywhere.
 _random = np.random.Generator(np.random.PCG64(20240521))
-_FACTORS = _random.integers(0, 2**64, HASHES, dtype=np.uint64)[:, None] | np.uint64(1)
-_PLACES = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
-_HIGH = np.uint64(32)
+_FACTORS = _random.integers(0, 2**64, HASHES, dtype=np.uint64) | np.uint64(1)
+_FACTOR = 0x9E3779B97F4A7C15
+# What the words of a run count times, modulo 2^64; a run is the sum.
+_PLACES = (_FACTOR**3, 0xC2B2AE3D27D4EB4F * _FACTOR, 0x165667B19E3779F9)
+_IN_RUN = [np.uint64(place % 2**64) for place in _PLACES]
+_MIX, _HIGH, _LOW = np.uint64(_FACTOR), np.uint64(32), np.uint64(56)
 
 
 def words_of(text: str) -> list[bytes]:
     """Return the words of a text in lower case, without punctuation, in UTF-8."""
     if text.isascii():
         return text.encode().translate(_ASCII_WORDS).split()
-    return [word.encode() for word in _WORD.findall(text.casefold())]
+    return [word.encode() for word in re.findall(_WORD, text.casefold())]
 
 
 def word_numbers(words: list[bytes]) -> np.ndarray:
@@ -52,14 +55,23 @@ def least_of_runs(numbers: np.ndarray) -> np.ndarray:
     """Return the 64 least hashes of the runs of a text; of two texts it is the lesser of both."""
     if not len(numbers):
         numbers = word_numbers([b""])
-    least: np.ndarray = (_FACTORS * _runs(numbers)).min(axis=1)
+    least: np.ndarray = (_runs(numbers)[:, None] * _FACTORS).min(axis=0)
     return least
+
+
+def leasts_of_runs(numbers: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least hashes of two texts, of which the second begins at a place of `numbers`."""
+    if min(place, len(numbers) - place) < RUN:
+        return least_of_runs(numbers[:place]), least_of_runs(numbers[place:])
+    hashes = _runs(numbers)[:, None] * _FACTORS
+    # Runs across the place are of neither text.
+    return hashes[: place - RUN + 1].min(axis=0), hashes[place:].min(axis=0)
 
 
 def sketch_of(least: np.ndarray) -> bytes:
     """Return 64 bytes that are the more alike, the more runs of three words two texts share."""
     # One byte of each: 255 of 256 different values stay different.
-    mixed: bytes = (least * _PLACES[0] >> np.uint64(56)).astype(np.uint8).tobytes()
+    mixed: bytes = (least * _MIX >> _LOW).astype(np.uint8).tobytes()
     return mixed
 
 
@@ -78,11 +90,11 @@ def _runs(hashes: np.ndarray) -> np.ndarray:
     if len(hashes) < RUN:
         hashes = np.concatenate([hashes, np.zeros(RUN - len(hashes), dtype=np.uint64)])
     count = len(hashes) - RUN + 1
-    parts = (hashes[i : i + count] * _PLACES[i] for i in range(RUN))
-    runs = next(parts)
-    for part in parts:
-        runs = runs * _PLACES[0] + part
-    return runs ^ (runs >> _HIGH)
+    runs = hashes[:count] * _IN_RUN[0]
+    for i in range(1, RUN):
+        runs += hashes[i : i + count] * _IN_RUN[i]
+    runs ^= runs >> _HIGH
+    return runs
 
 
 def bands(sketch: bytes) -> list[bytes]:

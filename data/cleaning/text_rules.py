@@ -55,7 +55,7 @@ def visible_text(conversation: Conversation) -> Draft:
 def _mended(message: Message) -> list[tuple[str, str]]:
     """Return the rules that mend a turn's text, each with the text after it."""
     text, found = message.content, []
-    if message.role != "tool" and _CONTROL.search(text):
+    if message.role != "tool" and not text.isprintable() and _CONTROL.search(text):
         text = _CONTROL.sub("", text)
         found.append(("control-characters", text))
     if message.role == "assistant" and (bare := without_end_mark(text)) != text:

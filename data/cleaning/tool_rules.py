@@ -35,7 +35,7 @@ def usable_tools(conversation: Conversation) -> Draft:
     Names with dots, spaces or other signs are names: they stay as they are.
     """
     for i, tool in enumerate(conversation.tools):
-        where = pointer("tools", i, "function")
+        where = f"/tools/{i}/function"
         if _UNPRINTABLE.search(tool.name):
             reason = f"the name {tool.name!r} holds control characters"
             raise Rejected("unusable-name", where + "/name", reason, excerpt_of(tool.name))

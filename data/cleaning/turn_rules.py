@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from chat.conversation import Conversation, Message
 from data.cleaning.balancing import cut
@@ -24,6 +25,9 @@ def limited_turns(conversation: Conversation) -> Draft:
 
 def whole_assistants(conversation: Conversation) -> Draft:
     """Join text with the call that directly follows it, and calls that are answered together."""
+    roles = [message.role for message in conversation.messages]
+    if ("assistant", "assistant") not in pairwise(roles):
+        return Draft(conversation)
     messages: list[Message] = []
     changes: list[Change] = []
     for turns in _belonging_together(conversation.messages):

@@ -59,7 +59,8 @@ def read_call(text: str) -> ReadCall:
     for form in _QUOTED:
         if match := form.fullmatch(text):
             arguments, mended = _quoted_arguments(match["arguments"])
-            return _call(_loads(match["name"]), arguments, mended)
+            name = match["name"]
+            return _call(_loads(name) if "\\" in name else name[1:-1], arguments, mended)
     try:
         value = _loads(text)
     except ValueError as problem:

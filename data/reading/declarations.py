@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from chat.conversation import Tool
-from chat.recurring import read_once
+from chat.recurring import MOST_KEPT, read_once
 from chat.schemas.validation import read_tool
 from data.outcomes import Change, Rejected, pointer
 from data.reading.python_text import after_space, read_literal
@@ -14,6 +15,11 @@ from data.reading.python_text import after_space, read_literal
 RULE = "unreadable-tools"
 _DECODER = json.JSONDecoder(strict=False)
 _LEVELS = 3
+# How Glaive writes one declaration after the other, and the longest that is kept, in characters.
+_BETWEEN = "}\n\n{"
+_LONGEST_KEPT = 4000
+# One of them at least has an object that is a declaration.
+_KEYS = frozenset(("name", "function", "type", "api_name"))
 # How the keys of a tool are written elsewhere.
 _OTHER_NAMES = {"api_name": "name", "api_description": "description"}
 
@@ -32,6 +38,8 @@ def read_tools(value: Any, where: str) -> Declarations:
     `where` is their JSON pointer; inside a text it goes on as if that were decoded. The tools of a
     list may be texts themselves.
     """
+    if isinstance(value, str) and value.startswith("{") and (known := _of_texts(value)):
+        return known
     tools: list[Tool] = []
     changes: list[Change] = []
     for place, record in _records(value, where):
@@ -43,6 +51,32 @@ def read_tools(value: Any, where: str) -> Declarations:
             if padding:
                 changes.append(Change("null-padding", place, padding, ()))
     return Declarations(tuple(tools), tuple(changes))
+
+
+def _of_texts(text: str) -> Declarations | None:
+    """Read objects that stand one after the other, each of which is one tool and no more."""
+    tools: list[Tool] = []
+    parts = text.split(_BETWEEN)
+    for i, part in enumerate(parts):
+        alone = f"{'{' if i else ''}{part}{'}' if i + 1 < len(parts) else ''}"
+        tool = _read_alone(alone) if len(alone) <= _LONGEST_KEPT else None
+        if tool is None:
+            return None
+        tools.append(tool)
+    return Declarations(tuple(tools))
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _read_alone(text: str) -> Tool | None:
+    # Rows offer the same tools in ever other company.
+    try:
+        record = json.loads(text, strict=False)
+        if not isinstance(record, dict) or not record.keys() & _KEYS or _is_built_in(record):
+            return None
+        tool, padding = _declared(record, "")
+    except (ValueError, RecursionError, Rejected):
+        return None
+    return None if padding else tool
 
 
 def _declared(record: Any, where: str) -> tuple[Tool, tuple[str, ...]]:
@@ -103,7 +137,7 @@ def _records(value: Any, where: str, level: int = 0) -> Iterator[tuple[str, Any]
 
 def _of_object(value: dict[str, Any], where: str, level: int) -> Iterator[tuple[str, Any]]:
     """Yield one declaration, those under a key of their own, or those given by name."""
-    if value.keys() & {"name", "function", "type", "api_name"}:
+    if value.keys() & _KEYS:
         yield where, value
         return
     for key in ("tools", "functions"):

@@ -59,7 +59,7 @@ def _known_system(text: str) -> SystemText:
     return read_system(text, _SYSTEM)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Turn:
     """One turn: what was said and called, and the text it was read from."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from data.outcomes import Rejected, excerpt_of, pointer
 
+_OF_ROWS = frozenset(("label", "reward", "win", "kto_tag"))
 _OF_TURNS = ("trained", "weight", "loss", "train", "training")
 
 
@@ -28,7 +29,7 @@ def negative_mark(row: Any) -> Rejected | None:
 
     A number as `label` may be a class of any kind; a `reward` of 0 or less is no success.
     """
-    if not isinstance(row, dict):
+    if not isinstance(row, dict) or _OF_ROWS.isdisjoint(row):
         return None
     label: Any = row.get("label")
     reward: Any = row.get("reward")

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat.conversation import Tool
-from chat.formats.call_syntax import read_reply
-from chat.formats.tool_call_tags import CALLS as NAMED_BLOCKS
 from data.reading.call_text import ReadCall, read_call_value, read_calls, read_expressions
 
 
@@ -81,6 +79,10 @@ def read_marked(body: str, tools: Mapping[str, Tool]) -> tuple[tuple[ReadCall, .
     if body.startswith("<function="):
         return _functions(body, tools), True
     if body.startswith("name:"):
+        # Not at the top: it loads the format with its tokenizers, and few files have such calls.
+        from chat.formats.call_syntax import read_reply
+        from chat.formats.tool_call_tags import CALLS as NAMED_BLOCKS
+
         reply = read_reply(f"{NAMED_BLOCKS.opening}{body}{NAMED_BLOCKS.closing}", NAMED_BLOCKS)
         if reply.problem:
             raise ValueError(reply.problem)

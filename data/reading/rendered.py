@@ -10,7 +10,6 @@ from data.outcomes import Change, Draft, Rejected
 from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import read_placed
-from data.reading.rendered_turns import NAMESPACE, find_family
 
 
 def read(value: Any) -> Draft:
@@ -29,10 +28,17 @@ def read_text(text: str, tools: Any, where: str) -> Draft:
 
 def is_rendered(text: Any) -> bool:
     """Return whether a value is a text with the marks of a known chat format."""
-    return isinstance(text, str) and find_family(text) is not None
+    if not isinstance(text, str):
+        return False
+    # Not at the top: it loads all formats and their tokenizers, which most files do not need.
+    from data.reading.rendered_turns import find_family
+
+    return find_family(text) is not None
 
 
 def _read(text: str, tools: Any) -> Draft:
+    from data.reading.rendered_turns import NAMESPACE, find_family
+
     family = find_family(text)
     if family is None:
         raise Rejected("wrong-layout", "", "the text has the marks of no known chat format", text)

@@ -45,7 +45,8 @@ class RawRow:
     text: str = ""
 
 
-@dataclass(frozen=True)
+# Not frozen: the process that reads makes one for every row, while all others wait for them.
+@dataclass
 class Line:
     """A line of JSON Lines that is not parsed yet: another process may do that."""
 

@@ -34,6 +34,8 @@ def format_thoughts(thoughts: tuple[str, ...]) -> str:
 
 def split_thoughts(text: str) -> Thoughts:
     """Split a text; a mark counts where it begins a line, outside of fences and other prose."""
+    if "<" not in text and "[" not in text:
+        return Thoughts((), text)
     # Without these marks, which are found much faster, there are none of the others.
     closes = ("</" in text or "[/" in text or "<|" in text) and _CLOSING.search(text)
     if not closes and not _OPENING.match(text.lstrip()):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chat.conversation import Message, Tool
-from data.outcomes import Change, Rejected, pointer
+from data.outcomes import Change, Rejected
 from data.reading.call_text import ReadCall
 from data.reading.contents import result_text
 from data.reading.notations import WrittenCalls, find_calls
@@ -16,13 +16,15 @@ from data.reading.turns import Turns
 
 _RESPONSE = ("<tool_response>", "</tool_response>")
 _FENCE = "```"
+# Without any of these a text holds no thoughts and no calls, in whatever notation.
+_SIGNS = ("<", ">", "[", "{", "}", "(", "`", "\u273f", "Action:")
 
 
 def read_written(turns: Turns, tools: Sequence[Tool]) -> Turns:
     """Return turns with the calls and results that their texts hold; Rejected for broken calls."""
     reading = _Reading({tool.name: tool for tool in tools}, list(turns.changes))
     for i, message in enumerate(turns.messages):
-        reading.add(message, turns.places[i] if turns.places else pointer("messages", i, "content"))
+        reading.add(message, turns.places[i] if turns.places else f"/messages/{i}/content")
     return Turns(tuple(reading.messages), tuple(reading.changes))
 
 
@@ -102,6 +104,8 @@ def _without_label(message: Message) -> Message:
 
 
 def _find(message: Message, place: str, tools: Mapping[str, Tool]) -> WrittenCalls | None:
+    if not any([sign in message.content for sign in _SIGNS]):
+        return None
     try:
         return find_calls(split_thoughts(message.content).answer, tools)
     except (ValueError, RecursionError) as error:

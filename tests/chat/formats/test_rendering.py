@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_examples import tries
 
-from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.conversation import Conversation, Message, Tool, ToolCall, is_learnt
 from chat.formats.format import CannotWrite, ChatFormat
 from chat.formats.known import FORMATS, find_format
 from chat.formats.rendering import (
@@ -19,7 +19,6 @@ from chat.formats.rendering import (
     check_special_tokens,
     encode_conversation,
     encode_prompt,
-    is_learnt,
     parse_reply,
     render,
     render_prompt,

@@ -21,13 +21,12 @@ from chat_templates import (
 )
 from jinja2 import TemplateError, nodes
 
-from chat.conversation import Conversation, Message, ToolCall
+from chat.conversation import Conversation, Message, ToolCall, is_learnt
 from chat.formats.format import ChatFormat
 from chat.formats.known import FORMATS, find_format
 from chat.formats.rendering import (
     encode_conversation,
     encode_prompt,
-    is_learnt,
     render,
     stop_ids,
     training_sequences,

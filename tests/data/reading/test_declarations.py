@@ -78,3 +78,20 @@ def test_unreadable_tools_are_rejected_with_their_place(
     with pytest.raises(Rejected, match=reason) as raised:
         read_tools(value, "/tools")
     assert (raised.value.rule, raised.value.pointer) == ("unreadable-tools", where)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        OTHER,
+        {"type": "web_search"},
+        {"name": "h", "parameters": {"type": "object", "properties": {"a": None, "b": {}}}},
+        {"name": "h", "description": "A }\n\n{ inside."},
+    ],
+    ids=["tool", "built-in", "padding", "seam in a text"],
+)
+def test_tools_one_after_the_other_are_those_of_a_list(last: dict[str, Any]) -> None:
+    texts = "\n\n".join(json.dumps(tool, indent=4) for tool in (BARE, last, BARE))
+    assert read_tools(texts, "/t") == read_tools([BARE, last, BARE], "/t")
+    raw = texts.replace("\\n", "\n")
+    assert read_tools(raw, "/t") == read_tools([BARE, last, BARE], "/t")
