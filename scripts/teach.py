@@ -15,7 +15,7 @@ from rich.console import Console
 from console.command import print_next, run
 from console.flags import UsageError, check_idle_flags
 from console.journey import closing_table
-from synthesis.scene import MOST_TOOLS
+from synthesis.mixtures import PLAIN
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,7 +31,7 @@ def main(
     count: int = 2000,
     scored: int = 400,
     general: float = 0.5,
-    most_tools: int = MOST_TOOLS,
+    most_tools: int = PLAIN.most_tools,
     chat_format: str | None = None,
     max_new_tokens: int = 256,
     batch_size: int = 32,

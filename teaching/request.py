@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.command import shell_quote
-from synthesis.scene import MOST_TOOLS
+from synthesis.mixtures import PLAIN
 from teaching.tools import Teachable
 
 # The folder of the training's checkpoints and logs, before the number of the round.
@@ -35,7 +35,7 @@ class Request:
     scored: int = 400
     rounds: int = 1
     general: float = 0.5
-    most_tools: int = MOST_TOOLS
+    most_tools: int = PLAIN.most_tools
     chat_format: str | None = None
     max_new_tokens: int = 256
     batch_size: int = 32

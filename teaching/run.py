@@ -13,7 +13,7 @@ from evaluation.failures import count_failures, failures_line
 from storage.atomic import new_file
 from storage.json_file import read_json_object, write_json
 from storage.manifest import sha256_of_file
-from synthesis.scene import MOST_TOOLS
+from synthesis.mixtures import PLAIN
 from teaching.mcp_server import ask_for_tools
 from teaching.page import write_page
 from teaching.request import Request, next_commands, scores_file
@@ -41,7 +41,7 @@ class Flags:
     count: int = 2000
     scored: int = 400
     general: float = 0.5
-    most_tools: int = MOST_TOOLS
+    most_tools: int = PLAIN.most_tools
     chat_format: str | None = None
     max_new_tokens: int = 256
     batch_size: int = 32

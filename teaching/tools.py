@@ -14,6 +14,7 @@ from synthesis.catalogue import Catalogue
 from synthesis.custom import DOMAIN, read_tools_file
 from synthesis.dice import Dice
 from synthesis.generation import Selection, find_catalogue
+from synthesis.mixtures import PLAIN
 from synthesis.scene import Scene
 from teaching.examples import complete_records
 
@@ -88,17 +89,17 @@ def _unsplit(catalogue: Catalogue) -> tuple[str, ...]:
             for values in ("seen", "unseen"):
                 scene = Scene(Dice(tool.name, parameter.name), catalogue, values=values)
                 try:
-                    scene.draw(parameter)
+                    scene.draw(parameter, {})
                 except ValueError:
                     found.append(f"{tool.name}.{parameter.name}")
     return tuple(dict.fromkeys(found))
 
 
 def possible_shares(teachable: Teachable, held_out: bool = False) -> dict[str, float]:
-    """Return the shares of the behaviours that the tools allow; they are those of BEHAVIOURS."""
+    """Return the shares of the behaviours that the tools allow, as the plain mixture has them."""
     catalogue = find_catalogue(teachable.selection(held_out))
     return {
-        name: behaviour.share if behaviour.possible(catalogue) else 0.0
+        name: PLAIN.shares.get(name, 0.0) if behaviour.possible(catalogue) else 0.0
         for name, behaviour in BEHAVIOURS.items()
     }
 
