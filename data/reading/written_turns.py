@@ -17,7 +17,7 @@ from data.reading.turns import Turns
 _RESPONSE = ("<tool_response>", "</tool_response>")
 _FENCE = "```"
 # Without any of these a text holds no thoughts and no calls, in whatever notation.
-_SIGNS = ("<", ">", "[", "{", "}", "(", "`", "\u273f", "Action:")
+SIGNS = ("<", ">", "[", "{", "}", "(", "`", "\u273f", "Action:")
 
 
 def read_written(turns: Turns, tools: Sequence[Tool]) -> Turns:
@@ -104,7 +104,7 @@ def _without_label(message: Message) -> Message:
 
 
 def _find(message: Message, place: str, tools: Mapping[str, Tool]) -> WrittenCalls | None:
-    if not any([sign in message.content for sign in _SIGNS]):
+    if not any([sign in message.content for sign in SIGNS]):
         return None
     try:
         return find_calls(split_thoughts(message.content).answer, tools)

@@ -8,6 +8,8 @@ import pytest
 from chat.conversation import Message, ToolCall
 from data.outcomes import Draft, Rejected
 from data.reading import SOURCES
+from data.reading.marked_calls import MARKS
+from data.reading.written_turns import SIGNS
 
 PORT = {"type": "object", "properties": {"port": {"type": "string"}}}
 TIDE = {"name": "find_tide", "description": "Finds a tide.", "parameters": PORT}
@@ -133,3 +135,7 @@ def test_rows_of_glaive_may_call_in_other_notations() -> None:
     chat = f"USER: Tide?\n\n\nASSISTANT: {CALL} <|endoftext|>"
     draft = SOURCES["glaive"].read({"system": system, "chat": chat})
     assert draft.conversation.messages[1].tool_calls == MADE
+
+
+def test_every_mark_of_a_call_holds_a_sign_that_is_looked_for() -> None:
+    assert all(any(sign in mark for sign in SIGNS) for mark in MARKS)
