@@ -160,7 +160,7 @@ Choice = Callable[[Path], object]
     [
         (
             lambda folder: choose_storage("int8", folder / "base", {}),
-            "--quantization is 'int8', wanted one of nf4, nf4_double, none",
+            "--quantization is 'int8', wanted one of nf4, nf4_double, fp8, none",
         ),
         (
             lambda folder: choose_storage("none", folder / "nf4", {}),
