@@ -40,8 +40,8 @@ _CALLS = tuple(name for name, turn in SHAPES if turn.tool_calls)
 _ALL = tuple(name for name, _ in SHAPES if name != "empty reply")
 
 DERIVED: dict[str, Derived] = {
-    "llama3": Derived("704351b7bb9e853a", _ALL),
-    "llama3_short": Derived("21fe8e47d92f1197", _ALL),
+    "llama3": Derived("25d29e8332c64fdc", _ALL),
+    "llama3_short": Derived("d810a546bb278743", _ALL),
     "llama3_1": Derived("7c09af66b3da2c86", _BRACES),
     "llama3_for_tool": Derived("2591a259d3c9a948", _BRACES),
     "qwen2_5": Derived("d4ceb2a98f28927c"),
