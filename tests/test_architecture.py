@@ -132,7 +132,6 @@ def test_code_for_bare_gpu_images_imports_no_extra_library(place: str) -> None:
             assert not imports(path, top_level_only=True) & NOT_LEAN, path
 
 
-@pytest.mark.long
 def test_gpu_tests_are_collected_on_a_bare_gpu_image() -> None:
     """One module that cannot be imported there would stop `make gpu-test` before its first test."""
     hidden = "; ".join(f"sys.modules[{name!r}] = None" for name in sorted(NOT_LEAN))
