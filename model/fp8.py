@@ -74,20 +74,27 @@ class FP8Linear(QuantizedLinear):
 
 
 def check_fp8(device: torch.device | str, dtype: torch.dtype | None) -> None:
-    """Raise ValueError where a device cannot multiply in FP8, or not to this dtype.
-
-    PyTorch has products with scaled rows for compute capability 8.9 (Ada), 9 (Hopper) and 10
-    (Blackwell of data centres).
-    """
+    """Raise ValueError where a device cannot multiply in FP8, or not to this dtype."""
     device = torch.device(device)
-    if device.type != "cuda":
-        return
-    major, minor = torch.cuda.get_device_capability(device)
+    if device.type == "cuda":
+        check_fp8_on("this GPU", torch.cuda.get_device_capability(device), dtype)
+
+
+def has_fp8(capability: tuple[int, int]) -> bool:
+    """Return whether PyTorch has products with scaled rows for a GPU's compute capability.
+
+    It does for 8.9 (Ada), 9 (Hopper) and 10 (Blackwell of data centres).
+    """
+    return capability == (8, 9) or capability[0] in (9, 10)
+
+
+def check_fp8_on(gpu: str, capability: tuple[int, int], dtype: torch.dtype | None) -> None:
+    """Raise ValueError where a GPU of this name cannot multiply in FP8, or not to this dtype."""
     otherwise = "store the base in nf4_double (--model.quantization, --quantization) or as it is"
-    if (major, minor) != (8, 9) and major not in (9, 10):
+    if not has_fp8(capability):
         raise ValueError(
-            f"quantization is 'fp8', and this GPU has compute capability {major}.{minor}, wanted "
-            f"8.9, 9 or 10; {otherwise}"
+            f"quantization is 'fp8', and {gpu} has compute capability "
+            f"{capability[0]}.{capability[1]}, wanted 8.9, 9 or 10; {otherwise}"
         )
     if dtype not in (None, torch.bfloat16):
         raise ValueError(

@@ -63,7 +63,7 @@ def main(
             f"--num-gpus is {num_gpus}, and {config_file} without a deepspeed_config trains on one "
             "device; take --num-gpus 1, or --config-file configs/ds_finetune.json"
         )
-    check_trainable(config, model)
+    check_trainable(config, model, card)
     data = Dataset.read(config, conversations, mean_length)
     print(describe(config, method, settings, card, data))
     if settings.stage is not None:

@@ -75,6 +75,20 @@ def test_what_training_refuses_is_not_planned(flags: dict[str, object], problem:
         main(str(ROOT / "configs/ds_finetune.json"), num_gpus=8, shape="8b", **flags)
 
 
+def test_base_in_fp8_is_planned_on_cards_that_multiply_in_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flags: dict[str, object] = {"shape": "8b", "model.quantization": "fp8"}
+    main(gpu="H100", **flags)  # type: ignore[arg-type]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "--model.quant" in line]
+    assert [line.split()[2] for line in lines[:-1]] == ["A100-40"]
+    assert "--model.quantization=nf4_double" in lines[0]
+    with pytest.raises(ValueError, match=r"fp8', and A100-40 has compute capability 8\.0, wanted"):
+        main(gpu="A100-40", **flags)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"the dtype is float32; add --model.dtype=bfloat16"):
+        main(gpu="H100", **flags, **{"model.dtype": "float32"})  # type: ignore[arg-type]
+
+
 def test_only_what_training_moves_is_counted_on_the_host(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

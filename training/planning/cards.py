@@ -1,6 +1,7 @@
 """What a GPU of each size holds and computes; figures of the makers' data sheets.
 
-Dense bfloat16 products with float32 sums, and the bandwidth of the memory.
+Dense bfloat16 products with float32 sums, and the bandwidth of the memory. The compute capability
+is CUDA's: what kinds of products a card has.
 """
 
 from dataclasses import dataclass
@@ -16,16 +17,17 @@ class Card:
     memory: int
     operations: float
     bandwidth: float
+    capability: tuple[int, int]
 
 
 CARDS = [
-    Card("RTX 4070", 12 * GB, 58e12, 504e9),
-    Card("RTX 4080", 16 * GB, 97e12, 717e9),
-    Card("RTX 4090", 24 * GB, 165e12, 1008e9),
-    Card("A100-40", 40 * GB, 312e12, 1555e9),
-    Card("L40S", 48 * GB, 362e12, 864e9),
-    Card("H100", 80 * GB, 989e12, 3350e9),
-    Card("H200", 141 * GB, 989e12, 4800e9),
+    Card("RTX 4070", 12 * GB, 58e12, 504e9, (8, 9)),
+    Card("RTX 4080", 16 * GB, 97e12, 717e9, (8, 9)),
+    Card("RTX 4090", 24 * GB, 165e12, 1008e9, (8, 9)),
+    Card("A100-40", 40 * GB, 312e12, 1555e9, (8, 0)),
+    Card("L40S", 48 * GB, 362e12, 864e9, (8, 9)),
+    Card("H100", 80 * GB, 989e12, 3350e9, (9, 0)),
+    Card("H200", 141 * GB, 989e12, 4800e9, (9, 0)),
 ]
 
 

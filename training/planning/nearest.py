@@ -31,7 +31,8 @@ def nearest_fitting(
     """
     for method, settings in _keeping_less(*asked):
         tokens = settings.micro_batch_tokens
-        while tokens >= longest:
+        least = min(longest, tokens)
+        while tokens >= least:
             for policy in _policies(settings.policy):
                 tried = replace(settings, policy=policy, micro_batch_tokens=tokens)
                 if fits(method, tried, memory, trained_share):

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from data.batches import check_lengths
 from data.tokenized import TokenizedDataset
+from model.fp8 import has_fp8
 from training.config import Config
 from training.planning.cards import CARDS, GB, Card
 from training.planning.memory import Method, trained_parameters
@@ -44,6 +46,7 @@ class Dataset:
             mean = mean_length or MEAN_LENGTH
             return Dataset(conversations, mean, TRAINED_SHARE, LEAST_MICRO_BATCH)
         train = TokenizedDataset.open(directory, "train")
+        check_lengths(train, config.training.micro_batch_tokens)
         return Dataset(
             conversations or len(train),
             mean_length or train.total_tokens / len(train),
@@ -134,8 +137,10 @@ def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
 
 
 def _needed(method: Method, settings: Settings, card: Card, data: Dataset) -> str:
-    asked = Choice(method, settings)
-    nearest = nearest_fitting(asked, card.memory, data.trained_share, data.longest)
+    asked = possible = Choice(method, settings)
+    if method.quantization == "fp8" and not has_fp8(card.capability):
+        possible = Choice(replace(method, quantization="nf4_double"), settings)
+    nearest = nearest_fitting(possible, card.memory, data.trained_share, data.longest)
     if nearest is None:
         return "does not fit"
     policy = f", checkpointing {nearest.settings.policy}" if settings.policy == "auto" else ""

@@ -24,6 +24,7 @@ from training.planning.plan import (
     settings_of,
     with_policy,
 )
+from training.planning.text import Dataset
 from training.setup import open_splits
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def test_a_setting_that_fits_is_its_own_nearest() -> None:
     for policy in ("none", "full"):
         asked = Choice(QV, Settings(policy))
         assert nearest_fitting(asked, 141 * GB) == asked
+
+
+def test_a_smaller_micro_batch_than_any_that_is_proposed_fits_too() -> None:
+    asked = Choice(QV, Settings("none", micro_batch_tokens=512))
+    assert nearest_fitting(asked, 141 * GB) == asked
 
 
 def test_adapter_that_does_not_fit_gets_a_quantized_base() -> None:
@@ -149,6 +155,11 @@ def test_auto_needs_no_flag_where_it_fits(settings: SettingsOf) -> None:
     policy, reason = choose_policy(config, train, 24 * GB, 1)
     assert policy == "none" and "24.0 GB" in reason
     assert fitting_policy(config, train, torch.device("cpu")) == "none"
+
+
+def test_conversation_longer_than_a_micro_batch_is_not_planned(settings: SettingsOf) -> None:
+    with pytest.raises(ValueError, match="longer than micro_batch_tokens = 8; the longest is"):
+        Dataset.read(settings(training__micro_batch_tokens=8), None, None)
 
 
 def test_unknown_card_is_refused_by_name() -> None:
