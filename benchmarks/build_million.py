@@ -14,21 +14,19 @@ Memory is the PSS of all processes together, read from Linux's /proc while they 
 """
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.about_run import about_run
 from benchmarks.glaive_rows import write_rows
 from console.command import run
 from storage.json_file import write_json
@@ -163,17 +161,8 @@ def _report(measured: Sequence[Measurement], rows: Path, results: Path) -> None:
         )
     Console().print(table)
     record = {
-        "date": date.today().isoformat(),
+        **about_run(),
         "command": "python benchmarks/build_million.py --folder F --tokenizer-file F",
-        "machine": {
-            "processor": platform.machine(),
-            "cores": len(os.sched_getaffinity(0)),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("tiktoken", "numpy", "jsonschema")},
-        },
         "rows_bytes": rows.stat().st_size,
         "measurements": [
             {**asdict(measurement), "rows_per_cpu_second": round(measurement.per_core_second)}

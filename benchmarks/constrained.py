@@ -9,11 +9,8 @@ measured over the demo's vocabulary and over that of `tokenizer_file`.
 """
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.about_run import about_run
 from benchmarks.ours import random_base
 from benchmarks.sizes import TINY
 from chat.conversation import Tool
@@ -103,9 +101,7 @@ def main(
         Console().print(_line(outcome), soft_wrap=True, markup=False)
     if json_file is not None:
         record = {
-            "date": date.today().isoformat(),
-            "processor": platform.machine(),
-            "versions": {name: version(name) for name in ("torch", "llguidance", "jsonschema")},
+            **about_run(),
             "max_new_tokens": max_new_tokens,
             "runs": [asdict(outcome) for outcome in found],
         }

@@ -8,16 +8,12 @@ and removes what it made. It needs 50 GB of disk and Linux, whose /proc tells an
 """
 
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -25,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.about_run import about_run
 from benchmarks.sizes import LLAMA_3_8B
 from console.command import run
 from console.progress import byte_bar
@@ -163,19 +160,9 @@ def report(measurements: list[Measurement], layout: Layout, compared: int, resul
     for row in measurements:
         table.add_row(row.command, f"{row.seconds:.0f}", f"{row.peak_anonymous_bytes / 1e9:.2f} GB")
     Console().print(table, f"{compared} tensors came back bit for bit")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     record = {
-        "date": date.today().isoformat(),
+        **about_run(),
         "command": "python benchmarks/convert_8b.py --folder F",
-        "machine": {
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "memory_bytes": memory,
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "safetensors", "numpy")},
-        },
         "checkpoint": {
             "shards": SHARDS,
             "bytes": SHARDS * layout_bytes(layout),

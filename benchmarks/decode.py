@@ -11,13 +11,10 @@ model to answer with does.
 """
 
 import os
-import platform
 import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date
-from importlib.metadata import version
 from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.about_run import about_run
 from benchmarks.ours import SEED, random_base
 from benchmarks.peer import hugging_face_base
 from benchmarks.sizes import SIZES
@@ -90,10 +88,8 @@ def main(
     _print(found)
     if json_file is not None:
         record = {
-            "date": date.today().isoformat(),
-            "processor": platform.machine(),
+            **about_run(),
             "threads": torch.get_num_threads(),
-            "versions": {name: version(name) for name in ("torch", "transformers")},
             "prompt_tokens": PROMPT,
             "new_tokens": NEW_TOKENS,
             "results": [asdict(result) for result in found],

@@ -13,13 +13,13 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.about_run import about_run
 from benchmarks.ours import SEED, random_base
 from benchmarks.sizes import SIZES
 from inference.generate import Batch, Decoding, Row
@@ -59,9 +59,7 @@ def main() -> None:
     rate = copy_rate(device)
     batches = [int(batch) for batch in given.batches.split(",")]
     about = {
-        "date": date.today().isoformat(),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
+        **about_run(device.type),
         "bytes_per_second": rate,
         "prompt_tokens": PROMPT,
         "new_tokens": NEW_TOKENS,

@@ -9,22 +9,20 @@ stop where they have had the CPU seconds of the first. Each command is one that 
 """
 
 import os
-import platform
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.about_run import about_run
 from console.command import run
 from demo.making.base_directory import base_config, write_base
 from demo.making.induction import initialise
@@ -81,15 +79,8 @@ def main(demo_dir: str = "runs/demo", jobs: int = 1) -> None:
         tuned = list(pool.map(partial(measured, demo, None), LORA))
         budget = tuned[0]["training_cpu_seconds"]
         tuned += pool.map(partial(measured, demo, budget), FULL)
-    file = RESULTS / f"demo_variants_{date.today()}.json"
-    record = {
-        "date": str(date.today()),
-        "processor": platform.processor() or platform.machine(),
-        "torch": version("torch"),
-        "threads": 1,
-        "jobs": jobs,
-        "variants": tuned,
-    }
+    record = {**about_run(), "threads": 1, "jobs": jobs, "variants": tuned}
+    file = RESULTS / f"demo_variants_{record['date']}.json"
     with new_file(file) as partial_file:
         write_json(partial_file, record)
     Console().print(table(tuned))

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.about_run import about_run
 from console.command import one_line_errors
 from model.kernels.choice import PLAIN, Kernels, find_kernels
 from model.rope import rotation
@@ -112,8 +113,8 @@ def main() -> None:
         table.add_row(row["kernel"], row["kind"], *figures)
     Console().print(table)
     if given.json:
-        device = torch.cuda.get_device_name()
-        write_json(Path(given.json), {"device": device, "tokens": given.tokens, "results": rows})
+        about = about_run("cuda")
+        write_json(Path(given.json), {**about, "tokens": given.tokens, "results": rows})
 
 
 if __name__ == "__main__":

@@ -15,8 +15,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import torch.distributed as dist
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.about_run import about_run
 from console.command import run
 from storage.json_file import write_json
 from training.zero.placing import place_on_arrival
@@ -67,9 +66,7 @@ def main(
     _print(found)
     if json_file is not None:
         record = {
-            "date": date.today().isoformat(),
-            "torch": torch.__version__,
-            "deepspeed": version("deepspeed"),
+            **about_run(),
             "size": size,
             "runs": found,
         }

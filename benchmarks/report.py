@@ -1,25 +1,20 @@
 """What a comparison found, as a JSON file and as a table."""
 
 import json
-import os
-import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.about_run import about_run
 from benchmarks.parity import Parity
 from benchmarks.prediction import Prediction
 from storage.atomic import new_file
 
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "triton", "numpy")
 TABLE_WIDTH = 120
 
 
@@ -129,50 +124,12 @@ def write_results(
     file: Path, comparisons: Sequence[Comparison], skipped: Sequence[str], device: str
 ) -> None:
     """Write all figures with the date, the versions and the machine."""
-    record = {
-        "date": date.today().isoformat(),
-        "machine": machine(device),
-        "versions": {"python": platform.python_version()} | installed(),
-        "skipped": list(skipped),
-    }
+    record = {**about_run(device), "skipped": list(skipped)}
     # A line a comparison: indented, the numbers of every step would be most of the file.
     lines = ",\n".join(json.dumps(comparison.to_record()) for comparison in comparisons)
     with new_file(file) as partial:
         text = json.dumps(record, indent=1).removesuffix("\n}")
         partial.write_text(f'{text},\n "comparisons": [\n{lines}\n]}}\n', encoding="utf-8")
-
-
-def installed() -> dict[str, str]:
-    """Return the versions of the libraries that compute, of those that are there."""
-    found = {}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def machine(device: str) -> dict[str, Any]:
-    """Return what the machine is, without its name."""
-    found: dict[str, Any] = {
-        "system": platform.system(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-    }
-    if device == "cuda":
-        found["gpu"] = torch.cuda.get_device_name()
-        found["cuda"] = torch.version.cuda
-    return found
-
-
-def _processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def print_results(console: Console, comparisons: Sequence[Comparison]) -> None:

@@ -11,13 +11,11 @@ formula, or the cache's). An exponent is the slope of a line through the logarit
 import gc
 import multiprocessing
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.about_run import about_run
 from benchmarks.measure import peak_of_process
 from benchmarks.scaling_points import Axis, Point, Work, axes
 from console.command import run
@@ -76,10 +75,8 @@ def main(only: str | None = None, repetitions: int = 5, json_file: str | None = 
     _print(found)
     if json_file is not None:
         record = {
-            "date": date.today().isoformat(),
-            "processor": platform.machine(),
+            **about_run(),
             "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
             "repetitions": repetitions,
             "axes": [asdict(growth) | {"exponents": growth.exponents()} for growth in found],
         }
