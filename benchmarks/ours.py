@@ -154,10 +154,13 @@ class Ours:
         return kind(self.model, settings, self.device, self.dtype, self.autocast)
 
 
+def run_of(feed: Feed) -> Run:
+    """Return as much of a run as a step reads."""
+    return cast(Run, SimpleNamespace(feed=feed, rate=lambda step: LEARNING_RATE))
+
+
 def _take_step(feed: Feed, backend: NativeBackend, number: int) -> Step:
-    # A step reads no more of a run than these two.
-    run = cast(Run, SimpleNamespace(feed=feed, rate=lambda step: LEARNING_RATE))
-    metrics, _ = train_step(run, backend, number)
+    metrics, _ = train_step(run_of(feed), backend, number)
     assert metrics.gradient_norm is not None, "steps are left out in float16 alone"
     return Step(metrics.loss, metrics.gradient_norm, metrics.tokens)
 

@@ -6,25 +6,25 @@ Every conversation of a point has the same length, and its last three tenths are
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 
-from benchmarks.ours import LEARNING_RATE, SEED, Optimizer, random_base
+from benchmarks.ours import SEED, Optimizer, random_base, run_of
 from data.batches import Batches
 from inference.generate import generate
 from inference.packed import pack
 from model.config import ModelConfig
-from model.lora.adapter import add_lora
+from model.kernels.choice import PLAIN
 from model.lora.config import LoraConfig
 from training.backends import NativeBackend
 from training.feed import Feed
 from training.flops import step_flops
-from training.loop import Run, train_step
+from training.loop import train_step
 from training.planning.memory import Method, linear_parameters
 from training.planning.plan import Settings, memory_use
+from training.preparing import make_trainable
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
@@ -125,15 +125,12 @@ class EvenConversations:
 def training_step(point: Point) -> Work:
     """Return the optimizer step that finetune.py takes, on random weights in bfloat16."""
     model = random_base(point.model, CPU).to(torch.bfloat16)
-    add_lora(model, point.lora)
-    model.train()
+    make_trainable(model, point.lora, PLAIN, "none")
     data = EvenConversations(point.conversations, point.length, point.model.vocab_size)
     batches = Batches(data, point.batch, point.pack, SEED)
     settings = cast("OptimizerSection", Optimizer())
     backend = NativeBackend(model, settings, CPU, torch.bfloat16)
-    # A step reads no more of a run than these two.
-    needed = SimpleNamespace(feed=Feed(batches, CPU), rate=lambda step: LEARNING_RATE)
-    run = cast(Run, needed)
+    run = run_of(Feed(batches, CPU))
     operations = step_flops(model, batches.step(0))
     return Work(lambda number: train_step(run, backend, number), operations, step_bytes(point))
 

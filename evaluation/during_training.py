@@ -170,8 +170,9 @@ class Sample:
         return backend.sum(replies.to(backend.device)).cpu()
 
     def _judge(self, replies: Tensor) -> list[Judged]:
-        judged = []
-        for item, (whole, *row) in zip(self.items, replies.tolist(), strict=False):
+        """Judge the replies to the first items; in a first evaluation time may be up before all."""
+        judged, reached = [], self.items[: len(replies)]
+        for item, (whole, *row) in zip(reached, replies.tolist(), strict=True):
             tokens = [token - 1 for token in row if token]
             answer = read_answer(tokens, bool(whole), self.tokenizer, self.format)
             judged.append(Judged(item, answer, item.judge(answer.reply)))
