@@ -45,6 +45,21 @@ def test_the_document_quotes_every_row_of_decoding(file: Path) -> None:
         assert f"| {' | '.join(cells)} | **{found['ratio']:.2f}x** |" in text
 
 
+def test_the_document_quotes_cleaning_and_building_beside_the_version_before() -> None:
+    record = json.loads((ROOT / "benchmarks/results/build_20000_2026-11-30.json").read_text())
+    for what in ("clean", "build"):
+        before, after = (
+            [found for found in record[when] if found["what"] == what]
+            for when in ("before", "measurements")
+        )
+        old, new = ([found["rows_per_cpu_second"] for found in side] for side in (before, after))
+        times = " and ".join(f"{b / a:.2f}" for a, b in zip(old, new, strict=True))
+        rates = [" and ".join(f"{rate:,}" for rate in side) for side in (old, new)]
+        peaks = [max(found["peak_pss_bytes"] for found in side) / 2**20 for side in (before, after)]
+        line = f"| {what} | {rates[0]} | {rates[1]} | {times} times | "
+        assert f"{line}{peaks[0]:.0f} to {peaks[1]:.0f} MiB |" in DOCUMENT.read_text()
+
+
 def test_decoding_is_1_5_times_as_fast_in_every_row_on_zen_5() -> None:
     record = json.loads((ROOT / "benchmarks/results/decode_2026-11-21.json").read_text())
     assert len(record["results"]) == 12
