@@ -16,7 +16,7 @@ from data.batches import Batches
 from inference.generate import generate
 from inference.packed import pack
 from model.config import ModelConfig
-from model.kernels.choice import PLAIN
+from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
 from training.backends import NativeBackend
 from training.feed import Feed
@@ -24,7 +24,6 @@ from training.flops import step_flops
 from training.loop import train_step
 from training.planning.memory import Method, linear_parameters
 from training.planning.plan import Settings, memory_use
-from training.preparing import make_trainable
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
@@ -123,9 +122,13 @@ class EvenConversations:
 
 
 def training_step(point: Point) -> Work:
-    """Return the optimizer step that finetune.py takes, on random weights in bfloat16."""
+    """Return finetune.py's optimizer step, on random weights in bfloat16.
+
+    Norms' outputs and SwiGLU's product are kept, which finetune.py computes again.
+    """
     model = random_base(point.model, CPU).to(torch.bfloat16)
-    make_trainable(model, point.lora, PLAIN, "none")
+    add_lora(model, point.lora)
+    model.train()
     data = EvenConversations(point.conversations, point.length, point.model.vocab_size)
     batches = Batches(data, point.batch, point.pack, SEED)
     settings = cast("OptimizerSection", Optimizer())
