@@ -1,4 +1,4 @@
-"""How the linear layers of a model that is spoken to are stored: as they are, or in NF4.
+"""How the linear layers of a model that is spoken to are stored: as they are, or in fewer bits.
 
 An adapter is spoken to on the base it was trained against: where that was quantised, it is again.
 """

@@ -8,6 +8,7 @@ The model's params.json is all that is read of it; --shape names one that is not
 """
 
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from console.command import print_next, run, shell_quote
@@ -39,7 +40,8 @@ def main(
         conversations: How many there are to train on; by default the dataset's, where it is built.
         mean_length: Their tokens, on average; by default the dataset's, or 300.
         save_file: Instead of a card's plan, write the configuration that fits this machine, for
-            finetune.py --config-file. A learning rate that goes with the model's width is chosen.
+            finetune.py --config-file. A dtype that the device is fast in and a learning rate that
+            goes with the model's width are chosen, unless they are set by flag.
         **overrides: Any setting, as --section.key=value.
     """
     from model.config import ModelConfig
@@ -53,7 +55,7 @@ def main(
 
     config = read_config(config_file, overrides)
     if save_file:
-        _choose(config, save_file)
+        _choose(config, save_file, overrides)
         return
     card = find_card(gpu)
     model = find_shape(shape) if shape else ModelConfig.read(config.model.checkpoint_dir)
@@ -84,11 +86,11 @@ def main(
         print_next(" ".join([*words, flags_between(asked, nearest)]).rstrip())
 
 
-def _choose(config: "Config", save_file: str) -> None:
+def _choose(config: "Config", save_file: str, overrides: Collection[str]) -> None:
     """Write the settings that fit this machine, and say what they are."""
     from training.planning.choosing import choose_here
 
-    values, reason = choose_here(config)
+    values, reason = choose_here(config, overrides)
     with new_file(save_file) as partial:
         write_json(partial, values)
     print(f"{save_file}: {reason}")

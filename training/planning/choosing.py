@@ -1,6 +1,7 @@
 """Settings for a model, a dataset and the device at hand that nobody has to choose."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import psutil
@@ -22,18 +23,22 @@ RATES = ((256, 5e-3), (1024, 1e-3), (2048, 4e-4))
 RATE = 2e-4
 
 
-def choose_here(config: Config) -> tuple[dict[str, Any], str]:
+def choose_here(config: Config, given: Collection[str] = ()) -> tuple[dict[str, Any], str]:
     """Return a configuration that fits the device at hand, and why in a sentence.
 
-    Asked settings are kept where they fit; else the nearest that do are taken. The rate is that of
-    the model's width. ValueError where nothing fits.
+    Asked settings are kept where they fit; else the nearest that do are taken. The dtype is the
+    device's and the rate that of the model's width, unless `given` names them as model.dtype and
+    schedule.learning_rate. ValueError where nothing fits.
     """
     directory = resolve_directory(config.model.checkpoint_dir)
     model = ModelConfig.read(directory)
     device = find_device(config.model.device)
     values = config.model_dump(mode="json")
-    values["model"] |= {"device": device.type, "dtype": _dtype(device)}
-    values["schedule"]["learning_rate"] = rate = _rate(model)
+    values["model"]["device"] = device.type
+    if "model.dtype" not in given:
+        values["model"]["dtype"] = _dtype(device)
+    if "schedule.learning_rate" not in given:
+        values["schedule"]["learning_rate"] = _rate(model)
     config = Config.model_validate_json(json.dumps(values), strict=True)
     data, free = Dataset.read(config, None, None), _free(device)
     asked = Choice(method_of(config, model), settings_of(config, 1))
@@ -53,7 +58,8 @@ def choose_here(config: Config) -> tuple[dict[str, Any], str]:
     stored = method.quantization or values["model"]["dtype"]
     return values, (
         f"on {device.type}, {free / GB:.1f} GB free: base in {stored}, "
-        f"{settings.micro_batch_tokens:,} tokens at once, learning rate {rate:g}"
+        f"{settings.micro_batch_tokens:,} tokens at once, learning rate "
+        f"{config.schedule.learning_rate:g}"
     )
 
 

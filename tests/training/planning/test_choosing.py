@@ -31,6 +31,16 @@ def test_a_fitting_configuration_is_kept_and_made_definite(config: Config):
     assert "on cpu" in reason and "base in float32" in reason
 
 
+def test_settings_that_were_given_are_not_chosen(config: Config):
+    model = config.model.model_copy(update={"dtype": "bfloat16"})
+    schedule = config.schedule.model_copy(update={"learning_rate": 1e-5})
+    asked = config.model_copy(update={"model": model, "schedule": schedule})
+    values, reason = choose_here(asked, ["model.dtype", "schedule.learning_rate"])
+    assert values["model"]["dtype"] == "bfloat16"
+    assert values["schedule"]["learning_rate"] == 1e-5
+    assert "base in bfloat16" in reason and "learning rate 1e-05" in reason
+
+
 def test_less_is_kept_where_memory_is_short(config: Config, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(choosing, "_free", lambda device: 30 * GB)
     monkeypatch.setattr(choosing.ModelConfig, "read", lambda directory: find_shape("8b"))
