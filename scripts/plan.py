@@ -52,9 +52,11 @@ def main(
     from training.planning.plan import method_of, settings_of
     from training.planning.possible import check_trainable
     from training.planning.text import Dataset, cards_table, describe, stages_table
+    from training.setup import check_no_deepspeed_settings
 
     config = read_config(config_file, overrides)
     if save_file:
+        check_no_deepspeed_settings(config, config_file)
         _choose(config, save_file, overrides)
         return
     card = find_card(gpu)

@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from model.config import ModelConfig
+from model.fp8 import check_fp8
 from training.config import Config
 from training.planning.cards import GB
 from training.planning.memory import POLICIES
@@ -28,7 +29,7 @@ def choose_here(config: Config, given: Collection[str] = ()) -> tuple[dict[str, 
 
     Asked settings are kept where they fit; else the nearest that do are taken. The dtype is the
     device's and the rate that of the model's width, unless `given` names them as model.dtype and
-    schedule.learning_rate. ValueError where nothing fits.
+    schedule.learning_rate. ValueError where nothing fits, or the device cannot multiply in FP8.
     """
     directory = resolve_directory(config.model.checkpoint_dir)
     model = ModelConfig.read(directory)
@@ -37,6 +38,8 @@ def choose_here(config: Config, given: Collection[str] = ()) -> tuple[dict[str, 
     values["model"]["device"] = device.type
     if "model.dtype" not in given:
         values["model"]["dtype"] = _dtype(device)
+    if config.model.quantization == "fp8":
+        check_fp8(device, getattr(torch, values["model"]["dtype"]))
     if "schedule.learning_rate" not in given:
         values["schedule"]["learning_rate"] = _rate(model)
     config = Config.model_validate_json(json.dumps(values), strict=True)

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_models import TINY
 from tiny_runs import write_base
 
@@ -55,6 +56,20 @@ def test_what_never_fits_is_refused(config: Config, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(choosing.ModelConfig, "read", lambda directory: find_shape("8b"))
     with pytest.raises(ValueError, match=r"no settings fit .*; take a smaller model"):
         choose_here(config)
+
+
+def test_fp8_on_a_gpu_without_it_is_refused(config: Config, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(choosing, "find_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda emulated: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    model = config.model.model_copy(update={"quantization": "fp8"})
+    with pytest.raises(ValueError, match=r"has compute capability 8\.0"):
+        choose_here(config.model_copy(update={"model": model}))
+
+
+def test_plan_chooses_nothing_for_several_devices(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"ds_finetune\.json has a deepspeed_config, and"):
+        main(str(ROOT / "configs/ds_finetune.json"), save_file=str(tmp_path / "config.json"))
 
 
 def test_a_wider_model_gets_a_smaller_rate():
