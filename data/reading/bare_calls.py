@@ -49,8 +49,8 @@ def read_bare(text: str, tools: Tools) -> tuple[ReadCall, ...]:
         calls = _records(text, tools) or _by_name(text, tools)
         if calls:
             return calls
-    if text[-1] == "}" and is_declared(text[: text.find("\n")], tools):
-        name, _, arguments = text.partition("\n")  # as the first GLM models write
+    name, newline, arguments = text.partition("\n")
+    if newline and text[-1] == "}" and is_declared(name, tools):  # as the first GLM models write
         return (read_call_value({"name": name.strip(), "arguments": arguments}),)
     code = text.rstrip(".;").strip("`")
     if code.startswith("print(") and end_of_group(code) == len(code):
