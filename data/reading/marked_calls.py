@@ -70,8 +70,8 @@ def begins_call(text: str, at: int, tools: Mapping[str, Tool]) -> bool:
     return bool(found and not (found["alone"] and found["name"] not in tools))
 
 
-def read_marked(body: str, tools: Mapping[str, Tool]) -> tuple[tuple[ReadCall, ...], bool]:
-    """Read calls without their marks, and say whether they were anything but JSON.
+def read_call_body(body: str, tools: Mapping[str, Tool]) -> tuple[tuple[ReadCall, ...], bool]:
+    """Read what stands between the marks of calls, and say whether it was anything but JSON.
 
     `tools` decide which values of `<arg_value>` are text. ValueError for what is no call.
     """
