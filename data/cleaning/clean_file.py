@@ -14,7 +14,7 @@ from console.progress import byte_bar
 from data.cleaning.audit import Audit, Outcome
 from data.cleaning.clean_row import Settings, clean_row
 from data.cleaning.leakage import load_benchmark
-from data.cleaning.pair_file import PairCollector
+from data.cleaning.pair_file import PairCollector, pairs_beside
 from data.cleaning.repetition import EarlierConversations
 from data.cleaning.rules import KEPT_WITH, MEANINGS
 from data.cleaning.sources import common_layout, describe_source
@@ -48,7 +48,7 @@ def clean_file(
     settings = settings or Settings()
     source, output = Path(source_file), Path(save_file)
     report = Path(report_file) if report_file else output.with_suffix(".report.json")
-    pairs_file = output.with_suffix(".pairs.jsonl")
+    pairs_file = pairs_beside(output)
     files = files_of(source)
     outputs = {"--save-file": output, "--report-file": report, PAIRS: pairs_file}
     _check_files(files, outputs)
