@@ -45,8 +45,7 @@ class RawRow:
     text: str = ""
 
 
-# Not frozen: one is made for every row while all other processes wait, and a frozen one takes five
-# times as long.
+# Not frozen, which takes five times as long: all processes wait while one is made for each row.
 @dataclass
 class Line:
     """A line of JSON Lines that is not parsed yet: another process may do that. Never changed."""
