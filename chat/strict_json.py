@@ -1,4 +1,4 @@
-"""Strict JSON: NaN, Infinity and deep nesting are refused, and what reading loses is marked."""
+"""Readers of JSON: strict ones that refuse or mark what would be lost, and a lenient one."""
 
 import json
 import math
@@ -117,5 +117,8 @@ def _marked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return marked
 
 
+# Reads any JSON, newlines and tabs inside strings too, as texts written by hand have them. Only for
+# declarations and prose: in a call a repeated key must not pass.
+LENIENT_DECODER = json.JSONDecoder(strict=False)
 # Reads any JSON; a repeated key and a number that a float shortens are marked.
 MARKING_DECODER = json.JSONDecoder(object_pairs_hook=_marked_object, parse_float=_marked_number)

@@ -10,7 +10,9 @@ command.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -91,16 +93,8 @@ def main(
         table.add_row(split, *numbers, f"{share:.1%}", f"{counts['longest']:,}")
     console = Console(highlight=False)
     console.print(table)
-    for reason, left_out in description["rejected"].items():
-        if left_out:
-            count = len(left_out) + description.get("not_named", {}).get(reason, 0)
-            console.print(f"Left out as {reason}: {count}, listed in dataset.json")
-    for reason, count in _reasons(description["rejected"]["unwritable"]):
-        console.print(
-            f"  {count} that {format} cannot write: {reason}", markup=False, soft_wrap=True
-        )
-    if dropped := description["repaired"]["tools_dropped"]:
-        console.print(f"Lost tools that are never called, to fit: {len(dropped)} conversations")
+    for line in left_out(description, format):
+        console.print(line, markup=False, soft_wrap=True)
     for file in description["provenance"]["files"] if weights or "," in source_file else []:
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
         console.print(f"{file['file']}, weight {file['weight']:g}: {taken}", markup=False)
@@ -142,8 +136,23 @@ def _untrained_tokens(format: ChatFormat, tokenizer_file: str, model: Path) -> d
         return {}
 
 
+def left_out(description: dict[str, Any], format: str) -> Iterator[str]:
+    """Yield what the dataset does not have of its sources, in lines."""
+    unnamed = description.get("not_named", {})
+    for reason, named in description["rejected"].items():
+        count = len(named) + unnamed.get(reason, 0)
+        listed = "listed" if count == len(named) else f"the first {len(named)} listed"
+        if count:
+            yield f"Left out as {reason}: {count}, {listed} in dataset.json"
+    for reason, count in _reasons(description["rejected"]["unwritable"]):
+        yield f"  {count} that {format} cannot write: {reason}"
+    if dropped := description["repaired"]["tools_dropped"]:
+        count = len(dropped) + unnamed.get("tools_dropped", 0)
+        yield f"Lost tools that are never called, to fit: {count} conversations"
+
+
 def _reasons(unwritable: list[dict[str, str]]) -> list[tuple[str, int]]:
-    """Return the most frequent reasons, without the place in the conversation."""
+    """Return the most frequent reasons of those listed, without the place in the conversation."""
     reasons = (re.sub(r"^messages\[\d+\][^:]*: ", "", entry["reason"]) for entry in unwritable)
     return Counter(reasons).most_common(5)
 

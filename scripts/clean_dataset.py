@@ -13,6 +13,7 @@ from rich.console import Console
 from console.command import print_next, run, shell_quote
 from data.cleaning.clean_file import clean_file
 from data.cleaning.clean_row import Settings
+from data.cleaning.pair_file import pairs_beside
 from data.cleaning.supplied_tools import SuppliedTools
 from data.cleaning.thinking import Thinking
 
@@ -98,6 +99,9 @@ def main(
     if audit.warning():
         console.print(f"[yellow]Warning:[/] {audit.warning()}", soft_wrap=True)
     console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
+    pairs = pairs_beside(Path(save_file))
+    if pairs.is_file() and pairs.stat().st_size:
+        console.print(f"Pairs: {pairs}", soft_wrap=True, markup=False)
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
         "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME"

@@ -15,8 +15,7 @@ from data.cleaning.fingerprints import Fingerprint
 from data.outcomes import NOTHING_DECLARED, Change, Rejected
 
 
-# A frozen one takes three times as long to make, and every row has two.
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """What became of one row: a conversation's line, or the rejection that ended it.
 

@@ -3,9 +3,9 @@
 The files of a directory are cleaned as one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from console.progress import byte_bar
 from data.cleaning.audit import Audit, Outcome
 from data.cleaning.clean_row import Settings, clean_row
 from data.cleaning.leakage import load_benchmark
-from data.cleaning.pair_file import PairCollector
+from data.cleaning.pair_file import PairCollector, pairs_beside
 from data.cleaning.repetition import EarlierConversations
 from data.cleaning.rules import KEPT_WITH, MEANINGS
 from data.cleaning.sources import common_layout, describe_source
@@ -28,6 +28,8 @@ from storage.atomic import new_file
 
 # Settings that the report describes in a place of their own.
 FILES = ("exclude_benchmark", "tools_file")
+# How errors call the file whose name follows from the output's.
+PAIRS = "the pairs beside --save-file"
 
 
 def clean_file(
@@ -46,44 +48,27 @@ def clean_file(
     settings = settings or Settings()
     source, output = Path(source_file), Path(save_file)
     report = Path(report_file) if report_file else output.with_suffix(".report.json")
-    pairs_file = output.with_suffix(".pairs.jsonl")
+    pairs_file = pairs_beside(output)
     files = files_of(source)
-    for file in files:
-        _check_distinct_files(
-            {"source": file, "save": output, "report": report, "pairs": pairs_file}
-        )
-    for flag, file in (("save", output), ("report", report)):
-        if file.is_dir():
-            raise ValueError(f"--{flag}-file {file} is a directory; name a file in it")
+    outputs = {"--save-file": output, "--report-file": report, PAIRS: pairs_file}
+    _check_files(files, outputs)
     benchmark = load_benchmark(settings.exclude_benchmark)
     layout = common_layout(files, format, settings.skip_malformed)
-    about: dict[str, Any] = {
+    about = {
         "source": describe_source(source, files, layout),
-        "settings": {key: value for key, value in asdict(settings).items() if key not in FILES},
+        "settings": {key: value for key, value in vars(settings).items() if key not in FILES},
         "benchmarks": benchmark.files,
     }
     if settings.tools_file:
         about["tools_file"] = settings.tools_file.describe()
-    passes = 2 if settings.contradictions == "drop" else 1
     with (
         new_file(output) as new_output,
         closing(Audit(MEANINGS, layout, output.parent, KEPT_WITH)) as audit,
         closing(PairCollector(output.parent, settings.negatives)) as pairs,
     ):
-        with (
-            byte_bar("Cleaning", passes * sum(file.stat().st_size for file in files)) as advance,
-            new_output.open("wb") as stream,
-        ):
-            # A generator opens its file when its first row is wanted.
-            parts = [
-                {
-                    file.name: counted(read_unparsed(file, settings.skip_malformed), advance)
-                    for file in files
-                }
-                for _ in range(passes)
-            ]
+        with new_output.open("wb") as stream:
             position = 0
-            for outcome in clean(parts[-1], layout, settings, *parts[:-1]):
+            for outcome in _clean_files(files, layout, settings):
                 audit.add(outcome)
                 pairs.add(outcome, position)
                 position += stream.write(outcome.line.encode())
@@ -100,6 +85,21 @@ def clean_file(
                 + (f". {warning}" if (warning := audit.warning()) else "")
             )
     return audit, report
+
+
+def _clean_files(files: Sequence[Path], layout: str, settings: Settings) -> Iterator[Outcome]:
+    """Yield what becomes of each row of all files, with a progress bar."""
+    passes = 2 if settings.contradictions == "drop" else 1
+    with byte_bar("Cleaning", passes * sum(file.stat().st_size for file in files)) as advance:
+        # A generator opens its file when its first row is wanted.
+        parts = [
+            {
+                file.name: counted(read_unparsed(file, settings.skip_malformed), advance)
+                for file in files
+            }
+            for _ in range(passes)
+        ]
+        yield from clean(parts[-1], layout, settings, *parts[:-1])
 
 
 def _write_pairs(pairs: PairCollector, path: Path) -> dict[str, Any]:
@@ -153,9 +153,14 @@ def _unless_repeated(outcome: Outcome, earlier: EarlierConversations, layout: st
     return replace(outcome, line="", changes=changes, rejected=rejected)
 
 
-def _check_distinct_files(files: dict[str, Path]) -> None:
-    named: dict[Path, str] = {}
-    for flag, file in files.items():
-        other = named.setdefault(file.resolve(), flag)
-        if other != flag:
-            raise ValueError(f"--{other}-file and --{flag}-file both name {file}; choose another")
+def _check_files(sources: Sequence[Path], outputs: Mapping[str, Path]) -> None:
+    """Raise ValueError where one file stands for two, and where an output is a directory."""
+    for source in sources:
+        named: dict[Path, str] = {}
+        for flag, file in {"--source-file": source, **outputs}.items():
+            other = named.setdefault(file.resolve(), flag)
+            if other != flag:
+                raise ValueError(f"{other} and {flag} both name {file}; choose another")
+    for flag, file in outputs.items():
+        if file.is_dir():
+            raise ValueError(f"{flag} {file} is a directory; name a file in it")

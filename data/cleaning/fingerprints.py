@@ -117,7 +117,7 @@ def _said(messages: Sequence[Message], calling: bool) -> Said:
     numbers = word_numbers(words + words_of("\n".join(texts["assistant"])))
     users, others = numbers[:place], numbers[place:]
     leasts = leasts_of_runs(numbers, place)
-    whole = np.minimum(*leasts) if len(users) and len(others) else leasts[not len(users)]
+    whole = np.minimum(*leasts) if len(users) and len(others) else leasts[0 if len(users) else 1]
     parts = [_sketch_of_system("\n".join(texts["system"])), sketch_of(leasts[0])]
     long = len(users) >= LONG
     asked = kept_words(word_numbers(words_of(texts["user"][0]))) if long else b""

@@ -18,6 +18,11 @@ from data.cleaning.pairs import pair_line, pair_of
 NEGATIVES = ("drop", "pair")
 
 
+def pairs_beside(save_file: Path) -> Path:
+    """Return where the pairs of a cleaning are written: NAME.pairs.jsonl."""
+    return save_file.with_suffix(".pairs.jsonl")
+
+
 class PairCollector:
     """Collects pairs in temporary files in `folder`, which the system deletes with the process.
 

@@ -28,6 +28,7 @@ def pair_of(chosen: Conversation, rejected: Conversation) -> Pair | None:
     the other, or its beginning.
     """
     begins = None
+    # Where the turns of the shorter one are all equal, it is the beginning of the longer one.
     for place, (good, bad) in enumerate(zip(chosen.messages, rejected.messages, strict=False)):
         if good.role == bad.role == "assistant":
             begins = place

@@ -128,7 +128,9 @@ class EarlierConversations:
             similarity(part, sketches[i * HASHES : (i + 1) * HASHES])
             for i, part in enumerate((said.sketch, *said.parts))
         ]
-        if any(share < least for share, least in zip(shares, ALIKE, strict=False)):
+        # Where something is called, answers have no sketch of their own.
+        wanted = ALIKE[: len(shares)]
+        if any(share < least for share, least in zip(shares, wanted, strict=True)):
             return 0.0
         if is_other_in_frame(said.asked, asked) or is_other_in_frame(said.answers, answers):
             return 0.0

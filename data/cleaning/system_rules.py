@@ -1,16 +1,15 @@
 """A rule about system texts: what they demand of calls is what the chat format writes."""
 
-import json
 import re
 from collections.abc import Iterator, Set
 from dataclasses import replace
 from functools import lru_cache
 
 from chat.conversation import Conversation
+from chat.strict_json import LENIENT_DECODER
 from data.cleaning.lead_ins import ANNOUNCEMENT, LEAD_INS, MARK, MARKED_LEAD_INS
 from data.outcomes import Change, Draft, pointer
 
-_DECODER = json.JSONDecoder(strict=False)
 _BLANK = re.compile(r"\s*+")
 # What may be left over between two sentences where the tools stood.
 _BETWEEN = " \t\r\n.,;"
@@ -90,7 +89,7 @@ def _after_tools(text: str, at: int, names: Set[str]) -> int:
     after, listed = start, False
     while text.startswith(("[", "{"), after):
         try:
-            value, after = _DECODER.raw_decode(text, after)
+            value, after = LENIENT_DECODER.raw_decode(text, after)
         except (ValueError, RecursionError):
             return at
         if not _are_tools(value, names):

@@ -3,12 +3,11 @@
 JSON of names and arguments, `f(a=1)`, `[f(a=1), g()]`, or a name, a line, and JSON.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 
 from chat.conversation import Tool
-from chat.strict_json import call_decoder
+from chat.strict_json import LENIENT_DECODER, call_decoder
 from data.reading.call_text import (
     NAME_KEYS,
     ReadCall,
@@ -29,8 +28,7 @@ _RECORD = re.compile(
     re.VERBOSE,
 )
 _EXPRESSION = re.compile(r"(?:\[\s*)?(?P<name>[^\W\d][^()\[\]{}\"'=,\n]*+)\(")
-_DECODER = json.JSONDecoder(strict=False)
-_STRICT_DECODER = call_decoder(raw_newlines=True, exact=True)
+_DECODER = call_decoder(raw_newlines=True, exact=True)
 
 
 def is_declared(name: str, tools: Tools) -> bool:
@@ -49,8 +47,8 @@ def read_bare(text: str, tools: Tools) -> tuple[ReadCall, ...]:
         calls = _records(text, tools) or _by_name(text, tools)
         if calls:
             return calls
-    if text[-1] == "}" and is_declared(text[: text.find("\n")], tools):
-        name, _, arguments = text.partition("\n")  # as the first GLM models write
+    name, newline, arguments = text.partition("\n")
+    if newline and text[-1] == "}" and is_declared(name, tools):  # as the first GLM models write
         return (read_call_value({"name": name.strip(), "arguments": arguments}),)
     code = text.rstrip(".;").strip("`")
     if code.startswith("print(") and end_of_group(code) == len(code):
@@ -80,7 +78,7 @@ def _records(text: str, tools: Tools) -> tuple[ReadCall, ...]:
 def _by_name(text: str, tools: Tools) -> tuple[ReadCall, ...]:
     """Read `{"f": {"a": 1}}`, or a list of such: a declared tool with parameters that it has."""
     try:
-        value = _STRICT_DECODER.decode(text)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return ()
     records = value if isinstance(value, list) else [value]
@@ -101,7 +99,7 @@ def _takes(tool: Tool | None, given: object) -> bool:
 def _is_other_json(text: str) -> bool:
     """Whether a text is JSON with prose after it, or has descriptions, as declarations have."""
     try:
-        value, end = _DECODER.raw_decode(text)
+        value, end = LENIENT_DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return False
     if text[end:] and text[end:].lstrip()[0] not in "{}[],;":

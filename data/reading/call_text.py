@@ -14,7 +14,8 @@ from typing import Any
 
 from chat.conversation import ToolCall
 from chat.strict_json import call_decoder
-from data.reading.python_text import after_space, read_call_expressions, read_literal
+from data.reading.json_sequence import read_sequence
+from data.reading.python_text import read_call_expressions, read_literal
 
 # How the tool of a call is named, and what holds its arguments.
 NAME_KEYS = ("name", "tool", "tool_name", "function_name", "recipient_name", "action")
@@ -153,14 +154,10 @@ def _literal(text: str) -> Any:
 
 def _one_after_the_other(text: str) -> list[Any] | None:
     """Return several JSON objects that stand one after the other, or None."""
-    found: list[Any] = []
-    at = 0
-    while (at := after_space(text, at)) < len(text):
-        try:
-            value, at = _DECODER.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            return None
-        found.append(value)
+    try:
+        found = read_sequence(text, _DECODER)
+    except (ValueError, RecursionError):
+        return None
     return found if len(found) > 1 else None
 
 

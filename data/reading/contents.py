@@ -52,6 +52,14 @@ def result_text(value: Any) -> str:
     return _json(value)
 
 
+def json_or_text(text: str) -> Any:
+    """Return the value of a text that is JSON; the text as it is where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
 def thought_text(value: Any) -> str:
     """Return a thought that stands as a text, as an object that holds one, or as a list of such."""
     if isinstance(value, list):

@@ -1,19 +1,19 @@
 """Read the tool declarations of a row, their schemas brought to JSON Schema."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from chat.conversation import Tool
 from chat.recurring import MOST_KEPT, read_once
 from chat.schemas.validation import read_tool
-from data.outcomes import Change, Rejected, pointer
-from data.reading.python_text import after_space, read_literal
+from chat.strict_json import LENIENT_DECODER
+from data.outcomes import Change, Rejected, excerpt_of, pointer
+from data.reading.json_sequence import read_sequence
+from data.reading.python_text import read_literal
 
 RULE = "unreadable-tools"
-_DECODER = json.JSONDecoder(strict=False)
 _LEVELS = 3
 # How Glaive writes one declaration after the other, and the longest that is kept, in characters.
 _BETWEEN = "}\n\n{"
@@ -70,7 +70,7 @@ def _of_texts(text: str) -> Declarations | None:
 def _read_alone(text: str) -> Tool | None:
     # Rows offer the same tools in ever other company.
     try:
-        record = json.loads(text, strict=False)
+        record = LENIENT_DECODER.decode(text)
         if not isinstance(record, dict) or not record.keys() & _KEYS or _is_built_in(record):
             return None
         tool, padding = _declared(record, "")
@@ -86,7 +86,7 @@ def _declared(record: Any, where: str) -> tuple[Tool, tuple[str, ...]]:
     try:
         return _read(record)
     except (ValueError, RecursionError) as error:
-        raise Rejected(RULE, where, str(error), _json(record)) from error
+        raise Rejected(RULE, where, str(error), excerpt_of(record)) from error
 
 
 @read_once
@@ -108,10 +108,10 @@ def decode_tools(text: str, where: str) -> Any:
     """Decode the text of declarations: JSON, objects one after the other, or Python's repr."""
     problem: Exception
     try:
-        return json.loads(text, strict=False) if text.strip() else []
+        return LENIENT_DECODER.decode(text) if text.strip() else []
     except (ValueError, RecursionError) as error:
         problem = error
-    for read in (_one_after_the_other, read_literal):
+    for read in (partial(read_sequence, decoder=LENIENT_DECODER), read_literal):
         try:
             return read(text)
         except (ValueError, RecursionError):
@@ -132,7 +132,7 @@ def _records(value: Any, where: str, level: int = 0) -> Iterator[tuple[str, Any]
     elif isinstance(value, dict):
         yield from _of_object(value, where, level)
     elif value is not None:
-        raise Rejected(RULE, where, "the tools must be a list", _json(value))
+        raise Rejected(RULE, where, "the tools must be a list", excerpt_of(value))
 
 
 def _of_object(value: dict[str, Any], where: str, level: int) -> Iterator[tuple[str, Any]]:
@@ -151,20 +151,8 @@ def _of_object(value: dict[str, Any], where: str, level: int) -> Iterator[tuple[
         yield where + pointer(name), {"name": name, **record}
 
 
-def _one_after_the_other(text: str) -> list[Any]:
-    found, at = [], 0
-    while (at := after_space(text, at)) < len(text):
-        value, at = _DECODER.raw_decode(text, at)
-        found.append(value)
-    return found
-
-
 def _is_built_in(record: Any) -> bool:
     """Whether this is a tool of the service that ran the conversation, which has no schema."""
     if not isinstance(record, Mapping) or record.keys() & {"function", "name", "api_name"}:
         return False
     return isinstance(record.get("type"), str) and record["type"] not in ("function", "object")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)

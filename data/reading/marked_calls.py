@@ -1,6 +1,5 @@
 """Read the calls that a mark announces in a text: `<tool_call>`, `[TOOL_CALLS]` and their like."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from chat.conversation import Tool
 from data.reading.call_text import ReadCall, read_call_value, read_calls, read_expressions
+from data.reading.contents import json_or_text
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def begins_call(text: str, at: int, tools: Mapping[str, Tool]) -> bool:
     return bool(found and not (found["alone"] and found["name"] not in tools))
 
 
-def read_marked(body: str, tools: Mapping[str, Tool]) -> tuple[tuple[ReadCall, ...], bool]:
-    """Read calls without their marks, and say whether they were anything but JSON.
+def read_call_body(body: str, tools: Mapping[str, Tool]) -> tuple[tuple[ReadCall, ...], bool]:
+    """Read what stands between the marks of calls, and say whether it was anything but JSON.
 
     `tools` decide which values of `<arg_value>` are text. ValueError for what is no call.
     """
@@ -172,12 +172,7 @@ def _typed(name: str, texts: Mapping[str, str], tools: Mapping[str, Tool]) -> Re
 
 def _argument(text: str, schema: Any) -> Any:
     kind = schema.get("type") if isinstance(schema, Mapping) else None
-    if kind == "string":
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return text if kind == "string" else json_or_text(text)
 
 
 def unread_mark(text: str, tools: Mapping[str, Tool]) -> str:

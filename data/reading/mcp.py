@@ -10,7 +10,7 @@ from typing import Any
 from data.outcomes import Draft, Rejected, excerpt_of, pointer
 from data.reading.declarations import Declarations, read_tools
 from data.reading.layout import Source, draft
-from data.reading.placed_turns import PlacedTurn, read_placed
+from data.reading.placed_turns import PlacedTurn, open_turn, read_placed
 from data.reading.turns import listed
 
 _TRACES = ("trace", "messages", "events", "log", "rpc", "jsonrpc")
@@ -55,22 +55,22 @@ def _tools(entries: list[PlacedTurn]) -> Declarations:
 def _turns(entries: list[PlacedTurn]) -> Iterator[PlacedTurn]:
     """Yield what was said; calls that follow one another without a result are one turn."""
     awaited: dict[str, str] = {}
-    open_turn: dict[str, Any] | None = None
+    calling: dict[str, Any] | None = None
     for place, entry in entries:
         if isinstance(entry.get("role"), str):
-            open_turn = dict(entry) if entry["role"] == "assistant" else None
-            yield place, open_turn or entry
+            calling = open_turn(entry)
+            yield place, calling or entry
         elif entry.get("method") == "tools/call":
             params = entry.get("params") if isinstance(entry.get("params"), dict) else {}
             number, name = str(entry.get("id")), params.get("name")
             awaited[number] = str(name)
-            if open_turn is None:
-                open_turn = {"role": "assistant", "content": ""}
-                yield place, open_turn
+            if calling is None:
+                calling = {"role": "assistant", "content": "", "tool_calls": []}
+                yield place, calling
             call = {"id": number, "name": name, "arguments": params.get("arguments") or {}}
-            open_turn.setdefault("tool_calls", []).append(call)
+            calling["tool_calls"].append(call)
         elif "method" not in entry and (name := awaited.pop(str(entry.get("id")), "")):
-            open_turn = None
+            calling = None
             content = _outcome(entry)
             number = str(entry.get("id"))
             yield place, {"role": "tool", "tool_call_id": number, "name": name, "content": content}

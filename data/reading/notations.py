@@ -17,7 +17,7 @@ from data.reading.marked_calls import (
     Code,
     Mark,
     begins_call,
-    read_marked,
+    read_call_body,
     unread_mark,
 )
 from data.reading.react import read_steps
@@ -66,7 +66,7 @@ def read_calls_of_turn(text: str) -> tuple[ReadCall, ...]:
     """Read a text that is known to be calls and nothing else; ValueError for what is none."""
     text = without_end_mark(text).strip()
     found = _marked(text, {}) if OPENINGS.match(text) else None
-    return found.calls if found else read_marked(text, {})[0]
+    return found.calls if found else read_call_body(text, {})[0]
 
 
 def _in_fences(text: str, tools: Tools) -> WrittenCalls | None:
@@ -157,7 +157,7 @@ def _marks(text: str, tools: Tools) -> Iterator[_Marked]:
         problem: ValueError | None = None
         for end, after in _ends(text, body, mark, missing):
             try:
-                calls, foreign = read_marked(text[body:end], tools)
+                calls, foreign = read_call_body(text[body:end], tools)
             except (ValueError, RecursionError) as error:
                 problem, tries = problem or ValueError(str(error)), tries - 1
                 if not tries:

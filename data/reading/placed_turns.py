@@ -1,6 +1,6 @@
 """Read turns that a layout has written anew in OpenAI's shape, each with its place in its row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,16 @@ def read_placed(turns: Iterable[PlacedTurn], style: Style = PLAIN) -> Turns:
         raise Rejected(rejected.rule, where, rejected.reason, rejected.excerpt) from rejected
     changes = (replace(c, pointer=_place(c.pointer, places)) for c in found.changes)
     return Turns(found.messages, tuple(changes), tuple(_place(p, places) for p in found.places))
+
+
+def open_turn(turn: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a copy of an assistant's turn to whose `tool_calls` those that follow can be added.
+
+    None for a turn of others, and for one that holds calls of its own.
+    """
+    if turn.get("role") != "assistant" or turn.get("tool_calls"):
+        return None
+    return {**turn, "tool_calls": []}
 
 
 def _place(pointer: str, places: list[str]) -> str:

@@ -23,7 +23,7 @@ _ALPACA = ("instruction", "input")
 
 def read(value: Any) -> Draft:
     """Read one row; one whose rejected answer cannot be read has the chosen one alone."""
-    chosen_key, rejected_key = _TRL if "chosen" in value else _OPENAI
+    chosen_key, rejected_key = _TRL if _has_answers(value, _TRL) else _OPENAI
     chosen = _read(value, chosen_key)
     try:
         rejected = _read(value, rejected_key)
@@ -59,7 +59,8 @@ def _prompt(value: Any, key: str) -> Iterable[PlacedTurn]:
     if asked is None:
         reason = "an answer needs its prompt before or beside it, or the marks of a chat format"
         raise Rejected("wrong-layout", "/" + key, reason, excerpt_of(answer))
-    if asked == "instruction" and isinstance(value.get("input"), str) and value["input"]:
+    texts = all(isinstance(value.get(name), str) for name in _ALPACA)
+    if asked == "instruction" and texts and value["input"]:
         return [("/instruction", {"role": "user", "content": "\n".join(map(value.get, _ALPACA))})]
     return said(value, asked, "user")
 
@@ -70,11 +71,14 @@ _ASSISTANTS = ("assistant", "gpt", "model", "function_call", None)
 def _recognises(row: Any) -> bool:
     if not isinstance(row, dict):
         return False
-    if all(isinstance(row.get(key), list | str | dict) for key in _OPENAI):
-        return isinstance(row.get("input"), dict) and "messages" in row["input"]
-    return all(isinstance(row.get(key), list | str | dict) for key in _TRL) and isinstance(
-        row.get("prompt"), str | list | None
-    )
+    if _has_answers(row, _TRL):
+        return isinstance(row.get("prompt"), str | list | None)
+    asked = row.get("input")
+    return _has_answers(row, _OPENAI) and isinstance(asked, dict) and "messages" in asked
+
+
+def _has_answers(row: dict[str, Any], keys: tuple[str, str]) -> bool:
+    return all(isinstance(row.get(key), list | str | dict) for key in keys)
 
 
 SOURCE = Source(

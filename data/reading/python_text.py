@@ -20,13 +20,6 @@ _WORDS = {"True": True, "False": False, "None": None, "true": True, "false": Fal
 _DEEPEST = 100
 # Names of tools may be of several words.
 _NAME = re.compile(r"([^()\[\]{}\"'=,\n]*+)(?=\()")
-_SPACE = re.compile(r"[\s,;]*")
-
-
-def after_space(text: str, at: int) -> int:
-    """Return where the next value begins in a text of several, after spaces, commas, semicolons."""
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
 
 
 def read_literal(text: str) -> Any:

@@ -1,6 +1,5 @@
 """Cut the texts that chat formats write at the formats' marks, and read calls as they read them."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +9,10 @@ from chat.conversation import ToolCall
 from chat.formats import llama3, llama3_1, lmflow, mistral, phi3_xlam, qwen
 from chat.formats import tool_call_tags as tags
 from chat.formats.call_syntax import CallSyntax, read_reply
+from chat.strict_json import LENIENT_DECODER
 from data.outcomes import Change, Rejected, records
 from data.reading import glaive
+from data.reading.contents import json_or_text
 from data.reading.declarations import decode_tools
 from data.reading.end_marks import without_end_mark
 from data.reading.turns import END
@@ -88,7 +89,7 @@ def _llama3(text: str) -> Text:
         elif turn["role"] == "user" and said.startswith(_ANNOUNCED):
             tools, turn["content"] = _leading_tools(said)
         elif turn["role"] == "ipython":
-            turn["content"] = _decoded(said)
+            turn["content"] = json_or_text(said)
     return Text(
         [turn for turn in found.turns if turn["role"] != "system" or turn["content"]], tools
     )
@@ -99,7 +100,7 @@ def _leading_tools(text: str) -> tuple[list[Any], str]:
     tools, at = [], text.find("\n\n{") + 2
     while 0 <= at < len(text) and text[at] == "{":
         try:
-            value, end = _DECODER.raw_decode(text, at)
+            value, end = LENIENT_DECODER.raw_decode(text, at)
         except ValueError:
             break
         if not (isinstance(value, dict) and isinstance(value.get("function"), dict)):
@@ -107,13 +108,6 @@ def _leading_tools(text: str) -> tuple[list[Any], str]:
         tools.append(value)
         at = end + 2 if text.startswith("\n\n", end) else end
     return tools, text[at:] if tools else text
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _mistral(text: str) -> Text:
@@ -128,7 +122,7 @@ def _mistral(text: str) -> Text:
         elif inside == "[INST]":
             turns += _with_system(part.strip())
         elif inside == "[TOOL_RESULTS]":
-            turns += _results(_decoded(part))
+            turns += _results(json_or_text(part))
         elif part.strip():
             turns.append(_reply(part.strip(), (mistral.CALLS,)))
     return Text(turns, tools)
@@ -171,7 +165,6 @@ def _glaive(text: str) -> Text:
     return Text(records(*found.conversation.messages), tools, found.changes)
 
 
-_DECODER = json.JSONDecoder(strict=False)
 _NO_THOUGHTS = "<think>\n\n</think>\n\n"
 NAMESPACE = "# Tools\n\n## functions\n\nnamespace functions {"
 _ANNOUNCED = "Given the following functions, please respond with a JSON for a function call"

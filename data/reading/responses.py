@@ -11,7 +11,7 @@ from data.reading.contents import thought_text
 from data.reading.declarations import read_tools
 from data.reading.labels import label_of
 from data.reading.layout import Source, draft
-from data.reading.placed_turns import PlacedTurn, read_placed
+from data.reading.placed_turns import PlacedTurn, open_turn, read_placed
 from data.reading.turns import listed
 
 _ITEMS = ("function_call", "function_call_output", "reasoning")
@@ -26,24 +26,32 @@ def read(value: Any) -> Draft:
 
 def _turns(value: Any) -> list[PlacedTurn]:
     turns: list[PlacedTurn] = []
+    calling: dict[str, Any] | None = None
+    # What was thought and belongs to the turn that follows, and by the turn's place all of it.
     thoughts: list[str] = []
+    beside: dict[int, list[str]] = {}
     for place, item in _items(value):
         kind = item.get("type") or "message"
         if kind == "reasoning":
             thoughts += filter(None, map(thought_text, (item.get("summary"), item.get("content"))))
         elif kind == "function_call":
-            if not turns or turns[-1][1].get("role") != "assistant":
-                turns.append((place, {"role": "assistant", "content": ""}))
-            turns[-1][1].setdefault("tool_calls", []).append(_call(item))
-            turns[-1][1].update(label_of(item))
+            if calling is None:
+                calling = {"role": "assistant", "content": "", "tool_calls": []}
+                turns.append((place, calling))
+            calling["tool_calls"].append(_call(item))
+            calling.update(label_of(item))
         elif kind == "function_call_output":
             result = {"tool_call_id": item.get("call_id"), "content": item.get("output")}
             turns.append((place, {"role": "tool", **result}))
+            calling = None
         else:
-            turns.append((place, dict(item)))
+            calling = open_turn(item)
+            turns.append((place, calling or dict(item)))
         if thoughts and kind != "reasoning":
-            turns[-1][1]["reasoning_content"] = "\n\n".join(thoughts)
+            beside.setdefault(len(turns) - 1, []).extend(thoughts)
             thoughts = []
+    for i, found in beside.items():
+        turns[i][1]["reasoning_content"] = [turns[i][1].get("reasoning_content"), *found]
     return turns
 
 

@@ -4,10 +4,10 @@ The ground truth is learnt where it is the reply itself: calls, or text in `<res
 only what a reply is compared with, such as the number of a sum, there is no reply to learn from.
 """
 
-import json
 from typing import Any
 
 from data.outcomes import Draft, Rejected, excerpt_of
+from data.reading.contents import json_or_text
 from data.reading.declarations import read_tools
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
@@ -32,19 +32,12 @@ def _reply(value: Any) -> PlacedTurn:
         if "<tool_call>" in text or "<response>" in text:
             text = text.replace("<response>", "").replace("</response>", "").strip()
             return _WHERE, {"role": "assistant", "content": text}
-        truth = _decoded(text)
+        truth = json_or_text(text)
     if _are_calls(truth):
         calls = truth if isinstance(truth, list) else [truth]
         return _WHERE, {"role": "assistant", "content": "", "tool_calls": calls}
     reason = "the ground truth holds neither calls nor a reply, only what one is compared with"
     raise Rejected("no-assistant", _WHERE, reason, excerpt_of(value["reward_model"]))
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _are_calls(value: Any) -> bool:

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from chat.strict_json import LENIENT_DECODER
 from data.outcomes import Rejected
 from data.reading.declarations import Declarations, read_tools
-from data.reading.python_text import after_space, last_collection
+from data.reading.json_sequence import after_space
+from data.reading.python_text import last_collection
 
 WITH_TOOLS = (
     "You are a helpful assistant with access to the following functions. Use them if required -"
 )
 WITHOUT_TOOLS = "You are a helpful assistant, with no access to external functions."
 _START = re.compile(r"(?:\[\s*)?\{\s*[\"'](?:name|type|function|description|parameters)[\"']")
-_DECODER = json.JSONDecoder(strict=False)
 # How many places are tried, and how often the whole text may be read in vain; what else looks like
 # a declaration is prose.
 _MOST_STARTS = 1000
@@ -102,7 +103,7 @@ def _decoded(body: str, at: int) -> tuple[list[Any], int, int]:
     read = 0
     while at < len(body):
         try:
-            value, end = _DECODER.raw_decode(body, at)
+            value, end = LENIENT_DECODER.raw_decode(body, at)
         except (ValueError, RecursionError) as error:
             read = (error.pos if isinstance(error, json.JSONDecodeError) else len(body)) - at
             break

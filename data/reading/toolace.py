@@ -3,12 +3,12 @@
 Its tools have names of several words.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from data.outcomes import Draft, pointer
+from data.reading.contents import json_or_text
 from data.reading.declarations import Declarations
 from data.reading.layout import Source, draft
 from data.reading.placed_turns import PlacedTurn, read_placed
@@ -40,10 +40,7 @@ def _turns(turn: Any, place: str) -> Iterator[PlacedTurn]:
 
 def _results(text: str) -> list[tuple[str | None, Any]]:
     """Return the results that a text lists, each with its tool's name, or the text as one."""
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError):
-        return [(None, text)]
+    records = json_or_text(text)
     listed = isinstance(records, list) and all(
         isinstance(record, dict) and record.keys() == {"name", "results"} for record in records
     )

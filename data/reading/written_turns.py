@@ -1,6 +1,5 @@
 """Find in the texts of turns what is no text: calls in any notation, and several results in one."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from chat.conversation import Message, Tool
 from data.outcomes import Change, Rejected
 from data.reading.call_text import ReadCall
-from data.reading.contents import result_text
+from data.reading.contents import json_or_text, result_text
 from data.reading.notations import WrittenCalls, find_calls
 from data.reading.react import OBSERVATION, read_answer
 from data.reading.thoughts import format_thoughts, split_thoughts
@@ -163,10 +162,7 @@ def _records(text: str, awaited: Sequence[str]) -> list[dict[str, Any]]:
     """Return the results that a text lists: each by its id, or no more than the calls by name."""
     if not text.startswith("[") or '"content"' not in text:
         return []
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
+    records = json_or_text(text)
     if not isinstance(records, list) or not all(
         isinstance(record, dict) and "content" in record for record in records
     ):

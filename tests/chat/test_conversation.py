@@ -18,7 +18,13 @@ JSON = st.recursive(
 )
 OBJECTS = st.dictionaries(TEXT, JSON, max_size=3)
 CALLS = st.builds(ToolCall, TEXT, OBJECTS, st.none() | TEXT)
-ASSISTANTS = st.builds(Message, st.just("assistant"), TEXT, st.lists(CALLS, max_size=2).map(tuple))
+ASSISTANTS = st.builds(
+    Message,
+    st.just("assistant"),
+    TEXT,
+    st.lists(CALLS, max_size=2).map(tuple),
+    trained=st.booleans(),
+)
 OTHERS = st.builds(
     Message,
     st.sampled_from(["system", "user", "tool"]),
@@ -34,6 +40,15 @@ CONVERSATIONS = st.builds(
     TEXT,
     TEXT,
 )
+
+
+@tries(100)
+@given(message=ASSISTANTS | OTHERS)
+def test_text_of_a_message_is_that_of_its_record(message: Message) -> None:
+    record = message.to_record()
+    assert message.json_text == json.dumps(record, ensure_ascii=False)
+    compact = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert message.sorted_json_text == compact
 
 
 @tries(100)

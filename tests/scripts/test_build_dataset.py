@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from data.cleaning.clean_file import clean_file
 from data.tokenized import TokenizedDataset
+from scripts.build_dataset import left_out
 
 ROOT = Path(__file__).parents[2]
 EN = "glaive_toolcall_sharegpt/glaive_toolcall_en_demo.part.json"
@@ -120,3 +121,17 @@ def test_reasons_for_what_cannot_be_written_are_counted_together(
     assert lines and len(lines) == len({line.partition(": ")[2] for line in lines})
     assert not any("messages[" in line for line in lines)
     assert any(": tools are offered, and mistral_v1 has no calls; " in line for line in lines)
+
+
+def test_what_is_left_out_is_counted_beyond_what_is_named() -> None:
+    rejected = {"overlong": [{}, {}], "untrained": ["a"], "unwritable": []}
+    description = {
+        "rejected": rejected,
+        "repaired": {"tools_dropped": [{}]},
+        "not_named": {"overlong": 3, "untrained": 0, "unwritable": 0, "tools_dropped": 4},
+    }
+    assert list(left_out(description, "llama3")) == [
+        "Left out as overlong: 5, the first 2 listed in dataset.json",
+        "Left out as untrained: 1, listed in dataset.json",
+        "Lost tools that are never called, to fit: 5 conversations",
+    ]

@@ -40,6 +40,14 @@ def test_the_readmes_command_cleans_counts_and_names_the_next(tmp_path: Path) ->
     assert roles == ["user", "assistant", "tool", "assistant"]
 
 
+def test_the_file_of_pairs_is_named_where_there_are_some(tmp_path: Path) -> None:
+    source, save = tmp_path / "rows.jsonl", tmp_path / "cleaned.json"
+    source.write_text('{"prompt": "Tide?", "chosen": "Noon.", "rejected": "Who knows."}')
+    done = command("--source-file", source, "--save-file", save)
+    assert f"Pairs: {tmp_path / 'cleaned.pairs.jsonl'}\n" in done.stdout
+    assert len((tmp_path / "cleaned.pairs.jsonl").read_text().splitlines()) == 1
+
+
 def test_a_malformed_row_is_refused_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:

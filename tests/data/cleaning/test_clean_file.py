@@ -210,6 +210,9 @@ def test_invalid_settings_are_refused(tmp_path: Path) -> None:
         clean_file(source, tmp_path / "a.json", tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"--save-file .* is a directory; name a file in it"):
         clean_file(source, tmp_path)
+    pairs = write(tmp_path / "a.pairs.jsonl", ROWS)
+    with pytest.raises(ValueError, match="-file and the pairs beside --save-file both"):
+        clean_file(pairs, tmp_path / "a.jsonl")
     with pytest.raises(ValueError, match="no format 'glaiv'; did you mean glaive"):
         clean_file(source, tmp_path / "a.json", format="glaiv")
     with pytest.raises(ValueError, match="--seed is 'x'"):

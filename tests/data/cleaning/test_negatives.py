@@ -40,7 +40,7 @@ ROWS = [
 
 def cleaned(tmp_path: Path, rows: list[dict[str, Any]], **settings: Any) -> dict[str, Any]:
     source = tmp_path / "rows.jsonl"
-    source.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, report = clean_file(source, tmp_path / "clean.jsonl", settings=Settings(**settings))
     found: dict[str, Any] = json.loads(report.read_text())
     assert found["input"] == found["kept"] + found["repaired"] + found["rejected"] == len(rows)

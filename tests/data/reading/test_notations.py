@@ -150,6 +150,7 @@ def test_several_calls_are_read(text: str) -> None:
         f"ReAct writes:\nAction: find_tide\nAction Input: {HULL}",
         "Thought: What now?\nAction: sing\nAction Input: {}",
         "Action: we leave at noon.",
+        "find_tide}",
     ],
 )
 def test_what_is_no_call_stays_text(text: str) -> None:

@@ -29,6 +29,31 @@ def test_calls_of_one_response_are_one_turn_with_the_text_before_them() -> None:
     assert found == (Message("user", "a"), Message("assistant", "One moment.", calls))
 
 
+def test_thoughts_between_the_calls_of_a_turn_are_all_kept() -> None:
+    thoughts = [{"type": "reasoning", "summary": [{"text": text}]} for text in ("One.", "Two.")]
+    items = [USER, thoughts[0], CALL, thoughts[1], {**CALL, "call_id": "d"}]
+    assert messages("responses", input=items)[1].content == "<think>\nOne.\n\nTwo.\n</think>\n\n"
+
+
+def test_null_in_place_of_a_turns_calls_is_no_call() -> None:
+    said = {"role": "assistant", "content": "One moment.", "tool_calls": None}
+    called = {"jsonrpc": "2.0", "id": "c", "method": "tools/call", "params": {"name": "f"}}
+    wanted = (
+        Message("user", "a"),
+        Message("assistant", "One moment.", (ToolCall("f", {}, "c"),)),
+    )
+    assert messages("responses", input=[USER, said, CALL]) == wanted
+    assert messages("mcp", trace=[USER, said, called]) == wanted
+
+
+def test_a_turns_own_calls_are_not_mixed_with_those_that_follow() -> None:
+    own = {"id": "b", "name": "f", "arguments": {}}
+    said = {"role": "assistant", "content": "", "tool_calls": [own]}
+    found = messages("responses", input=[USER, said, CALL])
+    assert [[call.id for call in message.tool_calls] for message in found] == [[], ["b"], ["c"]]
+    assert said["tool_calls"] == [own]
+
+
 def test_a_broken_call_of_a_response_is_named_by_its_item() -> None:
     with pytest.raises(Rejected) as raised:
         read("responses", input=[USER, {**CALL, "arguments": "{"}], tools=[F])
@@ -165,6 +190,18 @@ def test_the_prompt_of_two_answers_has_several_names(prompt: dict[str, Any]) -> 
     found = read("preference", **prompt, **answers)
     assert found.conversation.messages == (Message("user", "a"), Message("assistant", "b"))
     assert found.rejected and found.rejected.conversation.messages[-1].content == "c"
+
+
+def test_an_instruction_that_is_no_text_is_refused() -> None:
+    with pytest.raises(Rejected) as raised:
+        read("preference", instruction=["a"], input="b", chosen="c", rejected="d")
+    assert (raised.value.rule, raised.value.pointer) == ("wrong-layout", "/instruction/0")
+
+
+def test_a_stray_key_does_not_turn_one_preference_into_another() -> None:
+    sides = {"preferred_output": "c", "non_preferred_output": "d"}
+    found = read("preference", input={"messages": [USER]}, chosen=True, **sides)
+    assert found.conversation.messages[-1].content == "c"
 
 
 def test_answers_without_any_prompt_are_refused() -> None:
