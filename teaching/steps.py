@@ -20,6 +20,11 @@ from teaching.scores import own_figures
 from teaching.tools import possible_shares, quota_flags
 
 CONFIG = "configs/teach.json"
+# Settings of the training that the steps give; a user's own would lead them astray.
+GIVEN_SETTINGS = (
+    *("model.checkpoint_dir", "model.adapter_dir", "data.dataset_dir"),
+    *("checkpoint.output_dir", "logging.output_dir"),
+)
 
 
 def count_steps(request: Request, root: Path) -> int:
