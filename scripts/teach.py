@@ -68,7 +68,8 @@ def main(
         raise UsageError("name one of --tools-file and --mcp")
     check_idle_flags(asked, {"format": "data"})
     check_settings(overrides)
-    from teaching.run import Flags, open_run
+    from teaching.request import Flags
+    from teaching.run import open_run
 
     settings = {
         name: value if isinstance(value, str) else json.dumps(value)
