@@ -13,7 +13,7 @@ from chat.schemas.validation import read_tool, validate_arguments
 from synthesis import kinds, pools
 from synthesis.dice import Dice
 
-# How many values a parameter gets; half of them are never trained.
+# How many values a parameter gets; about a quarter of them is never trained.
 VALUES = 48
 RESULTS = 8
 STATES = pools.listed("done|open|ready|waiting|active|confirmed", "|")
