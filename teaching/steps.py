@@ -7,6 +7,7 @@ from pathlib import Path
 from console import outcomes
 from console.command import shell_quote
 from console.journey import Stage
+from console.stages import merge
 from data.cleaning.any_layout import read_any_layout
 from data.tokenized import TokenizedDataset
 from evaluation.behaviours import behaviours_line, figures_by_behaviour
@@ -63,8 +64,8 @@ def steps(request: Request) -> Iterator[Stage]:
         yield _built(request, base, round)
         yield _finetuned(request, round)
         yield _scored(request, f"round-{round}", "practice", base)
-    yield _merged(request, base)
-    merged = request.path("merged")
+    adapter, merged = request.path(adapter_dir(request.flags.rounds)), request.path("merged")
+    yield merge(base, adapter, merged)
     for model in ("tuned", "constrained"):
         yield from (_scored(request, model, part, merged) for part in request.parts)
     yield _exported(request)
@@ -247,16 +248,6 @@ def _finetuned(request: Request, round: int) -> Stage:
 def _resume(run: Path) -> str:
     """Return the flag that goes on with an interrupted run, where it left a checkpoint."""
     return " --resume" if any(run.glob("step-*")) else ""
-
-
-def _merged(request: Request, base: str) -> Stage:
-    final = request.path(adapter_dir(request.flags.rounds))
-    return Stage(
-        "merge the adapter, with proof",
-        f"scripts/convert_lora_weights.py --base-ckpt-path {base} --lora-ckpt-path {final} "
-        f"--output-dir {request.path('merged')}",
-        outcomes.merged,
-    )
 
 
 def _exported(request: Request) -> Stage:
