@@ -224,7 +224,12 @@ BEHAVIOURS: dict[str, Behaviour] = {
         lambda catalogue: catalogue.questionable,
         "a tool whose result has entries",
     ),
-    "step_by_step": Behaviour(step_by_step, "three to five calls in a wanted order, one by one"),
+    "step_by_step": Behaviour(
+        step_by_step,
+        "three to five calls in a wanted order, one by one",
+        lambda catalogue: catalogue.omissible or len(catalogue.tools) > 2,
+        "three different calls",
+    ),
     "several_requests": Behaviour(several_requests, "two or three requests in a row"),
     "confirm_first": Behaviour(
         confirm_first, "a rule wants a confirmation: the call comes after the user's yes, or never"
