@@ -55,6 +55,8 @@ def _parts(request: Request, done: Sequence[Done]) -> Iterator[str]:
         yield '<p class="soft">No tool was held out: that takes four tools or more.</p>'
     if request.flags.data and not request.own_scored:
         yield '<p class="soft">Your conversations are too few to keep some from the training.</p>'
+    if known := _held_out_in_data(request):
+        yield f'<p class="bad">Held out, and yet in your conversations: {shown(known)}.</p>'
     if unsplit := request.teachable.unsplit:
         yield (
             f'<p class="bad">No value was held out, so prompts share theirs with the training: '
@@ -70,6 +72,15 @@ def _parts(request: Request, done: Sequence[Done]) -> Iterator[str]:
     yield table(("step", "seconds", "what came out"), steps)
     commands = "\n".join(shown(step.command) for step in done)
     yield f"<details><summary>The commands</summary><pre>{commands}</pre></details>"
+
+
+def _held_out_in_data(request: Request) -> str:
+    """Return the held-out tools that the user's own conversations offer, which are trained."""
+    if not request.flags.data:
+        return ""
+    rows = read_any_layout(request.directory / "own.jsonl")
+    offered = {tool.name for conversation in rows for tool in conversation.tools}
+    return ", ".join(sorted(offered.intersection(request.teachable.held_out)))
 
 
 def _figures(directory: Path, part: str) -> dict[str, Figures]:

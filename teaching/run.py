@@ -77,16 +77,25 @@ def open_run(flags: Flags, root: Path) -> Run:
         if flags.mcp:
             ask_for_tools(flags.mcp, tools_file)
         teachable = read_teachable(str(complete_file(tools_file, directory)))
-        state = {"flags": asked, "tools_sha256": sha256_of_file(tools_file), "done": []}
+        digests = {name: sha256_of_file(file) for name, file in _read_files(flags, tools_file)}
+        state = {"flags": asked, "sha256": digests, "done": []}
         write_state(directory, state)
-    elif sha256_of_file(tools_file) != state["tools_sha256"]:
-        raise ValueError(
-            f"{tools_file} has changed since {directory} was begun; name another "
-            "--output-dir, or remove this one"
-        )
     else:
+        for name, file in _read_files(flags, tools_file):
+            if sha256_of_file(file) != state["sha256"][name]:
+                raise ValueError(
+                    f"{file} has changed since {directory} was begun; name another "
+                    "--output-dir, or remove this one"
+                )
         teachable = read_teachable(str(completed_file(tools_file, directory)))
     return Run(Request(flags, teachable, root), state)
+
+
+def _read_files(flags: Flags, tools_file: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of the user's that a run reads, by what they hold."""
+    yield "tools", tools_file
+    if flags.data:
+        yield "data", Path(flags.data)
 
 
 def write_state(directory: Path, state: Mapping[str, Any]) -> None:

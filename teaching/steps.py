@@ -165,7 +165,8 @@ def _built(request: Request, base: str, round: int) -> Stage:
     return Stage(
         "tokens and training mask",
         f"scripts/build_dataset.py --source-file {shell_quote(files)} --tokenizer-file {base} "
-        f"--save-dir {request.path(dataset)} --val-ratio 0.1{_format(request)}",
+        f"--save-dir {request.path(dataset)} --val-ratio 0.1 --skip-overlong"
+        f"{_format(request)}",
         lambda root: outcomes.built(root / dataset),
     )
 

@@ -95,7 +95,10 @@ def test_replies_and_outcomes_are_shown_and_never_read_as_html(scored: Request):
 
 def test_what_could_not_be_held_out_is_said(scored: Request):
     teachable = replace(scored.teachable, held_out=(), unsplit=("water_bed.minutes",))
+    (scored.directory / "own.jsonl").write_bytes((scored.directory / "held_out.jsonl").read_bytes())
     flags = replace(scored.flags, data="rows.json")
+    known = read_page(page_of(replace(scored, flags=flags, own_scored=False))).text
+    assert f"yet in your conversations: {scored.teachable.held_out[0]}." in known
     request = replace(scored, flags=flags, teachable=teachable, own_scored=False)
     page = read_page(page_of(request))
     assert "Your conversations are too few" in page.text

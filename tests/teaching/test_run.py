@@ -78,6 +78,15 @@ def test_a_changed_tools_file_is_refused(tools_file: Path):
         open_run(flags(tools_file), ROOT)
 
 
+def test_changed_rows_are_refused(tools_file: Path, tmp_path: Path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("{}")
+    open_run(flags(tools_file, data=str(rows)), ROOT)
+    rows.write_text("{} ")
+    with pytest.raises(ValueError, match=r"rows\.jsonl has changed since"):
+        open_run(flags(tools_file, data=str(rows)), ROOT)
+
+
 def test_a_run_inside_the_project_is_begun_and_continued_from_elsewhere(
     tools_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
