@@ -28,7 +28,8 @@ ROWS = (BALANCED, *KINDS, VALID)
 ANY_TEXT = (
     "A call is right as a whole or not at all: the tool, every argument and every value, and every "
     "call where several are wanted. Where none is wanted any text is right, so a base that never "
-    "calls is right there; its balanced figure says what that is worth. "
+    "calls is right there; its balanced figure says what that is worth. Constrained is the "
+    "fine-tuned model with its calls held to the tools' schemas. "
 )
 
 

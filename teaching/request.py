@@ -18,7 +18,7 @@ PARTS = {
     "held_out": "tools that were never trained",
     "own": "your conversations, those that were not trained",
 }
-MODELS = {"base": "base", "tuned": "fine-tuned", "constrained": "held to the schemas"}
+MODELS = {"base": "base", "tuned": "fine-tuned", "constrained": "constrained"}
 # What a directory of a model holds, one of them at least: ours, Meta's, Hugging Face's.
 _OF_MODELS = ("params.json", "config.json")
 
