@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chat.formats.known import find_format
 from console.command import shell_quote
 from console.flags import flag_of
 from synthesis.mixtures import PLAIN
@@ -63,6 +64,8 @@ def check_flags(flags: Flags) -> None:
         )
     if flags.data and not Path(flags.data).is_file():
         raise FileNotFoundError(f"--data {flags.data} does not exist; name a file of rows")
+    if flags.chat_format:
+        find_format(flags.chat_format)
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,8 @@ def _built(request: Request, base: str, round: int) -> Stage:
 
 def _format(request: Request) -> str:
     """Return the flag for commands that meet the base or build for it; others know the format."""
-    return f" --chat-format {request.flags.chat_format}" if request.flags.chat_format else ""
+    given = request.flags.chat_format
+    return f" --chat-format {shell_quote(given)}" if given else ""
 
 
 def _scored(request: Request, model: str, part: str, directory: str) -> Stage:

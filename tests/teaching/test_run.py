@@ -120,7 +120,11 @@ def test_a_broken_tools_file_leaves_no_run_behind(tools_file: Path):
 
 @pytest.mark.parametrize(
     ("more", "reason"),
-    [({"rounds": 0}, "--rounds is 0"), ({"data": "absent"}, "--data absent does not exist")],
+    [
+        ({"rounds": 0}, "--rounds is 0"),
+        ({"data": "absent"}, "--data absent does not exist"),
+        ({"chat_format": "lama3"}, "unknown chat format 'lama3'; did you mean llama3"),
+    ],
 )
 def test_a_flag_that_cannot_be_is_named(more: dict[str, Any], reason: str, tools_file: Path):
     with pytest.raises((ValueError, FileNotFoundError), match=reason):

@@ -1,4 +1,5 @@
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +52,14 @@ def test_every_command_can_be_typed(request_of_example: Request):
         for stage in steps(request):
             assert problem_of(stage.line) == ""
         assert [problem_of(command) for command in next_commands(request)] == ["", ""]
+
+
+def test_a_chat_format_with_settings_is_one_word(request_of_example: Request):
+    dated = "llama3_1:date=30 Nov 2026"
+    request = asked(request_of_example, chat_format=dated, rounds=1)
+    commands = [shlex.split(stage.line) for stage in steps(request)]
+    given = [words[words.index("--chat-format") + 1] for words in commands if dated in words]
+    assert given == [dated] * 3
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
