@@ -34,12 +34,18 @@ def cleaned(report_file: Path) -> str:
 
 
 def built(dataset: Path) -> str:
-    """Return in words how many conversations and tokens each split of a dataset has."""
-    splits = _read(dataset / "dataset.json")["splits"]
-    return ", ".join(
+    """Return in words how many conversations and tokens each split has, and what was left out."""
+    about = _read(dataset / "dataset.json")
+    parts = [
         f"{name} {counts['conversations']} ({counts['tokens']:,} tokens)"
-        for name, counts in splits.items()
-    )
+        for name, counts in about["splits"].items()
+    ]
+    parts += [
+        f"{len(listed) + about.get('not_named', {}).get(reason, 0)} left out as {reason}"
+        for reason, listed in about["rejected"].items()
+        if listed
+    ]
+    return ", ".join(parts)
 
 
 def trained(root: Path, name: str = "demo") -> str:

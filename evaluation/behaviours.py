@@ -15,6 +15,8 @@ CALLS = {
     "call_sequence": "one after another",
     "missing_argument": "a call after asking",
 }
+# Behaviours in which the first reply that is right asks the user something.
+ASK_FIRST = ("missing_argument", "invalid_value", "tool_error")
 ONE_CALL, ALL_CALLS = "one call", "all calls"
 ASKING = "no call: ask first"
 NO_CALL = "no call: no tool fits"
@@ -65,8 +67,7 @@ def kinds_of(verdict: Mapping[str, Any]) -> tuple[str, ...]:
         )
     if verdict["should_call"]:
         return CALLS.get(rest[0], ONE_CALL), ALL_CALLS
-    asks = rest[0] in ("missing_argument", "invalid_value", "tool_error")
-    return (ASKING if asks else NO_CALL,)
+    return (ASKING if rest[0] in ASK_FIRST else NO_CALL,)
 
 
 def behaviours_line(found: Figures) -> str:

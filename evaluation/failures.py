@@ -23,7 +23,8 @@ TYPES = (
 def failure_type(verdict: Mapping[str, Any]) -> str | None:
     """Return which of TYPES a verdict's record is, the first that applies; None where it is right.
 
-    A reply with the tools wanted lacks an argument, has one too many, or a wrong value.
+    The tools are wrong also where there are calls too few or too many. A reply with the tools
+    wanted lacks an argument, has one too many, or a wrong value.
     """
     if verdict["verdict"]:
         return None

@@ -21,6 +21,7 @@ from rich.console import Console
 from console import outcomes
 from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
+from console.stages import merge
 from evaluation.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
 from evaluation.figures import Figures, records
 from storage.atomic import check_own_directory, new_file
@@ -115,7 +116,7 @@ def journey(output: Path, base_dir: str = BASE_DIR, zero: bool = False) -> list[
         *_data(output),
         *(_scored(output, prompts, "base") for prompts in PROMPTS),
         _finetune(output, zero),
-        _merge(output),
+        merge(f"{output}/base", f"{output}/checkpoints/demo/final", f"{output}/merged"),
         *(_scored(output, prompts, "tuned") for prompts in PROMPTS),
         *(_scored(output, prompts, "constrained") for prompts in PROMPTS),
         _chat(output),
@@ -195,16 +196,6 @@ def _finetune(output: Path, zero: bool) -> Stage:
         f"{LAUNCH} {settings} {ZERO_3}",
         outcomes.trained_on_ranks,
         program="deepspeed",
-    )
-
-
-def _merge(output: Path) -> Stage:
-    final = f"{output}/checkpoints/demo/final"
-    return Stage(
-        "merge the adapter, with proof",
-        f"scripts/convert_lora_weights.py --config-dir {final} --base-ckpt-path {output}/base "
-        f"--lora-ckpt-path {final} --output-dir {output}/merged",
-        outcomes.merged,
     )
 
 

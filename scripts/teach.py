@@ -7,13 +7,15 @@ scored, fine-tuned and scored again, merged and exported. The same command goes 
 one stopped. docs/teach.md tells more.
 """
 
+import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from console.command import print_next, run
-from console.flags import UsageError, check_idle_flags
+from console.flags import UsageError, check_idle_flags, unknown_flag
 from console.journey import closing_table
 from synthesis.mixtures import PLAIN
 
@@ -65,7 +67,9 @@ def main(
     if bool(tools_file) == bool(mcp):
         raise UsageError("name one of --tools-file and --mcp")
     check_idle_flags(asked, {"format": "data"})
-    from teaching.run import Flags, open_run
+    check_settings(overrides)
+    from teaching.request import Flags
+    from teaching.run import open_run
 
     settings = {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -79,6 +83,19 @@ def main(
     for line in taught.lines():
         console.print(line, soft_wrap=True, markup=False)
     print_next(*taught.next_commands())
+
+
+def check_settings(overrides: Mapping[str, object]) -> None:
+    """Raise UsageError for a setting that the training would refuse, or that the steps give."""
+    from teaching.steps import CONFIG, GIVEN_SETTINGS
+    from training.config import read_config
+
+    for name in overrides:
+        if "." not in name:
+            raise unknown_flag(name, inspect.signature(main).parameters)
+        if name in GIVEN_SETTINGS:
+            raise UsageError(f"--{name} is set by the steps themselves; leave it out")
+    read_config(ROOT / CONFIG, overrides)
 
 
 if __name__ == "__main__":

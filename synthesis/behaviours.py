@@ -43,7 +43,7 @@ def single_call(scene: Scene) -> None:
 
 
 def parallel_calls(scene: Scene) -> None:
-    """Two or three calls at once: one tool with several values, or several tools."""
+    """Several calls at once: one tool with several values, or several tools."""
     tool = scene.any_tool()
     slots = [parameter for parameter in tool.parameters if _can_be_listed(tool, parameter)]
     if len(scene.catalogue.tools) == 1 or (slots and scene.dice.chance(0.5)):
@@ -191,7 +191,7 @@ _IN_A_ROW: tuple[tuple[Callable[[Scene], None], Callable[[Catalogue], object]], 
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "single_call": Behaviour(single_call, "one call, then its answer"),
-    "parallel_calls": Behaviour(parallel_calls, "two or three calls in one turn"),
+    "parallel_calls": Behaviour(parallel_calls, "several calls in one turn"),
     "call_sequence": Behaviour(
         call_sequence,
         "a later call takes an argument from an earlier result",
@@ -224,14 +224,19 @@ BEHAVIOURS: dict[str, Behaviour] = {
         lambda catalogue: catalogue.questionable,
         "a tool whose result has entries",
     ),
-    "step_by_step": Behaviour(step_by_step, "three to five calls in a wanted order, one by one"),
+    "step_by_step": Behaviour(
+        step_by_step,
+        "three to five calls in a wanted order, one by one",
+        lambda catalogue: catalogue.omissible or len(catalogue.tools) > 2,
+        "three different calls",
+    ),
     "several_requests": Behaviour(several_requests, "two or three requests in a row"),
     "confirm_first": Behaviour(
         confirm_first, "a rule wants a confirmation: the call comes after the user's yes, or never"
     ),
     "limit": Behaviour(
         limit,
-        "a rule limits a number: above it a refusal, below it the call",
+        "a rule limits a number: above it a refusal, up to it the call",
         lambda catalogue: catalogue.limitable,
         "a required number",
     ),

@@ -136,7 +136,7 @@ def _read_json(path: Path) -> list[Domain]:
 def _of_record(record: Any) -> SyntheticTool:
     tool = read_tool(record)
     function = record.get("function", record)
-    examples = {**function.get("examples", {}), **record.get("examples", {})}
+    examples = own_examples(tool.name, record)
     results = record.get("results", function.get("results"))
     if not isinstance(results, list) or not results:
         raise ValueError(f'the tool {tool.name} has no example results; add "results": [...]')
@@ -156,6 +156,20 @@ def _of_record(record: Any) -> SyntheticTool:
     }
     run = _recorded(tool, results, known)
     return SyntheticTool(tool, run, parameters, (), (), (), slips=tuple(known))
+
+
+def own_examples(tool: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the example values that a tool's record brings, by the names of its parameters."""
+    examples: dict[str, Any] = {}
+    for place in (record.get("function", record), record):
+        found = place.get("examples", {})
+        if not isinstance(found, Mapping):
+            raise ValueError(
+                f"the examples of the tool {tool} are {found!r}, wanted an object with a list of "
+                "values for each parameter"
+            )
+        examples |= found
+    return examples
 
 
 def _recorded(tool: Tool, results: list[Any], known: Mapping[str, list[Any]]) -> Callable[..., Any]:

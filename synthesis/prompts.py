@@ -64,6 +64,5 @@ def write_system(dice: Dice, names: dict[str, str], rules: Sequence[str], signof
     if way == 0:
         return " ".join([introduction, *told])
     title = dice.choice(("Rules:", "# Rules", "Please note:", "Guidelines", "Policies:"))
-    marks = (f"{number}. " for number in range(1, 99)) if way == 1 else ("- " for _ in range(99))
-    lines = [mark + text for mark, text in zip(marks, told, strict=False)]
+    lines = [f"{f'{number}.' if way == 1 else '-'} {text}" for number, text in enumerate(told, 1)]
     return "\n".join([introduction, "", title, *lines])

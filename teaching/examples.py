@@ -11,9 +11,10 @@ from typing import Any
 from chat.conversation import Tool
 from chat.schemas.validation import read_tool, validate_arguments
 from synthesis import kinds, pools
+from synthesis.custom import own_examples
 from synthesis.dice import Dice
 
-# How many values a parameter gets; half of them are never trained.
+# How many values a parameter gets; about a quarter of them is never trained.
 VALUES = 48
 RESULTS = 8
 STATES = pools.listed("done|open|ready|waiting|active|confirmed", "|")
@@ -74,10 +75,16 @@ def complete_records(records: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _complete(record: Schema, tool: Tool, codes: Mapping[str, Mapping[str, Schema]]) -> Any:
     function = record["function"] if isinstance(record.get("function"), Mapping) else record
-    examples = {**function.get("examples", {}), **record.get("examples", {})}
+    examples = own_examples(tool.name, record)
     results = record.get("results") or function.get("results")
     required = tool.parameters.get("required", [])
-    for name, schema in tool.parameters["properties"].items():
+    # A schema may be true, which allows anything, or false, which allows nothing.
+    properties = {
+        name: {} if schema is True else schema
+        for name, schema in tool.parameters["properties"].items()
+        if schema is not False
+    }
+    for name, schema in properties.items():
         if name in examples or not _wants_examples(schema):
             continue
         values = example_values(name, schema, tool.parameters)
@@ -91,14 +98,14 @@ def _complete(record: Schema, tool: Tool, codes: Mapping[str, Mapping[str, Schem
     return {
         "name": tool.name,
         "description": tool.description,
-        "parameters": tool.parameters,
+        "parameters": {**tool.parameters, "properties": properties},
         "examples": examples,
         "results": results or _results(tool, function, codes),
     }
 
 
 def example_values(
-    name: str, schema: Mapping[str, Any], parameters: Mapping[str, Any] | None = None
+    name: str, schema: Any, parameters: Mapping[str, Any] | None = None
 ) -> list[Any]:
     """Return up to VALUES different values that fit the schema, none where none could be made.
 
@@ -117,7 +124,7 @@ def example_values(
     return list(found.values())
 
 
-def _wants_examples(schema: Mapping[str, Any]) -> bool:
+def _wants_examples(schema: Schema) -> bool:
     """Whether the generator needs values: it draws choices, yes or no, and bounded numbers."""
     bounded = {"minimum", "maximum"} <= schema.keys() and schema.get("type") in _NUMBERS
     return not (bounded or {"enum", "examples"} & schema.keys() or schema.get("type") == "boolean")
@@ -127,7 +134,7 @@ _NUMBERS = ("integer", "number")
 
 
 def _value(
-    name: str, schema: Mapping[str, Any], definitions: Mapping[str, Any], dice: Dice, depth: int = 0
+    name: str, schema: Any, definitions: Mapping[str, Any], dice: Dice, depth: int = 0
 ) -> Any:
     schema = _plain(schema, definitions)
     if "const" in schema:
@@ -140,12 +147,7 @@ def _value(
     if type == "boolean":
         return dice.chance(0.5)
     if type == "array":
-        items, least = schema.get("items", {}), schema.get("minItems", 1)
-        count = dice.between(least, max(least, min(3, schema.get("maxItems", 3))))
-        items = items if isinstance(items, Mapping) else {}
-        singular = name.removesuffix("s")
-        drawn = [_value(singular, items, definitions, dice, depth + 1) for _ in range(count)]
-        return [value for place, value in enumerate(drawn) if value not in drawn[:place]]
+        return _list(name, schema, definitions, dice, depth)
     if type == "object":
         wanted = schema.get("required", list(schema.get("properties", {}))[:2])
         return {
@@ -158,8 +160,26 @@ def _value(
     return _text(name, schema, dice)
 
 
-def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a schema without references, and with one of the types that it allows."""
+def _list(
+    name: str, schema: Schema, definitions: Mapping[str, Any], dice: Dice, depth: int
+) -> list[Any]:
+    """Draw one to three different values, none deep inside, and as many as the schema wants."""
+    least = schema.get("minItems", 0 if depth >= _DEEPEST else 1)
+    most = 0 if depth >= _DEEPEST else min(3, schema.get("maxItems", 3))
+    count, singular = dice.between(least, max(least, most)), name.removesuffix("s")
+    items = schema.get("items", {})
+    drawn = [_value(singular, items, definitions, dice, depth + 1) for _ in range(count)]
+    different = [value for place, value in enumerate(drawn) if value not in drawn[:place]]
+    return different if len(different) >= least else drawn
+
+
+def _plain(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema without references, and with one of the types that it allows.
+
+    What is no object, such as true, allows anything.
+    """
+    if not isinstance(schema, Mapping):
+        return {}
     reference = schema.get("$ref")
     if isinstance(reference, str):
         found = definitions.get(reference.rpartition("/")[2], {})
@@ -167,7 +187,7 @@ def _plain(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping
     for key in ("anyOf", "oneOf", "allOf"):
         for choice in schema.get(key, ()):
             if isinstance(choice, Mapping) and choice.get("type") != "null":
-                return _plain({k: v for k, v in choice.items() if v is not schema}, definitions)
+                return _plain(choice, definitions)
     if isinstance(schema.get("type"), list):
         types = [type for type in schema["type"] if type != "null"]
         return {**schema, "type": types[0] if types else "string"}

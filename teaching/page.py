@@ -28,20 +28,21 @@ ROWS = (BALANCED, *KINDS, VALID)
 ANY_TEXT = (
     "A call is right as a whole or not at all: the tool, every argument and every value, and every "
     "call where several are wanted. Where none is wanted any text is right, so a base that never "
-    "calls is right there; its balanced figure says what that is worth. "
+    "calls is right there; its balanced figure says what that is worth. Constrained is the "
+    "fine-tuned model with its calls held to the tools' schemas. "
 )
 
 
-def write_page(file: Path, request: Request, directory: Path, done: Sequence[Done]) -> None:
+def write_page(file: Path, request: Request, done: Sequence[Done]) -> None:
     """Write the page of a finished run."""
-    title = f"{len(request.teachable.taught)} tools taught to {Path(request.model_dir).name}"
-    text = document(title, _parts(request, directory, done), STYLE)
+    title = f"{len(request.teachable.taught)} tools taught to {Path(request.flags.model_dir).name}"
+    text = document(title, _parts(request, done), STYLE)
     with new_file(file) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _parts(request: Request, directory: Path, done: Sequence[Done]) -> Iterator[str]:
-    figures = {part: _figures(directory, part) for part in request.parts}
+def _parts(request: Request, done: Sequence[Done]) -> Iterator[str]:
+    figures = {part: _figures(request.directory, part) for part in request.parts}
     taught = "your tools" if request.teachable.unsplit else "your tools with new values"
     for part, what in (("taught", taught), ("held_out", "held-out tools")):
         if part in figures:
@@ -53,23 +54,34 @@ def _parts(request: Request, directory: Path, done: Sequence[Done]) -> Iterator[
         yield from _before_and_after(part, models)
     if not request.teachable.held_out:
         yield '<p class="soft">No tool was held out: that takes four tools or more.</p>'
-    if request.data and not request.own_scored:
+    if request.flags.data and not request.own_scored:
         yield '<p class="soft">Your conversations are too few to keep some from the training.</p>'
+    if known := _held_out_in_data(request):
+        yield f'<p class="bad">Held out, and yet in your conversations: {shown(known)}.</p>'
     if unsplit := request.teachable.unsplit:
         yield (
             f'<p class="bad">No value was held out, so prompts share theirs with the training: '
             f"{shown(', '.join(unsplit))} have too few.</p>"
         )
-    if request.rounds > 1:
-        yield from _rounds(request, directory)
-    yield from _failures(request, directory)
-    yield from _generated(request, directory)
+    if request.flags.rounds > 1:
+        yield from _rounds(request)
+    yield from _failures(request)
+    yield from _generated(request)
     yield from _next(request)
     yield "<h2>Every step</h2>"
     steps = [(step.title, f"{step.seconds:.1f}", step.outcome) for step in done]
     yield table(("step", "seconds", "what came out"), steps)
     commands = "\n".join(shown(step.command) for step in done)
     yield f"<details><summary>The commands</summary><pre>{commands}</pre></details>"
+
+
+def _held_out_in_data(request: Request) -> str:
+    """Return the held-out tools that the user's own conversations offer, which are trained."""
+    if not request.flags.data:
+        return ""
+    rows = read_any_layout(request.directory / "own.jsonl")
+    offered = {tool.name for conversation in rows for tool in conversation.tools}
+    return ", ".join(sorted(offered.intersection(request.teachable.held_out)))
 
 
 def _figures(directory: Path, part: str) -> dict[str, Figures]:
@@ -118,10 +130,10 @@ def _cell(figure: Figure | None) -> str:
     return "none made" if figure is None else f"{percent(figure.value)} ({cells(figure)[0]})"
 
 
-def _rounds(request: Request, directory: Path) -> Iterator[str]:
+def _rounds(request: Request) -> Iterator[str]:
     """Yield the rounds side by side: what failed on prompts to learn from, and what was taught."""
-    numbers = range(1, request.rounds + 1)
-    files = [directory / scores_file(f"round-{number}", "practice") for number in numbers]
+    numbers = range(1, request.flags.rounds + 1)
+    files = [request.directory / scores_file(f"round-{number}", "practice") for number in numbers]
     heads = [f"round {number}" for number in numbers]
     yield (
         "<h2>The rounds</h2><p>Scored on prompts made to learn from, which no other figure uses. "
@@ -135,15 +147,15 @@ def _rounds(request: Request, directory: Path) -> Iterator[str]:
     typed = [(name, *(str(counts[name]) for counts in failures)) for name in TYPES]
     yield "<h3>Wrong replies by what is wrong</h3>" + table(("failure", *heads), typed)
     yield "<h3>Conversations generated for each round</h3>"
-    made = [_behaviours(directory / f"round-{number}.jsonl") for number in numbers]
+    made = [_behaviours(request.directory / f"round-{number}.jsonl") for number in numbers]
     rows = [(name, *(f"{counts[name]:,}" for counts in made)) for name in BEHAVIOURS]
     yield table(("behaviour", *heads), rows)
 
 
-def _failures(request: Request, directory: Path) -> Iterator[str]:
+def _failures(request: Request) -> Iterator[str]:
     yield "<h2>The worst failures of the fine-tuned model</h2>"
     for part in request.parts:
-        file = directory / scores_file("tuned", part)
+        file = request.directory / scores_file("tuned", part)
         counts = {name: count for name, count in count_failures(file).items() if count}
         yield f"<h3>{shown(PARTS[part].capitalize())}</h3>"
         if not counts:
@@ -151,7 +163,7 @@ def _failures(request: Request, directory: Path) -> Iterator[str]:
             continue
         ranked = sorted(counts.items(), key=lambda pair: -pair[1])
         yield table(("failure", "replies"), [(name, str(count)) for name, count in ranked])
-        for type, judged in worst_failures(file, directory / f"{part}.jsonl", WORST):
+        for type, judged in worst_failures(file, request.directory / f"{part}.jsonl", WORST):
             yield item_html(judged.item, {MODELS["tuned"]: judged}, type)
 
 
@@ -161,28 +173,28 @@ def _behaviours(file: Path) -> Counter[str]:
         return Counter(str(json.loads(line)["id"]).split("-")[1] for line in lines)
 
 
-def _generated(request: Request, directory: Path) -> Iterator[str]:
+def _generated(request: Request) -> Iterator[str]:
     """Yield how many conversations there are, of which tools, and the first of them."""
-    teachable = request.teachable
+    teachable, tools_file = request.teachable, request.from_root(request.teachable.file)
     yield "<h2>What was generated</h2>"
     held_out = shown(", ".join(teachable.held_out)) or "none"
     yield f"<p>Trained tools: {shown(', '.join(teachable.taught))}. Held out: {held_out}.</p>"
     yield (
-        f"<p>Values and results are examples of {shown(teachable.file)}; where your tools bring "
+        f"<p>Values and results are examples of {shown(tools_file)}; where your tools bring "
         "none, they were invented from the schemas. Better ones there make a better model.</p>"
     )
-    names = [f"round-{number}" for number in range(1, request.rounds + 1)]
+    names = [f"round-{number}" for number in range(1, request.flags.rounds + 1)]
     scored = [part for part in request.parts if part != "own"]
     files = names + ["general"] * bool(request.general_count) + scored
-    files += ["practice"] * (request.rounds > 1)
-    made = [_behaviours(directory / f"{name}.jsonl") for name in files]
+    files += ["practice"] * (request.flags.rounds > 1)
+    made = [_behaviours(request.directory / f"{name}.jsonl") for name in files]
     rows = [
         (name, behaviour.meaning, *(f"{counts[name]:,}" for counts in made))
         for name, behaviour in BEHAVIOURS.items()
     ]
     heads = [f"scored: {name.replace('_', ' ')}" if name in scored else name for name in files]
     yield table(("behaviour", "what happens", *heads), rows)
-    for conversation in islice(read_any_layout(directory / "round-1.jsonl"), EXAMPLES):
+    for conversation in islice(read_any_layout(request.directory / "round-1.jsonl"), EXAMPLES):
         text = shown("\n".join(conversation_lines(conversation)))
         yield f"<details><summary>{shown(conversation.id)}</summary><pre>{text}</pre></details>"
 

@@ -1,10 +1,13 @@
 """What a user asks of scripts/teach.py, and where its files lie."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chat.formats.known import find_format
 from console.command import shell_quote
+from console.flags import flag_of
 from synthesis.mixtures import PLAIN
 from teaching.tools import Teachable
 
@@ -16,24 +19,24 @@ PARTS = {
     "held_out": "tools that were never trained",
     "own": "your conversations, those that were not trained",
 }
-MODELS = {"base": "base", "tuned": "fine-tuned", "constrained": "held to the schemas"}
+MODELS = {"base": "base", "tuned": "fine-tuned", "constrained": "constrained"}
+# What a directory of a model holds, one of them at least: ours, Meta's, Hugging Face's.
+_OF_MODELS = ("params.json", "config.json")
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a user asks of scripts/teach.py; its flags say what each does.
+class Flags:
+    """The flags of scripts/teach.py, whose help says what each does."""
 
-    own_scored: Whether any row of `data` was kept from the training, so that it can be scored.
-    """
-
-    teachable: Teachable
     model_dir: str
-    output: Path
+    output_dir: str
+    tools_file: str | None = None
+    mcp: str | None = None
     data: str | None = None
-    data_format: str = "auto"
+    format: str | None = None
+    rounds: int = 1
     count: int = 2000
     scored: int = 400
-    rounds: int = 1
     general: float = 0.5
     most_tools: int = PLAIN.most_tools
     chat_format: str | None = None
@@ -41,27 +44,77 @@ class Request:
     batch_size: int = 32
     seed: int = 3
     settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_flags(flags: Flags) -> None:
+    """Raise ValueError or FileNotFoundError for a flag that cannot be, or names nothing usable."""
+    for name in ("rounds", "count", "scored", "most_tools", "max_new_tokens", "batch_size"):
+        if (number := getattr(flags, name)) < 1:
+            raise ValueError(f"{flag_of(name)} is {number}, wanted a number from 1 up")
+    if flags.general < 0:
+        raise ValueError(f"--general is {flags.general}, wanted 0 or more")
+    if not Path(flags.model_dir).is_dir():
+        raise FileNotFoundError(
+            f"--model-dir {flags.model_dir} does not exist; name a directory of weights "
+            "(docs/models.md says where to get them; demo/base is a tiny one)"
+        )
+    if not any((Path(flags.model_dir) / name).is_file() for name in _OF_MODELS):
+        raise ValueError(
+            f"--model-dir {flags.model_dir} holds no model: none of {', '.join(_OF_MODELS)}"
+        )
+    if flags.data and not Path(flags.data).is_file():
+        raise FileNotFoundError(f"--data {flags.data} does not exist; name a file of rows")
+    if flags.chat_format:
+        find_format(flags.chat_format)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The flags of scripts/teach.py, with what the tools allow and how paths are typed.
+
+    root: The folder that the commands run in.
+    own_scored: Whether any row of `data` was kept from the training, so that it can be scored.
+    """
+
+    flags: Flags
+    teachable: Teachable
+    root: Path
     own_scored: bool = True
+
+    @property
+    def directory(self) -> Path:
+        """The output directory."""
+        return Path(self.flags.output_dir)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts that are scored."""
         held_out = ("held_out",) if self.teachable.held_out else ()
-        return ("taught", *held_out, *(("own",) if self.data and self.own_scored else ()))
+        return ("taught", *held_out, *(("own",) if self.flags.data and self.own_scored else ()))
 
     @property
     def general_count(self) -> int:
         """How many conversations with the generator's own tools are trained in each round."""
-        return round(self.general * self.count)
+        return round(self.flags.general * self.flags.count)
 
     @property
     def values(self) -> tuple[str, str]:
         """Which values are trained, and which are scored."""
         return ("all", "all") if self.teachable.unsplit else ("seen", "unseen")
 
-    def path(self, *names: str) -> str:
-        """Return a place under the output directory as it is typed."""
-        return shell_quote(self.output.joinpath(*names))
+    def from_root(self, path: Path | str) -> str:
+        """Return a path for commands that run in `root`: relative where it lies inside."""
+        absolute = Path(os.path.abspath(path))
+        inside = absolute.is_relative_to(self.root)
+        return str(absolute.relative_to(self.root) if inside else absolute)
+
+    def typed(self, path: Path | str) -> str:
+        """Return a path as a command in `root` is given it."""
+        return shell_quote(self.from_root(path))
+
+    def path(self, name: str) -> str:
+        """Return a place under the output directory as a command in `root` is given it."""
+        return self.typed(self.directory / name)
 
 
 def scores_file(model: str, part: str) -> str:
@@ -78,6 +131,6 @@ def next_commands(request: Request) -> tuple[str, ...]:
     """Return the commands that use the tuned model."""
     return (
         f"python chat_completion.py --ckpt_dir {request.path('merged')} --interactive --constrain "
-        f"--tools-file {shell_quote(request.teachable.file)}",
+        f"--tools-file {request.typed(request.teachable.file)}",
         f"python scripts/serve.py --ckpt-dir {request.path('merged')} --port 8000",
     )

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from evaluation.behaviours import ASK_FIRST
 from evaluation.failures import COULD_CALL, failure_type, read_verdicts
 
 # This share of a round follows the failures; the rest are all behaviours, so that none is lost.
 FROM_FAILURES = 0.5
-# Behaviours whose first reply is text: where a model asks too often, it saw too many of them.
-_ASK_FIRST = ("missing_argument", "invalid_value", "tool_error")
 
 
 def shares_for(results_file: Path, shares: Mapping[str, float]) -> dict[str, float]:
@@ -37,4 +36,4 @@ def shares_for(results_file: Path, shares: Mapping[str, float]) -> dict[str, flo
 def _teaches(type: str, id: str) -> str:
     """Return the behaviour that teaches what failed; ids are synthetic-BEHAVIOUR-NUMBER/TURN."""
     behaviour = id.split("-")[1]
-    return "single_call" if type == COULD_CALL and behaviour in _ASK_FIRST else behaviour
+    return "single_call" if type == COULD_CALL and behaviour in ASK_FIRST else behaviour

@@ -1,9 +1,8 @@
 """A run of scripts/teach.py: what it was asked, what is done, and how it goes on."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +12,15 @@ from evaluation.failures import count_failures, failures_line
 from storage.atomic import new_file
 from storage.json_file import read_json_object, write_json
 from storage.manifest import sha256_of_file
-from synthesis.mixtures import PLAIN
 from teaching.mcp_server import ask_for_tools
 from teaching.page import write_page
-from teaching.request import Request, next_commands, scores_file
+from teaching.request import Flags, Request, check_flags, next_commands, scores_file
 from teaching.steps import as_scored, count_steps, steps
-from teaching.tools import complete_file, read_teachable
+from teaching.tools import COMPLETED_FILE, complete_file, completed_file, read_teachable
 
 STATE_FILE = "teach.json"
 PAGE_FILE = "index.html"
 ASKED_FILE = "tools_of_server.json"
-# What a directory of a model holds, one of them at least: ours, Meta's, Hugging Face's.
-_OF_MODELS = ("params.json", "config.json")
-
-
-@dataclass(frozen=True)
-class Flags:
-    """The flags of scripts/teach.py, whose help says what each does."""
-
-    model_dir: str
-    output_dir: str
-    tools_file: str | None = None
-    mcp: str | None = None
-    data: str | None = None
-    format: str | None = None
-    rounds: int = 1
-    count: int = 2000
-    scored: int = 400
-    general: float = 0.5
-    most_tools: int = PLAIN.most_tools
-    chat_format: str | None = None
-    max_new_tokens: int = 256
-    batch_size: int = 32
-    seed: int = 3
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "count", "scored", "most_tools", "max_new_tokens", "batch_size"):
-            if (number := getattr(self, name)) < 1:
-                raise ValueError(f"{flag_of(name)} is {number}, wanted a number from 1 up")
-        if self.general < 0:
-            raise ValueError(f"--general is {self.general}, wanted 0 or more")
-        if not Path(self.model_dir).is_dir():
-            raise FileNotFoundError(
-                f"--model-dir {self.model_dir} does not exist; name a directory of weights "
-                "(docs/models.md says where to get them; demo/base is a tiny one)"
-            )
-        if not any((Path(self.model_dir) / name).is_file() for name in _OF_MODELS):
-            raise ValueError(
-                f"--model-dir {self.model_dir} holds no model: none of {', '.join(_OF_MODELS)}"
-            )
-        if self.data and not Path(self.data).is_file():
-            raise FileNotFoundError(f"--data {self.data} does not exist; name a file of rows")
 
 
 @dataclass
@@ -72,41 +28,35 @@ class Run:
     """One run in its directory."""
 
     request: Request
-    root: Path
-    directory: Path
     state: dict[str, Any]
 
     def go(self) -> Iterator[Done]:
         """Run the steps that are not done yet, note each, and write the page."""
         earlier = [Done(**record) for record in self.state["done"]]
         done: list[Done] = []
+        request = self.request
         journey = run_journey(
-            steps(self.request, self.root),
-            self.directory,
-            self.root,
-            earlier,
-            count_steps(self.request, self.root),
+            steps(request), request.directory, request.root, earlier, count_steps(request)
         )
         for step in journey:
             done.append(step)
             if len(done) > len(earlier) or earlier[len(done) - 1] != step:
                 earlier = list(done)
                 self.state["done"] = [asdict(one) for one in done]
-                write_state(self.directory, self.state)
+                write_state(request.directory, self.state)
             yield step
-        request = as_scored(self.request, self.root)
-        write_page(self.directory / PAGE_FILE, request, self.directory, done)
+        write_page(request.directory / PAGE_FILE, as_scored(request), done)
 
     def lines(self) -> Iterator[str]:
         """Yield what is left to say at the end: the failures of the tuned model, and the page."""
-        file = self.directory / scores_file("tuned", "taught")
+        file = self.request.directory / scores_file("tuned", "taught")
         yield f"\nFailures of the fine-tuned model: {failures_line(count_failures(file))}"
         if unsplit := self.request.teachable.unsplit:
             yield (
                 f"No values were held out: {', '.join(unsplit[:5])} have too few; give them more "
                 '"examples"'
             )
-        yield f"Page: {self.request.output / PAGE_FILE}"
+        yield f"Page: {self.request.from_root(self.request.directory / PAGE_FILE)}"
 
     def next_commands(self) -> tuple[str, ...]:
         """Return what to run next, as it is typed."""
@@ -118,36 +68,34 @@ def open_run(flags: Flags, root: Path) -> Run:
 
     FileExistsError or ValueError names what in the directory differs.
     """
+    check_flags(flags)
     directory = Path(flags.output_dir)
+    tools_file = Path(flags.tools_file or directory / ASKED_FILE)
     asked = {key: value for key, value in asdict(flags).items() if key != "output_dir"}
     state = _read_state(directory, asked)
     if state is None:
-        tools_file = Path(flags.tools_file or directory / ASKED_FILE)
         if flags.mcp:
             ask_for_tools(flags.mcp, tools_file)
-        file = complete_file(tools_file, directory)
-        read_teachable(str(file))
-        digest = sha256_of_file(tools_file)
-        state = {"flags": asked, "tools": str(file), "tools_sha256": digest, "done": []}
+        teachable = read_teachable(str(complete_file(tools_file, directory)))
+        digests = {name: sha256_of_file(file) for name, file in _read_files(flags, tools_file)}
+        state = {"flags": asked, "sha256": digests, "done": []}
         write_state(directory, state)
-    elif flags.tools_file and sha256_of_file(Path(flags.tools_file)) != state["tools_sha256"]:
-        raise ValueError(
-            f"{flags.tools_file} has changed since {directory} was begun; name another "
-            "--output-dir, or remove this one"
-        )
-    teachable = read_teachable(_typed(state["tools"], root))
-    data = flags.data and _typed(flags.data, root)
-    named = ("count", "scored", "rounds", "general", "most_tools", "chat_format", "max_new_tokens")
-    request = Request(
-        teachable,
-        _typed(flags.model_dir, root),
-        Path(_typed(directory, root)),
-        data,
-        flags.format or "auto",
-        settings=flags.settings,
-        **{name: getattr(flags, name) for name in (*named, "batch_size", "seed")},
-    )
-    return Run(request, root, directory, state)
+    else:
+        for name, file in _read_files(flags, tools_file):
+            if sha256_of_file(file) != state["sha256"][name]:
+                raise ValueError(
+                    f"{file} has changed since {directory} was begun; name another "
+                    "--output-dir, or remove this one"
+                )
+        teachable = read_teachable(str(completed_file(tools_file, directory)))
+    return Run(Request(flags, teachable, root), state)
+
+
+def _read_files(flags: Flags, tools_file: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of the user's that a run reads, by what they hold."""
+    yield "tools", tools_file
+    if flags.data:
+        yield "data", Path(flags.data)
 
 
 def write_state(directory: Path, state: Mapping[str, Any]) -> None:
@@ -161,9 +109,9 @@ def _read_state(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any] | N
     file = directory / STATE_FILE
     if not file.is_file():
         left = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        if left - {ASKED_FILE, "tools.json"}:
+        if foreign := sorted(left - {ASKED_FILE, COMPLETED_FILE}):
             raise FileExistsError(
-                f"{directory} holds {sorted(left)[0]} and was not written by this command; name "
+                f"{directory} holds {foreign[0]} and was not written by this command; name "
                 "another --output-dir"
             )
         return None
@@ -182,9 +130,3 @@ def _flag(name: str, value: Any) -> str:
     if name == "settings":
         return " ".join(f"--{key}={given}" for key, given in value.items()) or "no settings"
     return f"no {flag_of(name)}" if value is None else f"{flag_of(name)} {value}"
-
-
-def _typed(path: Path | str, root: Path) -> str:
-    """Return a path as it is typed in `root`: from there where it lies inside, else whole."""
-    absolute = Path(os.path.abspath(path))
-    return str(absolute.relative_to(root) if absolute.is_relative_to(root) else absolute)

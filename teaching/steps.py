@@ -7,6 +7,7 @@ from pathlib import Path
 from console import outcomes
 from console.command import shell_quote
 from console.journey import Stage
+from console.stages import merge
 from data.cleaning.any_layout import read_any_layout
 from data.tokenized import TokenizedDataset
 from evaluation.behaviours import behaviours_line, figures_by_behaviour
@@ -20,65 +21,70 @@ from teaching.scores import own_figures
 from teaching.tools import possible_shares, quota_flags
 
 CONFIG = "configs/teach.json"
+# Settings of the training that the steps give; a user's own would lead them astray.
+GIVEN_SETTINGS = (
+    *("model.checkpoint_dir", "model.adapter_dir", "data.dataset_dir"),
+    *("checkpoint.output_dir", "logging.output_dir"),
+)
 
 
-def count_steps(request: Request, root: Path) -> int:
+def count_steps(request: Request) -> int:
     """Return how many steps there are; those of a round do not depend on what the others find."""
-    rounds = 4 * (request.rounds - 1) + (2 if request.rounds > 1 else 0)
-    converted = len(list(_native(request, root)[1]))
-    data = 1 if request.data else 0
+    flags = request.flags
+    rounds = 4 * (flags.rounds - 1) + (2 if flags.rounds > 1 else 0)
+    converted = len(list(_native(request)[1]))
+    data = 1 if flags.data else 0
     # Files of training, scored, held-out and other conversations; dataset, plan, training,
     # merge and export; three models on each part.
     prompts = 2 + bool(request.teachable.held_out) + bool(request.general_count)
     return converted + data + prompts + 5 + 3 * len(request.parts) + rounds
 
 
-def steps(request: Request, root: Path) -> Iterator[Stage]:
+def steps(request: Request) -> Iterator[Stage]:
     """Yield the steps in order; a later round's are known when the round before it is scored."""
-    base, converted = _native(request, root)
+    base, converted = _native(request)
     yield from converted
     yield from _prompts(request)
-    yield _generated(request, "round-1", _shares(request), request.count, trained=True)
+    yield _generated(request, "round-1", _shares(request), request.flags.count, trained=True)
     if request.general_count:
         yield _general(request)
-    if request.data:
+    if request.flags.data:
         yield _cleaned(request)
     yield _built(request, base, 1)
-    request = as_scored(request, root)
+    request = as_scored(request)
     yield from (_scored(request, "base", part, base) for part in request.parts)
     yield _planned(request, base)
     yield _finetuned(request, 1)
-    if request.rounds > 1:
+    if request.flags.rounds > 1:
         yield _scored(request, "round-1", "practice", base)
-    for round in range(2, request.rounds + 1):
-        failures = request.output / scores_file(f"round-{round - 1}", "practice")
-        shares = shares_for(root / failures, _shares(request))
-        yield _generated(request, f"round-{round}", shares, request.count, trained=True)
+    for round in range(2, request.flags.rounds + 1):
+        failures = scores_file(f"round-{round - 1}", "practice")
+        shares = shares_for(request.directory / failures, _shares(request))
+        yield _generated(request, f"round-{round}", shares, request.flags.count, trained=True)
         yield _built(request, base, round)
         yield _finetuned(request, round)
         yield _scored(request, f"round-{round}", "practice", base)
-    yield _merged(request, base)
-    merged = request.path("merged")
+    adapter, merged = request.path(adapter_dir(request.flags.rounds)), request.path("merged")
+    yield merge(base, adapter, merged)
     for model in ("tuned", "constrained"):
         yield from (_scored(request, model, part, merged) for part in request.parts)
     yield _exported(request)
 
 
-def as_scored(request: Request, root: Path) -> Request:
+def as_scored(request: Request) -> Request:
     """Return the request once its dataset is built, which may have kept no row of `data` apart."""
-    if not request.data:
+    if not request.flags.data:
         return request
-    output = root / request.output
-    held_out = TokenizedDataset.open(output / "dataset-1", "validation").origins()
+    held_out = TokenizedDataset.open(request.directory / "dataset-1", "validation").origins()
     kept = {origin.sha256 for origin in held_out}
-    own = (conversation.sha256 for conversation in read_any_layout(output / "own.jsonl"))
+    own = (conversation.sha256 for conversation in read_any_layout(request.directory / "own.jsonl"))
     return replace(request, own_scored=any(sha256 in kept for sha256 in own))
 
 
-def _native(request: Request, root: Path) -> tuple[str, Sequence[Stage]]:
+def _native(request: Request) -> tuple[str, Sequence[Stage]]:
     """Return the native directory of the base, and the stage that makes it where it is not one."""
-    given, native = root / request.model_dir, request.path("base")
-    typed = shell_quote(request.model_dir)
+    given, native = Path(request.flags.model_dir), request.path("base")
+    typed = request.typed(request.flags.model_dir)
     if (given / "consolidated.00.pth").is_file():
         command = f"scripts/convert_from_meta_weights.py --llama3-dir {typed}"
     elif (given / "config.json").is_file() and not (given / "params.json").is_file():
@@ -101,9 +107,9 @@ def _prompts(request: Request) -> Iterator[Stage]:
     """Yield the prompts that are scored: on taught tools, held-out ones, and for the rounds."""
     for part in request.parts:
         if part != "own":
-            yield _generated(request, part, _shares(request, part), request.scored)
-    if request.rounds > 1:
-        yield _generated(request, "practice", _shares(request), request.scored)
+            yield _generated(request, part, _shares(request, part), request.flags.scored)
+    if request.flags.rounds > 1:
+        yield _generated(request, "practice", _shares(request), request.flags.scored)
 
 
 # Seeds of the files: each draws other conversations.
@@ -116,15 +122,15 @@ def _generated(
     teachable, file = request.teachable, f"{name}.jsonl"
     tools = teachable.held_out if name == "held_out" else teachable.taught
     only = f" --only-tools {','.join(tools)}" if teachable.held_out else ""
-    seed = request.seed + _SEEDS.get(name, int(name.rpartition("-")[2]) if trained else 0)
+    seed = request.flags.seed + _SEEDS.get(name, int(name.rpartition("-")[2]) if trained else 0)
     values = request.values[0 if trained else 1]
     titles = {"taught": "prompts to score", "held_out": "prompts of held-out tools"}
     titles |= {"practice": "prompts to learn from"}
     title = titles.get(name, f"conversations for {name.replace('-', ' ')}")
     return Stage(
         f"generate {title}",
-        f"scripts/generate_dataset.py --tools-file {shell_quote(teachable.file)} --domains "
-        f"{DOMAIN}{only} --values {values} --most-tools {request.most_tools} --seed {seed} "
+        f"scripts/generate_dataset.py --tools-file {request.typed(teachable.file)} --domains "
+        f"{DOMAIN}{only} --values {values} --most-tools {request.flags.most_tools} --seed {seed} "
         f"--count {count} {quota_flags(shares)} --save-file {request.path(file)}",
         lambda root: outcomes.lines(root / file),
     )
@@ -134,38 +140,41 @@ def _general(request: Request) -> Stage:
     """Return the stage that generates with built-in tools: reading any tool is learnt on many."""
     return Stage(
         "generate conversations with other tools",
-        f"scripts/generate_dataset.py --most-tools {request.most_tools} --seed "
-        f"{request.seed + _SEEDS['general']} --count {request.general_count} --save-file "
+        f"scripts/generate_dataset.py --most-tools {request.flags.most_tools} --seed "
+        f"{request.flags.seed + _SEEDS['general']} --count {request.general_count} --save-file "
         f"{request.path('general.jsonl')}",
         lambda root: outcomes.lines(root / "general.jsonl"),
     )
 
 
 def _cleaned(request: Request) -> Stage:
+    flags = request.flags
     return Stage(
         "clean your conversations",
-        f"scripts/clean_dataset.py --source-file {shell_quote(request.data or '')} --format "
-        f"{request.data_format} --save-file {request.path('own.jsonl')}",
+        f"scripts/clean_dataset.py --source-file {request.typed(flags.data or '')} --format "
+        f"{flags.format or 'auto'} --save-file {request.path('own.jsonl')}",
         lambda root: outcomes.cleaned(root / "own.report.json"),
     )
 
 
 def _built(request: Request, base: str, round: int) -> Stage:
-    names = [f"round-{round}.jsonl"]
-    names += ["general.jsonl"] * bool(request.general_count) + ["own.jsonl"] * bool(request.data)
-    files = shell_quote(",".join(str(request.output / name) for name in names))
+    names = [f"round-{round}.jsonl"] + ["general.jsonl"] * bool(request.general_count)
+    names += ["own.jsonl"] * bool(request.flags.data)
+    files = ",".join(request.from_root(request.directory / name) for name in names)
     dataset = f"dataset-{round}"
     return Stage(
         "tokens and training mask",
-        f"scripts/build_dataset.py --source-file {files} --tokenizer-file {base} --save-dir "
-        f"{request.path(dataset)} --val-ratio 0.1{_format(request)}",
+        f"scripts/build_dataset.py --source-file {shell_quote(files)} --tokenizer-file {base} "
+        f"--save-dir {request.path(dataset)} --val-ratio 0.1 --skip-overlong"
+        f"{_format(request)}",
         lambda root: outcomes.built(root / dataset),
     )
 
 
 def _format(request: Request) -> str:
     """Return the flag for commands that meet the base or build for it; others know the format."""
-    return f" --chat-format {request.chat_format}" if request.chat_format else ""
+    given = request.flags.chat_format
+    return f" --chat-format {shell_quote(given)}" if given else ""
 
 
 def _scored(request: Request, model: str, part: str, directory: str) -> Stage:
@@ -183,7 +192,7 @@ def _scored(request: Request, model: str, part: str, directory: str) -> Stage:
     return Stage(
         f"score {title}",
         f"scripts/evaluate.py --ckpt-dir {directory}{more} {prompts} --max-new-tokens "
-        f"{request.max_new_tokens} --batch-size {request.batch_size} --output-file "
+        f"{request.flags.max_new_tokens} --batch-size {request.flags.batch_size} --output-file "
         f"{request.path(file)} --report-file {request.path(file.replace('.json', '.html'))}",
         lambda root: _score_line(root / file, part),
     )
@@ -199,7 +208,8 @@ def _score_line(file: Path, part: str) -> str:
 
 
 def _planned(request: Request, base: str) -> Stage:
-    given = " ".join(f"--{key}={shell_quote(value)}" for key, value in request.settings.items())
+    settings = request.flags.settings
+    given = " ".join(f"--{key}={shell_quote(value)}" for key, value in settings.items())
     return Stage(
         "choose a configuration for this machine",
         f"scripts/plan.py --config-file {CONFIG} --save-file {request.path('config.json')} "
@@ -230,7 +240,7 @@ def _finetuned(request: Request, round: int) -> Stage:
             f"--model.adapter_dir={request.path(adapter_dir(round - 1))}"
         )
     return Stage(
-        f"fine-tune{f', round {round}' if request.rounds > 1 else ''}",
+        f"fine-tune{f', round {round}' if request.flags.rounds > 1 else ''}",
         command,
         lambda root: outcomes.trained(root, name),
         more=lambda output: _resume(output / "checkpoints" / name),
@@ -240,16 +250,6 @@ def _finetuned(request: Request, round: int) -> Stage:
 def _resume(run: Path) -> str:
     """Return the flag that goes on with an interrupted run, where it left a checkpoint."""
     return " --resume" if any(run.glob("step-*")) else ""
-
-
-def _merged(request: Request, base: str) -> Stage:
-    final = request.path(adapter_dir(request.rounds))
-    return Stage(
-        "merge the adapter, with proof",
-        f"scripts/convert_lora_weights.py --base-ckpt-path {base} --lora-ckpt-path {final} "
-        f"--output-dir {request.path('merged')}",
-        outcomes.merged,
-    )
 
 
 def _exported(request: Request) -> Stage:

@@ -42,10 +42,14 @@ class Teachable:
         return Selection(self.file, (DOMAIN,), names if self.held_out else ())
 
 
-def complete_file(tools_file: Path, output: Path) -> Path:
-    """Return the file to generate from: a Python file as it is, of JSON a completed copy.
+def completed_file(tools_file: Path, output: Path) -> Path:
+    """Return the file to generate from: a Python file itself, of JSON a copy under `output`."""
+    return tools_file if tools_file.suffix == ".py" else output / COMPLETED_FILE
 
-    The copy, `tools.json` under `output`, holds examples and results where the tools bring none.
+
+def complete_file(tools_file: Path, output: Path) -> Path:
+    """Write the copy with examples and results that `completed_file` names; return that file.
+
     ValueError or FileNotFoundError names the file and what is wrong.
     """
     if not tools_file.is_file():
@@ -59,7 +63,7 @@ def complete_file(tools_file: Path, output: Path) -> Path:
         completed = complete_records(records)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"--tools-file {tools_file}: {error}") from error
-    file = output / COMPLETED_FILE
+    file = completed_file(tools_file, output)
     with new_file(file) as partial:
         write_json(partial, completed)
     return file

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from console.outcomes import lines, losses, size, trained
+from console.outcomes import built, lines, losses, size, trained
 
 
 def test_losses_are_read_from_the_runs_metrics(tmp_path: Path):
@@ -30,3 +30,11 @@ def test_lines_and_sizes_of_files_are_reported(tmp_path: Path):
     assert lines(tmp_path / "rows.jsonl") == "1,200 conversations"
     (tmp_path / "weights").write_bytes(bytes(1_500_000))
     assert size(tmp_path) == "1.5 MB"
+
+
+def test_a_dataset_says_what_was_left_out(tmp_path: Path):
+    splits = {"train": {"conversations": 9, "tokens": 1200}}
+    rejected = {"overlong": [{"id": "a"}, {"id": "b"}], "untrained": []}
+    about = {"splits": splits, "rejected": rejected, "not_named": {"overlong": 3}}
+    (tmp_path / "dataset.json").write_text(json.dumps(about))
+    assert built(tmp_path) == "train 9 (1,200 tokens), 5 left out as overlong"

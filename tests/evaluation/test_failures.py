@@ -44,6 +44,7 @@ def calling(**arguments: Any) -> Reply:
         (WANTED, calling(city="Oslo"), MISSING),
         (WANTED, calling(city="Oslo", nights=2, pets=1), NEEDLESS),
         (WANTED, Reply("", (ToolCall("cancel", {}),)), WRONG_TOOL),
+        (WANTED * 2, calling(city="Oslo", nights=2), WRONG_TOOL),
         (WANTED, Reply("Which city?"), COULD_CALL),
         (WANTED, Reply("", (), "no closing brace"), UNREADABLE),
         (WANTED, Reply(""), EMPTY),

@@ -21,6 +21,10 @@ EXAMPLE = ROOT / "examples/teach_tools.json"
         ([], "name one of --tools-file and --mcp"),
         ([f"--tools-file={EXAMPLE}", "--mcp=server"], "name one of --tools-file and --mcp"),
         ([f"--tools-file={EXAMPLE}", "--format=xlam"], "--format goes with --data"),
+        ([f"--tools-file={EXAMPLE}", "--roundz=2"], "--roundz; did you mean --rounds?"),
+        ([f"--tools-file={EXAMPLE}", "--training.epoch=2"], "did you mean --training.epochs?"),
+        ([f"--tools-file={EXAMPLE}", "--training.epochs=few"], "--training.epochs"),
+        ([f"--tools-file={EXAMPLE}", "--data.dataset_dir=x"], "is set by the steps themselves"),
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused(

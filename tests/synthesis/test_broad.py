@@ -171,6 +171,13 @@ def test_a_harmful_request_is_refused_though_the_tool_is_there() -> None:
         assert row.tools
 
 
+def test_steps_in_order_take_three_different_calls(tmp_path: Path) -> None:
+    file = tmp_path / "bell.py"
+    file.write_text('def ring_bell() -> int:\n    """Ring the bell."""\n    return 3\n')
+    with pytest.raises(ValueError, match="of step_by_step are wanted, which takes three different"):
+        broad(5, tools_file=str(file), domains=("custom",), quotas={"step_by_step": 1})
+
+
 def test_a_demanded_last_sentence_ends_every_answer() -> None:
     ended = 0
     for row in rows("single_call", 400):
@@ -188,11 +195,17 @@ def system_of(row: Conversation) -> str:
 
 
 def test_chat_language_leaves_values_as_they_are() -> None:
-    chatty = 0
+    chatty = spelled = 0
     for row in rows("single_call", 300):
         said = next(message.content for message in row.messages if message.role == "user")
-        chatty += bool(re.search(r"\b(u|pls|plz|thx|ur)\b", said))
-    assert chatty > 20
+        if re.search(r"\b(u|pls|plz|thx|ur)\b", said):
+            chatty += 1
+            assert list(problems(row)) == []
+            values = [v for _, _, arguments in calls(row) for v in arguments.values()]
+            texts = [v for v in values if isinstance(v, str) and v.lower() in said.lower()]
+            assert all(text in said for text in texts)
+            spelled += sum(text != text.lower() for text in texts)
+    assert chatty > 20 and spelled > 20
 
 
 def test_a_reply_with_a_fact_from_nowhere_is_found() -> None:

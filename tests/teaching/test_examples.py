@@ -42,6 +42,33 @@ def test_values_of_a_referred_schema_follow_its_definition():
     assert first.keys() == {"city"}
 
 
+NODE = {
+    "type": "object",
+    "properties": {"of": {}, "kids": {"type": "array", "items": {"$ref": "#/$defs/Node"}}},
+    "required": ["of", "kids"],
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "definitions"),
+    [
+        (True, {}),
+        ({"type": "array", "items": {"type": "boolean"}, "minItems": 4}, {}),
+        ({"$ref": "#/$defs/Node"}, {"Node": NODE}),
+    ],
+)
+def test_unusual_schemas_get_values_too(schema: Any, definitions: dict[str, Any]):
+    record = tool("get", "q", q=schema)
+    record["inputSchema"]["$defs"] = definitions
+    record["inputSchema"]["properties"]["never"] = False
+    assert complete_records([record])[0]["examples"].keys() == {"q"}
+
+
+def test_examples_that_are_no_object_are_named():
+    with pytest.raises(ValueError, match=r"examples of the tool get are \['x'\], wanted an object"):
+        complete_records([tool("get", "q", q={"type": "string"}) | {"examples": ["x"]}])
+
+
 def test_own_examples_and_results_are_kept():
     own = tool("get", "lamp", lamp={"type": "string"})
     own |= {"examples": {"lamp": ["L-1"]}, "results": [{"state": "on"}]}

@@ -14,7 +14,7 @@ from evaluation.judging import Outputs, judge_all
 from inference.chat_model import Answer
 from synthesis.generation import Settings, generate_file
 from teaching.page import write_page
-from teaching.request import Request, scores_file
+from teaching.request import Flags, Request, scores_file
 from teaching.tools import complete_file, possible_shares, read_teachable
 
 EXAMPLE = ROOT / "examples/teach_tools.json"
@@ -43,7 +43,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Request:
     """Return a finished run: its files without its weights."""
     output = tmp_path_factory.mktemp("run")
     teachable = read_teachable(str(complete_file(EXAMPLE, output)))
-    request = Request(teachable, "demo/base", output, rounds=2, general=0)
+    flags = Flags("demo/base", str(output), rounds=2, general=0)
     for part in ("taught", "held_out", "practice", "round-1", "round-2"):
         held_out = part == "held_out"
         shares = possible_shares(teachable, held_out)
@@ -56,12 +56,12 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Request:
             write_scores(output, part, model, model != "base" and part == "taught")
     write_scores(output, "practice", "round-1", False)
     write_scores(output, "practice", "round-2", True)
-    return request
+    return Request(flags, teachable, ROOT)
 
 
 def page_of(request: Request) -> str:
-    file = request.output / "index.html"
-    write_page(file, request, request.output, [Done("fine-tune", "python finetune.py", 3.0, "<b>")])
+    file = request.directory / "index.html"
+    write_page(file, request, [Done("fine-tune", "python finetune.py", 3.0, "<b>")])
     return file.read_text(encoding="utf-8")
 
 
@@ -75,7 +75,7 @@ def test_the_page_tells_before_and_after_on_taught_and_held_out_tools(scored: Re
 
 
 def prompts(request: Request) -> list[Item]:
-    return read_items(str(request.output / "practice.jsonl"))
+    return read_items(str(request.directory / "practice.jsonl"))
 
 
 def test_the_page_shows_the_rounds_side_by_side_by_type(scored: Request):
@@ -83,7 +83,8 @@ def test_the_page_shows_the_rounds_side_by_side_by_type(scored: Request):
     rounds = page.text.partition("Wrong replies by what is wrong")[2]
     calls = sum(item.category.startswith(("call", "parallel")) for item in prompts(scored))
     assert f"asked where it could call{calls}0" in rounds
-    assert "The rounds" not in read_page(page_of(replace(scored, rounds=1))).text
+    once = replace(scored, flags=replace(scored.flags, rounds=1))
+    assert "The rounds" not in read_page(page_of(once)).text
 
 
 def test_replies_and_outcomes_are_shown_and_never_read_as_html(scored: Request):
@@ -94,7 +95,11 @@ def test_replies_and_outcomes_are_shown_and_never_read_as_html(scored: Request):
 
 def test_what_could_not_be_held_out_is_said(scored: Request):
     teachable = replace(scored.teachable, held_out=(), unsplit=("water_bed.minutes",))
-    request = replace(scored, teachable=teachable, data="rows.json", own_scored=False)
+    (scored.directory / "own.jsonl").write_bytes((scored.directory / "held_out.jsonl").read_bytes())
+    flags = replace(scored.flags, data="rows.json")
+    known = read_page(page_of(replace(scored, flags=flags, own_scored=False))).text
+    assert f"yet in your conversations: {scored.teachable.held_out[0]}." in known
+    request = replace(scored, flags=flags, teachable=teachable, own_scored=False)
     page = read_page(page_of(request))
     assert "Your conversations are too few" in page.text
     assert "on your tools: calls" in page.text

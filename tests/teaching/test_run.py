@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from command_lines import ROOT
 
 from console.journey import Stage
 from teaching import run as teaching_run
-from teaching.request import Request
-from teaching.run import PAGE_FILE, STATE_FILE, Flags, open_run
+from teaching.request import Flags, Request
+from teaching.run import PAGE_FILE, STATE_FILE, open_run
+from teaching.steps import steps
 
 
 @pytest.fixture
@@ -28,16 +30,16 @@ def flags(tools_file: Path, **more: Any) -> Flags:
 def short_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put three commands in place of the real steps: each leaves a mark, the second may fail."""
 
-    def steps(request: Request, root: Path) -> Iterator[Stage]:
+    def steps(request: Request) -> Iterator[Stage]:
         for name in ("one", "two", "three"):
             code = f'open("{tmp_path}/log", "a").write("{name} "); '
             code += f'import sys, os; sys.exit(os.path.exists("{tmp_path}/fail-{name}"))'
             yield Stage(name, f"-c '{code}'", lambda output: "left a mark")
 
     monkeypatch.setattr(teaching_run, "steps", steps)
-    monkeypatch.setattr(teaching_run, "count_steps", lambda request, root: 3)
+    monkeypatch.setattr(teaching_run, "count_steps", lambda request: 3)
     monkeypatch.setattr(
-        teaching_run, "write_page", lambda file, request, directory, done: file.write_text("page")
+        teaching_run, "write_page", lambda file, request, done: file.write_text("page")
     )
 
 
@@ -76,6 +78,28 @@ def test_a_changed_tools_file_is_refused(tools_file: Path):
         open_run(flags(tools_file), ROOT)
 
 
+def test_changed_rows_are_refused(tools_file: Path, tmp_path: Path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("{}")
+    open_run(flags(tools_file, data=str(rows)), ROOT)
+    rows.write_text("{} ")
+    with pytest.raises(ValueError, match=r"rows\.jsonl has changed since"):
+        open_run(flags(tools_file, data=str(rows)), ROOT)
+
+
+def test_a_run_inside_the_project_is_begun_and_continued_from_elsewhere(
+    tools_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = Flags(str(ROOT / "demo/base"), str(tmp_path / "out"), str(tools_file), general=0)
+    monkeypatch.chdir(tmp_path.parent)
+    for _ in range(2):
+        request = open_run(asked, tmp_path).request
+        lines = [stage.line for stage in islice(steps(request), 2)]
+        assert "--output-dir out/base" in lines[0]
+        assert "--tools-file out/tools.json" in lines[1]
+        monkeypatch.chdir(tmp_path)
+
+
 def test_a_directory_of_someone_else_is_refused_and_kept(tools_file: Path):
     other = tools_file.parent / "out"
     other.mkdir()
@@ -96,21 +120,25 @@ def test_a_broken_tools_file_leaves_no_run_behind(tools_file: Path):
 
 @pytest.mark.parametrize(
     ("more", "reason"),
-    [({"rounds": 0}, "--rounds is 0"), ({"data": "absent"}, "--data absent does not exist")],
+    [
+        ({"rounds": 0}, "--rounds is 0"),
+        ({"data": "absent"}, "--data absent does not exist"),
+        ({"chat_format": "lama3"}, "unknown chat format 'lama3'; did you mean llama3"),
+    ],
 )
 def test_a_flag_that_cannot_be_is_named(more: dict[str, Any], reason: str, tools_file: Path):
     with pytest.raises((ValueError, FileNotFoundError), match=reason):
-        flags(tools_file, **more)
+        open_run(flags(tools_file, **more), ROOT)
 
 
 def test_a_missing_model_is_named_with_where_to_get_one(tools_file: Path):
     with pytest.raises(FileNotFoundError, match=r"--model-dir absent does not exist.*models\.md"):
-        Flags("absent", "out", str(tools_file))
+        open_run(Flags("absent", "out", str(tools_file)), ROOT)
 
 
 def test_a_directory_without_a_model_is_refused(tools_file: Path):
     with pytest.raises(ValueError, match=r"holds no model: none of params\.json, config\.json"):
-        Flags(str(tools_file.parent), "out", str(tools_file))
+        open_run(Flags(str(tools_file.parent), "out", str(tools_file)), ROOT)
 
 
 def test_a_run_of_a_server_asks_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
