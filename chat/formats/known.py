@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from chat.formats.format import ChatFormat
 from chat.formats.glaive_text import GLAIVE_TEXT
+from chat.formats.hermes import HERMES, HERMES_SHORT
 from chat.formats.llama3 import LLAMA3, LLAMA3_SHORT
 from chat.formats.llama3_1 import LLAMA3_1
 from chat.formats.lmflow import LLAMA3_FOR_TOOL, QWEN2_FOR_TOOL
@@ -19,6 +20,7 @@ _LONGEST = 80
 _ROWS = (
     *(LLAMA3, LLAMA3_SHORT, LLAMA3_1, LLAMA3_FOR_TOOL),
     *(QWEN2_5, QWEN3, QWEN2_FOR_TOOL),
+    *(HERMES, HERMES_SHORT),
     *(MISTRAL_V1, MISTRAL_V3, MISTRAL_TEKKEN),
     *(GLAIVE_TEXT, PHI3_XLAM, TOOL_CALL_TAGS),
 )
