@@ -31,7 +31,7 @@ def write_rows(path: Path, count: int, seed: int = 3) -> None:
 
 def rows(count: int, seed: int = 3) -> Iterator[str]:
     """Yield rows as lines of JSON."""
-    for made in generate(Settings(count=count, seed=seed, quotas=QUOTAS)):
+    for made in generate(Settings(count=count, seed=seed, quotas=QUOTAS, mixture="plain")):
         spare = SPARE_TOOLS[made.task.index % len(SPARE_TOOLS)]
         yield json.dumps(glaive_row(made.conversation, spare), ensure_ascii=False) + "\n"
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from console.command import print_next, run, shell_quote
 from console.flags import unknown_flag
 from synthesis.behaviours import BEHAVIOURS
-from synthesis.generation import Settings, generate_file
+from synthesis.generation import Settings, generate_file, left_out
 
 
 def main(
@@ -26,7 +26,7 @@ def main(
     exclude_tools: str | None = None,
     most_tools: int | None = None,
     values: str = "all",
-    mixture: str = "plain",
+    mixture: str = "broad",
     generate_only: bool = False,
     **quotas: object,
 ) -> None:
@@ -42,11 +42,12 @@ def main(
         only_tools: Take these tools only, with commas between.
         exclude_tools: Leave these tools out, with commas between.
         most_tools: The most tools that a conversation offers, as far as it does not call more; by
-            default 8, or 30 in the broad mixture.
+            default 30, or 8 in the plain and 4 in the short mixture.
         values: seen or unseen, so that two files with the same tools share no value that a user can
             choose freely; all draws from both. Choices and yes or no stand in both.
-        mixture: plain, or broad: with system texts and rules that change what is right, tools that
-            look alike, text beside calls, more calls and turns, chat language.
+        mixture: broad, with system texts and rules that change what is right, tools that look
+            alike, text beside calls, more calls and turns, chat language; short, without these, for
+            small models and a CPU; or plain, as short with more tools and sums for questions.
         generate_only: End with the data: the next command checks it. Without, the next commands
             lead on to a fine-tuned model.
         **quotas: A behaviour's share, as --quota.small_talk=0.1; the others share what is left.
@@ -71,6 +72,8 @@ def main(
         table.add_row(name, f"{number:,}", BEHAVIOURS[name].meaning)
     console = Console(highlight=False)
     console.print(table)
+    if lacking := left_out(settings):
+        print(f"left out, since the tools do not allow them: {', '.join(lacking)}")
     console.print(f"{count:,} conversations: {save_file}", soft_wrap=True, markup=False)
     tools = f" --tools-file {shell_quote(tools_file)}" if tools_file else ""
     check = f"python scripts/replay_dataset.py --source-file {shell_quote(save_file)}{tools}"

@@ -17,7 +17,6 @@ from rich.console import Console
 from console.command import print_next, run
 from console.flags import UsageError, check_idle_flags, unknown_flag
 from console.journey import closing_table
-from synthesis.mixtures import PLAIN
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,7 +32,8 @@ def main(
     count: int = 2000,
     scored: int = 400,
     general: float = 0.5,
-    most_tools: int = PLAIN.most_tools,
+    mixture: str = "broad",
+    most_tools: int | None = None,
     chat_format: str | None = None,
     max_new_tokens: int = 256,
     batch_size: int = 32,
@@ -56,7 +56,9 @@ def main(
         scored: How many conversations of each kind to score.
         general: How many conversations with the generator's own tools are trained for each with
             yours, so that the model learns to read tools; 0 for none.
-        most_tools: The most tools that a conversation offers; a tiny model learns better from few.
+        mixture: What is generated: broad; short, for small models and a CPU: few tools, no system
+            texts; or plain, as short, with fewer kinds of questions.
+        most_tools: The most tools that a conversation offers; by default as the mixture has it.
         chat_format: How conversations are written; by default as the model was trained, or llama3.
         max_new_tokens: The most tokens of a scored reply.
         batch_size: How many prompts are answered at once.

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -21,12 +21,22 @@ from synthesis.behaviours import BEHAVIOURS
 from synthesis.catalogue import Catalogue, select
 from synthesis.custom import read_tools_file
 from synthesis.dice import Dice
-from synthesis.mixtures import MIXTURES
+from synthesis.mixtures import find_mixture
 from synthesis.quotas import apportion, read_shares, schedule
 from synthesis.scene import VALUES, Scene
 
 # How often a conversation is drawn anew when its user says what another one said.
 REDRAWS = 10
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The part of the settings that says which tools there are."""
+
+    tools_file: str | None = None
+    domains: tuple[str, ...] = ()
+    only_tools: tuple[str, ...] = ()
+    exclude_tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Settings:
     quotas: Mapping[str, Any] = field(default_factory=dict)
     most_tools: int | None = None
     values: str = "all"
-    mixture: str = "plain"
+    mixture: str = "broad"
 
     def __post_init__(self) -> None:
         for flag, number in (("--count", self.count), ("--most-tools", self.most_tools)):
@@ -50,18 +60,12 @@ class Settings:
                 raise ValueError(f"{flag} is {number}, wanted a number from 1 up")
         if self.values not in VALUES:
             raise ValueError(f"--values is {self.values!r}, wanted one of {', '.join(VALUES)}")
-        if self.mixture not in MIXTURES:
-            raise ValueError(f"--mixture is {self.mixture!r}, wanted one of {', '.join(MIXTURES)}")
+        find_mixture(self.mixture)
 
-
-@dataclass(frozen=True)
-class Selection:
-    """The part of the settings that says which tools there are."""
-
-    tools_file: str | None = None
-    domains: tuple[str, ...] = ()
-    only_tools: tuple[str, ...] = ()
-    exclude_tools: tuple[str, ...] = ()
+    @property
+    def selection(self) -> Selection:
+        """Which tools there are."""
+        return Selection(self.tools_file, self.domains, self.only_tools, self.exclude_tools)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ class Made:
 def generate_file(save_file: Path | str, settings: Settings) -> dict[str, int]:
     """Write canonical JSON Lines and return the number of conversations of each behaviour.
 
-    ValueError says so when the chosen tools do not allow a behaviour.
+    Behaviours that the chosen tools do not allow are left out; ValueError where a quota asks for
+    one.
     """
     numbers: dict[str, int] = {}
     console = Console(stderr=True)
@@ -113,11 +118,11 @@ def generate_file(save_file: Path | str, settings: Settings) -> dict[str, int]:
 
 def generate(settings: Settings, workers: int | None = None) -> Iterator[Made]:
     """Yield the conversations in order; users hardly ever say the same."""
-    selection = Selection(
-        settings.tools_file, settings.domains, settings.only_tools, settings.exclude_tools
-    )
-    numbers = apportion(read_shares(settings.quotas, MIXTURES[settings.mixture]), settings.count)
-    check_possible(find_catalogue(selection), numbers)
+    selection = settings.selection
+    possible = possible_behaviours(find_catalogue(selection))
+    shares = read_shares(settings.quotas, find_mixture(settings.mixture), possible)
+    numbers = apportion(shares, settings.count)
+    check_possible(possible, numbers)
     names = list(BEHAVIOURS)
     places = schedule(numbers, settings.seed)
     tasks = (Task(index, names[place]) for index, place in enumerate(places))
@@ -146,7 +151,7 @@ def compose(
 ) -> Made:
     """Make one conversation; it follows from what is given alone."""
     dice = Dice(seed, task.index, task.behaviour, task.attempt)
-    scene = Scene(dice, find_catalogue(selection), most_tools, values, MIXTURES[mixture])
+    scene = Scene(dice, find_catalogue(selection), most_tools, values, find_mixture(mixture))
     BEHAVIOURS[task.behaviour].play(scene)
     conversation = scene.conversation(f"synthetic-{task.behaviour}-{task.index:06}")
     said = tuple(
@@ -164,13 +169,21 @@ def find_catalogue(selection: Selection) -> Catalogue:
     return select(added, selection.domains, selection.only_tools, selection.exclude_tools)
 
 
-def check_possible(catalogue: Catalogue, numbers: Mapping[str, int]) -> None:
+def left_out(settings: Settings) -> tuple[str, ...]:
+    """Return the behaviours of the mixture that the chosen tools do not allow."""
+    possible = possible_behaviours(find_catalogue(settings.selection))
+    shares = find_mixture(settings.mixture).shares
+    return tuple(name for name in shares if name not in possible)
+
+
+def possible_behaviours(catalogue: Catalogue) -> tuple[str, ...]:
+    """Return the behaviours that the tools allow."""
+    return tuple(name for name in BEHAVIOURS if BEHAVIOURS[name].possible(catalogue))
+
+
+def check_possible(possible: Collection[str], numbers: Mapping[str, int]) -> None:
     """Raise ValueError when a behaviour is wanted that the tools do not allow."""
-    lacking = [
-        name
-        for name, number in numbers.items()
-        if number and not BEHAVIOURS[name].possible(catalogue)
-    ]
+    lacking = [name for name, number in numbers.items() if number and name not in possible]
     if lacking:
         wanted = [
             f"{numbers[name]} conversations of {name} are wanted, which takes "

@@ -76,4 +76,27 @@ BROAD = Mixture(
     few=0.6,
     any_question=True,
 )
-MIXTURES = {"plain": PLAIN, "broad": BROAD}
+SHORT = Mixture(
+    {
+        "single_call": 0.22,
+        "parallel_calls": 0.10,
+        "call_sequence": 0.08,
+        "missing_argument": 0.18,
+        "invalid_value": 0.05,
+        "tool_error": 0.05,
+        "no_suitable_tool": 0.18,
+        "small_talk": 0.09,
+        "answer_from_result": 0.05,
+    },
+    most_tools=4,
+    casual=0.1,
+    any_question=True,
+)
+MIXTURES = {"plain": PLAIN, "short": SHORT, "broad": BROAD}
+
+
+def find_mixture(name: str) -> Mixture:
+    """Return the mixture of that name; ValueError names the known ones."""
+    if name not in MIXTURES:
+        raise ValueError(f"--mixture is {name!r}, wanted one of {', '.join(MIXTURES)}")
+    return MIXTURES[name]

@@ -1,15 +1,17 @@
 """How many conversations of each behaviour a run makes, exactly; and which comes when."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.dice import Dice
-from synthesis.mixtures import PLAIN, Mixture
+from synthesis.mixtures import Mixture
 
 
-def read_shares(given: Mapping[str, object], mixture: Mixture = PLAIN) -> dict[str, float]:
-    """Return every behaviour's share of one: those `given`, the others as mixed.
+def read_shares(
+    given: Mapping[str, object], mixture: Mixture, possible: Collection[str] = tuple(BEHAVIOURS)
+) -> dict[str, float]:
+    """Return every behaviour's share of one: those `given`, the `possible` others as mixed.
 
     ValueError names an unknown behaviour, a share outside 0 to 1, or a sum that cannot be.
     """
@@ -21,7 +23,10 @@ def read_shares(given: Mapping[str, object], mixture: Mixture = PLAIN) -> dict[s
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
             raise ValueError(f"--quota.{name} is {share!r}, wanted a share from 0 to 1")
     fixed = {name: float(share) for name, share in given.items() if isinstance(share, int | float)}
-    others = {name: mixture.shares.get(name, 0.0) for name in BEHAVIOURS if name not in fixed}
+    mixed = {
+        name: mixture.shares.get(name, 0.0) if name in possible else 0.0 for name in BEHAVIOURS
+    }
+    others = {name: share for name, share in mixed.items() if name not in fixed}
     left = 1 - sum(fixed.values())
     if left < -1e-9 or (left > 1e-9 and not sum(others.values())):
         wanted = "at most 1" if sum(others.values()) else "1"

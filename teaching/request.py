@@ -8,7 +8,7 @@ from pathlib import Path
 from chat.formats.known import find_format
 from console.command import shell_quote
 from console.flags import flag_of
-from synthesis.mixtures import PLAIN
+from synthesis.mixtures import Mixture, find_mixture
 from teaching.tools import Teachable
 
 # The folder of the training's checkpoints and logs, before the number of the round.
@@ -38,7 +38,8 @@ class Flags:
     count: int = 2000
     scored: int = 400
     general: float = 0.5
-    most_tools: int = PLAIN.most_tools
+    mixture: str = "broad"
+    most_tools: int | None = None
     chat_format: str | None = None
     max_new_tokens: int = 256
     batch_size: int = 32
@@ -49,8 +50,9 @@ class Flags:
 def check_flags(flags: Flags) -> None:
     """Raise ValueError or FileNotFoundError for a flag that cannot be, or names nothing usable."""
     for name in ("rounds", "count", "scored", "most_tools", "max_new_tokens", "batch_size"):
-        if (number := getattr(flags, name)) < 1:
+        if (number := getattr(flags, name)) is not None and number < 1:
             raise ValueError(f"{flag_of(name)} is {number}, wanted a number from 1 up")
+    find_mixture(flags.mixture)
     if flags.general < 0:
         raise ValueError(f"--general is {flags.general}, wanted 0 or more")
     if not Path(flags.model_dir).is_dir():
@@ -91,6 +93,11 @@ class Request:
         """The parts that are scored."""
         held_out = ("held_out",) if self.teachable.held_out else ()
         return ("taught", *held_out, *(("own",) if self.flags.data and self.own_scored else ()))
+
+    @property
+    def mixture(self) -> Mixture:
+        """What generated conversations are made of."""
+        return find_mixture(self.flags.mixture)
 
     @property
     def general_count(self) -> int:

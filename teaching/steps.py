@@ -1,6 +1,6 @@
 """The steps of scripts/teach.py, each a command of this project."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from synthesis.custom import DOMAIN
 from teaching.request import MODELS, NAME, Request, adapter_dir, scores_file
 from teaching.rounds import shares_for
 from teaching.scores import own_figures
-from teaching.tools import possible_shares, quota_flags
+from teaching.tools import possible_shares, quota_flags, scored_quotas
 
 CONFIG = "configs/teach.json"
 # Settings of the training that the steps give; a user's own would lead them astray.
@@ -45,7 +45,7 @@ def steps(request: Request) -> Iterator[Stage]:
     base, converted = _native(request)
     yield from converted
     yield from _prompts(request)
-    yield _generated(request, "round-1", _shares(request), request.flags.count, trained=True)
+    yield _generated(request, "round-1", "", request.flags.count, trained=True)
     if request.general_count:
         yield _general(request)
     if request.flags.data:
@@ -59,8 +59,11 @@ def steps(request: Request) -> Iterator[Stage]:
         yield _scored(request, "round-1", "practice", base)
     for round in range(2, request.flags.rounds + 1):
         failures = scores_file(f"round-{round - 1}", "practice")
-        shares = shares_for(request.directory / failures, _shares(request))
-        yield _generated(request, f"round-{round}", shares, request.flags.count, trained=True)
+        shares = shares_for(
+            request.directory / failures, possible_shares(request.teachable, request.mixture)
+        )
+        quotas = quota_flags(shares)
+        yield _generated(request, f"round-{round}", quotas, request.flags.count, trained=True)
         yield _built(request, base, round)
         yield _finetuned(request, round)
         yield _scored(request, f"round-{round}", "practice", base)
@@ -99,17 +102,13 @@ def _native(request: Request) -> tuple[str, Sequence[Stage]]:
     return native, (stage,)
 
 
-def _shares(request: Request, part: str = "taught") -> dict[str, float]:
-    return possible_shares(request.teachable, held_out=part == "held_out")
-
-
 def _prompts(request: Request) -> Iterator[Stage]:
     """Yield the prompts that are scored: on taught tools, held-out ones, and for the rounds."""
-    for part in request.parts:
-        if part != "own":
-            yield _generated(request, part, _shares(request, part), request.flags.scored)
-    if request.flags.rounds > 1:
-        yield _generated(request, "practice", _shares(request), request.flags.scored)
+    parts = [part for part in request.parts if part != "own"]
+    for part in parts + ["practice"] * (request.flags.rounds > 1):
+        quotas = scored_quotas(request.teachable, part == "held_out")
+        flags = " ".join(f"--quota.{name}={share:g}" for name, share in quotas.items())
+        yield _generated(request, part, flags, request.flags.scored)
 
 
 # Seeds of the files: each draws other conversations.
@@ -117,7 +116,7 @@ _SEEDS = {"taught": 101, "held_out": 102, "practice": 103, "general": 104}
 
 
 def _generated(
-    request: Request, name: str, shares: Mapping[str, float], count: int, trained: bool = False
+    request: Request, name: str, quotas: str, count: int, trained: bool = False
 ) -> Stage:
     teachable, file = request.teachable, f"{name}.jsonl"
     tools = teachable.held_out if name == "held_out" else teachable.taught
@@ -130,8 +129,8 @@ def _generated(
     return Stage(
         f"generate {title}",
         f"scripts/generate_dataset.py --tools-file {request.typed(teachable.file)} --domains "
-        f"{DOMAIN}{only} --values {values} --most-tools {request.flags.most_tools} --seed {seed} "
-        f"--count {count} {quota_flags(shares)} --save-file {request.path(file)}",
+        f"{DOMAIN}{only} --values {values} {_mixture(request)} --seed {seed} "
+        f"--count {count} {quotas}{' ' if quotas else ''}--save-file {request.path(file)}",
         lambda root: outcomes.lines(root / file),
     )
 
@@ -140,11 +139,17 @@ def _general(request: Request) -> Stage:
     """Return the stage that generates with built-in tools: reading any tool is learnt on many."""
     return Stage(
         "generate conversations with other tools",
-        f"scripts/generate_dataset.py --most-tools {request.flags.most_tools} --seed "
+        f"scripts/generate_dataset.py {_mixture(request)} --seed "
         f"{request.flags.seed + _SEEDS['general']} --count {request.general_count} --save-file "
         f"{request.path('general.jsonl')}",
         lambda root: outcomes.lines(root / "general.jsonl"),
     )
+
+
+def _mixture(request: Request) -> str:
+    most_tools = request.flags.most_tools
+    more = f" --most-tools {most_tools}" if most_tools else ""
+    return f"--mixture {request.flags.mixture}{more}"
 
 
 def _cleaned(request: Request) -> Stage:

@@ -9,17 +9,19 @@ from chat.schemas.tools_file import tool_records
 from chat.strict_json import read_json
 from storage.atomic import new_file
 from storage.json_file import write_json
-from synthesis.behaviours import BEHAVIOURS
 from synthesis.catalogue import Catalogue
 from synthesis.custom import DOMAIN, read_tools_file
 from synthesis.dice import Dice
-from synthesis.generation import Selection, find_catalogue
-from synthesis.mixtures import PLAIN
+from synthesis.generation import Selection, find_catalogue, possible_behaviours
+from synthesis.mixtures import Mixture
+from synthesis.quotas import read_shares
 from synthesis.scene import Scene
 from teaching.examples import complete_records
 
 # Of so many tools one is held out; fewer than four are all taught.
 HELD_OUT_OF, FEWEST = 5, 4
+# Shares of the scored prompts; the mixture has what is left.
+SCORED = {"missing_argument": 0.25, "no_suitable_tool": 0.17, "small_talk": 0.08}
 COMPLETED_FILE = "tools.json"
 
 
@@ -99,19 +101,23 @@ def _unsplit(catalogue: Catalogue) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def possible_shares(teachable: Teachable, held_out: bool = False) -> dict[str, float]:
-    """Return the shares of the behaviours that the tools allow, as the plain mixture has them."""
-    catalogue = find_catalogue(teachable.selection(held_out))
-    return {
-        name: PLAIN.shares.get(name, 0.0) if behaviour.possible(catalogue) else 0.0
-        for name, behaviour in BEHAVIOURS.items()
-    }
+def possible_shares(
+    teachable: Teachable, mixture: Mixture, held_out: bool = False
+) -> dict[str, float]:
+    """Return the shares of the behaviours that the tools allow, as a mixture has them."""
+    possible = possible_behaviours(find_catalogue(teachable.selection(held_out)))
+    return read_shares({}, mixture, possible)
+
+
+def scored_quotas(teachable: Teachable, held_out: bool = False) -> dict[str, float]:
+    """Return the shares of what asks first and what calls nothing, of which figures need enough."""
+    possible = possible_behaviours(find_catalogue(teachable.selection(held_out)))
+    return {name: share for name, share in SCORED.items() if name in possible}
 
 
 def quota_flags(shares: Mapping[str, float]) -> str:
-    """Return shares as the flags of scripts/generate_dataset.py; together they make one."""
-    whole = sum(shares.values())
-    rounded = {name: round(share / whole, 3) for name, share in shares.items()}
+    """Return shares that together make one as the flags of scripts/generate_dataset.py."""
+    rounded = {name: round(share, 3) for name, share in shares.items()}
     # What rounding took or gave goes to the largest, so that the sum is one.
     largest = max(rounded, key=lambda name: rounded[name])
     rounded[largest] = round(rounded[largest] + 1 - sum(rounded.values()), 3)

@@ -1,4 +1,4 @@
-"""`hermes`: ChatML with Hermes' `<tool_call>` blocks, for models whose tokenizer has no such tokens.
+"""`hermes`: ChatML with Hermes' `<tool_call>` blocks as ordinary text.
 
 Any model with `<|im_start|>` and `<|im_end|>` can learn it, such as SmolLM2; servers read its
 calls with their parser called hermes. The tags are ordinary text. `hermes_short` announces the
@@ -109,6 +109,4 @@ HERMES = ChatFormat(
     end_tokens=("<|endoftext|>",),
 )
 
-HERMES_SHORT = replace(
-    HERMES, name="hermes_short", write=partial(_write, announce=_announce_short)
-)
+HERMES_SHORT = replace(HERMES, name="hermes_short", write=partial(_write, announce=_announce_short))

@@ -43,7 +43,7 @@ def settings(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     tools = str(ROOT / "demo/tools/everyday.py")
     generate_file(
         workspace / "calls.jsonl",
-        Settings(320, 3, tools, ("custom",), quotas=quotas, most_tools=2),
+        Settings(320, 3, tools, ("custom",), quotas=quotas, most_tools=2, mixture="plain"),
     )
     building = Building(val_ratio=0.1, chat_format="llama3_short")
     build_dataset(workspace / "calls.jsonl", base, workspace / "dataset", building)

@@ -39,6 +39,7 @@ def generated(name: str) -> list[Conversation]:
         quotas=quotas,
         most_tools=int(flags["--most-tools"]),
         values=flags["--values"],
+        mixture="plain",
     )
     return [made.conversation for made in generate(settings, workers=1)]
 

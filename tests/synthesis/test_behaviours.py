@@ -16,7 +16,7 @@ CALL = ("assistant", "tool")
 
 
 def played(behaviour: str, count: int = 60) -> list[Conversation]:
-    settings = Settings(count=count, seed=5, quotas={behaviour: 1})
+    settings = Settings(count=count, seed=5, quotas={behaviour: 1}, mixture="plain")
     return [made.conversation for made in generate(settings, workers=1)]
 
 

@@ -77,7 +77,9 @@ def test_rows_have_system_texts_many_tools_and_calls(conversations: list[Convers
 
 
 def test_the_plain_mixture_stays_what_the_demo_was_trained_on() -> None:
-    settings = Settings(150, 3, "demo/tools/everyday.py", ("custom",), most_tools=3)
+    settings = Settings(
+        150, 3, "demo/tools/everyday.py", ("custom",), most_tools=3, mixture="plain"
+    )
     text = "".join(json_line(made.conversation) for made in generate(settings, workers=1))
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "a7b398108cf17c83"
 

@@ -112,7 +112,7 @@ def test_own_tools_show_every_behaviour(tools_file: Path, mixture: str) -> None:
 
 
 def test_own_tools_join_the_built_in_ones(tools_file: Path) -> None:
-    settings = Settings(count=300, tools_file=str(tools_file))
+    settings = Settings(count=300, tools_file=str(tools_file), mixture="plain")
     offered = {t.name for made in generate(settings, workers=1) for t in made.conversation.tools}
     assert len(offered) == 85
 
@@ -160,7 +160,11 @@ def test_nested_objects_and_arrays_are_drawn_from_their_examples(tmp_path: Path)
     file = tmp_path / "t.json"
     file.write_text(json.dumps([record]))
     settings = Settings(
-        count=20, tools_file=str(file), domains=("custom",), quotas={"single_call": 1}
+        count=20,
+        tools_file=str(file),
+        domains=("custom",),
+        quotas={"single_call": 1},
+        mixture="plain",
     )
     for made in generate(settings, workers=1):
         (call,) = made.conversation.messages[1].tool_calls
@@ -175,7 +179,9 @@ def test_the_examples_of_the_guide_work(language: str, tmp_path: Path) -> None:
     file = tmp_path / f"my_tools.{language.replace('python', 'py')}"
     file.write_text(block[1], encoding="utf-8")
     quotas = {} if language == "python" else {"call_sequence": 0, "invalid_value": 0}
-    settings = Settings(count=60, tools_file=str(file), domains=("custom",), quotas={**quotas})
+    settings = Settings(
+        count=60, tools_file=str(file), domains=("custom",), quotas={**quotas}, mixture="plain"
+    )
     assert len(list(generate(settings, workers=1))) == 60
 
 
@@ -218,7 +224,9 @@ def test_domain_custom_selects_all_domains_of_a_python_file(tmp_path: Path) -> N
     file.write_text(TWO_DOMAINS)
     for chosen, names in ((("custom",), {"ring", "drum"}), (("drums",), {"drum"})):
         quotas = {"single_call": 0.5, "no_suitable_tool": 0.5}
-        settings = Settings(count=40, tools_file=str(file), domains=chosen, quotas=quotas)
+        settings = Settings(
+            count=40, tools_file=str(file), domains=chosen, quotas=quotas, mixture="plain"
+        )
         all_made = list(generate(settings, workers=1))
         assert {t.name for made in all_made for t in made.conversation.tools} == names
 
@@ -227,7 +235,7 @@ def test_a_domain_named_like_a_built_in_one_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(TWO_DOMAINS.replace("drums", "weather"))
     with pytest.raises(ValueError, match="two domains are called weather; rename yours"):
-        next(iter(generate(Settings(tools_file=str(file)), 1)))
+        next(iter(generate(Settings(tools_file=str(file), mixture="plain"), 1)))
 
 
 @pytest.mark.parametrize(
@@ -264,4 +272,4 @@ def test_a_missing_file_or_duplicate_tool_name_is_refused(tmp_path: Path) -> Non
     file = tmp_path / "t.py"
     file.write_text("def view_cart(): return 1")
     with pytest.raises(ValueError, match="two tools are called view_cart; rename one"):
-        next(iter(generate(Settings(tools_file=str(file)), 1)))
+        next(iter(generate(Settings(tools_file=str(file), mixture="plain"), 1)))

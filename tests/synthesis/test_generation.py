@@ -15,7 +15,7 @@ from chat.conversation import Conversation
 from data.cleaning.rules import RULES
 from data.conversations import content_sha256, json_line, read_conversations
 from synthesis.catalogue import select
-from synthesis.generation import Made, Settings, generate, generate_file
+from synthesis.generation import Made, Settings, generate, generate_file, left_out
 from synthesis.mixtures import PLAIN
 from synthesis.quotas import apportion, read_shares
 
@@ -25,7 +25,7 @@ COUNT = 2500
 
 @pytest.fixture(scope="module")
 def all_made() -> list[Made]:
-    return list(generate(Settings(count=COUNT), workers=1))
+    return list(generate(Settings(count=COUNT, mixture="plain"), workers=1))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def conversations(all_made: list[Made]) -> list[Conversation]:
 
 def test_every_behaviour_has_its_quota_exactly(conversations: list[Conversation]) -> None:
     counts = Counter(conversation.id.split("-")[1] for conversation in conversations)
-    assert +counts == +Counter(apportion(read_shares({}), COUNT))
+    assert +counts == +Counter(apportion(read_shares({}, PLAIN), COUNT))
     assert all(
         abs(counts[name] / COUNT - share) <= 0.01 * share for name, share in PLAIN.shares.items()
     )
@@ -125,7 +125,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(
 ) -> None:
     text = "".join(map(json_line, conversations))
     alone = hashlib.sha256(text.encode()).hexdigest()
-    assert digest(Settings(count=COUNT), workers=2) == alone
+    assert digest(Settings(count=COUNT, mixture="plain"), workers=2) == alone
 
 
 def test_bytes_depend_on_the_seed_not_on_hashing_or_locale(tmp_path: Path) -> None:
@@ -133,20 +133,23 @@ def test_bytes_depend_on_the_seed_not_on_hashing_or_locale(tmp_path: Path) -> No
     for file, hashing, locale in zip(files, "12", ("C", "C.UTF-8"), strict=True):
         script = (
             "from synthesis.generation import *; "
-            f"generate_file({str(file)!r}, Settings(count=150, seed=11))"
+            f"generate_file({str(file)!r}, Settings(count=150, seed=11, mixture='plain'))"
         )
         changed = os.environ | {"PYTHONHASHSEED": hashing, "LC_ALL": locale, "TZ": f"UTC+{hashing}"}
         subprocess.run([sys.executable, "-c", script], env=changed, cwd=ROOT, check=True)
     here = tmp_path / "c.jsonl"
-    generate_file(here, Settings(count=150, seed=11))
+    generate_file(here, Settings(count=150, seed=11, mixture="plain"))
     assert files[0].read_bytes() == files[1].read_bytes() == here.read_bytes()
-    assert digest(Settings(count=150, seed=12), 1) != digest(Settings(count=150, seed=11), 1)
+    assert digest(Settings(count=150, seed=12, mixture="plain"), 1) != digest(
+        Settings(count=150, seed=11, mixture="plain"), 1
+    )
 
 
 def test_held_out_tools_and_domains_never_appear() -> None:
     settings = Settings(
         count=200, domains=("weather", "units"), exclude_tools=("get_air_quality",),
         quotas={"call_sequence": 0},
+        mixture="plain",
     )  # fmt: skip
     found = {tool.name for made in generate(settings, 1) for tool in made.conversation.tools}
     assert found == {
@@ -160,7 +163,9 @@ def test_held_out_tools_and_domains_never_appear() -> None:
 
 
 def test_a_single_tool_is_enough_for_all_but_sequences() -> None:
-    settings = Settings(count=100, only_tools=("book_flight",), quotas={"call_sequence": 0})
+    settings = Settings(
+        count=100, only_tools=("book_flight",), quotas={"call_sequence": 0}, mixture="plain"
+    )
     for made in generate(settings, 1):
         assert [tool.name for tool in made.conversation.tools] == ["book_flight"]
 
@@ -168,15 +173,24 @@ def test_a_single_tool_is_enough_for_all_but_sequences() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(domains=("wether",)), "no domain 'wether'; did you mean weather"),
-        (Settings(only_tools=("get_ticke",)), "no tool 'get_ticke'; did you mean get_ticket"),
-        (Settings(exclude_tools=("nothing",)), "no tool 'nothing'; there are get_current_weather"),
         (
-            Settings(only_tools=("view_cart",), exclude_tools=("view_cart",)),
+            Settings(domains=("wether",), mixture="plain"),
+            "no domain 'wether'; did you mean weather",
+        ),
+        (
+            Settings(only_tools=("get_ticke",), mixture="plain"),
+            "no tool 'get_ticke'; did you mean get_ticket",
+        ),
+        (
+            Settings(exclude_tools=("nothing",), mixture="plain"),
+            "no tool 'nothing'; there are get_current_weather",
+        ),
+        (
+            Settings(only_tools=("view_cart",), exclude_tools=("view_cart",), mixture="plain"),
             "no tool is left by --domains, --only-tools and --exclude-tools",
         ),
         (
-            Settings(domains=("units",)),
+            Settings(domains=("units",), quotas={"call_sequence": 0.1}),
             "1000 conversations of call_sequence are wanted, which takes two tools of which one "
             "takes what the other gives; .* --quota.call_sequence=0",
         ),
@@ -189,15 +203,15 @@ def test_an_impossible_choice_of_tools_is_refused(settings: Settings, message: s
 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="--count is 0, wanted a number from 1 up"):
-        Settings(count=0)
+        Settings(count=0, mixture="plain")
     with pytest.raises(ValueError, match="--most-tools is 0, wanted a number from 1 up"):
-        Settings(most_tools=0)
+        Settings(most_tools=0, mixture="plain")
     with pytest.raises(ValueError, match="--values is 'new', wanted one of all, seen, unseen"):
-        Settings(values="new")
+        Settings(values="new", mixture="plain")
 
 
 def test_most_tools_bounds_what_is_offered_beside_what_is_called():
-    for made in generate(Settings(count=150, seed=7, most_tools=2), workers=1):
+    for made in generate(Settings(count=150, seed=7, most_tools=2, mixture="plain"), workers=1):
         called = {c.name for m in made.conversation.messages for c in m.tool_calls}
         assert len(made.conversation.tools) <= max(2, len(called))
 
@@ -207,7 +221,9 @@ def test_seen_and_unseen_calls_share_no_free_values():
     tools = tuple(name for name in tools if name in select().by_name)
     given: dict[str, set[tuple[str, str, str]]] = {}
     for values in ("seen", "unseen"):
-        settings = Settings(count=300, only_tools=tools, quotas={"single_call": 1}, values=values)
+        settings = Settings(
+            count=300, only_tools=tools, quotas={"single_call": 1}, values=values, mixture="plain"
+        )
         calls = [
             call
             for made in generate(settings, workers=1)
@@ -223,3 +239,12 @@ def test_seen_and_unseen_calls_share_no_free_values():
         }
         assert len(given[values]) > 50
     assert given["seen"].isdisjoint(given["unseen"])
+
+
+def test_behaviours_that_the_tools_do_not_allow_are_left_out_and_named() -> None:
+    settings = Settings(count=200, domains=("units",), mixture="plain")
+    lacking = left_out(settings)
+    counts = Counter(made.task.behaviour for made in generate(settings, workers=1))
+    assert "call_sequence" in lacking
+    assert counts.keys() == PLAIN.shares.keys() - set(lacking)
+    assert counts.total() == 200

@@ -12,7 +12,7 @@ from synthesis.replay import replay_file
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "some.jsonl"
-    generate_file(file, Settings(count=400))
+    generate_file(file, Settings(count=400, mixture="plain"))
     return file
 
 

@@ -20,7 +20,7 @@ from synthesis.pools import FIRST_NAMES
 
 
 def rows(behaviour: str, count: int = 600, **more: Any) -> list[Conversation]:
-    settings = Settings(count, seed=21, quotas={behaviour: 1}, **more)
+    settings = Settings(count, seed=21, quotas={behaviour: 1}, **more, mixture="plain")
     return [made.conversation for made in generate(settings, workers=1)]
 
 

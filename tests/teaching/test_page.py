@@ -13,6 +13,7 @@ from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
 from inference.chat_model import Answer
 from synthesis.generation import Settings, generate_file
+from synthesis.mixtures import PLAIN
 from teaching.page import write_page
 from teaching.request import Flags, Request, scores_file
 from teaching.tools import complete_file, possible_shares, read_teachable
@@ -46,10 +47,12 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Request:
     flags = Flags("demo/base", str(output), rounds=2, general=0)
     for part in ("taught", "held_out", "practice", "round-1", "round-2"):
         held_out = part == "held_out"
-        shares = possible_shares(teachable, held_out)
+        shares = possible_shares(teachable, PLAIN, held_out)
         quotas = {name: share / sum(shares.values()) for name, share in shares.items()}
         names = teachable.held_out if held_out else teachable.taught
-        settings = Settings(12, 3, teachable.file, ("custom",), names, quotas=quotas)
+        settings = Settings(
+            12, 3, teachable.file, ("custom",), names, quotas=quotas, mixture="plain"
+        )
         generate_file(output / f"{part}.jsonl", settings)
     for part in ("taught", "held_out"):
         for model in ("base", "tuned", "constrained"):

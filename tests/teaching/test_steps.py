@@ -12,7 +12,7 @@ from data.cleaning.any_layout import read_any_layout
 from teaching import steps as teaching_steps
 from teaching.request import Flags, Request, adapter_dir, next_commands, scores_file
 from teaching.steps import count_steps, steps
-from teaching.tools import complete_file, read_teachable
+from teaching.tools import complete_file, possible_shares, read_teachable
 
 AS_SCORED = teaching_steps.as_scored
 EXAMPLE = ROOT / "examples/teach_tools.json"
@@ -108,12 +108,13 @@ def test_no_two_files_are_generated_with_one_seed(request_of_example: Request):
 def test_what_fails_in_a_round_is_generated_more_in_the_next(request_of_example: Request):
     fail_on_prompts(request_of_example)
     lines = [s.line for s in steps(request_of_example) if "--save-file" in s.line]
+    first, second, third = [line for line in lines if "/round-" in line]
+    assert "--quota" not in first
     shares = [
-        float(line.partition("--quota.single_call=")[2].split()[0])
-        for line in lines
-        if "/round-" in line
+        float(line.partition("--quota.single_call=")[2].split()[0]) for line in (second, third)
     ]
-    assert shares[0] < shares[1] == shares[2]
+    usual = possible_shares(request_of_example.teachable, request_of_example.mixture)
+    assert usual["single_call"] < shares[0] == shares[1]
 
 
 def test_an_interrupted_training_goes_on_from_its_checkpoint(request_of_example: Request):

@@ -6,6 +6,7 @@ import pytest
 
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.generation import Settings, generate_file
+from synthesis.mixtures import PLAIN
 from teaching.tools import complete_file, possible_shares, quota_flags, read_teachable
 
 
@@ -24,10 +25,12 @@ def named(number: int) -> dict[str, Any]:
 def generated(folder: Path, file: Path) -> list[dict[str, Any]]:
     """Return a few conversations that the generator makes with a completed file."""
     teachable = read_teachable(str(file))
-    shares = possible_shares(teachable)
+    shares = possible_shares(teachable, PLAIN)
     quotas = {name: share / sum(shares.values()) for name, share in shares.items()}
     names = teachable.taught if teachable.held_out else ()
-    settings = Settings(30, 3, str(file), ("custom",), names, quotas=quotas, most_tools=5)
+    settings = Settings(
+        30, 3, str(file), ("custom",), names, quotas=quotas, most_tools=5, mixture="plain"
+    )
     generate_file(folder / "made.jsonl", settings)
     return [json.loads(line) for line in (folder / "made.jsonl").read_text().splitlines()]
 
@@ -47,7 +50,7 @@ def test_a_fifth_of_the_tools_is_held_out_and_never_generated(
 
 def test_a_tool_without_parameters_is_taught(tmp_path: Path):
     file = complete_file(written(tmp_path, {"tools": [{"name": "ring_bell"}]}), tmp_path)
-    shares = possible_shares(read_teachable(str(file)))
+    shares = possible_shares(read_teachable(str(file)), PLAIN)
     assert (shares["missing_argument"], shares["call_sequence"]) == (0, 0)
     messages = [m for row in generated(tmp_path, file) for m in row["messages"]]
     calls = [call["function"] for m in messages for call in m.get("tool_calls", ())]
