@@ -43,7 +43,8 @@ def main(
     """Teach a model your tools, and say on one page what it can do that it could not before.
 
     Args:
-        model_dir: The model to start from: a native directory, Meta's shards, or Hugging Face's.
+        model_dir: The model to start from: a native directory, Meta's shards, Hugging Face's, or a
+            .gguf file.
         output_dir: The directory to write to; an unfinished run of the same flags there goes on.
         tools_file: Your tools: an MCP server's answer to tools/list, OpenAI's list, or a Python
             file of functions, which is executed: name only one that you trust.

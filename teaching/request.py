@@ -22,6 +22,8 @@ PARTS = {
 MODELS = {"base": "base", "tuned": "fine-tuned", "constrained": "constrained"}
 # What a directory of a model holds, one of them at least: ours, Meta's, Hugging Face's.
 _OF_MODELS = ("params.json", "config.json")
+# The ending of a file that llama.cpp or Ollama has a whole model in.
+GGUF = ".gguf"
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,24 @@ def check_flags(flags: Flags) -> None:
     find_mixture(flags.mixture)
     if flags.general < 0:
         raise ValueError(f"--general is {flags.general}, wanted 0 or more")
-    if not Path(flags.model_dir).is_dir():
-        raise FileNotFoundError(
-            f"--model-dir {flags.model_dir} does not exist; name a directory of weights "
-            "(docs/models.md says where to get them; demo/base is a tiny one)"
-        )
-    if not any((Path(flags.model_dir) / name).is_file() for name in _OF_MODELS):
-        raise ValueError(
-            f"--model-dir {flags.model_dir} holds no model: none of {', '.join(_OF_MODELS)}"
-        )
+    _check_model(Path(flags.model_dir))
     if flags.data and not Path(flags.data).is_file():
         raise FileNotFoundError(f"--data {flags.data} does not exist; name a file of rows")
     if flags.chat_format:
         find_format(flags.chat_format)
+
+
+def _check_model(model: Path) -> None:
+    """Raise FileNotFoundError or ValueError for what is no directory and no file of a model."""
+    if model.is_file() and model.suffix == GGUF:
+        return
+    if not model.is_dir():
+        raise FileNotFoundError(
+            f"--model-dir {model} does not exist; name a directory of weights, or a {GGUF} file "
+            "(docs/models.md says where to get them; demo/base is a tiny one)"
+        )
+    if not any((model / name).is_file() for name in _OF_MODELS):
+        raise ValueError(f"--model-dir {model} holds no model: none of {', '.join(_OF_MODELS)}")
 
 
 @dataclass(frozen=True)

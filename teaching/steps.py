@@ -15,7 +15,7 @@ from evaluation.failures import count_failures, failures_line
 from evaluation.figures import percent
 from storage.json_file import read_json_object
 from synthesis.custom import DOMAIN
-from teaching.request import MODELS, NAME, Request, adapter_dir, scores_file
+from teaching.request import GGUF, MODELS, NAME, Request, adapter_dir, scores_file
 from teaching.rounds import shares_for
 from teaching.scores import own_figures
 from teaching.tools import possible_shares, quota_flags, scored_quotas
@@ -88,7 +88,9 @@ def _native(request: Request) -> tuple[str, Sequence[Stage]]:
     """Return the native directory of the base, and the stage that makes it where it is not one."""
     given, native = Path(request.flags.model_dir), request.path("base")
     typed = request.typed(request.flags.model_dir)
-    if (given / "consolidated.00.pth").is_file():
+    if given.suffix == GGUF:
+        command = f"scripts/convert_from_gguf.py --gguf-file {typed}"
+    elif (given / "consolidated.00.pth").is_file():
         command = f"scripts/convert_from_meta_weights.py --llama3-dir {typed}"
     elif (given / "config.json").is_file() and not (given / "params.json").is_file():
         command = f"scripts/convert_from_hf_weights.py --hf-dir {typed}"
