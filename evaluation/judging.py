@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import Progress
@@ -12,9 +12,12 @@ from rich.progress import Progress
 from console.printable import printable
 from evaluation.items import Item
 from evaluation.pages.evaluation import results_page
+from evaluation.plain_text import TextScore
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
 from inference.chat_model import Answer, SkippedItem
 from storage.atomic import new_file
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ class Outputs:
     failures_file: Path | str | None = None
     report_file: Path | str | None = None
     title: str = "Answering"
+
+    def check(self) -> None:
+        """Raise ValueError for a file that cannot be written; called before the work begins."""
+        check_writable(self.output_file, self.failures_file, self.report_file)
 
     def write(self, results: Results) -> None:
         """Write every file that is named."""
@@ -45,17 +52,18 @@ def judge_all(
     answers: Iterator[tuple[int, Answer | SkippedItem]],
     about: Mapping[str, Any],
     outputs: Outputs,
+    text: TextScore | None = None,
 ) -> Results:
     """Judge answers and write the results; after an error, those of the answers so far.
 
     `answers` yields (index of the item, answer). An error of it is raised again, with the number
-    of answers that were written.
+    of answers that were written. `text` is written with them.
     """
-    check_writable(outputs.output_file, outputs.failures_file, outputs.report_file)
+    outputs.check()
     judged, refused = list[Judged](), list[Refused]()
-    results = Results(judged, len(items), about, refused)
+    results = Results(judged, len(items), about, refused, text)
     try:
-        for index, answer in _shown_progress(answers, len(items), outputs.title):
+        for index, answer in shown_progress(answers, len(items), outputs.title):
             item = items[index]
             if isinstance(answer, SkippedItem):
                 refused.append(Refused(item, answer.reason))
@@ -66,7 +74,7 @@ def judge_all(
         kept = f"; {count} are in {outputs.output_file}" if judged and outputs.output_file else ""
         raise ValueError(f"{error}{kept}") from error
     finally:
-        if judged:
+        if judged or text:
             outputs.write(results)
     return results
 
@@ -91,9 +99,8 @@ def write_text(path: Path | str, text: str) -> None:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _shown_progress(
-    answers: Iterator[tuple[int, Answer | SkippedItem]], total: int, title: str
-) -> Iterator[tuple[int, Answer | SkippedItem]]:
+def shown_progress(work: Iterator[Row], total: int, title: str) -> Iterator[Row]:
+    """Yield from `work` with a progress bar at a terminal, where there is any work."""
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        yield from progress.track(answers, total=total, description=title)
+    with Progress(console=console, disable=not (console.is_terminal and total)) as progress:
+        yield from progress.track(work, total=total, description=title)

@@ -9,6 +9,7 @@ from typing import Any
 from chat.transcript import call_lines, conversation_lines
 from evaluation.figures import Figures, Summary, headline_text, records, summarise
 from evaluation.items import Item, call_record
+from evaluation.plain_text import TextScore
 from evaluation.scoring.argument_types import by_argument_type
 from evaluation.scoring.calls import Verdict
 from inference.chat_model import Answer
@@ -79,6 +80,7 @@ class Refused:
 class Results:
     """What was judged of `items` items, which were not asked, and what was evaluated.
 
+    text: How well the model predicts a plain text, None where none was asked about.
     The figures are computed once and cached: read them only when every answer is judged.
     """
 
@@ -86,6 +88,7 @@ class Results:
     items: int
     about: Mapping[str, Any]
     refused: Sequence[Refused] = ()
+    text: TextScore | None = None
 
     @cached_property
     def summary(self) -> Summary:
@@ -121,7 +124,7 @@ class Results:
         return [judgement for judgement in self.judged if not judgement.verdict.correct]
 
     def to_record(self) -> dict[str, Any]:
-        """Return the JSON object of the results: `summary`, `verdicts` by id, `refused`."""
+        """Return the JSON object of the results: `summary`, `verdicts`, `refused`, `plain_text`."""
         counts = {
             "items": self.items,
             "answered": len(self.judged),
@@ -134,6 +137,7 @@ class Results:
             "summary": {"about": dict(self.about), **counts, **figures},
             "verdicts": [judgement.to_record() for judgement in self.judged],
             "refused": [refusal.to_record() for refusal in self.refused],
+            **({} if self.text is None else {"plain_text": self.text.to_record()}),
         }
 
 

@@ -1,10 +1,11 @@
-"""Score tool calls: of a model, of a model with an adapter, of an endpoint, or as recorded.
+"""Score the tool calls, or the plain text, of a model, an endpoint, or recorded outputs.
 
 python scripts/evaluate.py --ckpt-dir D --dataset-file F --output-file results.json
+python scripts/evaluate.py --ckpt-dir D --text-file F
 python scripts/evaluate.py --predictions F --benchmark bfcl --benchmark-file F --answers-file F
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -16,9 +17,10 @@ from evaluation.answers.predictions import predicted, read_predictions
 from evaluation.figures import categories_table, figures_table
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
-from evaluation.results import refusal_lines
+from evaluation.plain_text import WINDOW, Text, TextScore
+from evaluation.results import Results, refusal_lines
 from inference.chat_choice import FORMAT_FLAGS, format_flags
-from inference.chat_model import Answer, SkippedItem
+from inference.chat_model import Answer, ChatModel, SkippedItem
 from weights.chat_record import PROPOSED_FORMAT
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ _GOES_WITH = {
     "benchmark_file": "benchmark",
     "answers_file": "benchmark",
     "tools_file": "benchmark",
+    "text_file": "ckpt_dir",
+    "text_window": "text_file",
 }
+# Which of the items are scored.
+_CHOOSING = ("limit", "categories")
 
 
 def main(
@@ -51,6 +57,8 @@ def main(
     benchmark_file: str | None = None,
     answers_file: str | None = None,
     tools_file: str | None = None,
+    text_file: str | None = None,
+    text_window: int | None = None,
     limit: int | None = None,
     categories: str | None = None,
     output_file: str | None = None,
@@ -69,7 +77,7 @@ def main(
     quantization: str | None = None,
     cuda_graphs: bool = False,
 ) -> None:
-    """Score the tool calls of a model, an endpoint or a file, on a dataset or a benchmark.
+    """Score the tool calls of a model, an endpoint or a file, and how it predicts plain text.
 
     Args:
         ckpt_dir: A native model directory to be scored: a base, or a merged model.
@@ -86,6 +94,10 @@ def main(
         benchmark_file: Its questions: a BFCL_v4_*.json, or NexusRaven's standardized_queries.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
+        text_file: A plain text in UTF-8, beside or instead of items: the model's perplexity on it,
+            and its loss a token and a byte, the latter for models with other tokenizers.
+        text_window: The most bytes of a window of that text, 2048 unless given; a window sees
+            nothing of the others.
         limit: Score only the first so many items.
         categories: Score only the items of these categories, with commas between; for a dataset
             there are call, parallel and no_call, each also _after_result.
@@ -114,24 +126,32 @@ def main(
     flags = dict(locals())
     _check_clear(flags)
     flags["chat_format"] = _chat_format(flags)
-    items = read_items(
-        *(dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file),
-        *(limit, categories),
-    )
+    text = Text.read(text_file, text_window or WINDOW) if text_file else None
+    items = _items(flags)
     about = {name: value for name, value in flags.items() if value is not None}
     outputs = Outputs(output_file, failures_file, report_file)
-    results = judge_all(items, _answers(items, flags), about, outputs)
+    outputs.check()
+    chat_model = _load(flags) if ckpt_dir else None
+    score = _score(chat_model, text, max_seq_len) if chat_model and text else None
+    results = judge_all(items, _answers(items, flags, chat_model), about, outputs, score)
+    _show(results, flags)
+    print_next(_next_command(flags))
+
+
+def _show(results: Results, flags: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     for line in refusal_lines(results.refused):
         console.print(line, soft_wrap=True, markup=False)
-    console.print(results.headline, soft_wrap=True, markup=False)
-    console.print(figures_table(results.summary.all))
-    console.print(categories_table(results.summary))
-    named = {"Results": output_file, "Failures": failures_file, "Page": report_file}
-    for name, file in named.items():
-        if file is not None:
-            console.print(f"{name}: {file}", soft_wrap=True, markup=False)
-    print_next(_next_command(flags))
+    if results.items:
+        console.print(results.headline, soft_wrap=True, markup=False)
+        console.print(figures_table(results.summary.all))
+        console.print(categories_table(results.summary))
+    if results.text is not None:
+        console.print(results.text.line, soft_wrap=True, markup=False)
+    named = {"Results": "output_file", "Failures": "failures_file", "Page": "report_file"}
+    for name, flag in named.items():
+        if flags[flag] is not None:
+            console.print(f"{name}: {flags[flag]}", soft_wrap=True, markup=False)
 
 
 def _check_clear(flags: dict[str, Any]) -> None:
@@ -143,11 +163,15 @@ def _check_clear(flags: dict[str, Any]) -> None:
         raise UsageError("--constrain wants --ckpt-dir: others choose their tokens themselves")
     if flags["endpoint"] and not flags["model"]:
         raise UsageError("--endpoint wants --model, the name of the model there")
-    if bool(flags["dataset_file"]) == bool(flags["benchmark"]):
+    if flags["dataset_file"] and flags["benchmark"]:
         raise UsageError("name one of --dataset-file and --benchmark")
+    if not (flags["dataset_file"] or flags["benchmark"] or flags["text_file"]):
+        raise UsageError("name one of --dataset-file and --benchmark, or a --text-file")
     if flags["endpoint"] and flags["chat_format"]:
         raise UsageError("--chat-format does nothing with --endpoint, which has its own")
     check_idle_flags(flags, _GOES_WITH)
+    if not flags["benchmark"]:
+        check_idle_flags(flags, dict.fromkeys(_CHOOSING, "dataset_file"))
     check_idle_flags(flags, FORMAT_FLAGS)
 
 
@@ -158,16 +182,40 @@ def _chat_format(flags: dict[str, Any]) -> str | None:
     return None if flags["endpoint"] else find_format(flags["chat_format"] or PROPOSED_FORMAT).name
 
 
-def _source(flags: dict[str, Any]) -> "Source":
+def _source(flags: Mapping[str, Any]) -> "Source":
     from inference.loading import Source
 
     names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format", "chat_format_anyway")
     return Source(**{name: flags[name] for name in (*names, "quantization")})
 
 
+def _items(flags: Mapping[str, Any]) -> list[Item]:
+    """Read the items to score; none where only a text is."""
+    names = ("dataset_file", "held_out_of", "benchmark", "benchmark_file", "answers_file")
+    if not flags["dataset_file"] and not flags["benchmark"]:
+        return []
+    return read_items(**{name: flags[name] for name in (*names, "tools_file", *_CHOOSING)})
+
+
+def _load(flags: Mapping[str, Any]) -> ChatModel:
+    from inference.loading import load_chat_model
+    from inference.passes import check_cuda_graphs
+
+    check_cuda_graphs(flags["cuda_graphs"])
+    return load_chat_model(_source(flags))
+
+
+def _score(chat_model: ChatModel, text: Text, most: int) -> TextScore:
+    from evaluation.scoring.text_loss import score_text
+
+    return score_text(chat_model, text, most)
+
+
 def _answers(
-    items: Sequence[Item], flags: dict[str, Any]
+    items: Sequence[Item], flags: Mapping[str, Any], chat_model: ChatModel | None
 ) -> Iterator[tuple[int, Answer | SkippedItem]]:
+    if not items:
+        return iter(())
     if path := flags["predictions"]:
         chosen = any(flags[name] for name in ("limit", "categories", "held_out_of"))
         predictions = read_predictions(path, find_format(flags["chat_format"]))
@@ -178,23 +226,13 @@ def _answers(
 
         request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
         return Endpoint(url, request).answers([item.conversation for item in items])
-    return _model_answers(items, flags, sampling)
-
-
-def _model_answers(
-    items: Sequence[Item], flags: dict[str, Any], sampling: dict[str, Any]
-) -> Iterator[tuple[int, Answer | SkippedItem]]:
     from evaluation.answers.model import model_answers
     from inference.generate import Decoding
-    from inference.loading import load_chat_model
-    from inference.passes import check_cuda_graphs
 
-    graphs: bool = flags["cuda_graphs"]
-    check_cuda_graphs(graphs)
-    chat_model = load_chat_model(_source(flags))
+    assert chat_model is not None
     limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
-    decoding = Decoding((), **limits, **sampling, cuda_graphs=graphs)
-    yield from model_answers(chat_model, items, decoding, flags["constrain"])
+    decoding = Decoding((), **limits, **sampling, cuda_graphs=flags["cuda_graphs"])
+    return model_answers(chat_model, items, decoding, flags["constrain"])
 
 
 def _next_command(flags: dict[str, Any]) -> str:

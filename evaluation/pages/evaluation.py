@@ -7,6 +7,7 @@ from console.charts import Bar, Chart, bars
 from console.page import document, shown, table
 from evaluation.figures import MEANINGS, Figure, Figures, cells, headline, percent
 from evaluation.pages.side_by_side import STYLE, first_of, item_html
+from evaluation.plain_text import TextScore, text_figure
 from evaluation.results import Judged, Refused, Results
 
 
@@ -19,6 +20,14 @@ def results_page(results: Results) -> str:
 
 
 def _parts(results: Results) -> Iterator[str]:
+    if results.items:
+        yield from _items_parts(results)
+    if results.text is not None:
+        yield from _text_part(results.text)
+    yield about_part(results.about)
+
+
+def _items_parts(results: Results) -> Iterator[str]:
     yield f"<p><strong>{shown(results.headline)}</strong> {INTERVALS}</p>"
     if missing := results.items - len(results.judged) - len(results.refused):
         yield f'<p class="bad">{missing:,} of {results.items:,} items were not answered.</p>'
@@ -36,7 +45,18 @@ def _parts(results: Results) -> Iterator[str]:
     yield from first_of(results.failures, _failure, where)
     yield from refused_part(results.refused)
     yield meanings_part(results.summary.all)
-    yield about_part(results.about)
+
+
+def _text_part(score: TextScore) -> Iterator[str]:
+    whole = score.total
+    yield f"<h2>Plain text: {shown(score.file)}</h2>"
+    rows = [(name.replace("_", " "), text_figure(rate)) for name, rate in score.figures.items()]
+    yield table(("figure, lower is better", "value (95% interval)"), rows)
+    yield (
+        f"<p>{whole.tokens:,} tokens, {whole.bytes:,} bytes in {len(score.windows):,} windows, "
+        f"each after {shown(score.start)}; the loss in all is {whole.loss:,.1f} nats. Windows are "
+        "resampled for the intervals. A byte compares models of other tokenizers too.</p>"
+    )
 
 
 def _failure(judged: Judged) -> str:

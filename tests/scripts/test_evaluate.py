@@ -542,3 +542,42 @@ def test_a_tokenizer_without_the_formats_tokens_is_refused_before_loading(
     assert outcome.code == 1
     assert outcome.error.count("\n") == 1
     assert "has no special token <|begin_of_text|>, which the chat format llama3" in outcome.error
+
+
+def test_a_plain_text_is_scored_alone_and_beside_items(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("The weather of a town, line by line.\n" * 20)
+    shared = {
+        "ckpt_dir": folder / "model",
+        "text_file": tmp_path / "text.txt",
+        "text_window": 200,
+        "output_file": tmp_path / "out.json",
+        "report_file": tmp_path / "page.html",
+    }
+    scores = []
+    for items in ({}, {"dataset_file": folder / "held_out.jsonl", "max_new_tokens": 60}):
+        outcome = evaluate(**shared, **items)
+        assert (outcome.code, outcome.error) == (0, "")
+        assert "bits per byte" in outcome.out and "740 bytes, 4 windows" in outcome.out
+        assert ("correct" in outcome.out) == bool(items)
+        scores.append(json.loads((tmp_path / "out.json").read_text())["plain_text"])
+        page = read_page((tmp_path / "page.html").read_text(encoding="utf-8")).text
+        assert f"{scores[0]['negative_log_likelihood']:,.1f} nats" in page
+    assert scores[0] == scores[1]
+    assert verdicts(tmp_path / "out.json") == RIGHT
+    assert scores[0]["bytes"] == 740
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"predictions": "p.jsonl", "dataset_file": "d"}, "--text-file goes with --ckpt-dir"),
+        ({"ckpt_dir": "m", "limit": 3}, "--limit goes with --dataset-file"),
+    ],
+)
+def test_flags_that_do_nothing_beside_a_text_are_refused(
+    evaluate: Evaluate, flags: dict[str, object], told: str
+) -> None:
+    outcome = evaluate(text_file="t.txt", **flags)
+    assert outcome.code == 2 and told in outcome.error
