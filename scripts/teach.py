@@ -32,6 +32,7 @@ def main(
     count: int = 2000,
     scored: int = 400,
     general: float = 0.5,
+    text_file: str | None = None,
     mixture: str = "broad",
     most_tools: int | None = None,
     chat_format: str | None = None,
@@ -57,6 +58,8 @@ def main(
         scored: How many conversations of each kind to score.
         general: How many conversations with the generator's own tools are trained for each with
             yours, so that the model learns to read tools; 0 for none.
+        text_file: A plain text in UTF-8: the page says how much worse the model predicts it
+            afterwards, that is what it forgot.
         mixture: What is generated: broad; short, for small models and a CPU: few tools, no system
             texts; or plain, as short, with fewer kinds of questions.
         most_tools: The most tools that a conversation offers; by default as the mixture has it.

@@ -19,7 +19,7 @@ from evaluation.pages.side_by_side import STYLE, item_html
 from storage.atomic import new_file
 from synthesis.behaviours import BEHAVIOURS
 from teaching.request import MODELS, PARTS, Request, next_commands, scores_file
-from teaching.scores import own_figures, worst_failures
+from teaching.scores import own_figures, perplexities, worst_failures
 
 # How many failures of each part the page shows, and how many generated conversations.
 WORST, EXAMPLES = 12, 3
@@ -52,6 +52,8 @@ def _parts(request: Request, done: Sequence[Done]) -> Iterator[str]:
         yield "<p>No prompt that is scored has a value of the training, but for choices.</p>"
     for part, models in figures.items():
         yield from _before_and_after(part, models)
+    if request.flags.text_file:
+        yield _forgotten(request)
     if not request.teachable.held_out:
         yield '<p class="soft">No tool was held out: that takes four tools or more.</p>'
     if request.flags.data and not request.own_scored:
@@ -73,6 +75,15 @@ def _parts(request: Request, done: Sequence[Done]) -> Iterator[str]:
     yield table(("step", "seconds", "what came out"), steps)
     commands = "\n".join(shown(step.command) for step in done)
     yield f"<details><summary>The commands</summary><pre>{commands}</pre></details>"
+
+
+def _forgotten(request: Request) -> str:
+    """Return what the model lost on plain text; a higher perplexity is worse."""
+    before, after = perplexities(request.directory)
+    return (
+        f"<p>Plain text ({shown(str(request.flags.text_file))}): perplexity {before:.2f} before, "
+        f"{after:.2f} after, {after / before - 1:+.1%}. Higher is worse.</p>"
+    )
 
 
 def _held_out_in_data(request: Request) -> str:

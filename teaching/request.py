@@ -40,6 +40,7 @@ class Flags:
     count: int = 2000
     scored: int = 400
     general: float = 0.5
+    text_file: str | None = None
     mixture: str = "broad"
     most_tools: int | None = None
     chat_format: str | None = None
@@ -60,6 +61,8 @@ def check_flags(flags: Flags) -> None:
     _check_model(Path(flags.model_dir))
     if flags.data and not Path(flags.data).is_file():
         raise FileNotFoundError(f"--data {flags.data} does not exist; name a file of rows")
+    if flags.text_file and not Path(flags.text_file).is_file():
+        raise FileNotFoundError(f"--text-file {flags.text_file} does not exist; name a plain text")
     if flags.chat_format:
         find_format(flags.chat_format)
 

@@ -96,6 +96,8 @@ def _read_files(flags: Flags, tools_file: Path) -> Iterator[tuple[str, Path]]:
     yield "tools", tools_file
     if flags.data:
         yield "data", Path(flags.data)
+    if flags.text_file:
+        yield "text", Path(flags.text_file)
 
 
 def write_state(directory: Path, state: Mapping[str, Any]) -> None:

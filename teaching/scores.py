@@ -12,6 +12,7 @@ from evaluation.figures import Figure, Figures
 from evaluation.items import Item, conversation_items
 from evaluation.results import Judged
 from inference.chat_model import Answer
+from teaching.request import scores_file
 
 SHOWN = ("balanced", "exact_match", "irrelevance", "correct")
 _UNREAD = "not read as a call: "
@@ -25,6 +26,14 @@ def own_figures(results_file: Path) -> Figures:
         for name in SHOWN
         if name in found
     }
+
+
+def perplexities(directory: Path) -> tuple[float, float]:
+    """Return the perplexity of the plain text before and after; `directory` is the run's."""
+    files = [directory / scores_file(model, "taught") for model in ("base", "tuned")]
+    texts = [json.loads(file.read_text(encoding="utf-8"))["plain_text"] for file in files]
+    before, after = (text["figures"]["perplexity"]["value"] for text in texts)
+    return before, after
 
 
 def worst_failures(results_file: Path, prompts_file: Path, most: int) -> list[tuple[str, Judged]]:

@@ -190,6 +190,8 @@ def _scored(request: Request, model: str, part: str, directory: str) -> Stage:
     if part == "practice":
         more = f" --lora-ckpt-path {request.path(adapter_dir(int(model.rpartition('-')[2])))}"
     prompts = f"--dataset-file {request.path(f'{part}.jsonl')}"
+    if request.flags.text_file and part == "taught" and model != "constrained":
+        prompts += f" --text-file {request.typed(request.flags.text_file)}"
     if part == "own":
         prompts += f" --held-out-of {request.path('dataset-1')}"
     title = f"{model.replace('-', ' ')} on prompts to learn from"

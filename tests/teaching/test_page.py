@@ -11,6 +11,7 @@ from chat.formats.call_syntax import Reply
 from console.journey import Done
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
+from evaluation.plain_text import TextScore, Window
 from inference.chat_model import Answer
 from synthesis.generation import Settings, generate_file
 from synthesis.mixtures import PLAIN
@@ -36,7 +37,9 @@ def write_scores(output: Path, part: str, model: str, knows_calls: bool) -> None
     def answers() -> Iterator[tuple[int, Answer]]:
         yield from ((place, reply(item, knows_calls)) for place, item in enumerate(items))
 
-    judge_all(items, answers(), {}, Outputs(output / scores_file(model, part)))
+    loss = 100.0 if model == "base" else 110.0
+    text = TextScore("plain.txt", "0" * 64, "<s>", [Window(400, 100, loss)])
+    judge_all(items, answers(), {}, Outputs(output / scores_file(model, part)), text)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Request:
     """Return a finished run: its files without its weights."""
     output = tmp_path_factory.mktemp("run")
     teachable = read_teachable(str(complete_file(EXAMPLE, output)))
-    flags = Flags("demo/base", str(output), rounds=2, general=0)
+    flags = Flags("demo/base", str(output), rounds=2, general=0, text_file="plain.txt")
     for part in ("taught", "held_out", "practice", "round-1", "round-2"):
         held_out = part == "held_out"
         shares = possible_shares(teachable, PLAIN, held_out)
@@ -74,6 +77,7 @@ def test_the_page_tells_before_and_after_on_taught_and_held_out_tools(scored: Re
     assert "on held-out tools: calls 0.0% to 0.0%" in page.text
     assert "asked where it could call" in page.text
     assert f"Held out: {scored.teachable.held_out[0]}." in page.text
+    assert "(plain.txt): perplexity 2.72 before, 3.00 after, +10.5%." in page.text
     assert "scores/base-held_out.html, scores/tuned-held_out.html" in page.text
 
 

@@ -75,6 +75,22 @@ def test_the_steps_are_counted_before_they_are_known(
     assert len(list(steps(request))) == count_steps(request)
 
 
+def test_plain_text_is_scored_before_and_after_once(request_of_example: Request):
+    request = asked(request_of_example, text_file="examples/plain_text.txt", rounds=1)
+    lines = [stage.line for stage in steps(request) if "--text-file" in stage.line]
+    assert [line.partition("scores/")[2].split()[0] for line in lines] == [
+        "base-taught.json",
+        "tuned-taught.json",
+    ]
+
+
+def test_a_gguf_file_becomes_a_native_directory_first(request_of_example: Request):
+    request = asked(request_of_example, model_dir="models/small.gguf", rounds=1)
+    first = next(iter(steps(request)))
+    assert "convert_from_gguf.py --gguf-file models/small.gguf" in first.line
+    assert count_steps(request) == len(list(steps(request)))
+
+
 def test_held_out_tools_are_scored_at_the_start_and_the_end_only(request_of_example: Request):
     fail_on_prompts(request_of_example)
     lines = [stage.line for stage in steps(request_of_example)]
