@@ -41,6 +41,8 @@ PARSERS: dict[str, Mapping[str, tuple[str, ...]]] = {
     },
     "qwen2_5": _TAGGED_JSON,
     "qwen3": _TAGGED_JSON,
+    "hermes": _TAGGED_JSON,
+    "hermes_short": _TAGGED_JSON,
     "mistral_v3": {"vllm": ("mistral", "hf"), "sglang": ("mistral", "response_template")},
     # vLLM's `llama3_json` wants the token <|python_tag|>, which Llama 3 and Qwen2 do not have.
     "llama3_for_tool": {"vllm": ("hf",), "sglang": ("llama3", "response_template")},

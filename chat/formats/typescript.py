@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from chat.conversation import Tool
+from chat.formats.format import CannotWrite
 from chat.recurring import MOST_KEPT
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
@@ -43,12 +44,13 @@ class _Type:
 def describe_function(tool: Tool) -> str:
     """Write one tool as a function type, its description and those of its fields as comments.
 
-    ValueError for a schema that is nested too deeply.
+    CannotWrite for a schema that is nested too deeply.
     """
     try:
         return _describe(tool.json_text)
     except RecursionError:
-        raise ValueError(f"the schema of {tool.name} is nested too deep to be described") from None
+        why = f"the schema of {tool.name} is nested too deep to be described"
+        raise CannotWrite(why) from None
 
 
 @lru_cache(maxsize=MOST_KEPT)
