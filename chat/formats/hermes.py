@@ -25,15 +25,15 @@ from chat.formats.format import (
 from chat.formats.typescript import describe_function
 
 _RESULT = re.compile("</?tool_response>")
-_TOOLS = "You can call these tools, a JSON object each:\n<tools>\n"
-_CALLING = """
+TOOLS = "You can call these tools, a JSON object each:\n<tools>\n"
+CALLING = """
 </tools>
 
 Write each call as a block of its own, and nothing after the last:
 <tool_call>
 {"name": "the tool", "arguments": {"a parameter": "its value"}}
 </tool_call>"""
-SHORT_HEAD = "# Tools\n\n"
+SHORT_TOOLS = "# Tools\n\n"
 
 
 def _write(
@@ -55,13 +55,13 @@ def _write(
 
 
 def _announce(tools: Sequence[Tool]) -> Iterator[Piece]:
-    yield own(_TOOLS, "system")
+    yield own(TOOLS, "system")
     yield content("\n".join(tool.function_json_text for tool in tools), "system")
-    yield own(_CALLING, "system")
+    yield own(CALLING, "system")
 
 
 def _announce_short(tools: Sequence[Tool]) -> Iterator[Piece]:
-    yield own(SHORT_HEAD, "system")
+    yield own(SHORT_TOOLS, "system")
     yield content("\n\n".join(map(describe_function, tools)), "system")
 
 
