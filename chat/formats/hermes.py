@@ -76,6 +76,4 @@ HERMES = ChatFormat(
     end_tokens=("<|endoftext|>",),
 )
 
-HERMES_SHORT = replace(
-    HERMES, name="hermes_short", write=partial(_write, announce=_announce_short)
-)
+HERMES_SHORT = replace(HERMES, name="hermes_short", write=partial(_write, announce=_announce_short))

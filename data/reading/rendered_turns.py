@@ -217,9 +217,7 @@ _ANNOUNCED = "Given the following functions, please respond with a JSON for a fu
 _DATES = re.compile(
     r"\A(?:Environment: ipython\n)?(?:Cutting Knowledge Date: .*\n)?(?:Today Date: .*\n\n)?"
 )
-_read_chatml = _headed(
-    re.compile(r"<\|im_start\|>(?P<role>\w++)\n"), (qwen.CALLS, lmflow.CALLS)
-)
+_read_chatml = _headed(re.compile(r"<\|im_start\|>(?P<role>\w++)\n"), (qwen.CALLS, lmflow.CALLS))
 _read_tags = _headed(
     re.compile(r"(?:^|(?<=<s>))<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
     (tags.CALLS,),

@@ -333,7 +333,9 @@ class TestErrors:
         specials = {"<|endoftext|>": 256, "<|im_start|>": 257, "<|im_end|>": 258}
         ranks = {bytes([value]): value for value in range(256)}
         tokenizer = TiktokenTokenizer.of(Path("smol"), "", ranks, specials, LLAMA3_CUTTING)
-        with pytest.raises(ValueError, match=r"--chat-format: hermes, hermes_short, qwen2_for_tool"):
+        with pytest.raises(
+            ValueError, match=r"--chat-format: hermes, hermes_short, qwen2_for_tool"
+        ):
             check_special_tokens(FORMATS["llama3"], tokenizer)
 
     def test_settings_that_follow_a_name_are_kept_in_it(self) -> None:
