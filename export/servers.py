@@ -77,7 +77,7 @@ LOST_WHEN_STREAMED: dict[tuple[str, str], tuple[str, ...]] = {
     ("sglang", "mistral"): ("text with braces", "parallel calls", "no arguments, then a call"),
     ("tensorrt-llm", "qwen3"): ("no arguments", "no arguments, then a call"),
 }
-# Those lost besides where the tags of calls are ordinary text, so that one may begin in a piece with
+# Those lost besides where the tags of calls are ordinary text: one may then begin in a piece with
 # the text before it; of TensorRT-LLM's too read from its source at that commit.
 LOST_WITHOUT_TOKENS: dict[tuple[str, str], tuple[str, ...]] = {
     ("tensorrt-llm", "qwen3"): ("text beside a call", "text beside calls"),

@@ -1,4 +1,4 @@
-"""`hermes`: ChatML with Hermes' `<tool_call>` blocks, for models whose tokenizer has no such tokens.
+"""`hermes`: ChatML with Hermes' `<tool_call>` blocks, for tokenizers without tokens for them.
 
 Any model with `<|im_start|>` and `<|im_end|>` can learn it, such as SmolLM2; servers read its
 calls with their parser called hermes. The tags are ordinary text, and a result stands in a turn of
