@@ -40,12 +40,14 @@ _CALLS = tuple(name for name, turn in SHAPES if turn.tool_calls)
 _ALL = tuple(name for name, _ in SHAPES if name != "empty reply")
 
 DERIVED: dict[str, Derived] = {
-    "llama3": Derived("25d29e8332c64fdc", _ALL),
-    "llama3_short": Derived("d810a546bb278743", _ALL),
+    "llama3": Derived("f9f3fba363a1bbab", _ALL),
+    "llama3_short": Derived("790ec11caf74b748", _ALL),
     "llama3_1": Derived("7c09af66b3da2c86", _BRACES),
     "llama3_for_tool": Derived("2591a259d3c9a948", _BRACES),
     "qwen2_5": Derived("d4ceb2a98f28927c"),
     "qwen3": Derived("9bea1c7565247e74"),
+    "hermes": Derived("c0e19a1752d2fea1"),
+    "hermes_short": Derived("e9ef998897b6f1da"),
     "qwen2_for_tool": Derived("cc9b1592c86fef0e", _BRACES),
     "mistral_v1": Derived("a326aa2b0f34c442"),
     "mistral_v3": Derived("f47be0755b97e795"),

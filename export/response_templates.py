@@ -73,6 +73,8 @@ CALL_FIELDS: dict[str, dict[str, Any]] = {
     "qwen2_for_tool": _LMFLOW,
     "qwen2_5": _TAGGED_JSON,
     "qwen3": _TAGGED_JSON,
+    "hermes": _TAGGED_JSON,
+    "hermes_short": _TAGGED_JSON,
     "mistral_v3": _MISTRAL,
     "mistral_tekken": _MISTRAL,
     "glaive_text": _calls(

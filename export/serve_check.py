@@ -15,6 +15,7 @@ from export.servers import (
     BLANK_AFTER,
     DERIVED_PARSER,
     LOST_WHEN_STREAMED,
+    LOST_WITHOUT_TOKENS,
     PARSER_FLAGS,
     PARSERS,
     PLUGIN_PARSER,
@@ -149,6 +150,8 @@ def _outcome(server: str, parser: str, format: ChatFormat, replies: Mapping[str,
     read = tuple(name for name in same if same[name])
     lost = tuple(name for name in same if not same[name])
     streamed = LOST_WHEN_STREAMED.get((server, parser), ())
+    if not format.calls.special_tokens:
+        streamed += LOST_WITHOUT_TOKENS.get((server, parser), ())
     return Outcome(server, parser, read, lost, tuple(name for name in read if name in streamed))
 
 

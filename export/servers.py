@@ -28,6 +28,8 @@ _TAGGED_JSON = {
     "sglang": ("qwen25", "response_template"),
     "tensorrt-llm": ("qwen3",),
 }
+# SGLang's `qwen25` loses the end of a text before a call whose tags come in pieces.
+_TAGGED_AS_TEXT = {**_TAGGED_JSON, "sglang": ("hermes", "response_template")}
 _TEMPLATE_ONLY = {"vllm": ("hf",), "sglang": ("response_template",)}
 
 # The parsers of each server that read a chat format, by its name. A server that is missing has
@@ -41,6 +43,8 @@ PARSERS: dict[str, Mapping[str, tuple[str, ...]]] = {
     },
     "qwen2_5": _TAGGED_JSON,
     "qwen3": _TAGGED_JSON,
+    "hermes": _TAGGED_AS_TEXT,
+    "hermes_short": _TAGGED_AS_TEXT,
     "mistral_v3": {"vllm": ("mistral", "hf"), "sglang": ("mistral", "response_template")},
     # vLLM's `llama3_json` wants the token <|python_tag|>, which Llama 3 and Qwen2 do not have.
     "llama3_for_tool": {"vllm": ("hf",), "sglang": ("llama3", "response_template")},
@@ -72,6 +76,11 @@ LOST_WHEN_STREAMED: dict[tuple[str, str], tuple[str, ...]] = {
     ("sglang", "llama3"): ("text with braces",),
     ("sglang", "mistral"): ("text with braces", "parallel calls", "no arguments, then a call"),
     ("tensorrt-llm", "qwen3"): ("no arguments", "no arguments, then a call"),
+}
+# Those lost besides where the tags of calls are ordinary text: one may then begin in a piece with
+# the text before it; of TensorRT-LLM's too read from its source at that commit.
+LOST_WITHOUT_TOKENS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("tensorrt-llm", "qwen3"): ("text beside a call", "text beside calls"),
 }
 
 

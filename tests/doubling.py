@@ -369,7 +369,7 @@ SYNTAXES = {
     if format.calls.starts and format.calls != LLAMA3.calls
 }
 # These are written as others are.
-ALIKE = ("llama3_short", "qwen2_for_tool", "mistral_tekken")
+ALIKE = ("llama3_short", "hermes_short", "qwen2_for_tool", "mistral_tekken")
 TEXT = "The tide at Hull turns at noon, and the ferry leaves an hour before it does. "
 PLACEHOLDERS = {
     "bracket": lambda n: "<a" + "_a" * n,

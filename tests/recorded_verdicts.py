@@ -18,6 +18,8 @@ REPLIES: dict[str, str] = _RECORD["replies"]
 SAME_REPLIES = {
     "llama3_short": "llama3",
     "qwen3": "qwen2_5",
+    "hermes": "qwen2_5",
+    "hermes_short": "qwen2_5",
     "qwen2_for_tool": "llama3_for_tool",
 }
 

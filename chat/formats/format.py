@@ -5,13 +5,13 @@ conversation (contents, tools, arguments) is always ordinary text.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from chat.conversation import Conversation, Message
+from chat.conversation import ROLES, Conversation, Message
 from chat.formats.call_syntax import CallSyntax, written_calls
 from chat.recurring import MOST_KEPT
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
@@ -120,13 +120,16 @@ def cannot_write(message: Message, place: int, why: str) -> CannotWrite:
     return CannotWrite(f"messages[{place}] ({message.role}): {why}")
 
 
-def check_marks(conversation: Conversation, marks: re.Pattern[str]) -> None:
-    """Raise CannotWrite where a text or a tool holds a mark by which a format tells roles apart.
+def check_marks(
+    conversation: Conversation, marks: re.Pattern[str], roles: Collection[str] = ROLES
+) -> None:
+    """Raise CannotWrite where a text of some roles holds a mark by which a format tells them apart.
 
-    For formats whose marks are ordinary text: anyone could write them. `reply` checks the calls.
+    So does a tool that holds one. For formats whose marks are ordinary text: anyone could write
+    them. `reply` checks the calls.
     """
     for place, message in enumerate(conversation.messages):
-        if found := marks.search(message.content):
+        if message.role in roles and (found := marks.search(message.content)):
             raise cannot_write(message, place, f"its text holds the format's mark {found[0]!r}")
     for tool in conversation.tools:
         if found := marks.search(tool.json_text):

@@ -1,44 +1,39 @@
-"""`hermes`: ChatML with Hermes' `<tool_call>` blocks as ordinary text.
+"""`hermes`: ChatML with Hermes' `<tool_call>` blocks, for tokenizers without tokens for them.
 
 Any model with `<|im_start|>` and `<|im_end|>` can learn it, such as SmolLM2; servers read its
-calls with their parser called hermes. The tags are ordinary text. `hermes_short` announces the
+calls with their parser called hermes. The tags are ordinary text, and a result stands in a turn of
+the user: a question or a result that holds a result's tag is refused. `hermes_short` announces the
 tools as TypeScript-like types, in half the tokens of JSON, and leaves how to call them to training.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
 
-from chat.conversation import Conversation, Message, Tool
-from chat.formats.call_syntax import CallSyntax
+from chat.conversation import Conversation, Tool
+from chat.formats import chatml
 from chat.formats.format import (
-    CannotWrite,
     ChatFormat,
     Piece,
     Settings,
+    check_marks,
     content,
     own,
-    reply,
     split_system,
 )
 from chat.formats.typescript import describe_function
 
-CALLS = CallSyntax(
-    opening="<tool_call>\n",
-    between="\n</tool_call>\n<tool_call>\n",
-    closing="\n</tool_call>",
-    starts=("<tool_call>",),
-)
-_END = "<|im_end|>\n"
-_TOOLS = "You can call these tools, a JSON object each:\n<tools>\n"
-_CALLING = """
+_RESULT = re.compile("</?tool_response>")
+TOOLS = "You can call these tools, a JSON object each:\n<tools>\n"
+CALLING = """
 </tools>
 
 Write each call as a block of its own, and nothing after the last:
 <tool_call>
 {"name": "the tool", "arguments": {"a parameter": "its value"}}
 </tool_call>"""
+SHORT_TOOLS = "# Tools\n\n"
 
 
 def _write(
@@ -47,55 +42,27 @@ def _write(
     announce: Callable[[Sequence[Tool]], Iterator[Piece]],
 ) -> Iterator[Piece]:
     """Write the tools after the system text, and neighbouring results in one turn of the user."""
+    check_marks(Conversation(conversation.messages), _RESULT, ("user", "tool"))
     system, messages = split_system(conversation.messages)
     if system is not None or conversation.tools:
-        yield own("<|im_start|>system\n", "system")
+        yield own(chatml.SYSTEM, "system")
         yield content(system or "", "system")
         if conversation.tools:
-            if system:
-                yield own("\n\n", "system")
+            yield own("\n\n" if system else "", "system")
             yield from announce(conversation.tools)
-        yield own(_END, "system")
-    for is_result, group in groupby(messages, lambda message: message.role == "tool"):
-        if is_result:
-            yield from _results(group)
-        else:
-            for message in group:
-                yield from _turn(message)
+        yield own(chatml.END, "system")
+    yield from chatml.write_turns(messages, chatml.CALLS)
 
 
 def _announce(tools: Sequence[Tool]) -> Iterator[Piece]:
-    yield own(_TOOLS, "system")
+    yield own(TOOLS, "system")
     yield content("\n".join(tool.function_json_text for tool in tools), "system")
-    yield own(_CALLING, "system")
+    yield own(CALLING, "system")
 
 
 def _announce_short(tools: Sequence[Tool]) -> Iterator[Piece]:
-    yield own("# Tools\n\n", "system")
-    try:
-        yield content("\n\n".join(map(describe_function, tools)), "system")
-    except ValueError as error:
-        raise CannotWrite(str(error)) from None
-
-
-def _results(messages: Iterator[Message]) -> Iterator[Piece]:
-    yield own("<|im_start|>user", "tool")
-    for message in messages:
-        yield own("\n<tool_response>\n", "tool")
-        yield content(message.content, "tool")
-        yield own("\n</tool_response>", "tool")
-    yield own(_END, "tool")
-
-
-def _turn(message: Message) -> Iterator[Piece]:
-    yield own(f"<|im_start|>{message.role}\n", message.role)
-    if message.role != "assistant":
-        yield content(message.content, message.role)
-        yield own(_END, message.role)
-        return
-    yield from reply(message, CALLS)
-    yield own("<|im_end|>", "assistant", message.trained)
-    yield own("\n", "assistant")
+    yield own(SHORT_TOOLS, "system")
+    yield content("\n\n".join(map(describe_function, tools)), "system")
 
 
 HERMES = ChatFormat(
@@ -103,9 +70,9 @@ HERMES = ChatFormat(
     write=partial(_write, announce=_announce),
     special_tokens=("<|im_start|>", "<|im_end|>"),
     begin="",
-    reply_opening="<|im_start|>assistant\n",
+    reply_opening=chatml.REPLY,
     stop_tokens=("<|im_end|>",),
-    calls=CALLS,
+    calls=chatml.CALLS,
     end_tokens=("<|endoftext|>",),
 )
 

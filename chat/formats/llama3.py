@@ -11,7 +11,7 @@ from functools import partial
 
 from chat.conversation import Conversation, Message, Tool
 from chat.formats.call_syntax import CallSyntax
-from chat.formats.format import CannotWrite, ChatFormat, Piece, Settings, content, own, reply
+from chat.formats.format import ChatFormat, Piece, Settings, content, own, reply
 from chat.formats.typescript import describe_function
 
 CALLS = CallSyntax(
@@ -78,7 +78,7 @@ def _write(
     if conversation.tools:
         if not messages or messages[0].role != "system":
             messages = (Message("system"), *messages)
-        texts = (messages[0].content.strip(), _described(conversation.tools, describe))
+        texts = (messages[0].content.strip(), describe(conversation.tools))
         system = Message("system", "\n\n".join(filter(None, texts)))
         messages = (system, *messages[1:])
     for message in messages:
@@ -88,13 +88,6 @@ def _write(
         else:
             yield content(message.content.strip(), message.role)
         yield own("<|eot_id|>", message.role, message.role == "assistant" and message.trained)
-
-
-def _described(tools: Sequence[Tool], describe: Callable[[Sequence[Tool]], str]) -> str:
-    try:
-        return describe(tools)
-    except ValueError as error:
-        raise CannotWrite(str(error)) from None
 
 
 LLAMA3 = ChatFormat(

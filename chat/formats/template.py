@@ -11,8 +11,13 @@ from pathlib import Path
 from chat.formats.format import ChatFormat
 
 _FOLDER = Path(__file__).parent / "templates"
-# Formats that are written by the file of another.
-_FILES: Mapping[str, str] = {"llama3_short": "llama3", "mistral_tekken": "mistral_v3"}
+# Formats whose template is made of other files than the one of their name, in this order.
+_FILES: Mapping[str, tuple[str, ...]] = {
+    "llama3": ("typescript", "llama3"),
+    "llama3_short": ("typescript", "llama3"),
+    "hermes_short": ("typescript", "hermes"),
+    "mistral_tekken": ("mistral_v3",),
+}
 _SWITCHES: Mapping[str, Mapping[str, bool]] = {
     "llama3": {"with_wrapper": True},
     "llama3_short": {"with_wrapper": False},
@@ -27,13 +32,13 @@ def chat_template(format: ChatFormat) -> str:
     It takes what `apply_chat_template` passes; arguments may be JSON text. The format's settings
     stand in its first line, and a caller's own `date_string` wins. Three differences stay:
     Mistral's takes an id of nine letters or digits, or the end of a longer one, where the format
-    makes one; llama3's is alike for tools as cleaning leaves them; llama.cpp writes arguments that
+    makes one; types are alike for tools as cleaning leaves them; llama.cpp writes arguments that
     are no text with six digits and integers of 64 bits.
     """
     name = format.name.partition(":")[0]
     settings = {_VARIABLES[key]: value for key, value in format.settings.items()}
-    file = _FOLDER / f"{_FILES.get(name, name)}.jinja"
-    text = file.read_text(encoding="utf-8").rstrip("\n")
+    files = (_FOLDER / f"{file}.jinja" for file in _FILES.get(name, (name,)))
+    text = "\n".join(file.read_text(encoding="utf-8").rstrip("\n") for file in files)
     return _defaults({**settings, **_SWITCHES.get(name, {})}) + text
 
 

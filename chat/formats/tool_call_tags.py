@@ -36,10 +36,10 @@ CALLS = CallSyntax(
 )
 
 _MARKS = re.compile(r"<\|(?:system|user|assistant|tool)\|>")
-_TOOLS = """\
+TOOLS = """\
 You can call these tools:
 """
-_CALLING = """
+CALLING = """
 
 To call a tool, write a block for each call and nothing after it:
 
@@ -58,10 +58,10 @@ def _write(conversation: Conversation, settings: Settings) -> Iterator[Piece]:
         yield own("<|system|>\n", "system")
         yield content(system or "", "system")
         if conversation.tools:
-            yield own(("\n\n" if system else "") + _TOOLS, "system")
+            yield own(("\n\n" if system else "") + TOOLS, "system")
             lines = (tool.function_json_text for tool in conversation.tools)
             yield content("\n".join(lines), "system")
-            yield own(_CALLING, "system")
+            yield own(CALLING, "system")
         yield own("\n", "system")
     for message in messages:
         role = message.role

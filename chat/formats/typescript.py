@@ -8,8 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 from chat.conversation import Tool
+from chat.formats.format import CannotWrite
 from chat.recurring import MOST_KEPT
 
+# The end of what is written of a tool.
+END_OF_TYPE = ") => any;"
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _KINDS_OF_LITERAL = {
@@ -43,12 +46,13 @@ class _Type:
 def describe_function(tool: Tool) -> str:
     """Write one tool as a function type, its description and those of its fields as comments.
 
-    ValueError for a schema that is nested too deeply.
+    CannotWrite for a schema that is nested too deeply.
     """
     try:
         return _describe(tool.json_text)
     except RecursionError:
-        raise ValueError(f"the schema of {tool.name} is nested too deep to be described") from None
+        why = f"the schema of {tool.name} is nested too deep to be described"
+        raise CannotWrite(why) from None
 
 
 @lru_cache(maxsize=MOST_KEPT)
@@ -60,7 +64,7 @@ def _describe(json_text: str) -> str:
     argument = "" if is_empty else f"_: {text}"
     name = json.dumps(tool.name) if _UNPRINTABLE.search(tool.name) else tool.name
     comments = _comments([tool.description, *parameters.notes])
-    return "\n".join([*comments, f"type {name} = ({argument}) => any;"])
+    return "\n".join([*comments, f"type {name} = ({argument}{END_OF_TYPE}"])
 
 
 def _comments(notes: Iterable[str]) -> list[str]:

@@ -37,18 +37,18 @@ def is_rendered(text: Any) -> bool:
 
 
 def _read(text: str, tools: Any) -> Draft:
-    from data.reading.rendered_turns import NAMESPACE, find_family
+    from data.reading.rendered_turns import find_family
 
     family = find_family(text)
     if family is None:
         raise Rejected("wrong-layout", "", "the text has the marks of no known chat format", text)
-    if not tools and NAMESPACE in text:
+    found = family.read(text)
+    if found.has_types and not tools:
         reason = (
             "the tools are announced as TypeScript, which does not hold their schemas; "
             "give them beside the text, as a list under tools"
         )
         raise Rejected("unreadable-tools", "", reason, text)
-    found = family.read(text)
     turns = read_placed(("", turn) for turn in found.turns)
     read = draft(turns, read_tools(tools or found.tools, ""))
     changes: tuple[Change, ...] = (*found.changes, *read.changes)

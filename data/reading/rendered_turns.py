@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chat.conversation import ToolCall
-from chat.formats import llama3, llama3_1, lmflow, mistral, phi3_xlam, qwen
+from chat.formats import hermes, llama3, llama3_1, lmflow, mistral, phi3_xlam, qwen
 from chat.formats import tool_call_tags as tags
 from chat.formats.call_syntax import CallSyntax, read_reply
+from chat.formats.typescript import END_OF_TYPE
 from chat.strict_json import LENIENT_DECODER
 from data.outcomes import Change, Rejected, records
 from data.reading import glaive
@@ -20,11 +21,15 @@ from data.reading.turns import END
 
 @dataclass(frozen=True)
 class Text:
-    """What a rendered text says: turns in OpenAI's shape, and tools announced beside a system."""
+    """What a rendered text says: turns in OpenAI's shape, and tools announced beside a system.
+
+    has_types: Whether it announces tools as TypeScript, which does not hold their schemas.
+    """
 
     turns: list[dict[str, Any]]
     tools: Any = None
     changes: tuple[Change, ...] = ()
+    has_types: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,21 +83,62 @@ def _headed(opening: re.Pattern[str], syntaxes: tuple[CallSyntax, ...]) -> Calla
     return read_turns
 
 
+def _chatml(text: str) -> Text:
+    """Read ChatML's turns; of Hermes' formats, the announcement of tools is no system text."""
+    turns = _read_chatml(text).turns
+    others, lines = _split_tools(turns, hermes.TOOLS, hermes.CALLING)
+    if lines:
+        return Text(others, _decode_lines(lines))
+    others, types = _split_tools(turns, hermes.SHORT_TOOLS, END_OF_TYPE)
+    return Text(others, has_types=True) if types.startswith(("//", "type ")) else Text(turns)
+
+
+def _tags(text: str) -> Text:
+    """Read the turns of `tool_call_tags`, each ended by a line's end of its own."""
+    turns = _read_tags(text).turns
+    for turn in turns:
+        if turn["role"] != "assistant":
+            turn["content"] = turn["content"].removesuffix("\n")
+    others, lines = _split_tools(turns, tags.TOOLS, tags.CALLING)
+    return Text(others, _decode_lines(lines) if lines else None)
+
+
+def _split_tools(
+    turns: list[dict[str, Any]], head: str, tail: str
+) -> tuple[list[dict[str, Any]], str]:
+    """Return turns without the announcement that ends a system text, and its tools, else empty.
+
+    No tool is written with a head in it, so the last one is the announcement's.
+    """
+    if not turns or turns[0]["role"] != "system" or head not in turns[0]["content"]:
+        return turns, ""
+    before, _, tools = turns[0]["content"].rpartition(head)
+    if not tools.endswith(tail):
+        return turns, ""
+    before = before.removesuffix("\n\n")
+    system = [{"role": "system", "content": before}] if before else []
+    return [*system, *turns[1:]], tools.removesuffix(tail)
+
+
+def _decode_lines(lines: str) -> Any:
+    return decode_tools("[" + lines.replace("\n", ",") + "]", "")
+
+
 def _llama3(text: str) -> Text:
     """Read Llama 3's turns; 3.1 announces tools in the user's text and writes results as JSON."""
     found = _headed(_LLAMA3_HEADER, (llama3.CALLS, llama3_1.CALLS, lmflow.CALLS))(text)
-    tools = None
+    tools, has_types = None, False
     for turn in found.turns:
         said = turn["content"]
         if turn["role"] == "system":
-            turn["content"] = _DATES.sub("", said, count=1).partition(NAMESPACE)[0].rstrip()
+            before, announced, _ = _DATES.sub("", said, count=1).partition(_NAMESPACE)
+            turn["content"], has_types = before.rstrip(), has_types or bool(announced)
         elif turn["role"] == "user" and said.startswith(_ANNOUNCED):
             tools, turn["content"] = _leading_tools(said)
         elif turn["role"] == "ipython":
             turn["content"] = json_or_text(said)
-    return Text(
-        [turn for turn in found.turns if turn["role"] != "system" or turn["content"]], tools
-    )
+    turns = [turn for turn in found.turns if turn["role"] != "system" or turn["content"]]
+    return Text(turns, tools, has_types=has_types)
 
 
 def _leading_tools(text: str) -> tuple[list[Any], str]:
@@ -166,10 +212,15 @@ def _glaive(text: str) -> Text:
 
 
 _NO_THOUGHTS = "<think>\n\n</think>\n\n"
-NAMESPACE = "# Tools\n\n## functions\n\nnamespace functions {"
+_NAMESPACE = "# Tools\n\n## functions\n\nnamespace functions {"
 _ANNOUNCED = "Given the following functions, please respond with a JSON for a function call"
 _DATES = re.compile(
     r"\A(?:Environment: ipython\n)?(?:Cutting Knowledge Date: .*\n)?(?:Today Date: .*\n\n)?"
+)
+_read_chatml = _headed(re.compile(r"<\|im_start\|>(?P<role>\w++)\n"), (qwen.CALLS, lmflow.CALLS))
+_read_tags = _headed(
+    re.compile(r"(?:^|(?<=<s>))<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
+    (tags.CALLS,),
 )
 _LLAMA3_HEADER = re.compile(r"<\|start_header_id\|>(?P<role>\w++)<\|end_header_id\|>\n\n")
 _MISTRAL_OPENINGS = ("[INST]", "[AVAILABLE_TOOLS]", "[TOOL_RESULTS]")
@@ -177,18 +228,9 @@ _MISTRAL_MARK = re.compile(r"(\[/?(?:INST|AVAILABLE_TOOLS|TOOL_RESULTS)\]|</?s>)
 _GLAIVE_END = re.compile(r"</s>(?=\n\n|\s*+\Z)")
 _GLAIVE_TURN = re.compile(r"(?<=\n)USER:(?=\s)")
 FAMILIES = (
-    Family(
-        re.compile(r"\s*+<\|im_start\|>"),
-        _headed(re.compile(r"<\|im_start\|>(?P<role>\w++)\n"), (qwen.CALLS, lmflow.CALLS)),
-    ),
+    Family(re.compile(r"\s*+<\|im_start\|>"), _chatml),
     Family(re.compile(r"\s*+(?:<\|begin_of_text\|>)?<\|start_header_id\|>"), _llama3),
-    Family(
-        re.compile(r"\s*+(?:<s>)?\s*+<\|(?:system|user)\|>\n"),
-        _headed(
-            re.compile(r"(?:^|(?<=<s>))<\|(?P<role>system|user|assistant|tool)\|>\n", re.MULTILINE),
-            (tags.CALLS,),
-        ),
-    ),
+    Family(re.compile(r"\s*+(?:<s>)?\s*+<\|(?:system|user)\|>\n"), _tags),
     Family(re.compile(r"\s*+(?:<s>)?\s*+\[(?:INST|AVAILABLE_TOOLS)\]"), _mistral),
     Family(re.compile(r"<user>(?=.*</user>\s*+<tools>)", re.DOTALL), _phi3_xlam),
     Family(re.compile(r"(?:<s>)?\s*+SYSTEM:(?=\s)"), _glaive),

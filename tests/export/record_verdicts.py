@@ -12,14 +12,15 @@ run, unchanged, each through the code of its server that calls it, whole replies
 piece at a time.
 
 For each parser the file has the replies it read something in: calls, content, and under
-"streamed" the same for a reply in pieces of so many characters, where that differs; only for the
-formats that the parser serves. A reply that is not listed was left as text.
+"streamed" the same for a reply in pieces of so many characters, where more than the white space
+around the content differs; only for the formats that the parser serves, and with the tags in pieces
+too where they are ordinary text for one of them. A reply that is not listed was left as text.
 """
 
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ PLUGIN = ROOT / "export" / "llama3_tool_parser.py"
 PIECES = (1, 2, 3, 5, 8)
 # Tokens that a parser looks for in the vocabulary; the other tokens are characters.
 SPECIAL = ("<|python_tag|>", "[TOOL_CALLS]", "<tool_call>", "</tool_call>", "<|eot_id|>")
+# What stands behind the size of pieces where no token is special.
+AS_TEXT = ", all ordinary text"
 # vLLM's xlam reads Mistral's lists too, and loses arguments when they are streamed;
 # phi4_mini_json reads none of the formats.
 VLLM_PARSERS = ("llama3_json", "hermes", "mistral", "tool_uses", "hf")
@@ -51,9 +54,13 @@ OPENING = "ASSISTANT:"
 SAME_REPLIES = {
     "llama3_short": "llama3",
     "qwen3": "qwen2_5",
+    "hermes": "qwen2_5",
+    "hermes_short": "qwen2_5",
     "qwen2_for_tool": "llama3_for_tool",
 }
 Read = dict[str, Any]
+# Reads a text in pieces of so many characters, between special tokens; of 0: as a whole.
+Reader = Callable[[str, int, Sequence[str]], Read]
 
 
 class Characters:
@@ -71,7 +78,7 @@ class Characters:
         return self._ids
 
     def encode(self, text: str, **_: Any) -> list[int]:
-        return [self._id(token) for token in cut(text, 1)]
+        return [self._id(token) for token in cut(text, 1, SPECIAL)]
 
     def decode(self, ids: Any, **_: Any) -> str:
         return "".join(self._tokens[i] for i in ([ids] if isinstance(ids, int) else ids))
@@ -83,11 +90,11 @@ class Characters:
         return self._ids[token]
 
 
-def cut(text: str, size: int) -> Iterator[str]:
+def cut(text: str, size: int, special_tokens: Sequence[str]) -> Iterator[str]:
     """Yield a text in pieces of so many characters; a special token is a piece of its own."""
     while text:
-        special = next((token for token in SPECIAL if text.startswith(token)), None)
-        places = [text.find(token) for token in SPECIAL if token in text]
+        special = next((token for token in special_tokens if text.startswith(token)), None)
+        places = [text.find(token) for token in special_tokens if token in text]
         length = len(special) if special else min([size, *(place for place in places if place > 0)])
         yield text[:length]
         text = text[length:]
@@ -97,8 +104,8 @@ def openai_tool(tool: Tool) -> dict[str, Any]:
     return tool.to_record()
 
 
-def vllm_reader(name: str, template: dict[str, Any] | None) -> Callable[[str, int], Read]:
-    """Return a function that reads a reply as vLLM does; pieces of 0 characters: as a whole."""
+def vllm_reader(name: str, template: dict[str, Any] | None) -> Reader:
+    """Return a function that reads a reply as vLLM does."""
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
     from vllm.parser.parser_manager import ParserManager
 
@@ -109,14 +116,14 @@ def vllm_reader(name: str, template: dict[str, Any] | None) -> Callable[[str, in
         tool_parser_name=name, enable_auto_tools=True, tokenizer=tokenizer
     )
 
-    def read(text: str, size: int) -> Read:
+    def read(text: str, size: int, special: Sequence[str]) -> Read:
         request = ChatCompletionRequest(messages=messages, model="m", tools=tools)
         parser = parser_class(tokenizer, request.tools)
         if not size:
             _, content, calls = parser.parse(text, request, enable_auto_tools=True)
             return told(content, [(call.name, call.arguments) for call in calls or ()])
         parser._enable_auto_tools = True
-        pieces = list(cut(text, size)) or [""]
+        pieces = list(cut(text, size, special)) or [""]
         content, made = "", dict[int, list[str]]()
         for number, piece in enumerate(pieces, 1):
             delta = parser.parse_delta(
@@ -136,21 +143,24 @@ def vllm_reader(name: str, template: dict[str, Any] | None) -> Callable[[str, in
     return read
 
 
-def sglang_reader(name: str, template: dict[str, Any] | None) -> Callable[[str, int], Read]:
-    """Return a function that reads a reply as SGLang does; pieces of 0 characters: as a whole."""
+def sglang_reader(name: str, template: dict[str, Any] | None) -> Reader:
+    """Return a function that reads a reply as SGLang does."""
     from sglang.srt.entrypoints.openai.protocol import Tool as ServerTool
     from sglang.srt.function_call.function_call_parser import FunctionCallParser
 
     tools = [ServerTool(**openai_tool(tool)) for tool in TOOLS]
 
-    def read(text: str, size: int) -> Read:
+    def read(text: str, size: int, special: Sequence[str]) -> Read:
         parser = FunctionCallParser(tools, name, tokenizer=Characters(template))
         if not size:
             content, calls = parser.parse_non_stream(text)
             return told(content, [(call.name, call.parameters) for call in calls])
         content, made = "", dict[int, list[str]]()
         feeds: list[Callable[[], Any]] = [
-            *(lambda piece=piece: parser.parse_stream_chunk(piece) for piece in cut(text, size)),
+            *(
+                lambda piece=piece: parser.parse_stream_chunk(piece)
+                for piece in cut(text, size, special)
+            ),
             parser.parse_stream_end,
         ]
         for feed in feeds:
@@ -182,29 +192,41 @@ def told(content: str | None, calls: list[Any]) -> Read:
     return {"content": content or "", "calls": [list(call) for call in calls]}
 
 
-def verdicts(
-    read: Callable[[str, int], Read], replies: dict[str, str], streamed: set[str]
-) -> dict[str, Any]:
+def verdicts(read: Reader, replies: dict[str, str], served: set[str]) -> dict[str, Any]:
     """Return what a parser read in each reply by its name; not those it left as text.
 
-    `streamed` are the formats whose replies it reads streamed, too.
+    `served` are the formats whose replies it reads streamed, too.
     """
+    streamed = {SAME_REPLIES.get(name, name) for name in served}
+    ordinary = {
+        SAME_REPLIES.get(name, name) for name in served if not FORMATS[name].calls.special_tokens
+    }
     found = {}
     for name, text in replies.items():
-        whole = guarded(read, text, 0)
+        whole = guarded(read, text, 0, SPECIAL)
         verdict = dict(whole)
-        for size in PIECES if name.split(": ")[0] in streamed else ():
-            other = guarded(read, text, size)
-            if other != whole:
-                verdict.setdefault("streamed", {})[str(size)] = other
+        format_name = name.split(": ")[0]
+        ways: dict[str, Sequence[str]] = {"": SPECIAL} if format_name in streamed else {}
+        if format_name in ordinary and any(token in text for token in SPECIAL):
+            ways[AS_TEXT] = ()
+        for way, special in ways.items():
+            for size in PIECES:
+                other = guarded(read, text, size, special)
+                if without_white_space(other) != without_white_space(whole):
+                    verdict.setdefault("streamed", {})[f"{size}{way}"] = other
         if verdict != told(text, []):
             found[name] = verdict
     return found
 
 
-def guarded(read: Callable[[str, int], Read], text: str, size: int) -> Read:
+def without_white_space(read: Read) -> Read:
+    """Return what was read without white space around its content."""
+    return {**read, "content": read.get("content", "").strip()}
+
+
+def guarded(read: Reader, text: str, size: int, special: Sequence[str]) -> Read:
     try:
-        return read(text, size)
+        return read(text, size, special)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:200]}
 

@@ -47,6 +47,14 @@ def test_every_format_but_one_without_calls_has_parsers() -> None:
     assert format_serve_table(check) == said
 
 
+def test_tags_of_ordinary_text_cost_tensorrt_llm_the_text_before() -> None:
+    (tokens,), (text,) = (
+        check_serving(find_format(name)).of("tensorrt-llm") for name in ("qwen2_5", "hermes")
+    )
+    lost = {"text beside a call", "text beside calls"}
+    assert set(text.streamed_lost) - set(tokens.streamed_lost) == lost
+
+
 def test_settings_after_a_name_change_no_parser() -> None:
     check = check_serving(find_format("llama3_1:date=30 Nov 2026"))
     assert check.best_parser("sglang") == "response_template"

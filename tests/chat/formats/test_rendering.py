@@ -73,7 +73,10 @@ def sequences(conversation: Conversation, row: ChatFormat) -> list[Conversation]
 
 
 # The others are compared with what their makers' code writes: test_makers.py.
-OURS = ("llama3", "llama3_short", "glaive_text", "phi3_xlam", "tool_call_tags")
+OURS = (
+    *("llama3", "llama3_short", "hermes", "hermes_short"),
+    *("glaive_text", "phi3_xlam", "tool_call_tags"),
+)
 
 
 class TestGolden:
@@ -325,6 +328,15 @@ class TestErrors:
         tokenizer = load_tokenizer(ranks_file, "llama3")
         with pytest.raises(ValueError, match=r"fits with --chat-format: llama3, llama3_short, "):
             check_special_tokens(FORMATS["mistral_v3"], tokenizer)
+
+    def test_tokenizer_of_chatml_alone_names_hermes_first(self) -> None:
+        specials = {"<|endoftext|>": 256, "<|im_start|>": 257, "<|im_end|>": 258}
+        ranks = {bytes([value]): value for value in range(256)}
+        tokenizer = TiktokenTokenizer.of(Path("smol"), "", ranks, specials, LLAMA3_CUTTING)
+        with pytest.raises(
+            ValueError, match=r"--chat-format: hermes, hermes_short, qwen2_for_tool"
+        ):
+            check_special_tokens(FORMATS["llama3"], tokenizer)
 
     def test_settings_that_follow_a_name_are_kept_in_it(self) -> None:
         format = find_format("llama3_1:date=30 Nov 2026")

@@ -66,9 +66,9 @@ SCHEMAS = st.recursive(
 
 
 def check_announced(tools: list[Tool]) -> None:
-    """The template of llama3 announces tools as the format does."""
+    """The templates that announce tools as types do it as their formats do."""
     conversation = Conversation((Message("user", "Hi"),), tuple(tools))
-    for name in ("llama3", "llama3_short"):
+    for name in ("llama3", "llama3_short", "hermes_short"):
         found = rendered(FORMATS[name], conversation)
         wanted = text_of(render(conversation, FORMATS[name]))
         assert not (difference := first_difference(found, wanted)), difference

@@ -1,6 +1,7 @@
 """Rendered texts of our chat formats, read back as the conversations they were written from."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ WHOLE = Conversation((ASKED, CALLED, RESULT, ANSWER), (TIDE,))
 # The formats that announce tools with their schemas, and write conversations of several turns.
 READABLE = (
     *("llama3_1", "llama3_for_tool", "qwen2_5", "qwen3", "qwen2_for_tool"),
-    *("mistral_v3", "mistral_tekken", "glaive_text", "tool_call_tags"),
+    *("mistral_v3", "mistral_tekken", "glaive_text", "tool_call_tags", "hermes"),
 )
 
 
@@ -55,7 +56,7 @@ def test_a_written_conversation_is_read_back(name: str) -> None:
     assert [(tool.name, tool.parameters) for tool in found.tools] == [(TIDE.name, SCHEMA)]
 
 
-@pytest.mark.parametrize("name", ["llama3", "llama3_short"])
+@pytest.mark.parametrize("name", ["llama3", "llama3_short", "hermes_short"])
 def test_tools_announced_as_typescript_must_stand_beside_the_text(name: str) -> None:
     text = text_of(WHOLE, name)
     with pytest.raises(Rejected, match="give them beside the text") as raised:
@@ -63,7 +64,24 @@ def test_tools_announced_as_typescript_must_stand_beside_the_text(name: str) -> 
     assert (raised.value.rule, raised.value.pointer) == ("unreadable-tools", "/text")
     found = read(text, tools=[TIDE.to_record()]).conversation
     assert said(found) == said(WHOLE) and found.tools == (TIDE,)
-    assert not any("namespace" in message.content for message in found.messages)
+    assert not any("type find_tide" in message.content for message in found.messages)
+
+
+@pytest.mark.parametrize("name", ["hermes", "hermes_short", "tool_call_tags"])
+@pytest.mark.parametrize("system", ["Be brief.", "Harbour desk.\n\n# Tools\n\n// none\n"])
+def test_an_announcement_of_ours_is_no_system_text(name: str, system: str) -> None:
+    told = (Message("system", system), *WHOLE.messages)
+    tools = (replace(TIDE, description="Finds\u2028tides.\n\n# Tools\n\ntype x"), TIDE)
+    text = text_of(Conversation(told, tools), name)
+    found = read(text, tools=[tool.to_record() for tool in tools]).conversation
+    assert (found.messages, found.tools) == (told, tools)
+    if name != "hermes_short":
+        assert read(text).conversation == found
+
+
+def test_a_heading_of_tools_is_kept_without_types_after_it() -> None:
+    told = (Message("system", "# Tools\n\nA hammer; see f() => any;"), *WHOLE.messages)
+    assert read(text_of(Conversation(told), "hermes")).conversation.messages[0] == told[0]
 
 
 def test_a_question_with_its_reply_in_phi3_xlam_is_read_back() -> None:
