@@ -47,7 +47,8 @@ def test_a_run_goes_from_tools_to_the_page_though_it_is_interrupted(tmp_path: Pa
     command = [
         *(sys.executable, "scripts/teach.py", "--tools-file", str(EXAMPLE)),
         *("--model-dir", "demo/base", "--output-dir", str(output), "--rounds", "2"),
-        *("--count", "160", "--scored", "10", "--general", "0", "--most-tools", "3"),
+        *("--count", "160", "--scored", "10", "--general", "0"),
+        *("--mixture", "plain", "--most-tools", "3"),
         *("--chat-format", "llama3_short", "--max-new-tokens", "80"),
         *("--checkpoint.every=4", "--validation.generated.prompts=4"),
     ]
