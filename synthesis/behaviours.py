@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from synthesis import phrasing
+from synthesis import phrasing, results
 from synthesis.catalogue import Catalogue
 from synthesis.declaration import Parameter, SyntheticTool, is_error
 from synthesis.detours import invalid_value, missing_argument, tool_error
@@ -92,7 +92,7 @@ def _same_tool(scene: Scene, tool: SyntheticTool, slot: Parameter | None) -> Non
     if len(uses) == 1:
         _order(scene, [uses[0], scene.use(tool)])
         return
-    scene.ask_for(tool, said | {slot.name: joined(values)})
+    scene.ask_for(tool, said | {slot.name: joined(values)}, slot.name)
     scene.call(*((use.tool, use.arguments) for use in uses))
     scene.answer(*uses, naming=slot.name)
 
@@ -166,7 +166,8 @@ def answer_from_result(scene: Scene) -> None:
     scene.ask_for(use.tool, use.said(scene.dice))
     scene.call((use.tool, use.arguments))
     scene.answer(use)
-    pairs = use.tool.more or phrasing.later_questions(use.result)
+    told = results if use.tool.subject else phrasing
+    pairs = use.tool.more or told.later_questions(use.result)
     for question, answer in scene.dice.sample(pairs, 2 if scene.dice.chance(0.2) else 1):
         ask = expand(question, scene.known(use), scene.dice)
         scene.user(phrasing.reply(scene.dice, phrasing.MORE_FRAMES, ask=ask))

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from synthesis.declaration import Chain, Domain, Parameter, SyntheticTool, fitting
 from synthesis.domains import DOMAINS
+from synthesis.roles import role
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class Catalogue:
             if parameter.required
             and parameter.schema.get("type") in ("integer", "number")
             and "enum" not in parameter.schema
+            # Of the number of an issue there is none too high.
+            and role(parameter) != "code"
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import Any
 
 from chat.conversation import Tool
 from chat.schemas.validation import read_tool, validate_arguments
+from synthesis.cues import is_quoted
 from synthesis.declaration import (
     Chain,
     Domain,
@@ -23,7 +24,8 @@ from synthesis.declaration import (
 )
 from synthesis.dice import Dice
 from synthesis.kinds import Kind, decimal, number, one_of, several
-from synthesis.wording import harmless, imperative
+from synthesis.requests import questions, requests, subject
+from synthesis.roles import role, spoken_of
 from synthesis.world import pick
 
 DOMAIN = "custom"
@@ -148,11 +150,11 @@ def _of_record(record: Any) -> SyntheticTool:
         if name in required or name in examples or _tells_values(schema)
     )
     parameters = distinguishable(parameters)
-    # Examples that are no sentences, such as order numbers, name all there is: others fail.
+    # Examples of a name or a code tell all there is: others fail.
     known = {
         parameter.name: examples.get(parameter.name) or parameter.schema["examples"]
         for parameter in parameters
-        if parameter.required and parameter.kind.stray is not None and not _is_text(parameter)
+        if parameter.required and parameter.kind.stray is not None and _names_one(parameter)
     }
     run = _recorded(tool, results, known)
     return SyntheticTool(tool, run, parameters, (), (), (), slips=tuple(known))
@@ -221,11 +223,26 @@ def _kind_of_schema(tool: str, name: str, noun: str, schema: Mapping[str, Any]) 
     )
 
 
+def _names_one(parameter: Parameter) -> bool:
+    """Whether values are names of things that may not exist: no texts, dates or times."""
+    texts = ("text", "title", "query", "date", "time", "moment", "manner", "email", "url")
+    return role(parameter) not in texts and not (
+        role(parameter) == "other" and is_quoted(parameter)
+    )
+
+
 def _changed(values: Sequence[Any], dice: Dice) -> Any:
-    """Return an example with other digits, or another word in front: one that is not known."""
-    value = str(dice.choice(values))
+    """Return what is like the examples and none of them: other digits, or parts of two names."""
+    value, other = str(dice.choice(values)), str(dice.choice(values))
     digits = re.sub(r"\d", lambda found: str((int(found[0]) + dice.between(1, 9)) % 10), value)
-    return digits if digits != value else f"{dice.choice(('old', 'new', 'other'))} {value}"
+    if digits != value:
+        return digits
+    mixed = "".join(value.partition(" ")[:2] + other.partition(" ")[2:])
+    if " " in value and " " in other and mixed not in values:
+        return mixed
+    # A letter too few is a name that nobody has.
+    at = dice.between(1, max(1, len(value) - 2))
+    return value[:at] + value[at + 1 :] if len(value) > 3 else f"{value}x"
 
 
 def _with_phrases(tool: SyntheticTool) -> SyntheticTool:
@@ -233,13 +250,10 @@ def _with_phrases(tool: SyntheticTool) -> SyntheticTool:
     tool = replace(tool, parameters=tuple(map(_with_mistakes, tool.parameters)))
     if tool.do:
         return tool
-    words = harmless(tool.name.replace("_", " ").replace("-", " ").replace(".", " "))
-    verb = imperative(harmless(tool.tool.description.partition(". ")[0])) or words
-    details = [_detail(parameter) for parameter in tool.parameters]
-    plain = "".join(f"[{detail}]" if "{" in detail else detail for detail in details)
-    # A name such as opening_hours begins with no verb.
-    starts = (verb, words) if words.partition(" ")[0] == verb.partition(" ")[0] else (verb,)
-    return replace(tool, do=tuple(start + plain for start in dict.fromkeys(starts)))
+    tool = replace(tool, parameters=tuple(map(spoken_of, tool.parameters)))
+    do = requests(tool)
+    about = "" if tool.answer else subject(tool)
+    return replace(tool, do=do, ask=tool.ask or questions(do), subject=about)
 
 
 def _with_mistakes(parameter: Parameter) -> Parameter:
@@ -249,23 +263,6 @@ def _with_mistakes(parameter: Parameter) -> Parameter:
         return parameter
     instead = tuple(word for word in _VAGUE if word not in values)
     return replace(parameter, kind=enum_kind(parameter.kind.noun, tuple(values), instead))
-
-
-def _detail(parameter: Parameter) -> str:
-    """Return the part of a request that tells one argument."""
-    name, noun = parameter.name, harmless(parameter.kind.noun)
-    if parameter.schema.get("type") != "boolean":
-        value = f"'{{{name}}}'" if _is_text(parameter) else f"{{{name}}}"
-        return f"(, with|, for|,) (the |){noun} {value}"
-    without = f"[!{name} , without {noun}]" if parameter.required or parameter.default else ""
-    return f"[?{name} , with {noun}]{without}"
-
-
-def _is_text(parameter: Parameter) -> bool:
-    """Whether the values are sentences, which stand in quotes."""
-    dice = Dice("example", parameter.name)
-    values = [parameter.kind.draw(dice) for _ in range(8)]
-    return any(isinstance(value, str) and value.count(" ") > 1 for value in values)
 
 
 def _chains(tools: tuple[SyntheticTool, ...]) -> list[Chain]:
@@ -278,7 +275,9 @@ def _chains(tools: tuple[SyntheticTool, ...]) -> list[Chain]:
         for then in tools:
             uses = {name: name for name in result if name in needed[then.name] and name not in own}
             if uses and first is not then and _example(then, {name: result[name] for name in uses}):
-                do = (f"{one}, and (then|after that) {two}" for one in first.do for two in then.do)
+                # A tool with phrases of its own tells elsewhere what it takes from the first one.
+                after = requests(then, uses) if then.subject else then.do
+                do = (f"{one}, and (then|after that) {two}" for one in first.do for two in after)
                 found.append(Chain(first.name, then.name, uses, tuple(do)))
     return found
 

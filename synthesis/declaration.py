@@ -60,6 +60,7 @@ class SyntheticTool:
     answer: What the assistant says of a result; slots are arguments and the result's keys.
     more: Pairs of a later question and its answer from the same result.
     slips: Parameters of which some values make the function raise ValueError.
+    subject: What a result is about, where sentences about it are made of its entries alone.
     """
 
     tool: Tool
@@ -71,6 +72,7 @@ class SyntheticTool:
     more: tuple[tuple[str, str], ...] = ()
     slips: tuple[str, ...] = ()
     domain: str = ""
+    subject: str = ""
 
     @property
     def name(self) -> str:

@@ -33,7 +33,7 @@ def invalid_value(scene: Scene) -> None:
     said = use.said(scene.dice)
     wrong, rule = _mistake(scene, slot)
     scene.ask_for(tool, said | {slot.name: marked(wrong)})
-    _ask_user(scene, phrasing.REFUSALS, slot, rule=rule, wrong=wrong)
+    _ask_user(scene, scene.mixture.frames.refusals, slot, rule=rule, wrong=wrong)
     _tell(scene, phrasing.CORRECTION_FRAMES, slot, str(said[slot.name]))
     scene.call((tool, use.arguments))
     scene.answer(use)
@@ -110,5 +110,7 @@ def _ask_user(scene: Scene, frames: tuple[str, ...], slot: Parameter, **values: 
 
 
 def _tell(scene: Scene, frames: tuple[str, ...], slot: Parameter, value: str) -> None:
-    told = phrasing.reply(scene.dice, frames, noun=slot.kind.noun, value=value)
+    # A sentence stands in quotes, so that it is told from what is said about it.
+    quoted = f"'{value}'" if value.count(" ") > 3 else value
+    told = phrasing.reply(scene.dice, frames, noun=slot.kind.noun, value=quoted)
     scene.user(told + phrasing.closing(scene.dice))

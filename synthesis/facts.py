@@ -78,7 +78,7 @@ class _Known:
 
 
 def _unfounded(tool: str, value: Any, known: _Known) -> Iterator[str]:
-    """Yield the strings among arguments that nobody has said."""
+    """Yield the texts and numbers among arguments that nobody has said."""
     if isinstance(value, Mapping):
         for inner in value.values():
             yield from _unfounded(tool, inner, known)
@@ -90,6 +90,12 @@ def _unfounded(tool: str, value: Any, known: _Known) -> Iterator[str]:
         is_said = any(map(known.says, forms))
         if not (is_said or value in known.dates or _padded(value) in known.times):
             yield f"{tool} is called with {value!r}, which was not said"
+    elif _is_number(value) and abs(float(value)) not in known.numbers:
+        yield f"{tool} is called with {value!r}, which was not said"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _invented(message: Message, known: _Known) -> Iterator[str]:

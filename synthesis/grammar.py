@@ -7,6 +7,7 @@
     [ on {date}]    only when every slot inside has a value
     [?slot text]    only when the slot's value is true (one space after the name is dropped)
     [!slot text]    only when it is false or missing
+    [-slot text]    only when it is given and false
 
 A value that a user says is wrapped by `marked`, so that a text's skeleton can be compared with
 others once `plain` has written the text itself.
@@ -24,7 +25,7 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARKED = re.compile(f"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}")
 _SENTENCE_START = re.compile(r"(^|(?<=[.!?] ))[a-z]")
 _TOKEN = re.compile(r"[()|\[\]]|\{[\w.]+\}|[^()|\[\]{}]+")
-_CONDITION = re.compile(r"([?!])([\w.]+) ?")
+_CONDITION = re.compile(r"([?!-])([\w.]+) ?")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Optional:
-    """A part that stands only when `test` holds: "given", or "?" or "!" for the slot `path`."""
+    """A part that stands only when `test` holds: "given", or "?", "!" or "-" for `path`."""
 
     nodes: "Nodes"
     test: str = "given"
@@ -118,6 +119,8 @@ def _write(nodes: Nodes, values: Mapping[str, Any], dice: Dice, pieces: list[str
 
 
 def _stands(node: Optional, values: Mapping[str, Any]) -> bool:
+    if node.test == "-":
+        return look_up(values, node.path) is False
     if node.test != "given":
         return bool(look_up(values, node.path)) == (node.test == "?")
     return all(not _is_missing(look_up(values, path)) for path in _direct_slots(node.nodes))
@@ -179,6 +182,23 @@ def _shown_optional(node: Optional, given: frozenset[str]) -> frozenset[str] | N
     return None if inner is None else inner | ({node.path} & given)
 
 
+@lru_cache(maxsize=8192)
+def denies(templates: tuple[str, ...], path: str) -> bool:
+    """Return whether a template has words for a slot that is false."""
+    return any(_denies(parse(template), path) for template in templates)
+
+
+def _denies(nodes: Nodes, path: str) -> bool:
+    return any(
+        (isinstance(node, Choice) and any(_denies(option, path) for option in node.options))
+        or (
+            isinstance(node, Optional)
+            and ((node.test in "!-" and node.path == path) or _denies(node.nodes, path))
+        )
+        for node in nodes
+    )
+
+
 def look_up(values: Mapping[str, Any], path: str) -> Any:
     """Return the value at a dotted path, a list of them where it leads through a list."""
     found: Any = values
@@ -215,6 +235,13 @@ def joined(parts: list[str], word: str = "and") -> str:
 def marked(value: Any) -> str:
     """Return a value's text, marked as a slot's."""
     return f"{_OPEN}{spoken(value)}{_CLOSE}"
+
+
+def in_plural(text: str, noun: str) -> str:
+    """Let a noun's words that stand before a list of values be plural: orders A, B and C."""
+    words = "|".join(map(re.escape, noun.split()))
+    listed = rf"\b({words}) (?={_OPEN}[^{_CLOSE}]*{_CLOSE}(?:,| and) {_OPEN})"
+    return re.sub(listed, r"\1s ", text)
 
 
 def plain(text: str) -> str:

@@ -20,7 +20,6 @@ SHORT_FORMS = {
     "what is": ("whats",),
     "i am": ("im",),
     "and": ("n", "and", "and"),
-    "for": ("4", "for", "for", "for"),
     "message": ("msg",),
     "minutes": ("mins",),
     "really": ("rly",),
@@ -32,7 +31,7 @@ _SHORTENED = re.compile(rf"\b({'|'.join(SHORT_FORMS)})\b")
 BACKGROUND = (
     "I (spent|have spent) (the whole morning|half the afternoon|ages) (on the phone|in meetings|"
     "looking for my glasses), so (bear with me|forgive me if I sound short|I am a little slow).",
-    "My (sister|neighbour|flatmate|cousin) {name} (usually does this for me|told me about you|says "
+    "My (neighbour|flatmate|cousin) {name} (usually does this for me|told me about you|says "
     "you are quick), (so here I am|so I thought I would try|and I am curious).",
     "I (tried|wanted) to do (it|this) on (the website|my phone|the other computer), but (it kept "
     "loading|the page froze|I was logged out again).",

@@ -31,7 +31,8 @@ def step_by_step(scene: Scene) -> None:
         if len(uses) >= wanted:
             break
     steps = expand(scene.dice.choice(ORDERED), {"steps": _in_order(scene, orders)}, scene.dice)
-    start = opening(scene.dice, scene.catalogue.reasons[uses[0].tool.domain], not scene.messages)
+    reasons, lowers = scene.catalogue.reasons[uses[0].tool.domain], scene.mixture.frames.mended
+    start = opening(scene.dice, reasons, not scene.messages, lowers)
     scene.user(start + steps)
     for use in uses:
         scene.call((use.tool, use.arguments))

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from synthesis.phrasing import FIRST, Frames
+from synthesis.wider import WIDER
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -18,6 +21,7 @@ class Mixture:
     alike: Chance that tools on offer resemble the called ones.
     few: Chance that no more than eight tools are offered, as most products have.
     any_question: Whether questions that need no tool are of all kinds; else they ask for sums.
+    frames: The sentences around what is asked for.
     """
 
     shares: Mapping[str, float]
@@ -31,6 +35,7 @@ class Mixture:
     alike: float = 0.0
     few: float = 0.0
     any_question: bool = False
+    frames: Frames = FIRST
 
 
 PLAIN = Mixture(
@@ -75,6 +80,7 @@ BROAD = Mixture(
     alike=0.5,
     few=0.6,
     any_question=True,
+    frames=WIDER,
 )
 SHORT = Mixture(
     {

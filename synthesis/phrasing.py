@@ -1,6 +1,7 @@
 """How people ask and an assistant answers, whatever the tool: frames around its phrases."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from synthesis import pools
@@ -150,7 +151,24 @@ MORE_FRAMES = (
 )
 
 
-def opening(dice: Dice, reasons: tuple[str, ...], first: bool = True) -> str:
+@dataclass(frozen=True)
+class Frames:
+    """Frames around what a tool's phrases say.
+
+    mended: Whether a sentence after a comma begins in a small letter, and a noun before
+        several values is plural.
+    """
+
+    requests: tuple[str, ...]
+    questions: tuple[str, ...]
+    refusals: tuple[str, ...]
+    mended: bool = False
+
+
+FIRST = Frames(REQUEST_FRAMES, QUESTION_FRAMES, REFUSALS)
+
+
+def opening(dice: Dice, reasons: tuple[str, ...], first: bool = True, mended: bool = False) -> str:
     """Return what a user says before the matter itself; often nothing.
 
     Nobody greets in a later turn: only the `first` one does.
@@ -160,9 +178,14 @@ def opening(dice: Dice, reasons: tuple[str, ...], first: bool = True) -> str:
         parts.append(expand(dice.choice(LINKS), {}, dice))
     elif first and dice.chance(0.35):
         name = marked(dice.choice(pools.FIRST_NAMES))
-        parts.append(expand(dice.choice(OPENERS), {"name": name}, dice))
+        # "One more thing" is not the first.
+        openers = OPENERS[:-1] if mended else OPENERS
+        parts.append(expand(dice.choice(openers), {"name": name}, dice))
     if reasons and dice.chance(0.4):
-        parts.append(expand(dice.choice(reasons), {}, dice) + ".")
+        reason = expand(dice.choice(reasons), {}, dice) + "."
+        if mended and parts and parts[-1][-1] in ",:" and not reason.startswith(("I ", "I'")):
+            reason = reason[:1].lower() + reason[1:]
+        parts.append(reason)
     return "".join(part + " " for part in parts)
 
 
@@ -171,11 +194,18 @@ def closing(dice: Dice) -> str:
     return " " + expand(dice.choice(CLOSERS), {}, dice) if dice.chance(0.35) else ""
 
 
-def request(dice: Dice, core: str, asks: bool, reasons: tuple[str, ...], first: bool = True) -> str:
+def request(
+    dice: Dice,
+    core: str,
+    asks: bool,
+    reasons: tuple[str, ...],
+    first: bool = True,
+    frames: Frames = FIRST,
+) -> str:
     """Put a request (or a question, if it `asks`) between an opening and a closing."""
-    frames, slot = (QUESTION_FRAMES, "ask") if asks else (REQUEST_FRAMES, "do")
-    framed = expand(dice.choice(frames), {slot: core}, dice)
-    return f"{opening(dice, reasons, first)}{framed}{closing(dice)}"
+    chosen, slot = (frames.questions, "ask") if asks else (frames.requests, "do")
+    framed = expand(dice.choice(chosen), {slot: core}, dice)
+    return f"{opening(dice, reasons, first, frames.mended)}{framed}{closing(dice)}"
 
 
 def reply(dice: Dice, frames: tuple[str, ...], **values: str) -> str:

@@ -24,7 +24,7 @@ from synthesis.rules import (
     REJECTIONS,
 )
 from synthesis.scene import TRIES, Scene, Use
-from synthesis.wording import is_changing, purpose
+from synthesis.wording import is_changing, purpose, to_user
 
 
 def confirm_first(scene: Scene) -> None:
@@ -74,7 +74,10 @@ def _changed(scene: Scene, use: Use) -> Use:
 def _confirm(scene: Scene, tool: SyntheticTool, said: Mapping[str, Any]) -> None:
     parts = [_detail(tool.parameter(name), value) for name, value in said.items()]
     details = f", with {joined(parts)}" if parts else ""
-    scene.assistant(_filled(scene, CONFIRM_QUESTIONS, purpose=purpose(tool), details=details))
+    words = purpose(tool)
+    if tool.subject:
+        words, details = to_user(scene.order(tool, said)), ""
+    scene.assistant(_filled(scene, CONFIRM_QUESTIONS, purpose=words, details=details))
 
 
 def _detail(parameter: Parameter, value: Any) -> str:

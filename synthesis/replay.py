@@ -1,15 +1,15 @@
 """Execute every call of a generated file again and compare with the stored results."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from chat.conversation import Conversation, ToolCall
 from data.conversations import read_conversations
-from synthesis.catalogue import Catalogue, select
 from synthesis.custom import read_tools_file
-from synthesis.declaration import result_text
+from synthesis.declaration import SyntheticTool, result_text
+from synthesis.domains import DOMAINS
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,15 @@ class Replayed:
 
 def replay_file(source_file: Path | str, tools_file: Path | str | None = None) -> Replayed:
     """Execute every call of a file; ValueError names the first whose result is another one."""
-    catalogue = select(read_tools_file(tools_file) if tools_file else ())
+    own = read_tools_file(tools_file) if tools_file else ()
+    # A user's own tool may have the name of a built-in one that was not taken.
+    tools = {tool.name: tool for domain in (*DOMAINS, *own) for tool in domain.tools}
     conversations = calls = 0
     for conversation in read_conversations(source_file):
         conversations += 1
         for call, stored in called(conversation):
             calls += 1
-            _replay(catalogue, conversation.id, call, stored)
+            _replay(tools, conversation.id, call, stored)
     return Replayed(conversations, calls)
 
 
@@ -43,14 +45,14 @@ def called(conversation: Conversation) -> Iterator[tuple[ToolCall, str]]:
             yield call, answer.content
 
 
-def _replay(catalogue: Catalogue, id: str, call: ToolCall, stored: str) -> None:
+def _replay(tools: Mapping[str, SyntheticTool], id: str, call: ToolCall, stored: str) -> None:
     arguments = json.dumps(call.arguments, ensure_ascii=False)
-    if call.name not in catalogue.by_name:
+    if call.name not in tools:
         raise ValueError(
             f"{id}: there is no tool {call.name} to execute; name the file that holds it with "
             "--tools-file"
         )
-    found = result_text(catalogue.by_name[call.name].run(call.arguments))
+    found = result_text(tools[call.name].run(call.arguments))
     if found != stored:
         raise ValueError(
             f"{id}: {call.name}({arguments}) gives {found[:200]}, but stored is {stored[:200]}"

@@ -7,10 +7,10 @@ CONFIRM_RULES = (
     "(Get|Wait for) the user's explicit agreement to all details before every call of {tool}.",
 )
 CONFIRM_QUESTIONS = (
-    "(before I do that|just to be sure|to confirm)(:|,) I am about to {purpose}{details}. (Shall "
+    "(before I do that|just to be sure|to confirm)(:|,) I am about to {purpose}[{details}]. (Shall "
     "I go ahead|Is that right|Do you agree)?",
-    "(I would|I will) {purpose}{details}. (May I|Shall I|Do you want me to go ahead)?",
-    "please confirm: {purpose}{details}. (Yes or no|Is that all right)?",
+    "(I would|I will) {purpose}[{details}]. (May I|Shall I|Do you want me to go ahead)?",
+    "please confirm: {purpose}[{details}]. (Yes or no|Is that all right)?",
 )
 AGREEMENTS = (
     "yes(.|, please.|, go ahead.|, do that.|, that's right.)",

@@ -1,7 +1,8 @@
 """One conversation while it is made: draws arguments, runs the tools, writes the turns."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,25 @@ from synthesis.declaration import (
     result_text,
 )
 from synthesis.dice import Dice
-from synthesis.grammar import bare, expand, marked, plain, skeleton, spoken, telling
+from synthesis.grammar import (
+    bare,
+    denies,
+    expand,
+    in_plural,
+    marked,
+    plain,
+    skeleton,
+    spoken,
+    telling,
+)
 from synthesis.kinds import drawn_after
 from synthesis.language import background, casual, greets
 from synthesis.mixtures import PLAIN, Mixture
 from synthesis.phrasing import BESIDE, BESIDE_AFTER_ERROR, BESIDE_NEXT, LEADS, describe, request
 from synthesis.prompts import draw_names, draw_sign_off, write_system
+from synthesis.results import say_result
+from synthesis.roles import role, words_of
+from synthesis.wording import is_changing
 from synthesis.world import fact
 
 GIVE_OPTIONAL = 0.35
@@ -164,13 +178,21 @@ class Scene:
             elif parameter.required:
                 arguments[parameter.name] = self.draw(parameter, arguments)
             elif self.dice.chance(GIVE_OPTIONAL):
-                # Of yes and no, a user asks for what is not the default.
-                default = parameter.default
-                drawn = (
-                    not default if isinstance(default, bool) else self.draw(parameter, arguments)
-                )
-                arguments[parameter.name] = drawn
+                value = self._optional(tool, parameter, arguments)
+                # Nothing can be said of what is empty, so nobody gives it.
+                if value not in (None, "", [], {}):
+                    arguments[parameter.name] = value
         return arguments
+
+    def _optional(
+        self, tool: SyntheticTool, parameter: Parameter, others: Mapping[str, Any]
+    ) -> Any:
+        """Draw a value that a user asks for: of yes and no the one that is not the default."""
+        if isinstance(parameter.default, bool):
+            return not parameter.default
+        value = self.draw(parameter, others)
+        # Without a default both are asked for, where the tool's phrases have words for the no.
+        return True if value is False and not denies(tool.do, parameter.name) else value
 
     def draw(self, parameter: Parameter, others: Mapping[str, Any]) -> Any:
         """Draw a value of the wanted ones; a choice and a yes or no are always wanted.
@@ -188,20 +210,25 @@ class Scene:
             "give it more values, or generate with --values all"
         )
 
-    def ask_for(self, tool: SyntheticTool, said: Mapping[str, Any]) -> None:
-        """Let the user ask for a tool's work in words that tell exactly the values `said`."""
+    def ask_for(self, tool: SyntheticTool, said: Mapping[str, Any], several: str = "") -> None:
+        """Let the user ask for a tool's work in words that tell exactly the values `said`.
+
+        `several` names the parameter of which there is more than one value.
+        """
         given = frozenset(said)
         asks = fitting(tool.ask, given)
         question = bool(asks) and self.dice.chance(ASK_AS_QUESTION)
         core = expand(
             self.dice.choice(asks if question else fitting(tool.do, given)), said, self.dice
         )
+        if several and self.mixture.frames.mended and not question:
+            core = in_plural(core, tool.parameter(several).kind.noun)
         self.request(core, tool, question)
 
     def request(self, core: str, tool: SyntheticTool, question: bool = False) -> None:
         """Let the user ask for what `core` says, in a frame."""
         reasons, first = self.catalogue.reasons[tool.domain], not self.messages
-        self.user(request(self.dice, core, question, reasons, first))
+        self.user(request(self.dice, core, question, reasons, first, self.mixture.frames))
 
     def order(self, tool: SyntheticTool, said: Mapping[str, Any]) -> str:
         """Return a tool's request without its frame."""
@@ -210,9 +237,21 @@ class Scene:
     def answer(self, *uses: Use, naming: str = "") -> None:
         """Let the assistant say what came out, `naming` an argument where its words allow."""
         lead = expand(self.dice.choice(LEADS), {}, self.dice)
-        self.assistant(lead + " ".join(self._answer(use, naming) for use in uses))
+        way = self._way_of_naming(uses)
+        self.assistant(lead + " ".join(self._answer(use, naming, way) for use in uses))
 
-    def _answer(self, use: Use, naming: str) -> str:
+    def _way_of_naming(self, uses: Sequence[Use]) -> str:
+        """Return how each of several results is begun; tools with words of their own need none."""
+        if len(uses) == 1 or not any(use.tool.subject for use in uses):
+            return ""
+        return self.dice.choice(("as for {about}, ", "{about}: ", "for {about}: "))
+
+    def _answer(self, use: Use, naming: str, way: str) -> str:
+        if use.tool.subject:
+            about = spoken(use.arguments.get(naming, "")) or _named(use)
+            changes = is_changing(use.tool)
+            named = expand(way, {"about": about}, self.dice)
+            return say_result(use.tool.subject, changes, use.result, self.dice, named)
         if not use.tool.answer:
             named = f"{spoken(use.arguments[naming])}: " if naming in use.arguments else ""
             return named + describe(use.result, self.dice)
@@ -227,14 +266,16 @@ class Scene:
             if not parameter.required
         }
         values |= use.arguments
+        result = use.result if isinstance(use.result, dict) else {"result": use.result}
+        # Beside a time of the result, one of the user is told on the same clock.
+        clocks = any(map(_is_clock, result.values()))
         spoken = {
             name: value
-            if isinstance(value, bool)
+            if isinstance(value, bool) or (clocks and _is_clock(value))
             else use.tool.parameter(name).kind.say(value, self.dice)
             for name, value in values.items()
             if value is not None
         }
-        result = use.result if isinstance(use.result, dict) else {"result": use.result}
         # Where the result gives an argument's name another value, the answer tells the result's.
         news = {name for name, value in result.items() if values.get(name, value) != value}
         return {**result, **{name: text for name, text in spoken.items() if name not in news}}
@@ -284,6 +325,20 @@ class Scene:
             text = write_system(self.dice, names, self.rules, self.signoff)
             messages = (Message("system", text), *messages)
         return Conversation(messages, tools, id, source="synthetic")
+
+
+def _is_clock(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value) is not None
+
+
+def _named(use: Use) -> str:
+    """Return what a result is about, with its number where the call gave one: issue 4398."""
+    for parameter in use.tool.parameters:
+        what = use.tool.subject.removeprefix("the ")
+        is_code = parameter.name in use.arguments and role(parameter) == "code"
+        if is_code and " ".join(words_of(parameter.name)[:-1]) == what:
+            return f"{what} {spoken(use.arguments[parameter.name])}"
+    return use.tool.subject
 
 
 def _part(value: Any) -> str:

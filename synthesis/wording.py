@@ -2,17 +2,20 @@
 
 import re
 
+from chat.conversation import Tool
 from synthesis.declaration import SyntheticTool
+from synthesis.grammar import parted
 from synthesis.pools import listed
 
 # First words of the names of tools that change something.
 CHANGING = frozenset(
     listed(
-        "add apply approve assign block book borrow buy call cancel change close create delete "
-        "disable enable feed file hire invite join leave lock log make merge mow move open order "
-        "pay play post publish put refund remove rename rent reserve reset return run schedule "
-        "send set share skip start stop submit switch transfer turn unlock update upload use "
-        "visit water write"
+        "add apply approve archive assign attach block book borrow buy call cancel change clear "
+        "close create delete disable edit enable feed file give grant hire insert install invite "
+        "join leave lock log make mark merge mow move note notify open order pay plant play post "
+        "print publish put record refund register remove rename rent reply reserve reset return "
+        "ring run save schedule send set share skip start stop submit switch transfer turn unlock "
+        "update upload use visit water write"
     )
 )
 
@@ -28,7 +31,10 @@ _SPOKEN_TO = (
 )
 
 
-def is_changing(tool: SyntheticTool) -> bool:
+_IRREGULAR = {"does": "do", "goes": "go", "has": "have", "undoes": "undo"}
+
+
+def is_changing(tool: SyntheticTool | Tool) -> bool:
     """Return whether a tool's name says that it changes something."""
     first = re.match(r"[A-Z]?[a-z]+", tool.name)
     return first is not None and first[0].lower() in CHANGING
@@ -43,6 +49,15 @@ def purpose(tool: SyntheticTool) -> str:
     return imperative(about) if 0 < len(about) <= MOST_LETTERS else f"use {words}"
 
 
+def to_user(request: str) -> str:
+    """Turn a user's words into an assistant's: for me into for you; marked values stay."""
+    pieces = [
+        piece if is_value else re.sub(r"\bme\b", "you", re.sub(r"\bmy\b", "your", piece))
+        for piece, is_value in parted(request)
+    ]
+    return "".join(pieces)
+
+
 def harmless(text: str) -> str:
     """Leave out what is special in templates."""
     return " ".join(re.split(r"[()\[\]{}|.?!\n]", text)[0].split())
@@ -51,8 +66,10 @@ def harmless(text: str) -> str:
 def imperative(sentence: str) -> str:
     """Turn 'Gets the status' into 'get the status'."""
     first, _, rest = sentence.partition(" ")
-    verb = first[:1].lower() + first[1:]
-    if re.fullmatch(r"[a-z]+(ch|sh|ss|x|zz)es", verb):
+    verb = first if first.isupper() else first[:1].lower() + first[1:]
+    if verb in _IRREGULAR:
+        verb = _IRREGULAR[verb]
+    elif re.fullmatch(r"[a-z]+(ch|sh|ss|x|zz)es", verb):
         verb = verb[:-2]
     elif re.fullmatch(r"[a-z]+[^aeiou]ies", verb):
         verb = verb[:-3] + "y"

@@ -13,11 +13,14 @@ from chat.schemas.validation import read_tool, validate_arguments
 from synthesis import kinds, pools
 from synthesis.custom import own_examples
 from synthesis.dice import Dice
+from synthesis.wording import is_changing
 
 # How many values a parameter gets; about a quarter of them is never trained.
 VALUES = 48
 RESULTS = 8
-STATES = pools.listed("done|open|ready|waiting|active|confirmed", "|")
+STATES = pools.listed("done open ready waiting active confirmed")
+# What changes something has changed it.
+STATES_AFTER = pools.listed("done completed confirmed")
 # How deep objects in objects are filled in.
 _DEEPEST = 3
 Draw = Callable[[Dice], Any]
@@ -244,8 +247,9 @@ def _results(
         for name, wanted in codes.get(word, {}).items()
         if name not in tool.parameters["properties"]
     }
+    states = STATES_AFTER if is_changing(tool) else STATES
     return [
-        {"status": dice.choice(STATES), **{name: dice.choice(given[name]) for name in given}}
+        {"status": dice.choice(states), **{name: dice.choice(given[name]) for name in given}}
         for _ in range(RESULTS)
     ]
 

@@ -169,7 +169,7 @@ DOMAIN = Domain(
                 "[{portions} of ]{dish}",
                 "(estimate|look up) the calories of (something I ate|a dish)[, {portions}]",
             ),
-            ask=("how many calories (are in|do I get from|has) [{portions} of ]{dish}",),
+            ask=("how many calories (are in|do I get from|are there in) [{portions} of ]{dish}",),
             answer=(
                 "That is about {calories} calories.",
                 "{calories} calories and {protein_grams} grams of protein.",

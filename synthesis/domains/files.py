@@ -1,5 +1,6 @@
 """Files: list, find, move, delete, in an imagined file tree."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from synthesis import pools
@@ -18,9 +19,9 @@ def _folder(dice: Dice) -> str:
     return f"/{dice.choice(ROOTS)}/{dice.choice(pools.TOPICS)}"
 
 
-def _file(dice: Dice) -> str:
+def _file(dice: Dice, extensions: tuple[str, ...] = ("txt", "pdf", "csv", "png")) -> str:
     name = f"{dice.choice(pools.TOPICS)}-{dice.choice(pools.OCCASIONS)}"
-    return f"{_folder(dice)}/{name}.{dice.choice(('txt', 'pdf', 'csv', 'png'))}"
+    return f"{_folder(dice)}/{name}.{dice.choice(extensions)}"
 
 
 _NO_PATH = "(a path has to begin with a slash|I need the whole path, from the first slash on)"
@@ -34,15 +35,17 @@ Folder = Annotated[
         rule=_NO_PATH,
     ),
 ]
-File = Annotated[
-    str,
-    Kind(
-        "file",
-        _file,
-        schema={"pattern": "^/"},
-        wrong=lambda dice: _file(dice)[1:].replace("/", "\\"),
-        rule=_NO_PATH,
-    ),
+_FILE = Kind(
+    "file",
+    _file,
+    schema={"pattern": "^/"},
+    wrong=lambda dice: _file(dice)[1:].replace("/", "\\"),
+    rule=_NO_PATH,
+)
+File = Annotated[str, _FILE]
+# Nobody reads the first lines of a picture.
+TextFile = Annotated[
+    str, replace(_FILE, draw=lambda dice: _file(dice, ("txt", "csv", "md", "json")))
 ]
 
 
@@ -104,7 +107,7 @@ def delete_file(path: File, permanently: bool = False) -> dict[str, Any]:
 
 
 def read_lines(
-    path: File, lines: Annotated[int, number("number of lines", 2, 6, "line")] = 3
+    path: TextFile, lines: Annotated[int, number("number of lines", 2, 6, "line")] = 3
 ) -> dict[str, Any]:
     """Read the first lines of a text file.
 
@@ -150,13 +153,13 @@ DOMAIN = Domain(
                 "(find|locate|search for) the [{extension} ]file with '{name_contains}' in its name"
                 "[ (in|under) {folder}]",
                 "(find|look for) (something|a file)[ of type {extension}] called "
-                "'{name_contains}' something[ in {folder}]",
+                "'{name_contains}' or so[ in {folder}]",
                 "(find|search for) (a|my) [{extension} ]file[ in {folder}]",
             ),
             ask=("where (is|did I put) the '{name_contains}' [{extension} ]file[ in {folder}]",),
             answer=(
                 "(I found|The newest one is) {path}.",
-                "It is {path}; files that match: {matches}.",
+                "(It is|That would be|The newest that matches is) {path}.",
             ),
             more=(("how many files match", "the number of matching files is {matches}"),),
         ),

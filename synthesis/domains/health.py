@@ -138,7 +138,7 @@ DOMAIN = Domain(
             ask=("(where is|is there) (a|the nearest) {specialty}[ in {city}]",),
             answer=(
                 "The nearest {specialty} is {distance_km} km away; the number is {clinic_id}.",
-                "Practice {clinic_id} is {distance_km} km from you and opens at {opens_at}.",
+                "Practice {clinic_id} is {distance_km} km away and opens at {opens_at}.",
             ),
             more=(("when does it open", "it opens at {opens_at}"),),
         ),

@@ -128,7 +128,7 @@ DOMAIN = Domain(
             ),
             answer=(
                 "The lights in the {room} are [?on on][!on off].",
-                "(Done|All right): {room} [?on lit][!on dark], lamps: {lamps}.",
+                "(Done|All right): I turned the lights in the {room} [?on on][!on off].",
             ),
             more=(("how many lamps are there", "the number of lamps is {lamps}"),),
         ),

@@ -102,7 +102,7 @@ DOMAIN = Domain(
             do=(
                 "(look up|find|search) (the|all) [{state} ]invoices[ of {customer}]",
                 "(check|see|tell me) which [{state} ]invoices there are[ for {customer}]",
-                "(pull up|bring up|get me) (everything|all) (we have billed|on the books)"
+                "(pull up|bring up|get me) (the bills|everything that was billed)"
                 "[ (to|for) {customer}][, only what is {state}]",
             ),
             ask=("which [{state} ]invoices (do we have|are there) for {customer}",),

@@ -181,7 +181,7 @@ DOMAIN = Domain(
             ),
             answer=(
                 "The ride {ride_id} is cancelled[?fee ; the fee is {fee} euros].",
-                "(Cancelled|Done): {ride_id}.",
+                "(Your ride|The ride) {ride_id} will not come[?fee ; the fee is {fee} euros].",
             ),
             more=(("does that cost anything", "the fee is {fee} euros"),),
             slips=("ride_id",),

@@ -121,9 +121,11 @@ def test_requests_are_built_from_descriptions_names_and_examples(tmp_path: Path)
     file = tmp_path / "my_tools.py"
     file.write_text(PYTHON)
     cake, collect, hours = read_tools_file(file)[0].tools
-    assert cake.do[0].startswith("order a cake[(, with|")
-    assert collect.do[0].startswith("return when an order can be collected[")
-    assert hours.do == ("opening hours",)
+    assert cake.do[0].startswith("order [the cake {cake}][!cake a cake]")
+    assert collect.do[0].startswith(
+        "tell me when [order {order_number}][!order_number an order] can be collected[ for {hours}]"
+    )
+    assert hours.do == ("tell me the opening hours",)
     assert [chain.uses for chain in read_tools_file(file)[0].chains] == [
         {"order_number": "order_number"}
     ]

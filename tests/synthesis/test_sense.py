@@ -17,6 +17,7 @@ from synthesis.domains import work
 from synthesis.generation import Settings, generate
 from synthesis.phrasing import describe
 from synthesis.pools import FIRST_NAMES
+from synthesis.results import say_result
 
 
 def rows(behaviour: str, count: int = 600, **more: Any) -> list[Conversation]:
@@ -100,6 +101,96 @@ def test_parameters_named_by_a_letter_are_a_first_and_a_second(tmp_path: Path) -
     domain: Domain = read_tools_file(file)[0]
     nouns = [parameter.kind.noun for parameter in domain.tools[0].parameters]
     assert nouns == ["first value", "second value"]
+
+
+ISSUES = [
+    {
+        "name": "move_meeting",
+        "description": "Moves a meeting to a day, for a colleague.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "meeting_id": {"type": "string"},
+                "date": {"type": "string", "format": "date"},
+                "assignee": {"type": "string"},
+                "minutes": {"type": "integer", "minimum": 1, "maximum": 90},
+                "notify_guests": {"type": "boolean"},
+                "is_private": {"type": "boolean", "default": True},
+                "tags": {"type": "array", "items": {"type": "string"}},
+            },
+            "required": ["meeting_id", "date"],
+        },
+        "examples": {
+            "meeting_id": ["M-10", "M-20", "M-30"],
+            "date": ["2026-05-05", "2026-12-24"],
+            "assignee": ["Ada Costa", "Omar Weber"],
+            "tags": [[]],
+        },
+        "results": [{"status": "done"}, {"status": "confirmed", "free_rooms": 3}],
+    }
+]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> dict[str, Any]:
+    file = tmp_path / "tools.json"
+    file.write_text(json.dumps(ISSUES), encoding="utf-8")
+    return {"tools_file": str(file), "domains": ("custom",)}
+
+
+def test_yes_or_no_is_given_exactly_when_it_was_said(own: dict[str, Any]) -> None:
+    words = {
+        "notify_guests": ("and notify guests", r"but (do not|don't) notify guests"),
+        "is_private": ("it is private", "it is not private"),
+    }
+    seen = set()
+    for row in rows("single_call", 200, **own):
+        request, (call,) = row.messages[0].content, row.messages[1].tool_calls
+        assert "tags" not in call.arguments
+        for name, (yes, no) in words.items():
+            given = call.arguments.get(name)
+            assert (re.search(no, request) is not None) == (given is False), request
+            assert (yes in request) == (given is True), request
+            seen.add((name, given))
+    assert {("notify_guests", False), ("notify_guests", None), ("is_private", False)} <= seen
+
+
+def test_arguments_stand_in_the_words_of_a_description(own: dict[str, Any]) -> None:
+    for row in rows("single_call", 60, **own):
+        request, call = row.messages[0].content, row.messages[1].tool_calls[0]
+        assert re.search(
+            rf"move meeting {call.arguments['meeting_id']} to [\w ,-]+, for ", request, re.I
+        )
+        if "minutes" in call.arguments:
+            assert f"for {call.arguments['minutes']} minute" in request
+
+
+def test_a_state_is_told_in_plain_words(own: dict[str, Any]) -> None:
+    for row in rows("single_call", 60, **own):
+        assert "the status is" not in row.messages[-1].content
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"found": 34}, "34 were found."),
+        ({"free_rooms": 3}, "the number of free rooms is 3."),
+        ({"depth_cm": 14}, "the depth is 14 cm."),
+        ({"is_open": False}, "it is not open."),
+        ({"ready_at": "15:00"}, "it is ready at 15:00."),
+        ({"text": "Please bring the notes before 3"}, "it says 'Please bring the notes before 3'."),
+    ],
+)
+def test_an_entry_of_a_result_is_a_sentence(entry: dict[str, Any], said: str) -> None:
+    assert say_result("the room", False, entry, Dice("said")) == said
+
+
+def test_no_message_begins_in_a_capital_after_a_comma() -> None:
+    for row in rows("single_call", 300, mixture="broad"):
+        begun = re.match(
+            r"(Okay|Right|So|Sorry|Excuse me), (My|The|We|You)", row.messages[0].content
+        )
+        assert begun is None
 
 
 @pytest.mark.parametrize(
