@@ -21,7 +21,7 @@ from synthesis.results import say_result
 
 
 def rows(behaviour: str, count: int = 600, **more: Any) -> list[Conversation]:
-    settings = Settings(count, seed=21, quotas={behaviour: 1}, **more, mixture="plain")
+    settings = Settings(count, seed=21, quotas={behaviour: 1}, **{"mixture": "plain", **more})
     return [made.conversation for made in generate(settings, workers=1)]
 
 
