@@ -8,10 +8,11 @@ The model's params.json is all that is read of it; --shape names one that is not
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from console.command import print_next, run, shell_quote
+from console.flags import UsageError, flag_of
 from storage.atomic import new_file
 from storage.json_file import write_json
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 def main(
     config_file: str = "configs/finetune.json",
-    gpu: str = "H200",
-    num_gpus: int = 1,
+    gpu: str | None = None,
+    num_gpus: int | None = None,
     shape: str | None = None,
     conversations: int | None = None,
     mean_length: float | None = None,
@@ -33,8 +34,8 @@ def main(
 
     Args:
         config_file: JSON file of settings; see configs/ and training/config.py.
-        gpu: The card: RTX 4070, RTX 4080, RTX 4090, A100-40, L40S, H100 or H200.
-        num_gpus: How many of them share the work.
+        gpu: The card: RTX 4070, RTX 4080, RTX 4090, A100-40, L40S, H100 or H200, the default.
+        num_gpus: How many of them share the work; 1 by default.
         shape: A published model's instead of the params.json in model.checkpoint_dir: 1b, 3b, 8b,
             70b (Llama 3), mistral-7b or phi3-mini.
         conversations: How many there are to train on; by default the dataset's, where it is built.
@@ -56,10 +57,12 @@ def main(
 
     config = read_config(config_file, overrides)
     if save_file:
+        planned = {"gpu": gpu, "num_gpus": num_gpus, "shape": shape}
+        _check_of_machine({**planned, "conversations": conversations, "mean_length": mean_length})
         check_no_deepspeed_settings(config, config_file)
         _choose(config, save_file, overrides)
         return
-    card = find_card(gpu)
+    card, num_gpus = find_card(gpu or "H200"), 1 if num_gpus is None else num_gpus
     model = find_shape(shape) if shape else ModelConfig.read(config.model.checkpoint_dir)
     method, settings = method_of(config, model), settings_of(config, num_gpus)
     if num_gpus < 1 or (num_gpus > 1 and settings.stage is None):
@@ -86,6 +89,16 @@ def main(
         ]
         words = [command, "--config-file", shell_quote(config_file), *given]
         print_next(" ".join([*words, flags_between(asked, nearest)]).rstrip())
+
+
+def _check_of_machine(flags: Mapping[str, object]) -> None:
+    """Raise UsageError for a flag of a plan beside --save-file, which knows this machine alone."""
+    for name, given in flags.items():
+        if given is not None:
+            raise UsageError(
+                f"--save-file writes what fits this machine and its data; {flag_of(name)} is for a "
+                "plan without it"
+            )
 
 
 def _choose(config: "Config", save_file: str, overrides: Collection[str]) -> None:

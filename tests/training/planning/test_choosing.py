@@ -1,11 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny_models import TINY
 from tiny_runs import write_base
 
+from console.flags import UsageError
 from model.shapes import find_shape
 from scripts.plan import main
 from training.config import Config, read_config
@@ -86,3 +88,13 @@ def test_plan_writes_the_chosen_configuration(
     main(str(ROOT / "configs/teach.json"), save_file=str(file), **where)
     assert read_config(file).model.dtype == "float32"
     assert f"finetune.py --config-file {file}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flags", [{"gpu": "H100"}, {"num_gpus": 1}, {"shape": "8b"}, {"mean_length": 300.0}]
+)
+def test_flags_of_a_plan_are_refused_where_one_is_saved(flags: dict[str, Any], tmp_path: Path):
+    file = tmp_path / "config.json"
+    with pytest.raises(UsageError, match="is for a plan without it"):
+        main(str(ROOT / "configs/teach.json"), save_file=str(file), **flags)
+    assert not file.exists()
