@@ -14,8 +14,9 @@ from synthesis.linked import linked
 from synthesis.longer import step_by_step
 from synthesis.plain_answers import plain_answer, suitable_topics
 from synthesis.policies import confirm_first, forbidden_tool, limit, preset
-from synthesis.scene import TRIES, Scene, Use
+from synthesis.scene import TRIES, Scene
 from synthesis.small_talk import small_talk as chat
+from synthesis.use import Use
 
 # How many tools a reply names that says what can be done.
 MOST_NAMED = 8
@@ -169,9 +170,9 @@ def answer_from_result(scene: Scene) -> None:
     told = results if use.tool.subject else phrasing
     pairs = use.tool.more or told.later_questions(use.result)
     for question, answer in scene.dice.sample(pairs, 2 if scene.dice.chance(0.2) else 1):
-        ask = expand(question, scene.known(use), scene.dice)
+        ask = expand(question, use.known(scene.dice), scene.dice)
         scene.user(phrasing.reply(scene.dice, phrasing.MORE_FRAMES, ask=ask))
-        scene.assistant(expand(answer, scene.known(use), scene.dice) + ".")
+        scene.assistant(expand(answer, use.known(scene.dice), scene.dice) + ".")
 
 
 def several_requests(scene: Scene) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from synthesis import phrasing
 from synthesis.declaration import Parameter, SyntheticTool, fitting, is_error
 from synthesis.grammar import expand, marked, spoken
-from synthesis.scene import TRIES, Scene, Use
+from synthesis.scene import TRIES, Scene
+from synthesis.use import Use
 
 
 def missing_argument(scene: Scene) -> None:

@@ -2,7 +2,8 @@
 
 from synthesis.declaration import Chain, fitting
 from synthesis.grammar import expand, look_up
-from synthesis.scene import TRIES, Scene, Use
+from synthesis.scene import TRIES, Scene
+from synthesis.use import Use
 
 
 def linked(scene: Scene, chain: Chain) -> tuple[str, Use, Use]:

@@ -3,7 +3,8 @@
 from synthesis.grammar import expand
 from synthesis.linked import linked
 from synthesis.phrasing import opening
-from synthesis.scene import TRIES, Scene, Use
+from synthesis.scene import TRIES, Scene
+from synthesis.use import Use
 
 ORDERED = (
     "(please |)do this (step by step|one after the other|in this order): {steps}.",

@@ -23,7 +23,8 @@ from synthesis.rules import (
     PRESET_RULES,
     REJECTIONS,
 )
-from synthesis.scene import TRIES, Scene, Use
+from synthesis.scene import TRIES, Scene
+from synthesis.use import Use
 from synthesis.wording import is_changing, purpose, to_user
 
 

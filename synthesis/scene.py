@@ -1,9 +1,7 @@
 """One conversation while it is made: draws arguments, runs the tools, writes the turns."""
 
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
@@ -22,20 +20,15 @@ from synthesis.grammar import (
     denies,
     expand,
     in_plural,
-    marked,
     plain,
     skeleton,
-    spoken,
-    telling,
 )
 from synthesis.kinds import drawn_after
 from synthesis.language import background, casual, greets
 from synthesis.mixtures import PLAIN, Mixture
-from synthesis.phrasing import BESIDE, BESIDE_AFTER_ERROR, BESIDE_NEXT, LEADS, describe, request
+from synthesis.phrasing import BESIDE, BESIDE_AFTER_ERROR, BESIDE_NEXT, LEADS, request
 from synthesis.prompts import draw_names, draw_sign_off, write_system
-from synthesis.results import say_result
-from synthesis.roles import role, words_of
-from synthesis.wording import is_changing
+from synthesis.use import Use, tell
 from synthesis.world import fact
 
 GIVE_OPTIONAL = 0.35
@@ -48,24 +41,6 @@ SIGN_OFF = 0.15
 VALUES = ("all", "seen", "unseen")
 # One value in this many is unseen.
 UNSEEN_ONE_IN = 4
-
-
-@dataclass(frozen=True)
-class Use:
-    """A tool with arguments that work, and the result they give."""
-
-    tool: SyntheticTool
-    arguments: Mapping[str, Any]
-    result: Any
-
-    def said(self, dice: Dice) -> dict[str, Any]:
-        """Return the arguments as a user says them; true and false stay what they are."""
-        return {
-            name: value
-            if isinstance(value, bool)
-            else marked(self.tool.parameter(name).kind.say(value, dice))
-            for name, value in self.arguments.items()
-        }
 
 
 class Scene:
@@ -237,48 +212,7 @@ class Scene:
     def answer(self, *uses: Use, naming: str = "") -> None:
         """Let the assistant say what came out, `naming` an argument where its words allow."""
         lead = expand(self.dice.choice(LEADS), {}, self.dice)
-        way = self._way_of_naming(uses)
-        self.assistant(lead + " ".join(self._answer(use, naming, way) for use in uses))
-
-    def _way_of_naming(self, uses: Sequence[Use]) -> str:
-        """Return how each of several results is begun; tools with words of their own need none."""
-        if len(uses) == 1 or not any(use.tool.subject for use in uses):
-            return ""
-        return self.dice.choice(("as for {about}, ", "{about}: ", "for {about}: "))
-
-    def _answer(self, use: Use, naming: str, way: str) -> str:
-        if use.tool.subject:
-            about = spoken(use.arguments.get(naming, "")) or _named(use)
-            changes = is_changing(use.tool)
-            named = expand(way, {"about": about}, self.dice)
-            return say_result(use.tool.subject, changes, use.result, self.dice, named)
-        if not use.tool.answer:
-            named = f"{spoken(use.arguments[naming])}: " if naming in use.arguments else ""
-            return named + describe(use.result, self.dice)
-        answers = telling(use.tool.answer, naming) if naming else use.tool.answer
-        return expand(self.dice.choice(answers), self.known(use), self.dice)
-
-    def known(self, use: Use) -> dict[str, Any]:
-        """Return what an answer may speak of: the result, the arguments, and their defaults."""
-        values = {
-            parameter.name: parameter.default
-            for parameter in use.tool.parameters
-            if not parameter.required
-        }
-        values |= use.arguments
-        result = use.result if isinstance(use.result, dict) else {"result": use.result}
-        # Beside a time of the result, one of the user is told on the same clock.
-        clocks = any(map(_is_clock, result.values()))
-        spoken = {
-            name: value
-            if isinstance(value, bool) or (clocks and _is_clock(value))
-            else use.tool.parameter(name).kind.say(value, self.dice)
-            for name, value in values.items()
-            if value is not None
-        }
-        # Where the result gives an argument's name another value, the answer tells the result's.
-        news = {name for name, value in result.items() if values.get(name, value) != value}
-        return {**result, **{name: text for name, text in spoken.items() if name not in news}}
+        self.assistant(lead + tell(uses, naming, self.dice))
 
     def offer(self) -> tuple[Tool, ...]:
         """Choose the tools on offer: the called ones among others, in random order."""
@@ -325,20 +259,6 @@ class Scene:
             text = write_system(self.dice, names, self.rules, self.signoff)
             messages = (Message("system", text), *messages)
         return Conversation(messages, tools, id, source="synthetic")
-
-
-def _is_clock(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value) is not None
-
-
-def _named(use: Use) -> str:
-    """Return what a result is about, with its number where the call gave one: issue 4398."""
-    for parameter in use.tool.parameters:
-        what = use.tool.subject.removeprefix("the ")
-        is_code = parameter.name in use.arguments and role(parameter) == "code"
-        if is_code and " ".join(words_of(parameter.name)[:-1]) == what:
-            return f"{what} {spoken(use.arguments[parameter.name])}"
-    return use.tool.subject
 
 
 def _part(value: Any) -> str:

@@ -59,7 +59,7 @@ def test_a_tool_answers_drawn_arguments_that_fit_its_schema(tool: SyntheticTool)
         assert validate_arguments(tool.tool, use.arguments) == []
         assert tool.function(**use.arguments) == use.result
         for answer in (*tool.answer, *(answer for _, answer in tool.more)):
-            assert expand(answer, played.known(use), played.dice)
+            assert expand(answer, use.known(played.dice), played.dice)
 
 
 @TOOLS

@@ -1,0 +1,93 @@
+"""A tool that was used: how a user says its arguments, and an assistant what came out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from synthesis.declaration import SyntheticTool
+from synthesis.dice import Dice
+from synthesis.grammar import expand, marked, spoken, telling
+from synthesis.phrasing import describe
+from synthesis.results import say_result
+from synthesis.roles import role, words_of
+from synthesis.wording import is_changing
+
+
+@dataclass(frozen=True)
+class Use:
+    """A tool with arguments that work, and the result they give."""
+
+    tool: SyntheticTool
+    arguments: Mapping[str, Any]
+    result: Any
+
+    def said(self, dice: Dice) -> dict[str, Any]:
+        """Return the arguments as a user says them; true and false stay what they are."""
+        return {
+            name: value
+            if isinstance(value, bool)
+            else marked(self.tool.parameter(name).kind.say(value, dice))
+            for name, value in self.arguments.items()
+        }
+
+    def known(self, dice: Dice) -> dict[str, Any]:
+        """Return what an answer may speak of: the result, the arguments, and their defaults."""
+        values = {
+            parameter.name: parameter.default
+            for parameter in self.tool.parameters
+            if not parameter.required
+        }
+        values |= self.arguments
+        result = self.result if isinstance(self.result, dict) else {"result": self.result}
+        # Beside a time of the result, one of the user is told on the same clock.
+        clocks = any(map(_is_clock, result.values()))
+        spoken = {
+            name: value
+            if isinstance(value, bool) or (clocks and _is_clock(value))
+            else self.tool.parameter(name).kind.say(value, dice)
+            for name, value in values.items()
+            if value is not None
+        }
+        # Where the result gives an argument's name another value, the answer tells the result's.
+        news = {name for name, value in result.items() if values.get(name, value) != value}
+        return {**result, **{name: text for name, text in spoken.items() if name not in news}}
+
+
+def tell(uses: Sequence[Use], naming: str, dice: Dice) -> str:
+    """Return what came out of each use, `naming` an argument where the tool's words allow."""
+    way = _way_of_naming(uses, dice)
+    return " ".join(_tell(use, naming, way, dice) for use in uses)
+
+
+def _way_of_naming(uses: Sequence[Use], dice: Dice) -> str:
+    """Return how each of several results is begun; tools with words of their own need none."""
+    if len(uses) == 1 or not any(use.tool.subject for use in uses):
+        return ""
+    return dice.choice(("as for {about}, ", "{about}: ", "for {about}: "))
+
+
+def _tell(use: Use, naming: str, way: str, dice: Dice) -> str:
+    if use.tool.subject:
+        about = spoken(use.arguments.get(naming, "")) or _named(use)
+        named = expand(way, {"about": about}, dice)
+        return say_result(use.tool.subject, is_changing(use.tool), use.result, dice, named)
+    if not use.tool.answer:
+        named = f"{spoken(use.arguments[naming])}: " if naming in use.arguments else ""
+        return named + describe(use.result, dice)
+    answers = telling(use.tool.answer, naming) if naming else use.tool.answer
+    return expand(dice.choice(answers), use.known(dice), dice)
+
+
+def _is_clock(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value) is not None
+
+
+def _named(use: Use) -> str:
+    """Return what a result is about, with its number where the call gave one: issue 4398."""
+    for parameter in use.tool.parameters:
+        what = use.tool.subject.removeprefix("the ")
+        is_code = parameter.name in use.arguments and role(parameter) == "code"
+        if is_code and " ".join(words_of(parameter.name)[:-1]) == what:
+            return f"{what} {spoken(use.arguments[parameter.name])}"
+    return use.tool.subject
