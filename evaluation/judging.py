@@ -13,6 +13,7 @@ from console.printable import printable
 from evaluation.items import Item
 from evaluation.pages.evaluation import results_page
 from evaluation.plain_text import TextScore
+from evaluation.regression import Against
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
 from inference.chat_model import Answer, SkippedItem
 from storage.atomic import new_file
@@ -36,6 +37,13 @@ class Outputs:
         """Raise ValueError for a file that cannot be written; called before the work begins."""
         check_writable(self.output_file, self.failures_file, self.report_file)
 
+    def lines(self) -> Iterator[str]:
+        """Yield what each file holds, and where it is."""
+        named = {"Results": self.output_file, "Failures": self.failures_file}
+        for name, file in {**named, "Page": self.report_file}.items():
+            if file is not None:
+                yield f"{name}: {file}"
+
     def write(self, results: Results) -> None:
         """Write every file that is named."""
         if self.output_file is not None:
@@ -53,15 +61,16 @@ def judge_all(
     about: Mapping[str, Any],
     outputs: Outputs,
     text: TextScore | None = None,
+    against: Against | None = None,
 ) -> Results:
     """Judge answers and write the results; after an error, those of the answers so far.
 
     `answers` yields (index of the item, answer). An error of it is raised again, with the number
-    of answers that were written. `text` is written with them.
+    of answers that were written. `text` and the comparison with `against` are written with them.
     """
     outputs.check()
     judged, refused = list[Judged](), list[Refused]()
-    results = Results(judged, len(items), about, refused, text)
+    results = Results(judged, len(items), about, refused, text, against)
     try:
         for index, answer in shown_progress(answers, len(items), outputs.title):
             item = items[index]

@@ -5,7 +5,9 @@ python scripts/evaluate.py --ckpt-dir D --text-file F
 python scripts/evaluate.py --predictions F --benchmark bfcl --benchmark-file F --answers-file F
 """
 
+import gc
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,11 +16,13 @@ from chat.formats.known import find_format
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
 from evaluation.answers.predictions import predicted, read_predictions
-from evaluation.figures import categories_table, figures_table
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
-from evaluation.plain_text import WINDOW, Text, TextScore
-from evaluation.results import Results, refusal_lines
+from evaluation.plain_text import WINDOW, Text
+from evaluation.regression import Against
+from evaluation.results import Results
+from evaluation.scoring.text_loss import score_text
+from evaluation.terminal import terminal_parts
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.chat_model import Answer, ChatModel, SkippedItem
 from weights.chat_record import PROPOSED_FORMAT
@@ -41,6 +45,8 @@ _GOES_WITH = {
     "text_file": "ckpt_dir",
     "text_window": "text_file",
 }
+# What is said of the model to be scored, and not of the base that it is compared with.
+_OF_THE_MODEL = ("lora_ckpt_path", "tokenizer_path", "endpoint", "model", "predictions", "against")
 # Which of the items are scored.
 _CHOOSING = ("limit", "categories")
 
@@ -59,6 +65,7 @@ def main(
     tools_file: str | None = None,
     text_file: str | None = None,
     text_window: int | None = None,
+    against: str | None = None,
     limit: int | None = None,
     categories: str | None = None,
     output_file: str | None = None,
@@ -98,6 +105,8 @@ def main(
             and its loss a token and a byte, the latter for models with other tokenizers.
         text_window: The most bytes of a window of that text, 2048 unless given; a window sees
             nothing of the others.
+        against: A base to compare with, on the same items and text: its native directory, or the
+            --output-file of an earlier run. Each line is better, worse, or not told apart.
         limit: Score only the first so many items.
         categories: Score only the items of these categories, with commas between; for a dataset
             there are call, parallel and no_call, each also _after_result.
@@ -128,30 +137,49 @@ def main(
     flags["chat_format"] = _chat_format(flags)
     text = Text.read(text_file, text_window or WINDOW) if text_file else None
     items = _items(flags)
-    about = {name: value for name, value in flags.items() if value is not None}
     outputs = Outputs(output_file, failures_file, report_file)
     outputs.check()
-    chat_model = _load(flags) if ckpt_dir else None
-    score = _score(chat_model, text, max_seq_len) if chat_model and text else None
-    results = judge_all(items, _answers(items, flags, chat_model), about, outputs, score)
-    _show(results, flags)
+    base = _against(items, text, flags | {"chat_format": chat_format}) if against else None
+    results = _results(items, text, flags, outputs, base)
+    _show(results, outputs)
     print_next(_next_command(flags))
 
 
-def _show(results: Results, flags: Mapping[str, Any]) -> None:
+def _results(
+    items: Sequence[Item],
+    text: Text | None,
+    flags: Mapping[str, Any],
+    outputs: Outputs,
+    against: Against | None = None,
+) -> Results:
+    about = {name: value for name, value in flags.items() if value is not None}
+    chat_model = _load(flags) if flags["ckpt_dir"] else None
+    score = score_text(chat_model, text, flags["max_seq_len"]) if chat_model and text else None
+    answers = _answers(items, flags, chat_model)
+    return judge_all(items, answers, about, outputs, score, against)
+
+
+def _against(items: Sequence[Item], text: Text | None, flags: dict[str, Any]) -> Against:
+    """Return the base's results: read from a file, or scored now and kept beside the others."""
+    base = Path(flags["against"]).expanduser()
+    if base.is_file() and base.suffix != ".safetensors":
+        return Against.read(base)
+    own = flags | dict.fromkeys(_OF_THE_MODEL) | {"ckpt_dir": str(base)}
+    if flags["ckpt_dir"] and base.samefile(Path(flags["ckpt_dir"]).expanduser()):
+        own["tokenizer_path"] = flags["tokenizer_path"]
+    own["chat_format"] = _chat_format(own)
+    output = flags["output_file"]
+    kept = Path(output).with_name(f"{Path(output).stem}.base.json") if output else None
+    found = _results(items, text, own, Outputs(kept, title="Base"))
+    # Memory may not hold two whole models.
+    gc.collect()
+    return Against(str(base), found.to_record())
+
+
+def _show(results: Results, outputs: Outputs) -> None:
     console = Console(highlight=False)
-    for line in refusal_lines(results.refused):
-        console.print(line, soft_wrap=True, markup=False)
-    if results.items:
-        console.print(results.headline, soft_wrap=True, markup=False)
-        console.print(figures_table(results.summary.all))
-        console.print(categories_table(results.summary))
-    if results.text is not None:
-        console.print(results.text.line, soft_wrap=True, markup=False)
-    named = {"Results": "output_file", "Failures": "failures_file", "Page": "report_file"}
-    for name, flag in named.items():
-        if flags[flag] is not None:
-            console.print(f"{name}: {flags[flag]}", soft_wrap=True, markup=False)
+    for part in (*terminal_parts(results), *outputs.lines()):
+        console.print(part, soft_wrap=isinstance(part, str), markup=False)
 
 
 def _check_clear(flags: dict[str, Any]) -> None:
@@ -203,12 +231,6 @@ def _load(flags: Mapping[str, Any]) -> ChatModel:
 
     check_cuda_graphs(flags["cuda_graphs"])
     return load_chat_model(_source(flags))
-
-
-def _score(chat_model: ChatModel, text: Text, most: int) -> TextScore:
-    from evaluation.scoring.text_loss import score_text
-
-    return score_text(chat_model, text, most)
 
 
 def _answers(
