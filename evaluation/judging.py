@@ -44,6 +44,14 @@ class Outputs:
             if file is not None:
                 yield f"{name}: {file}"
 
+    def unfinished(self) -> "Outputs":
+        """Return where what was answered until an interruption goes.
+
+        A file that is there already is of another run, and is not replaced.
+        """
+        files = (self.output_file, self.failures_file, self.report_file)
+        return Outputs(*(_unfinished(file) if file else None for file in files), title=self.title)
+
     def write(self, results: Results) -> None:
         """Write every file that is named."""
         if self.output_file is not None:
@@ -63,13 +71,14 @@ def judge_all(
     text: TextScore | None = None,
     against: Against | None = None,
 ) -> Results:
-    """Judge answers and write the results; after an error, those of the answers so far.
+    """Judge answers and write the results; after an error, those so far, beside earlier ones.
 
     `answers` yields (index of the item, answer). An error of it is raised again, with the number
     of answers that were written. `text` and the comparison with `against` are written with them.
     """
     outputs.check()
     judged, refused = list[Judged](), list[Refused]()
+    places = outputs.unfinished()
     results = Results(judged, len(items), about, refused, text, against)
     try:
         for index, answer in shown_progress(answers, len(items), outputs.title):
@@ -78,14 +87,21 @@ def judge_all(
                 refused.append(Refused(item, answer.reason))
             else:
                 judged.append(Judged(item, answer, item.judge(answer.reply)))
+        places = outputs
     except (ValueError, OSError) as error:
         count = f"{len(judged):,} of {len(items):,} answers"
-        kept = f"; {count} are in {outputs.output_file}" if judged and outputs.output_file else ""
+        kept = f"; {count} are in {places.output_file}" if judged and places.output_file else ""
         raise ValueError(f"{error}{kept}") from error
     finally:
         if judged or text:
-            outputs.write(results)
+            places.write(results)
     return results
+
+
+def _unfinished(file: Path | str) -> Path:
+    """Return the file itself where there is none yet, otherwise one beside it."""
+    path = Path(file).expanduser()
+    return path.with_name(f"{path.stem}.unfinished{path.suffix}") if path.exists() else path
 
 
 def check_writable(*paths: Path | str | None) -> None:

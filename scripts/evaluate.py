@@ -5,9 +5,7 @@ python scripts/evaluate.py --ckpt-dir D --text-file F
 python scripts/evaluate.py --predictions F --benchmark bfcl --benchmark-file F --answers-file F
 """
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,14 +13,17 @@ from rich.console import Console
 from chat.formats.known import find_format
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
+from data.plain_text import WINDOW, Text
+from evaluation.answers.answer_log import AnswerLog
 from evaluation.answers.predictions import predicted, read_predictions
+from evaluation.base import find_base
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
-from evaluation.plain_text import WINDOW, Text
 from evaluation.regression import Against
 from evaluation.results import Results
 from evaluation.scoring.text_loss import score_text
 from evaluation.terminal import terminal_parts
+from evaluation.trained_on import trained_on_warning
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.chat_model import Answer, ChatModel, SkippedItem
 from weights.chat_record import PROPOSED_FORMAT
@@ -45,8 +46,6 @@ _GOES_WITH = {
     "text_file": "ckpt_dir",
     "text_window": "text_file",
 }
-# What is said of the model to be scored, and not of the base that it is compared with.
-_OF_THE_MODEL = ("lora_ckpt_path", "tokenizer_path", "endpoint", "model", "predictions", "against")
 # Which of the items are scored.
 _CHOOSING = ("limit", "categories")
 
@@ -139,7 +138,13 @@ def main(
     items = _items(flags)
     outputs = Outputs(output_file, failures_file, report_file)
     outputs.check()
-    base = _against(items, text, flags | {"chat_format": chat_format}) if against else None
+    trained = _source(flags).weights_directory() if ckpt_dir and dataset_file else None
+    if trained and (warning := trained_on_warning(trained, items)):
+        print(f"warning: {warning}")
+    base = None
+    if against:
+        asked = flags | {"chat_format": chat_format}
+        base = find_base(asked, lambda own, beside: _results(items, text, own, beside))
     results = _results(items, text, flags, outputs, base)
     _show(results, outputs)
     print_next(_next_command(flags))
@@ -152,28 +157,22 @@ def _results(
     outputs: Outputs,
     against: Against | None = None,
 ) -> Results:
+    flags = {**flags, "chat_format": _chat_format(flags)}
     about = {name: value for name, value in flags.items() if value is not None}
     chat_model = _load(flags) if flags["ckpt_dir"] else None
     score = score_text(chat_model, text, flags["max_seq_len"]) if chat_model and text else None
     answers = _answers(items, flags, chat_model)
-    return judge_all(items, answers, about, outputs, score, against)
+    results = judge_all(items, answers, about, outputs, score, against)
+    if log := _log(flags):
+        log.remove()
+    return results
 
 
-def _against(items: Sequence[Item], text: Text | None, flags: dict[str, Any]) -> Against:
-    """Return the base's results: read from a file, or scored now and kept beside the others."""
-    base = Path(flags["against"]).expanduser()
-    if base.is_file() and base.suffix != ".safetensors":
-        return Against.read(base)
-    own = flags | dict.fromkeys(_OF_THE_MODEL) | {"ckpt_dir": str(base)}
-    if flags["ckpt_dir"] and base.samefile(Path(flags["ckpt_dir"]).expanduser()):
-        own["tokenizer_path"] = flags["tokenizer_path"]
-    own["chat_format"] = _chat_format(own)
-    output = flags["output_file"]
-    kept = Path(output).with_name(f"{Path(output).stem}.base.json") if output else None
-    found = _results(items, text, own, Outputs(kept, title="Base"))
-    # Memory may not hold two whole models.
-    gc.collect()
-    return Against(str(base), found.to_record())
+def _log(flags: Mapping[str, Any]) -> AnswerLog | None:
+    """Return the answers of an endpoint that are kept until its results are written."""
+    if not flags["endpoint"] or not flags["output_file"]:
+        return None
+    return AnswerLog.beside(flags["output_file"])
 
 
 def _show(results: Results, outputs: Outputs) -> None:
@@ -247,7 +246,8 @@ def _answers(
         from evaluation.answers.endpoint import Endpoint, Request
 
         request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
-        return Endpoint(url, request).answers([item.conversation for item in items])
+        endpoint = Endpoint(url, request, _log(flags))
+        return endpoint.answers([item.conversation for item in items])
     from evaluation.answers.model import model_answers
     from inference.generate import Decoding
 

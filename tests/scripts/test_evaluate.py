@@ -639,3 +639,35 @@ def test_a_base_that_is_no_result_is_one_line(
     )
     assert (outcome.code, outcome.error.count("\n")) == (1, 1)
     assert told in outcome.error
+
+
+def test_an_unfinished_run_replaces_no_earlier_results(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        broken = "Break" in json.dumps(request) and not mended
+        return (200, "?", "text/html") if broken else completion(None, ("weather", "{}"))
+
+    mended: list[int] = []
+    out = write(tmp_path / "out.json", "results of an earlier run")
+    with serving(react) as server:
+        flags = {
+            "endpoint": server.url,
+            "model": "m",
+            "batch_size": 1,
+            "dataset_file": folder / "held_out.jsonl",
+            "output_file": out,
+        }
+        broken = evaluate(**flags)
+        assert (
+            broken.code == 1
+            and f"answers are in {tmp_path / 'out.unfinished.json'}" in broken.error
+        )
+        assert json.loads(out.read_text()) == "results of an earlier run"
+        asked = len(server.requests)
+        mended.append(1)
+        whole = evaluate(**flags)
+    assert whole.code == 0 and "of a run that was cut off" in whole.out
+    assert len(verdicts(out)) == 4
+    assert asked < len(server.requests) < asked + 4, "what was answered is not asked again"
+    assert not (tmp_path / "out.json.answers.jsonl").exists()
