@@ -49,8 +49,12 @@ class Outputs:
 
         A file that is there already is of another run, and is not replaced.
         """
-        files = (self.output_file, self.failures_file, self.report_file)
-        return Outputs(*(_unfinished(file) if file else None for file in files), title=self.title)
+        return Outputs(
+            _unfinished(self.output_file),
+            _unfinished(self.failures_file),
+            _unfinished(self.report_file),
+            self.title,
+        )
 
     def write(self, results: Results) -> None:
         """Write every file that is named."""
@@ -98,8 +102,10 @@ def judge_all(
     return results
 
 
-def _unfinished(file: Path | str) -> Path:
+def _unfinished(file: Path | str | None) -> Path | None:
     """Return the file itself where there is none yet, otherwise one beside it."""
+    if file is None:
+        return None
     path = Path(file).expanduser()
     return path.with_name(f"{path.stem}.unfinished{path.suffix}") if path.exists() else path
 

@@ -214,5 +214,5 @@ def _compared(
 ) -> Line:
     sums = {model: by_conversation(rows, conversations) for model, rows in counts.items()}
     (difference,) = count_differences(sums)
-    values = [float(share(rows.sum(0))) for rows in sums.values()]
-    return Line(name, meaning, len(counts["model"]), *values, difference, lower)
+    model, base = (float(share(rows.sum(0))) for rows in sums.values())
+    return Line(name, meaning, len(counts["model"]), model, base, difference, lower)

@@ -202,7 +202,7 @@ def _check_clear(flags: dict[str, Any]) -> None:
     check_idle_flags(flags, FORMAT_FLAGS)
 
 
-def _chat_format(flags: dict[str, Any]) -> str | None:
+def _chat_format(flags: Mapping[str, Any]) -> str | None:
     """Return the chat format that the model is spoken to in; None where an endpoint decides."""
     if flags["ckpt_dir"]:
         return _source(flags).format().name
