@@ -10,6 +10,7 @@ from chat.transcript import call_lines, conversation_lines
 from evaluation.figures import Figures, Summary, headline_text, records, summarise
 from evaluation.items import Item, call_record
 from evaluation.plain_text import TextScore
+from evaluation.regression import Against, Regression
 from evaluation.scoring.argument_types import by_argument_type
 from evaluation.scoring.calls import Verdict
 from inference.chat_model import Answer
@@ -81,6 +82,7 @@ class Results:
     """What was judged of `items` items, which were not asked, and what was evaluated.
 
     text: How well the model predicts a plain text, None where none was asked about.
+    against: What to compare with, None for nothing.
     The figures are computed once and cached: read them only when every answer is judged.
     """
 
@@ -89,6 +91,7 @@ class Results:
     about: Mapping[str, Any]
     refused: Sequence[Refused] = ()
     text: TextScore | None = None
+    against: Against | None = None
 
     @cached_property
     def summary(self) -> Summary:
@@ -123,8 +126,20 @@ class Results:
         """What was judged wrong."""
         return [judgement for judgement in self.judged if not judgement.verdict.correct]
 
+    @cached_property
+    def regression(self) -> Regression | None:
+        """The comparison with the base, where one is named."""
+        if self.against is None:
+            return None
+        return Regression([judged.item for judged in self.judged], self._record, self.against)
+
     def to_record(self) -> dict[str, Any]:
-        """Return the JSON object of the results: `summary`, `verdicts`, `refused`, `plain_text`."""
+        """Return the JSON object: `summary`, `verdicts`, `refused`, `plain_text`, `against`."""
+        compared = {"against": self.regression.to_record()} if self.regression else {}
+        return {**self._record, **compared}
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
         counts = {
             "items": self.items,
             "answered": len(self.judged),

@@ -13,12 +13,17 @@ from rich.console import Console
 from chat.formats.known import find_format
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
+from data.plain_text import WINDOW, Text
+from evaluation.answers.answer_log import AnswerLog
 from evaluation.answers.predictions import predicted, read_predictions
-from evaluation.figures import categories_table, figures_table
+from evaluation.base import find_base
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
-from evaluation.plain_text import WINDOW, Text, TextScore
-from evaluation.results import Results, refusal_lines
+from evaluation.regression import Against
+from evaluation.results import Results
+from evaluation.scoring.text_loss import score_text
+from evaluation.terminal import terminal_parts
+from evaluation.trained_on import trained_on_warning
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.chat_model import Answer, ChatModel, SkippedItem
 from weights.chat_record import PROPOSED_FORMAT
@@ -59,6 +64,7 @@ def main(
     tools_file: str | None = None,
     text_file: str | None = None,
     text_window: int | None = None,
+    against: str | None = None,
     limit: int | None = None,
     categories: str | None = None,
     output_file: str | None = None,
@@ -98,6 +104,8 @@ def main(
             and its loss a token and a byte, the latter for models with other tokenizers.
         text_window: The most bytes of a window of that text, 2048 unless given; a window sees
             nothing of the others.
+        against: A base to compare with, on the same items and text: its native directory, or the
+            --output-file of an earlier run. Each line is better, worse, or not told apart.
         limit: Score only the first so many items.
         categories: Score only the items of these categories, with commas between; for a dataset
             there are call, parallel and no_call, each also _after_result.
@@ -128,30 +136,49 @@ def main(
     flags["chat_format"] = _chat_format(flags)
     text = Text.read(text_file, text_window or WINDOW) if text_file else None
     items = _items(flags)
-    about = {name: value for name, value in flags.items() if value is not None}
     outputs = Outputs(output_file, failures_file, report_file)
     outputs.check()
-    chat_model = _load(flags) if ckpt_dir else None
-    score = _score(chat_model, text, max_seq_len) if chat_model and text else None
-    results = judge_all(items, _answers(items, flags, chat_model), about, outputs, score)
-    _show(results, flags)
+    trained = _source(flags).weights_directory() if ckpt_dir and dataset_file else None
+    if trained and (warning := trained_on_warning(trained, items)):
+        print(f"warning: {warning}")
+    base = None
+    if against:
+        asked = flags | {"chat_format": chat_format}
+        base = find_base(asked, lambda own, beside: _results(items, text, own, beside))
+    results = _results(items, text, flags, outputs, base)
+    _show(results, outputs)
     print_next(_next_command(flags))
 
 
-def _show(results: Results, flags: Mapping[str, Any]) -> None:
+def _results(
+    items: Sequence[Item],
+    text: Text | None,
+    flags: Mapping[str, Any],
+    outputs: Outputs,
+    against: Against | None = None,
+) -> Results:
+    flags = {**flags, "chat_format": _chat_format(flags)}
+    about = {name: value for name, value in flags.items() if value is not None}
+    chat_model = _load(flags) if flags["ckpt_dir"] else None
+    score = score_text(chat_model, text, flags["max_seq_len"]) if chat_model and text else None
+    answers = _answers(items, flags, chat_model)
+    results = judge_all(items, answers, about, outputs, score, against)
+    if log := _log(flags):
+        log.remove()
+    return results
+
+
+def _log(flags: Mapping[str, Any]) -> AnswerLog | None:
+    """Return the answers of an endpoint that are kept until its results are written."""
+    if not flags["endpoint"] or not flags["output_file"]:
+        return None
+    return AnswerLog.beside(flags["output_file"])
+
+
+def _show(results: Results, outputs: Outputs) -> None:
     console = Console(highlight=False)
-    for line in refusal_lines(results.refused):
-        console.print(line, soft_wrap=True, markup=False)
-    if results.items:
-        console.print(results.headline, soft_wrap=True, markup=False)
-        console.print(figures_table(results.summary.all))
-        console.print(categories_table(results.summary))
-    if results.text is not None:
-        console.print(results.text.line, soft_wrap=True, markup=False)
-    named = {"Results": "output_file", "Failures": "failures_file", "Page": "report_file"}
-    for name, flag in named.items():
-        if flags[flag] is not None:
-            console.print(f"{name}: {flags[flag]}", soft_wrap=True, markup=False)
+    for part in (*terminal_parts(results), *outputs.lines()):
+        console.print(part, soft_wrap=isinstance(part, str), markup=False)
 
 
 def _check_clear(flags: dict[str, Any]) -> None:
@@ -175,7 +202,7 @@ def _check_clear(flags: dict[str, Any]) -> None:
     check_idle_flags(flags, FORMAT_FLAGS)
 
 
-def _chat_format(flags: dict[str, Any]) -> str | None:
+def _chat_format(flags: Mapping[str, Any]) -> str | None:
     """Return the chat format that the model is spoken to in; None where an endpoint decides."""
     if flags["ckpt_dir"]:
         return _source(flags).format().name
@@ -205,12 +232,6 @@ def _load(flags: Mapping[str, Any]) -> ChatModel:
     return load_chat_model(_source(flags))
 
 
-def _score(chat_model: ChatModel, text: Text, most: int) -> TextScore:
-    from evaluation.scoring.text_loss import score_text
-
-    return score_text(chat_model, text, most)
-
-
 def _answers(
     items: Sequence[Item], flags: Mapping[str, Any], chat_model: ChatModel | None
 ) -> Iterator[tuple[int, Answer | SkippedItem]]:
@@ -225,7 +246,8 @@ def _answers(
         from evaluation.answers.endpoint import Endpoint, Request
 
         request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
-        return Endpoint(url, request).answers([item.conversation for item in items])
+        endpoint = Endpoint(url, request, _log(flags))
+        return endpoint.answers([item.conversation for item in items])
     from evaluation.answers.model import model_answers
     from inference.generate import Decoding
 

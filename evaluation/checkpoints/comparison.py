@@ -9,7 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.checkpoints.candidates import BASE, Scored
-from evaluation.checkpoints.significance import Difference, differences
+from evaluation.checkpoints.significance import (
+    SIGNIFICANCE_LEVEL,
+    Difference,
+    differences,
+    format_p_value,
+)
 from evaluation.figures import (
     BALANCED,
     MEANINGS,
@@ -21,9 +26,6 @@ from evaluation.figures import (
     why,
 )
 from evaluation.results import Refused
-
-# A difference with a smaller p is called significant.
-SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,6 @@ def format_difference(difference: Difference) -> str:
     return (
         f"{100 * difference.value:+.1f} points ({low} to {high}), p {format_p_value(difference.p)}"
     )
-
-
-def format_p_value(p: float) -> str:
-    """Return p with the digits that 10,000 draws give it."""
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def comparison_table(comparison: Comparison) -> Table:

@@ -6,6 +6,7 @@ from typing import Any
 from console.charts import Bar, Chart, bars
 from console.page import document, shown, table
 from evaluation.figures import MEANINGS, Figure, Figures, cells, headline, percent
+from evaluation.pages.regression import regression_part
 from evaluation.pages.side_by_side import STYLE, first_of, item_html
 from evaluation.plain_text import TextScore, text_figure
 from evaluation.results import Judged, Refused, Results
@@ -20,6 +21,8 @@ def results_page(results: Results) -> str:
 
 
 def _parts(results: Results) -> Iterator[str]:
+    if results.regression is not None:
+        yield from regression_part(results.regression)
     if results.items:
         yield from _items_parts(results)
     if results.text is not None:

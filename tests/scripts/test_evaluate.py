@@ -581,3 +581,93 @@ def test_flags_that_do_nothing_beside_a_text_are_refused(
 ) -> None:
     outcome = evaluate(text_file="t.txt", **flags)
     assert outcome.code == 2 and told in outcome.error
+
+
+@pytest.fixture(scope="module")
+def silent_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base that answers every question with text."""
+    said = Message("assistant", "Hello there")
+    return write_speaking_model(
+        tmp_path_factory.mktemp("base") / "model",
+        [replace(question, messages=(*question.messages, said)) for question in QUESTIONS],
+    )
+
+
+def test_a_model_is_compared_with_its_base_line_by_line(
+    evaluate: Evaluate, folder: Path, silent_base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("The weather of a town, line by line.\n" * 20)
+    shared = {
+        "ckpt_dir": folder / "model",
+        "dataset_file": folder / "held_out.jsonl",
+        "text_file": tmp_path / "text.txt",
+        "text_window": 200,
+        "max_new_tokens": 60,
+        "report_file": tmp_path / "page.html",
+    }
+    outcome = evaluate(against=silent_base, output_file=tmp_path / "out.json", **shared)
+    assert (outcome.code, outcome.error) == (0, "")
+    assert f"Against {silent_base}: " in outcome.out
+    compared = json.loads((tmp_path / "out.json").read_text())["against"]
+    lines = {line["name"]: line for line in compared["lines"]}
+    assert list(lines) == ["calls", "irrelevance", "plain text, bits a byte"]
+    calls = lines["calls"]
+    assert (calls["of"], calls["base"], calls["model"]) == (3, 0.0, pytest.approx(1 / 3))
+    assert calls["difference"]["value"] == pytest.approx(1 / 3)
+    assert calls["verdict"] == "not told apart"
+    assert lines["irrelevance"]["difference"]["value"] == 0.0
+    assert compared["notes"] == []
+    assert "not told apart" in read_page((tmp_path / "page.html").read_text("utf-8")).text
+    # The base's own results are kept, and serve as well as its directory.
+    kept = evaluate(against=tmp_path / "out.base.json", output_file=tmp_path / "2.json", **shared)
+    assert kept.code == 0
+    again = json.loads((tmp_path / "2.json").read_text())["against"]
+    assert again["lines"] == compared["lines"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("[]", "holds no results"), ('{"verdicts": [3]}', "holds no results")]
+)
+def test_a_base_that_is_no_result_is_one_line(
+    evaluate: Evaluate, folder: Path, tmp_path: Path, content: str, told: str
+) -> None:
+    (tmp_path / "base.json").write_text(content)
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        dataset_file=folder / "held_out.jsonl",
+        against=tmp_path / "base.json",
+    )
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert told in outcome.error
+
+
+def test_an_unfinished_run_replaces_no_earlier_results(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        broken = "Break" in json.dumps(request) and not mended
+        return (200, "?", "text/html") if broken else completion(None, ("weather", "{}"))
+
+    mended: list[int] = []
+    out = write(tmp_path / "out.json", "results of an earlier run")
+    with serving(react) as server:
+        flags = {
+            "endpoint": server.url,
+            "model": "m",
+            "batch_size": 1,
+            "dataset_file": folder / "held_out.jsonl",
+            "output_file": out,
+        }
+        broken = evaluate(**flags)
+        assert (
+            broken.code == 1
+            and f"answers are in {tmp_path / 'out.unfinished.json'}" in broken.error
+        )
+        assert json.loads(out.read_text()) == "results of an earlier run"
+        asked = len(server.requests)
+        mended.append(1)
+        whole = evaluate(**flags)
+    assert whole.code == 0 and "of a run that was cut off" in whole.out
+    assert len(verdicts(out)) == 4
+    assert asked < len(server.requests) < asked + 4, "what was answered is not asked again"
+    assert not (tmp_path / "out.json.answers.jsonl").exists()
