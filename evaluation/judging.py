@@ -6,10 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from console.printable import printable
+from console.progress import with_progress
 from evaluation.items import Item
 from evaluation.pages.evaluation import results_page
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
@@ -48,24 +46,26 @@ def judge_all(
 ) -> Results:
     """Judge answers and write the results; after an error, those of the answers so far.
 
-    `answers` yields (index of the item, answer). An error of it is raised again, with the number
-    of answers that were written.
+    `answers` yields (index of the item, answer) in any order; results have that of the items. An
+    error of it is raised again, with the number of answers that were written.
     """
     check_writable(outputs.output_file, outputs.failures_file, outputs.report_file)
-    judged, refused = list[Judged](), list[Refused]()
+    judged, refused, places = list[Judged](), list[Refused](), dict[str, int]()
     results = Results(judged, len(items), about, refused)
     try:
-        for index, answer in _shown_progress(answers, len(items), outputs.title):
+        for index, answer in with_progress(answers, len(items), outputs.title):
             item = items[index]
             if isinstance(answer, SkippedItem):
                 refused.append(Refused(item, answer.reason))
             else:
                 judged.append(Judged(item, answer, item.judge(answer.reply)))
+                places[item.id] = index
     except (ValueError, OSError) as error:
         count = f"{len(judged):,} of {len(items):,} answers"
         kept = f"; {count} are in {outputs.output_file}" if judged and outputs.output_file else ""
         raise ValueError(f"{error}{kept}") from error
     finally:
+        judged.sort(key=lambda judgement: places[judgement.item.id])
         if judged:
             outputs.write(results)
     return results
@@ -89,11 +89,3 @@ def write_text(path: Path | str, text: str) -> None:
     with new_file(Path(path).expanduser()) as partial:
         # Half a surrogate pair in a conversation cannot be encoded; it is written escaped.
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-def _shown_progress(
-    answers: Iterator[tuple[int, Answer | SkippedItem]], total: int, title: str
-) -> Iterator[tuple[int, Answer | SkippedItem]]:
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        yield from progress.track(answers, total=total, description=title)

@@ -13,9 +13,11 @@ from chat.formats.known import find_format
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
 from evaluation.answers.predictions import predicted, read_predictions
+from evaluation.answers.turns import answers_with_turns
 from evaluation.figures import categories_table, figures_table
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
+from evaluation.leaderboard import leaderboard_table
 from evaluation.results import refusal_lines
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.chat_model import Answer, SkippedItem
@@ -24,6 +26,8 @@ from weights.chat_record import PROPOSED_FORMAT
 if TYPE_CHECKING:
     from inference.loading import Source
 
+# With these, recorded outputs may hold more than is scored.
+_CHOOSING = ("limit", "categories", "held_out_of", "benchmark_dir")
 # Flags that would do nothing without another one.
 _GOES_WITH = {
     "lora_ckpt_path": "ckpt_dir",
@@ -36,6 +40,7 @@ _GOES_WITH = {
     "benchmark_file": "benchmark",
     "answers_file": "benchmark",
     "tools_file": "benchmark",
+    "benchmark_dir": "benchmark",
 }
 
 
@@ -49,6 +54,7 @@ def main(
     held_out_of: str | None = None,
     benchmark: str | None = None,
     benchmark_file: str | None = None,
+    benchmark_dir: str | None = None,
     answers_file: str | None = None,
     tools_file: str | None = None,
     limit: int | None = None,
@@ -84,11 +90,18 @@ def main(
             it keeps for validation are scored.
         benchmark: Instead of a dataset, bfcl or nexusraven.
         benchmark_file: Its questions: a BFCL_v4_*.json, or NexusRaven's standardized_queries.
+        benchmark_dir: Instead of a file, BFCL's own folder: every category in it is scored, and the
+            leaderboard's figures are given. Tasks of several turns need the package bfcl-eval.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
-        limit: Score only the first so many items.
-        categories: Score only the items of these categories, with commas between; for a dataset
-            there are call, parallel and no_call, each also _after_result.
+        limit: Score only the first so many items; of benchmark_dir, of each category.
+        categories: Score only the items of these categories, with commas between. A dataset has
+            call, parallel, no_call, call_after_result, parallel_after_result,
+            no_call_after_result and no_tools; BFCL has simple_python, simple_java,
+            simple_javascript, multiple, parallel, parallel_multiple, irrelevance, live_simple,
+            live_multiple, live_parallel, live_parallel_multiple, live_irrelevance,
+            live_relevance, multi_turn_base, multi_turn_miss_func, multi_turn_miss_param and
+            multi_turn_long_context; NexusRaven has the data sets that its queries name.
         output_file: Where to write the summary and the verdict on every id, JSON.
         failures_file: Where to write what failed, side by side with what was wanted, text.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
@@ -109,14 +122,14 @@ def main(
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
             wait for the host; replies are the same but for near ties.
     """
-    if benchmark and not benchmark_file:
+    if benchmark and not benchmark_file and not benchmark_dir:
         dataset_file, benchmark_file = None, dataset_file
     flags = dict(locals())
     _check_clear(flags)
     flags["chat_format"] = _chat_format(flags)
     items = read_items(
         *(dataset_file, held_out_of, benchmark, benchmark_file, answers_file, tools_file),
-        *(limit, categories),
+        *(limit, categories, benchmark_dir),
     )
     about = {name: value for name, value in flags.items() if value is not None}
     outputs = Outputs(output_file, failures_file, report_file)
@@ -127,6 +140,8 @@ def main(
     console.print(results.headline, soft_wrap=True, markup=False)
     console.print(figures_table(results.summary.all))
     console.print(categories_table(results.summary))
+    if results.by_leaderboard is not None:
+        console.print(leaderboard_table(results.by_leaderboard))
     named = {"Results": output_file, "Failures": failures_file, "Page": report_file}
     for name, file in named.items():
         if file is not None:
@@ -145,6 +160,11 @@ def _check_clear(flags: dict[str, Any]) -> None:
         raise UsageError("--endpoint wants --model, the name of the model there")
     if bool(flags["dataset_file"]) == bool(flags["benchmark"]):
         raise UsageError("name one of --dataset-file and --benchmark")
+    if flags["benchmark_dir"] and flags["benchmark"] != "bfcl":
+        raise UsageError("--benchmark-dir is a folder of --benchmark bfcl")
+    beside = [name for name in ("benchmark_file", "answers_file") if flags[name]]
+    if flags["benchmark_dir"] and beside:
+        raise UsageError("--benchmark-dir has its files of questions and answers: name it alone")
     if flags["endpoint"] and flags["chat_format"]:
         raise UsageError("--chat-format does nothing with --endpoint, which has its own")
     check_idle_flags(flags, _GOES_WITH)
@@ -169,7 +189,7 @@ def _answers(
     items: Sequence[Item], flags: dict[str, Any]
 ) -> Iterator[tuple[int, Answer | SkippedItem]]:
     if path := flags["predictions"]:
-        chosen = any(flags[name] for name in ("limit", "categories", "held_out_of"))
+        chosen = any(flags[name] for name in _CHOOSING)
         predictions = read_predictions(path, find_format(flags["chat_format"]))
         return predicted(items, predictions, path, chosen)
     sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
@@ -177,7 +197,10 @@ def _answers(
         from evaluation.answers.endpoint import Endpoint, Request
 
         request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
-        return Endpoint(url, request).answers([item.conversation for item in items])
+        endpoint = Endpoint(url, request)
+        return answers_with_turns(
+            items, lambda asked: endpoint.answers([item.conversation for item in asked])
+        )
     return _model_answers(items, flags, sampling)
 
 
@@ -194,7 +217,10 @@ def _model_answers(
     chat_model = load_chat_model(_source(flags))
     limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
     decoding = Decoding((), **limits, **sampling, cuda_graphs=graphs)
-    yield from model_answers(chat_model, items, decoding, flags["constrain"])
+    constrain: bool = flags["constrain"]
+    yield from answers_with_turns(
+        items, lambda asked: model_answers(chat_model, asked, decoding, constrain)
+    )
 
 
 def _next_command(flags: dict[str, Any]) -> str:
@@ -210,7 +236,14 @@ def _next_command(flags: dict[str, Any]) -> str:
         given = typed_flags(spoken | {"quantization": flags["quantization"]})
         return f"{command} {given}".rstrip()
     names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
-    names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]
+    names += [
+        "benchmark_file",
+        "benchmark_dir",
+        "answers_file",
+        "tools_file",
+        "limit",
+        "categories",
+    ]
     spoken = format_flags(flags["chat_format"], None) if flags["predictions"] else {}
     given = typed_flags({name: flags[name] for name in names} | spoken)
     return f"python scripts/evaluate.py {given} --failures-file failures.txt"
