@@ -40,7 +40,6 @@ _GOES_WITH = {
     "benchmark_file": "benchmark",
     "answers_file": "benchmark",
     "tools_file": "benchmark",
-    "benchmark_dir": "benchmark",
 }
 
 
