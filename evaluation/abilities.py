@@ -39,11 +39,15 @@ def _asks(item: Item) -> bool:
 
 def _is_later_turn(item: Item) -> bool:
     roles = {message.role for message in item.conversation.messages}
-    return "assistant" in roles or item.category.startswith("multi_turn")
+    return "assistant" in roles or item.task is not None
 
 
 ABILITIES: Mapping[str, Ability] = {
-    "calls": Ability("the calls wanted, in any order", lambda _, v: v["should_call"], _calls),
+    "calls": Ability(
+        "the calls wanted, in any order",
+        lambda item, v: v["should_call"] and item.task is None,
+        _calls,
+    ),
     "irrelevance": Ability(
         "text and no call, where none is wanted", lambda _, v: not v["should_call"], _says_something
     ),

@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar
-
-from rich.console import Console
-from rich.progress import Progress
+from typing import Any
 
 from console.printable import printable
+from console.progress import with_progress
 from evaluation.items import Item
 from evaluation.pages.evaluation import results_page
 from evaluation.plain_text import TextScore
@@ -17,8 +15,6 @@ from evaluation.regression import Against
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
 from inference.chat_model import Answer, SkippedItem
 from storage.atomic import new_file
-
-Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -77,26 +73,29 @@ def judge_all(
 ) -> Results:
     """Judge answers and write the results; after an error, those so far, beside earlier ones.
 
-    `answers` yields (index of the item, answer). An error of it is raised again, with the number
-    of answers that were written. `text` and the comparison with `against` are written with them.
+    `answers` yields (index of the item, answer) in any order; results have that of the items. An
+    error of it is raised again, with the number of answers that were written. `text` and the
+    comparison with `against` are written with them.
     """
     outputs.check()
-    judged, refused = list[Judged](), list[Refused]()
+    judged, refused, order = list[Judged](), list[Refused](), dict[str, int]()
     places = outputs.unfinished()
     results = Results(judged, len(items), about, refused, text, against)
     try:
-        for index, answer in shown_progress(answers, len(items), outputs.title):
+        for index, answer in with_progress(answers, len(items), outputs.title):
             item = items[index]
             if isinstance(answer, SkippedItem):
                 refused.append(Refused(item, answer.reason))
             else:
                 judged.append(Judged(item, answer, item.judge(answer.reply)))
+                order[item.id] = index
         places = outputs
     except (ValueError, OSError) as error:
         count = f"{len(judged):,} of {len(items):,} answers"
         kept = f"; {count} are in {places.output_file}" if judged and places.output_file else ""
         raise ValueError(f"{error}{kept}") from error
     finally:
+        judged.sort(key=lambda judgement: order[judgement.item.id])
         if judged or text:
             places.write(results)
     return results
@@ -128,10 +127,3 @@ def write_text(path: Path | str, text: str) -> None:
     with new_file(Path(path).expanduser()) as partial:
         # Half a surrogate pair in a conversation cannot be encoded; it is written escaped.
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-def shown_progress(work: Iterator[Row], total: int, title: str) -> Iterator[Row]:
-    """Yield from `work` with a progress bar at a terminal, where there is any work."""
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not (console.is_terminal and total)) as progress:
-        yield from progress.track(work, total=total, description=title)

@@ -9,6 +9,7 @@ from typing import Any
 from chat.transcript import call_lines, conversation_lines
 from evaluation.figures import Figures, Summary, headline_text, records, summarise
 from evaluation.items import Item, call_record
+from evaluation.leaderboard import Counts, counts_of, leaderboard_record
 from evaluation.plain_text import TextScore
 from evaluation.regression import Against, Regression
 from evaluation.scoring.argument_types import by_argument_type
@@ -107,6 +108,13 @@ class Results:
         return by_argument_type(verdicts, self._conversations)
 
     @property
+    def by_leaderboard(self) -> Counts | None:
+        """What BFCL's leaderboard counts; None where no folder of its categories was scored."""
+        if self.about.get("benchmark_dir") is None:
+            return None
+        return counts_of(self.summary.categories)
+
+    @property
     def _conversations(self) -> list[str]:
         return [judged.item.conversation_id for judged in self.judged]
 
@@ -148,6 +156,8 @@ class Results:
             "refused": len(self.refused),
         }
         figures = {**self.summary.to_record(), "argument_types": records(self.argument_types)}
+        if self.by_leaderboard is not None:
+            figures["leaderboard"] = leaderboard_record(self.by_leaderboard)
         return {
             "summary": {"about": dict(self.about), **counts, **figures},
             "verdicts": [judgement.to_record() for judgement in self.judged],

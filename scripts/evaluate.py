@@ -16,6 +16,7 @@ from console.flags import UsageError, check_idle_flags
 from data.plain_text import WINDOW, Text
 from evaluation.answers.answer_log import AnswerLog
 from evaluation.answers.predictions import predicted, read_predictions
+from evaluation.answers.turns import answers_with_turns
 from evaluation.base import find_base
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
@@ -46,7 +47,11 @@ _GOES_WITH = {
     "text_file": "ckpt_dir",
     "text_window": "text_file",
 }
-# Which of the items are scored.
+# What is scored, and which of its items.
+_SCORED = (
+    *("dataset_file", "held_out_of", "benchmark", "benchmark_file", "benchmark_dir"),
+    *("answers_file", "tools_file"),
+)
 _CHOOSING = ("limit", "categories")
 
 
@@ -60,6 +65,7 @@ def main(
     held_out_of: str | None = None,
     benchmark: str | None = None,
     benchmark_file: str | None = None,
+    benchmark_dir: str | None = None,
     answers_file: str | None = None,
     tools_file: str | None = None,
     text_file: str | None = None,
@@ -98,6 +104,8 @@ def main(
             it keeps for validation are scored.
         benchmark: Instead of a dataset, bfcl or nexusraven.
         benchmark_file: Its questions: a BFCL_v4_*.json, or NexusRaven's standardized_queries.
+        benchmark_dir: Instead of a file, BFCL's own folder: every category in it is scored, and the
+            leaderboard's figures are given. Tasks of several turns need the package bfcl-eval.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
         text_file: A plain text in UTF-8, beside or instead of items: the model's perplexity on it,
@@ -106,9 +114,14 @@ def main(
             nothing of the others.
         against: A base to compare with, on the same items and text: its native directory, or the
             --output-file of an earlier run. Each line is better, worse, or not told apart.
-        limit: Score only the first so many items.
-        categories: Score only the items of these categories, with commas between; for a dataset
-            there are call, parallel and no_call, each also _after_result.
+        limit: Score only the first so many items; of benchmark_dir, of each category.
+        categories: Score only the items of these categories, with commas between. A dataset has
+            call, parallel, no_call, call_after_result, parallel_after_result,
+            no_call_after_result and no_tools; BFCL has simple_python, simple_java,
+            simple_javascript, multiple, parallel, parallel_multiple, irrelevance, live_simple,
+            live_multiple, live_parallel, live_parallel_multiple, live_irrelevance,
+            live_relevance, multi_turn_base, multi_turn_miss_func, multi_turn_miss_param and
+            multi_turn_long_context; NexusRaven has the data sets that its queries name.
         output_file: Where to write the summary and the verdict on every id, JSON.
         failures_file: Where to write what failed, side by side with what was wanted, text.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
@@ -129,7 +142,7 @@ def main(
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
             wait for the host; replies are the same but for near ties.
     """
-    if benchmark and not benchmark_file:
+    if benchmark and not benchmark_file and not benchmark_dir:
         dataset_file, benchmark_file = None, dataset_file
     flags = dict(locals())
     _check_clear(flags)
@@ -194,6 +207,11 @@ def _check_clear(flags: dict[str, Any]) -> None:
         raise UsageError("name one of --dataset-file and --benchmark")
     if not (flags["dataset_file"] or flags["benchmark"] or flags["text_file"]):
         raise UsageError("name one of --dataset-file and --benchmark, or a --text-file")
+    if flags["benchmark_dir"] and flags["benchmark"] != "bfcl":
+        raise UsageError("--benchmark-dir is a folder of --benchmark bfcl")
+    beside = [name for name in ("benchmark_file", "answers_file") if flags[name]]
+    if flags["benchmark_dir"] and beside:
+        raise UsageError("--benchmark-dir has its files of questions and answers: name it alone")
     if flags["endpoint"] and flags["chat_format"]:
         raise UsageError("--chat-format does nothing with --endpoint, which has its own")
     check_idle_flags(flags, _GOES_WITH)
@@ -218,10 +236,9 @@ def _source(flags: Mapping[str, Any]) -> "Source":
 
 def _items(flags: Mapping[str, Any]) -> list[Item]:
     """Read the items to score; none where only a text is."""
-    names = ("dataset_file", "held_out_of", "benchmark", "benchmark_file", "answers_file")
     if not flags["dataset_file"] and not flags["benchmark"]:
         return []
-    return read_items(**{name: flags[name] for name in (*names, "tools_file", *_CHOOSING)})
+    return read_items(**{name: flags[name] for name in (*_SCORED, *_CHOOSING)})
 
 
 def _load(flags: Mapping[str, Any]) -> ChatModel:
@@ -238,7 +255,8 @@ def _answers(
     if not items:
         return iter(())
     if path := flags["predictions"]:
-        chosen = any(flags[name] for name in ("limit", "categories", "held_out_of"))
+        # The outputs may be of more items than are scored.
+        chosen = any(flags[name] for name in (*_CHOOSING, "held_out_of", "benchmark_dir"))
         predictions = read_predictions(path, find_format(flags["chat_format"]))
         return predicted(items, predictions, path, chosen)
     sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
@@ -247,7 +265,9 @@ def _answers(
 
         request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
         endpoint = Endpoint(url, request, _log(flags))
-        return endpoint.answers([item.conversation for item in items])
+        return answers_with_turns(
+            items, lambda asked: endpoint.answers([item.conversation for item in asked])
+        )
     from evaluation.answers.model import model_answers
     from inference.generate import Decoding
 
@@ -269,8 +289,7 @@ def _next_command(flags: dict[str, Any]) -> str:
         command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
         given = typed_flags(spoken | {"quantization": flags["quantization"]})
         return f"{command} {given}".rstrip()
-    names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
-    names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]
+    names = ("endpoint", "model", "predictions", *_SCORED, *_CHOOSING)
     spoken = format_flags(flags["chat_format"], None) if flags["predictions"] else {}
     given = typed_flags({name: flags[name] for name in names} | spoken)
     return f"python scripts/evaluate.py {given} --failures-file failures.txt"

@@ -75,6 +75,7 @@ class Endpoint:
         self.request, self.log, self.tell = request, log, tell
         self.refused: tuple[str, ...] = ()
         self._learning = Lock()
+        self._answered_any = False
         if log is not None and log.kept:
             tell(
                 f"{log.file} has {len(log.kept):,} answers of a run that was cut off; those to the "
@@ -93,7 +94,7 @@ class Endpoint:
 
         Later answers that have arrived by then are yielded before the error. A conversation that
         the server refuses, such as one that is too long for it, is skipped with the reason, but
-        where it answers no other.
+        where it has answered no other, be it in an earlier call.
         """
         refused = list[RefusedRequest]()
         pool = ThreadPoolExecutor(self.request.at_once)
@@ -104,7 +105,7 @@ class Endpoint:
                 if isinstance(error, RefusedRequest):
                     refused.append(error)
                     enough = len(refused) == min(_ENOUGH, len(asked))
-                    if enough and not any(_answered(asked, 0)):
+                    if enough and not self._answered_any:
                         raise refused[0]
                     yield index, SkippedItem(str(error))
                     continue
@@ -121,11 +122,13 @@ class Endpoint:
         text = json.dumps([self.url, body, asdict(self.request)], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()
         if self.log is not None and key in self.log.kept:
-            return self.log.kept[key]
-        completion = self._complete(body)
-        answer = _read(completion, {wire: name for name, wire in names.items()}, self.url)
-        if self.log is not None:
-            self.log.add(key, answer)
+            answer = self.log.kept[key]
+        else:
+            completion = self._complete(body)
+            answer = _read(completion, {wire: name for name, wire in names.items()}, self.url)
+            if self.log is not None:
+                self.log.add(key, answer)
+        self._answered_any = True
         return answer
 
     def _complete(self, body: Mapping[str, Any]) -> Any:

@@ -17,7 +17,6 @@ from evaluation.checkpoints.significance import (
 )
 from evaluation.figures import (
     BALANCED,
-    MEANINGS,
     Figures,
     cells,
     format_figure,
@@ -189,9 +188,3 @@ def category_title(comparison: Comparison, category: str) -> str:
     """Return the name of a category, with the name of its figure where that is another one."""
     metric = comparison.metric_of(next(iter(comparison.categories[category].values())))
     return category if metric == comparison.metric else f"{category}: {metric}"
-
-
-def check_metric(metric: str) -> None:
-    """Raise ValueError for an unknown figure."""
-    if metric not in MEANINGS:
-        raise ValueError(f"no figure {metric!r}; there are {', '.join(MEANINGS)}")

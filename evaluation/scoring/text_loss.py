@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from chat.formats.rendering import special_id
+from console.progress import with_progress
 from data.plain_text import Text, start_token
-from evaluation.judging import shown_progress
 from evaluation.plain_text import TextScore, Window
 from inference.chat_model import ChatModel
 from model.attention import Documents
@@ -25,7 +25,7 @@ _ROWS = 512
 def score_text(chat_model: ChatModel, text: Text, most: int | None = None) -> TextScore:
     """Return a model's losses on a text; ValueError for a window above `most` tokens."""
     start = start_token(chat_model.format, chat_model.tokenizer)
-    windows = shown_progress(
+    windows = with_progress(
         text_losses(chat_model, text, start, most), len(text.windows), "Reading plain text"
     )
     return TextScore(text.file, text.sha256, start, tuple(windows))

@@ -331,6 +331,39 @@ def test_a_question_without_tools_is_answered_by_a_model(
         assert verdict["called"] is False
 
 
+def test_a_folder_of_bfcl_gives_the_leaderboards_figures(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    function = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
+    asked = {"question": [[{"role": "user", "content": "Do it"}]], "function": [function]}
+    ids = [f"live_relevance_{number}" for number in range(16)]
+    folder = tmp_path / "bfcl"
+    folder.mkdir()
+    write(folder / "BFCL_v4_live_relevance.json", *({"id": i, **asked} for i in ids))
+    bare = {"id": "live_irrelevance_0", **asked, "function": []}
+    write(folder / "BFCL_v4_live_irrelevance.json", bare)
+    write(folder / "BFCL_v4_web_search.json", {"id": "web_search_0"})
+    rows = [{"id": i, "calls": [{"f": {}}]} for i in ids[:12]]
+    rows += [{"id": i, "text": "No."} for i in (*ids[12:], "live_irrelevance_0")]
+    outcome = evaluate(
+        predictions=write(tmp_path / "p.jsonl", *rows),
+        benchmark="bfcl",
+        benchmark_dir=folder,
+        output_file=tmp_path / "o.json",
+        report_file=tmp_path / "page.html",
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "web_search is left out: it needs the web" in outcome.out
+    assert "By the leaderboard of BFCL v4" in outcome.out
+    found = json.loads((tmp_path / "o.json").read_text())["summary"]["leaderboard"]
+    assert found["relevance"] == {"share": 0.75, "missing": []}
+    lacks = ["irrelevance", "live_irrelevance (1 of 884)"]
+    assert found["irrelevance"] == {"share": None, "missing": lacks}
+    assert found["overall"]["share"] is None
+    page = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "live_irrelevance (1 of 884)" in page.text and "75.0%" in page.text
+
+
 def test_irrelevance_needs_no_answers(evaluate: Evaluate, shared: Path, tmp_path: Path) -> None:
     rows = [{"id": f"irrelevance_{i}", "text": "No tool does that."} for i in range(240)]
     outcome = evaluate(predictions=write(tmp_path / "p", *rows), **bfcl(shared, "irrelevance"))
@@ -484,6 +517,16 @@ def test_what_an_endpoint_answered_before_it_broke_is_kept(
         ({"ckpt_dir": "m", "dataset_file": "d", "model": "n"}, "--model goes with --endpoint"),
         ({"ckpt_dir": "m", "dataset_file": "d", "answers_file": "a"}, "goes with --benchmark"),
         ({"ckpt_dir": "m", "benchmark": "bfcl", "held_out_of": "h"}, "goes with --dataset-file"),
+        (
+            {"ckpt_dir": "m", "dataset_file": "d", "benchmark_dir": "b"},
+            "is a folder of --benchmark",
+        ),
+        (
+            {"ckpt_dir": "m", "benchmark": "bfcl", "benchmark_dir": "b", "answers_file": "a"},
+            "--benchmark-dir has its files of questions and answers: name it alone",
+        ),
+        ({"predictions": "p", "dataset_file": "d", "categories": "cal"}, "there is no 'cal'"),
+        ({"predictions": "p", "dataset_file": "d", "limit": 0}, "--limit is 0"),
     ],
 )
 def test_contradicting_flags_are_wrong_usage(
