@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chat.conversation import Conversation, Message, Tool
+from data.benchmarks.bfcl_turns import TurnTask
 from evaluation.items import Item
 from evaluation.regression import PLAIN_TEXT, Against, Regression
 from evaluation.scoring.calls import Verdict
@@ -47,6 +48,14 @@ def compared(
 def text(losses: Sequence[float], sha256: str = "a") -> dict[str, object]:
     windows = [{"bytes": 100, "tokens": 20, "loss": loss} for loss in losses]
     return {"file": "t.txt", "sha256": sha256, "windows": windows}
+
+
+def test_task_of_several_turns_counts_as_later_turn_alone() -> None:
+    task = TurnTask("task", "multi_turn_base", (FIRST,), (), {}, {}, (("t()",),))
+    found = compared(
+        [replace(item("task", "turn 1: t()"), category="call", task=task)], [True], [False]
+    )
+    assert [line.name for line in found.lines] == ["multi-turn"]
 
 
 def test_each_line_counts_its_own_items() -> None:

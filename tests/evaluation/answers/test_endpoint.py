@@ -222,6 +222,20 @@ def test_a_conversation_that_the_server_refuses_is_skipped_alone() -> None:
     assert isinstance(answers[1], Answer) and isinstance(answers[2], Answer)
 
 
+def test_a_server_that_answered_before_may_refuse_all_of_a_later_call() -> None:
+    """Tasks of several turns are asked call by call, and the last ones may be the longest."""
+
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        long = "long" in json.dumps(request["messages"])
+        return refusal("the context is full") if long else completion("fine")
+
+    with serving(react) as server:
+        endpoint = Endpoint(server.url, Request("m"))
+        ((_, first),) = endpoint.answers([ASKED])
+        ((_, later),) = endpoint.answers([Conversation((Message("user", "long"),))])
+    assert isinstance(first, Answer) and isinstance(later, SkippedItem)
+
+
 def test_a_failure_that_passes_is_tried_again() -> None:
     seen: list[int] = []
 

@@ -1,20 +1,27 @@
 """Tasks of several turns are played and judged by the installed package, and only by it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from speaking_model import TOKENIZER
+from tiny_models import TINY, random_model
 
 from chat.conversation import ToolCall
 from chat.formats.call_syntax import Reply
+from chat.formats.llama3 import LLAMA3
+from chat.tokenizers.tokenizer import load_tokenizer
 from data.benchmarks.bfcl_folder import answers_of
 from data.benchmarks.bfcl_turns import TurnTask, read_turn_tasks
+from evaluation.answers.model import model_answers
 from evaluation.answers.turns import answers_with_turns, read_played
 from evaluation.items import Item, played_item, read_items
 from evaluation.scoring import bfcl_turns
 from evaluation.scoring.bfcl_turns import BfclPackage, PlayedReply, Services
-from inference.chat_model import Answer, SkippedItem
+from inference.chat_model import Answer, ChatModel, SkippedItem
+from inference.generate import Decoding
 
 NAME = "BFCL_v4_multi_turn_miss_param.ids_0_99.json"
 LS = ToolCall("ls", {})
@@ -125,6 +132,23 @@ def test_nothing_of_a_task_is_kept(package: BfclPackage, task: TurnTask) -> None
     package.judge(task, answer.reply)
     assert set(vars(package._execution)) == kept
     assert isinstance(package.begin(task), Services)
+
+
+def test_constraining_tells_its_cost_once_over_all_turns(
+    package: BfclPackage, task: TurnTask
+) -> None:
+    tokenizer = load_tokenizer(TOKENIZER)
+    model = random_model(replace(TINY, vocab_size=tokenizer.vocab_size))
+    chat_model = ChatModel(model, tokenizer, LLAMA3)
+    short = replace(task, functions=task.functions[:1])
+    told: list[str] = []
+    decoding = Decoding((), max_new_tokens=3, max_length=4096)
+    answers = model_answers(chat_model, [played_item(short, package)], decoding, True, told.append)
+    ((_, answer),) = answers
+    assert isinstance(answer, Answer) and isinstance(answer.reply, PlayedReply)
+    steps = sum(map(len, answer.reply.turns))
+    assert steps == len(task.turns) > 1
+    assert len(told) == 1 and told[0].endswith(f"of {3 * steps} tokens")
 
 
 def test_reply_that_was_not_played_is_wrong(package: BfclPackage, task: TurnTask) -> None:
