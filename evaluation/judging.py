@@ -96,7 +96,7 @@ def judge_all(
         raise ValueError(f"{error}{kept}") from error
     finally:
         judged.sort(key=lambda judgement: order[judgement.item.id])
-        if judged or text:
+        if judged or text or places is outputs:
             places.write(results)
     return results
 
