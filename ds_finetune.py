@@ -33,6 +33,7 @@ def main(
     from evaluation.sample import open_sample
     from training.config import read_config
     from training.ending import say_what_is_next
+    from training.gate import open_gate
     from training.planning.fitting import fitting_policy
     from training.precision import find_dtype
     from training.setup import (
@@ -55,6 +56,8 @@ def main(
         if not resume:
             check_length(config, splits)
         sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+        # Its errors belong before the model is loaded.
+        open_gate(config, splits.chat_format, sample)
         checkpoints = open_checkpoints(config, splits.chat_format, resume)
         policy = fitting_policy(config, splits.train, ranks.device, fit_anyway, ranks.world_size)
         torch.manual_seed(config.seed)

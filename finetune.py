@@ -26,6 +26,7 @@ def main(
     from training.backends import NativeBackend
     from training.config import read_config
     from training.ending import say_what_is_next
+    from training.gate import open_gate
     from training.in_backward import check_one_micro_batch
     from training.optim import stored_dtype
     from training.planning.fitting import fitting_policy
@@ -49,6 +50,8 @@ def main(
     if not resume:
         check_length(config, splits)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+    # Its errors belong before the model is loaded.
+    open_gate(config, splits.chat_format, sample)
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
     check_one_micro_batch(config, make_batches(config, splits))
     policy = fitting_policy(config, splits.train, device, fit_anyway)

@@ -124,6 +124,15 @@ def flag_of(name: str) -> str:
     return "--" + (name if "." in name else name.replace("_", "-"))
 
 
+def check_known(flag: str, value: str, known: Iterable[str]) -> None:
+    """Raise UsageError for a value that a flag does not take."""
+    known = list(known)
+    if value not in known:
+        close = nearest(value, known)
+        meant = f" (did you mean {' or '.join(close)}?)" if close else ""
+        raise UsageError(f"{flag}: there is no {value!r}{meant}; there are {', '.join(known)}")
+
+
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names most like `name`, several where they are equally so, or none.
 

@@ -1,7 +1,10 @@
-"""A progress bar counted in bytes, shown on a terminal and silent elsewhere."""
+"""Progress: a bar on a terminal; elsewhere nothing, or a line now and then with the time left."""
 
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +15,40 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+Thing = TypeVar("Thing")
+# Between two lines where there is no terminal, in seconds.
+LINE_SECONDS = 30.0
+
+
+def with_progress(
+    things: Iterable[Thing], total: int, title: str, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Thing]:
+    """Yield things and show how many of `total` have come and the time left, on stderr.
+
+    `clock` gives seconds.
+    """
+    console = Console(stderr=True)
+    if console.is_terminal and total:
+        with Progress(console=console) as progress:
+            yield from progress.track(things, total=total, description=title)
+        return
+    begun = told = clock()
+    for count, thing in enumerate(things, start=1):
+        yield thing
+        now = clock()
+        if now - told >= LINE_SECONDS and count < total:
+            told, left = now, (now - begun) / count * (total - count)
+            print(f"{title}: {count:,} of {total:,}, {_time_text(left)} left", file=sys.stderr)
+
+
+def _time_text(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    return (
+        f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {minutes} min"
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from chat.formats.format import ChatFormat
 from chat.tokenizers.tokenizer import Tokenizer
 from evaluation.figures import Figures, cells, count, figures, percent
 from evaluation.items import Item
+from evaluation.measurable import counted, wanted_reply
 from evaluation.results import Judged
 from inference.chat_model import read_answer, token_limits
 from inference.generate import Completion, Decoding, complete
@@ -125,6 +126,10 @@ class Sample:
         wanted = [item.expected for item in self.items]
         content = [list(self.prompts), wanted, self.limits.max_new_tokens]
         return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
+
+    def measures(self, figure: str) -> bool:
+        """Return whether a figure can be computed of the replies to these prompts."""
+        return figure in counted(item.judge(wanted_reply(item)) for item in self.items)
 
     def __call__(self, backend: Ranks, most: int | None = None) -> Replies:
         """Reply to the first `most` prompts until the time is up, and judge the replies.

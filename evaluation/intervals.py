@@ -20,7 +20,7 @@ _Z = 1.959963984540054
 _AT_ONCE = 4_000_000
 
 
-def by_conversation(rows: Sequence[Sequence[int]], conversations: Sequence[str] = ()) -> Array:
+def by_conversation(rows: Sequence[Sequence[float]], conversations: Sequence[str] = ()) -> Array:
     """Return the sums [C, N] of the rows of each conversation, in order of their first rows.
 
     `conversations` names that of each row; without it every row is its own conversation.

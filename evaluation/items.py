@@ -8,11 +8,18 @@ from typing import Any
 
 from chat.conversation import Conversation, Message, ToolCall, is_learnt
 from chat.formats.call_syntax import Reply
-from data.benchmarks.bfcl_tasks import LANGUAGES, Task, read_tasks
+from chat.schemas.validation import read_tool
+from console.flags import UsageError, check_known
+from data.benchmarks.bfcl_folder import CATEGORIES, LEFT_OUT, answers_of, find_categories
+from data.benchmarks.bfcl_tasks import Task, category_of, read_tasks
+from data.benchmarks.bfcl_turns import TURN_CATEGORIES as PLAYED_CATEGORIES
+from data.benchmarks.bfcl_turns import TurnTask, read_turn_tasks
 from data.benchmarks.nexusraven import Query, read_queries
 from data.cleaning.any_layout import read_any_layout
+from data.reading.rows import read_rows
 from data.tokenized import TokenizedDataset
 from evaluation.scoring import bfcl
+from evaluation.scoring.bfcl_turns import BfclPackage, missing_package
 from evaluation.scoring.calls import ExpectedCall, Verdict, same_value, score
 
 BENCHMARKS = ("bfcl", "nexusraven")
@@ -27,6 +34,8 @@ class Item:
 
     conversation_id: Items that share it are not independent observations.
     expected: The expected reply, as JSON for people to read.
+    task: For a task of several turns, what is played from `conversation` on; the reply that is
+        judged is then all that was said.
     """
 
     id: str
@@ -35,6 +44,7 @@ class Item:
     conversation: Conversation
     expected: Any
     judge: Callable[[Reply], Verdict]
+    task: TurnTask | None = None
 
 
 def read_items(
@@ -46,24 +56,34 @@ def read_items(
     tools_file: str | None = None,
     limit: int | None = None,
     categories: str | None = None,
+    benchmark_dir: str | None = None,
+    tell: Callable[[str], None] = print,
 ) -> list[Item]:
-    """Read the items to score, at most the first `limit`; see the flags of scripts/evaluate.py."""
+    """Read the items to score, at most the first `limit`; see the flags of scripts/evaluate.py.
+
+    Of a folder of categories, the first `limit` of each; `tell` is called with those left out.
+    UsageError for a flag's value that is none.
+    """
     if limit is not None and limit < 1:
-        raise ValueError(f"--limit is {limit}, wanted 1 or more")
+        raise UsageError(f"--limit is {limit}, wanted 1 or more")
+    if benchmark is not None and benchmark not in BENCHMARKS:
+        raise UsageError(f"no benchmark {benchmark!r}; there are {', '.join(BENCHMARKS)}")
+    wanted = None if categories is None else [name.strip() for name in categories.split(",")]
+    if wanted and benchmark != "nexusraven":
+        check_categories(wanted, CATEGORIES if benchmark else TURN_CATEGORIES)
+    if benchmark_dir is not None:
+        return list(_folder_items(benchmark_dir, wanted, limit, tell))
     if benchmark is None:
         if dataset_file is None:
             raise ValueError("nothing to score: name --dataset-file, or --benchmark and its files")
         items: Iterable[Item] = conversation_items(dataset_file, _held_out(held_out_of))
     else:
         items = _benchmark_items(benchmark, benchmark_file, answers_file, tools_file)
-    if categories is not None:
-        wanted = [name.strip() for name in categories.split(",")]
+    if wanted is not None:
         if benchmark == "nexusraven":
             # Its categories are the data sets that its queries name.
             items = list(items)
-            _check_categories(wanted, dict.fromkeys(item.category for item in items))
-        else:
-            _check_categories(wanted, LANGUAGES if benchmark else TURN_CATEGORIES)
+            check_categories(wanted, dict.fromkeys(item.category for item in items))
         items = _of_categories(items, wanted)
     found = list(islice(items, limit))
     if not found:
@@ -76,12 +96,11 @@ def read_items(
     return found
 
 
-def _check_categories(wanted: Sequence[str], known: Iterable[str]) -> None:
-    """Raise ValueError for a word that is no category."""
+def check_categories(wanted: Sequence[str], known: Iterable[str]) -> None:
+    """Raise UsageError for a word that is no category."""
     known = list(known)
     for name in wanted:
-        if name not in known:
-            raise ValueError(f"--categories: there is no {name!r}; there are {', '.join(known)}")
+        check_known("--categories", name, known)
 
 
 def _of_categories(items: Iterable[Item], wanted: Sequence[str]) -> Iterator[Item]:
@@ -96,18 +115,45 @@ def _of_categories(items: Iterable[Item], wanted: Sequence[str]) -> Iterator[Ite
             raise ValueError(f"no item is of the category {name!r}; there are {', '.join(known)}")
 
 
+def _folder_items(
+    folder: str, wanted: Sequence[str] | None, limit: int | None, tell: Callable[[str], None]
+) -> Iterator[Item]:
+    """Yield the first `limit` items of every category of BFCL that a folder holds."""
+    files = find_categories(folder)
+    for name in wanted or ():
+        if name not in files:
+            raise ValueError(f"{folder} has no file of {name}; there are {', '.join(files)}")
+    for category, path in files.items():
+        if wanted is not None and category not in wanted:
+            continue
+        reason = LEFT_OUT.get(category)
+        if category in PLAYED_CATEGORIES and wanted is None:
+            reason = missing_package()
+        if reason:
+            tell(f"{category} is left out: {reason}")
+        else:
+            yield from islice(_bfcl_items(path, answers_of(path)), limit)
+
+
 def _benchmark_items(
     benchmark: str, file: str | None, answers_file: str | None, tools_file: str | None
 ) -> Iterable[Item]:
-    if benchmark not in BENCHMARKS:
-        raise ValueError(f"no benchmark {benchmark!r}; there are {', '.join(BENCHMARKS)}")
     if file is None:
         raise ValueError(f"--benchmark {benchmark} needs --benchmark-file, its questions")
     if benchmark == "bfcl":
-        return map(task_item, read_tasks(file, answers_file))
+        return _bfcl_items(file, answers_file)
     if tools_file is None:
         raise ValueError("--benchmark nexusraven needs --tools-file, its standardized_api_list")
     return map(query_item, read_queries(file, tools_file))
+
+
+def _bfcl_items(file: Path | str, answers_file: Path | str | None) -> Iterator[Item]:
+    first = next(iter(read_rows(file))).value
+    identity = first.get("id") if isinstance(first, dict) else None
+    if isinstance(identity, str) and category_of(identity) in PLAYED_CATEGORIES:
+        package = BfclPackage()
+        return (played_item(task, package) for task in read_turn_tasks(file, answers_file))
+    return map(task_item, read_tasks(file, answers_file))
 
 
 def _held_out(dataset_dir: str | None) -> Collection[str] | None:
@@ -170,6 +216,20 @@ def task_item(task: Task) -> Item:
         Conversation(task.messages, tools),
         expected or ("any call" if task.category == "live_relevance" else "no call"),
         lambda reply: bfcl.judge(task, reply, tools),
+    )
+
+
+def played_item(task: TurnTask, package: BfclPackage) -> Item:
+    """Return the item of one of BFCL's tasks of several turns, which `package` judges."""
+    answers = [", ".join(turn) or "no call" for turn in task.answers]
+    return Item(
+        task.id,
+        task.id,
+        task.category,
+        Conversation(task.turns[0], tuple(map(read_tool, task.functions))),
+        "\n".join(f"turn {number}: {calls}" for number, calls in enumerate(answers, start=1)),
+        lambda reply: package.judge(task, reply),
+        task,
     )
 
 

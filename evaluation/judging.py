@@ -4,20 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar
-
-from rich.console import Console
-from rich.progress import Progress
+from typing import Any
 
 from console.printable import printable
+from console.progress import with_progress
 from evaluation.items import Item
 from evaluation.pages.evaluation import results_page
 from evaluation.plain_text import TextScore
+from evaluation.regression import Against
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
 from inference.chat_model import Answer, SkippedItem
 from storage.atomic import new_file
-
-Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,25 @@ class Outputs:
         """Raise ValueError for a file that cannot be written; called before the work begins."""
         check_writable(self.output_file, self.failures_file, self.report_file)
 
+    def lines(self) -> Iterator[str]:
+        """Yield what each file holds, and where it is."""
+        named = {"Results": self.output_file, "Failures": self.failures_file}
+        for name, file in {**named, "Page": self.report_file}.items():
+            if file is not None:
+                yield f"{name}: {file}"
+
+    def unfinished(self) -> "Outputs":
+        """Return where what was answered until an interruption goes.
+
+        A file that is there already is of another run, and is not replaced.
+        """
+        return Outputs(
+            _unfinished(self.output_file),
+            _unfinished(self.failures_file),
+            _unfinished(self.report_file),
+            self.title,
+        )
+
     def write(self, results: Results) -> None:
         """Write every file that is named."""
         if self.output_file is not None:
@@ -53,30 +69,44 @@ def judge_all(
     about: Mapping[str, Any],
     outputs: Outputs,
     text: TextScore | None = None,
+    against: Against | None = None,
 ) -> Results:
-    """Judge answers and write the results; after an error, those of the answers so far.
+    """Judge answers and write the results; after an error, those so far, beside earlier ones.
 
-    `answers` yields (index of the item, answer). An error of it is raised again, with the number
-    of answers that were written. `text` is written with them.
+    `answers` yields (index of the item, answer) in any order; results have that of the items. An
+    error of it is raised again, with the number of answers that were written. `text` and the
+    comparison with `against` are written with them.
     """
     outputs.check()
-    judged, refused = list[Judged](), list[Refused]()
-    results = Results(judged, len(items), about, refused, text)
+    judged, refused, order = list[Judged](), list[Refused](), dict[str, int]()
+    places = outputs.unfinished()
+    results = Results(judged, len(items), about, refused, text, against)
     try:
-        for index, answer in shown_progress(answers, len(items), outputs.title):
+        for index, answer in with_progress(answers, len(items), outputs.title):
             item = items[index]
             if isinstance(answer, SkippedItem):
                 refused.append(Refused(item, answer.reason))
             else:
                 judged.append(Judged(item, answer, item.judge(answer.reply)))
+                order[item.id] = index
+        places = outputs
     except (ValueError, OSError) as error:
         count = f"{len(judged):,} of {len(items):,} answers"
-        kept = f"; {count} are in {outputs.output_file}" if judged and outputs.output_file else ""
+        kept = f"; {count} are in {places.output_file}" if judged and places.output_file else ""
         raise ValueError(f"{error}{kept}") from error
     finally:
-        if judged or text:
-            outputs.write(results)
+        judged.sort(key=lambda judgement: order[judgement.item.id])
+        if judged or text or places is outputs:
+            places.write(results)
     return results
+
+
+def _unfinished(file: Path | str | None) -> Path | None:
+    """Return the file itself where there is none yet, otherwise one beside it."""
+    if file is None:
+        return None
+    path = Path(file).expanduser()
+    return path.with_name(f"{path.stem}.unfinished{path.suffix}") if path.exists() else path
 
 
 def check_writable(*paths: Path | str | None) -> None:
@@ -97,10 +127,3 @@ def write_text(path: Path | str, text: str) -> None:
     with new_file(Path(path).expanduser()) as partial:
         # Half a surrogate pair in a conversation cannot be encoded; it is written escaped.
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-def shown_progress(work: Iterator[Row], total: int, title: str) -> Iterator[Row]:
-    """Yield from `work` with a progress bar at a terminal, where there is any work."""
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not (console.is_terminal and total)) as progress:
-        yield from progress.track(work, total=total, description=title)

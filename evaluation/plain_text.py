@@ -1,23 +1,17 @@
 """How well a model predicts plain text: its loss in windows of a file, a token and a byte.
 
-Windows are cut by bytes of the file, so models with other tokenizers have the same ones, and their
-losses a byte compare. evaluation/scoring/text_loss.py computes the losses. Shapes: W windows.
+evaluation/scoring/text_loss.py computes the losses. Shapes: W windows.
 """
 
-import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from evaluation.intervals import RESAMPLES, Array, resampled
-
-WINDOW = 2048
-SMALLEST_WINDOW = 64
 
 
 class Window(NamedTuple):
@@ -34,35 +28,6 @@ class Rate(NamedTuple):
     value: float
     low: float | None
     high: float | None
-
-
-@dataclass(frozen=True)
-class Text:
-    """A file's text in windows; sha256 is that of the file."""
-
-    file: str
-    sha256: str
-    windows: Sequence[str]
-
-    @staticmethod
-    def read(file: Path | str, window: int = WINDOW) -> "Text":
-        """Read a UTF-8 text; `window` is the most bytes of a window."""
-        path = Path(file).expanduser()
-        if window < SMALLEST_WINDOW:
-            raise ValueError(f"--text-window is {window}, wanted {SMALLEST_WINDOW} bytes or more")
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is no file; wanted a plain text in UTF-8")
-        content = path.read_bytes()
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is no UTF-8 text: {error.reason} at byte {error.start:,}; save it as UTF-8"
-            ) from None
-        if not text:
-            raise ValueError(f"{path} is empty; wanted a plain text")
-        windows = [part.decode() for part in _cut(text.encode(), window)]
-        return Text(str(file), hashlib.sha256(content).hexdigest(), windows)
 
 
 @dataclass(frozen=True)
@@ -139,19 +104,3 @@ def text_figure(rate: Rate) -> str:
     if rate.low is None:
         return f"{rate.value:.4g} (one window, no interval)"
     return f"{rate.value:.4g} ({rate.low:.4g} to {rate.high:.4g})"
-
-
-def _cut(content: bytes, size: int) -> Iterator[bytes]:
-    """Yield parts of at most `size` bytes, cut after a line, or a space, or between characters."""
-    start = 0
-    while len(content) - start > size:
-        end = start + size
-        for mark in (b"\n", b" "):
-            if (found := content.rfind(mark, start + size // 2, end)) >= 0:
-                end = found + 1
-                break
-        while content[end] & 0xC0 == 0x80:
-            end -= 1
-        yield content[start:end]
-        start = end
-    yield content[start:]

@@ -9,7 +9,9 @@ from typing import Any
 from chat.transcript import call_lines, conversation_lines
 from evaluation.figures import Figures, Summary, headline_text, records, summarise
 from evaluation.items import Item, call_record
+from evaluation.leaderboard import Counts, counts_of, leaderboard_record
 from evaluation.plain_text import TextScore
+from evaluation.regression import Against, Regression
 from evaluation.scoring.argument_types import by_argument_type
 from evaluation.scoring.calls import Verdict
 from inference.chat_model import Answer
@@ -81,6 +83,7 @@ class Results:
     """What was judged of `items` items, which were not asked, and what was evaluated.
 
     text: How well the model predicts a plain text, None where none was asked about.
+    against: What to compare with, None for nothing.
     The figures are computed once and cached: read them only when every answer is judged.
     """
 
@@ -89,6 +92,7 @@ class Results:
     about: Mapping[str, Any]
     refused: Sequence[Refused] = ()
     text: TextScore | None = None
+    against: Against | None = None
 
     @cached_property
     def summary(self) -> Summary:
@@ -102,6 +106,13 @@ class Results:
         """The share of right arguments by their type."""
         verdicts = ((judged.verdict, judged.item.conversation.tools) for judged in self.judged)
         return by_argument_type(verdicts, self._conversations)
+
+    @property
+    def by_leaderboard(self) -> Counts | None:
+        """What BFCL's leaderboard counts; None where no folder of its categories was scored."""
+        if self.about.get("benchmark_dir") is None:
+            return None
+        return counts_of(self.summary.categories)
 
     @property
     def _conversations(self) -> list[str]:
@@ -123,8 +134,20 @@ class Results:
         """What was judged wrong."""
         return [judgement for judgement in self.judged if not judgement.verdict.correct]
 
+    @cached_property
+    def regression(self) -> Regression | None:
+        """The comparison with the base, where one is named."""
+        if self.against is None:
+            return None
+        return Regression([judged.item for judged in self.judged], self._record, self.against)
+
     def to_record(self) -> dict[str, Any]:
-        """Return the JSON object of the results: `summary`, `verdicts`, `refused`, `plain_text`."""
+        """Return the JSON object: `summary`, `verdicts`, `refused`, `plain_text`, `against`."""
+        compared = {"against": self.regression.to_record()} if self.regression else {}
+        return {**self._record, **compared}
+
+    @cached_property
+    def _record(self) -> dict[str, Any]:
         counts = {
             "items": self.items,
             "answered": len(self.judged),
@@ -133,6 +156,8 @@ class Results:
             "refused": len(self.refused),
         }
         figures = {**self.summary.to_record(), "argument_types": records(self.argument_types)}
+        if self.by_leaderboard is not None:
+            figures["leaderboard"] = leaderboard_record(self.by_leaderboard)
         return {
             "summary": {"about": dict(self.about), **counts, **figures},
             "verdicts": [judgement.to_record() for judgement in self.judged],

@@ -71,13 +71,28 @@ class ChatModel:
         _check_prompt_lengths(prompts, decoding.max_length)
         ready: dict[int, Answer] = {}
         turn = 0
-        decoding = replace(decoding, **token_limits(self.format, self.tokenizer))
-        for row, completion in complete(self.model, prompts, decoding, constraint=constraint):
-            whole = completion.stop is not None
-            ready[row] = read_answer(completion.tokens, whole, self.tokenizer, self.format)
+        for index, answer in self.replies(prompts, decoding, constraint):
+            ready[index] = answer
             while turn in ready:
                 yield turn, ready.pop(turn)
                 turn += 1
+
+    def replies(
+        self,
+        prompts: Sequence[list[int]],
+        decoding: Decoding,
+        constraint: Callable[[int], RowConstraint | None] | None = None,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[tuple[int, Answer]]:
+        """Yield (index, answer) of prompts, as `prompt` makes them, each when it is finished.
+
+        `order` is that in which they enter the batch; the rest is as in `answers`.
+        """
+        decoding = replace(decoding, **token_limits(self.format, self.tokenizer))
+        found = complete(self.model, prompts, decoding, constraint=constraint, order=order)
+        for row, completion in found:
+            whole = completion.stop is not None
+            yield row, read_answer(completion.tokens, whole, self.tokenizer, self.format)
 
     def prompt(self, conversation: Conversation) -> list[int]:
         """Return the tokens up to where the assistant speaks."""

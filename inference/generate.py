@@ -98,15 +98,17 @@ def complete(
     decoding: Decoding,
     anyone: Callable[[bool], bool] | None = None,
     constraint: Callable[[int], RowConstraint | None] | None = None,
+    order: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, Completion]]:
     """Yield (index of the prompt, its completion) as rows end, the shortest first.
 
-    `constraint(index)` makes what rules a row, None for a row that is free. Where ranks share the
-    weights, all must run the model equally often: before each pass `anyone` is told whether this
-    rank has rows left and answers whether any has.
+    `order` is that in which prompts enter the batch, by their indices; without it that of the
+    list. What is drawn does not depend on it. `constraint(index)` makes what rules a row, None for
+    a row that is free. Where ranks share the weights, all must run the model equally often: before
+    each pass `anyone` is told whether this rank has rows left and answers whether any has.
     """
     produced: list[list[int]] = [[] for _ in prompts]
-    for row, token, ended in _produce(model, prompts, decoding, anyone, constraint):
+    for row, token, ended in _produce(model, prompts, decoding, anyone, constraint, order):
         produced[row].append(token)
         if ended:
             tokens = produced[row]
@@ -215,16 +217,18 @@ def _produce(
     decoding: Decoding,
     anyone: Callable[[bool], bool] | None = None,
     constraint: Callable[[int], RowConstraint | None] | None = None,
+    order: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (index of the prompt, token, whether the row ends with it)."""
     rows = [Row.of(i, prompt, decoding) for i, prompt in enumerate(prompts)]
     size = min(len(rows), decoding.batch_size or len(rows))
     longest = max((len(row.unread) + row.room for row in rows), default=0)
     batch = Batch(model, size, longest, decoding.cuda_graphs)
+    waiting = deque(rows if order is None else [rows[index] for index in order])
     was_training = model.training
     model.eval()
     try:
-        yield from _run(model, batch, deque(rows), anyone, constraint or (lambda index: None))
+        yield from _run(model, batch, waiting, anyone, constraint or (lambda index: None))
     finally:
         model.train(was_training)
 

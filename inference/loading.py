@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -58,9 +59,13 @@ class Source:
 
     def chat_record(self) -> ChatRecord | None:
         """Return what the weights know of their chat format; those of an adapter, where one is."""
+        return read_chat_record(self.weights_directory())
+
+    def weights_directory(self) -> Path:
+        """Return where the weights are that were trained last: the adapter's, where one is."""
         if self.lora_ckpt_path:
-            return read_chat_record(adapter_file(self.lora_ckpt_path).parent)
-        return read_chat_record(resolve_directory(self.ckpt_dir))
+            return adapter_file(self.lora_ckpt_path).parent
+        return resolve_directory(self.ckpt_dir)
 
 
 def load_chat_model(source: Source, tell: Callable[[str], object] = print) -> ChatModel:

@@ -13,12 +13,18 @@ from rich.console import Console
 from chat.formats.known import find_format
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
+from data.plain_text import WINDOW, Text
+from evaluation.answers.answer_log import AnswerLog
 from evaluation.answers.predictions import predicted, read_predictions
-from evaluation.figures import categories_table, figures_table
+from evaluation.answers.turns import answers_with_turns
+from evaluation.base import find_base
 from evaluation.items import Item, read_items
 from evaluation.judging import Outputs, judge_all
-from evaluation.plain_text import WINDOW, Text, TextScore
-from evaluation.results import Results, refusal_lines
+from evaluation.regression import Against
+from evaluation.results import Results
+from evaluation.scoring.text_loss import score_text
+from evaluation.terminal import terminal_parts
+from evaluation.trained_on import trained_on_warning
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.chat_model import Answer, ChatModel, SkippedItem
 from weights.chat_record import PROPOSED_FORMAT
@@ -41,7 +47,11 @@ _GOES_WITH = {
     "text_file": "ckpt_dir",
     "text_window": "text_file",
 }
-# Which of the items are scored.
+# What is scored, and which of its items.
+_SCORED = (
+    *("dataset_file", "held_out_of", "benchmark", "benchmark_file", "benchmark_dir"),
+    *("answers_file", "tools_file"),
+)
 _CHOOSING = ("limit", "categories")
 
 
@@ -55,10 +65,12 @@ def main(
     held_out_of: str | None = None,
     benchmark: str | None = None,
     benchmark_file: str | None = None,
+    benchmark_dir: str | None = None,
     answers_file: str | None = None,
     tools_file: str | None = None,
     text_file: str | None = None,
     text_window: int | None = None,
+    against: str | None = None,
     limit: int | None = None,
     categories: str | None = None,
     output_file: str | None = None,
@@ -92,15 +104,24 @@ def main(
             it keeps for validation are scored.
         benchmark: Instead of a dataset, bfcl or nexusraven.
         benchmark_file: Its questions: a BFCL_v4_*.json, or NexusRaven's standardized_queries.
+        benchmark_dir: Instead of a file, BFCL's own folder: every category in it is scored, and the
+            leaderboard's figures are given. Tasks of several turns need the package bfcl-eval.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
         text_file: A plain text in UTF-8, beside or instead of items: the model's perplexity on it,
             and its loss a token and a byte, the latter for models with other tokenizers.
         text_window: The most bytes of a window of that text, 2048 unless given; a window sees
             nothing of the others.
-        limit: Score only the first so many items.
-        categories: Score only the items of these categories, with commas between; for a dataset
-            there are call, parallel and no_call, each also _after_result.
+        against: A base to compare with, on the same items and text: its native directory, or the
+            --output-file of an earlier run. Each line is better, worse, or not told apart.
+        limit: Score only the first so many items; of benchmark_dir, of each category.
+        categories: Score only the items of these categories, with commas between. A dataset has
+            call, parallel, no_call, call_after_result, parallel_after_result,
+            no_call_after_result and no_tools; BFCL has simple_python, simple_java,
+            simple_javascript, multiple, parallel, parallel_multiple, irrelevance, live_simple,
+            live_multiple, live_parallel, live_parallel_multiple, live_irrelevance,
+            live_relevance, multi_turn_base, multi_turn_miss_func, multi_turn_miss_param and
+            multi_turn_long_context; NexusRaven has the data sets that its queries name.
         output_file: Where to write the summary and the verdict on every id, JSON.
         failures_file: Where to write what failed, side by side with what was wanted, text.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
@@ -121,37 +142,56 @@ def main(
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
             wait for the host; replies are the same but for near ties.
     """
-    if benchmark and not benchmark_file:
+    if benchmark and not benchmark_file and not benchmark_dir:
         dataset_file, benchmark_file = None, dataset_file
     flags = dict(locals())
     _check_clear(flags)
     flags["chat_format"] = _chat_format(flags)
     text = Text.read(text_file, text_window or WINDOW) if text_file else None
     items = _items(flags)
-    about = {name: value for name, value in flags.items() if value is not None}
     outputs = Outputs(output_file, failures_file, report_file)
     outputs.check()
-    chat_model = _load(flags) if ckpt_dir else None
-    score = _score(chat_model, text, max_seq_len) if chat_model and text else None
-    results = judge_all(items, _answers(items, flags, chat_model), about, outputs, score)
-    _show(results, flags)
+    trained = _source(flags).weights_directory() if ckpt_dir and dataset_file else None
+    if trained and (warning := trained_on_warning(trained, items)):
+        print(f"warning: {warning}")
+    base = None
+    if against:
+        asked = flags | {"chat_format": chat_format}
+        base = find_base(asked, lambda own, beside: _results(items, text, own, beside))
+    results = _results(items, text, flags, outputs, base)
+    _show(results, outputs)
     print_next(_next_command(flags))
 
 
-def _show(results: Results, flags: Mapping[str, Any]) -> None:
+def _results(
+    items: Sequence[Item],
+    text: Text | None,
+    flags: Mapping[str, Any],
+    outputs: Outputs,
+    against: Against | None = None,
+) -> Results:
+    flags = {**flags, "chat_format": _chat_format(flags)}
+    about = {name: value for name, value in flags.items() if value is not None}
+    chat_model = _load(flags) if flags["ckpt_dir"] else None
+    score = score_text(chat_model, text, flags["max_seq_len"]) if chat_model and text else None
+    answers = _answers(items, flags, chat_model)
+    results = judge_all(items, answers, about, outputs, score, against)
+    if log := _log(flags):
+        log.remove()
+    return results
+
+
+def _log(flags: Mapping[str, Any]) -> AnswerLog | None:
+    """Return the answers of an endpoint that are kept until its results are written."""
+    if not flags["endpoint"] or not flags["output_file"]:
+        return None
+    return AnswerLog.beside(flags["output_file"])
+
+
+def _show(results: Results, outputs: Outputs) -> None:
     console = Console(highlight=False)
-    for line in refusal_lines(results.refused):
-        console.print(line, soft_wrap=True, markup=False)
-    if results.items:
-        console.print(results.headline, soft_wrap=True, markup=False)
-        console.print(figures_table(results.summary.all))
-        console.print(categories_table(results.summary))
-    if results.text is not None:
-        console.print(results.text.line, soft_wrap=True, markup=False)
-    named = {"Results": "output_file", "Failures": "failures_file", "Page": "report_file"}
-    for name, flag in named.items():
-        if flags[flag] is not None:
-            console.print(f"{name}: {flags[flag]}", soft_wrap=True, markup=False)
+    for part in (*terminal_parts(results), *outputs.lines()):
+        console.print(part, soft_wrap=isinstance(part, str), markup=False)
 
 
 def _check_clear(flags: dict[str, Any]) -> None:
@@ -167,6 +207,11 @@ def _check_clear(flags: dict[str, Any]) -> None:
         raise UsageError("name one of --dataset-file and --benchmark")
     if not (flags["dataset_file"] or flags["benchmark"] or flags["text_file"]):
         raise UsageError("name one of --dataset-file and --benchmark, or a --text-file")
+    if flags["benchmark_dir"] and flags["benchmark"] != "bfcl":
+        raise UsageError("--benchmark-dir is a folder of --benchmark bfcl")
+    beside = [name for name in ("benchmark_file", "answers_file") if flags[name]]
+    if flags["benchmark_dir"] and beside:
+        raise UsageError("--benchmark-dir has its files of questions and answers: name it alone")
     if flags["endpoint"] and flags["chat_format"]:
         raise UsageError("--chat-format does nothing with --endpoint, which has its own")
     check_idle_flags(flags, _GOES_WITH)
@@ -175,7 +220,7 @@ def _check_clear(flags: dict[str, Any]) -> None:
     check_idle_flags(flags, FORMAT_FLAGS)
 
 
-def _chat_format(flags: dict[str, Any]) -> str | None:
+def _chat_format(flags: Mapping[str, Any]) -> str | None:
     """Return the chat format that the model is spoken to in; None where an endpoint decides."""
     if flags["ckpt_dir"]:
         return _source(flags).format().name
@@ -191,10 +236,9 @@ def _source(flags: Mapping[str, Any]) -> "Source":
 
 def _items(flags: Mapping[str, Any]) -> list[Item]:
     """Read the items to score; none where only a text is."""
-    names = ("dataset_file", "held_out_of", "benchmark", "benchmark_file", "answers_file")
     if not flags["dataset_file"] and not flags["benchmark"]:
         return []
-    return read_items(**{name: flags[name] for name in (*names, "tools_file", *_CHOOSING)})
+    return read_items(**{name: flags[name] for name in (*_SCORED, *_CHOOSING)})
 
 
 def _load(flags: Mapping[str, Any]) -> ChatModel:
@@ -205,19 +249,14 @@ def _load(flags: Mapping[str, Any]) -> ChatModel:
     return load_chat_model(_source(flags))
 
 
-def _score(chat_model: ChatModel, text: Text, most: int) -> TextScore:
-    from evaluation.scoring.text_loss import score_text
-
-    return score_text(chat_model, text, most)
-
-
 def _answers(
     items: Sequence[Item], flags: Mapping[str, Any], chat_model: ChatModel | None
 ) -> Iterator[tuple[int, Answer | SkippedItem]]:
     if not items:
         return iter(())
     if path := flags["predictions"]:
-        chosen = any(flags[name] for name in ("limit", "categories", "held_out_of"))
+        # The outputs may be of more items than are scored.
+        chosen = any(flags[name] for name in (*_CHOOSING, "held_out_of", "benchmark_dir"))
         predictions = read_predictions(path, find_format(flags["chat_format"]))
         return predicted(items, predictions, path, chosen)
     sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
@@ -225,7 +264,10 @@ def _answers(
         from evaluation.answers.endpoint import Endpoint, Request
 
         request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
-        return Endpoint(url, request).answers([item.conversation for item in items])
+        endpoint = Endpoint(url, request, _log(flags))
+        return answers_with_turns(
+            items, lambda asked: endpoint.answers([item.conversation for item in asked])
+        )
     from evaluation.answers.model import model_answers
     from inference.generate import Decoding
 
@@ -247,8 +289,7 @@ def _next_command(flags: dict[str, Any]) -> str:
         command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
         given = typed_flags(spoken | {"quantization": flags["quantization"]})
         return f"{command} {given}".rstrip()
-    names = ["endpoint", "model", "predictions", "dataset_file", "held_out_of", "benchmark"]
-    names += ["benchmark_file", "answers_file", "tools_file", "limit", "categories"]
+    names = ("endpoint", "model", "predictions", *_SCORED, *_CHOOSING)
     spoken = format_flags(flags["chat_format"], None) if flags["predictions"] else {}
     given = typed_flags({name: flags[name] for name in names} | spoken)
     return f"python scripts/evaluate.py {given} --failures-file failures.txt"

@@ -73,8 +73,9 @@ def main(
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
         failures_file: Where to write what each model failed, side by side with what was wanted.
         metric: The figure that says which is best: balanced (of exact_match and irrelevance; where
-            all or no items want calls, the one there is), correct, name or another of
-            scripts/evaluate.py.
+            all or no items want calls, the one there is), correct, call_or_not, valid_json,
+            valid_schema, name, argument_precision, argument_recall, exact_match, parallel_match,
+            irrelevance or json_equal.
         held_out_of: A dataset made by build_dataset.py; of data_path, only the conversations it
             keeps for validation are scored.
         benchmark: bfcl or nexusraven, where data_path holds the questions of one.
@@ -105,6 +106,8 @@ def main(
     items = read_items(
         dataset, held_out_of, benchmark, questions, answers_file, tools_file, num_examples
     )
+    if any(item.task is not None for item in items):
+        raise UsageError("tasks of several turns are scored by scripts/evaluate.py, a model a call")
     sampling = temperature, top_p, seed
     decoding = Decoding((), max_new_tokens, max_seq_len, batch_size, *sampling)
     compared = Run.open(checkpoint_dir, base_model_name, quantization)

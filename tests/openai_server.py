@@ -21,8 +21,8 @@ class Server:
 
 
 @contextmanager
-def serving(react: Reaction) -> Iterator[Server]:
-    """Serve `react` on a free port of this machine."""
+def serving(react: Reaction, retry: bool = False) -> Iterator[Server]:
+    """Serve `react` on a free port of this machine; with `retry`, clients may ask again."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -33,7 +33,8 @@ def serving(react: Reaction) -> Iterator[Server]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body.encode())))
             # The client would wait before it asks again.
-            self.send_header("x-should-retry", "false")
+            self.send_header("x-should-retry", str(retry).lower())
+            self.send_header("retry-after-ms", "10")
             self.end_headers()
             self.wfile.write(body.encode())
 

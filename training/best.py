@@ -13,6 +13,8 @@ from training.backends import Backend
 from training.checkpoint import Progress
 
 LOWER_IS_BETTER = ("loss", "perplexity")
+# The loss on the plain text of validation.gate.
+TEXT_LOSS = "text_bits_per_byte"
 # All others are figures of replies.
 WITHOUT_REPLIES = (*LOWER_IS_BETTER, "token_accuracy")
 
@@ -51,6 +53,9 @@ class Generated(Protocol):
     def warning(self) -> str:
         """What to say of the sample before training; empty for nothing."""
 
+    def measures(self, figure: str) -> bool:
+        """Return whether a figure can be computed of the replies to these prompts."""
+
     def __call__(self, backend: Backend, most: int | None) -> Outcome:
         """Reply to the first `most` prompts, None for all, as far as there is time."""
 
@@ -61,11 +66,13 @@ def improves(
     metric: str,
     progress: Progress,
     scheduled: bool = True,
+    allowed: bool = True,
 ) -> bool:
     """Remember a new best figure; never NaN, and never one that this validation has not.
 
-    Of equal ones the first stays. Counts the validations since that measured the figure, but for
-    one that is not `scheduled`, at the end of a run that may be resumed longer.
+    Of equal ones the first stays; weights that are not `allowed` are never best. Counts the
+    validations since that measured the figure, but for one that is not `scheduled`, at the end of a
+    run that may be resumed longer.
     """
     counts: Sequence[tuple[int, ...]] = ()
     found, before = figures.get(metric), progress.best
@@ -75,7 +82,7 @@ def improves(
     if scheduled and (metric in WITHOUT_REPLIES or outcome):
         # A validation that did not measure the figure says nothing of it.
         progress.without_improvement += 1
-    if found is None or math.isnan(found):
+    if not allowed or found is None or math.isnan(found):
         return False
     sign = -1 if metric in LOWER_IS_BETTER else 1
     if before is not None and not sign * found > sign * before:

@@ -63,7 +63,8 @@ class Progress:
     compute on the processor, where the run chose their number itself. The schedule ends at step
     `schedule_steps` and its warm-up at `warmup_steps`, as settled at the run's start; both are None
     in older checkpoints. `started_from` is the adapter that is trained further: its `directory` and
-    the `sha256` of its file.
+    the `sha256` of its file. `gate_text` is the `sha256` of the plain text that validation.gate
+    measures, and its loss at the start, `bits_per_byte`.
     """
 
     step: int = 0
@@ -77,6 +78,7 @@ class Progress:
     warmup_steps: int | None = None
     without_improvement: int = 0
     started_from: dict[str, str] | None = None
+    gate_text: dict[str, Any] | None = None
 
 
 class Checkpoints:

@@ -20,7 +20,7 @@ from torch import Tensor
 from data.batches import Batch
 from model.attention import Documents
 from training.backends import Backend
-from training.best import Generated, improves
+from training.best import TEXT_LOSS, Generated, improves
 from training.checkpoint import Checkpoints, Progress
 from training.feed import Feed
 from training.loss import loss_and_hits, summed_cross_entropy
@@ -28,6 +28,7 @@ from training.report import NullReport, Report, StepMetrics
 
 if TYPE_CHECKING:
     from training.config import Config
+    from training.gate import Gate
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Run:
     # Generates and scores replies, on every rank; the entry script sets it.
     generated: Generated | None = None
     generated_every: int | str | None = None
+    # What weights must keep to become best/.
+    gate: "Gate | None" = None
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
@@ -52,6 +55,8 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
     SIGTERM saves and raises InterruptedError.
     """
     config, stopping = run.config, False
+    if run.gate:
+        run.gate.begin(progress, lambda: text_loss(run, backend))
     with _sigterm_noticed() as terminated:
         while not (stopping or is_finished(run, progress)):
             metrics, stopping = train_step(run, backend, progress.step, terminated)
@@ -69,7 +74,9 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
             f"stopped by SIGTERM and saved after step {progress.step} of {run.total_steps}; "
             "run the same command with --resume to continue"
         )
-    if progress.step < run.total_steps:
+    if run.gate and progress.best is None:
+        run.report.nothing_best(progress.step)
+    elif progress.step < run.total_steps:
         run.report.stopped_early(progress.step, config.validation, progress.without_improvement)
     run.checkpoints.save_weights("final", progress, backend)
 
@@ -124,18 +131,33 @@ def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) ->
         outcome = run.generated(backend, progress.prompts)
         progress.prompts = outcome.reached
         figures |= outcome.figures
+    if run.gate and run.gate.text:
+        figures[TEXT_LOSS] = text_loss(run, backend)
     run.report.validation(progress.step, figures, outcome)
+    problems = run.gate.problems(figures, progress) if run.gate else []
+    run.report.kept_from_best(progress.step, problems)
     settings = run.config.validation
     scheduled = _due(run, progress.step, settings.every)
-    return improves(figures, outcome, settings.best_metric, progress, scheduled)
+    return improves(figures, outcome, settings.best_metric, progress, scheduled, not problems)
+
+
+def validate(run: Run, backend: Backend) -> dict[str, float]:
+    """Return loss, perplexity and token accuracy over the validation conversations."""
+    return measured(run.validation(), backend)
+
+
+def text_loss(run: Run, backend: Backend) -> float:
+    """Return the loss on the gate's plain text, in bits a byte."""
+    assert run.gate and run.gate.text
+    return run.gate.text.bits_of(measured(run.gate.text.batches(), backend)["loss"])
 
 
 @torch.no_grad()
-def validate(run: Run, backend: Backend) -> dict[str, float]:
-    """Return loss, perplexity and token accuracy over the validation conversations."""
+def measured(batches: Iterable[Batch], backend: Backend) -> dict[str, float]:
+    """Return loss, perplexity and token accuracy over batches, of all ranks together."""
     backend.model.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=backend.device)
-    for batch in run.validation():
+    for batch in batches:
         sums[:2] += batch_loss(backend, batch, loss_and_hits)
         sums[2] += len(batch.targets)
     backend.model.train()

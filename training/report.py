@@ -7,7 +7,7 @@ All four carry the same numbers. `metrics.jsonl` has one object a line: `{"kind"
 import json
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,12 @@ class NullReport:
         """Do nothing."""
 
     def stopped_early(self, number: int, settings: "ValidationSection", validations: int) -> None:
+        """Do nothing."""
+
+    def kept_from_best(self, number: int, problems: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def nothing_best(self, number: int) -> None:
         """Do nothing."""
 
 
@@ -165,6 +171,21 @@ class Report:
             f"improved in {validations} validations, and validation.patience is "
             f"{settings.patience}; best/ holds the best weights. A higher patience with --resume "
             "goes on",
+            soft_wrap=True,
+        )
+
+    def kept_from_best(self, number: int, problems: Sequence[str]) -> None:
+        """Say why the weights after step `number` cannot become best/; nothing without problems."""
+        for problem in problems:
+            line = f"[bold]gate[/bold] after step {number}: not best/, {problem}"
+            self.console.print(line, soft_wrap=True)
+
+    def nothing_best(self, number: int) -> None:
+        """Say that no weights up to step `number` became best/."""
+        self.console.print(
+            f"no weights up to step {number} of {self.total_steps} stayed within validation.gate, "
+            "so there is no best/; final/ holds the last ones. Train for fewer steps, at a lower "
+            "schedule.learning_rate or on data with more text, or widen the gate",
             soft_wrap=True,
         )
 

@@ -80,6 +80,32 @@ class GeneratedSection(Section):
     batch_size: int = Field(16, ge=1)
 
 
+class GateSection(Section):
+    """What weights must still do to become best/; other weights are reported and kept from it.
+
+    irrelevance: The least share of replies that are text, where no call is wanted; null is no
+        limit. It needs `generated`, and a validation with replies.
+    text_file: A plain text in UTF-8, measured at the start of the run and at each validation; null
+        measures none.
+    text_rise: How many bits a byte its loss may be above that at the start.
+    text_bytes: How much of it is read, from its beginning.
+    """
+
+    irrelevance: float | None = Field(None, ge=0, le=1)
+    text_file: str | None = None
+    text_rise: float = Field(0.1, ge=0)
+    text_bytes: int = Field(65_536, ge=1)
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.irrelevance is None and self.text_file is None:
+            raise ValueError(
+                "limits nothing: give --validation.gate.irrelevance=0.8 or "
+                "--validation.gate.text_file=FILE, or null for the whole gate"
+            )
+        return self
+
+
 MeasuredMetric = Literal["loss", "perplexity", "token_accuracy"]
 # The scorer's figures, evaluation/figures.py: a higher one is better.
 GeneratedMetric = Literal[
@@ -104,6 +130,7 @@ class ValidationSection(Section):
     best_metric: The figure that best/ follows; a generated one needs `generated`. By default
         balanced where replies are generated, and loss where none are.
     generated: Null generates nothing.
+    gate: What weights must keep to become best/; null lets all.
     patience: The run ends after so many validations in a row whose best_metric is not better than
         the best so far; null never ends it early.
     """
@@ -112,6 +139,7 @@ class ValidationSection(Section):
     max_conversations: int | None = Field(200, ge=1)
     best_metric: Literal[MeasuredMetric, GeneratedMetric] = "loss"
     generated: GeneratedSection | None = None
+    gate: GateSection | None = None
     patience: int | None = Field(None, ge=1)
 
     @model_validator(mode="before")
@@ -129,6 +157,11 @@ class ValidationSection(Section):
                 "end; set every, or patience to null"
             )
         if self.generated is None:
+            if self.gate is not None and self.gate.irrelevance is not None:
+                raise ValueError(
+                    "gate.irrelevance is measured on generated replies, and generated is null; add "
+                    "--validation.generated.prompts=100, or --validation.gate.irrelevance=null"
+                )
             if self.best_metric in get_args(GeneratedMetric):
                 raise ValueError(
                     f"best_metric is {self.best_metric!r}, which is measured on generated "

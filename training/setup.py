@@ -24,6 +24,7 @@ from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
 from training.config import Config, read_config
 from training.feed import Feed
+from training.gate import open_gate
 from training.length import run_length
 from training.loop import Run, fit
 from training.preparing import make_trainable
@@ -215,6 +216,7 @@ def train(
         backend.world_size,
         config.validation.max_conversations,
     )
+    gate = open_gate(config, splits.chat_format, generated, backend.rank, backend.world_size)
     checkpoints.check_shared_directory(backend)
     with ExitStack() as alone:
         backend.on_first_rank(lambda: alone.enter_context(directory_lock(config.run_dir)))
@@ -244,6 +246,7 @@ def train(
             report=report,
             generated=generated,
             generated_every=reply_interval(config),
+            gate=gate,
         )
         with report:
             fit(run, backend, progress)

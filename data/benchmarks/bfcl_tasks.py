@@ -105,8 +105,13 @@ def _task(
     )
 
 
+def category_of(identity: str) -> str:
+    """Return the category that the id of a question names."""
+    return _NUMBER.sub("", identity)
+
+
 def _category(identity: str, where: str) -> str:
-    category = _NUMBER.sub("", identity)
+    category = category_of(identity)
     if category not in LANGUAGES:
         raise ValueError(
             f"{where} is of the category {category!r}, which is not scored; "

@@ -1,26 +1,45 @@
-"""Ask an OpenAI-compatible server, with its own client, several conversations at a time."""
+"""Ask an OpenAI-compatible server, with its own client, several conversations at a time.
 
+Servers differ in the settings that they take: one that refuses a setting says so in its error,
+and is then asked without it. Failures that may pass are tried again, each time after longer.
+"""
+
+import hashlib
 import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
 from chat.conversation import Conversation, Message, Tool
 from chat.formats.call_syntax import Reply
+from evaluation.answers.answer_log import AnswerLog
 from evaluation.answers.predictions import read_calls
-from inference.chat_model import Answer
+from evaluation.answers.refused_settings import INSTEAD, refused_setting, without_refused
+from inference.chat_model import Answer, SkippedItem
 
 # Characters that OpenAI's API does not allow in a function's name; they become underscores.
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST = 64
 _SECONDS = 120.0
 _KEY = "OPENAI_API_KEY"
+# The client waits half a second before the first, then twice as long each time, up to eight
+# seconds, or as long as the server says.
+_RETRIES = 5
+# Statuses that say something of this request alone: another one may be answered.
+_OF_THE_REQUEST = (400, 413, 422)
+# So many such answers and no other: the server takes none of these requests.
+_ENOUGH = 8
+
+
+class RefusedRequest(ValueError):
+    """The server answers that it does not take this one request."""
 
 
 @dataclass(frozen=True)
@@ -36,42 +55,112 @@ class Request:
 
 
 class Endpoint:
-    """A server at `url`, such as http://localhost:8000/v1; the path may be left out."""
+    """A server at `url`, such as http://localhost:8000/v1; the path may be left out.
 
-    def __init__(self, url: str, request: Request) -> None:
+    `log` keeps the answers and gives those of an earlier run; `tell` is called with a line for each
+    setting that the server refuses. `refused` are those settings.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        request: Request,
+        log: AnswerLog | None = None,
+        tell: Callable[[str], None] = print,
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ValueError(f"--endpoint is {url!r}, wanted such as http://localhost:8000/v1")
         self.url = url if parts.path.strip("/") else url.rstrip("/") + "/v1"
-        self.request = request
+        self.request, self.log, self.tell = request, log, tell
+        self.refused: tuple[str, ...] = ()
+        self._learning = Lock()
+        self._answered_any = False
+        if log is not None and log.kept:
+            tell(
+                f"{log.file} has {len(log.kept):,} answers of a run that was cut off; those to the "
+                "same requests are used again"
+            )
         # Imported here: scoring recorded outputs or a model needs no client.
         from openai import OpenAI
 
         key = os.environ.get(_KEY) or "none"
-        self.client = OpenAI(base_url=self.url, api_key=key, timeout=_SECONDS)
+        self.client = OpenAI(base_url=self.url, api_key=key, timeout=_SECONDS, max_retries=_RETRIES)
 
-    def answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, Answer]]:
+    def answers(
+        self, conversations: Sequence[Conversation]
+    ) -> Iterator[tuple[int, Answer | SkippedItem]]:
         """Yield (index, answer) in order; ValueError where the server fails or sends no completion.
 
-        Later answers that have arrived by then are yielded before the error.
+        Later answers that have arrived by then are yielded before the error. A conversation that
+        the server refuses, such as one that is too long for it, is skipped with the reason, but
+        where it has answered no other, be it in an earlier call.
         """
+        refused = list[RefusedRequest]()
         pool = ThreadPoolExecutor(self.request.at_once)
         asked = [pool.submit(self.answer, conversation) for conversation in conversations]
         try:
             for index, future in enumerate(asked):
-                if future.exception() is not None:
+                error = future.exception()
+                if isinstance(error, RefusedRequest):
+                    refused.append(error)
+                    enough = len(refused) == min(_ENOUGH, len(asked))
+                    if enough and not self._answered_any:
+                        raise refused[0]
+                    yield index, SkippedItem(str(error))
+                    continue
+                if error is not None:
                     yield from _answered(asked, index)
                 yield index, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def answer(self, conversation: Conversation) -> Answer:
-        """Return the server's answer to one conversation."""
+        """Return the server's answer to one conversation, or that of an earlier run."""
+        names = wire_names(conversation.tools)
+        body = self._body(conversation, names)
+        text = json.dumps([self.url, body, asdict(self.request)], sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        if self.log is not None and key in self.log.kept:
+            answer = self.log.kept[key]
+        else:
+            completion = self._complete(body)
+            answer = _read(completion, {wire: name for name, wire in names.items()}, self.url)
+            if self.log is not None:
+                self.log.add(key, answer)
+        self._answered_any = True
+        return answer
+
+    def _complete(self, body: Mapping[str, Any]) -> Any:
+        """Return the completion of a request, asked without the settings that are refused."""
+        from openai import APIStatusError
+
+        while True:
+            sent = without_refused(body, self.refused)
+            try:
+                return self._asked(sent)
+            except RefusedRequest as error:
+                cause = error.__cause__
+                assert isinstance(cause, APIStatusError)
+                name = refused_setting(sent, cause.param, cause.response.text or cause.message)
+                if name is None:
+                    raise
+                self._learn(name)
+
+    def _learn(self, name: str) -> None:
+        """Remember a setting that the server refuses."""
+        with self._learning:
+            if name not in self.refused:
+                self.refused = (*self.refused, name)
+                instead = INSTEAD[name]
+                told = f"{instead} is sent in its place" if instead else "it is left out"
+                self.tell(f"{self.url} refuses {name}: {told}")
+
+    def _asked(self, body: dict[str, Any]) -> Any:
         from openai import APIConnectionError, APIStatusError, OpenAIError
 
-        names = wire_names(conversation.tools)
         try:
-            completion = self.client.chat.completions.create(**self._body(conversation, names))
+            return self.client.chat.completions.create(**body)
         except APIConnectionError as error:
             cause = error.__cause__ or error
             raise ValueError(
@@ -79,10 +168,10 @@ class Endpoint:
             ) from error
         except APIStatusError as error:
             told = " ".join((error.response.text or error.message).split())[:200]
-            raise ValueError(f"{self.url} answered {error.status_code}: {told}") from error
+            kind = RefusedRequest if error.status_code in _OF_THE_REQUEST else ValueError
+            raise kind(f"{self.url} answered {error.status_code}: {told}") from error
         except (OpenAIError, ValueError, RecursionError) as error:
             raise ValueError(f"{self.url} answered what is no JSON: {error}") from error
-        return _read(completion, {wire: name for name, wire in names.items()}, self.url)
 
     def _body(self, conversation: Conversation, names: Mapping[str, str]) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -1,12 +1,11 @@
 """Answers of a model to the items of an evaluation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from chat.conversation import Conversation
-from chat.formats.format import CannotWrite, ChatFormat
-from chat.formats.rendering import render_prompt
+from chat.formats.format import CannotWrite
+from evaluation.answers.turns import Answers, answers_with_turns
 from evaluation.items import Item
-from inference.chat_model import Answer, ChatModel, SkippedItem
+from inference.chat_model import ChatModel, SkippedItem
 from inference.generate import Decoding
 
 
@@ -16,49 +15,72 @@ def model_answers(
     decoding: Decoding,
     constrain: bool = False,
     tell: Callable[[str], None] = print,
-) -> Iterator[tuple[int, Answer | SkippedItem]]:
-    """Yield (index, answer); ValueError names an item whose prompt leaves no room.
+) -> Answers:
+    """Yield (index, answer) as replies end; ValueError names an item whose prompt leaves no room.
 
     Items that the chat format cannot write come first and are not asked. With `constrain`, calls
-    are valid by the tools' schemas (inference/constrain/), and those with a schema that cannot be
-    enforced are not asked either; `tell` is called with the cost.
+    are valid by the tools' schemas (inference/constrain/), and items with a schema that cannot be
+    enforced are not asked either; `tell` is called with the cost at the end. Tasks of several turns
+    come last; one that has grown beyond the room ends there. The longest prompts are read first, so
+    that a batch holds prompts of about one length.
     """
+    seconds: list[float] | None = [] if constrain else None
+    yield from answers_with_turns(
+        items, lambda asked: _replies(chat_model, asked, decoding, seconds)
+    )
+    if seconds is not None:
+        from inference.constrain.constraint import cost_text
+
+        tell(cost_text(seconds))
+
+
+def _replies(
+    chat_model: ChatModel, items: Sequence[Item], decoding: Decoding, seconds: list[float] | None
+) -> Answers:
+    """Yield one reply to each item; with `seconds`, constrained, and each token's cost is added."""
     conversations = [item.conversation for item in items]
     format, tokenizer = chat_model.format, chat_model.tokenizer
-    refused = unwritable(conversations, format)
-    if constrain:
+    refused = dict[int, str]()
+    if seconds is not None:
         from inference.constrain.constraint import Constraints, refusals
 
-        refused = {**refusals(conversations, format, tokenizer), **refused}
+        refused = dict(refusals(conversations, format, tokenizer))
+    prompts = _written(chat_model, items, decoding.max_length, refused)
     asked = [index for index in range(len(items)) if index not in refused]
-    if refused and not asked:
+    if refused and not asked and all(item.task is None for item in items):
         raise ValueError(f"none of {len(items):,} items can be asked; the first: {refused[0]}")
-    _check_prompt_lengths(chat_model, [items[index] for index in asked], decoding.max_length)
     yield from ((index, SkippedItem(reason)) for index, reason in sorted(refused.items()))
-    left = [conversations[index] for index in asked]
-    constraints = Constraints(left, format, tokenizer) if constrain else None
-    for index, answer in chat_model.answers(left, decoding, constraints):
-        yield asked[index], answer
-    if constraints:
-        tell(constraints.cost())
+    constraints = None
+    if seconds is not None:
+        constraints = Constraints([conversations[index] for index in asked], format, tokenizer)
+        constraints.seconds = seconds
+    left = [prompts[index] for index in asked]
+    order = sorted(range(len(left)), key=lambda place: -len(left[place]))
+    for place, answer in chat_model.replies(left, decoding, constraints, order):
+        yield asked[place], answer
 
 
-def unwritable(conversations: Sequence[Conversation], format: ChatFormat) -> dict[int, str]:
-    """Return which conversations the chat format has no way to ask, each with the reason."""
-    found: dict[int, str] = {}
-    for index, conversation in enumerate(conversations):
+def _written(
+    chat_model: ChatModel, items: Sequence[Item], limit: int | None, refused: dict[int, str]
+) -> dict[int, list[int]]:
+    """Return the prompts of items by index; those without are added to `refused`, with reasons."""
+    prompts: dict[int, list[int]] = {}
+    for index, item in enumerate(items):
+        if index in refused:
+            continue
         try:
-            render_prompt(conversation, format)
+            prompt = chat_model.prompt(item.conversation)
         except CannotWrite as error:
-            found[index] = f"{format.name} cannot write it: {error}"
-    return found
-
-
-def _check_prompt_lengths(chat_model: ChatModel, items: Sequence[Item], limit: int | None) -> None:
-    for item in items:
-        length = len(chat_model.prompt(item.conversation))
-        if limit is not None and length >= limit:
-            raise ValueError(
-                f"{item.id} is a prompt of {length:,} tokens, and prompt and reply may have "
-                f"{limit:,} together; raise --max-seq-len"
-            )
+            refused[index] = f"{chat_model.format.name} cannot write it: {error}"
+            continue
+        if limit is None or len(prompt) < limit:
+            prompts[index] = prompt
+            continue
+        problem = (
+            f"{item.id} is a prompt of {len(prompt):,} tokens, and prompt and reply may have "
+            f"{limit:,} together; raise --max-seq-len"
+        )
+        if item.task is None:
+            raise ValueError(problem)
+        refused[index] = problem
+    return prompts

@@ -1,11 +1,12 @@
 """Recorded outputs of a model: JSON Lines of `id` and `calls` or `text`.
 
-A call is `{"name", "arguments"}`, OpenAI's `{"type": "function", "function": {...}}`, or BFCL's
+Of a task of several turns, `turns` holds for each turn its steps: calls, or text without any. A
+call is `{"name", "arguments"}`, OpenAI's `{"type": "function", "function": {...}}`, or BFCL's
 `{name: arguments}`; arguments may be JSON text. A text is read with the chat format.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from chat.formats.call_syntax import Reply
 from chat.formats.format import ChatFormat
 from chat.formats.rendering import parse_reply
 from data.reading.rows import RawRow, read_rows
+from evaluation.answers.turns import read_played
 from evaluation.items import Item
 from inference.chat_model import Answer
 
@@ -56,14 +58,14 @@ def read_predictions(path: Path | str, format: ChatFormat) -> dict[str, Answer]:
     for row in read_rows(path):
         identity = row.value.get("id") if isinstance(row.value, dict) else None
         where = f"{path}: row {row.index} ({row.place})"
-        if not isinstance(identity, str) or not row.value.keys() & {"calls", "text"}:
+        if not isinstance(identity, str) or not row.value.keys() & {"calls", "text", "turns"}:
             raise ValueError(
                 f"{where} is no prediction, wanted "
                 '{"id": "...", "calls": [{"name": "...", "arguments": {}}]} or "text" for "calls"'
             )
         if identity in found:
             raise ValueError(f"{where} has the id {identity} again; wanted every id once")
-        if row.value.get("calls") is None and row.value.get("text") is None:
+        if all(row.value.get(key) is None for key in ("calls", "text", "turns")):
             raise ValueError(f'{where} says neither calls nor text; wanted [] or "" for none')
         found[identity] = _answer(row, format, where)
     return found
@@ -71,6 +73,10 @@ def read_predictions(path: Path | str, format: ChatFormat) -> dict[str, Answer]:
 
 def _answer(row: RawRow, format: ChatFormat, where: str) -> Answer:
     calls, text = row.value.get("calls"), row.value.get("text")
+    if (turns := row.value.get("turns")) is not None:
+        if not isinstance(turns, list) or not all(isinstance(turn, list) for turn in turns):
+            raise ValueError(f"{where}: turns must be a list of lists of steps")
+        return read_turns(turns)
     if not isinstance(text, str | None):
         raise ValueError(f"{where}: text must be text, found {json.dumps(text)[:40]}")
     if calls is None:
@@ -78,6 +84,18 @@ def _answer(row: RawRow, format: ChatFormat, where: str) -> Answer:
     if not isinstance(calls, list):
         raise ValueError(f"{where}: calls must be a list, found {json.dumps(calls)[:40]}")
     return Answer(text or "", read_calls(calls, text or ""), True)
+
+
+def read_turns(turns: Sequence[Sequence[Any]]) -> Answer:
+    """Read what was said in a task of several turns, as the module says."""
+    return read_played([[_step(step) for step in turn] for turn in turns])
+
+
+def _step(record: Any) -> tuple[ToolCall, ...] | str:
+    """Read a step of a turn; what cannot be read as calls ends the turn, as text does."""
+    if isinstance(record, str) or not isinstance(record, list):
+        return record if isinstance(record, str) else json.dumps(record)
+    return read_calls(record).tool_calls or json.dumps(record)
 
 
 def read_calls(records: Iterable[Any], content: str = "") -> Reply:

@@ -9,10 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from evaluation.checkpoints.candidates import BASE, Scored
-from evaluation.checkpoints.significance import Difference, differences
+from evaluation.checkpoints.significance import (
+    SIGNIFICANCE_LEVEL,
+    Difference,
+    differences,
+    format_p_value,
+)
 from evaluation.figures import (
     BALANCED,
-    MEANINGS,
     Figures,
     cells,
     format_figure,
@@ -21,9 +25,6 @@ from evaluation.figures import (
     why,
 )
 from evaluation.results import Refused
-
-# A difference with a smaller p is called significant.
-SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -159,11 +160,6 @@ def format_difference(difference: Difference) -> str:
     )
 
 
-def format_p_value(p: float) -> str:
-    """Return p with the digits that 10,000 draws give it."""
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"
-
-
 def comparison_table(comparison: Comparison) -> Table:
     """Return the table of all models, over all items and by category."""
     table = Table()
@@ -192,9 +188,3 @@ def category_title(comparison: Comparison, category: str) -> str:
     """Return the name of a category, with the name of its figure where that is another one."""
     metric = comparison.metric_of(next(iter(comparison.categories[category].values())))
     return category if metric == comparison.metric else f"{category}: {metric}"
-
-
-def check_metric(metric: str) -> None:
-    """Raise ValueError for an unknown figure."""
-    if metric not in MEANINGS:
-        raise ValueError(f"no figure {metric!r}; there are {', '.join(MEANINGS)}")

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.flags import check_known
 from console.printable import printable
 from evaluation.checkpoints.candidates import Run, Scored, Setting, score_run
-from evaluation.checkpoints.comparison import Comparison, check_metric
-from evaluation.figures import BALANCED
+from evaluation.checkpoints.comparison import Comparison
+from evaluation.figures import BALANCED, MEANINGS
 from evaluation.items import Item
 from evaluation.judging import check_writable, write_text
 from evaluation.measurable import check_measurable
@@ -52,9 +53,10 @@ def compare(
 ) -> Comparison:
     """Score the models of a run and compare them; the results are written after each model.
 
-    Raises ValueError for an unknown figure, or one that no reply to these items counts for.
+    Raises UsageError for an unknown figure, ValueError for one that no reply to these items counts
+    for.
     """
-    check_metric(metric)
+    check_known("--metric", metric, MEANINGS)
     if metric != BALANCED:
         # Without `balanced`, the figure of the only side leads.
         check_measurable(items, metric)

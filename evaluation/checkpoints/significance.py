@@ -18,6 +18,8 @@ from evaluation.intervals import Array, by_conversation, portions, resampled, sh
 from evaluation.scoring.calls import Verdict
 
 DRAWS = 10_000
+# A difference with a smaller p is called significant.
+SIGNIFICANCE_LEVEL = 0.05
 # Sums of the same numbers in another order may differ by this much.
 _ROUNDING = 1e-12
 
@@ -42,11 +44,17 @@ def differences(
     `conversations` names that of each item; without it each item is its own conversation. Models
     for which the figure has no counts are left out. The seed is fixed.
     """
-    counts = {
-        name: by_conversation([count(metric, verdict) for verdict in answered], conversations)
-        for name, answered in verdicts.items()
-        if answered
-    }
+    return count_differences(
+        {
+            name: by_conversation([count(metric, verdict) for verdict in answered], conversations)
+            for name, answered in verdicts.items()
+            if answered
+        }
+    )
+
+
+def count_differences(counts: Mapping[str, Array]) -> list[Difference]:
+    """Compare every two models by the shares of their counts [C, N], of the same conversations."""
     names = [name for name, count in counts.items() if count.sum(0)[1::2].all()]
     pairs = list(combinations(names, 2))
     if not pairs:
@@ -77,3 +85,8 @@ def _p_value(one: Array, other: Array, observed: Array) -> float:
         drawn = np.abs(share(one.sum(0) + moved) - share(other.sum(0) - moved))
         reached += int((drawn >= observed - _ROUNDING).sum())
     return (reached + 1) / (DRAWS + 1)
+
+
+def format_p_value(p: float) -> str:
+    """Return p with the digits that 10,000 draws give it."""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"

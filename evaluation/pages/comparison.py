@@ -6,12 +6,8 @@ from typing import Any
 from console.charts import Point, line
 from console.page import document, shown, table
 from evaluation.checkpoints.candidates import BASE, Scored
-from evaluation.checkpoints.comparison import (
-    Comparison,
-    category_title,
-    format_difference,
-    format_p_value,
-)
+from evaluation.checkpoints.comparison import Comparison, category_title, format_difference
+from evaluation.checkpoints.significance import format_p_value
 from evaluation.figures import Figure, percent
 from evaluation.pages.evaluation import (
     ARGUMENTS,

@@ -6,6 +6,8 @@ from typing import Any
 from console.charts import Bar, Chart, bars
 from console.page import document, shown, table
 from evaluation.figures import MEANINGS, Figure, Figures, cells, headline, percent
+from evaluation.leaderboard import HEAD, TITLE, leaderboard_rows
+from evaluation.pages.regression import regression_part
 from evaluation.pages.side_by_side import STYLE, first_of, item_html
 from evaluation.plain_text import TextScore, text_figure
 from evaluation.results import Judged, Refused, Results
@@ -20,6 +22,8 @@ def results_page(results: Results) -> str:
 
 
 def _parts(results: Results) -> Iterator[str]:
+    if results.regression is not None:
+        yield from regression_part(results.regression)
     if results.items:
         yield from _items_parts(results)
     if results.text is not None:
@@ -38,6 +42,9 @@ def _items_parts(results: Results) -> Iterator[str]:
     }
     if len(categories) > 1:
         yield "<h2>By category</h2>" + figure_bars("", categories)
+    if results.by_leaderboard is not None:
+        rows = leaderboard_rows(results.by_leaderboard)
+        yield f"<h2>{TITLE}</h2>{table(HEAD, rows)}"
     if types := results.argument_types:
         yield f"<h2>By argument type</h2><p>{ARGUMENTS}</p>" + figure_bars("", types)
     yield f"<h2>Failures</h2><p>{len(results.failures):,} replies are wrong.</p>"

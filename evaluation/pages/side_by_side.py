@@ -1,6 +1,7 @@
 """One item of an evaluation as HTML: the prompt, the expected calls and the replies."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -77,7 +78,10 @@ def _answer(title: str, judged: Judged) -> str:
     if text or not reply.tool_calls:
         parts.append(shown(text) or '<span class="soft">(nothing)</span>')
     wrong = _wrong_arguments(judged)
-    parts += [_call(call.name, call.arguments, wrong) for call in reply.tool_calls]
+    parts += [
+        _call(call.name, call.arguments, wrong[place])
+        for place, call in enumerate(reply.tool_calls)
+    ]
     cut = () if judged.answer.whole else ("cut off at the limit of its length",)
     reasons = "".join(f"<li>{shown(reason)}</li>" for reason in (*judged.verdict.reasons, *cut))
     told = f"<ul>{reasons}</ul>" if reasons else ""
@@ -85,25 +89,27 @@ def _answer(title: str, judged: Judged) -> str:
     return _side(name, "right" if right else "wrong", f"<pre>{chr(10).join(parts)}</pre>{told}")
 
 
-def _wrong_arguments(judged: Judged) -> set[tuple[str, str]]:
-    """Return (function, argument) of what is wrong; not where another call has it right."""
-    given = [argument for argument in judged.verdict.arguments if argument.found]
-    right = {(argument.function, argument.name) for argument in given if argument.right}
-    return {(argument.function, argument.name) for argument in given} - right
+def _wrong_arguments(judged: Judged) -> Mapping[int | None, set[str]]:
+    """Return which arguments are given wrong, by the place of their call in the reply."""
+    wrong: dict[int | None, set[str]] = defaultdict(set)
+    for argument in judged.verdict.arguments:
+        if argument.found and not argument.right:
+            wrong[argument.call].add(argument.name)
+    return wrong
 
 
-def _call(name: str, arguments: Mapping[str, Any], wrong: set[tuple[str, str]]) -> str:
+def _call(name: str, arguments: Mapping[str, Any], wrong: Collection[str] = ()) -> str:
     lines = [f"<b>{shown(name)}</b>"]
     for key, value in arguments.items():
         text = shown(f"{key}: {json.dumps(value, ensure_ascii=False)}")
-        lines.append(f'  <span class="bad">{text}</span>' if (name, key) in wrong else f"  {text}")
+        lines.append(f'  <span class="bad">{text}</span>' if key in wrong else f"  {text}")
     return "\n".join(lines)
 
 
 def _wanted_call(expected: Any) -> str:
     """Return a call as its name and lines of arguments; BFCL lists what it accepts for each."""
     if isinstance(expected, Mapping) and expected.keys() == {"name", "arguments"}:
-        return _call(expected["name"], expected["arguments"], set())
+        return _call(expected["name"], expected["arguments"])
     if isinstance(expected, Mapping) and len(expected) == 1:
         ((name, accepted),) = expected.items()
         if isinstance(accepted, Mapping):

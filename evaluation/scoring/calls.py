@@ -35,13 +35,17 @@ class ExpectedCall:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument that was wanted or found; `right` only where it is both and the values agree."""
+    """One argument that was wanted or found; `right` only where it is both and the values agree.
+
+    call: The place in the reply of the call it belongs to; None where no call was paired.
+    """
 
     function: str
     name: str
     wanted: bool
     found: bool
     right: bool = False
+    call: int | None = None
 
 
 @dataclass(frozen=True)
@@ -187,9 +191,9 @@ class _Pairing:
             if expected[row].name == calls[column].name
         ]
         self.pairs = [(expected[row], calls[column]) for row, column in places]
-        rows, columns = {row for row, _ in places}, {column for _, column in places}
+        self.columns = [column for _, column in places]
+        rows = {row for row, _ in places}
         self.missing = [call for row, call in enumerate(expected) if row not in rows]
-        self.needless = [call for column, call in enumerate(calls) if column not in columns]
         names = Counter(expected_call.name for expected_call in expected)
         self.names_right = names == Counter(call.name for call in calls)
         self.exact = len(self.pairs) == len(expected) == len(calls) and all(
@@ -201,17 +205,19 @@ class _Pairing:
 
     def arguments(self) -> Iterator[Argument]:
         """Yield the arguments of pairs, then of what was wanted or called without a partner."""
-        for wanted_call, call in self.pairs:
+        for (wanted_call, call), column in zip(self.pairs, self.columns, strict=True):
             required, right = wanted_call.required, _right(wanted_call, call)
             asked = required | right
             for name in [*call.arguments, *sorted(required - call.arguments.keys())]:
                 found = name in call.arguments
-                yield Argument(call.name, name, name in asked, found, name in right)
+                yield Argument(call.name, name, name in asked, found, name in right, column)
         for missing in self.missing:
             for name in sorted(missing.required):
                 yield Argument(missing.name, name, True, False)
-        for call in self.needless:
-            yield from (Argument(call.name, name, False, True) for name in call.arguments)
+        paired = set(self.columns)
+        for column, call in enumerate(self.calls):
+            names = () if column in paired else call.arguments
+            yield from (Argument(call.name, name, False, True, call=column) for name in names)
 
     def reasons(self) -> Iterator[str]:
         """Yield the missing calls, the needless calls and the wrong arguments."""

@@ -10,17 +10,14 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 
-from chat.formats.format import ChatFormat
 from chat.formats.rendering import special_id
-from chat.tokenizers.tokenizer import Tokenizer
-from evaluation.judging import shown_progress
-from evaluation.plain_text import Text, TextScore, Window
+from console.progress import with_progress
+from data.plain_text import Text, start_token
+from evaluation.plain_text import TextScore, Window
 from inference.chat_model import ChatModel
 from model.attention import Documents
 from model.transformer import Transformer
 
-# What a text begins with, as the families name it.
-_BEGINNINGS = ("<|begin_of_text|>", "<s>", "<|endoftext|>")
 # How many rows of logits are held in float32 at once.
 _ROWS = 512
 
@@ -28,7 +25,7 @@ _ROWS = 512
 def score_text(chat_model: ChatModel, text: Text, most: int | None = None) -> TextScore:
     """Return a model's losses on a text; ValueError for a window above `most` tokens."""
     start = start_token(chat_model.format, chat_model.tokenizer)
-    windows = shown_progress(
+    windows = with_progress(
         text_losses(chat_model, text, start, most), len(text.windows), "Reading plain text"
     )
     return TextScore(text.file, text.sha256, start, tuple(windows))
@@ -56,12 +53,6 @@ def text_losses(
             yield Window(len(part.encode()), len(tokens) - 1, loss)
     finally:
         model.train(was_training)
-
-
-def start_token(format: ChatFormat, tokenizer: Tokenizer) -> str:
-    """Return the special token that a text begins with, whatever chat format is spoken."""
-    names = (*_BEGINNINGS, format.begin, *format.stop_tokens)
-    return next(name for name in names if name in tokenizer.special_tokens)
 
 
 @torch.inference_mode()

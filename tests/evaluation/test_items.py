@@ -12,6 +12,7 @@ from chat.formats.call_syntax import Reply
 from chat.formats.known import FORMATS
 from chat.formats.rendering import render_prompt
 from chat.tokenizers.tokenizer import load_tokenizer
+from console.flags import UsageError
 from data.benchmarks.bfcl_tasks import Task
 from data.benchmarks.nexusraven import Function, Query
 from data.building.dataset import Settings, build_dataset
@@ -115,7 +116,7 @@ def test_held_out_of_selects_the_validation_split(tmp_path: Path) -> None:
 
 def test_limit_takes_the_first_items(dataset: Path) -> None:
     assert [item.id for item in read_items(str(dataset), limit=2)] == ["long/3", "long/5"]
-    with pytest.raises(ValueError, match="--limit is 0, wanted 1 or more"):
+    with pytest.raises(UsageError, match="--limit is 0, wanted 1 or more"):
         read_items(str(dataset), limit=0)
 
 
@@ -134,11 +135,12 @@ def test_categories_select_items_and_reject_an_absent_one(dataset: Path) -> None
 def test_unknown_category_is_rejected_with_the_known_ones(
     dataset: Path, tmp_path: Path, limit: int
 ) -> None:
-    told = "--categories: there is no 'cal'; there are call, parallel, no_call, call_after_result,"
-    with pytest.raises(ValueError, match=told):
+    told = r"--categories: there is no 'cal' \(did you mean call\?\); there are call, parallel, no_"
+    with pytest.raises(UsageError, match=told):
         read_items(str(dataset), categories="call,cal", limit=limit)
     questions = write_rows(tmp_path / "q.json", question("irrelevance_0", [function()]))
-    with pytest.raises(ValueError, match="no 'relevance'; there are simple_python, "):
+    told = r"no 'relevance' \(did you mean .*irrelevance.*\); there are simple_python, "
+    with pytest.raises(UsageError, match=told):
         read_items(
             benchmark="bfcl",
             benchmark_file=str(questions),
@@ -190,7 +192,7 @@ def test_dataset_without_turns_or_with_repeated_ids_is_rejected(tmp_path: Path) 
 
 
 def test_missing_benchmark_files_raise_with_the_flag_name() -> None:
-    with pytest.raises(ValueError, match="no benchmark 'bfcl4'; there are bfcl, nexusraven"):
+    with pytest.raises(UsageError, match="no benchmark 'bfcl4'; there are bfcl, nexusraven"):
         read_items(benchmark="bfcl4")
     with pytest.raises(ValueError, match="--benchmark bfcl needs --benchmark-file"):
         read_items(benchmark="bfcl")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.plain_text import Text, TextScore, Window
+from data.plain_text import Text
+from evaluation.plain_text import TextScore, Window
 
 TEXTS = {
     "lines": "First line of it.\nAnother, a little longer than that.\n" * 40,

@@ -5,8 +5,10 @@
 
 FOLDER holds the benchmark's own files (BFCL_v4_*.json and possible_answer/). The verdicts go to
 tests/oracles/bfcl_verdicts.json: a letter for each case, in order (1 valid, 0 not, x exception),
-with the sha256 of the cases, so that a change of the mutations is noticed. With --all, the
-categories of FOLDER are compared with ours and nothing is written.
+with the sha256 of the cases, so that a change of the mutations is noticed. With --all, every
+category of FOLDER, that of the package, goes to bfcl_official_verdicts.json as counts and sha256s.
+Tasks of several turns are judged by the package here as well, so that this command itself needs it
+then: PYTHONPATH=.:FOLDER/../..
 """
 
 import hashlib
@@ -16,14 +18,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from oracles.bfcl_cases import HERE, OWN, SHARED, Calls, cases_of, tasks_of
+from oracles.bfcl_cases import HERE, OWN, SHARED, Calls, cases_of, ours, tasks_of
+from oracles.bfcl_official_cases import OFFICIAL, OfficialCase, official_cases
 
-from chat.conversation import ToolCall
 from console.command import run
 from data.benchmarks.bfcl_tasks import LANGUAGES, WITHOUT_ANSWERS, Task
-from evaluation.scoring.bfcl import is_right
 
 VERDICTS = HERE / "bfcl_verdicts.json"
+OFFICIAL_VERDICTS = HERE / "bfcl_official_verdicts.json"
 
 
 def main(oracle_python: str, data_dir: str, all: bool = False) -> None:
@@ -32,36 +34,54 @@ def main(oracle_python: str, data_dir: str, all: bool = False) -> None:
     Args:
         oracle_python: The Python of an environment with bfcl-eval.
         data_dir: The folder of the benchmark's own files.
-        all: Compare every category of the folder with ours, and write nothing.
+        all: Ask about every category of the folder.
     """
     folder = Path(data_dir)
-    scored = [language for language in LANGUAGES if language not in WITHOUT_ANSWERS]
-    there = [language for language in scored if (folder / f"BFCL_v4_{language}.json").exists()]
+    if all:
+        return record_all(oracle_python, folder)
     recorded: dict[str, Any] = {}
-    for category in there if all else (*SHARED, *OWN):
-        # A name of our own rows may also be a file of the folder.
-        tasks = _of_folder(category, folder) if all else tasks_of(category, folder)
+    for category in (*SHARED, *OWN):
+        tasks = tasks_of(category, folder)
         cases = [(task, calls) for task in tasks for calls in cases_of(task)]
         letters = official(oracle_python, cases)
-        differ = [
-            c
-            for c, letter in zip(cases, letters, strict=True)
-            if ours(*c) != letter.replace("x", "0")
-        ]
-        counts = {letter: letters.count(letter) for letter in "10x"}
-        print(f"{category}: {len(cases)} cases, {counts}, {len(differ)} judged otherwise here")
-        for task, calls in differ[:5]:
-            print("  ", task.id, json.dumps(calls, ensure_ascii=False)[:300])
+        tell(category, letters, "".join(ours(*case) for case in cases))
         recorded[category] = {"cases": sha256_of(cases), "verdicts": letters}
-    if not all:
-        VERDICTS.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+    VERDICTS.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
 
-def _of_folder(category: str, folder: Path) -> list[Task]:
-    from data.benchmarks.bfcl_tasks import read_tasks
+def record_all(oracle_python: str, folder: Path) -> None:
+    """Ask about every category of the benchmark's folder."""
+    recorded = {}
+    for category in OFFICIAL:
+        cases = official_cases(category, folder)
+        if category in LANGUAGES and category not in WITHOUT_ANSWERS:
+            letters = official(oracle_python, [(case.task, case.said) for case in cases])
+        else:
+            letters = by_the_runner(oracle_python, cases)
+        tell(category, letters, "".join(case.ours() for case in cases))
+        recorded[category] = {
+            "cases": sha256_of([(case.task, case.said) for case in cases]),
+            "verdicts": hashlib.sha256(letters.replace("x", "0").encode()).hexdigest(),
+            "counts": {letter: letters.count(letter) for letter in "10x"},
+        }
+    OFFICIAL_VERDICTS.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
-    name = f"BFCL_v4_{category}.json"
-    return read_tasks(folder / name, folder / "possible_answer" / name)
+
+def tell(category: str, letters: str, found: str) -> None:
+    """Print how many verdicts there are, and how many are otherwise here."""
+    counts = {letter: letters.count(letter) for letter in "10x"}
+    pairs = zip(letters.replace("x", "0"), found, strict=True)
+    differ = [place for place, (one, other) in enumerate(pairs) if one != other]
+    print(f"{category}: {len(letters)} cases, {counts}, {len(differ)} judged otherwise here")
+    print(*(f"  case {place}" for place in differ[:5]), sep="\n", end="")
+
+
+def by_the_runner(python: str, cases: Sequence[OfficialCase]) -> str:
+    """Return the letters of the benchmark's own runner."""
+    command = [python, str(HERE / "bfcl_runner_official.py")]
+    lines = "\n".join(json.dumps(case.to_record()) for case in cases)
+    done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
 
 
 def official(python: str, cases: Iterable[tuple[Task, Calls]]) -> str:
@@ -85,13 +105,7 @@ def official(python: str, cases: Iterable[tuple[Task, Calls]]) -> str:
     return done.stdout
 
 
-def ours(task: Task, calls: Calls) -> str:
-    """Return our own verdict, for the same letters; what raises there is wrong here."""
-    found = [ToolCall(name, arguments) for call in calls for name, arguments in call.items()]
-    return "1" if is_right(task, found) else "0"
-
-
-def sha256_of(cases: Sequence[tuple[Task, Calls]]) -> str:
+def sha256_of(cases: Sequence[tuple[Any, Any]]) -> str:
     """Return the sha256 of the cases as JSON text."""
     text = json.dumps([[task.id, calls] for task, calls in cases], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

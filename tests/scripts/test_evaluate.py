@@ -331,6 +331,39 @@ def test_a_question_without_tools_is_answered_by_a_model(
         assert verdict["called"] is False
 
 
+def test_a_folder_of_bfcl_gives_the_leaderboards_figures(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    function = {"name": "f", "description": "", "parameters": {"type": "dict", "properties": {}}}
+    asked = {"question": [[{"role": "user", "content": "Do it"}]], "function": [function]}
+    ids = [f"live_relevance_{number}" for number in range(16)]
+    folder = tmp_path / "bfcl"
+    folder.mkdir()
+    write(folder / "BFCL_v4_live_relevance.json", *({"id": i, **asked} for i in ids))
+    bare = {"id": "live_irrelevance_0", **asked, "function": []}
+    write(folder / "BFCL_v4_live_irrelevance.json", bare)
+    write(folder / "BFCL_v4_web_search.json", {"id": "web_search_0"})
+    rows = [{"id": i, "calls": [{"f": {}}]} for i in ids[:12]]
+    rows += [{"id": i, "text": "No."} for i in (*ids[12:], "live_irrelevance_0")]
+    outcome = evaluate(
+        predictions=write(tmp_path / "p.jsonl", *rows),
+        benchmark="bfcl",
+        benchmark_dir=folder,
+        output_file=tmp_path / "o.json",
+        report_file=tmp_path / "page.html",
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "web_search is left out: it needs the web" in outcome.out
+    assert "By the leaderboard of BFCL v4" in outcome.out
+    found = json.loads((tmp_path / "o.json").read_text())["summary"]["leaderboard"]
+    assert found["relevance"] == {"share": 0.75, "missing": []}
+    lacks = ["irrelevance", "live_irrelevance (1 of 884)"]
+    assert found["irrelevance"] == {"share": None, "missing": lacks}
+    assert found["overall"]["share"] is None
+    page = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "live_irrelevance (1 of 884)" in page.text and "75.0%" in page.text
+
+
 def test_irrelevance_needs_no_answers(evaluate: Evaluate, shared: Path, tmp_path: Path) -> None:
     rows = [{"id": f"irrelevance_{i}", "text": "No tool does that."} for i in range(240)]
     outcome = evaluate(predictions=write(tmp_path / "p", *rows), **bfcl(shared, "irrelevance"))
@@ -484,6 +517,16 @@ def test_what_an_endpoint_answered_before_it_broke_is_kept(
         ({"ckpt_dir": "m", "dataset_file": "d", "model": "n"}, "--model goes with --endpoint"),
         ({"ckpt_dir": "m", "dataset_file": "d", "answers_file": "a"}, "goes with --benchmark"),
         ({"ckpt_dir": "m", "benchmark": "bfcl", "held_out_of": "h"}, "goes with --dataset-file"),
+        (
+            {"ckpt_dir": "m", "dataset_file": "d", "benchmark_dir": "b"},
+            "is a folder of --benchmark",
+        ),
+        (
+            {"ckpt_dir": "m", "benchmark": "bfcl", "benchmark_dir": "b", "answers_file": "a"},
+            "--benchmark-dir has its files of questions and answers: name it alone",
+        ),
+        ({"predictions": "p", "dataset_file": "d", "categories": "cal"}, "there is no 'cal'"),
+        ({"predictions": "p", "dataset_file": "d", "limit": 0}, "--limit is 0"),
     ],
 )
 def test_contradicting_flags_are_wrong_usage(
@@ -581,3 +624,93 @@ def test_flags_that_do_nothing_beside_a_text_are_refused(
 ) -> None:
     outcome = evaluate(text_file="t.txt", **flags)
     assert outcome.code == 2 and told in outcome.error
+
+
+@pytest.fixture(scope="module")
+def silent_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base that answers every question with text."""
+    said = Message("assistant", "Hello there")
+    return write_speaking_model(
+        tmp_path_factory.mktemp("base") / "model",
+        [replace(question, messages=(*question.messages, said)) for question in QUESTIONS],
+    )
+
+
+def test_a_model_is_compared_with_its_base_line_by_line(
+    evaluate: Evaluate, folder: Path, silent_base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text("The weather of a town, line by line.\n" * 20)
+    shared = {
+        "ckpt_dir": folder / "model",
+        "dataset_file": folder / "held_out.jsonl",
+        "text_file": tmp_path / "text.txt",
+        "text_window": 200,
+        "max_new_tokens": 60,
+        "report_file": tmp_path / "page.html",
+    }
+    outcome = evaluate(against=silent_base, output_file=tmp_path / "out.json", **shared)
+    assert (outcome.code, outcome.error) == (0, "")
+    assert f"Against {silent_base}: " in outcome.out
+    compared = json.loads((tmp_path / "out.json").read_text())["against"]
+    lines = {line["name"]: line for line in compared["lines"]}
+    assert list(lines) == ["calls", "irrelevance", "plain text, bits a byte"]
+    calls = lines["calls"]
+    assert (calls["of"], calls["base"], calls["model"]) == (3, 0.0, pytest.approx(1 / 3))
+    assert calls["difference"]["value"] == pytest.approx(1 / 3)
+    assert calls["verdict"] == "not told apart"
+    assert lines["irrelevance"]["difference"]["value"] == 0.0
+    assert compared["notes"] == []
+    assert "not told apart" in read_page((tmp_path / "page.html").read_text("utf-8")).text
+    # The base's own results are kept, and serve as well as its directory.
+    kept = evaluate(against=tmp_path / "out.base.json", output_file=tmp_path / "2.json", **shared)
+    assert kept.code == 0
+    again = json.loads((tmp_path / "2.json").read_text())["against"]
+    assert again["lines"] == compared["lines"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("[]", "holds no results"), ('{"verdicts": [3]}', "holds no results")]
+)
+def test_a_base_that_is_no_result_is_one_line(
+    evaluate: Evaluate, folder: Path, tmp_path: Path, content: str, told: str
+) -> None:
+    (tmp_path / "base.json").write_text(content)
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        dataset_file=folder / "held_out.jsonl",
+        against=tmp_path / "base.json",
+    )
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert told in outcome.error
+
+
+def test_an_unfinished_run_replaces_no_earlier_results(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        broken = "Break" in json.dumps(request) and not mended
+        return (200, "?", "text/html") if broken else completion(None, ("weather", "{}"))
+
+    mended: list[int] = []
+    out = write(tmp_path / "out.json", "results of an earlier run")
+    with serving(react) as server:
+        flags = {
+            "endpoint": server.url,
+            "model": "m",
+            "batch_size": 1,
+            "dataset_file": folder / "held_out.jsonl",
+            "output_file": out,
+        }
+        broken = evaluate(**flags)
+        assert (
+            broken.code == 1
+            and f"answers are in {tmp_path / 'out.unfinished.json'}" in broken.error
+        )
+        assert json.loads(out.read_text()) == "results of an earlier run"
+        asked = len(server.requests)
+        mended.append(1)
+        whole = evaluate(**flags)
+    assert whole.code == 0 and "of a run that was cut off" in whole.out
+    assert len(verdicts(out)) == 4
+    assert asked < len(server.requests) < asked + 4, "what was answered is not asked again"
+    assert not (tmp_path / "out.json.answers.jsonl").exists()

@@ -365,8 +365,8 @@ def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -
         ({"data_path": foreign}, "foreign.jsonl, line 1: no known layout: found an object with", 1),
         (
             {"metric": "accuracy"},
-            "no figure 'accuracy'; there are balanced, correct, call_or_not",
-            1,
+            "--metric: there is no 'accuracy'; there are balanced, correct, call_or_not",
+            2,
         ),
         ({"metric": "irrelevance"}, "no reply to these items counts for irrelevance", 1),
         ({"num_examples": 0}, "--num-examples is 0, wanted 1 or more", 2),

@@ -142,3 +142,10 @@ def test_the_best_figure_is_kept_as_it_was_reported() -> None:
 def test_best_metrics_are_those_of_validation_and_the_scorer() -> None:
     assert set(get_args(GeneratedMetric)) == set(MEANINGS)
     assert set(LOWER_IS_BETTER) < set(get_args(MeasuredMetric)) == set(WITHOUT_REPLIES)
+
+
+def test_weights_that_are_not_allowed_are_never_best() -> None:
+    progress = Progress()
+    assert not improves({"loss": 1.0}, None, "loss", progress, allowed=False)
+    assert (progress.best, progress.without_improvement) == (None, 1)
+    assert improves({"loss": 2.0}, None, "loss", progress)

@@ -3,13 +3,17 @@
 import json
 import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai_server import completion, serving
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from evaluation.answers.answer_log import AnswerLog
 from evaluation.answers.endpoint import Endpoint, Request, wire_messages, wire_names
+from evaluation.answers.refused_settings import refused_setting
+from inference.chat_model import Answer, SkippedItem
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = Tool("weather.now", "The weather", SCHEMA)
@@ -154,3 +158,108 @@ def test_200_tools_get_distinct_valid_wire_names() -> None:
     names = wire_names(tools)
     assert len(set(names.values())) == len(tools)
     assert all(re.fullmatch("[A-Za-z0-9_-]{1,64}", name) for name in names.values())
+
+
+def refusal(told: str, param: str | None = None, status: int = 400) -> tuple[int, str, str]:
+    return status, json.dumps({"error": {"message": told, "param": param}}), "application/json"
+
+
+def test_a_reasoning_model_is_asked_without_what_it_refuses() -> None:
+    told: list[str] = []
+
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        if "max_tokens" in request:
+            instead = "Use 'max_completion_tokens' instead."
+            return refusal(f"Unsupported parameter: 'max_tokens'. {instead}", "max_tokens")
+        if "temperature" in request:
+            return refusal("Unsupported value: 'temperature' does not support 0.", "temperature")
+        if "seed" in request:
+            return refusal("seed: Extra inputs are not permitted", status=422)
+        return completion("fine")
+
+    asked = [Conversation((Message("user", str(number)),)) for number in range(6)]
+    with serving(react) as server:
+        endpoint = Endpoint(server.url, Request("m", max_new_tokens=7, at_once=2), tell=told.append)
+        answers = dict(endpoint.answers(asked))
+    assert [answers[index].text for index in range(6)] == ["fine"] * 6
+    last = server.requests[-1]
+    assert last["max_completion_tokens"] == 7 and "top_p" in last
+    assert not {"max_tokens", "temperature", "seed"} & last.keys()
+    assert len(told) == 3 and told[0].endswith("max_completion_tokens is sent in its place")
+    assert len(server.requests) <= 6 + 2 * 3, "what was learnt is not asked again"
+
+
+@pytest.mark.parametrize(
+    ("told", "param", "found"),
+    [
+        ("Unrecognized request argument supplied: seed", None, "seed"),
+        ("does not support parameters: ['top_p', 'seed']", None, "top_p"),
+        ("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens'", None, "max_tokens"),
+        ("Unsupported value", "temperature", "temperature"),
+        ("max_tokens is too large: 9000 for a context of 4096", None, None),
+        ("Unknown model m", "model", None),
+        ("tools: Extra inputs are not permitted", None, None),
+    ],
+)
+def test_the_setting_is_read_from_what_the_server_says(
+    told: str, param: str | None, found: str | None
+) -> None:
+    body = {"model": "m", "max_tokens": 1, "temperature": 0, "top_p": 1, "seed": 1}
+    assert refused_setting(body, param, told) == found
+
+
+def test_a_conversation_that_the_server_refuses_is_skipped_alone() -> None:
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        long = "long" in json.dumps(request["messages"])
+        return refusal("the context is full") if long else completion("fine")
+
+    asked = [Conversation((Message("user", text),)) for text in ("long", "a", "b")]
+    with serving(react) as server:
+        answers = dict(Endpoint(server.url, Request("m")).answers(asked))
+        with pytest.raises(ValueError, match=r"answered 400: .*the context is full"):
+            dict(Endpoint(server.url, Request("m")).answers(asked[:1] * 3))
+    assert isinstance(answers[0], SkippedItem) and "the context is full" in answers[0].reason
+    assert isinstance(answers[1], Answer) and isinstance(answers[2], Answer)
+
+
+def test_a_server_that_answered_before_may_refuse_all_of_a_later_call() -> None:
+    """Tasks of several turns are asked call by call, and the last ones may be the longest."""
+
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        long = "long" in json.dumps(request["messages"])
+        return refusal("the context is full") if long else completion("fine")
+
+    with serving(react) as server:
+        endpoint = Endpoint(server.url, Request("m"))
+        ((_, first),) = endpoint.answers([ASKED])
+        ((_, later),) = endpoint.answers([Conversation((Message("user", "long"),))])
+    assert isinstance(first, Answer) and isinstance(later, SkippedItem)
+
+
+def test_a_failure_that_passes_is_tried_again() -> None:
+    seen: list[int] = []
+
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        seen.append(1)
+        return (429, "slow down", "text/plain") if len(seen) < 3 else completion("fine")
+
+    with serving(react, retry=True) as server:
+        ((_, answer),) = Endpoint(server.url, Request("m")).answers([ASKED])
+    assert isinstance(answer, Answer) and answer.text == "fine"
+
+
+def test_answers_of_a_run_that_was_cut_off_are_not_asked_again(tmp_path: Path) -> None:
+    asked = [Conversation((Message("user", text),)) for text in ("a", "b", "c")]
+    call = ("t", '{"x": "\\ud800"}')
+    log = tmp_path / "out.json.answers.jsonl"
+    with serving(lambda _: completion("fine", call)) as server:
+        request = Request("m")
+        first = dict(Endpoint(server.url, request, AnswerLog(log)).answers(asked[:2]))
+        log.write_bytes(log.read_bytes() + b'{"key": "cut o')
+        again = dict(Endpoint(server.url, request, AnswerLog(log)).answers(asked))
+        assert len(server.requests) == 3
+        assert [again[0], again[1]] == [first[0], first[1]]
+        # Another question is no answer to this one.
+        list(Endpoint(server.url, Request("m", seed=5), AnswerLog(log)).answers(asked))
+        assert len(server.requests) == 6
+    assert len(AnswerLog(log).kept) == 6, "the line that was cut off spoils no other"

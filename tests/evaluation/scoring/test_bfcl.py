@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from oracles.bfcl_cases import MUTATIONS, OWN, SHARED, cases_of, tasks_of
-from oracles.record_bfcl import VERDICTS, ours, sha256_of
+from oracles.bfcl_cases import MUTATIONS, OWN, SHARED, cases_of, ours, tasks_of
+from oracles.record_bfcl import VERDICTS, sha256_of
 
 from chat.conversation import ToolCall
 from chat.formats.call_syntax import Reply

@@ -10,8 +10,8 @@ from native_directories import write_adapter, write_native
 from tiny_models import FAMILY_SHAPES, LLAMA3_SHAPES, LONG_ROPE, random_model
 
 from chat.formats.known import find_format
-from evaluation.plain_text import Text
-from evaluation.scoring.text_loss import score_text, start_token
+from data.plain_text import Text, start_token
+from evaluation.scoring.text_loss import score_text
 from inference.loading import Source, load_chat_model
 from model.attention import Documents
 from model.config import ModelConfig

@@ -1,0 +1,68 @@
+"""Answers of a server, kept one by one as they arrive, so that a run that was cut off goes on.
+
+JSON Lines; a line is one answer under the sha256 of all that was asked. A line that was cut off
+in the middle is passed over.
+"""
+
+import json
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from chat.conversation import ToolCall
+from chat.formats.call_syntax import Reply
+from evaluation.items import call_record
+from inference.chat_model import Answer
+
+
+class AnswerLog:
+    """A file of answers; those of an earlier run are `kept`, and new ones are added."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._lock = Lock()
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        self.kept = dict(found for line in lines if (found := _read(line)) is not None)
+
+    @staticmethod
+    def beside(output_file: Path | str) -> "AnswerLog":
+        """Return the log of a run that writes its results to this file."""
+        path = Path(output_file).expanduser()
+        return AnswerLog(path.with_name(f"{path.name}.answers.jsonl"))
+
+    def add(self, key: str, answer: Answer) -> None:
+        """Append an answer; it is in the file when this returns."""
+        reply = answer.reply
+        record = {
+            "key": key,
+            "text": answer.text,
+            "whole": answer.whole,
+            "content": reply.content,
+            "problem": reply.problem,
+            "calls": [call_record(call) for call in reply.tool_calls],
+        }
+        # ASCII alone, because a reply may hold half a surrogate pair.
+        line = json.dumps(record) + "\n"
+        with self._lock, self.file.open("a", encoding="utf-8") as stream:
+            # What comes before may be a line that was cut off.
+            stream.write(line if self._whole_lines() else f"\n{line}")
+
+    def _whole_lines(self) -> bool:
+        with self.file.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - 1))
+            return stream.read(1) in (b"", b"\n")
+
+    def remove(self) -> None:
+        """Remove the file; called when the results are written."""
+        self.file.unlink(missing_ok=True)
+
+
+def _read(line: bytes) -> tuple[str, Answer] | None:
+    try:
+        record: dict[str, Any] = json.loads(line)
+        calls = tuple(ToolCall(call["name"], call["arguments"]) for call in record["calls"])
+        reply = Reply(record["content"], calls, problem=record["problem"])
+        return record["key"], Answer(record["text"], reply, record["whole"])
+    except (ValueError, LookupError, TypeError):
+        return None

@@ -1,0 +1,24 @@
+"""Where there is no terminal, progress is a line now and then with the time left."""
+
+from itertools import count
+
+import pytest
+
+from console.progress import with_progress
+
+
+def test_lines_tell_count_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    ticks = count(0, 18)
+    seen = list(with_progress(range(6), 6, "Answering", lambda: float(next(ticks))))
+    assert seen == list(range(6))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "Answering: 2 of 6, about 1 min left",
+        "Answering: 4 of 6, about 1 min left",
+    ]
+
+
+def test_short_work_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(with_progress("abc", 3, "Answering")) == ["a", "b", "c"]
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,92 @@
+"""Tasks of several turns: functions that come later, and answers that may be executed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.benchmarks.bfcl_folder import answers_of, find_categories
+from data.benchmarks.bfcl_turns import read_turn_tasks
+
+PART = "ids_0_99.json"
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def declared(name: str) -> dict[str, Any]:
+    return {"name": name, "description": "", "parameters": {"type": "dict", "properties": {}}}
+
+
+def row(**changes: object) -> dict[str, object]:
+    """Return a row whose second turn brings a function that was kept back."""
+    return {
+        "id": "multi_turn_miss_func_0",
+        "question": [[{"role": "user", "content": "Add"}], []],
+        "initial_config": {},
+        "involved_classes": ["MathAPI"],
+        "missed_function": {"1": ["add"]},
+        **changes,
+    }
+
+
+def read(folder: Path, asked: object, *turns: list[str]) -> Any:
+    write(folder / "multi_turn_func_doc" / "math_api.json", declared("add"), declared("mean"))
+    answers = write(folder / "a.json", {"id": "multi_turn_miss_func_0", "ground_truth": turns})
+    (task,) = read_turn_tasks(write(folder / "q.json", asked), answers)
+    return task
+
+
+def test_kept_back_functions_come_with_their_turn(tmp_path: Path) -> None:
+    task = read(tmp_path, row(), [], ["add(a=1, b=[2])"])
+    assert [function["name"] for function in task.functions] == ["mean"]
+    assert [function["name"] for function in task.added[1]] == ["add"]
+    assert [len(turn) for turn in task.turns] == [1, 0]
+    assert (task.category, task.answers) == ("multi_turn_miss_func", ((), ("add(a=1, b=[2])",)))
+
+
+@pytest.mark.parametrize("name", ["multi_turn_base", "multi_turn_miss_param"])
+def test_official_rows_are_read(name: str, shared: Path) -> None:
+    path = shared / "bfcl" / f"BFCL_v4_{name}.{PART}"
+    assert find_categories(shared / "bfcl")[name] == path
+    assert len(read_turn_tasks(path, answers_of(path))) == 100
+
+
+@pytest.mark.parametrize(
+    "code", ["__import__('os').getcwd()", "add(a=open('f'))", "add(a=1); mean()", "add", "add(**a)"]
+)
+def test_answer_that_is_no_plain_call_is_refused(code: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.json: row 0 .* is no answer of several turns"):
+        read(tmp_path, row(), [], [code])
+
+
+@pytest.mark.parametrize(
+    ("changes", "turns", "problem"),
+    [
+        ({"involved_classes": ["Shop"]}, [[], []], "involves 'Shop'; known are GorillaFile"),
+        ({"missed_function": {"1": ["sub"]}}, [[], []], "keeps back 'sub', which its services"),
+        ({}, [[]], "has 2 turns, and its answer 1"),
+        ({"involved_classes": ["TravelAPI"]}, [[], []], "travel_booking.json is missing; wanted"),
+        ({"id": "multi_turn_miss_func_1"}, [[], []], "no answer to multi_turn_miss_func_1"),
+    ],
+)
+def test_row_that_cannot_be_played_is_named(
+    changes: dict[str, object], turns: list[list[str]], problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read(tmp_path, row(**changes), *turns)
+
+
+def test_folder_names_each_category_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no file BFCL_v4_"):
+        find_categories(tmp_path)
+    for name in ("BFCL_v4_multiple.json", "BFCL_v4_memory.json", "other.json", "BFCL_v4_x.json"):
+        write(tmp_path / name)
+    assert list(find_categories(tmp_path)) == ["multiple", "memory"]
+    write(tmp_path / "BFCL_v4_multiple.part.json")
+    with pytest.raises(ValueError, match="are of one category; keep one of them"):
+        find_categories(tmp_path)
