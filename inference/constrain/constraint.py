@@ -8,7 +8,7 @@ limit of its length a call takes the tokens that still leave room to end it.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,10 @@ from chat.formats.format import ChatFormat
 from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.constrain.ending import Vocabulary, find_ending
+from inference.constrain.finished_calls import FinishedCalls
 from inference.constrain.json_text import JsonText
-from inference.constrain.schemas import enforceable, refuse, subschemas
+from inference.constrain.refusal import refuse
+from inference.constrain.schemas import enforceable, enforceable_parts
 from inference.constrain.vocabulary import prepare_vocabulary, vocabulary_source
 
 if TYPE_CHECKING:
@@ -44,7 +46,11 @@ MOST_LOCATED = 1000
 
 
 def constraint_for(
-    tools: Sequence[Tool], format: ChatFormat, tokenizer: Tokenizer, forced: bool | str = False
+    tools: Sequence[Tool],
+    format: ChatFormat,
+    tokenizer: Tokenizer,
+    forced: bool | str = False,
+    free: Container[str] = (),
 ) -> "CallConstraint":
     """Return what makes one reply's calls valid; a new one for every reply.
 
@@ -53,6 +59,8 @@ def constraint_for(
         format: The chat format, whose calls state the grammar.
         tokenizer: The model's tokenizer, with a token for each character of ASCII.
         forced: True opens a call at once, a name allows calls of that tool only.
+        free: The names of tools whose calls may have any arguments where their schema cannot be
+            enforced.
 
     Raises ValueError for a schema that cannot be enforced, with the path of the keyword.
     """
@@ -61,6 +69,7 @@ def constraint_for(
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
+    tools = [_freed(vocabulary, tool) if tool.name in free else tool for tool in tools]
     blank = format.reply_joins or vocabulary.blank
     grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
     schemas = [json.dumps(enforceable(tool) | {"x-guidance": _WRITING}) for tool in tools]
@@ -69,7 +78,9 @@ def constraint_for(
     matcher = _prepared(vocabulary, text)
     if problem := matcher.get_error():
         raise _located(vocabulary, tools, problem)
-    return CallConstraint(vocabulary, matcher.deep_copy(), grammar.opening.encode())
+    constraint = CallConstraint(vocabulary, matcher.deep_copy(), grammar.opening.encode())
+    constraint.finished = FinishedCalls({tool.name: tool for tool in tools}, format, tokenizer)
+    return constraint
 
 
 def refusals(
@@ -135,6 +146,16 @@ def _named(tools: Sequence[Tool], name: str) -> Tool:
     raise ValueError(f"the tool {name} cannot be forced: it is not offered (offered: {offered})")
 
 
+def _freed(vocabulary: Vocabulary, tool: Tool) -> Tool:
+    """Return a tool as it is where its schema can be enforced, otherwise with any arguments."""
+    try:
+        problem = _prepared(vocabulary, f"start: %json {json.dumps(enforceable(tool))}").get_error()
+    except ValueError as error:
+        problem = str(error)
+    anything = {"type": "object", "additionalProperties": True}
+    return Tool(tool.name, tool.description, anything) if problem else tool
+
+
 def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str], specials: Sequence[int]) -> str:
     arguments = [f"arguments_{i}: %json {schema}" for i, schema in enumerate(schemas)]
     tokens = [f"token_{i}: <[{id}]>" for i, id in enumerate(specials)]
@@ -152,11 +173,8 @@ def _prepared(vocabulary: Vocabulary, lark: str) -> "LLMatcher":
 def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> ValueError:
     """Return the error of the innermost schema that llguidance refuses."""
     for tool in tools:
-        schema = enforceable(tool)
-        shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        for pointer, inner in islice(subschemas(schema), MOST_LOCATED):
-            own = json.dumps({**shared, **inner})
-            error = _prepared(vocabulary, f"start: %json {own}").get_error()
+        for pointer, part in islice(enforceable_parts(tool), MOST_LOCATED):
+            error = _prepared(vocabulary, f"start: %json {json.dumps(part)}").get_error()
             if error:
                 return refuse(tool.name, pointer, f"is not enforced: {_reason(error)}")
     return ValueError(f"these tools cannot be constrained together: {_reason(problem)}")
@@ -164,6 +182,8 @@ def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> Val
 
 def _reason(error: str) -> str:
     """Return the first line of llguidance's message, without the place in its own grammar."""
+    if "coerce_one_of" in error:
+        return "the members of its oneOf may not exclude each other; say anyOf"
     return error.strip().splitlines()[0].rpartition("JSON schema: ")[2][:200]
 
 
@@ -175,6 +195,7 @@ class CallConstraint:
 
     def __init__(self, vocabulary: Vocabulary, matcher: "LLMatcher", opening: bytes) -> None:
         self.seconds: list[float] = []
+        self.finished: FinishedCalls | None = None
         self._vocabulary, self._matcher, self._opening = vocabulary, matcher, opening
         self._bits = numpy.zeros((vocabulary.size + 31) // 32, dtype=numpy.int32)
         self._text: JsonText | None = None
@@ -205,7 +226,17 @@ class CallConstraint:
         if accepted:
             self.seconds.append(self._spent)
             self._spent = 0.0
+            self._finish(token)
         return accepted
+
+    def _finish(self, token: int) -> None:
+        """Keep an accepted token; at the end of the reply its calls are validated."""
+        if self.finished is None:
+            return
+        if token in self._vocabulary.stops:
+            self.finished.check()
+        else:
+            self.finished.add(token)
 
     def _allowed(self, room: int) -> Any:
         """Return which tokens may come, as an array of bool [V]."""
