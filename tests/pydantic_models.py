@@ -103,7 +103,7 @@ MODELS = st.lists(
 
 
 def dumped_schemas(count: int) -> list[dict[str, Any]]:
-    """Return the schemas of that many models, the same ones each time."""
+    """Return the schemas of that many models, drawn without chance."""
     found: list[dict[str, Any]] = []
 
     @settings(
