@@ -8,7 +8,7 @@ limit of its length a call takes the tokens that still leave room to end it.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,11 @@ from chat.formats.call_grammar import CallGrammar, call_grammar
 from chat.formats.format import ChatFormat
 from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
-from inference.constrain.ending import Vocabulary, find_ending
+from inference.constrain.completions import Completions, completions_of
+from inference.constrain.ending import LONGEST_ENDING, find_ending, still_ends
 from inference.constrain.json_text import JsonText
 from inference.constrain.schemas import enforceable, refuse, subschemas
-from inference.constrain.vocabulary import prepare_vocabulary, vocabulary_source
+from inference.constrain.vocabulary import Vocabulary, prepare_vocabulary, vocabulary_source
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -44,7 +45,11 @@ MOST_LOCATED = 1000
 
 
 def constraint_for(
-    tools: Sequence[Tool], format: ChatFormat, tokenizer: Tokenizer, forced: bool | str = False
+    tools: Sequence[Tool],
+    format: ChatFormat,
+    tokenizer: Tokenizer,
+    forced: bool | str = False,
+    room: int | None = None,
 ) -> "CallConstraint":
     """Return what makes one reply's calls valid; a new one for every reply.
 
@@ -53,23 +58,31 @@ def constraint_for(
         format: The chat format, whose calls state the grammar.
         tokenizer: The model's tokenizer, with a token for each character of ASCII.
         forced: True opens a call at once, a name allows calls of that tool only.
+        room: How many tokens the reply may have, its stop token included; a forced call must fit.
 
-    Raises ValueError for a schema that cannot be enforced, with the path of the keyword.
+    Raises ValueError for a schema that cannot be enforced, or whose shortest value has no room,
+    with the path of the keyword.
     """
     if isinstance(forced, str):
         tools = [_named(tools, forced)]
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
+    tools = _fitting(vocabulary, tools, room or LONGEST_ENDING, bool(forced))
+    schemas = tuple(_schema(enforceable(tool)) for tool in tools)
     blank = format.reply_joins or vocabulary.blank
     grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
-    schemas = [json.dumps(enforceable(tool) | {"x-guidance": _WRITING}) for tool in tools]
     specials = [special_id(token, tokenizer) for token in format.calls.special_tokens]
     text = _lark(grammar.forced if forced else grammar.free, grammar, schemas, specials)
     matcher = _prepared(vocabulary, text)
     if problem := matcher.get_error():
         raise _located(vocabulary, tools, problem)
-    return CallConstraint(vocabulary, matcher.deep_copy(), grammar.opening.encode())
+    constraint = CallConstraint(
+        vocabulary, matcher.deep_copy(), grammar.opening.encode(), completions_of(schemas)
+    )
+    if forced and not constraint.open(room or LONGEST_ENDING) and room is not None:
+        raise _no_room(vocabulary, tools[0], room)
+    return constraint
 
 
 def refusals(
@@ -135,6 +148,62 @@ def _named(tools: Sequence[Tool], name: str) -> Tool:
     raise ValueError(f"the tool {name} cannot be forced: it is not offered (offered: {offered})")
 
 
+def _schema(schema: Mapping[str, Any]) -> str:
+    return json.dumps({**schema, "x-guidance": _WRITING})
+
+
+def _fitting(
+    vocabulary: Vocabulary, tools: Sequence[Tool], room: int, forced: bool
+) -> list[Tool]:
+    """Return the tools of which a call may fit in a room.
+
+    Raises ValueError for a schema to which no value is found, and where one must fit and none does.
+    """
+    fitting = []
+    for tool in tools:
+        length = _shortest(vocabulary, _schema(enforceable(tool)))
+        if length is None:
+            raise _no_room(vocabulary, tool, LONGEST_ENDING)
+        if length <= room:
+            fitting.append(tool)
+    if forced and not fitting:
+        raise _no_room(vocabulary, tools[0], room)
+    return fitting
+
+
+@lru_cache(maxsize=1024)
+def _shortest(vocabulary: Vocabulary, schema: str) -> int | None:
+    """Return how many tokens a value of a schema takes at least, as far as they are found.
+
+    None where no value is found; 0 where the schema cannot be compiled.
+    """
+    matcher = _prepared(vocabulary, f"start: %json {schema}")
+    if matcher.is_error():
+        return 0
+    completions = completions_of((schema,))
+    ending = find_ending(vocabulary, matcher, JsonText(rules=completions.texts), completions)
+    return ending and len(ending)
+
+
+def _no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ValueError:
+    """Return the error of the innermost schema to which no value is found in a room."""
+    found = f"takes more than the {room:,} tokens that the reply may have: allow it more"
+    for pointer, schema in _alone(enforceable(tool)):
+        length = _shortest(vocabulary, _schema(schema))
+        if length is None:
+            return refuse(tool.name, pointer, f"has no value that is found in {room:,} tokens")
+        if length > room:
+            return refuse(tool.name, pointer, found)
+    return refuse(tool.name, "", found)
+
+
+def _alone(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each schema in a schema with its pointer and what it may refer to, inner ones first."""
+    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    for pointer, inner in islice(subschemas(schema), MOST_LOCATED):
+        yield pointer, {**shared, **inner}
+
+
 def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str], specials: Sequence[int]) -> str:
     arguments = [f"arguments_{i}: %json {schema}" for i, schema in enumerate(schemas)]
     tokens = [f"token_{i}: <[{id}]>" for i, id in enumerate(specials)]
@@ -152,11 +221,8 @@ def _prepared(vocabulary: Vocabulary, lark: str) -> "LLMatcher":
 def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> ValueError:
     """Return the error of the innermost schema that llguidance refuses."""
     for tool in tools:
-        schema = enforceable(tool)
-        shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        for pointer, inner in islice(subschemas(schema), MOST_LOCATED):
-            own = json.dumps({**shared, **inner})
-            error = _prepared(vocabulary, f"start: %json {own}").get_error()
+        for pointer, schema in _alone(enforceable(tool)):
+            error = _prepared(vocabulary, f"start: %json {json.dumps(schema)}").get_error()
             if error:
                 return refuse(tool.name, pointer, f"is not enforced: {_reason(error)}")
     return ValueError(f"these tools cannot be constrained together: {_reason(problem)}")
@@ -173,15 +239,29 @@ class CallConstraint:
     seconds: What each token cost so far: its mask, and the search for an end when one is needed.
     """
 
-    def __init__(self, vocabulary: Vocabulary, matcher: "LLMatcher", opening: bytes) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        matcher: "LLMatcher",
+        opening: bytes,
+        completions: Completions,
+    ) -> None:
         self.seconds: list[float] = []
         self._vocabulary, self._matcher, self._opening = vocabulary, matcher, opening
+        self._completions = completions
         self._bits = numpy.zeros((vocabulary.size + 31) // 32, dtype=numpy.int32)
+        # The place in the call under way, and a way to end it; None while none is open.
         self._text: JsonText | None = None
-        self._before = b""
         self._ending: list[int] | None = None
+        self._before = b""
         self._refusals = 0
         self._spent = 0.0
+
+    def open(self, room: int, opening: bytes = b"") -> bool:
+        """Take it that a call is open; whether an end of it was found in `room` tokens."""
+        self._text = JsonText(rules=self._completions.texts).feed(opening)
+        self._ending = self._search(self._text, room)
+        return self._ending is not None
 
     def restrict(self, logits: Tensor, room: int) -> None:
         """Set the logits [V] of what must not come next to minus infinity, in place."""
@@ -221,34 +301,60 @@ class CallConstraint:
 
     def _take(self, token: int, room: int) -> bool:
         written = self._vocabulary.texts[token]
-        if self._text is None or token in self._vocabulary.stops:
+        if token in self._vocabulary.stops:
             self._consume(token)
-            self._look_for_opening(written)
             return True
+        if self._text is None:
+            return self._take_text(token, room)
         text = self._text.copy().feed(written)
         if text.wrong:
             return False
         self._consume(token)
-        if self._ending and token == self._ending[0]:
-            ending: list[int] | None = self._ending[1:]
-        else:
-            ending = find_ending(self._vocabulary, self._matcher, text)
-        if self._ending and ending and len(ending) > room >= len(self._ending) - 1:
+        ending = self._ending and self._next_ending(self._ending, token, text, room)
+        if ending is None and self._ending and len(self._ending) - 1 <= room:
             self._matcher.rollback(1)
             return False
         self._text, self._ending = text, ending
         return True
 
+    def _take_text(self, token: int, room: int) -> bool:
+        """Take a token of free text; not one that opens a call that has no room."""
+        before = self._before[-len(self._opening) :] + self._vocabulary.texts[token]
+        self._consume(token)
+        place = before.find(self._opening)
+        if place >= 0 and not self.open(room, before[place:]):
+            self._matcher.rollback(1)
+            self._text = None
+            return False
+        self._before = before
+        return True
+
+    def _next_ending(
+        self, known: list[int], token: int, text: JsonText, room: int
+    ) -> list[int] | None:
+        """Return how the reply ends after a token, when `known` ended it before."""
+        if token == known[0]:
+            return known[1:]
+        # In a text, or where as much was written as was missing, what ended it still does.
+        for ending in (self._rest(known, len(self._vocabulary.texts[token])), known):
+            if len(ending) <= room and still_ends(self._vocabulary, self._matcher, text, ending):
+                return ending
+        return self._search(text, room)
+
+    def _rest(self, ending: list[int], length: int) -> list[int]:
+        """Return an ending without the tokens of its first bytes."""
+        place = 0
+        while length > 0 and place < len(ending) - 1:
+            length -= len(self._vocabulary.texts[ending[place]])
+            place += 1
+        return ending[place:]
+
+    def _search(self, text: JsonText, room: int) -> list[int] | None:
+        return find_ending(self._vocabulary, self._matcher, text, self._completions, room)
+
     def _consume(self, token: int) -> None:
         self._matcher.consume_token(token)
         self._check()
-
-    def _look_for_opening(self, written: bytes) -> None:
-        self._before = self._before[-len(self._opening) :] + written
-        place = self._before.find(self._opening)
-        if place >= 0:
-            self._text = JsonText().feed(self._before[place:])
-            self._ending = find_ending(self._vocabulary, self._matcher, self._text)
 
     def _check(self) -> None:
         if self._matcher.is_error():
