@@ -49,12 +49,15 @@ def _generation_request(
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
         raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
     count, stop = request.n or 1, request.stop or ()
+    decoding = _decoding(request, chat_model, max_length)
+    room = decoding.room(0, prompt)
     return GenerationRequest(
         prompt,
-        _decoding(request, chat_model, max_length),
+        decoding,
         tuple(text for text in ([stop] if isinstance(stop, str) else stop) if text),
         tuple(
-            _constraint(request, conversation.tools, chat_model, constrain) for _ in range(count)
+            _constraint(request, conversation.tools, chat_model, constrain, room)
+            for _ in range(count)
         ),
     )
 
@@ -74,7 +77,7 @@ def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> D
 
 
 def _constraint(
-    request: ChatRequest, tools: Sequence[Tool], chat_model: ChatModel, constrain: bool
+    request: ChatRequest, tools: Sequence[Tool], chat_model: ChatModel, constrain: bool, room: int
 ) -> RowConstraint | None:
     choice = request.tool_choice
     strict = constrain or any(declared.function.strict for declared in request.tools or ())
@@ -89,7 +92,7 @@ def _constraint(
     # No tool is offered to the constraint, so none can be called; the prompt still lists them.
     offered = () if choice == "none" else tools
     try:
-        return constraint_for(offered, chat_model.format, chat_model.tokenizer, forced)
+        return constraint_for(offered, chat_model.format, chat_model.tokenizer, forced, room)
     except ValueError as error:
         told = str(error).replace(" or generate without --constrain", "")
         raise refused(told, "tools", "unsupported_value") from None

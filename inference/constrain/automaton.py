@@ -16,6 +16,8 @@ from typing import Any
 _READER: Any = import_module("re._parser")
 # A pattern that needs more states has no automaton.
 MOST_STATES = 10_000
+# The length of the text that tells how wide an automaton gets.
+_TRIED = 64
 # How many steps of an automaton are kept.
 _MOST_KEPT = 20_000
 # What a text may be continued by, the first of several that serve equally.
@@ -75,7 +77,9 @@ class Automaton:
         self._moves[first].append((anything, first))
         last = self._sequence(_READER.parse(pattern), first)
         self._moves[last].append((anything, last))
-        self.letters = self._letters()
+        # What is beyond ASCII can be written where the pattern names it.
+        named = (letter for letter in dict.fromkeys(pattern) if letter > "\x7f")
+        self.letters = self._letters(_WRITABLE + "".join(named))
         self._far = self._distances(last)
         self._kept: dict[tuple[States, str], States] = {}
         self.start = self._closed({first}, self._at_start)
@@ -83,6 +87,14 @@ class Automaton:
     def distance(self, states: States) -> int:
         """Return how many characters are missing at least; `FAR` or more where none help."""
         return min((self._far[state] for state in states), default=FAR)
+
+    def width(self) -> int:
+        """Return how many states are open at once in a text that keeps many open."""
+        states, widest = self.start, len(self.start)
+        for _ in range(_TRIED):
+            states = max((self.step(states, letter) for letter in self.letters), key=len)
+            widest = max(widest, len(states))
+        return widest
 
     def step(self, states: States, character: str) -> States:
         """Return the states after one more character."""
@@ -159,11 +171,11 @@ class Automaton:
                     waiting.append(after)
         return frozenset(found)
 
-    def _letters(self) -> str:
+    def _letters(self, writable: str) -> str:
         """Return one writable character for each way of lying in the pattern's sets."""
         sets = {among for moves in self._moves for among, _ in moves}
         found: dict[tuple[bool, ...], str] = {}
-        for character in _WRITABLE:
+        for character in writable:
             found.setdefault(tuple(character in among for among in sets), character)
         return "".join(found.values())
 

@@ -16,7 +16,7 @@ from inference.constrain.automaton import FAR, Automaton, States, automaton_of
 from inference.constrain.schemas import subschemas
 
 # A search is given up after this many steps; where it ended is kept.
-MOST_SEARCHED = 2000
+MOST_SEARCHED = 5000
 _MOST_KEPT = 20_000
 # Of more rules than these the first are followed.
 MOST_RULES = 64
@@ -64,9 +64,9 @@ class TextRule:
 
     def _search(self, state: TextState) -> str | None:
         """Search the texts that may follow, those first that may be the shortest (A*)."""
-        waiting, seen, tried = [(self._missing(state), 0, state, "")], {state}, 0
+        waiting, seen, tried = [(self._missing(state), 0, 0, state, "")], {state}, 0
         while waiting and tried < MOST_SEARCHED:
-            missing, _, state, text = heappop(waiting)
+            missing, _, _, state, text = heappop(waiting)
             if missing >= FAR:
                 return None
             if missing == len(text):
@@ -77,7 +77,8 @@ class TextRule:
                     seen.add(after)
                     tried += 1
                     far = len(text) + 1 + self._missing(after)
-                    heappush(waiting, (far, tried, after, text + letter))
+                    # Of several that may be as short, the longest text is closest to its end.
+                    heappush(waiting, (far, -len(text), tried, after, text + letter))
         return None
 
     def _missing(self, state: TextState) -> int:
@@ -159,7 +160,9 @@ class TextUnderWay:
         """Yield, for each rule, what makes the text fit, as JSON writes it with its end."""
         if self._escaped or self._cut:
             return
-        found = (rule.shortest(state) for rule, state in zip(self._rules, self._states, strict=True))
+        found = (
+            rule.shortest(state) for rule, state in zip(self._rules, self._states, strict=True)
+        )
         texts = {text for text in found if text is not None}
         for text in sorted(texts, key=lambda text: (len(text), text)):
             yield json.dumps(text, ensure_ascii=False).encode()[1:]

@@ -40,6 +40,9 @@ _WRITING = {
 }
 # After this many tokens that were refused one by one, the call is ended.
 MOST_REFUSALS = 16
+# What llguidance may do for one token, in its own unit, of which it does some 14,000 a millisecond;
+# a call that needs more is ended as is known by then.
+MOST_FUEL = 100_000
 # How many schemas of a tool are tried one by one to say which of them is refused.
 MOST_LOCATED = 1000
 
@@ -80,8 +83,8 @@ def constraint_for(
     constraint = CallConstraint(
         vocabulary, matcher.deep_copy(), grammar.opening.encode(), completions_of(schemas)
     )
-    if forced and not constraint.open(room or LONGEST_ENDING) and room is not None:
-        raise _no_room(vocabulary, tools[0], room)
+    if forced and not constraint.open(room or LONGEST_ENDING):
+        raise _no_room(vocabulary, tools[0], room or LONGEST_ENDING)
     return constraint
 
 
@@ -152,9 +155,7 @@ def _schema(schema: Mapping[str, Any]) -> str:
     return json.dumps({**schema, "x-guidance": _WRITING})
 
 
-def _fitting(
-    vocabulary: Vocabulary, tools: Sequence[Tool], room: int, forced: bool
-) -> list[Tool]:
+def _fitting(vocabulary: Vocabulary, tools: Sequence[Tool], room: int, forced: bool) -> list[Tool]:
     """Return the tools of which a call may fit in a room.
 
     Raises ValueError for a schema to which no value is found, and where one must fit and none does.
@@ -213,9 +214,11 @@ def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str], specials: Se
 @lru_cache(maxsize=256)
 def _prepared(vocabulary: Vocabulary, lark: str) -> "LLMatcher":
     """Compile a grammar; kept, because data sets offer the same tools again and again."""
-    from llguidance import LLMatcher
+    from llguidance import LLMatcher, LLParserLimits
 
-    return LLMatcher(vocabulary.made, LLMatcher.grammar_from_lark(lark), log_level=0)
+    limits = LLParserLimits(step_lexer_fuel=MOST_FUEL, verbose_errors=False)
+    grammar = LLMatcher.grammar_from_lark(lark)
+    return LLMatcher(vocabulary.made, grammar, log_level=0, limits=limits)
 
 
 def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> ValueError:
@@ -253,6 +256,8 @@ class CallConstraint:
         # The place in the call under way, and a way to end it; None while none is open.
         self._text: JsonText | None = None
         self._ending: list[int] | None = None
+        # Whether only the ending may come.
+        self._ends = False
         self._before = b""
         self._refusals = 0
         self._spent = 0.0
@@ -289,17 +294,25 @@ class CallConstraint:
 
     def _allowed(self, room: int) -> Any:
         """Return which tokens may come, as an array of bool [V]."""
-        ending = self._ending
-        if ending and (len(ending) >= room or self._refusals >= MOST_REFUSALS):
+        if not self._must_end(room):
+            self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
+            self._check()
+        if self._ending and self._must_end(room):
             allowed = numpy.zeros(self._vocabulary.size, dtype=bool)
-            allowed[ending[0]] = True
+            allowed[self._ending[0]] = True
             return allowed
-        self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
-        self._check()
         bits = numpy.unpackbits(self._bits.view(numpy.uint8), bitorder="little")
         return bits[: self._vocabulary.size].view(bool)
 
+    def _must_end(self, room: int) -> bool:
+        missing = len(self._ending or ())
+        return missing > 0 and (self._ends or missing >= room or self._refusals >= MOST_REFUSALS)
+
     def _take(self, token: int, room: int) -> bool:
+        if self._ends and self._ending:
+            fits = token == self._ending[0]
+            self._ending = self._ending[fits:]
+            return fits
         written = self._vocabulary.texts[token]
         if token in self._vocabulary.stops:
             self._consume(token)
@@ -310,6 +323,8 @@ class CallConstraint:
         if text.wrong:
             return False
         self._consume(token)
+        if self._ends:
+            return False
         ending = self._ending and self._next_ending(self._ending, token, text, room)
         if ending is None and self._ending and len(self._ending) - 1 <= room:
             self._matcher.rollback(1)
@@ -357,7 +372,9 @@ class CallConstraint:
         self._check()
 
     def _check(self) -> None:
-        if self._matcher.is_error():
+        """Note that the grammar has failed, as where it takes too long; an end is known then."""
+        self._ends = self._matcher.is_error()
+        if self._ends and not self._ending:
             reason = self._matcher.get_error().strip().splitlines()[0]
             raise ValueError(
                 f"constrained decoding cannot go on: {reason}; generate without --constrain"

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # No ending is searched beyond so many tokens.
 LONGEST_ENDING = 2048
+# llguidance bounds its work for one call of it.
+_MOST_AT_ONCE = 100
 
 
 def find_ending(
@@ -35,11 +37,13 @@ def find_ending(
         if not tokens:
             choices = _choices(text, completions, len(ending))
             tokens = next((t for t in map(vocabulary.spell, choices) if _fits(matcher, t)), [])
-        if not tokens or not matcher.consume_tokens(tokens):
-            return None
         for token in tokens:
+            if not matcher.consume_token(token):
+                return None
             ending.append(token)
             text.feed(vocabulary.texts[token])
+        if not tokens:
+            return None
     return None
 
 
@@ -56,7 +60,11 @@ def still_ends(
 
 
 def _fits(matcher: "LLMatcher", tokens: list[int]) -> bool:
-    return bool(tokens) and matcher.validate_tokens(tokens) == len(tokens)
+    if len(tokens) <= _MOST_AT_ONCE:
+        return bool(tokens) and matcher.validate_tokens(tokens) == len(tokens)
+    trial = matcher.deep_copy()
+    starts = range(0, len(tokens), _MOST_AT_ONCE)
+    return all(trial.consume_tokens(tokens[start : start + _MOST_AT_ONCE]) for start in starts)
 
 
 def _choices(text: JsonText, completions: Completions, step: int) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from chat.conversation import Tool
 from chat.schemas.keywords import SUBSCHEMA
+from inference.constrain.automaton import automaton_of
 
 # What llguidance 1.9 has a pattern for; of an unknown name it would refuse or ignore the format.
 FORMATS = frozenset(
@@ -46,6 +47,8 @@ _DISPUTED = re.compile(r"\\[DWSBb]|[*+?}]\+|\{,|\(\?[^:]")
 # A class that excludes, up to its bracket, and what of it excludes another class.
 _EXCLUDING = re.compile(r"\[\^[^\]]*+")
 _EXCLUDED_CLASS = re.compile(r".*\\[dws]", re.DOTALL)
+# What a pattern costs a token grows with the places at which a text may stand in it.
+WIDEST_PATTERN = 600
 # Inside a JSON string these need \u escapes, which the grammar never writes.
 _UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 # Of a path that is longer, a message shows so many characters.
@@ -163,8 +166,14 @@ def _wrong_format(value: Any) -> str:
 
 
 def _wrong_pattern(value: Any) -> str:
-    found = _disputed(value) if isinstance(value, str) else ""
-    return f"holds {found!r}, which is not enforced" if found else ""
+    if not isinstance(value, str):
+        return ""
+    if found := _disputed(value):
+        return f"holds {found!r}, which is not enforced"
+    automaton = automaton_of(value)
+    if automaton and (width := automaton.width()) > WIDEST_PATTERN:
+        return f"is followed at {width:,} places at once, and at most {WIDEST_PATTERN} are enforced"
+    return ""
 
 
 def _disputed(pattern: str) -> str:
