@@ -55,11 +55,13 @@ def _generation_request(
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
         raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
     count, stop = request.n or 1, request.stop or ()
+    decoding = _decoding(request, chat_model, max_length)
+    room = decoding.room(0, prompt)
     return GenerationRequest(
         prompt,
-        _decoding(request, chat_model, max_length),
+        decoding,
         tuple(text for text in ([stop] if isinstance(stop, str) else stop) if text),
-        tuple(_constraint(request, offered, chat_model, constrain) for _ in range(count)),
+        tuple(_constraint(request, offered, chat_model, constrain, room) for _ in range(count)),
     )
 
 
@@ -82,6 +84,7 @@ def _constraint(
     offered: Mapping[str, tuple[Tool, Tool]],
     chat_model: ChatModel,
     constrain: bool,
+    room: int,
 ) -> RowConstraint | None:
     choice = request.tool_choice
     strict = {tool.function.name for tool in request.tools or () if tool.function.strict}
@@ -98,7 +101,7 @@ def _constraint(
     # Where some tools are strict, the others are held to their schemas as far as that is possible.
     free = offered.keys() - strict if strict and not constrain else ()
     try:
-        return constraint_for(declared, chat_model.format, chat_model.tokenizer, forced, free)
+        return constraint_for(declared, chat_model.format, chat_model.tokenizer, forced, room, free)
     except ValueError as error:
         told = str(error).replace(" or generate without --constrain", "")
         raise refused(told, "tools", "unsupported_value") from None

@@ -11,6 +11,7 @@ from typing import Any
 
 from chat.conversation import Tool
 from chat.schemas.flat_parameters import JSON_TYPES, json_types
+from chat.schemas.keywords import SUBSCHEMA
 from inference.constrain.closing import close, passes_closing
 from inference.constrain.names import read_names, settle_counts
 from inference.constrain.numbers import read_numbers
@@ -54,6 +55,20 @@ def enforceable_parts(tool: Tool) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     read = _read_tool(tool)
     yield from ((pointer, read.whole(part)) for pointer, part in read.parts)
+
+
+def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every schema in one that has been read, the inner ones first."""
+    if not isinstance(schema, dict):
+        return
+    for keyword, form in SUBSCHEMA.items():
+        inner = schema.get(keyword, ())
+        members = (
+            inner.values() if form == "map" and inner else inner if form == "list" else [inner]
+        )
+        for member in members:
+            yield from subschemas(member)
+    yield schema
 
 
 def _read_tool(tool: Tool) -> "_Reader":

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from inference.constrain.automaton import automaton_of
 from inference.constrain.references import Place
 from inference.constrain.refusal import NotEnforced
 
@@ -46,6 +47,8 @@ _EXCLUDED_CLASS = re.compile(r".*\\[dws]", re.DOTALL)
 # `^(?!^[...]*$)`: a character that is not of the class is there. Older versions of pydantic write
 # decimal numbers so.
 _NOT_ALL_OF = re.compile(r"\^\(\?!\^\[([^\]\\^]+)\]\*\$\)")
+# What a pattern costs a token grows with the places at which a text may stand in it.
+WIDEST_PATTERN = 600
 # Inside a JSON string these need \u escapes, which the grammar never writes.
 _UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -96,6 +99,10 @@ def read_pattern(pattern: str) -> list[str]:
     for part in patterns:
         if found := _disputed(part):
             raise ValueError(f"holds {found!r}, which is not enforced")
+        automaton = automaton_of(part)
+        if automaton and (width := automaton.width()) > WIDEST_PATTERN:
+            told = f"is followed at {width:,} places at once, and at most {WIDEST_PATTERN} are"
+            raise ValueError(f"{told} enforced")
     return patterns
 
 
