@@ -26,8 +26,8 @@ class FinishedCalls:
         for call in reply.tool_calls:
             tool = self._tools.get(call.name)
             for problem in validate_arguments(tool, call.arguments, formats=True) if tool else ():
-                # What a schema does not name, it may still let in.
-                if problem.rule != "undeclared":
+                # What a schema does not name it may let in, and what costs too much is not told.
+                if problem.rule not in ("undeclared", "costly"):
                     raise ValueError(
                         f"the call of {call.name} is not valid at {problem.pointer or 'its root'}: "
                         f"{problem.message}; ask again, or generate without --constrain"
