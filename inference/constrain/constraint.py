@@ -6,11 +6,8 @@ blank after commas and colons, and control characters only as \\n, \\t, \\r, \\b
 limit of its length a call takes the tokens that still leave room to end it.
 """
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -24,27 +21,16 @@ from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.constrain.completions import Completions, completions_of
 from inference.constrain.ending import LONGEST_ENDING, find_ending, still_ends
+from inference.constrain.fitting import fitting, no_room, prepared, refusal_of, write_schema
 from inference.constrain.json_text import JsonText
-from inference.constrain.schemas import enforceable, refuse, subschemas
+from inference.constrain.schemas import enforceable
 from inference.constrain.vocabulary import Vocabulary, prepare_vocabulary, vocabulary_source
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-# How the tool syntaxes write JSON. Without \u, one text has one spelling and no half surrogates.
-_WRITING = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-    "json_allowed_escapes": 'nrbtf\\"',
-}
 # After this many tokens that were refused one by one, the call is ended.
 MOST_REFUSALS = 16
-# What llguidance may do for one token, in its own unit, of which it does some 14,000 a millisecond;
-# a call that needs more is ended as is known by then.
-MOST_FUEL = 100_000
-# How many schemas of a tool are tried one by one to say which of them is refused.
-MOST_LOCATED = 1000
 
 
 def constraint_for(
@@ -71,20 +57,20 @@ def constraint_for(
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
-    tools = _fitting(vocabulary, tools, room or LONGEST_ENDING, bool(forced))
-    schemas = tuple(_schema(enforceable(tool)) for tool in tools)
+    tools = fitting(vocabulary, tools, room or LONGEST_ENDING, bool(forced))
+    schemas = tuple(write_schema(enforceable(tool)) for tool in tools)
     blank = format.reply_joins or vocabulary.blank
     grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
     specials = [special_id(token, tokenizer) for token in format.calls.special_tokens]
     text = _lark(grammar.forced if forced else grammar.free, grammar, schemas, specials)
-    matcher = _prepared(vocabulary, text)
+    matcher = prepared(vocabulary, text)
     if problem := matcher.get_error():
-        raise _located(vocabulary, tools, problem)
+        raise refusal_of(vocabulary, tools, problem)
     constraint = CallConstraint(
         vocabulary, matcher.deep_copy(), grammar.opening.encode(), completions_of(schemas)
     )
     if forced and not constraint.open(room or LONGEST_ENDING):
-        raise _no_room(vocabulary, tools[0], room or LONGEST_ENDING)
+        raise no_room(vocabulary, tools[0], room or LONGEST_ENDING)
     return constraint
 
 
@@ -151,89 +137,10 @@ def _named(tools: Sequence[Tool], name: str) -> Tool:
     raise ValueError(f"the tool {name} cannot be forced: it is not offered (offered: {offered})")
 
 
-def _schema(schema: Mapping[str, Any]) -> str:
-    return json.dumps({**schema, "x-guidance": _WRITING})
-
-
-def _fitting(vocabulary: Vocabulary, tools: Sequence[Tool], room: int, forced: bool) -> list[Tool]:
-    """Return the tools of which a call may fit in a room.
-
-    Raises ValueError for a schema to which no value is found, and where one must fit and none does.
-    """
-    fitting = []
-    for tool in tools:
-        length = _shortest(vocabulary, _schema(enforceable(tool)))
-        if length is None:
-            raise _no_room(vocabulary, tool, LONGEST_ENDING)
-        if length <= room:
-            fitting.append(tool)
-    if forced and not fitting:
-        raise _no_room(vocabulary, tools[0], room)
-    return fitting
-
-
-@lru_cache(maxsize=1024)
-def _shortest(vocabulary: Vocabulary, schema: str) -> int | None:
-    """Return how many tokens a value of a schema takes at least, as far as they are found.
-
-    None where no value is found; 0 where the schema cannot be compiled.
-    """
-    matcher = _prepared(vocabulary, f"start: %json {schema}")
-    if matcher.is_error():
-        return 0
-    completions = completions_of((schema,))
-    ending = find_ending(vocabulary, matcher, JsonText(rules=completions.texts), completions)
-    return ending and len(ending)
-
-
-def _no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ValueError:
-    """Return the error of the innermost schema to which no value is found in a room."""
-    found = f"takes more than the {room:,} tokens that the reply may have: allow it more"
-    for pointer, schema in _alone(enforceable(tool)):
-        length = _shortest(vocabulary, _schema(schema))
-        if length is None:
-            return refuse(tool.name, pointer, f"has no value that is found in {room:,} tokens")
-        if length > room:
-            return refuse(tool.name, pointer, found)
-    return refuse(tool.name, "", found)
-
-
-def _alone(schema: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each schema in a schema with its pointer and what it may refer to, inner ones first."""
-    shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    for pointer, inner in islice(subschemas(schema), MOST_LOCATED):
-        yield pointer, {**shared, **inner}
-
-
 def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str], specials: Sequence[int]) -> str:
     arguments = [f"arguments_{i}: %json {schema}" for i, schema in enumerate(schemas)]
     tokens = [f"token_{i}: <[{id}]>" for i, id in enumerate(specials)]
     return "\n".join([f"start: {start}", grammar.rules, *tokens, *arguments])
-
-
-@lru_cache(maxsize=256)
-def _prepared(vocabulary: Vocabulary, lark: str) -> "LLMatcher":
-    """Compile a grammar; kept, because data sets offer the same tools again and again."""
-    from llguidance import LLMatcher, LLParserLimits
-
-    limits = LLParserLimits(step_lexer_fuel=MOST_FUEL, verbose_errors=False)
-    grammar = LLMatcher.grammar_from_lark(lark)
-    return LLMatcher(vocabulary.made, grammar, log_level=0, limits=limits)
-
-
-def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> ValueError:
-    """Return the error of the innermost schema that llguidance refuses."""
-    for tool in tools:
-        for pointer, schema in _alone(enforceable(tool)):
-            error = _prepared(vocabulary, f"start: %json {json.dumps(schema)}").get_error()
-            if error:
-                return refuse(tool.name, pointer, f"is not enforced: {_reason(error)}")
-    return ValueError(f"these tools cannot be constrained together: {_reason(problem)}")
-
-
-def _reason(error: str) -> str:
-    """Return the first line of llguidance's message, without the place in its own grammar."""
-    return error.strip().splitlines()[0].rpartition("JSON schema: ")[2][:200]
 
 
 class CallConstraint:
