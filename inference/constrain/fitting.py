@@ -64,7 +64,7 @@ def shortest(vocabulary: Vocabulary, schema: str) -> int | None:
         return 0
     completions = completions_of((schema,))
     ending = find_ending(vocabulary, matcher, JsonText(rules=completions.texts), completions)
-    return ending and len(ending) - len("[]")
+    return len(ending) - len("[]") if ending else None
 
 
 def no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ValueError:
