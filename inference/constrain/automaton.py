@@ -130,7 +130,8 @@ class Automaton:
         if kind == "BRANCH":
             return self._joined([self._sequence(branch, self._behind(at)) for branch in value[1]])
         if kind in ("MAX_REPEAT", "MIN_REPEAT"):
-            return self._repeated(*value, at)
+            least, most, items = value
+            return self._repeated(least, most, items, at)
         edges = {"BEGINNING": self._at_start, "END": self._at_end}
         name = str(value).removeprefix("AT_").removesuffix("_STRING")
         if kind != "AT" or name not in edges:

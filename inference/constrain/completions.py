@@ -7,7 +7,6 @@ Every proposal is tried on the grammar before it counts.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Any
@@ -28,12 +27,8 @@ _FORMATS = {"duration": _DURATION}
 _ESCAPED = {0x6E: 0x0A, 0x72: 0x0D, 0x74: 0x09, 0x62: 0x08, 0x66: 0x0C}
 
 
-@dataclass(frozen=True)
-class TextState:
-    """Where a text under way stands in a rule: the states of each pattern, and its length."""
-
-    states: tuple[States, ...]
-    length: int
+# Where a text under way stands in a rule: the states of each pattern, and its length.
+TextState = tuple[tuple[States, ...], int]
 
 
 class TextRule:
@@ -44,23 +39,31 @@ class TextRule:
         letters = dict.fromkeys(letter for automaton in automata for letter in automaton.letters)
         self._letters = "".join(letters)
         self._kept: dict[TextState, str | None] = {}
-        self.start = TextState(tuple(automaton.start for automaton in automata), 0)
+        self._steps: dict[tuple[TextState, str], TextState] = {}
+        self.start: TextState = tuple(automaton.start for automaton in automata), 0
 
     def step(self, state: TextState, character: str) -> TextState:
         """Return where the text stands after one more character."""
-        pairs = zip(self._automata, state.states, strict=True)
-        # Of a length that no rule looks at, nothing is kept.
-        counted = self._least if self._most is None else self._most + 1
-        length = min(state.length + 1, counted)
-        return TextState(tuple(automaton.step(own, character) for automaton, own in pairs), length)
+        found = self._steps.get((state, character))
+        if found is None:
+            if len(self._steps) > _MOST_KEPT:
+                self._steps.clear()
+            pairs = zip(self._automata, state[0], strict=True)
+            # Of a length that no rule looks at, nothing is kept.
+            length = min(state[1] + 1, self._least if self._most is None else self._most + 1)
+            found = tuple(automaton.step(own, character) for automaton, own in pairs), length
+            self._steps[state, character] = found
+        return found
 
     def shortest(self, state: TextState) -> str | None:
         """Return the characters that make the text fit, None where none were found."""
-        if state not in self._kept:
+        # Threads share the rules of tools that come again.
+        found = self._kept.get(state, "")
+        if found == "" and self._missing(state):
             if len(self._kept) > _MOST_KEPT:
                 self._kept.clear()
-            self._kept[state] = self._search(state)
-        return self._kept[state]
+            found = self._kept[state] = self._search(state)
+        return found
 
     def _search(self, state: TextState) -> str | None:
         """Search the texts that may follow, those first that may be the shortest (A*)."""
@@ -83,11 +86,11 @@ class TextRule:
 
     def _missing(self, state: TextState) -> int:
         """Return how many characters are missing at least."""
-        pairs = zip(self._automata, state.states, strict=True)
+        pairs = zip(self._automata, state[0], strict=True)
         missing = max(automaton.distance(own) for automaton, own in pairs)
-        if self._most is not None and state.length + missing > self._most:
+        if self._most is not None and state[1] + missing > self._most:
             return FAR
-        return max(missing, self._least - state.length)
+        return max(missing, self._least - state[1])
 
 
 class Completions:

@@ -6,11 +6,8 @@ blank after commas and colons, and control characters only as \\n, \\t, \\r, \\b
 limit of its length a call takes the tokens that still leave room to end it.
 """
 
-import json
 import time
-from collections.abc import Container, Mapping, Sequence
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -18,35 +15,30 @@ import torch
 from torch import Tensor
 
 from chat.conversation import Conversation, Tool
-from chat.formats.call_grammar import CallGrammar, call_grammar
+from chat.formats.call_grammar import call_grammar
 from chat.formats.format import ChatFormat
 from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.constrain.completions import Completions, completions_of
 from inference.constrain.ending import LONGEST_ENDING, find_ending, still_ends
 from inference.constrain.finished_calls import FinishedCalls
+from inference.constrain.fitting import (
+    fitting,
+    free_tool,
+    no_room,
+    prepared,
+    refusal_of,
+    write_schema,
+)
 from inference.constrain.json_text import JsonText
-from inference.constrain.refusal import refuse
-from inference.constrain.schemas import enforceable, enforceable_parts
+from inference.constrain.schemas import enforceable
 from inference.constrain.vocabulary import Vocabulary, prepare_vocabulary, vocabulary_source
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-# How the tool syntaxes write JSON. Without \u, one text has one spelling and no half surrogates.
-_WRITING = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-    "json_allowed_escapes": 'nrbtf\\"',
-}
 # After this many tokens that were refused one by one, the call is ended.
 MOST_REFUSALS = 16
-# What llguidance may do for one token, in its own unit, of which it does some 14,000 a millisecond;
-# a call that needs more is ended as is known by then.
-MOST_FUEL = 100_000
-# How many schemas of a tool are tried one by one to say which of them is refused.
-MOST_LOCATED = 1000
 
 
 def constraint_for(
@@ -76,22 +68,22 @@ def constraint_for(
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
-    tools = [_freed(vocabulary, tool) if tool.name in free else tool for tool in tools]
-    tools = _fitting(vocabulary, tools, room or LONGEST_ENDING, bool(forced))
-    schemas = tuple(_schema(enforceable(tool)) for tool in tools)
+    tools = [free_tool(vocabulary, tool) if tool.name in free else tool for tool in tools]
+    tools = fitting(vocabulary, tools, room or LONGEST_ENDING, bool(forced))
+    schemas = tuple(write_schema(enforceable(tool)) for tool in tools)
     blank = format.reply_joins or vocabulary.blank
     grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
     specials = [special_id(token, tokenizer) for token in format.calls.special_tokens]
-    text = _lark(grammar.forced if forced else grammar.free, grammar, schemas, specials)
-    matcher = _prepared(vocabulary, text)
+    text = write_grammar(grammar.forced if forced else grammar.free, grammar, schemas, specials)
+    matcher = prepared(vocabulary, text)
     if problem := matcher.get_error():
-        raise _located(vocabulary, tools, problem)
+        raise refusal_of(vocabulary, tools, problem)
     constraint = CallConstraint(
         vocabulary, matcher.deep_copy(), grammar.opening.encode(), completions_of(schemas)
     )
     constraint.finished = FinishedCalls({tool.name: tool for tool in tools}, format, tokenizer)
     if forced and not constraint.open(room or LONGEST_ENDING):
-        raise _no_room(vocabulary, tools[0], room or LONGEST_ENDING)
+        raise no_room(vocabulary, tools[0], room or LONGEST_ENDING)
     return constraint
 
 
@@ -158,96 +150,6 @@ def _named(tools: Sequence[Tool], name: str) -> Tool:
     raise ValueError(f"the tool {name} cannot be forced: it is not offered (offered: {offered})")
 
 
-def _freed(vocabulary: Vocabulary, tool: Tool) -> Tool:
-    """Return a tool as it is where its schema can be enforced, otherwise with any arguments."""
-    try:
-        problem = _prepared(vocabulary, f"start: %json {json.dumps(enforceable(tool))}").get_error()
-    except ValueError as error:
-        problem = str(error)
-    anything = {"type": "object", "additionalProperties": True}
-    return Tool(tool.name, tool.description, anything) if problem else tool
-
-
-def _schema(schema: Mapping[str, Any]) -> str:
-    return json.dumps({**schema, "x-guidance": _WRITING})
-
-
-def _fitting(vocabulary: Vocabulary, tools: Sequence[Tool], room: int, forced: bool) -> list[Tool]:
-    """Return the tools of which a call may fit in a room.
-
-    Raises ValueError for a schema to which no value is found, and where one must fit and none does.
-    """
-    fitting = []
-    for tool in tools:
-        length = _shortest(vocabulary, _schema(enforceable(tool)))
-        if length is None:
-            raise _no_room(vocabulary, tool, LONGEST_ENDING)
-        if length <= room:
-            fitting.append(tool)
-    if forced and not fitting:
-        raise _no_room(vocabulary, tools[0], room)
-    return fitting
-
-
-@lru_cache(maxsize=1024)
-def _shortest(vocabulary: Vocabulary, schema: str) -> int | None:
-    """Return how many tokens a value of a schema takes at least, as far as they are found.
-
-    None where no value is found; 0 where the schema cannot be compiled.
-    """
-    matcher = _prepared(vocabulary, f"start: %json {schema}")
-    if matcher.is_error():
-        return 0
-    completions = completions_of((schema,))
-    ending = find_ending(vocabulary, matcher, JsonText(rules=completions.texts), completions)
-    return ending and len(ending)
-
-
-def _no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ValueError:
-    """Return the error of the innermost schema to which no value is found in a room."""
-    found = f"takes more than the {room:,} tokens that the reply may have: allow it more"
-    for pointer, schema in islice(enforceable_parts(tool), MOST_LOCATED):
-        length = _shortest(vocabulary, _schema(schema))
-        if length is None:
-            return refuse(tool.name, pointer, f"has no value that is found in {room:,} tokens")
-        if length > room:
-            return refuse(tool.name, pointer, found)
-    return refuse(tool.name, "", found)
-
-
-def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str], specials: Sequence[int]) -> str:
-    arguments = [f"arguments_{i}: %json {schema}" for i, schema in enumerate(schemas)]
-    tokens = [f"token_{i}: <[{id}]>" for i, id in enumerate(specials)]
-    return "\n".join([f"start: {start}", grammar.rules, *tokens, *arguments])
-
-
-@lru_cache(maxsize=256)
-def _prepared(vocabulary: Vocabulary, lark: str) -> "LLMatcher":
-    """Compile a grammar; kept, because data sets offer the same tools again and again."""
-    from llguidance import LLMatcher, LLParserLimits
-
-    limits = LLParserLimits(step_lexer_fuel=MOST_FUEL, verbose_errors=False)
-    grammar = LLMatcher.grammar_from_lark(lark)
-    return LLMatcher(vocabulary.made, grammar, log_level=0, limits=limits)
-
-
-def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> ValueError:
-    """Return the error of the innermost schema that llguidance refuses."""
-    for tool in tools:
-        for pointer, schema in islice(enforceable_parts(tool), MOST_LOCATED):
-            error = _prepared(vocabulary, f"start: %json {json.dumps(schema)}").get_error()
-            if error:
-                return refuse(tool.name, pointer, f"is not enforced: {_reason(error)}")
-    return ValueError(f"these tools cannot be constrained together: {_reason(problem)}")
-
-
-def _reason(error: str) -> str:
-    """Return the first line of llguidance's message, without the place in its own grammar."""
-    if "coerce_one_of" in error:
-        return "the members of its oneOf may not exclude each other; say anyOf"
-    return error.strip().splitlines()[0].rpartition("JSON schema: ")[2][:200]
-
-
 class CallConstraint:
     """One reply under way; see inference.generate.RowConstraint.
 
@@ -303,17 +205,9 @@ class CallConstraint:
         if accepted:
             self.seconds.append(self._spent)
             self._spent = 0.0
-            self._finish(token)
+            if self.finished is not None:
+                self.finished.take(token, token in self._vocabulary.stops)
         return accepted
-
-    def _finish(self, token: int) -> None:
-        """Keep an accepted token; at the end of the reply its calls are validated."""
-        if self.finished is None:
-            return
-        if token in self._vocabulary.stops:
-            self.finished.check()
-        else:
-            self.finished.add(token)
 
     def _allowed(self, room: int) -> Any:
         """Return which tokens may come, as an array of bool [V]."""

@@ -16,12 +16,14 @@ class FinishedCalls:
         self._tools, self._format, self._tokenizer = tools, format, tokenizer
         self._tokens: list[int] = []
 
-    def add(self, token: int) -> None:
-        """Take the next token of the reply."""
-        self._tokens.append(token)
+    def take(self, token: int, ends: bool) -> None:
+        """Take the next token of the reply, or its end, at which the calls are checked.
 
-    def check(self) -> None:
-        """Raise ValueError where an argument does not fit its tool's schema."""
+        Raises ValueError where an argument does not fit its tool's schema.
+        """
+        if not ends:
+            self._tokens.append(token)
+            return
         reply = parse_reply(self._tokenizer.decode(self._tokens), self._format)
         for call in reply.tool_calls:
             tool = self._tools.get(call.name)

@@ -452,3 +452,58 @@ def test_end_of_document_ends_a_reply_like_a_stop_token(model: Transformer) -> N
     prompt = Decoding((STOP, END_OF_TEXT), max_new_tokens=60)
     ((_, reply),) = complete(model, [[1, 2, 3]], prompt, constraint=lambda _: hurried)
     assert reply.stop == STOP
+
+
+UNANCHORED: list[dict[str, Any]] = [
+    {"type": "string", "pattern": "[0-9]{3}"},
+    {"type": "string", "pattern": r"\d{3}-\d{4}"},
+    {"type": "string", "pattern": r"\.csv$"},
+    {"type": "string", "pattern": "foo.*bar"},
+    {"type": "string", "format": "duration"},
+    {"type": "string", "allOf": [{"pattern": "[0-9]{2}"}, {"pattern": "[A-Z]{2}"}]},
+    {"type": "integer", "multipleOf": 100},
+]
+
+
+def test_calls_with_open_patterns_are_whole_in_their_room(model: Transformer) -> None:
+    tools = [[one("f", schema)] for schema in UNANCHORED for _ in range(2)]
+    for reply, own in zip(replies(model, tools, max_new_tokens=60), tools, strict=True):
+        check(reply, own)
+
+
+def test_schema_whose_shortest_value_has_no_room_is_named() -> None:
+    long = one("f", {"type": "string", "minLength": 200})
+    with pytest.raises(ValueError, match="/properties/x takes more than the 80 tokens"):
+        constraint_for([long], LLAMA3, DEMO, forced=True, room=80)
+    constraint_for([long], LLAMA3, DEMO, forced=True, room=300)
+    constraint = constraint_for([long, WEATHER], LLAMA3, DEMO, forced=True, room=80)
+    assert not fits(constraint, says(ToolCall("f", {"x": "a" * 200})))
+
+
+def test_pattern_with_too_many_open_places_is_named() -> None:
+    wide = one("f", {"type": "string", "pattern": "^(.{0,30}a){0,30}$"})
+    with pytest.raises(ValueError, match=r"/properties/x/pattern is followed at .* places at once"):
+        constraint_for([wide], LLAMA3, DEMO)
+
+
+def test_call_without_room_is_not_opened() -> None:
+    call = says(ToolCall("weather", {"city": "Lyon"}))
+    assert fits(constraint_for([WEATHER], LLAMA3, DEMO), call)
+    assert not fits(constraint_for([WEATHER], LLAMA3, DEMO), call, room=12)
+
+
+def test_call_is_ended_when_its_grammar_takes_too_long() -> None:
+    wide = [{"pattern": "[a-f].{10}[0-9]"}, {"pattern": "[g-z].{11}[A-Z]"}]
+    tool = one("f", {"type": "string", "allOf": wide})
+    constraint = constraint_for([tool], LLAMA3, DEMO, forced=True)
+    said, room = list[int](), 150
+    while not said or said[-1] not in (STOP, END_OF_TEXT):
+        logits = torch.randn(DEMO.vocab_size, generator=torch.Generator().manual_seed(room))
+        constraint.restrict(logits, room)
+        while not constraint.accept(token := int(logits.argmax()), room - 1):
+            logits[token] = float("-inf")
+            constraint.restrict(logits, room)
+        said.append(token)
+        room -= 1
+    assert constraint._ends and room > 0
+    check(Completion(said[:-1], said[-1]), [tool])
