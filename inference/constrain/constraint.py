@@ -28,6 +28,7 @@ from inference.constrain.fitting import (
     no_room,
     prepared,
     refusal_of,
+    write_grammar,
     write_schema,
 )
 from inference.constrain.json_text import JsonText
