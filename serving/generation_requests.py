@@ -2,10 +2,13 @@
 
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chat.conversation import Conversation, Message, Role, Tool, ToolCall
+from chat.schemas.dialects import normalise_parameters
+from chat.schemas.flat_parameters import is_flat
 from chat.schemas.validation import schema_problem
 from inference.chat_model import ChatModel, token_limits
 from inference.constrain.constraint import constraint_for
@@ -40,7 +43,10 @@ def read_generation_request(
 def _generation_request(
     request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool
 ) -> GenerationRequest:
-    conversation = Conversation(_messages(request.messages), _tools(request))
+    offered = _tools(request)
+    conversation = Conversation(
+        _messages(request.messages), tuple(tool for tool, _ in offered.values())
+    )
     try:
         prompt = chat_model.prompt(conversation)
     except (ValueError, RecursionError) as error:
@@ -49,13 +55,13 @@ def _generation_request(
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
         raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
     count, stop = request.n or 1, request.stop or ()
+    decoding = _decoding(request, chat_model, max_length)
+    room = decoding.room(0, prompt)
     return GenerationRequest(
         prompt,
-        _decoding(request, chat_model, max_length),
+        decoding,
         tuple(text for text in ([stop] if isinstance(stop, str) else stop) if text),
-        tuple(
-            _constraint(request, conversation.tools, chat_model, constrain) for _ in range(count)
-        ),
+        tuple(_constraint(request, offered, chat_model, constrain, room) for _ in range(count)),
     )
 
 
@@ -74,39 +80,66 @@ def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> D
 
 
 def _constraint(
-    request: ChatRequest, tools: Sequence[Tool], chat_model: ChatModel, constrain: bool
+    request: ChatRequest,
+    offered: Mapping[str, tuple[Tool, Tool]],
+    chat_model: ChatModel,
+    constrain: bool,
+    room: int,
 ) -> RowConstraint | None:
     choice = request.tool_choice
-    strict = constrain or any(declared.function.strict for declared in request.tools or ())
+    strict = {tool.function.name for tool in request.tools or () if tool.function.strict}
     forced = choice.function.name if isinstance(choice, NamedChoice) else choice == "required"
-    if forced and not tools:
+    if forced and not offered:
         raise refused("tool_choice wants tools to choose from", "tool_choice")
-    if isinstance(forced, str) and forced not in [tool.name for tool in tools]:
+    if isinstance(forced, str) and forced not in offered:
         message = f"tool_choice names {forced}, which is not among the tools"
         raise refused(message, "tool_choice.function.name")
-    if not tools or not (forced or strict or choice == "none"):
+    if not offered or not (forced or strict or constrain or choice == "none"):
         return None
     # No tool is offered to the constraint, so none can be called; the prompt still lists them.
-    offered = () if choice == "none" else tools
+    declared = [] if choice == "none" else [declared for _, declared in offered.values()]
+    # Where some tools are strict, the others are held to their schemas as far as that is possible.
+    free = offered.keys() - strict if strict and not constrain else ()
     try:
-        return constraint_for(offered, chat_model.format, chat_model.tokenizer, forced)
+        return constraint_for(declared, chat_model.format, chat_model.tokenizer, forced, room, free)
     except ValueError as error:
         told = str(error).replace(" or generate without --constrain", "")
         raise refused(told, "tools", "unsupported_value") from None
 
 
-def _tools(request: ChatRequest) -> tuple[Tool, ...]:
-    found: dict[str, Tool] = {}
-    for index, declared in enumerate(request.tools or ()):
-        function, where = declared.function, f"tools[{index}].function"
+def _tools(request: ChatRequest) -> dict[str, tuple[Tool, Tool]]:
+    """Return each tool by its name: as cleaning reads it, for the prompt, and as it is declared."""
+    found: dict[str, tuple[Tool, Tool]] = {}
+    for index, offered in enumerate(request.tools or ()):
+        function, where = offered.function, f"tools[{index}].function"
         if function.name in found:
             message = f"two tools are called {function.name}"
             raise refused(message, f"{where}.name")
-        tool = Tool(function.name, function.description or "", function.parameters or {})
+        try:
+            tool = Tool(
+                function.name,
+                function.description or "",
+                normalise_parameters(function.parameters),
+            )
+        except ValueError as error:
+            raise refused(
+                str(error), f"{where}.parameters", "invalid_function_parameters"
+            ) from None
         if problem := schema_problem(tool):
             raise refused(problem.message, f"{where}.parameters", "invalid_function_parameters")
-        found[tool.name] = tool
-    return tuple(found.values())
+        found[tool.name] = tool, _declared(tool, function.parameters)
+    return found
+
+
+def _declared(tool: Tool, parameters: Any) -> Tool:
+    """Return a tool with the client's own schema, where that is one by JSON Schema's draft.
+
+    What cleaning reads into a dialect (`nullable`, a default of null) such a schema does not say.
+    """
+    if not isinstance(parameters, Mapping) or not parameters or is_flat(parameters):
+        return tool
+    own = Tool(tool.name, tool.description, dict(parameters))
+    return tool if schema_problem(own) else own
 
 
 def _messages(wire: Sequence[WireMessage]) -> tuple[Message, ...]:

@@ -89,11 +89,14 @@ class WireMessage(_Part):
 
 
 class Function(_Part):
-    """A function that is offered; with `strict`, its arguments must fit the schema."""
+    """A function that is offered; with `strict`, its arguments must fit the schema.
+
+    parameters: A schema in any dialect that chat/schemas/dialects.py reads; `true` for any object.
+    """
 
     name: str = Field(min_length=1, max_length=128)
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: Any = None
     strict: bool | None = None
 
 
