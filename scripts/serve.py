@@ -13,6 +13,7 @@ from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags, flag_of
 from inference.chat_choice import FORMAT_FLAGS
 from inference.loading import Source, load_chat_model
+from inference.memory import free_memory, in_words, memory_of
 from inference.passes import check_cuda_graphs
 from serving.process import check_installed, is_loopback, listen, serve
 from weights.directory import resolve_directory
@@ -44,6 +45,7 @@ def main(
     grace: float = 10,
     quantization: str | None = None,
     cuda_graphs: bool = False,
+    fit_anyway: bool = False,
 ) -> None:
     """Serve a model under OpenAI's API (chat completions with tools, streamed or not), to try it.
 
@@ -79,6 +81,7 @@ def main(
             adapter was trained, or as ckpt_dir holds them.
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
             wait for the host; replies are the same but for near ties.
+        fit_anyway: Start although by the formula the memory is too small.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     check_installed()
@@ -111,6 +114,9 @@ def main(
         local = is_loopback(listener)
         if not local and key is None:
             tell(OPEN_WARNING, style="bold red")
+        memory, free = memory_of(source, max_batch_size, max_seq_len), free_memory()
+        memory.check(free, fit_anyway)
+        tell(f"{name} takes {memory.describe()}; {in_words(free)} are free")
         chat_model = load_chat_model(source, tell)
         sizes = (max_batch_size, max_seq_len, max_waiting)
         with Engine(chat_model.model, *sizes, cuda_graphs) as engine:
