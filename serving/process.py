@@ -108,6 +108,7 @@ def serve(
         http=LimitedProtocol,
         loop="asyncio",
         ws="none",
+        interface="asgi3",
         timeout_keep_alive=math.ceil(connections.limits.request),
         timeout_graceful_shutdown=math.ceil(grace) + _ERROR_SECONDS,
     )
