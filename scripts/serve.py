@@ -101,7 +101,6 @@ def main(
     from serving.engine import Engine
 
     origins, hosts = read_origins(allow_origin), read_hosts(allow_host)
-
     source = Source(
         ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
     )
