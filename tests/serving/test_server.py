@@ -523,4 +523,4 @@ def test_ctrl_c_ends_an_idle_server(folder: Path) -> None:
         (choice,) = server.client().chat.completions.create(**asked).choices
         assert not hasattr(choice.message, "tool_call_problem")
         assert server.end(signal.SIGINT) == 0
-    assert [problem_of(line) for line in next_commands("".join(server.lines[:4]))] == [""]
+    assert [problem_of(line) for line in next_commands("".join(server.lines[:5]))] == [""]
