@@ -8,7 +8,7 @@ limit of its length a call takes the tokens that still leave room to end it.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,11 @@ MOST_LOCATED = 1000
 
 
 def constraint_for(
-    tools: Sequence[Tool], format: ChatFormat, tokenizer: Tokenizer, forced: bool | str = False
+    tools: Sequence[Tool],
+    format: ChatFormat,
+    tokenizer: Tokenizer,
+    forced: bool | str = False,
+    single: bool = False,
 ) -> "CallConstraint":
     """Return what makes one reply's calls valid; a new one for every reply.
 
@@ -53,6 +57,7 @@ def constraint_for(
         format: The chat format, whose calls state the grammar.
         tokenizer: The model's tokenizer, with a token for each character of ASCII.
         forced: True opens a call at once, a name allows calls of that tool only.
+        single: Whether one call is the most.
 
     Raises ValueError for a schema that cannot be enforced, with the path of the keyword.
     """
@@ -62,7 +67,7 @@ def constraint_for(
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
     blank = format.reply_joins or vocabulary.blank
-    grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
+    grammar = call_grammar(format.calls, [tool.name for tool in tools], blank, single)
     schemas = [json.dumps(enforceable(tool) | {"x-guidance": _WRITING}) for tool in tools]
     specials = [special_id(token, tokenizer) for token in format.calls.special_tokens]
     text = _lark(grammar.forced if forced else grammar.free, grammar, schemas, specials)
@@ -70,6 +75,23 @@ def constraint_for(
     if problem := matcher.get_error():
         raise _located(vocabulary, tools, problem)
     return CallConstraint(vocabulary, matcher.deep_copy(), grammar.opening.encode())
+
+
+def content_constraint(
+    schema: Mapping[str, Any], name: str, format: ChatFormat, tokenizer: Tokenizer
+) -> "CallConstraint":
+    """Return what makes one reply a JSON object of this schema and nothing else.
+
+    Raises ValueError as `constraint_for` does, which calls the schema by its name.
+    """
+    vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
+    wanted = Tool(name, "", schema)
+    text = json.dumps(enforceable(wanted) | {"x-guidance": _WRITING})
+    blank = '" "? ' if format.reply_joins or vocabulary.blank else ""
+    matcher = _prepared(vocabulary, f"start: {blank}content\ncontent: %json {text}")
+    if problem := matcher.get_error():
+        raise _located(vocabulary, [wanted], problem)
+    return CallConstraint(vocabulary, matcher.deep_copy(), b"{")
 
 
 def refusals(
