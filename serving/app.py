@@ -22,7 +22,7 @@ from serving.chat_answers import ChatAnswers
 from serving.choices import Replies, ReplyPart
 from serving.engine import Engine
 from serving.errors import ApiError
-from serving.generation_requests import Limits, read_generation_request
+from serving.generation_requests import ReplyRules, read_generation_request
 from serving.requests import ChatRequest, read_request
 from serving.responses_answers import ResponsesAnswers
 from serving.responses_requests import read_responses_request
@@ -57,9 +57,9 @@ class Settings:
             raise ValueError("the API key must be ASCII without blanks; clients can send no other")
 
     @property
-    def limits(self) -> Limits:
+    def rules(self) -> ReplyRules:
         """What is set for all requests."""
-        return Limits(self.max_length, self.constrain, self.none_keeps_tools)
+        return ReplyRules(self.max_length, self.constrain, self.none_keeps_tools)
 
 
 class Service:
@@ -93,7 +93,7 @@ class Service:
         self._check_model(wanted.model)
         # In a thread: a long prompt or a new schema would block the event loop.
         generation = await asyncio.to_thread(
-            read_generation_request, wanted, self._chat_model, self._settings.limits
+            read_generation_request, wanted, self._chat_model, self._settings.rules
         )
         texts = self._token_texts if wanted.logprobs else ()
         replies = Replies(self._engine, self._chat_model, generation, texts)

@@ -73,7 +73,7 @@ def read_constraint(
     model = chat_model.format, chat_model.tokenizer
 
     def calls(forced: bool | str) -> RowConstraint:
-        return constraint_for(bound, *model, forced, single)
+        return constraint_for(bound, *model, forced, single=single)
 
     def content() -> RowConstraint:
         assert schema is not None

@@ -21,7 +21,7 @@ _MESSAGE = re.compile(r"messages\[\d+\]")
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReplyRules:
     """What a server sets for all requests.
 
     max_length: The most tokens of a prompt and its reply together.
@@ -46,30 +46,30 @@ class GenerationRequest:
 
 
 def read_generation_request(
-    request: ChatRequest, chat_model: ChatModel, limits: Limits
+    request: ChatRequest, chat_model: ChatModel, rules: ReplyRules
 ) -> GenerationRequest:
     """Return the generation request of a chat request; ApiError where it is not possible."""
     try:
-        return _generation_request(request, chat_model, limits)
+        return _generation_request(request, chat_model, rules)
     except RecursionError:
         raise refused("the schema of a tool is nested too deeply", "tools") from None
 
 
 def _generation_request(
-    request: ChatRequest, chat_model: ChatModel, limits: Limits
+    request: ChatRequest, chat_model: ChatModel, rules: ReplyRules
 ) -> GenerationRequest:
     shown = _tools(request)
-    if request.tool_choice == "none" and not limits.none_keeps_tools:
+    if request.tool_choice == "none" and not rules.none_keeps_tools:
         shown = ()
     prompt = _prompt(Conversation(_messages(request.messages), shown), chat_model)
-    if len(prompt) >= limits.max_length:
+    if len(prompt) >= rules.max_length:
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
-        raise refused(f"{told} {limits.max_length:,}", "messages", "context_length_exceeded")
+        raise refused(f"{told} {rules.max_length:,}", "messages", "context_length_exceeded")
     count, stop = request.n or 1, request.stop or ()
-    constraint = read_constraint(request, shown, chat_model, limits.constrain)
+    constraint = read_constraint(request, shown, chat_model, rules.constrain)
     return GenerationRequest(
         prompt,
-        _decoding(request, chat_model, limits.max_length),
+        _decoding(request, chat_model, rules.max_length),
         tuple(text for text in ([stop] if isinstance(stop, str) else stop) if text),
         tuple(constraint() for _ in range(count)),
         _reading(request, bool(read_choice(request, shown).tools)),

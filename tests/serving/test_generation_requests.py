@@ -13,7 +13,7 @@ from chat.tokenizers.tokenizer import load_tokenizer
 from evaluation.answers.endpoint import wire_messages, wire_names
 from inference.chat_model import ChatModel
 from serving.errors import ApiError
-from serving.generation_requests import GenerationRequest, Limits, read_generation_request
+from serving.generation_requests import GenerationRequest, ReplyRules, read_generation_request
 from serving.requests import read_request
 
 CHAT_MODEL = ChatModel(random_model(TINY), load_tokenizer(TOKENIZER), FORMATS["llama3"])
@@ -26,7 +26,7 @@ TOOLS = (
 def order(messages: list[dict[str, Any]], **settings: Any) -> GenerationRequest:
     body = {"model": "m", "messages": messages, "tools": [t.to_record() for t in TOOLS]}
     return read_generation_request(
-        read_request(json.dumps({**body, **settings}).encode()), CHAT_MODEL, Limits(2048)
+        read_request(json.dumps({**body, **settings}).encode()), CHAT_MODEL, ReplyRules(2048)
     )
 
 
