@@ -83,7 +83,8 @@ class Service:
         try:
             return await self._answer(request, read.chat, ResponsesAnswers(read.asked))
         except ApiError as error:
-            raise read.placed(error) from None
+            read.set_place(error)
+            raise
 
     async def health(self, request: Request) -> Response:
         """Say that requests are answered; anyone may ask."""

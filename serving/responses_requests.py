@@ -107,13 +107,13 @@ class ReadResponsesRequest:
     chat: ChatRequest
     places: Sequence[str]
 
-    def placed(self, error: ApiError) -> ApiError:
-        """Return an error of the chat request with the place that it has in this request."""
+    def set_place(self, error: ApiError) -> None:
+        """Give an error of the chat request the place that it has in this request."""
         param = error.param or ""
         for pattern, found in _PLACES:
             param = pattern.sub(found, param)
         param = _MESSAGE.sub(lambda match: self.places[int(match[1])], param)
-        return ApiError(error.status, str(error), param or None, error.code, error.wait)
+        error.param = param or None
 
 
 _MESSAGE = re.compile(r"^messages\[(\d+)\](?:\.(?:role|tool_calls))?")
@@ -168,7 +168,7 @@ def _chat_request(asked: ResponsesRequest, messages: list[WireMessage]) -> ChatR
 
 def _nested(named: Part) -> dict[str, Any]:
     """Return what chat completions keep under `function`."""
-    given = named.model_dump(exclude_none=True)
+    given = {key: value for key, value in named if value is not None}
     return {"type": given.pop("type"), "function": given}
 
 
@@ -184,5 +184,5 @@ def _choice(choice: Any) -> Any:
 def _format(wanted: _TextFormat | _SchemaFormat | None) -> Any:
     if not isinstance(wanted, _SchemaFormat):
         return wanted and {"type": wanted.type}
-    schema = wanted.model_dump(exclude_none=True, by_alias=True, exclude={"type"})
+    schema = {"name": wanted.name, "schema": wanted.wanted, "strict": wanted.strict}
     return {"type": wanted.type, "json_schema": schema}

@@ -63,11 +63,11 @@ def test_items_become_the_prompt_of_the_same_messages(server: Address) -> None:
         {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
         {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "x"},
         {**CALL, "id": "f", "status": "completed"},
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
         {**CALL, "call_id": "d", "arguments": "{}"},
         {**RESULT, "call_id": "d", "output": [{"type": "input_text", "text": "night"}]},
         RESULT,
-    ]  # fmt: skip
+    ]
     call = {"type": "function", "function": {"name": "time", "arguments": "{}"}}
     messages = [
         {"role": "system", "content": "Be brief."},
@@ -127,7 +127,10 @@ def test_logprobs_are_included_where_asked_for(server: Address) -> None:
     [
         ({"input": []}, "input"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
-        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0].type"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+            "input[0].content[0].type",
+        ),
         ({"input": [CALL]}, "input[0]"),
         ({"input": [{"role": "user", "content": "Hi"}, RESULT]}, "input[1]"),
         ({"input": [CALL, {**RESULT, "call_id": "d"}]}, "input[1].call_id"),
@@ -158,7 +161,7 @@ def test_logprobs_are_included_where_asked_for(server: Address) -> None:
         ({"temperature": 9}, "temperature"),
         ({"model": "gpt"}, "model"),
     ],
-)  # fmt: skip
+)
 def test_errors_name_the_place_in_the_request(
     server: Address, change: dict[str, Any], param: str
 ) -> None:
