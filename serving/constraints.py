@@ -104,12 +104,12 @@ def _content_schema(request: ChatRequest) -> Mapping[str, Any] | None:
     wanted = request.response_format
     if isinstance(wanted, SchemaFormat):
         schema = wanted.json_schema.wanted
-        kinds = schema.get("type", "object")
-        if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
-            told = f"the schema of a response is that of an object, found type {kinds!r}"
-            raise refused(told, f"{_SCHEMA}.type")
         if problem := schema_problem(Tool(wanted.json_schema.name, "", schema)):
             raise refused(problem.message, _SCHEMA)
+        kinds = schema.get("type", "object")
+        if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
+            told = f"the schema of a response must be that of an object, found type {kinds!r}"
+            raise refused(told, f"{_SCHEMA}.type")
         return schema
     return _ANY_OBJECT if wanted is not None and wanted.type == "json_object" else None
 

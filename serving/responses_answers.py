@@ -67,7 +67,7 @@ class ResponsesAnswers:
                 pass
         return self._finished(usage)
 
-    def _event(self, name: str, **fields: Any) -> bytes:
+    def _event(self, name: str, /, **fields: Any) -> bytes:
         number, self._events = self._events, self._events + 1
         return event({"type": name, "sequence_number": number, **fields}, name)
 

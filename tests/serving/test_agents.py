@@ -6,16 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from served_conversations import TIME, WEATHER, learned_model
+from served_conversations import (
+    ANSWERS,
+    IN_JSON,
+    QUESTION,
+    RESULTS,
+    TIME,
+    WEATHER,
+    learned_model,
+)
 from served_model import Address, served_here
 
 pytest.importorskip("openai")
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-QUESTION = "Rain in Lyon and Oslo?"
-RESULTS = {"Lyon": "dry", "Oslo": "wet"}
-ANSWERS = {True: "Dry in Lyon, wet in Oslo.", False: "Dry in Lyon, Oslo I did not ask."}
 WAYS = pytest.mark.parametrize("parallel", [True, False])
 
 
@@ -55,7 +60,7 @@ def test_openai_client_completes_a_chat_with_tools(
     for call in first.tool_calls:
         text = RESULTS[json.loads(call.function.arguments)["city"]]
         messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
-    assert reply().content == ANSWERS[parallel]
+    assert reply().content == ANSWERS[QUESTION, 2 if parallel else 1]
 
 
 @WAYS
@@ -87,7 +92,7 @@ def test_openai_client_completes_responses_with_tools(
         text = RESULTS[json.loads(call.arguments)["city"]]
         items.append({"type": "function_call_output", "call_id": call.call_id, "output": text})
     last = reply()
-    assert last.output_text == ANSWERS[parallel]
+    assert last.output_text == ANSWERS[QUESTION, 2 if parallel else 1]
     assert last.usage.total_tokens == last.usage.input_tokens + last.usage.output_tokens
 
 
@@ -133,18 +138,17 @@ def test_agents_library_completes_a_run(
                 output_type=Rain if formatted else None,
             )
             if not stream:
-                return await agents.Runner.run(agent, QUESTION, max_turns=3)
-            result = agents.Runner.run_streamed(agent, QUESTION, max_turns=3)
+                return await agents.Runner.run(agent, question, max_turns=3)
+            result = agents.Runner.run_streamed(agent, question, max_turns=3)
             async for _ in result.stream_events():
                 pass
             return result
 
+    question = IN_JSON if formatted else QUESTION
     agents.set_tracing_disabled(True)
     result = asyncio.run(run())
     kinds = [item.type for item in result.new_items]
     count = 2 if parallel else 1
     assert kinds.count("tool_call_item") == kinds.count("tool_call_output_item") == count
-    if formatted:
-        assert isinstance(result.final_output, Rain)
-    else:
-        assert result.final_output == ANSWERS[parallel]
+    answer = ANSWERS[question, count]
+    assert result.final_output == (Rain.model_validate_json(answer) if formatted else answer)

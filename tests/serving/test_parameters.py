@@ -134,7 +134,7 @@ def test_tools_are_called_beside_a_response_format(server: Address) -> None:
     ("schema", "param"),
     [
         ({"type": "array"}, "response_format.json_schema.schema.type"),
-        ({"type": "objekt"}, "response_format.json_schema.schema.type"),
+        ({"type": "objekt"}, "response_format.json_schema.schema"),
         (
             {"type": "object", "properties": {"x": {"type": "string", "pattern": "(?=a)"}}},
             "response_format.json_schema.schema",
