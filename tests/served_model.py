@@ -33,12 +33,13 @@ class Address:
     model: str
     lines: list[str]
     key: str = "none"
+    clients: list["OpenAI"] = field(default_factory=list)
 
     def client(self, **options: Any) -> "OpenAI":
-        """Return a client that knows the key and tries once."""
+        """Return a client that knows the key and tries once; it is closed with the server."""
         from openai import OpenAI
 
-        return OpenAI(
+        client = OpenAI(
             **{
                 "base_url": self.url,
                 "api_key": self.key,
@@ -47,6 +48,13 @@ class Address:
                 **options,
             }
         )
+        self.clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close the clients."""
+        for client in self.clients:
+            client.close()
 
     def post(
         self, body: bytes, headers: Mapping[str, str] | None = None, path: str = "/chat/completions"
@@ -89,14 +97,18 @@ def served_here(chat_model: "ChatModel", **settings: Any) -> Iterator[Address]:
     lines: list[str] = []
     listener = socket.create_server(("127.0.0.1", 0))
     with Engine(chat_model.model, 4, 2048, 16) as engine:
-        service = Service(engine, chat_model, Settings("here", **settings), lines.append)
+        service = Service(
+            engine, chat_model, Settings("here", max_length=2048, **settings), lines.append
+        )
         config = uvicorn.Config(make_app(service), log_level="warning", access_log=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
+        address = Address(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "here", lines)
         try:
-            yield Address(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "here", lines)
+            yield address
         finally:
+            address.close()
             server.should_exit = True
             thread.join()
             listener.close()
@@ -133,6 +145,8 @@ def served(model: Path, key: str | None = None, **flags: object) -> Iterator[Ser
     finally:
         process.kill()
         process.wait()
+        if "server" in locals():
+            server.close()
         for reader in server.reading if "server" in locals() else ():
             reader.join()
         process.stdout.close()
