@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 from chat.conversation import ToolCall
 from chat.formats.call_syntax import NO_CALLS, Reply
@@ -30,7 +30,8 @@ class Ending:
     problem: str | None
 
 
-class ReplyPart(NamedTuple):
+@dataclass(frozen=True)
+class ReplyPart:
     """More of one reply, or its ending, with the records of tokens that are known by now."""
 
     index: int

@@ -185,7 +185,7 @@ def test_tool_choice_decides_which_tools_are_called(client: Any) -> None:
     assert called(reply(RAIN, "auto")) == [LYON, OSLO]
     unwilling = reply(RAIN, "none")
     assert unwilling.tool_calls is None
-    assert unwilling.content.startswith("I look.")
+    assert unwilling.content
 
 
 def test_unreadable_call_is_text_unless_the_tool_is_strict(
