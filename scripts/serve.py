@@ -37,6 +37,7 @@ def main(
     allow_origin: str | None = None,
     allow_host: str | None = None,
     constrain: bool = False,
+    none_keeps_tools: bool = False,
     max_seq_len: int = 4096,
     max_batch_size: int = 16,
     max_waiting: int = 64,
@@ -69,6 +70,8 @@ def main(
             beside localhost and its addresses, with commas between.
         constrain: Make every call valid by the schemas of the tools, not only where a request
             asks for it with tool_choice or strict.
+        none_keeps_tools: Leave the tools in the prompt where a request says tool_choice none; by
+            default such a prompt has no tools, as if none were offered.
         max_seq_len: The most tokens of a prompt and its reply together.
         max_batch_size: How many replies are written at once; each has a cache of max_seq_len.
         max_waiting: How many more may wait; beyond, clients are told to try again (429).
@@ -106,7 +109,7 @@ def main(
     )
     name = model_name or resolve_directory(ckpt_dir).resolve().name
     key = api_key or os.environ.get("SERVE_API_KEY") or None
-    settings = Settings(name, key, constrain, max_seq_len, max_body_bytes)
+    settings = Settings(name, key, constrain, max_seq_len, max_body_bytes, none_keeps_tools)
     console = Console(highlight=False)
     tell = partial(console.print, markup=False, soft_wrap=True)
     with listen(host, port) as listener:

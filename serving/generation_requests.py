@@ -1,20 +1,39 @@
 """Turn a request into a prompt, decoding settings and the constraints of its replies."""
 
+import re
 import secrets
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from chat.conversation import Conversation, Message, Role, Tool, ToolCall
 from chat.schemas.dialects import normalise_parameters
 from chat.schemas.flat_parameters import is_flat
 from chat.schemas.validation import schema_problem
 from inference.chat_model import ChatModel, token_limits
-from inference.constrain.constraint import constraint_for
 from inference.generate import Decoding, RowConstraint
+from serving.constraints import read_choice, read_constraint
 from serving.errors import refused
-from serving.requests import ChatRequest, NamedChoice, WireMessage
+from serving.requests import ChatRequest, WireMessage, joined
+
+# How a reply is read: with calls; with calls or as JSON; as text; as text that should hold no call.
+Reading = Literal["calls", "calls or JSON", "text", "no calls"]
+_MESSAGE = re.compile(r"messages\[\d+\]")
+
+
+@dataclass(frozen=True)
+class ReplyRules:
+    """What a server sets for all requests.
+
+    max_length: The most tokens of a prompt and its reply together.
+    constrain: Whether calls must fit the schemas even where a request does not ask for it.
+    none_keeps_tools: Whether tools stand in the prompt of a request that may not call them.
+    """
+
+    max_length: int
+    constrain: bool = False
+    none_keeps_tools: bool = False
 
 
 @dataclass(frozen=True)
@@ -25,44 +44,57 @@ class GenerationRequest:
     decoding: Decoding
     stop_texts: tuple[str, ...]
     constraints: tuple[RowConstraint | None, ...]
+    reading: Reading = "calls"
 
 
 def read_generation_request(
-    request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool = False
+    request: ChatRequest, chat_model: ChatModel, rules: ReplyRules
 ) -> GenerationRequest:
-    """Return the generation request of a chat request; ApiError where it is not possible.
-
-    With `constrain`, calls must fit the schemas even where a request does not ask for it.
-    """
+    """Return the generation request of a chat request; ApiError where it is not possible."""
     try:
-        return _generation_request(request, chat_model, max_length, constrain)
+        return _generation_request(request, chat_model, rules)
     except RecursionError:
         raise refused("the schema of a tool is nested too deeply", "tools") from None
 
 
 def _generation_request(
-    request: ChatRequest, chat_model: ChatModel, max_length: int, constrain: bool
+    request: ChatRequest, chat_model: ChatModel, rules: ReplyRules
 ) -> GenerationRequest:
     offered = _tools(request)
-    conversation = Conversation(
-        _messages(request.messages), tuple(tool for tool, _ in offered.values())
-    )
-    try:
-        prompt = chat_model.prompt(conversation)
-    except (ValueError, RecursionError) as error:
-        raise refused(f"this cannot be written: {error}", "messages") from None
-    if len(prompt) >= max_length:
+    if request.tool_choice == "none" and not rules.none_keeps_tools:
+        offered = {}
+    shown = tuple(tool for tool, _ in offered.values())
+    declared = [tool for _, tool in offered.values()]
+    prompt = _prompt(Conversation(_messages(request.messages), shown), chat_model)
+    if len(prompt) >= rules.max_length:
         told = f"the messages and tools have {len(prompt):,} tokens, and with a reply they may have"
-        raise refused(f"{told} {max_length:,}", "messages", "context_length_exceeded")
+        raise refused(f"{told} {rules.max_length:,}", "messages", "context_length_exceeded")
     count, stop = request.n or 1, request.stop or ()
-    decoding = _decoding(request, chat_model, max_length)
+    decoding = _decoding(request, chat_model, rules.max_length)
     room = decoding.room(0, prompt)
+    constraint = read_constraint(request, declared, chat_model, rules.constrain, room)
     return GenerationRequest(
         prompt,
         decoding,
         tuple(text for text in ([stop] if isinstance(stop, str) else stop) if text),
-        tuple(_constraint(request, offered, chat_model, constrain, room) for _ in range(count)),
+        tuple(constraint() for _ in range(count)),
+        _reading(request, bool(read_choice(request, declared).tools)),
     )
+
+
+def _prompt(conversation: Conversation, chat_model: ChatModel) -> list[int]:
+    try:
+        return chat_model.prompt(conversation)
+    except (ValueError, RecursionError) as error:
+        found = _MESSAGE.match(str(error))
+        where = found[0] if found else "messages"
+        raise refused(f"this cannot be written: {error}", where) from None
+
+
+def _reading(request: ChatRequest, callable: bool) -> Reading:
+    if request.response_format is not None and request.response_format.type != "text":
+        return "calls or JSON" if callable else "text"
+    return "no calls" if request.tools and not callable else "calls"
 
 
 def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> Decoding:
@@ -76,35 +108,8 @@ def _decoding(request: ChatRequest, chat_model: ChatModel, max_length: int) -> D
         temperature=temperature if top_p else 0.0,
         top_p=top_p or 1.0,
         seed=secrets.randbits(32) if request.seed is None else request.seed,
+        logprobs=(request.top_logprobs or 0) if request.logprobs else None,
     )
-
-
-def _constraint(
-    request: ChatRequest,
-    offered: Mapping[str, tuple[Tool, Tool]],
-    chat_model: ChatModel,
-    constrain: bool,
-    room: int,
-) -> RowConstraint | None:
-    choice = request.tool_choice
-    strict = {tool.function.name for tool in request.tools or () if tool.function.strict}
-    forced = choice.function.name if isinstance(choice, NamedChoice) else choice == "required"
-    if forced and not offered:
-        raise refused("tool_choice wants tools to choose from", "tool_choice")
-    if isinstance(forced, str) and forced not in offered:
-        message = f"tool_choice names {forced}, which is not among the tools"
-        raise refused(message, "tool_choice.function.name")
-    if not offered or not (forced or strict or constrain or choice == "none"):
-        return None
-    # No tool is offered to the constraint, so none can be called; the prompt still lists them.
-    declared = [] if choice == "none" else [declared for _, declared in offered.values()]
-    # Where some tools are strict, the others are held to their schemas as far as that is possible.
-    free = offered.keys() - strict if strict and not constrain else ()
-    try:
-        return constraint_for(declared, chat_model.format, chat_model.tokenizer, forced, room, free)
-    except ValueError as error:
-        told = str(error).replace(" or generate without --constrain", "")
-        raise refused(told, "tools", "unsupported_value") from None
 
 
 def _tools(request: ChatRequest) -> dict[str, tuple[Tool, Tool]]:
@@ -164,7 +169,8 @@ def _message(message: WireMessage, where: str) -> Message:
     if message.tool_calls and message.role != "assistant":
         told = f"a {message.role} calls no tools"
         raise refused(told, f"{where}.tool_calls")
-    if message.content is None and not message.tool_calls:
+    text = joined(message.content) or message.refusal or ""
+    if message.content is None and message.refusal is None and not message.tool_calls:
         told = "content is missing"
         raise refused(told, f"{where}.content", "missing_required_parameter")
     role: Role = "system" if message.role == "developer" else message.role
@@ -172,7 +178,7 @@ def _message(message: WireMessage, where: str) -> Message:
         ToolCall(call.function.name, call.function.arguments, call.id)
         for call in message.tool_calls or ()
     )
-    return Message(role, message.content or "", tuple(calls), message.name)
+    return Message(role, text, tuple(calls), message.name)
 
 
 def _results(wire: Sequence[WireMessage], place: int) -> list[Message]:

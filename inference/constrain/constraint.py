@@ -21,7 +21,7 @@ from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.constrain.completions import Completions, completions_of
 from inference.constrain.ending import LONGEST_ENDING, find_ending, still_ends
-from inference.constrain.finished_calls import FinishedCalls
+from inference.constrain.finished_replies import FinishedReply, calls_read
 from inference.constrain.fitting import (
     fitting,
     free_tool,
@@ -47,8 +47,9 @@ def constraint_for(
     format: ChatFormat,
     tokenizer: Tokenizer,
     forced: bool | str = False,
-    room: int | None = None,
+    room: int = LONGEST_ENDING,
     free: Container[str] = (),
+    single: bool = False,
 ) -> "CallConstraint":
     """Return what makes one reply's calls valid; a new one for every reply.
 
@@ -60,6 +61,7 @@ def constraint_for(
         room: How many tokens the reply may have, its stop token included; a forced call must fit.
         free: The names of tools whose calls may have any arguments where their schema cannot be
             enforced.
+        single: Whether one call is the most.
 
     Raises ValueError for a schema that cannot be enforced, or whose shortest value has no room,
     with the path of the keyword.
@@ -70,21 +72,20 @@ def constraint_for(
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
     tools = [free_tool(vocabulary, tool) if tool.name in free else tool for tool in tools]
-    tools = fitting(vocabulary, tools, room or LONGEST_ENDING, bool(forced))
+    tools = fitting(vocabulary, tools, room, bool(forced))
     schemas = tuple(write_schema(enforceable(tool)) for tool in tools)
     blank = format.reply_joins or vocabulary.blank
-    grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
+    grammar = call_grammar(format.calls, [tool.name for tool in tools], blank, single)
     specials = [special_id(token, tokenizer) for token in format.calls.special_tokens]
     text = write_grammar(grammar.forced if forced else grammar.free, grammar, schemas, specials)
     matcher = prepared(vocabulary, text)
     if problem := matcher.get_error():
         raise refusal_of(vocabulary, tools, problem)
-    constraint = CallConstraint(
-        vocabulary, matcher.deep_copy(), grammar.opening.encode(), completions_of(schemas)
-    )
-    constraint.finished = FinishedCalls({tool.name: tool for tool in tools}, format, tokenizer)
-    if forced and not constraint.open(room or LONGEST_ENDING):
-        raise no_room(vocabulary, tools[0], room or LONGEST_ENDING)
+    opening = grammar.opening.encode()
+    constraint = CallConstraint(vocabulary, matcher.deep_copy(), opening, completions_of(schemas))
+    constraint.finished = FinishedReply(calls_read(tools, format), tokenizer)
+    if forced and not constraint.open(room):
+        raise no_room(vocabulary, tools[0], room)
     return constraint
 
 
@@ -158,14 +159,10 @@ class CallConstraint:
     """
 
     def __init__(
-        self,
-        vocabulary: Vocabulary,
-        matcher: "LLMatcher",
-        opening: bytes,
-        completions: Completions,
+        self, vocabulary: Vocabulary, matcher: "LLMatcher", opening: bytes, completions: Completions
     ) -> None:
         self.seconds: list[float] = []
-        self.finished: FinishedCalls | None = None
+        self.finished: FinishedReply | None = None
         self._vocabulary, self._matcher, self._opening = vocabulary, matcher, opening
         self._completions = completions
         self._bits = numpy.zeros((vocabulary.size + 31) // 32, dtype=numpy.int32)

@@ -16,7 +16,7 @@ from evaluation.answers.endpoint import wire_messages, wire_names
 from inference.chat_model import ChatModel
 from inference.generate import RowConstraint
 from serving.errors import ApiError
-from serving.generation_requests import GenerationRequest, read_generation_request
+from serving.generation_requests import GenerationRequest, ReplyRules, read_generation_request
 from serving.requests import read_request
 
 CHAT_MODEL = ChatModel(random_model(TINY), load_tokenizer(TOKENIZER), FORMATS["llama3"])
@@ -37,7 +37,7 @@ def declared(name: str, parameters: Any, strict: bool | None = None) -> dict[str
 def order(messages: list[dict[str, Any]], **settings: Any) -> GenerationRequest:
     body = {"model": "m", "messages": messages, "tools": [t.to_record() for t in TOOLS]}
     return read_generation_request(
-        read_request(json.dumps({**body, **settings}).encode()), CHAT_MODEL, 2048
+        read_request(json.dumps({**body, **settings}).encode()), CHAT_MODEL, ReplyRules(2048)
     )
 
 

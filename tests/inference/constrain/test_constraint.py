@@ -18,7 +18,7 @@ from chat.formats.rendering import parse_reply, stop_ids
 from chat.schemas.validation import read_tool, validate_arguments
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.constrain.constraint import CallConstraint, Constraints, constraint_for, refusals
-from inference.constrain.finished_calls import FinishedCalls
+from inference.constrain.finished_replies import FinishedReply, calls_read
 from inference.generate import Completion, Decoding, complete
 from model.config import ModelConfig
 from model.transformer import Transformer
@@ -331,8 +331,8 @@ def test_a_tool_that_may_be_free_is_so_only_where_it_must() -> None:
 
 def test_a_finished_call_that_is_not_valid_is_an_error() -> None:
     constraint = constraint_for([one("f", {"type": "integer"})], LLAMA3, DEMO, forced=True)
-    stricter = {"f": one("f", {"type": "integer", "minimum": 5})}
-    constraint.finished = FinishedCalls(stricter, LLAMA3, DEMO)
+    stricter = [one("f", {"type": "integer", "minimum": 5})]
+    constraint.finished = FinishedReply(calls_read(stricter, LLAMA3), DEMO)
     with pytest.raises(ValueError, match=r"the call of f is not valid at /x: 3 is less than"):
         fits(constraint, says(ToolCall("f", {"x": 3})))
 
