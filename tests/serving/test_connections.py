@@ -131,7 +131,8 @@ def test_connection_without_a_whole_request_ends_in_time(
 def test_header_that_drips_ends_in_time() -> None:
     async def test(served: Served) -> None:
         reader, writer = await served.send(PARTIAL_HEADER)
-        answer = asyncio.create_task(reader.read())
+        # What drips in after the end may reset the connection, once the answer is there.
+        answer = asyncio.create_task(reader.readline())
         while not answer.done():
             writer.write(b"x")
             await asyncio.sleep(0.02)

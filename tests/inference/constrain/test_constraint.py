@@ -26,7 +26,8 @@ from model.transformer import Transformer
 jsonschema = pytest.importorskip("jsonschema")
 DEMO = load_tokenizer(TOKENIZER)
 LLAMA3 = FORMATS["llama3"]
-STOP, END_OF_TEXT = stop_ids(LLAMA3, DEMO)
+STOPS = stop_ids(LLAMA3, DEMO)
+STOP = STOPS[0]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("weather", "", CITY)
 CLOCK = Tool("clock.now", "", {"type": "object", "properties": {}})
@@ -71,9 +72,7 @@ def replies(
         [Conversation((), tuple(tool)) for tool in tools], LLAMA3, DEMO, forced
     )
     prompts = [[index % 2000, 3] for index in range(len(tools))]
-    done = complete(
-        model, prompts, Decoding((STOP, END_OF_TEXT), **settings), constraint=constraint
-    )
+    done = complete(model, prompts, Decoding(STOPS, **settings), constraint=constraint)
     return [completion for _, completion in sorted(done, key=lambda pair: pair[0])]
 
 
@@ -445,11 +444,11 @@ def test_end_of_document_ends_a_reply_like_a_stop_token(model: Transformer) -> N
         return {token for token in specials if logits[token] == 0}
 
     call = says(ToolCall("weather", {"city": "Lyon"}))
-    assert allowed("It rains") == allowed(call) == {STOP, END_OF_TEXT}
+    assert allowed("It rains") == allowed(call) == {*STOPS}
     assert allowed(call[:-3]) == set()
     # A call that is hurried ends as the model was taught.
     hurried = constraint_for([WEATHER], LLAMA3, DEMO, forced=True)
-    prompt = Decoding((STOP, END_OF_TEXT), max_new_tokens=60)
+    prompt = Decoding(STOPS, max_new_tokens=60)
     ((_, reply),) = complete(model, [[1, 2, 3]], prompt, constraint=lambda _: hurried)
     assert reply.stop == STOP
 
@@ -497,7 +496,7 @@ def test_call_is_ended_when_its_grammar_takes_too_long() -> None:
     tool = one("f", {"type": "string", "allOf": wide})
     constraint = constraint_for([tool], LLAMA3, DEMO, forced=True)
     said, room = list[int](), 150
-    while not said or said[-1] not in (STOP, END_OF_TEXT):
+    while not said or said[-1] not in STOPS:
         logits = torch.randn(DEMO.vocab_size, generator=torch.Generator().manual_seed(room))
         constraint.restrict(logits, room)
         while not constraint.accept(token := int(logits.argmax()), room - 1):
