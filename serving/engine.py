@@ -174,6 +174,8 @@ class IsolatedConstraint:
             self._constraint.restrict(logits, room)
         except Exception as error:
             self.error = error
+            # Some token must be there to be chosen, or the choice fails for all rows.
+            logits.zero_()
 
     def accept(self, token: int, room: int) -> bool:
         try:

@@ -42,7 +42,7 @@ def find_ending(
                 return None
             ending.append(token)
             text.feed(vocabulary.texts[token])
-        if not tokens:
+        if not tokens or text.wrong:
             return None
     return None
 

@@ -328,6 +328,15 @@ def test_a_tool_that_may_be_free_is_so_only_where_it_must() -> None:
         assert fits(constraint, says(ToolCall(name, {"x": 1}))) is fit
 
 
+def test_a_long_number_is_left_room_for_the_digits_it_lacks() -> None:
+    schema = {"type": "number", "multipleOf": 5}
+    begun = says(ToolCall("f", {"x": "VALUE"})).partition('"VALUE"')[0]
+    for digits, fit in (("1" * 199, True), ("1" * 200, False)):
+        constraint = constraint_for([one("f", schema)], LLAMA3, DEMO, forced=True)
+        assert fits(constraint, begun + digits, stopped=False) is fit
+    assert value(schema, "1" * 199 + "5")
+
+
 def test_a_finished_call_that_is_not_valid_is_an_error() -> None:
     constraint = constraint_for([one("f", {"type": "integer"})], LLAMA3, DEMO, forced=True)
     stricter = [one("f", {"type": "integer", "minimum": 5})]

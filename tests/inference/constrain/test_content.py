@@ -52,7 +52,7 @@ def test_content_is_whole_and_valid_within_its_room() -> None:
 
 
 def test_content_that_has_no_room_is_refused_beforehand() -> None:
-    with pytest.raises(ValueError, match="m cannot be constrained: .* takes more than the 5 token"):
+    with pytest.raises(ValueError, match=r"m cannot be constrained: .* takes more than the 5 token"):
         content_constraint(MONTH, "m", LLAMA3, DEMO, room=5)
 
 
@@ -60,5 +60,5 @@ def test_content_that_is_not_valid_at_its_end_is_an_error() -> None:
     constraint = content_constraint(MONTH, "m", LLAMA3, DEMO)
     stricter = {**MONTH, "required": ["number", "name", "days"]}
     constraint.finished = FinishedReply(content_read(Tool("m", "", stricter)), DEMO)
-    with pytest.raises(ValueError, match="the content by m is not valid at .*days"):
+    with pytest.raises(ValueError, match=r"the content by m is not valid at .*days"):
         said(constraint, 0, 100)
