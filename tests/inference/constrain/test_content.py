@@ -52,7 +52,7 @@ def test_content_is_whole_and_valid_within_its_room() -> None:
 
 
 def test_content_that_has_no_room_is_refused_beforehand() -> None:
-    with pytest.raises(ValueError, match=r"m cannot be constrained: .* takes more than the 5 token"):
+    with pytest.raises(ValueError, match=r"m cannot be constrained: .* more than the 5 tokens"):
         content_constraint(MONTH, "m", LLAMA3, DEMO, room=5)
 
 
