@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("hypothesis")
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from random_examples import tries  # noqa: E402
+from hypothesis import given
+from hypothesis import strategies as st
+from random_examples import tries
 
-from inference.constrain.automaton import FAR, automaton_of  # noqa: E402
-from inference.constrain.completions import Completions, TextUnderWay  # noqa: E402
+from inference.constrain.automaton import FAR, automaton_of
+from inference.constrain.completions import Completions, TextUnderWay
 
 PATTERNS = ["[0-9]{3}", r"\.csv$", "(a|b)", "foo.*bar", "^a+b?$", "x|^y$", "^(a{1,3}b){2}$", "é"]
 
