@@ -5,6 +5,7 @@ python chat_completion.py --ckpt_dir D --interactive
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -21,10 +22,13 @@ from inference.generate import Decoding
 from inference.loading import Source, load_chat_model
 from inference.passes import check_cuda_graphs
 from inference.storage import merge_command
-from serving.terminal import Chat
+from serving.terminal import Chat, roomy_length
 from serving.toolbox import Toolbox, open_toolbox
 from weights.directory import resolve_directory
 from weights.nf4.directory import original_directory
+
+# The most tokens of a dialog of a file and its reply, where --max_seq_len does not say.
+DIALOG_LENGTH = 1024
 
 
 def main(
@@ -36,7 +40,7 @@ def main(
     tools_file: str | None = None,
     temperature: float = 0.6,
     top_p: float = 0.9,
-    max_seq_len: int = 1024,
+    max_seq_len: int | None = None,
     max_batch_size: int = 16,
     max_gen_len: int | None = None,
     seed: int = 1,
@@ -61,7 +65,8 @@ def main(
             or a Python file of functions, which is executed.
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
-        max_seq_len: The most tokens of a prompt and its reply together.
+        max_seq_len: The most tokens of a prompt and its reply together; by default 1024, and at the
+            terminal 3072 beside what its tools take, rounded up to a multiple of 1024.
         max_batch_size: How many dialogs are answered at once.
         max_gen_len: The most tokens of a reply; by default whatever max_seq_len leaves.
         seed: Another number draws other replies.
@@ -82,10 +87,11 @@ def main(
     source = Source(
         ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
     )
+    length = DIALOG_LENGTH if max_seq_len is None else max_seq_len
     decoding = Decoding(
         stop_ids=(),
-        max_new_tokens=max_seq_len if max_gen_len is None else max_gen_len,
-        max_length=max_seq_len,
+        max_new_tokens=length if max_gen_len is None else max_gen_len,
+        max_length=length,
         batch_size=max_batch_size,
         temperature=temperature,
         top_p=top_p,
@@ -102,6 +108,10 @@ def main(
                     "--tools_file"
                 )
             toolbox = Toolbox()
+        if max_seq_len is None:
+            length = roomy_length(chat_model, toolbox.tools)
+            most = length if max_gen_len is None else max_gen_len
+            decoding = replace(decoding, max_length=length, max_new_tokens=most)
         Chat(chat_model, toolbox, decoding, constrain).run()
     else:
         conversations = read_dialogs(dialogs)

@@ -1,11 +1,13 @@
 """Let a model with random weights make 1,000 constrained calls, and check every one of them.
 
     python benchmarks/constrained.py --bfcl-file F --tokenizer-file T
+    python benchmarks/constrained.py --schemas-only
 
 The call is forced open, over the tools of the first 200 rows of a BFCL file in turn. An independent
 validator, jsonschema, judges each finished call; replies that a limit cut off are counted apart,
 and schemas with a keyword that is not enforced are listed. The cost of constraining a token is
-measured over the demo's vocabulary and over that of `tokenizer_file`.
+measured over the demo's vocabulary and over that of `tokenizer_file`; by kind of schema, beside
+that of plain text, over the demo's (`benchmarks/constrained_schemas.py`).
 """
 
 import json
@@ -20,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.about_run import about_run
+from benchmarks.constrained_schemas import format_costs, schema_costs
 from benchmarks.ours import random_base
 from benchmarks.sizes import TINY
 from chat.conversation import Tool
@@ -57,8 +60,9 @@ class Outcome:
 
 
 def main(
-    bfcl_file: str,
-    tokenizer_file: str,
+    bfcl_file: str | None = None,
+    tokenizer_file: str | None = None,
+    schemas_only: bool = False,
     generations: int = 1000,
     large_generations: int = 40,
     max_new_tokens: int = 256,
@@ -70,6 +74,7 @@ def main(
     Args:
         bfcl_file: BFCL_v4_simple_python.json.
         tokenizer_file: Llama 3's tokenizer.model, for the cost at 128,256 tokens.
+        schemas_only: Only compare the cost by kind of schema, without either file.
         generations: How many replies over the vocabulary of the demo, half of them greedy.
         large_generations: How many replies over the other vocabulary.
         max_new_tokens: The most tokens of a reply.
@@ -78,12 +83,41 @@ def main(
     """
     torch.set_num_threads(1)
     format = find_format(chat_format)
-    lines = Path(bfcl_file).read_text(encoding="utf-8").splitlines()[:SCHEMAS]
+    if not schemas_only and not (bfcl_file and tokenizer_file):
+        raise ValueError("--bfcl-file and --tokenizer-file are wanted, or --schemas-only")
+    costs = schema_costs(load_tokenizer(DEMO_TOKENIZER), format)
+    Console().print(format_costs(costs), soft_wrap=True, markup=False)
+    found = list[Outcome]()
+    if bfcl_file and tokenizer_file and not schemas_only:
+        sizes = generations, large_generations, max_new_tokens
+        found = generate_and_check_all(Path(bfcl_file), tokenizer_file, format, *sizes)
+    for outcome in found:
+        Console().print(_line(outcome), soft_wrap=True, markup=False)
+    if json_file is not None:
+        record = {
+            **about_run(),
+            "max_new_tokens": max_new_tokens,
+            "schemas": [asdict(cost) for cost in costs],
+            "runs": [asdict(outcome) for outcome in found],
+        }
+        write_json(Path(json_file), record)
+
+
+def generate_and_check_all(
+    bfcl_file: Path,
+    tokenizer_file: str,
+    format: ChatFormat,
+    generations: int,
+    large_generations: int,
+    max_new_tokens: int,
+) -> list[Outcome]:
+    """Let random models call the tools of a BFCL file over both vocabularies."""
+    lines = bfcl_file.read_text(encoding="utf-8").splitlines()[:SCHEMAS]
     tools = [[read_tool(load) for load in json.loads(line)["function"]] for line in lines]
     demo, large = load_tokenizer(DEMO_TOKENIZER), load_tokenizer(tokenizer_file)
     parts = [(demo, generations // 2, 1.0), (demo, generations // 2, 0.0)]
     parts.append((large, large_generations, 0.0))
-    found = [
+    return [
         generate_and_check(
             [tools[index % len(tools)] for index in range(count)],
             tokenizer,
@@ -97,15 +131,6 @@ def main(
         )
         for tokenizer, count, temperature in parts
     ]
-    for outcome in found:
-        Console().print(_line(outcome), soft_wrap=True, markup=False)
-    if json_file is not None:
-        record = {
-            **about_run(),
-            "max_new_tokens": max_new_tokens,
-            "runs": [asdict(outcome) for outcome in found],
-        }
-        write_json(Path(json_file), record)
 
 
 def generate_and_check(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inference.kv_cache import KVCache
 from inference.passes import Passes, StaticPasses
-from inference.sampling import choose_each, forbid_unknown_ids
+from inference.sampling import Likelihood, choose_each, forbid_unknown_ids, read_likelihood
 from model.attention import Documents
 from model.config import LongRope
 from model.transformer import Transformer
@@ -30,7 +30,8 @@ class Decoding:
     on `seed` and its index alone, never on the rows beside it. Ids from `vocab_size` on pad the
     vocabulary, and `unused_ids` have no token in the tokenizer: they are never chosen.
     `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same but
-    for near ties.
+    for near ties. With `logprobs`, each row keeps the likelihood of its last token and of so many
+    others: the model's own, before temperature and constraints.
     """
 
     stop_ids: Collection[int]
@@ -43,6 +44,7 @@ class Decoding:
     vocab_size: int | None = None
     unused_ids: tuple[int, ...] = ()
     cuda_graphs: bool = False
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -141,6 +143,7 @@ class Row:
     draws: random.Random
     constraint: RowConstraint | None = None
     read: list[int] = field(default_factory=list)
+    likelihood: Likelihood | None = None
 
     @staticmethod
     def of(index: int, prompt: list[int], decoding: Decoding) -> "Row":
@@ -257,6 +260,11 @@ def _run(
 def _choose_allowed(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]:
     """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
     forbid_unknown_ids(logits, [(row.decoding.vocab_size, row.decoding.unused_ids) for row in rows])
+    known = {
+        row: logits[place].float().log_softmax(-1)
+        for place, row in enumerate(rows)
+        if row.decoding.logprobs is not None
+    }
     for place, row in enumerate(rows):
         if row.constraint is not None:
             row.constraint.restrict(logits[place], row.room)
@@ -268,6 +276,8 @@ def _choose_allowed(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[
             own[0, tokens[place]] = float("-inf")
             row.constraint.restrict(own[0], row.room)
             (tokens[place],) = choose_each(own, [settings[place]], draws[place : place + 1])
+        if row in known:
+            row.likelihood = read_likelihood(known[row], tokens[place], row.decoding.logprobs or 0)
     return tokens
 
 

@@ -4,6 +4,7 @@ Shapes: N rows, V vocabulary, C candidates.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -65,6 +66,22 @@ def _chosen(
         return choose(logits, *settings[0], draws)
     rows = zip(logits.split(1), settings, draws.split(1), strict=True)
     return torch.cat([choose(own, *setting, draw) for own, setting, draw in rows])
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely a chosen token was, and the likeliest (token, value): natural logarithms."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
+def read_likelihood(logprobs: Tensor, token: int, most: int) -> Likelihood:
+    """Return the likelihood of a token and of the `most` likeliest, by logprobs [V]."""
+    values, ids = logprobs.topk(min(most, len(logprobs)))
+    return Likelihood(
+        float(logprobs[token]), tuple(zip(ids.tolist(), values.tolist(), strict=True))
+    )
 
 
 def choose(logits: Tensor, temperature: float, top_p: float, draws: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
-"""The HTTP side: OpenAI's /v1/chat/completions and /v1/models, with one model behind them."""
+"""The HTTP side: OpenAI's chat completions, responses and models, with one model behind them."""
 
 import asyncio
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,13 +17,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from inference.chat_model import ChatModel
-from inference.streaming import TextDelta
-from serving.choices import Ending, Replies
+from serving.answers import Answers, Usage
+from serving.chat_answers import ChatAnswers
+from serving.choices import Replies, ReplyPart
 from serving.engine import Engine
 from serving.errors import ApiError
-from serving.generation_requests import read_generation_request
-from serving.requests import read_request
-from serving.responses import DONE, Answers, ending_delta, event, usage_record
+from serving.generation_requests import ReplyRules, read_generation_request
+from serving.requests import ChatRequest, read_request
+from serving.responses_answers import ResponsesAnswers
+from serving.responses_requests import read_responses_request
 
 # A body that is too long is read up to so many times the limit, so that its client gets the error.
 _MOST_DISCARDED = 64
@@ -38,6 +41,7 @@ class Settings:
     constrain: Whether calls must fit the schemas where a request does not ask for it.
     max_length: The most tokens of a prompt and its reply together.
     max_bytes: The longest body of a request.
+    none_keeps_tools: Whether tools stay in the prompt of a request that may not call them.
     """
 
     model: str
@@ -45,11 +49,17 @@ class Settings:
     constrain: bool = False
     max_length: int = 4096
     max_bytes: int = 4 * 2**20
+    none_keeps_tools: bool = False
 
     def __post_init__(self) -> None:
         key = self.api_key
         if key is not None and not (key.isascii() and key.split() == [key]):
             raise ValueError("the API key must be ASCII without blanks; clients can send no other")
+
+    @property
+    def rules(self) -> ReplyRules:
+        """What is set for all requests."""
+        return ReplyRules(self.max_length, self.constrain, self.none_keeps_tools)
 
 
 class Service:
@@ -64,24 +74,38 @@ class Service:
 
     async def complete(self, request: Request) -> Response:
         """Answer a request for chat completions."""
-        self._check_key(request)
-        settings = self._settings
-        wanted = read_request(await _body(request, settings.max_bytes))
+        wanted = read_request(await self._body(request))
+        return await self._answer(request, wanted, ChatAnswers(wanted))
+
+    async def respond(self, request: Request) -> Response:
+        """Answer a request for a response."""
+        read = read_responses_request(await self._body(request))
+        try:
+            return await self._answer(request, read.chat, ResponsesAnswers(read.asked))
+        except ApiError as error:
+            read.set_place(error)
+            raise
+
+    async def health(self, request: Request) -> Response:
+        """Say that requests are answered; anyone may ask."""
+        return _json({"status": "ok"})
+
+    async def _answer(self, request: Request, wanted: ChatRequest, answers: Answers) -> Response:
         self._check_model(wanted.model)
         # In a thread: a long prompt or a new schema would block the event loop.
         generation = await asyncio.to_thread(
-            read_generation_request,
-            wanted,
-            self._chat_model,
-            settings.max_length,
-            settings.constrain,
+            read_generation_request, wanted, self._chat_model, self._settings.rules
         )
-        replies = Replies(self._engine, self._chat_model, generation)
-        if not wanted.stream:
-            return await self._whole(request, replies)
-        options = wanted.stream_options
-        chunks = self._chunks(replies, bool(options and options.include_usage))
-        return _Stream(replies, chunks)
+        texts = self._token_texts if wanted.logprobs else ()
+        replies = Replies(self._engine, self._chat_model, generation, texts)
+        ignored = wanted.without_effect
+        if wanted.stream:
+            found: Response = _Stream(replies, self._chunks(replies, answers, ignored))
+        else:
+            found = await self._whole(request, replies, answers, ignored)
+        if ignored:
+            found.headers["X-Without-Effect"] = ", ".join(ignored)
+        return found
 
     async def models(self, request: Request) -> Response:
         """List the one model."""
@@ -113,9 +137,19 @@ class Service:
             told = f"the model {name!r} does not exist here; there is {known!r}"
             raise ApiError(404, told, "model", "model_not_found")
 
-    async def _whole(self, request: Request, replies: Replies) -> Response:
+    @cached_property
+    def _token_texts(self) -> list[bytes]:
+        return self._chat_model.tokenizer.token_texts()
+
+    async def _body(self, request: Request) -> bytes:
+        self._check_key(request)
+        return await _body(request, self._settings.max_bytes)
+
+    async def _whole(
+        self, request: Request, replies: Replies, answers: Answers, ignored: Sequence[str]
+    ) -> Response:
         """Answer when all replies are complete; cancel them when the client disconnects."""
-        with replies, self._reported(replies):
+        with replies, self._reported(replies, ignored):
             collecting = asyncio.ensure_future(_collect(replies))
             leaving = asyncio.ensure_future(wait_for_disconnect(request))
             try:
@@ -126,31 +160,26 @@ class Service:
             finally:
                 collecting.cancel()
                 leaving.cancel()
-            usage = usage_record(replies.prompt_tokens, replies.tokens)
-            return _json(Answers(self._settings.model).completion(parts, usage))
+            return _json(answers.whole(parts, Usage(replies.prompt_tokens, replies.tokens)))
 
-    async def _chunks(self, replies: Replies, with_usage: bool) -> AsyncIterator[bytes]:
+    async def _chunks(
+        self, replies: Replies, answers: Answers, ignored: Sequence[str]
+    ) -> AsyncIterator[bytes]:
         """Yield the events of a stream; an error is its last event."""
-        answers = Answers(self._settings.model)
-        with self._reported(replies):
+        with self._reported(replies, ignored):
             try:
-                for index in range(replies.count):
-                    yield answers.chunk(index, {"role": "assistant"})
-                async for index, part in replies:
-                    if isinstance(part, TextDelta):
-                        yield answers.chunk(index, {"content": part.text})
-                        continue
-                    if delta := ending_delta(part):
-                        yield answers.chunk(index, delta)
-                    yield answers.chunk(index, {}, part.reason)
-                if with_usage:
-                    yield answers.usage(usage_record(replies.prompt_tokens, replies.tokens))
-                yield DONE
+                for event in answers.opening(replies.count):
+                    yield event
+                async for part in replies:
+                    for event in answers.events(part):
+                        yield event
+                for event in answers.closing(Usage(replies.prompt_tokens, replies.tokens)):
+                    yield event
             except ApiError as error:
-                yield event(error.to_record())
+                yield answers.failure(error)
 
     @contextmanager
-    def _reported(self, replies: Replies) -> Iterator[None]:
+    def _reported(self, replies: Replies, ignored: Sequence[str]) -> Iterator[None]:
         start, how = time.monotonic(), "broken off"
         try:
             yield
@@ -158,7 +187,8 @@ class Service:
         finally:
             seconds = time.monotonic() - start
             tokens = f"{replies.prompt_tokens:,} + {replies.tokens:,} tokens"
-            self._tell(f"{how}: {tokens}, {seconds:.1f} s")
+            note = f"; without effect here: {', '.join(ignored)}" if ignored else ""
+            self._tell(f"{how}: {tokens}, {seconds:.1f} s{note}")
 
 
 class _Stream(StreamingResponse):
@@ -178,6 +208,8 @@ def make_app(service: Service) -> FastAPI:
     """Return the application; every error has the JSON of OpenAI's API."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", service.complete, methods=["POST"])
+    app.add_api_route("/v1/responses", service.respond, methods=["POST"])
+    app.add_api_route("/health", service.health, methods=["GET"])
     app.add_api_route("/v1/models", service.models, methods=["GET"])
     app.add_api_route("/v1/models/{name:path}", service.model, methods=["GET"])
 
@@ -218,11 +250,8 @@ async def _body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
-async def _collect(replies: Replies) -> list[list[TextDelta | Ending]]:
-    parts: list[list[TextDelta | Ending]] = [[] for _ in range(replies.count)]
-    async for index, part in replies:
-        parts[index].append(part)
-    return parts
+async def _collect(replies: Replies) -> list[ReplyPart]:
+    return [part async for part in replies]
 
 
 async def wait_for_disconnect(request: Request) -> None:

@@ -15,15 +15,17 @@ from typing import Self
 from torch import Tensor
 
 from inference.generate import Batch, Decoding, Row, RowConstraint
+from inference.sampling import Likelihood
 from model.transformer import Transformer
 
 
 @dataclass(frozen=True)
 class NewToken:
-    """A token; no other follows where `last` is True."""
+    """A token, its likelihood where it was asked for; no other follows where `last` is True."""
 
     token: int
     last: bool
+    likelihood: Likelihood | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class Engine:
             if error is not None:
                 failed.append(row)
             job = self._jobs.pop(row) if last or error is not None else self._jobs[row]
-            job.on_token(NewToken(token, last) if error is None else Failed(error))
+            said = NewToken(token, last, row.likelihood)
+            job.on_token(said if error is None else Failed(error))
         self._batch.drop(failed)
 
 
@@ -171,6 +174,8 @@ class IsolatedConstraint:
             self._constraint.restrict(logits, room)
         except Exception as error:
             self.error = error
+            # Some token must be there to be chosen, or the choice fails for all rows.
+            logits.zero_()
 
     def accept(self, token: int, room: int) -> bool:
         try:

@@ -1,16 +1,20 @@
 """The process of a server: the address it listens at, and how it ends."""
 
+import asyncio
 import math
 import signal
 import socket
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
+from ipaddress import ip_address
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
+
+    from serving.connections import Connections
 
 INSTALL = "pip install -e '.[serve]'"
 # After `grace`, the seconds for sending clients the error that ends their replies.
@@ -37,8 +41,17 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def is_loopback(listener: socket.socket) -> bool:
+    """Return whether only this machine can reach a listening socket."""
+    return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
 def serve(
-    app: "FastAPI", listener: socket.socket, overdue: Callable[[], None], grace: float
+    app: "ASGIApp",
+    listener: socket.socket,
+    connections: "Connections",
+    overdue: Callable[[], None],
+    grace: float,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish the requests in progress.
 
@@ -47,9 +60,30 @@ def serve(
     """
     import uvicorn
 
+    from serving.connections import LimitedProtocol
+
     told: list[int] = []
 
     class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            # Not uvicorn's own accepting: beyond the limit of descriptors, asyncio would write a
+            # traceback for each place of the queue.
+            await super().startup([])
+            self.accepting = asyncio.create_task(connections.accept(listener, self.connection))
+
+        def connection(self) -> LimitedProtocol:
+            return LimitedProtocol(
+                connections,
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            self.accepting.cancel()
+            connections.log.flush()
+            await super().shutdown([listener])
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             # At a second signal uvicorn would drop the requests in progress and print a traceback
             # for each. It gets the third one, in case a client does not read its reply.
@@ -66,8 +100,16 @@ def serve(
         signal.signal(number, lambda *_: None)
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        # What uvicorn warns of, connections.log counts.
+        log_level="error",
         access_log=False,
+        # Connections know how long they may take and accept HTTP alone; libraries that uvicorn
+        # would find by itself are not used.
+        http=LimitedProtocol,
+        loop="asyncio",
+        ws="none",
+        interface="asgi3",
+        timeout_keep_alive=math.ceil(connections.limits.request),
         timeout_graceful_shutdown=math.ceil(grace) + _ERROR_SECONDS,
     )
-    Server(config).run(sockets=[listener])
+    Server(config).run()

@@ -14,12 +14,13 @@ LONGEST_FORMING = 1000
 class ReplyReader:
     """Reads a reply token by token.
 
-    `ended` says whether a stop token or one of `stop_texts` has ended it, `tokens` counts what was
-    read. A stop text and what follows it are not part of the reply.
+    `ended` says whether a stop token or one of `stop_texts` has ended it, `cut` whether it was such
+    a text. `tokens` counts what was read, `bytes` the length of its text so far. A stop text and
+    what follows it are not part of the reply.
     """
 
     def __init__(self, chat_model: ChatModel, stop_texts: Sequence[str] = ()) -> None:
-        self.tokens = 0
+        self.tokens = self.bytes = 0
         self.ended = False
         self._stop_ids = stop_ids(chat_model.format, chat_model.tokenizer)
         self._stops = [_Stop(text) for text in stop_texts]
@@ -32,7 +33,7 @@ class ReplyReader:
         self._end = ""
         self._begun = False
         self._forming = 0
-        self._cut = False
+        self.cut = False
 
     @property
     def forming(self) -> str:
@@ -50,7 +51,7 @@ class ReplyReader:
 
     def finish(self) -> list[Event]:
         """Return the remaining events when no token follows."""
-        rest = [] if self._cut else self._read(self._tokens.finish(), last=True)
+        rest = [] if self.cut else self._read(self._tokens.finish(), last=True)
         return [*rest, *self._counted("", self._reply.finish())]
 
     def _read(self, piece: str, last: bool = False) -> list[Event]:
@@ -59,12 +60,13 @@ class ReplyReader:
         self._unsure += len(piece)
         found = [place for stop in self._stops if (place := stop.find(piece)) is not None]
         if found:
-            self._cut = self.ended = True
+            self.cut = self.ended = True
             length = self._unsure - len(piece) + min(found)
         else:
             kept = 0 if last else max((stop.met for stop in self._stops), default=0)
             length = self._unsure - kept
         certain = self._released(length)
+        self.bytes += len(certain.encode("utf-8", "surrogatepass"))
         return self._counted(certain, self._reply.feed(certain))
 
     def _released(self, length: int) -> str:

@@ -1,12 +1,13 @@
 """A chat at the terminal: replies as they are written, calls as they form, results, history."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from chat.conversation import Conversation, Message, ToolCall
+from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.transcript import call_lines
 from inference.chat_model import ChatModel, token_limits
 from inference.constrain.constraint import Constraints
@@ -19,7 +20,24 @@ from serving.toolbox import Toolbox
 # After so many rounds of calls in one turn, the user is asked again.
 MOST_ROUNDS = 8
 PROMPT = "> "
-NEW = "/new"
+HELP, TOOLS, NEW, EXIT = "/help", "/tools", "/new", "/exit"
+# Spelled as commands of other programs; none is a message by itself.
+_SPELLINGS = {"exit": EXIT, "quit": EXIT, "/quit": EXIT, "help": HELP, "?": HELP}
+_COMMANDS = {
+    HELP: "lists the commands",
+    TOOLS: "lists the tools that are offered, with their parameters",
+    NEW: "starts over, with the same tools",
+    EXIT: "ends the chat, as exit, quit and Ctrl-D do",
+}
+_LIKE_A_COMMAND = re.compile("/[a-z]+")
+# Tokens of a conversation beside its tools, and of what the length is a multiple.
+_ROOM, _STEP = 3072, 1024
+
+
+def roomy_length(chat_model: ChatModel, tools: Sequence[Tool]) -> int:
+    """Return a length of conversations, in tokens, that leaves room beside the tools' own."""
+    offered = Conversation((Message("user", "Hi"),), tuple(tools))
+    return -(-(len(chat_model.prompt(offered)) + _ROOM) // _STEP) * _STEP
 
 
 class Chat:
@@ -41,11 +59,12 @@ class Chat:
         """Answer messages until the input ends, then print the cost of constraining."""
         names = ", ".join(tool.name for tool in self._toolbox.tools)
         self._screen.line(f"Tools: {names or 'none'}")
-        self._screen.line(f"Ctrl-C stops a reply, {NEW} starts over, Ctrl-D ends", "dim")
+        self._screen.line(f"Ctrl-C stops a reply, {HELP} lists commands, {EXIT} ends", "dim")
         with suppress(ImportError):
             import readline  # noqa: F401  (gives input() its line editing)
         with suppress(EOFError):
-            while True:
+            text = ""
+            while text != EXIT:
                 try:
                     text = input(PROMPT).strip()
                 except KeyboardInterrupt:
@@ -53,6 +72,7 @@ class Chat:
                     continue
                 if not sys.stdin.isatty():
                     self._screen.line(text)
+                text = _SPELLINGS.get(text.lower(), text)
                 self._take(text)
         self._screen.line()
         if self._constraints is not None:
@@ -60,9 +80,10 @@ class Chat:
 
     def _take(self, text: str) -> None:
         """Answer a message; a turn that is stopped before any text is removed from the history."""
-        if text == NEW:
-            self.history = ()
-            self._screen.line("(a new conversation)", "dim")
+        if text in _COMMANDS:
+            self._obey(text)
+        elif _LIKE_A_COMMAND.fullmatch(text):
+            self._screen.line(f"(no command {text}; {HELP} lists them)", "yellow")
         elif text:
             try:
                 self.history = tuple(self._turn(text))
@@ -70,6 +91,20 @@ class Chat:
                 self._screen.line("(stopped; this turn is forgotten)", "dim")
             except ValueError as error:
                 self._screen.line(f"error: {error}; this turn is forgotten", "red")
+
+    def _obey(self, command: str) -> None:
+        if command == NEW:
+            self.history = ()
+            self._screen.line("(a new conversation)", "dim")
+        elif command == HELP:
+            for name, sentence in _COMMANDS.items():
+                self._screen.line(f"  {name:<8}{sentence}")
+            self._screen.line("  Ctrl-C  stops a reply; anything else is said to the model")
+        elif command == TOOLS:
+            for tool in self._toolbox.tools:
+                self._screen.line(self._toolbox.describe(tool))
+            if not self._toolbox.tools:
+                self._screen.line("no tools; --tools and --tools_file offer some")
 
     def _turn(self, text: str) -> list[Message]:
         """Return the history after a user's message, the calls and results, and the answer."""

@@ -24,6 +24,15 @@ class Toolbox:
     tools: tuple[Tool, ...] = ()
     running: Mapping[str, SyntheticTool] = field(default_factory=dict)
 
+    def describe(self, tool: Tool) -> str:
+        """Return a tool in a line: its parameters, who gives its results, what it does."""
+        required = tool.parameters.get("required", ())
+        names = tool.parameters.get("properties", {})
+        parameters = ", ".join(name if name in required else f"{name}?" for name in names)
+        giver = "executed" if tool.name in self.running else "you type its results"
+        about = " ".join(tool.description.split())
+        return f"{tool.name}({parameters}), {giver}" + (f": {about}" if about else "")
+
     def problem(self, call: ToolCall) -> str | None:
         """Return what is wrong with a call: an unknown tool, or arguments that do not fit."""
         tool = next((tool for tool in self.tools if tool.name == call.name), None)

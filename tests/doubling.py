@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[1]
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from tiny_models import TINY, random_model  # noqa: E402
+
 from chat.conversation import Conversation, Message, Tool, ToolCall  # noqa: E402
 from chat.formats.call_syntax import write_reply  # noqa: E402
 from chat.formats.format import CannotWrite, ChatFormat  # noqa: E402
@@ -63,11 +65,13 @@ from evaluation.scoring.calls import score  # noqa: E402
 from export.parsers import SERVER_PARSERS, read_as  # noqa: E402
 from export.response_templates import read_by_template  # noqa: E402
 from export.serve_check import format_response_template  # noqa: E402
+from inference.chat_model import ChatModel  # noqa: E402
+from inference.constrain.completions import Completions  # noqa: E402
 from inference.constrain.json_text import JsonText  # noqa: E402
 from inference.constrain.schemas import enforceable  # noqa: E402
 from inference.streaming import ReplyStream, TokenText  # noqa: E402
 from serving.generation_requests import _results, _tools  # noqa: E402
-from serving.reading import _Stop  # noqa: E402
+from serving.reading import ReplyReader, _Stop  # noqa: E402
 from serving.requests import read_request  # noqa: E402
 
 SHORTEST = 0.05
@@ -208,6 +212,18 @@ def streamed(text: Callable[[int], str], piece: int = 3, format: ChatFormat = LL
         list(stream.finish())
 
     return reading(read, text)
+
+
+def served_reply(tokens: list[int]) -> None:
+    reader = ReplyReader(ChatModel(random_model(TINY), DEMO, LLAMA3), ["and no more"])
+    for token in tokens:
+        reader.feed(token)
+    reader.finish()
+
+
+def followed(text: bytes) -> None:
+    rules = Completions([{"pattern": "[0-9]{3}"}, {"pattern": "a.{12}b"}]).texts
+    list(JsonText(rules=rules).feed(b'{"a": "' + text).completions())
 
 
 def token_text(tokens: list[int]) -> None:
@@ -1185,6 +1201,7 @@ READERS: dict[str, Reader] = {
     "JSON under way: a number": reading(
         lambda text: JsonText().feed(text), lambda n: b'{"a": 0.' + b"1" * n
     ),
+    "JSON under way: a text that rules follow": reading(followed, lambda n: b"a0\\n " * n),
     "JSON under way: a text": reading(
         lambda text: JsonText().feed(text), lambda n: b'{"a": "' + b"\\n" * n
     ),
@@ -1223,6 +1240,18 @@ READERS: dict[str, Reader] = {
     "stream: tokens": reading(token_text, lambda n: DEMO.encode(TEXT * n)),
     "stream: tokens of parts of characters": reading(
         token_text, lambda n: DEMO.encode("😀")[:1] * n
+    ),
+    "reply served: a long call": reading(
+        served_reply,
+        lambda n: DEMO.encode(
+            '{"tool_uses": [{"recipient_name": "f", "parameters": {"a": "' + "x y" * n + '"}}]}'
+        ),
+    ),
+    "reply served: a call that never ends": reading(
+        served_reply,
+        lambda n: DEMO.encode(
+            '{"tool_uses": [{"recipient_name": "f", "parameters": {"a": [' + '{"b": 1}, ' * n
+        ),
     ),
     "stop text that is nearly met": reading(
         lambda text: _Stop("a" * 5000 + "b").find(text), lambda n: "a" * n

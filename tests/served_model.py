@@ -1,9 +1,10 @@
-"""The real server as a process of its own, and clients for it."""
+"""The real server as a process of its own or in this one, and clients for it."""
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,26 +19,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from openai import OpenAI
 
+    from inference.chat_model import ChatModel
+
 ROOT = Path(__file__).parents[1]
 _SECONDS = 60
 
 
 @dataclass
-class Served:
-    """A server under way; `lines` are what it printed so far, in both its streams."""
+class Address:
+    """Where a server is; `lines` are what it printed so far."""
 
     url: str
     model: str
-    process: subprocess.Popen[str]
     lines: list[str]
     key: str = "none"
-    reading: list[threading.Thread] = field(default_factory=list)
+    clients: list["OpenAI"] = field(default_factory=list)
 
     def client(self, **options: Any) -> "OpenAI":
-        """Return a client that knows the key and tries once."""
+        """Return a client that knows the key and tries once; it is closed with the server."""
         from openai import OpenAI
 
-        return OpenAI(
+        client = OpenAI(
             **{
                 "base_url": self.url,
                 "api_key": self.key,
@@ -46,6 +48,13 @@ class Served:
                 **options,
             }
         )
+        self.clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """Close the clients."""
+        for client in self.clients:
+            client.close()
 
     def post(
         self, body: bytes, headers: Mapping[str, str] | None = None, path: str = "/chat/completions"
@@ -60,6 +69,14 @@ class Served:
             with error:
                 return error.code, error.headers, json.load(error)
 
+
+@dataclass
+class Served(Address):
+    """A server in a process of its own, of which `lines` are both streams."""
+
+    process: subprocess.Popen[str] = field(kw_only=True)
+    reading: list[threading.Thread] = field(default_factory=list)
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(number)
@@ -67,6 +84,34 @@ class Served:
         for thread in self.reading:
             thread.join(_SECONDS)
         return code
+
+
+@contextmanager
+def served_here(chat_model: "ChatModel", **settings: Any) -> Iterator[Address]:
+    """Serve a model in a thread of this process, which starts at once."""
+    import uvicorn
+
+    from serving.app import Service, Settings, make_app
+    from serving.engine import Engine
+
+    lines: list[str] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+    with Engine(chat_model.model, 4, 2048, 16) as engine:
+        service = Service(
+            engine, chat_model, Settings("here", max_length=2048, **settings), lines.append
+        )
+        config = uvicorn.Config(make_app(service), log_level="warning", access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        address = Address(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "here", lines)
+        try:
+            yield address
+        finally:
+            address.close()
+            server.should_exit = True
+            thread.join()
+            listener.close()
 
 
 @contextmanager
@@ -92,7 +137,7 @@ def served(model: Path, key: str | None = None, **flags: object) -> Iterator[Ser
                 break
         else:
             raise AssertionError(f"the server ended: {''.join(lines)}")
-        server = Served(found[2], found[1], process, lines, key or "none")
+        server = Served(found[2], found[1], lines, key or "none", process=process)
         thread = threading.Thread(target=lines.extend, args=(process.stdout,))
         server.reading.append(thread)
         thread.start()
@@ -100,6 +145,8 @@ def served(model: Path, key: str | None = None, **flags: object) -> Iterator[Ser
     finally:
         process.kill()
         process.wait()
+        if "server" in locals():
+            server.close()
         for reader in server.reading if "server" in locals() else ():
             reader.join()
         process.stdout.close()

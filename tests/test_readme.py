@@ -36,6 +36,7 @@ DOCUMENTS = (
     "docs/recipes/phi3-xlam.md",
     "docs/recipes/tool-using.md",
     "docs/run-directory.md",
+    "docs/serving.md",
     "docs/synthetic-data.md",
     "docs/teach.md",
     "docs/training.md",

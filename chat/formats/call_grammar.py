@@ -29,10 +29,13 @@ _SPACE = r"[\s\x1c-\x1f]*"
 _ANYTHING = "(?s:.*)"
 
 
-def call_grammar(syntax: CallSyntax, names: Sequence[str], blank: bool = False) -> CallGrammar:
+def call_grammar(
+    syntax: CallSyntax, names: Sequence[str], blank: bool = False, single: bool = False
+) -> CallGrammar:
     """Return the grammar of any text with calls of these tools after it.
 
-    `blank` says that the tokens of a text may begin with a blank that is none of the text's.
+    `blank` says that the tokens of a text may begin with a blank that is none of the text's;
+    `single` allows one call and no more.
     """
     special = bool(syntax.opening) and not syntax.first_text
     opening = _sequence(syntax, syntax.opening, blank)
@@ -50,7 +53,7 @@ def call_grammar(syntax: CallSyntax, names: Sequence[str], blank: bool = False) 
         free = "answer | opened calls"
     else:
         free = f"answer | {leading}calls"
-    rules += _call_rules(syntax, names, blank)
+    rules += _call_rules(syntax, names, blank, single)
     return CallGrammar(_begins_with(syntax), free, forced, "\n".join(rules))
 
 
@@ -84,9 +87,11 @@ def _beginnings(syntax: CallSyntax) -> list[str]:
     return [_pattern(text[:length]) for length in range(3, whole)]
 
 
-def _call_rules(syntax: CallSyntax, names: Sequence[str], blank: bool) -> Iterator[str]:
+def _call_rules(
+    syntax: CallSyntax, names: Sequence[str], blank: bool, single: bool
+) -> Iterator[str]:
     between, closing = (_sequence(syntax, text, blank) for text in (syntax.between, syntax.closing))
-    more = f" ({between} call)*" if syntax.between else ""
+    more = f" ({between} call)*" if syntax.between and not single else ""
     yield f"calls: call{more} {closing}".rstrip()
     yield f"call: {' | '.join(f'call_{i}' for i in range(len(names)))}"
     ending = _lark("}") if syntax.name_key else ""

@@ -98,8 +98,9 @@ LLAMA3 = ChatFormat(
     reply_opening=header("assistant"),
     stop_tokens=("<|eot_id|>",),
     calls=CALLS,
-    # Meta's base models end a document with it, so a reply of theirs may end with it too.
-    end_tokens=("<|end_of_text|>",),
+    # Meta's base models end a document with the first, and later ones a message with the second.
+    # Llama 3's tiktoken table has a reserved token at the second's place, which is the third.
+    end_tokens=("<|end_of_text|>", "<|eom_id|>", "<|reserved_special_token_4|>"),
 )
 
 LLAMA3_SHORT = replace(

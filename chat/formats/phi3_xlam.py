@@ -57,5 +57,6 @@ PHI3_XLAM = ChatFormat(
     stop_tokens=("<|endoftext|>",),
     calls=CALLS,
     reply_joins=True,
-    end_tokens=("<|end|>",),
+    # Phi-3's generation_config.json lists them beside the trained one.
+    end_tokens=("<|end|>", "<|assistant|>"),
 )

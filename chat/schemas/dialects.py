@@ -38,13 +38,16 @@ def normalise_parameters(parameters: Any, required: Any = None) -> dict[str, Any
     """Return a JSON Schema of type object with `properties`; ValueError for no known dialect.
 
     Args:
-        parameters: A schema, flat parameters by name, a list of parameters, or JSON text of one.
+        parameters: A schema, flat parameters by name, a list of parameters, or JSON text of one;
+            true, the schema of anything, for any object.
         required: The list of required names when it stands beside the parameters, else None.
     """
     if isinstance(parameters, str):
         parameters = _decoded(parameters)
     if isinstance(parameters, list):
         parameters = by_name(parameters)
+    if parameters is True:
+        parameters = {"type": "object", "additionalProperties": True}
     parameters = {} if parameters is None else parameters
     if not isinstance(parameters, Mapping):
         raise ValueError(f"parameters must be an object, found {excerpt(parameters)}")

@@ -6,11 +6,8 @@ blank after commas and colons, and control characters only as \\n, \\t, \\r, \\b
 limit of its length a call takes the tokens that still leave room to end it.
 """
 
-import json
 import time
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -18,33 +15,41 @@ import torch
 from torch import Tensor
 
 from chat.conversation import Conversation, Tool
-from chat.formats.call_grammar import CallGrammar, call_grammar
+from chat.formats.call_grammar import call_grammar
 from chat.formats.format import ChatFormat
 from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
-from inference.constrain.ending import Vocabulary, find_ending
+from inference.constrain.completions import Completions, completions_of
+from inference.constrain.ending import LONGEST_ENDING, find_ending, still_ends
+from inference.constrain.finished_replies import FinishedReply, calls_read
+from inference.constrain.fitting import (
+    fitting,
+    free_tool,
+    no_room,
+    prepared,
+    refusal_of,
+    write_grammar,
+    write_schema,
+)
 from inference.constrain.json_text import JsonText
-from inference.constrain.schemas import enforceable, refuse, subschemas
-from inference.constrain.vocabulary import prepare_vocabulary, vocabulary_source
+from inference.constrain.schemas import enforceable
+from inference.constrain.vocabulary import Vocabulary, prepare_vocabulary, vocabulary_source
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-# How the tool syntaxes write JSON. Without \u, one text has one spelling and no half surrogates.
-_WRITING = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-    "json_allowed_escapes": 'nrbtf\\"',
-}
 # After this many tokens that were refused one by one, the call is ended.
 MOST_REFUSALS = 16
-# How many schemas of a tool are tried one by one to say which of them is refused.
-MOST_LOCATED = 1000
 
 
 def constraint_for(
-    tools: Sequence[Tool], format: ChatFormat, tokenizer: Tokenizer, forced: bool | str = False
+    tools: Sequence[Tool],
+    format: ChatFormat,
+    tokenizer: Tokenizer,
+    forced: bool | str = False,
+    room: int = LONGEST_ENDING,
+    free: Container[str] = (),
+    single: bool = False,
 ) -> "CallConstraint":
     """Return what makes one reply's calls valid; a new one for every reply.
 
@@ -53,23 +58,35 @@ def constraint_for(
         format: The chat format, whose calls state the grammar.
         tokenizer: The model's tokenizer, with a token for each character of ASCII.
         forced: True opens a call at once, a name allows calls of that tool only.
+        room: How many tokens the reply may have, its stop token included; a forced call must fit.
+        free: The names of tools whose calls may have any arguments where their schema cannot be
+            enforced.
+        single: Whether one call is the most.
 
-    Raises ValueError for a schema that cannot be enforced, with the path of the keyword.
+    Raises ValueError for a schema that cannot be enforced, or whose shortest value has no room,
+    with the path of the keyword.
     """
     if isinstance(forced, str):
         tools = [_named(tools, forced)]
     if forced and not tools:
         raise ValueError("a call cannot be forced where no tools are offered")
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
+    tools = [free_tool(vocabulary, tool) if tool.name in free else tool for tool in tools]
+    tools = fitting(vocabulary, tools, room, bool(forced))
+    schemas = tuple(write_schema(enforceable(tool)) for tool in tools)
     blank = format.reply_joins or vocabulary.blank
-    grammar = call_grammar(format.calls, [tool.name for tool in tools], blank)
-    schemas = [json.dumps(enforceable(tool) | {"x-guidance": _WRITING}) for tool in tools]
+    grammar = call_grammar(format.calls, [tool.name for tool in tools], blank, single)
     specials = [special_id(token, tokenizer) for token in format.calls.special_tokens]
-    text = _lark(grammar.forced if forced else grammar.free, grammar, schemas, specials)
-    matcher = _prepared(vocabulary, text)
+    text = write_grammar(grammar.forced if forced else grammar.free, grammar, schemas, specials)
+    matcher = prepared(vocabulary, text)
     if problem := matcher.get_error():
-        raise _located(vocabulary, tools, problem)
-    return CallConstraint(vocabulary, matcher.deep_copy(), grammar.opening.encode())
+        raise refusal_of(vocabulary, tools, problem)
+    opening = grammar.opening.encode()
+    constraint = CallConstraint(vocabulary, matcher.deep_copy(), opening, completions_of(schemas))
+    constraint.finished = FinishedReply(calls_read(tools, format), tokenizer)
+    if forced and not constraint.open(room):
+        raise no_room(vocabulary, tools[0], room)
+    return constraint
 
 
 def refusals(
@@ -140,53 +157,34 @@ def _named(tools: Sequence[Tool], name: str) -> Tool:
     raise ValueError(f"the tool {name} cannot be forced: it is not offered (offered: {offered})")
 
 
-def _lark(start: str, grammar: CallGrammar, schemas: Sequence[str], specials: Sequence[int]) -> str:
-    arguments = [f"arguments_{i}: %json {schema}" for i, schema in enumerate(schemas)]
-    tokens = [f"token_{i}: <[{id}]>" for i, id in enumerate(specials)]
-    return "\n".join([f"start: {start}", grammar.rules, *tokens, *arguments])
-
-
-@lru_cache(maxsize=256)
-def _prepared(vocabulary: Vocabulary, lark: str) -> "LLMatcher":
-    """Compile a grammar; kept, because data sets offer the same tools again and again."""
-    from llguidance import LLMatcher
-
-    return LLMatcher(vocabulary.made, LLMatcher.grammar_from_lark(lark), log_level=0)
-
-
-def _located(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> ValueError:
-    """Return the error of the innermost schema that llguidance refuses."""
-    for tool in tools:
-        schema = enforceable(tool)
-        shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        for pointer, inner in islice(subschemas(schema), MOST_LOCATED):
-            own = json.dumps({**shared, **inner})
-            error = _prepared(vocabulary, f"start: %json {own}").get_error()
-            if error:
-                return refuse(tool.name, pointer, f"is not enforced: {_reason(error)}")
-    return ValueError(f"these tools cannot be constrained together: {_reason(problem)}")
-
-
-def _reason(error: str) -> str:
-    """Return the first line of llguidance's message, without the place in its own grammar."""
-    return error.strip().splitlines()[0].rpartition("JSON schema: ")[2][:200]
-
-
 class CallConstraint:
     """One reply under way; see inference.generate.RowConstraint.
 
     seconds: What each token cost so far: its mask, and the search for an end when one is needed.
     """
 
-    def __init__(self, vocabulary: Vocabulary, matcher: "LLMatcher", opening: bytes) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, matcher: "LLMatcher", opening: bytes, completions: Completions
+    ) -> None:
         self.seconds: list[float] = []
+        self.finished: FinishedReply | None = None
         self._vocabulary, self._matcher, self._opening = vocabulary, matcher, opening
+        self._completions = completions
         self._bits = numpy.zeros((vocabulary.size + 31) // 32, dtype=numpy.int32)
+        # The place in the call under way, and a way to end it; None while none is open.
         self._text: JsonText | None = None
-        self._before = b""
         self._ending: list[int] | None = None
+        # Whether only the ending may come.
+        self._ends = False
+        self._before = b""
         self._refusals = 0
         self._spent = 0.0
+
+    def open(self, room: int, opening: bytes = b"") -> bool:
+        """Take it that a call is open; whether an end of it was found in `room` tokens."""
+        self._text = JsonText(rules=self._completions.texts).feed(opening)
+        self._ending = self._search(self._text, room)
+        return self._ending is not None
 
     def restrict(self, logits: Tensor, room: int) -> None:
         """Set the logits [V] of what must not come next to minus infinity, in place."""
@@ -210,53 +208,93 @@ class CallConstraint:
         if accepted:
             self.seconds.append(self._spent)
             self._spent = 0.0
+            if self.finished is not None:
+                self.finished.take(token, token in self._vocabulary.stops)
         return accepted
 
     def _allowed(self, room: int) -> Any:
         """Return which tokens may come, as an array of bool [V]."""
-        ending = self._ending
-        if ending and (len(ending) >= room or self._refusals >= MOST_REFUSALS):
+        if not self._must_end(room):
+            self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
+            self._check()
+        if self._ending and self._must_end(room):
             allowed = numpy.zeros(self._vocabulary.size, dtype=bool)
-            allowed[ending[0]] = True
+            allowed[self._ending[0]] = True
             return allowed
-        self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
-        self._check()
         bits = numpy.unpackbits(self._bits.view(numpy.uint8), bitorder="little")
         return bits[: self._vocabulary.size].view(bool)
 
+    def _must_end(self, room: int) -> bool:
+        missing = len(self._ending or ())
+        return missing > 0 and (self._ends or missing >= room or self._refusals >= MOST_REFUSALS)
+
     def _take(self, token: int, room: int) -> bool:
+        if self._ends and self._ending:
+            fits = token == self._ending[0]
+            self._ending = self._ending[fits:]
+            return fits
         written = self._vocabulary.texts[token]
-        if self._text is None or token in self._vocabulary.stops:
+        if token in self._vocabulary.stops:
             self._consume(token)
-            self._look_for_opening(written)
             return True
+        if self._text is None:
+            return self._take_text(token, room)
         text = self._text.copy().feed(written)
         if text.wrong:
             return False
         self._consume(token)
-        if self._ending and token == self._ending[0]:
-            ending: list[int] | None = self._ending[1:]
-        else:
-            ending = find_ending(self._vocabulary, self._matcher, text)
-        if self._ending and ending and len(ending) > room >= len(self._ending) - 1:
+        if self._ends:
+            return False
+        ending = self._ending and self._next_ending(self._ending, token, text, room)
+        if ending is None and self._ending and len(self._ending) - 1 <= room:
             self._matcher.rollback(1)
             return False
         self._text, self._ending = text, ending
         return True
 
+    def _take_text(self, token: int, room: int) -> bool:
+        """Take a token of free text; not one that opens a call that has no room."""
+        before = self._before[-len(self._opening) :] + self._vocabulary.texts[token]
+        self._consume(token)
+        place = before.find(self._opening)
+        if place >= 0 and not self.open(room, before[place:]):
+            self._matcher.rollback(1)
+            self._text = None
+            return False
+        self._before = before
+        return True
+
+    def _next_ending(
+        self, known: list[int], token: int, text: JsonText, room: int
+    ) -> list[int] | None:
+        """Return how the reply ends after a token, when `known` ended it before."""
+        if token == known[0]:
+            return known[1:]
+        # In a text, or where as much was written as was missing, what ended it still does.
+        for ending in (self._rest(known, len(self._vocabulary.texts[token])), known):
+            if len(ending) <= room and still_ends(self._vocabulary, self._matcher, text, ending):
+                return ending
+        return self._search(text, room)
+
+    def _rest(self, ending: list[int], length: int) -> list[int]:
+        """Return an ending without the tokens of its first bytes."""
+        place = 0
+        while length > 0 and place < len(ending) - 1:
+            length -= len(self._vocabulary.texts[ending[place]])
+            place += 1
+        return ending[place:]
+
+    def _search(self, text: JsonText, room: int) -> list[int] | None:
+        return find_ending(self._vocabulary, self._matcher, text, self._completions, room)
+
     def _consume(self, token: int) -> None:
         self._matcher.consume_token(token)
         self._check()
 
-    def _look_for_opening(self, written: bytes) -> None:
-        self._before = self._before[-len(self._opening) :] + written
-        place = self._before.find(self._opening)
-        if place >= 0:
-            self._text = JsonText().feed(self._before[place:])
-            self._ending = find_ending(self._vocabulary, self._matcher, self._text)
-
     def _check(self) -> None:
-        if self._matcher.is_error():
+        """Note that the grammar has failed, as where it takes too long; an end is known then."""
+        self._ends = self._matcher.is_error()
+        if self._ends and not self._ending:
             reason = self._matcher.get_error().strip().splitlines()[0]
             raise ValueError(
                 f"constrained decoding cannot go on: {reason}; generate without --constrain"

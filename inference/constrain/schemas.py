@@ -1,55 +1,41 @@
 """Which schemas a grammar can enforce: an argument schema made ready, or an error with its path.
 
-A keyword is passed on when llguidance enforces it, dropped when it says nothing about a value
-(descriptions, defaults, unknown words), and anything else is an error: nothing is ignored.
+A keyword is passed on where llguidance enforces it, said in another way where it enforces that,
+dropped where it says nothing about a value (descriptions, defaults, unknown words), and anything
+else is an error: nothing is ignored. What is generated may be narrower than the schema says, and
+is never wider.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chat.conversation import Tool
+from chat.schemas.flat_parameters import JSON_TYPES, json_types
 from chat.schemas.keywords import SUBSCHEMA
+from inference.constrain.closing import close, passes_closing
+from inference.constrain.names import read_names, settle_counts
+from inference.constrain.numbers import read_numbers
+from inference.constrain.recursion import PREFIX, ending_definitions, has_end, without_endless
+from inference.constrain.references import Document, Place
+from inference.constrain.refusal import NotEnforced, refuse
+from inference.constrain.texts import read_texts, unwritable
+from inference.constrain.unions import forbidden_names
 
-# What llguidance 1.9 has a pattern for; of an unknown name it would refuse or ignore the format.
-FORMATS = frozenset(
-    ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
-)
-# llguidance's dates have 29 days in every February.
-_LEAP = r"([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)"
-_DAY_THAT_EXISTS = rf"^([0-9]{{4}}-(0[13-9]|1[0-2]|02-([01]|2[0-8]))|{_LEAP}-02-29)"
-# OpenAPI's names for kinds of value that the type has said already.
-_FORMATS_OF_TYPES = frozenset(("float", "double", "password"))
-_ENFORCED = frozenset(
+_AS_THEY_ARE = frozenset(
     (
-        *("type", "enum", "const", "properties", "required", "additionalProperties"),
-        *("items", "prefixItems", "minItems", "maxItems", "minProperties", "maxProperties"),
-        *("minLength", "maxLength", "pattern", "format", "multipleOf"),
-        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
-        *("anyOf", "oneOf", "allOf", "$ref", "$defs", "definitions"),
+        *("type", "enum", "const", "required", "minItems", "maxItems"),
+        *("minProperties", "maxProperties", "minLength", "maxLength"),
     )
 )
-# Keywords with a meaning that the grammar cannot keep. Of patterned names it could not keep apart
-# the ones that are there; the rest llguidance does not know.
+# Keywords with a meaning that the grammar cannot keep.
 _NOT_ENFORCED = frozenset(
     (
-        *("uniqueItems", "contains", "minContains", "maxContains", "additionalItems"),
+        *("uniqueItems", "contains", "minContains", "maxContains"),
         *("not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies"),
-        *("patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems"),
-        *("$dynamicRef", "$recursiveRef", "$id", "$anchor", "$dynamicAnchor", "$vocabulary"),
+        *("unevaluatedProperties", "unevaluatedItems"),
+        *("$dynamicRef", "$recursiveRef", "$vocabulary"),
     )
 )
-# With one of these beside `properties`, a schema speaks of other names too.
-_OPEN = frozenset(("additionalProperties", "anyOf", "oneOf", "allOf", "$ref"))
-# Regular expressions that engines read differently, or Python alone reads so.
-_DISPUTED = re.compile(r"\\[DWSBb]|[*+?}]\+|\{,|\(\?[^:]")
-# A class that excludes, up to its bracket, and what of it excludes another class.
-_EXCLUDING = re.compile(r"\[\^[^\]]*+")
-_EXCLUDED_CLASS = re.compile(r".*\\[dws]", re.DOTALL)
-# Inside a JSON string these need \u escapes, which the grammar never writes.
-_UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
-# Of a path that is longer, a message shows so many characters.
-LONGEST_POINTER = 120
 
 
 def enforceable(tool: Tool) -> dict[str, Any]:
@@ -58,141 +44,168 @@ def enforceable(tool: Tool) -> dict[str, Any]:
     Arguments that a schema does not name are left out, as far as it does not speak of others.
     Raises ValueError with the tool and a JSON Pointer to the keyword that is not enforced.
     """
+    return _read_tool(tool).schema
+
+
+def enforceable_parts(tool: Tool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each schema in that of `enforceable`, the inner ones first.
+
+    Each comes with the JSON Pointer to where it stands in the tool's own schema, and with all that
+    references in it lead to.
+    """
+    read = _read_tool(tool)
+    yield from ((pointer, read.whole(part)) for pointer, part in read.parts)
+
+
+def subschemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every schema in one that has been read, the inner ones first."""
+    if not isinstance(schema, dict):
+        return
+    for keyword, form in SUBSCHEMA.items():
+        inner = schema.get(keyword, ())
+        members = (
+            inner.values() if form == "map" and inner else inner if form == "list" else [inner]
+        )
+        for member in members:
+            yield from subschemas(member)
+    yield schema
+
+
+def _read_tool(tool: Tool) -> "_Reader":
     try:
-        found: dict[str, Any] = _read(tool.parameters or {"type": "object"}, "", tool.name, True)
+        return _Reader(tool.parameters)
+    except NotEnforced as error:
+        raise refuse(tool.name, error.pointer, error.problem) from None
     except RecursionError:
         raise ValueError(
             f"tool {tool.name} cannot be constrained: its schema is nested too deep; make it "
             "flatter or generate without --constrain"
         ) from None
-    if not _OPEN & found.keys():
-        found["additionalProperties"] = False
-    return found
 
 
-def refuse(tool: str, pointer: str, problem: str) -> ValueError:
-    """Return the error of a schema that cannot be enforced."""
-    if len(pointer) > LONGEST_POINTER:
-        pointer = f"{pointer[:LONGEST_POINTER]}... ({pointer.count('/'):,} steps deep)"
-    return ValueError(
-        f"tool {tool} cannot be constrained: {pointer or 'its schema'} {problem}; remove the "
-        "keyword from the schema or generate without --constrain"
-    )
+class _Reader:
+    """A schema read: the whole of it, and each schema in it with the pointer to its place."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.parts: list[tuple[str, dict[str, Any]]] = []
+        self._definitions: dict[str, Any] = {}
+        self._places: dict[str, str] = {}
+        self._known: dict[tuple[int, str, bool], str] = {}
+        self._document = Document(_of_objects(parameters))
+        root = self._read(self._document.root, True)
+        close(self._document.root, root, self._document, at_root=True)
+        self.schema = self.whole(self._ended(root))
+
+    def whole(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Return a schema with all that references in it lead to."""
+        return {**part, "$defs": self._definitions} if self._definitions else part
+
+    def _ended(self, root: dict[str, Any]) -> Any:
+        """Take out what requires itself again and again, where there is another way."""
+        ending = ending_definitions(self._definitions)
+        endless = [name for name in self._definitions if name not in ending]
+        if not has_end(root, ending):
+            told = "requires itself again and again, so that no value of it ends"
+            raise NotEnforced(self._places[endless[0]] if endless else "", told)
+        if not endless:
+            return root
+        self._definitions = {
+            name: without_endless(self._definitions[name], ending) for name in ending
+        }
+        return without_endless(root, ending)
+
+    def _read(self, place: Place, closing: bool) -> Any:
+        """Return a schema without what says nothing; `closing` leaves out what it does not name."""
+        schema = place.schema
+        if isinstance(schema, bool):
+            return schema
+        if not isinstance(schema, Mapping):
+            raise NotEnforced(place.pointer, "is no schema")
+        _check(place)
+        result = {keyword: schema[keyword] for keyword in schema if keyword in _AS_THEY_ARE}
+        result |= read_numbers(place) | read_texts(place)
+        self._read_members(place, result, closing)
+        read_names(place, result, self._document, lambda inner: self._read(inner, closing))
+        self._read_combined(place, result, closing and passes_closing(schema))
+        if closing and result.get("properties"):
+            close(place, result, self._document)
+        settle_counts(result)
+        self.parts.append((place.pointer, result))
+        return result
+
+    def _read_members(self, place: Place, result: dict[str, Any], closing: bool) -> None:
+        for keyword in ("items", "additionalProperties"):
+            for inner in place.members(keyword):
+                result[keyword] = self._read(inner, closing)
+        if first := place.members("prefixItems"):
+            result["prefixItems"] = [self._read(inner, closing) for inner in first]
+        if named := place.members("properties"):
+            read = [self._read(inner, closing) for inner in named]
+            result["properties"] = dict(zip(place.schema["properties"], read, strict=True))
+
+    def _read_combined(self, place: Place, result: dict[str, Any], closing: bool) -> None:
+        if "$ref" in place.schema:
+            result["$ref"] = self._reference(place, closing)
+        for keyword in ("anyOf", "allOf"):
+            if members := place.members(keyword):
+                result.setdefault(keyword, []).extend(
+                    self._read(inner, closing) for inner in members
+                )
+        if members := place.members("oneOf"):
+            keyword, union = self._exclusive(place, members, closing)
+            if keyword in result:
+                result.setdefault("allOf", []).append({keyword: union})
+            else:
+                result[keyword] = union
+
+    def _reference(self, place: Place, closing: bool) -> str:
+        """Return the name under which what a reference leads to is defined."""
+        target = self._document.follow(place)
+        if target is None:
+            told = f"is not enforced: {place.schema['$ref']!r} leads to nothing in the schema"
+            raise NotEnforced(f"{place.pointer}/$ref", told)
+        key = id(target.schema), target.base, closing
+        if key not in self._known:
+            name = self._known[key] = f"d{len(self._known)}"
+            self._places[name] = target.pointer
+            self._definitions[name] = self._read(target, closing)
+        return PREFIX + self._known[key]
+
+    def _exclusive(
+        self, place: Place, members: list[Place], closing: bool
+    ) -> tuple[str, list[Any]]:
+        """Return a `oneOf` as an `anyOf` whose members exclude each other, where they can."""
+        read = [self._read(inner, closing) for inner in members]
+        kinds = json_types(place.schema.get("type")) or JSON_TYPES
+        forbidden = forbidden_names(self._document, members, kinds, closing)
+        if forbidden is None:
+            return "oneOf", read
+        without = [{"properties": dict.fromkeys(sorted(names), False)} for names in forbidden]
+        return "anyOf", [
+            {"allOf": [member, absent]} if absent["properties"] else member
+            for member, absent in zip(read, without, strict=True)
+        ]
 
 
-def subschemas(schema: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every schema in a schema with its JSON Pointer, the inner ones first."""
-    if not isinstance(schema, Mapping):
-        return
-    for keyword, form in SUBSCHEMA.items():
-        for step, inner in _members(schema.get(keyword), form):
-            yield from subschemas(inner, f"{pointer}/{keyword}{step}")
-    yield pointer, schema
+def _of_objects(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema of arguments that only takes objects, as arguments are."""
+    kind = parameters.get("type", "object")
+    if "object" not in json_types(kind):
+        raise NotEnforced("/type", f"is {kind!r}, and arguments are always an object")
+    return {**parameters, "type": "object"}
 
 
-def _members(value: Any, form: str) -> list[tuple[str, Any]]:
-    if form == "list" and isinstance(value, list):
-        return [(f"/{i}", item) for i, item in enumerate(value)]
-    if form == "map" and isinstance(value, Mapping):
-        return [(f"/{_escaped(name)}", inner) for name, inner in value.items()]
-    return [("", value)] if form == "one" and value is not None else []
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _read(schema: Any, pointer: str, tool: str, closing: bool) -> Any:
-    """Return a schema without what says nothing; `closing` leaves out what it does not name."""
-    if isinstance(schema, bool):
-        return schema
-    if not isinstance(schema, Mapping):
-        raise refuse(tool, pointer, "is no schema")
-    result: dict[str, Any] = {}
-    for keyword, value in schema.items():
-        where = f"{pointer}/{_escaped(keyword)}"
-        if keyword in _NOT_ENFORCED and not (keyword == "uniqueItems" and value is False):
-            raise refuse(tool, where, "is not enforced")
-        if keyword not in _ENFORCED:
-            continue
-        if problem := _CHECKS.get(keyword, _no_problem)(value):
-            raise refuse(tool, where, problem)
-        if keyword == "format" and value in _FORMATS_OF_TYPES:
-            continue
-        result[keyword] = _read_value(keyword, value, where, tool, closing)
-    if result.get("format") in ("date", "date-time"):
-        result["allOf"] = [*result.get("allOf", ()), {"pattern": _DAY_THAT_EXISTS}]
-    if closing and result.get("properties") and not _OPEN & result.keys():
-        result["additionalProperties"] = False
-    return result
-
-
-def _read_value(keyword: str, value: Any, where: str, tool: str, closing: bool) -> Any:
-    form = SUBSCHEMA.get(keyword)
-    # What is combined with other schemas must not forbid what those name.
-    inner = closing and keyword in ("properties", "items", "prefixItems", "additionalProperties")
-    members = [
-        _read(member, where + step, tool, inner) for step, member in _members(value, form or "")
-    ]
-    if form == "list":
-        return members
-    if form == "map":
-        return dict(zip(value, members, strict=True))
-    return members[0] if form == "one" and members else value
-
-
-def _no_problem(value: Any) -> str:
-    return ""
-
-
-def _unwritable(value: Any) -> str:
-    """Return in words which strings inside a value the grammar could not write, and why."""
-    if isinstance(value, str) and (found := _UNWRITABLE.search(value)):
-        return f"holds the control character U+{ord(found[0]):04X}, which is never generated"
-    if isinstance(value, Mapping):
-        value = [*value, *value.values()]
-    if isinstance(value, list):
-        return next(filter(None, map(_unwritable, value)), "")
-    return ""
-
-
-def _wrong_format(value: Any) -> str:
-    if value in FORMATS | _FORMATS_OF_TYPES:
-        return ""
-    return f"is {value!r}, and only {', '.join(sorted(FORMATS))} are enforced"
-
-
-def _wrong_pattern(value: Any) -> str:
-    found = _disputed(value) if isinstance(value, str) else ""
-    return f"holds {found!r}, which is not enforced" if found else ""
-
-
-def _disputed(pattern: str) -> str:
-    """Return the first part of a pattern that engines read differently; empty for none."""
-    found = _DISPUTED.search(pattern)
-    for match in _EXCLUDING.finditer(pattern):
-        if found and found.start() < match.start():
-            break
-        if excluded := _EXCLUDED_CLASS.match(match[0]):
-            return excluded[0]
-    return found[0] if found else ""
-
-
-def _wrong_multiple(value: Any) -> str:
-    whole = isinstance(value, int | float) and float(value).is_integer()
-    return "" if whole else f"is {value!r}, and only whole numbers are enforced"
-
-
-def _wrong_names(value: Any) -> str:
-    return _unwritable(list(value)) if isinstance(value, Mapping | list) else ""
-
-
-_CHECKS: dict[str, Callable[[Any], str]] = {
-    "enum": _unwritable,
-    "const": _unwritable,
-    "properties": _wrong_names,
-    "required": _wrong_names,
-    "format": _wrong_format,
-    "pattern": _wrong_pattern,
-    "multipleOf": _wrong_multiple,
-}
+def _check(place: Place) -> None:
+    """Raise NotEnforced for a keyword that is not enforced, or holds what is never written."""
+    schema = place.schema
+    for keyword in schema:
+        if keyword in _NOT_ENFORCED and not (keyword == "uniqueItems" and schema[keyword] is False):
+            raise NotEnforced(f"{place.pointer}/{keyword}", "is not enforced")
+    written = {"enum": schema.get("enum"), "const": schema.get("const")}
+    written |= {
+        "properties": list(schema.get("properties") or ()),
+        "required": schema.get("required"),
+    }
+    for keyword, value in written.items():
+        if problem := unwritable(value):
+            raise NotEnforced(f"{place.pointer}/{keyword}", problem)

@@ -25,6 +25,11 @@ class Vocabulary:
     blank: bool
     made: "LLTokenizer"
 
+    def spell(self, text: bytes) -> list[int]:
+        """Return the tokens of the single bytes of a text, none where one of them has no token."""
+        tokens = [self.single[value] for value in text if value in self.single]
+        return tokens if len(tokens) == len(text) else []
+
 
 @dataclass(frozen=True)
 class VocabularySource:

@@ -9,11 +9,11 @@ from speaking_model import TOKENIZER, learn_by_heart
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.known import FORMATS
-from chat.formats.rendering import parse_reply, stop_ids
+from chat.formats.rendering import parse_reply, stop_ids, written_reply
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.chat_model import ChatModel, read_answer
 from inference.generate import Decoding
-from inference.streaming import TextDelta
+from inference.streaming import TextDelta, assemble
 from serving.reading import ReplyReader
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -82,11 +82,41 @@ def swapped(chat_model: ChatModel, one: int, other: int) -> ChatModel:
     return replace(chat_model, model=model)
 
 
-def test_a_reply_ends_with_the_document_too(chat_model: ChatModel) -> None:
-    trained, end_of_text = stop_ids(chat_model.format, chat_model.tokenizer)
-    assert chat_model.tokenizer.special_tokens["<|end_of_text|>"] == end_of_text
-    found = list(swapped(chat_model, trained, end_of_text).answers(QUESTIONS, GREEDY))
+@pytest.mark.parametrize("end", ["<|end_of_text|>", "<|reserved_special_token_4|>"])
+def test_a_reply_ends_with_any_end_token_of_its_family(chat_model: ChatModel, end: str) -> None:
+    trained, *others = stop_ids(chat_model.format, chat_model.tokenizer)
+    other = chat_model.tokenizer.special_tokens[end]
+    assert other in others
+    found = list(swapped(chat_model, trained, other).answers(QUESTIONS, GREEDY))
     assert found == list(chat_model.answers(QUESTIONS, GREEDY))
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("llama3", "llama3"),
+        ("llama3", "llama3_1"),
+        ("llama3_for_tool", "llama3_1"),
+        ("llama3_1", "llama3_1"),
+    ],
+)
+def test_llama_formats_stop_at_the_end_of_a_message(name: str, table: str) -> None:
+    """Models of 3.1 and later end messages with `<|eom_id|>`, the ninth special token."""
+    tokenizer = load_tokenizer(TOKENIZER, table)
+    begin = tokenizer.special_tokens["<|begin_of_text|>"]
+    assert {begin + place for place in (1, 8, 9)} <= {*stop_ids(FORMATS[name], tokenizer)}
+
+
+def test_a_call_that_streams_in_ends_right_at_any_end_token(chat_model: ChatModel) -> None:
+    written = chat_model.tokenizer.encode(written_reply(ANSWERS["asked"], chat_model.format))
+    for end in stop_ids(chat_model.format, chat_model.tokenizer):
+        reader = ReplyReader(chat_model)
+        events = [event for token in [*written, end] for event in reader.feed(token)]
+        reply = assemble([*events, *reader.finish()])
+        assert (reader.ended, reply.content, reply.problem) == (True, "", None)
+        assert [(call.name, call.arguments) for call in reply.tool_calls] == [
+            (CALL.name, CALL.arguments)
+        ]
 
 
 def test_special_tokens_are_no_text_of_a_reply(chat_model: ChatModel) -> None:

@@ -43,7 +43,7 @@ class Receiver:
 
 
 class Failing:
-    """A constraint that fails at its second token, in `restrict` or in `accept`."""
+    """A constraint that fails at its second token, where it has allowed none or accepts it."""
 
     def __init__(self, place: str) -> None:
         self.calls, self.place = {"restrict": 0, "accept": 0}, place
@@ -54,6 +54,8 @@ class Failing:
             raise ValueError(f"{place} fails")
 
     def restrict(self, logits: Tensor, room: int) -> None:
+        if self.place == "restrict" and self.calls["restrict"]:
+            logits.fill_(float("-inf"))
         self._count("restrict")
 
     def accept(self, token: int, room: int) -> bool:
@@ -73,7 +75,8 @@ def test_batched_jobs_generate_the_same_tokens_as_alone(model: Transformer) -> N
 def test_failing_constraint_ends_only_its_own_reply(model: Transformer, place: str) -> None:
     alone = generate(model, PROMPTS[:1], stop_ids=(), max_new_tokens=6)
     with Engine(model, size=2, max_length=64, most_waiting=9) as engine:
-        bad, good = Receiver(PROMPTS[1], constraint=Failing(place)), Receiver(PROMPTS[0])
+        drawn = Decoding((), max_new_tokens=6, temperature=1.0, top_p=0.9)
+        bad, good = Receiver(PROMPTS[1], drawn, constraint=Failing(place)), Receiver(PROMPTS[0])
         assert engine.submit([bad.job, good.job])
         assert isinstance(bad.next(), NewToken)
         failed = bad.next()

@@ -4,29 +4,40 @@ import json
 from typing import Any
 
 import pytest
+import torch
 from speaking_model import TOKENIZER
 from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.formats.call_syntax import write_reply
 from chat.formats.known import FORMATS
 from chat.tokenizers.tokenizer import load_tokenizer
 from evaluation.answers.endpoint import wire_messages, wire_names
 from inference.chat_model import ChatModel
+from inference.generate import RowConstraint
 from serving.errors import ApiError
-from serving.generation_requests import GenerationRequest, read_generation_request
+from serving.generation_requests import GenerationRequest, ReplyRules, read_generation_request
 from serving.requests import read_request
 
 CHAT_MODEL = ChatModel(random_model(TINY), load_tokenizer(TOKENIZER), FORMATS["llama3"])
 TOOLS = (
     Tool("add", "Add numbers.", {"type": "object", "properties": {"a": {"type": "integer"}}}),
-    Tool("now"),
+    Tool("now", "", {"type": "object", "properties": {}}),
 )
+HELLO = [{"role": "user", "content": "Hi"}]
+
+
+def declared(name: str, parameters: Any, strict: bool | None = None) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": name, "parameters": parameters, "strict": strict},
+    }
 
 
 def order(messages: list[dict[str, Any]], **settings: Any) -> GenerationRequest:
     body = {"model": "m", "messages": messages, "tools": [t.to_record() for t in TOOLS]}
     return read_generation_request(
-        read_request(json.dumps({**body, **settings}).encode()), CHAT_MODEL, 2048
+        read_request(json.dumps({**body, **settings}).encode()), CHAT_MODEL, ReplyRules(2048)
     )
 
 
@@ -75,3 +86,60 @@ def test_schema_nested_too_deeply_is_rejected() -> None:
     with pytest.raises(ApiError, match="nested too deeply") as told:
         order([{"role": "user", "content": "Hi"}], tools=[tool], tool_choice="required")
     assert told.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"properties": {"a": {"type": "integer"}}},
+        {"type": ["object", "null"], "properties": {"a": {"type": "integer"}}},
+        {"a": {"type": "integer", "required": False}},
+        '{"type": "object", "properties": {"a": {"type": "integer"}}}',
+    ],
+)
+def test_tools_come_into_the_prompt_as_cleaning_reads_them(parameters: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    wanted = Conversation((Message("user", "Hi"),), (Tool("f", "", schema),))
+    asked = order(HELLO, tools=[declared("f", parameters)], tool_choice="required")
+    assert asked.prompt == CHAT_MODEL.prompt(wanted)
+    assert asked.constraints != (None,)
+
+
+def test_parameters_that_are_true_take_any_object() -> None:
+    assert order(HELLO, tools=[declared("f", True)], tool_choice="required").constraints != (None,)
+
+
+def test_parameters_in_no_dialect_are_refused_by_path() -> None:
+    with pytest.raises(ApiError, match="parameters must be an object, found False") as told:
+        order(HELLO, tools=[declared("g", {}), declared("f", False)])
+    assert told.value.param == "tools[1].function.parameters"
+
+
+def test_a_strict_tool_binds_itself_alone() -> None:
+    loose = {"type": "object", "properties": {"a": {"not": {}}}}
+    strict = declared("add", {"type": "object", "properties": {"a": {"type": "null"}}}, True)
+    assert order(HELLO, tools=[strict, declared("tag", loose)]).constraints != (None,)
+    for tools in ([declared("tag", loose, True)], [strict, declared("tag", loose, True)]):
+        with pytest.raises(ApiError, match="tag cannot be constrained: /properties/a/not"):
+            order(HELLO, tools=tools)
+    with pytest.raises(ApiError, match="tag cannot be constrained"):
+        order(HELLO, tools=[declared("tag", loose)], tool_choice="required")
+
+
+def said(constraint: RowConstraint, text: str) -> bool:
+    """Whether a reply may begin with a text."""
+    for token in CHAT_MODEL.tokenizer.encode(text):
+        logits = torch.zeros(CHAT_MODEL.tokenizer.vocab_size)
+        constraint.restrict(logits, 1000)
+        if logits[token] != 0:
+            return False
+        constraint.accept(token, 999)
+    return True
+
+
+def test_a_default_of_null_lets_no_null_in_that_the_schema_refuses() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "default": None}}}
+    (constraint,) = order(HELLO, tools=[declared("f", schema)], tool_choice="required").constraints
+    assert constraint is not None
+    text = write_reply("", [ToolCall("f", {"a": None})], CHAT_MODEL.format.calls)
+    assert not said(constraint, text)

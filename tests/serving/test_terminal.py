@@ -215,10 +215,46 @@ def test_format_without_calls_is_offered_no_tools(
 
 
 def test_conversation_beyond_the_limit_can_start_over(talk: Talk) -> None:
-    outcome = talk("And there?", "x " * 700, "/new", "And there?", tools="get_air_quality")
+    flags = {"tools": "get_air_quality", "max_seq_len": 1024}
+    outcome = talk("And there?", "x " * 700, "/new", "And there?", **flags)
     assert outcome.code == 0
     assert outcome.out.count("Where?") == 2
     assert "tokens, and with its reply it may have 1,024; /new starts over" in outcome.out
+
+
+def test_default_length_leaves_room_beside_many_tools(talk: Talk, folder: Path) -> None:
+    """Twenty such tools alone take over a thousand tokens."""
+    tools = [replace(AIR.tool, name=f"get_air_quality_{n}").to_record() for n in range(20)]
+    (folder / "many.json").write_text(json.dumps(tools))
+    outcome = talk("x " * 700, tools_file=folder / "many.json", max_gen_len=1)
+    assert (outcome.code, "tokens, and with its reply" in outcome.out) == (0, False)
+    refused = talk("x " * 700, tools_file=folder / "many.json", max_seq_len=2048)
+    assert "tokens, and with its reply it may have 2,048" in refused.out
+
+
+def test_help_lists_the_commands_that_exist(talk: Talk) -> None:
+    listed = talk("/help", tools="none").out
+    assert all(f"  {name}" in listed for name in ("/help", "/tools", "/new", "/exit"))
+    assert talk("help", tools="none").out.count("/tools") == listed.count("/tools") == 1
+
+
+def test_tools_lists_parameters_and_who_gives_results(talk: Talk, folder: Path) -> None:
+    outcome = talk("/tools", tools="get_air_quality", tools_file=folder / "tools.json")
+    assert f"get_air_quality(city), executed: {AIR.tool.description}" in outcome.out
+    assert "door(open?), you type its results\n" in outcome.out
+    assert "no tools; --tools and --tools_file offer some" in talk("/tools", tools="none").out
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "/exit", "EXIT"])
+def test_exit_ends_the_chat_and_is_no_message(talk: Talk, word: str) -> None:
+    outcome = talk("And there?", word, "And there?", tools="get_air_quality")
+    assert (outcome.code, outcome.out.count("Where?")) == (0, 1)
+
+
+def test_unknown_command_is_not_said_to_the_model(talk: Talk) -> None:
+    outcome = talk("/tool", "/etc/hosts, what is that?", tools="none", max_gen_len=1)
+    assert outcome.out.count("(no command /tool; /help lists them)") == 1
+    assert outcome.out.count("(cut off") == 1
 
 
 def test_truncated_reply_is_reported(talk: Talk) -> None:

@@ -270,7 +270,7 @@ class TestLlama3:
             128006, 78191, 128007, 271, 9906, 128009,
         ]  # fmt: skip
         assert tokens.trained == [False] * 12 + [True] * 2
-        assert stop_ids(LLAMA3, llama3) == (128009, 128001)
+        assert stop_ids(LLAMA3, llama3) == (128009, 128001, 128008)
 
     def test_missing_end_of_text_token_leaves_only_the_trained_stop(self) -> None:
         class Short:

@@ -18,6 +18,7 @@ from chat.formats.rendering import parse_reply, stop_ids
 from chat.schemas.validation import read_tool, validate_arguments
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.constrain.constraint import CallConstraint, Constraints, constraint_for, refusals
+from inference.constrain.finished_replies import FinishedReply, calls_read
 from inference.generate import Completion, Decoding, complete
 from model.config import ModelConfig
 from model.transformer import Transformer
@@ -25,7 +26,8 @@ from model.transformer import Transformer
 jsonschema = pytest.importorskip("jsonschema")
 DEMO = load_tokenizer(TOKENIZER)
 LLAMA3 = FORMATS["llama3"]
-STOP, END_OF_TEXT = stop_ids(LLAMA3, DEMO)
+STOPS = stop_ids(LLAMA3, DEMO)
+STOP = STOPS[0]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("weather", "", CITY)
 CLOCK = Tool("clock.now", "", {"type": "object", "properties": {}})
@@ -70,9 +72,7 @@ def replies(
         [Conversation((), tuple(tool)) for tool in tools], LLAMA3, DEMO, forced
     )
     prompts = [[index % 2000, 3] for index in range(len(tools))]
-    done = complete(
-        model, prompts, Decoding((STOP, END_OF_TEXT), **settings), constraint=constraint
-    )
+    done = complete(model, prompts, Decoding(STOPS, **settings), constraint=constraint)
     return [completion for _, completion in sorted(done, key=lambda pair: pair[0])]
 
 
@@ -163,6 +163,19 @@ class TestCalls:
 
 
 NESTED = {"type": "object", "properties": {"a": {"type": "null"}}}
+NULL = {"type": "null"}
+BETWEEN = {"type": "number"}
+
+
+def needing(name: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": NULL, "b": NULL}, "required": [name]}
+
+
+def tagged(name: str) -> dict[str, Any]:
+    properties = {"kind": {"const": name}, name: NULL}
+    return {"type": "object", "properties": properties, "required": ["kind", name]}
+
+
 # schema, texts that are taken, texts that are not
 ENFORCED: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({"type": "integer", "minimum": 3, "maximum": 12}, ["3", "12"], ["2", "13", '"3"', "3.5"]),
@@ -192,6 +205,23 @@ ENFORCED: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, ["1", "null"], ['"a"']),
     ({"oneOf": [{"type": "integer"}, {"type": "null"}]}, ["1", "null"], ['"a"']),
     ({"allOf": [{"type": "integer"}, {"minimum": 3}]}, ["3"], ["2", '"a"']),
+    (BETWEEN | {"exclusiveMinimum": 0, "exclusiveMaximum": 0.01}, ["0.009"], ["0", "0.01"]),
+    (BETWEEN | {"exclusiveMinimum": -0.5, "exclusiveMaximum": 0}, ["-0.4"], ["-0", "0", "-0.5"]),
+    (BETWEEN | {"exclusiveMaximum": 0}, ["-0.4", "-7"], ["-0", "0", "1"]),
+    (BETWEEN | {"minimum": -1.5, "maximum": 1e20}, ["-1.5", "7"], ["-1.6"]),
+    (BETWEEN | {"multipleOf": 5}, ["10", "0", "-5"], ["7", "2.5"]),
+    (BETWEEN | {"multipleOf": 0.25, "minimum": 1}, ["1.25"], ["1.3", "0.75"]),
+    (BETWEEN | {"multipleOf": 0.01, "minimum": 0, "maximum": 1}, ["0.25"], ["0.255", "1.01"]),
+    ({"format": "uri-reference", "type": "string"}, ['"any text"'], ["1"]),
+    ({"type": "string", "format": "time"}, ['"23:59:00"'], ['"24:00:00"', '"23:59"']),
+    ({"type": "string", "format": "regex"}, ['"^a+[0-9]$"'], ['"(a"', '"["']),
+    ({"type": "string", "pattern": "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$"}, ['"-.5"'], ['"-."', '""']),
+    ({"type": "object", "propertyNames": {"enum": ["a"]}}, ['{"a": 1}', "{}"], ['{"b": 1}']),
+    ({"type": "object", "propertyNames": {"maxLength": 2}}, ['{"ab": 1}'], ['{"abc": 1}']),
+    ({"type": "object", "patternProperties": {"^a": NULL}}, ['{"ab": null}'], ['{"a": 1}']),
+    ({"properties": {"a": NULL, "b": NULL}, "minProperties": 1}, ['{"b": null}'], ["{}"]),
+    ({"oneOf": [tagged("a"), tagged("b")]}, ['{"kind": "b", "b": null}'], ['{"kind": "b"}']),
+    ({"oneOf": [needing("a"), needing("b")]}, ['{"b": null}'], ['{"a": null, "b": null}', "{}"]),
 ]
 
 
@@ -235,24 +265,26 @@ NOT_ENFORCED: list[tuple[dict[str, Any], str]] = [
             "not": {},
             "if": {},
             "dependentRequired": {"a": ["b"]},
-            "patternProperties": {"^a": {}},
-            "propertyNames": {"pattern": "a"},
             "unevaluatedProperties": False,
             "$dynamicRef": "#a",
-            "$id": "http://a",
         }.items()
     ),
     ({"items": {"properties": {"a/b": {"not": {}}}}}, "/properties/x/items/properties/a~1b/not"),
-    ({"type": "string", "format": "iri"}, "/properties/x/format is 'iri', and only date, "),
+    ({"patternProperties": {"a": {}, "b": {}}}, "/properties/x/patternProperties is not enforced"),
+    ({"propertyNames": {"minLength": 1, "pattern": "a"}}, "/properties/x/propertyNames is not enf"),
     ({"pattern": "^(?!x)a"}, r"/properties/x/pattern holds '\(\?!'"),
     ({"pattern": r"^\W$"}, r"/properties/x/pattern holds '\\\\W'"),
     ({"pattern": "(a"}, "/properties/x is not enforced: .*regex"),
     ({"multipleOf": 0.1}, "/properties/x/multipleOf is 0.1, and only whole numbers"),
+    ({"type": "integer", "multipleOf": 7, "minimum": 8, "maximum": 9}, "/properties/x/minimum le"),
     ({"enum": ["a\x00"]}, r"/properties/x/enum holds the control character U\+0000"),
-    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "/properties/x is not enforced: oneOf"),
-    ({"anyOf": [{}, {"$ref": "http://a/b"}]}, "/properties/x/anyOf/1 is not enforced"),
+    (
+        {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+        "/properties/x is not enforced: the members",
+    ),
+    ({"anyOf": [{}, {"$ref": "http://a/b"}]}, r"/properties/x/anyOf/1/\$ref is not enforced"),
     ({"properties": {"a": {}, "b": {}}, "minProperties": 2}, "/properties/x is not enforced: min"),
-    ({"type": "integer", "minimum": 3, "maximum": 1}, "/properties/x is not enforced: Unsatisf"),
+    ({"type": "integer", "minimum": 3, "maximum": 1}, "/properties/x/minimum leaves no num"),
 ]
 
 
@@ -263,6 +295,54 @@ def test_keyword_not_enforced_is_an_error_with_its_path(
     with pytest.raises(ValueError, match=f"^tool f cannot be constrained: {problem}") as raised:
         constraint_for([WEATHER, one("f", schema)], LLAMA3, DEMO)
     assert "\n" not in str(raised.value)
+
+
+# Where a reference leads, from inside the document whose parts these are.
+PARTS = {
+    "a b/c": {"type": "null"},
+    "far": {"$id": "far.json", "type": "null", "$defs": {"in": {"type": "null"}}},
+    "named": {"$anchor": "here", "type": "null"},
+}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        *("#/$defs/a~1b", "#/$defs/a%20b~1c", "far.json", "far.json#/$defs/in", "#here"),
+        *("https://a.example/root.json#/$defs/named", "#/properties/y", "/far.json"),
+    ],
+)
+def test_a_reference_is_followed_to_any_place(reference: str) -> None:
+    properties = {"x": {"$ref": reference}, "y": {"type": "null"}}
+    schema = {"$id": "https://a.example/root.json", "properties": properties, "required": ["x"]}
+    tool = Tool("f", "", {**schema, "$defs": {**PARTS, "a/b": {"type": "null"}}})
+    for value, fit in ((None, True), (1, False)):
+        constraint = constraint_for([tool], LLAMA3, DEMO, forced=True)
+        assert fits(constraint, says(ToolCall("f", {"x": value}))) is fit
+
+
+def test_a_tool_that_may_be_free_is_so_only_where_it_must() -> None:
+    tools = [one("kept", {"type": "null"}), one("loose", {"not": {}})]
+    for name, fit in (("kept", False), ("loose", True)):
+        constraint = constraint_for(tools, LLAMA3, DEMO, True, free={"kept", "loose"})
+        assert fits(constraint, says(ToolCall(name, {"x": 1}))) is fit
+
+
+def test_a_long_number_is_left_room_for_the_digits_it_lacks() -> None:
+    schema = {"type": "number", "multipleOf": 5}
+    begun = says(ToolCall("f", {"x": "VALUE"})).partition('"VALUE"')[0]
+    for digits, fit in (("1" * 199, True), ("1" * 200, False)):
+        constraint = constraint_for([one("f", schema)], LLAMA3, DEMO, forced=True)
+        assert fits(constraint, begun + digits, stopped=False) is fit
+    assert value(schema, "1" * 199 + "5")
+
+
+def test_a_finished_call_that_is_not_valid_is_an_error() -> None:
+    constraint = constraint_for([one("f", {"type": "integer"})], LLAMA3, DEMO, forced=True)
+    stricter = [one("f", {"type": "integer", "minimum": 5})]
+    constraint.finished = FinishedReply(calls_read(stricter, LLAMA3), DEMO)
+    with pytest.raises(ValueError, match=r"the call of f is not valid at /x: 3 is less than"):
+        fits(constraint, says(ToolCall("f", {"x": 3})))
 
 
 def test_random_model_makes_only_valid_calls_within_its_limit(
@@ -373,10 +453,65 @@ def test_end_of_document_ends_a_reply_like_a_stop_token(model: Transformer) -> N
         return {token for token in specials if logits[token] == 0}
 
     call = says(ToolCall("weather", {"city": "Lyon"}))
-    assert allowed("It rains") == allowed(call) == {STOP, END_OF_TEXT}
+    assert allowed("It rains") == allowed(call) == {*STOPS}
     assert allowed(call[:-3]) == set()
     # A call that is hurried ends as the model was taught.
     hurried = constraint_for([WEATHER], LLAMA3, DEMO, forced=True)
-    prompt = Decoding((STOP, END_OF_TEXT), max_new_tokens=60)
+    prompt = Decoding(STOPS, max_new_tokens=60)
     ((_, reply),) = complete(model, [[1, 2, 3]], prompt, constraint=lambda _: hurried)
     assert reply.stop == STOP
+
+
+UNANCHORED: list[dict[str, Any]] = [
+    {"type": "string", "pattern": "[0-9]{3}"},
+    {"type": "string", "pattern": r"\d{3}-\d{4}"},
+    {"type": "string", "pattern": r"\.csv$"},
+    {"type": "string", "pattern": "foo.*bar"},
+    {"type": "string", "format": "duration"},
+    {"type": "string", "allOf": [{"pattern": "[0-9]{2}"}, {"pattern": "[A-Z]{2}"}]},
+    {"type": "integer", "multipleOf": 100},
+]
+
+
+def test_calls_with_open_patterns_are_whole_in_their_room(model: Transformer) -> None:
+    tools = [[one("f", schema)] for schema in UNANCHORED for _ in range(2)]
+    for reply, own in zip(replies(model, tools, max_new_tokens=60), tools, strict=True):
+        check(reply, own)
+
+
+def test_schema_whose_shortest_value_has_no_room_is_named() -> None:
+    long = one("f", {"type": "string", "minLength": 200})
+    with pytest.raises(ValueError, match="/properties/x takes more than the 80 tokens"):
+        constraint_for([long], LLAMA3, DEMO, forced=True, room=80)
+    constraint_for([long], LLAMA3, DEMO, forced=True, room=300)
+    constraint = constraint_for([long, WEATHER], LLAMA3, DEMO, forced=True, room=80)
+    assert not fits(constraint, says(ToolCall("f", {"x": "a" * 200})))
+
+
+def test_pattern_with_too_many_open_places_is_named() -> None:
+    wide = one("f", {"type": "string", "pattern": "^(.{0,30}a){0,30}$"})
+    with pytest.raises(ValueError, match=r"/properties/x/pattern is followed at .* places at once"):
+        constraint_for([wide], LLAMA3, DEMO)
+
+
+def test_call_without_room_is_not_opened() -> None:
+    call = says(ToolCall("weather", {"city": "Lyon"}))
+    assert fits(constraint_for([WEATHER], LLAMA3, DEMO), call)
+    assert not fits(constraint_for([WEATHER], LLAMA3, DEMO), call, room=12)
+
+
+def test_call_is_ended_when_its_grammar_takes_too_long() -> None:
+    wide = [{"pattern": "[a-f].{10}[0-9]"}, {"pattern": "[g-z].{11}[A-Z]"}]
+    tool = one("f", {"type": "string", "allOf": wide})
+    constraint = constraint_for([tool], LLAMA3, DEMO, forced=True)
+    said, room = list[int](), 150
+    while not said or said[-1] not in STOPS:
+        logits = torch.randn(DEMO.vocab_size, generator=torch.Generator().manual_seed(room))
+        constraint.restrict(logits, room)
+        while not constraint.accept(token := int(logits.argmax()), room - 1):
+            logits[token] = float("-inf")
+            constraint.restrict(logits, room)
+        said.append(token)
+        room -= 1
+    assert constraint._ends and room > 0
+    check(Completion(said[:-1], said[-1]), [tool])

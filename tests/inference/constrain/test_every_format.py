@@ -21,7 +21,9 @@ from chat.tokenizers.ranks import LLAMA3_CUTTING, TiktokenTokenizer
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.chat_model import token_limits
 from inference.constrain.constraint import Constraints, constraint_for
-from inference.generate import Decoding, complete
+from inference.constrain.content import content_constraint
+from inference.constrain.either import EitherConstraint
+from inference.generate import Decoding, RowConstraint, complete
 from model.config import ModelConfig
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -77,7 +79,10 @@ def written(reply: Message, format: ChatFormat, tokenizer: Tokenizer) -> list[in
 
 def takes(ids: list[int], format: ChatFormat, tokenizer: Tokenizer, forced: bool) -> bool:
     """Whether the constraint lets a model say these tokens one after another."""
-    constraint = constraint_for(TOOLS, format, tokenizer, forced)
+    return allows(constraint_for(TOOLS, format, tokenizer, forced), ids, tokenizer)
+
+
+def allows(constraint: RowConstraint, ids: list[int], tokenizer: Tokenizer) -> bool:
     for token in ids:
         logits = torch.zeros(tokenizer.vocab_size)
         constraint.restrict(logits, 10_000)
@@ -109,6 +114,35 @@ def test_calls_of_other_tools_are_refused(spoken: tuple[ChatFormat, Tokenizer]) 
     for call in (ToolCall("wether", {"city": "x"}), ToolCall("weather", {"city": 1})):
         ids = written(Message("assistant", "", (call,)), *spoken)
         assert not takes(ids, *spoken, False)
+
+
+@pytest.mark.parametrize("forced", [True, False], ids=["forced", "free"])
+def test_single_call_is_followed_by_no_other(
+    spoken: tuple[ChatFormat, Tokenizer], forced: bool
+) -> None:
+    if not spoken[0].calls.between:
+        return  # the format writes one call a turn
+    one, two = (written(Message("assistant", "", CALLS[:n]), *spoken) for n in (1, 2))
+    for ids, allowed in ((one, True), (two, False)):
+        constraint = constraint_for(TOOLS, *spoken, forced, single=True)
+        assert allows(constraint, ids, spoken[1]) == allowed
+
+
+@pytest.mark.parametrize("text", ['{"tool": "Lyon", "n": [1]}', '{"name": "Lyon"}', "{}"])
+def test_json_is_taken_beside_calls(spoken: tuple[ChatFormat, Tokenizer], text: str) -> None:
+    anything = {"type": "object", "additionalProperties": True}
+    for reply, allowed in (
+        (Message("assistant", text), True),
+        (Message("assistant", "", CALLS[:1]), True),
+        (Message("assistant", "It rains."), False),
+    ):
+        either = EitherConstraint(
+            [
+                constraint_for(TOOLS, *spoken, forced=True),
+                content_constraint(anything, "content", *spoken),
+            ]
+        )
+        assert allows(either, written(reply, *spoken), spoken[1]) == allowed
 
 
 @pytest.mark.parametrize("forced", [True, False], ids=["forced", "free"])

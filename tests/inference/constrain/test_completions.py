@@ -1,0 +1,85 @@
+"""What a text or a number under way lacks is found, and nothing longer than it must be."""
+
+import re
+from typing import Any
+
+import pytest
+
+pytest.importorskip("hypothesis")
+from hypothesis import given
+from hypothesis import strategies as st
+from random_examples import tries
+
+from inference.constrain.automaton import FAR, automaton_of
+from inference.constrain.completions import Completions, TextUnderWay
+
+PATTERNS = ["[0-9]{3}", r"\.csv$", "(a|b)", "foo.*bar", "^a+b?$", "x|^y$", "^(a{1,3}b){2}$", "é"]
+
+
+def completed(written: str, **schema: Any) -> list[str]:
+    """The texts that are proposed for a text that was begun, each as a whole."""
+    text = TextUnderWay(Completions([{"type": "string", **schema}]).texts)
+    for value in written.encode():
+        text.feed(value)
+    return [written + found.decode().removesuffix('"') for found in text.completions()]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "written", "length"),
+    [
+        ("[0-9]{3}", "", 3),
+        ("[0-9]{3}", "call 01", 8),
+        ("[0-9]{3}", "0123 and", 8),
+        (r"\.csv$", "a.cs", 5),
+        (r"\.csv$", "a.csv.", 9),
+        ("foo.*bar", "foo ba", 7),
+        ("^a.*[0-9]{4}.*z{3}$", "ab12z", 12),
+        ("é{2}", "é", 2),
+        ("^(a{1,50}b){1,50}$", "aa", 3),
+    ],
+)
+def test_shortest_text_that_fits_is_proposed(pattern: str, written: str, length: int) -> None:
+    (text,) = completed(written, pattern=pattern)
+    assert re.search(pattern, text) and len(text) == length
+
+
+def test_no_text_is_proposed_where_none_can_fit() -> None:
+    assert completed("b", pattern="^a") == []
+    assert completed("abcd", pattern="x", maxLength=4) == []
+
+
+def test_lengths_and_several_patterns_are_met_together() -> None:
+    texts = completed("1", allOf=[{"pattern": "[0-9]{2}"}, {"pattern": "[A-Z]"}], minLength=6)
+    text = max(texts, key=len)
+    assert re.search("[0-9]{2}", text) and re.search("[A-Z]", text) and len(text) == 6
+
+
+@pytest.mark.parametrize("written", ["", "P1", "P1Y", "P1DT", "PT0H0", "P2Y3M"])
+def test_durations_end(written: str) -> None:
+    (text,) = completed(written, format="duration")
+    assert re.fullmatch(r"P(?=.)(\d+Y)?(\d+M)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?", text)
+
+
+@pytest.mark.parametrize(("written", "multiple"), [("7", 100), ("-12", 7), ("123", 7919)])
+def test_digits_make_a_multiple(written: str, multiple: int) -> None:
+    numbers = Completions([{"multipleOf": multiple}]).numbers(written)
+    assert [int(written + digits.decode()) % multiple for digits in numbers] == [0]
+
+
+@tries(100)
+@given(pattern=st.sampled_from(PATTERNS), text=st.text("ab01.csvfoxyé\n", max_size=12))
+def test_automaton_takes_the_texts_of_its_pattern(pattern: str, text: str) -> None:
+    automaton = automaton_of(pattern)
+    assert automaton is not None
+    states = automaton.start
+    for character in text:
+        states = automaton.step(states, character)
+    found = re.search(pattern.replace("$", r"\Z"), text) is not None
+    assert (automaton.distance(states) == 0) == found
+    assert found or automaton.distance(states) > 0
+    assert automaton.distance(frozenset()) == FAR
+
+
+@pytest.mark.parametrize("pattern", [r"\bword", "(?=a)", r"(a)\1", "(a", "(a{1,200}){200}"])
+def test_other_syntax_has_no_automaton(pattern: str) -> None:
+    assert automaton_of(pattern) is None
