@@ -1,9 +1,8 @@
 """Constrained decoding: text stays free until a call opens; from there every call is valid.
 
 llguidance keeps the grammar: that of the chat format's tool syntax, with the JSON Schemas of the
-offered tools in it. Arguments come in the order of their schema, without white space but one
-blank after commas and colons, and control characters only as \\n, \\t, \\r, \\b and \\f. Near the
-limit of its length a call takes the tokens that still leave room to end it.
+offered tools in it. Arguments come in the order of their schema, with one blank after commas and
+colons, and control characters only as \\n, \\t, \\r, \\b and \\f. Near its limit a call ends itself.
 """
 
 import time
