@@ -2,7 +2,7 @@
 
 llguidance keeps the grammar: that of the chat format's tool syntax, with the JSON Schemas of the
 offered tools in it. Arguments come in the order of their schema, with one blank after commas and
-colons, and control characters only as \\n, \\t, \\r, \\b and \\f. Near its limit a call ends itself.
+colons, control characters only as \\n, \\t, \\r, \\b and \\f. Near its limit a call ends itself.
 """
 
 import time
