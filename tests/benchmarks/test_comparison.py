@@ -28,7 +28,12 @@ SHAPES = {
         TINY, n_layers=2, tied_embeddings=True, rope_scaling=RopeScaling(factor=32.0)
     ),
 }
-CASES = [("llama3", "lora"), ("llama3_2", "lora"), ("llama3", "qlora"), ("llama3_2", "full")]
+CASES = [
+    ("llama3", "lora"),
+    pytest.param("llama3_2", "lora", marks=pytest.mark.long),
+    pytest.param("llama3", "qlora", marks=pytest.mark.long),
+    pytest.param("llama3_2", "full", marks=pytest.mark.long),
+]
 ON_CPU = Settings("cpu", 1, PEERS, 2)
 
 Sides = tuple[Ours, list[TransformersPeft]]
@@ -63,6 +68,7 @@ def test_all_sides_agree_in_gradients_and_six_steps(
         assert all(ours == pytest.approx(theirs, abs=1e-5) for ours, theirs in parity.losses)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", range(len(PEERS)), ids=PEERS)
 def test_a_step_of_several_batches_is_the_same(
     build_small: Callable[[str, str], Sides], mode: int

@@ -79,6 +79,7 @@ def test_replies_count_their_operations_and_their_cache() -> None:
     assert reply_operations(point) == wanted
 
 
+@pytest.mark.long
 def test_the_script_writes_times_memory_and_exponents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

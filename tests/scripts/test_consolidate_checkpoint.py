@@ -158,7 +158,11 @@ def test_fully_trained_weights_become_a_loadable_model(
     assert all(torch.equal(state[name], tensor) for name, tensor in wanted.items())
 
 
-@pytest.mark.parametrize("kind", [Kind("lora", 2, "float32"), LORA], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(Kind("lora", 2, "float32"), marks=pytest.mark.long), LORA],
+    ids=lambda kind: kind.name,
+)
 def test_deepspeeds_own_script_works_as_the_base_project_printed(
     sharded_runs: ShardedRuns,
     tmp_path: Path,

@@ -111,6 +111,7 @@ def test_best_follows_balanced_by_default(
     assert "warning" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_best_follows_calls_alone_without_text_prompts(
     talking: Talking, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +236,7 @@ def test_prompts_beyond_the_time_stay_left_out_after_resuming(
     assert len(found.progress()["best_counts"]) == 2
 
 
+@pytest.mark.long
 def test_replies_may_be_rarer_than_other_validation(talking: Talking) -> None:
     generated = {**GENERATED, "every": 10}
     validation = {"every": 5, "best_metric": "exact_match", "generated": generated}

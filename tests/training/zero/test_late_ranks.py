@@ -14,6 +14,8 @@ from storage.manifest import damaged_files, read_manifest
 from training.backends import NativeBackend
 from training.config import Config
 
+# Its two launches wait for one another: half a minute.
+pytestmark = pytest.mark.long
 ZERO_3 = {"zero_optimization": {"stage": 3, "stage3_param_persistence_threshold": 0}}
 
 
