@@ -133,6 +133,8 @@ def read_responses_request(text: bytes) -> ReadResponsesRequest:
         if name != _WITH_LOGPROBS and name not in _NEVER_THERE:
             problem = f"{name} cannot be included; there are {_WITH_LOGPROBS} alone"
             raise refused(problem, f"include[{place}]", "unsupported_value")
+    if asked.top_logprobs and _WITH_LOGPROBS not in (asked.include or ()):
+        raise refused(f"top_logprobs goes with include {_WITH_LOGPROBS} only", "top_logprobs")
     told = Told()
     if asked.instructions is not None:
         told.add("instructions", role="system", content=asked.instructions)

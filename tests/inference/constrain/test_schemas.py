@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from chat.conversation import Tool
+from inference.constrain import recursion
+from inference.constrain.recursion import has_end
 from inference.constrain.schemas import enforceable, enforceable_parts
 
 
@@ -90,3 +92,30 @@ def test_what_requires_itself_without_end_is_refused_or_left_out() -> None:
     either = {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}
     found = read({"properties": {"a": either}, "$defs": {"n": endless}})
     assert found["properties"]["a"] == {"anyOf": [False, {"type": "null"}]}
+
+
+def test_bounds_of_any_size_are_read_or_refused() -> None:
+    largest = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e300}
+    found = read({"properties": {"x": largest}})["properties"]["x"]
+    assert found == {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10**15}
+    many = {"type": "number", "minimum": -1e300, "maximum": 1e300, "multipleOf": 0.1}
+    with pytest.raises(ValueError, match=r"/properties/x/multipleOf is 0\.1, and only"):
+        read({"properties": {"x": many}})
+
+
+def test_address_that_is_none_leads_nowhere() -> None:
+    with pytest.raises(ValueError, match=r"/properties/x/\$ref is not enforced"):
+        read({"$id": "http://[", "properties": {"x": {"$ref": "http://[b#/c"}}})
+
+
+def test_definitions_that_end_are_found_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Any] = []
+
+    def count(schema: Any, ending: Any) -> bool:
+        looked_at.append(schema)
+        return has_end(schema, ending)
+
+    monkeypatch.setattr(recursion, "has_end", count)
+    chain = {f"d{n}": {"$ref": f"{recursion.PREFIX}d{n - 1}"} for n in range(1, 50)}
+    assert len(recursion.ending_definitions({"d0": {"type": "null"}, **chain})) == 50
+    assert len(looked_at) == 50
