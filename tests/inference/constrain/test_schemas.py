@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Tool
-from inference.constrain import recursion
+from inference.constrain import recursion, unions
 from inference.constrain.recursion import has_end
 from inference.constrain.schemas import enforceable, enforceable_parts
 
@@ -119,3 +119,28 @@ def test_definitions_that_end_are_found_in_one_pass(monkeypatch: pytest.MonkeyPa
     chain = {f"d{n}": {"$ref": f"{recursion.PREFIX}d{n - 1}"} for n in range(1, 50)}
     assert len(recursion.ending_definitions({"d0": {"type": "null"}, **chain})) == 50
     assert len(looked_at) == 50
+
+
+def test_union_that_takes_too_long_to_compare_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def node(inner: int) -> dict[str, Any]:
+        names = [f"a{number}" for number in range(60)]
+        alike: dict[str, Any] = {name: {"$ref": f"#/$defs/n{inner}"} for name in names}
+        return {"type": "object", "properties": alike, "required": names}
+
+    def union(first: dict[str, Any]) -> dict[str, Any]:
+        tagged = [
+            {
+                "type": "object",
+                "properties": {"a": first, "z": {"const": tag}},
+                "required": ["a", "z"],
+            }
+            for tag in ("x", "y")
+        ]
+        definitions = {"n0": {}, **{f"n{depth}": node(depth - 1) for depth in range(1, 5)}}
+        schema = {"$defs": definitions, "properties": {"u": {"oneOf": tagged}}}
+        found: dict[str, Any] = read(schema)["properties"]["u"]
+        return found
+
+    monkeypatch.setattr(unions, "MOST_STEPS", 1000)
+    assert "anyOf" in union({})
+    assert "oneOf" in union({"$ref": "#/$defs/n4"})
