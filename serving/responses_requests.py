@@ -18,6 +18,7 @@ from serving.requests import (
     AllowedChoice,
     ChatRequest,
     NamedChoice,
+    NamedSchema,
     OfferedTool,
     WireMessage,
 )
@@ -54,12 +55,8 @@ class _TextFormat(Part):
     type: Literal["text", "json_object"]
 
 
-class _SchemaFormat(Part):
+class _SchemaFormat(NamedSchema):
     type: Literal["json_schema"]
-    name: str = Field(min_length=1, max_length=128)
-    description: str | None = None
-    wanted: dict[str, Any] = Field(alias="schema")
-    strict: bool | None = None
 
 
 class _TextSettings(Part):
