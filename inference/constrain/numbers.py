@@ -48,6 +48,9 @@ class _Unkept(ValueError):
 def _read(schema: Mapping[str, Any]) -> dict[str, Any]:
     kinds = json_types(schema.get("type")) or sorted(JSON_TYPES)
     limits = {key: Decimal(str(schema[key])) for key in NUMBER_KEYWORDS & schema.keys()}
+    for keyword, limit in limits.items():
+        if not limit.is_finite():
+            raise _Unkept(keyword, "is too large for a number of JSON")
     step = limits.pop("multipleOf", None)
     if step is None and "number" in kinds:
         return _bounded(limits)

@@ -1,5 +1,6 @@
 """Schemas for constrained decoding: what is passed on, closed, and left as it was."""
 
+import json
 from typing import Any
 
 import pytest
@@ -144,3 +145,29 @@ def test_union_that_takes_too_long_to_compare_is_given_up(monkeypatch: pytest.Mo
     monkeypatch.setattr(unions, "MOST_STEPS", 1000)
     assert "anyOf" in union({})
     assert "oneOf" in union({"$ref": "#/$defs/n4"})
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"minLength": 2.0},
+        {"minItems": 1.0, "prefixItems": [{}]},
+        {"propertyNames": {"maxLength": 2.0}},
+    ],
+)
+def test_counts_may_be_written_as_fractions_of_one(counts: dict[str, Any]) -> None:
+    whole = json.loads(json.dumps(counts).replace(".0", ""))
+    found = repr(read({"properties": {"x": counts}}))
+    assert found == repr(read({"properties": {"x": whole}})) and ".0" not in found
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"type": "integer", "maximum": float("inf")}, "maximum is too large"),
+        ({"propertyNames": {"maxLength": 10**30}}, "propertyNames is not enforced: the rep"),
+    ],
+)
+def test_limits_too_large_to_be_written_are_refused(schema: dict[str, Any], keyword: str) -> None:
+    with pytest.raises(ValueError, match=f"/properties/x/{keyword}"):
+        read({"properties": {"x": schema}})
