@@ -66,8 +66,8 @@ def main(
         api_key: The key clients must send; better set as SERVE_API_KEY, which others cannot see.
         allow_origin: The sites whose pages may use the server from a browser, such as
             https://page.example, with commas between; * for all. Other pages are refused.
-        allow_host: Names by which clients may call a server that listens on this machine only,
-            beside localhost and its addresses, with commas between.
+        allow_host: Names by which clients may call the server beside localhost and its addresses,
+            with commas between. Where --host lets other machines in, any will do by default.
         constrain: Make every call valid by the schemas of the tools, not only where a request
             asks for it with tool_choice or strict.
         none_keeps_tools: Leave the tools in the prompt where a request says tool_choice none; by
@@ -94,7 +94,7 @@ def main(
     _check_at_least(2, max_seq_len=max_seq_len)
     check_cuda_graphs(cuda_graphs)
     from serving.app import Service, Settings, make_app
-    from serving.browsers import Access, guard, read_hosts, read_origins
+    from serving.browsers import Access, guard, names_answered, read_hosts, read_origins
     from serving.connections import (
         Connections,
         Limits,
@@ -127,7 +127,7 @@ def main(
             flags = f"--endpoint {url} --model {shell_quote(name)}"
             print_next(f"python scripts/evaluate.py {flags} --dataset-file F")
             app = make_app(Service(engine, chat_model, settings, tell))
-            access = Access(origins, (*hosts, host.lower()) if local else None)
+            access = Access(origins, names_answered(host, hosts, local))
             limits = Limits(connections_within_descriptors(max_connections))
             connections = Connections(limits, ThrottledLog(tell))
             serve(guard(app, access), listener, connections, engine.close, grace)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
@@ -31,6 +31,8 @@ from serving.responses_requests import read_responses_request
 _MOST_DISCARDED = 64
 # The status of a request whose client has disconnected; no one receives it.
 CLIENT_CLOSED_REQUEST = 499
+
+Asked = TypeVar("Asked")
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,12 @@ class Service:
 
     async def complete(self, request: Request) -> Response:
         """Answer a request for chat completions."""
-        wanted = read_request(await self._body(request))
+        wanted = await self._read(request, read_request)
         return await self._answer(request, wanted, ChatAnswers(wanted))
 
     async def respond(self, request: Request) -> Response:
         """Answer a request for a response."""
-        read = read_responses_request(await self._body(request))
+        read = await self._read(request, read_responses_request)
         try:
             return await self._answer(request, read.chat, ResponsesAnswers(read.asked))
         except ApiError as error:
@@ -141,9 +143,11 @@ class Service:
     def _token_texts(self) -> list[bytes]:
         return self._chat_model.tokenizer.token_texts()
 
-    async def _body(self, request: Request) -> bytes:
+    async def _read(self, request: Request, read: Callable[[bytes], Asked]) -> Asked:
         self._check_key(request)
-        return await _body(request, self._settings.max_bytes)
+        body = await _body(request, self._settings.max_bytes)
+        # In a thread: a long body would block the event loop.
+        return await asyncio.to_thread(read, body)
 
     async def _whole(
         self, request: Request, replies: Replies, answers: Answers, ignored: Sequence[str]

@@ -94,6 +94,14 @@ def read_hosts(text: str | None) -> tuple[str, ...]:
     return _parts(text)
 
 
+def names_answered(host: str, others: Collection[str], is_local: bool) -> tuple[str, ...] | None:
+    """Return by which names a server at a host is called beside this machine's; None for any.
+
+    Where other machines reach it, its names are not known unless `others` tell them.
+    """
+    return (*others, host.lower()) if is_local or others else None
+
+
 def _parts(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip().lower() for part in (text or "").split(",") if part.strip())
 
@@ -105,7 +113,7 @@ def guard(app: ASGIApp, access: Access) -> ASGIApp:
         allow_origins=access.origins,
         allow_methods=("GET", "POST"),
         allow_headers=(ANY,),
-        expose_headers=("Retry-After",),
+        expose_headers=("Retry-After", "X-Without-Effect"),
         allow_private_network=True,
     )
 

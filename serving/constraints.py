@@ -1,6 +1,6 @@
 """What rules the replies to a request: its tool choice, strict tools, response format."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,18 +30,19 @@ class Choice:
 def read_choice(request: ChatRequest, tools: Sequence[Tool]) -> Choice:
     """Return what a request's `tool_choice` allows; ApiError for a tool that is not there."""
     choice, every = request.tool_choice, tuple(tools)
+    offered = {tool.name for tool in tools}
     if choice == "none":
         return Choice(())
     if isinstance(choice, AllowedChoice):
         allowed = choice.allowed_tools
         where = "tool_choice.allowed_tools.tools[{}].function.name"
         for place, named in enumerate(allowed.tools):
-            _check_offered(named.function.name, tools, where.format(place))
+            _check_offered(named.function.name, offered, where.format(place))
         names = {named.function.name for named in allowed.tools}
         every = tuple(tool for tool in tools if tool.name in names)
         found = Choice(every, allowed.mode == "required")
     elif isinstance(choice, NamedChoice):
-        _check_offered(choice.function.name, tools, "tool_choice.function.name")
+        _check_offered(choice.function.name, offered, "tool_choice.function.name")
         found = Choice(every, choice.function.name)
     else:
         found = Choice(every, choice == "required")
@@ -50,11 +51,11 @@ def read_choice(request: ChatRequest, tools: Sequence[Tool]) -> Choice:
     return found
 
 
-def _check_offered(name: str, tools: Sequence[Tool], where: str) -> None:
-    if name not in [tool.name for tool in tools]:
+def _check_offered(name: str, offered: Set[str], where: str) -> None:
+    if name not in offered:
         told = "tool_choice wants tools to choose from"
         missing = f"tool_choice names {name}, which is not among the tools"
-        raise refused(missing if tools else told, where if tools else "tool_choice")
+        raise refused(missing if offered else told, where if offered else "tool_choice")
 
 
 def read_constraint(

@@ -18,6 +18,7 @@ from serving.requests import (
     AllowedChoice,
     ChatRequest,
     NamedChoice,
+    NamedSchema,
     OfferedTool,
     WireMessage,
 )
@@ -54,12 +55,8 @@ class _TextFormat(Part):
     type: Literal["text", "json_object"]
 
 
-class _SchemaFormat(Part):
+class _SchemaFormat(NamedSchema):
     type: Literal["json_schema"]
-    name: str = Field(min_length=1, max_length=128)
-    description: str | None = None
-    wanted: dict[str, Any] = Field(alias="schema")
-    strict: bool | None = None
 
 
 class _TextSettings(Part):
@@ -133,6 +130,8 @@ def read_responses_request(text: bytes) -> ReadResponsesRequest:
         if name != _WITH_LOGPROBS and name not in _NEVER_THERE:
             problem = f"{name} cannot be included; there are {_WITH_LOGPROBS} alone"
             raise refused(problem, f"include[{place}]", "unsupported_value")
+    if asked.top_logprobs and _WITH_LOGPROBS not in (asked.include or ()):
+        raise refused(f"top_logprobs goes with include {_WITH_LOGPROBS} only", "top_logprobs")
     told = Told()
     if asked.instructions is not None:
         told.add("instructions", role="system", content=asked.instructions)

@@ -14,8 +14,9 @@ from typing import Any
 
 # Python's own reader of regular expressions, which has no public name.
 _READER: Any = import_module("re._parser")
-# A pattern that needs more states has no automaton.
+# A pattern that needs more states, or names more letters beyond ASCII, has no automaton.
 MOST_STATES = 10_000
+MOST_NAMED = 256
 # The length of the text that tells how wide an automaton gets.
 _TRIED = 64
 # How many steps of an automaton are kept.
@@ -78,7 +79,9 @@ class Automaton:
         last = self._sequence(_READER.parse(pattern), first)
         self._moves[last].append((anything, last))
         # What is beyond ASCII can be written where the pattern names it.
-        named = (letter for letter in dict.fromkeys(pattern) if letter > "\x7f")
+        named = [letter for letter in dict.fromkeys(pattern) if letter > "\x7f"]
+        if len(named) > MOST_NAMED:
+            raise LookupError(f"more than {MOST_NAMED} letters beyond ASCII")
         self.letters = self._letters(_WRITABLE + "".join(named))
         self._far = self._distances(last)
         self._kept: dict[tuple[States, str], States] = {}
@@ -88,10 +91,15 @@ class Automaton:
         """Return how many characters are missing at least; `FAR` or more where none help."""
         return min((self._far[state] for state in states), default=FAR)
 
-    def width(self) -> int:
-        """Return how many states are open at once in a text that keeps many open."""
+    def width(self, enough: int) -> int:
+        """Return how many states are open at once in a text that keeps many open.
+
+        Beyond `enough` it is not followed any further.
+        """
         states, widest = self.start, len(self.start)
         for _ in range(_TRIED):
+            if widest > enough:
+                break
             states = max((self.step(states, letter) for letter in self.letters), key=len)
             widest = max(widest, len(states))
         return widest
@@ -142,7 +150,9 @@ class Automaton:
 
     def _repeated(self, least: int, most: int, items: Any, at: int) -> int:
         for _ in range(least):
-            at = self._sequence(items, at)
+            before, at = at, self._sequence(items, at)
+            if at == before:  # Nothing is repeated, perhaps a billion times.
+                return at
         if most == _READER.MAXREPEAT:
             loop = self._behind(at)
             self._free[self._sequence(items, loop)].append(loop)
@@ -150,6 +160,8 @@ class Automaton:
         ends = [at]
         for _ in range(most - least):
             ends.append(self._sequence(items, ends[-1]))
+            if ends[-1] == ends[-2]:
+                break
         return self._joined(ends)
 
     def _behind(self, at: int) -> int:

@@ -75,7 +75,7 @@ def shortest(vocabulary: Vocabulary, schema: str) -> int | None:
         return 0
     completions = completions_of((schema,))
     ending = find_ending(vocabulary, matcher, JsonText(rules=completions.texts), completions)
-    return len(ending) - len("[]") if ending else None
+    return max(1, len(ending) - len("[]")) if ending else None
 
 
 def no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ValueError:
@@ -91,13 +91,13 @@ def no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ValueError:
 
 
 def free_tool(vocabulary: Vocabulary, tool: Tool) -> Tool:
-    """Return a tool as it is where its schema can be enforced, otherwise with any arguments."""
+    """Return a tool as it is where a value of its schema is found, otherwise with any arguments."""
     try:
-        problem = prepared(vocabulary, f"start: %json {json.dumps(enforceable(tool))}").get_error()
-    except ValueError as error:
-        problem = str(error)
+        found = shortest(vocabulary, write_schema(enforceable(tool)))
+    except ValueError:
+        found = None
     anything = {"type": "object", "additionalProperties": True}
-    return Tool(tool.name, tool.description, anything) if problem else tool
+    return tool if found else Tool(tool.name, tool.description, anything)
 
 
 @lru_cache(maxsize=256)

@@ -62,7 +62,8 @@ def _pattern(schema: dict[str, Any], pointer: str) -> str:
     if "minLength" in schema or "maxLength" in schema:
         if "pattern" in schema or "format" in schema:
             raise NotEnforced(pointer, "is not enforced: only one rule for names is")
-        return rf"^(.|\n){{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}$"
+        most = int(schema["maxLength"]) if "maxLength" in schema else ""
+        return rf"^(.|\n){{{int(schema.get('minLength', 0))},{most}}}$"
     if "pattern" in schema:
         return str(schema["pattern"])
     keywords, patterns = read_format(schema.get("format"))
@@ -79,8 +80,10 @@ def _put_pattern(result: dict[str, Any], pattern: str, schema: Any, pointer: str
         if len(read_pattern(pattern)) > 1:
             raise ValueError(f"holds {pattern!r}, which is not enforced for names")
         re.compile(pattern)
-    except (ValueError, re.error) as error:
+    except ValueError as error:
         raise NotEnforced(pointer, str(error)) from None
+    except (OverflowError, re.error) as error:
+        raise NotEnforced(pointer, f"is not enforced: {error}") from None
     result["patternProperties"] = {pattern: schema}
     result["additionalProperties"] = False
 

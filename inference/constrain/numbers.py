@@ -48,6 +48,9 @@ class _Unkept(ValueError):
 def _read(schema: Mapping[str, Any]) -> dict[str, Any]:
     kinds = json_types(schema.get("type")) or sorted(JSON_TYPES)
     limits = {key: Decimal(str(schema[key])) for key in NUMBER_KEYWORDS & schema.keys()}
+    for keyword, limit in limits.items():
+        if not limit.is_finite():
+            raise _Unkept(keyword, "is too large for a number of JSON")
     step = limits.pop("multipleOf", None)
     if step is None and "number" in kinds:
         return _bounded(limits)
@@ -77,7 +80,7 @@ def _bounded(limits: Mapping[str, Decimal]) -> dict[str, Any]:
     ):
         bound = found.get(excluded)
         narrow = width is not None and width < 1
-        if bound is not None and bound % 1 == 0 and (narrow or (sign < 0 and bound == 0)):
+        if bound is not None and _is_whole(bound) and (narrow or (sign < 0 and bound == 0)):
             step = _STEP.scaleb(bound.adjusted() if bound else 0)
             inner = bound + sign * (step if width is None else min(step, width / 1000))
             _limit(found, included, inner, max if sign > 0 else min)
@@ -120,12 +123,12 @@ def _ends(limits: Mapping[str, Decimal], step: Decimal) -> dict[str, int]:
 def _listed(limits: Mapping[str, Decimal], step: Decimal, kinds: list[str]) -> dict[str, Any]:
     """Return the multiples of a fraction as a list, where bounds leave few and no other values."""
     ends = _ends(limits, step)
-    counts = range(ends.get("minimum", 0), ends.get("maximum", MOST_LISTED) + 1)
-    if len(ends) < 2 or len(counts) > MOST_LISTED or set(kinds) - {"number", "integer", "null"}:
+    first, last = ends.get("minimum", 0), ends.get("maximum", 0)
+    if len(ends) < 2 or last - first >= MOST_LISTED or set(kinds) - {"number", "integer", "null"}:
         told = f"is {float(step):g}, and only whole numbers, halves, quarters and so on are"
         raise _Unkept("multipleOf", f"{told} enforced, or few multiples between two bounds")
     # As jsonschema divides: in floats 0.07 is no multiple of 0.01.
-    values = [_plain(count * step) for count in counts]
+    values = [_plain(count * step) for count in range(first, last + 1)]
     fitting = [value for value in values if (value / float(step)).is_integer()]
     return {"enum": [*fitting, *([None] if "null" in kinds else [])]}
 
@@ -136,7 +139,10 @@ def _is_exact(step: Decimal) -> bool:
     return below & (below - 1) == 0
 
 
+def _is_whole(number: Decimal) -> bool:
+    return number == number.to_integral_value()
+
+
 def _plain(number: Decimal) -> int | float:
     """Return a number as JSON writes it."""
-    whole = number == number.to_integral_value()
-    return int(number) if whole and abs(number) < 2**63 else float(number)
+    return int(number) if _is_whole(number) and abs(number) < 2**63 else float(number)

@@ -12,12 +12,13 @@ PREFIX = "#/$defs/"
 def ending_definitions(definitions: Mapping[str, Any]) -> set[str]:
     """Return the names of the definitions, referred to as `#/$defs/NAME`, with values that end."""
     found: set[str] = set()
-    left = list(definitions)
-    while left:
-        ended = [name for name in left if has_end(definitions[name], found)]
-        found.update(ended)
-        if not ended:
-            break
+    left, before = list(definitions), len(definitions) + 1
+    while len(left) < before:
+        before = len(left)
+        # What a definition refers to stands before it, but in circles: one pass finds nearly all.
+        for name in left:
+            if has_end(definitions[name], found):
+                found.add(name)
         left = [name for name in left if name not in found]
     return found
 

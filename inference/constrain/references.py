@@ -84,7 +84,10 @@ def _base(schema: Any, outer: str) -> str:
 
 
 def _joined(base: str, address: str) -> str:
-    return urljoin(base, address) if address else base
+    try:
+        return urljoin(base, address) if address else base
+    except ValueError:  # no address by RFC 3986, such as http://[
+        return address
 
 
 def _index(schema: Any, step: str | int) -> str | int:

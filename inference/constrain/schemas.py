@@ -21,11 +21,9 @@ from inference.constrain.refusal import NotEnforced, refuse
 from inference.constrain.texts import read_texts, unwritable
 from inference.constrain.unions import forbidden_names
 
-_AS_THEY_ARE = frozenset(
-    (
-        *("type", "enum", "const", "required", "minItems", "maxItems"),
-        *("minProperties", "maxProperties", "minLength", "maxLength"),
-    )
+_AS_THEY_ARE = frozenset(("type", "enum", "const", "required"))
+_COUNTS = frozenset(
+    ("minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength")
 )
 # Keywords with a meaning that the grammar cannot keep.
 _NOT_ENFORCED = frozenset(
@@ -123,6 +121,8 @@ class _Reader:
             raise NotEnforced(place.pointer, "is no schema")
         _check(place)
         result = {keyword: schema[keyword] for keyword in schema if keyword in _AS_THEY_ARE}
+        # JSON Schema takes 2.0 for a count of 2.
+        result |= {keyword: int(schema[keyword]) for keyword in schema if keyword in _COUNTS}
         result |= read_numbers(place) | read_texts(place)
         self._read_members(place, result, closing)
         read_names(place, result, self._document, lambda inner: self._read(inner, closing))

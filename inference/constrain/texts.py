@@ -100,7 +100,7 @@ def read_pattern(pattern: str) -> list[str]:
         if found := _disputed(part):
             raise ValueError(f"holds {found!r}, which is not enforced")
         automaton = automaton_of(part)
-        if automaton and (width := automaton.width()) > WIDEST_PATTERN:
+        if automaton and (width := automaton.width(WIDEST_PATTERN)) > WIDEST_PATTERN:
             told = f"is followed at {width:,} places at once, and at most {WIDEST_PATTERN} are"
             raise ValueError(f"{told} enforced")
     return patterns

@@ -1,6 +1,6 @@
 """Which members of a `oneOf` exclude each other, so that a value of one is a value of no other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ _DEEPEST = 4
 # So many options are compared, each with each; of one member, so many.
 _MOST_COMPARED = 128
 _MOST_OPTIONS = 64
+# A union is given up after so many steps: references let a short schema have millions.
+MOST_STEPS = 200_000
 _KIND_OF = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
 
 
@@ -51,7 +53,8 @@ def forbidden_names(
     """
     if len(places) > _MOST_COMPARED:
         return None
-    known = [_options(document, place, frozenset(kinds), closing, 0) for place in places]
+    left = iter(range(MOST_STEPS))
+    known = [_options(document, place, frozenset(kinds), closing, left, 0) for place in places]
     if sum(map(len, known)) > _MOST_COMPARED:
         return None
     found: list[set[str]] = []
@@ -59,7 +62,7 @@ def forbidden_names(
         names: set[str] = set()
         for other, theirs in enumerate(known):
             for pair in ((a, b) for a in own for b in theirs if other != index):
-                if _exclude(document, *pair, 0):
+                if _exclude(document, *pair, left, 0):
                     continue
                 free = sorted(pair[1].required - pair[0].required)
                 if not free or pair[0].kinds != {"object"}:
@@ -70,13 +73,21 @@ def forbidden_names(
 
 
 def _options(
-    document: Document, place: Place, kinds: frozenset[str], closing: bool, depth: int
+    document: Document,
+    place: Place,
+    kinds: frozenset[str],
+    closing: bool,
+    left: Iterator[int],
+    depth: int,
 ) -> list[Option]:
-    """Return what a schema's values may be, an option for each way through its unions."""
+    """Return what a schema's values may be, an option for each way through its unions.
+
+    Without steps `left` they may be anything.
+    """
     schema = place.schema
     if schema is False:
         return []
-    if not place.is_object or depth > _DEEPEST:
+    if not place.is_object or depth > _DEEPEST or next(left, None) is None:
         return [Option(kinds, None, frozenset(), {}, False)]
     found = [_own(place, kinds, closing)]
     target = document.follow(place) if "$ref" in schema else None
@@ -89,7 +100,7 @@ def _options(
             _both(own, option)
             for own in found
             for member in members
-            for option in _options(document, member, own.kinds, inner, depth + 1)
+            for option in _options(document, member, own.kinds, inner, left, depth + 1)
         ]
         if len(found) > _MOST_OPTIONS:
             return [Option(kinds, None, frozenset(), {}, False)]
@@ -128,24 +139,31 @@ def _both(own: Option, inner: Option) -> Option:
     )
 
 
-def _exclude(document: Document, made: Option, other: Option, depth: int) -> bool:
-    """Whether nothing that is generated for one option is a value of another."""
+def _exclude(
+    document: Document, made: Option, other: Option, left: Iterator[int], depth: int
+) -> bool:
+    """Whether nothing that is generated for one option is a value of another.
+
+    Without steps `left` that is not known, and denied.
+    """
     kinds = _meet(made.kinds, other.kinds)
     if not kinds:
         return True
     if made.values is not None and other.values is not None and not made.values & other.values:
         return True
-    if kinds != {"object"} or depth > _DEEPEST:
+    if kinds != {"object"} or depth > _DEEPEST or next(left, None) is None:
         return False
     if made.closed and other.required - made.properties.keys() - made.required:
         return True
     everything = frozenset(JSON_TYPES)
-    for name in made.required & other.required & made.properties.keys() & other.properties.keys():
-        left, right = (
-            _options(document, option.properties[name], everything, False, depth + 1)
+    common = made.required & other.required & made.properties.keys() & other.properties.keys()
+    # In order, so that a union is given up in every process or in none.
+    for name in sorted(common):
+        some, others = (
+            _options(document, option.properties[name], everything, False, left, depth + 1)
             for option in (made, other)
         )
-        if all(_exclude(document, a, b, depth + 1) for a in left for b in right):
+        if all(_exclude(document, a, b, left, depth + 1) for a in some for b in others):
             return True
     return False
 

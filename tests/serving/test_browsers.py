@@ -12,7 +12,7 @@ pytest.importorskip("fastapi")
 from starlette.datastructures import Headers
 
 from console.flags import UsageError
-from serving.browsers import Access, guard, read_hosts, read_origins
+from serving.browsers import Access, guard, names_answered, read_hosts, read_origins
 
 PAGE = "https://page.example"
 HERE = "127.0.0.1:8000"
@@ -68,6 +68,7 @@ def test_preflight_lets_a_public_page_reach_this_machine() -> None:
 def test_answer_tells_the_browser_that_its_page_may_read() -> None:
     status, headers, body = ask(Access((PAGE,), ()), host=HERE, origin=PAGE)
     assert (status, body, headers["access-control-allow-origin"]) == (200, b'"asked"', PAGE)
+    assert headers["access-control-expose-headers"] == "Retry-After, X-Without-Effect"
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://page.example", "null"])
@@ -109,6 +110,16 @@ def test_foreign_names_of_a_local_server_are_refused(host: str) -> None:
     status, _, body = ask(Access(("*",), ("model.example",)), host=host, origin=f"http://{host}")
     assert (status, json.loads(body)["error"]["code"]) == (421, "host_not_allowed")
     assert ask(Access((), None), host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("is_local", "others", "names"),
+    [(True, (), ("box",)), (False, (), None), (False, ("a.example",), ("a.example", "box"))],
+)
+def test_names_are_checked_on_loopback_or_when_given(
+    is_local: bool, others: tuple[str, ...], names: tuple[str, ...] | None
+) -> None:
+    assert names_answered("Box", others, is_local) == names
 
 
 def test_sites_are_read_as_browsers_write_them() -> None:

@@ -126,6 +126,7 @@ def test_logprobs_are_included_where_asked_for(server: Address) -> None:
     ("change", "param"),
     [
         ({"input": []}, "input"),
+        ({"top_logprobs": 2}, "top_logprobs"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},

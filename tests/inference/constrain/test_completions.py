@@ -80,6 +80,23 @@ def test_automaton_takes_the_texts_of_its_pattern(pattern: str, text: str) -> No
     assert automaton.distance(frozenset()) == FAR
 
 
-@pytest.mark.parametrize("pattern", [r"\bword", "(?=a)", r"(a)\1", "(a", "(a{1,200}){200}"])
+LETTERS = "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"\bword", "(?=a)", r"(a)\1", "(a", "(a{1,200}){200}", f"[{LETTERS}]", LETTERS]
+)
 def test_other_syntax_has_no_automaton(pattern: str) -> None:
     assert automaton_of(pattern) is None
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(){4000000000}b", "(?:){0,4000000000}b", "(()+){9,4000000000}b"]
+)
+def test_nothing_repeated_without_end_takes_no_time(pattern: str) -> None:
+    assert completed("a", pattern=pattern) == ["ab"]
+
+
+def test_width_is_not_followed_beyond_what_is_enough() -> None:
+    automaton = automaton_of("(a?b?c?){1000}")
+    assert automaton is not None and 600 < automaton.width(600) == len(automaton.start)

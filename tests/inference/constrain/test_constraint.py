@@ -322,9 +322,10 @@ def test_a_reference_is_followed_to_any_place(reference: str) -> None:
 
 
 def test_a_tool_that_may_be_free_is_so_only_where_it_must() -> None:
-    tools = [one("kept", {"type": "null"}), one("loose", {"not": {}})]
-    for name, fit in (("kept", False), ("loose", True)):
-        constraint = constraint_for(tools, LLAMA3, DEMO, True, free={"kept", "loose"})
+    long = one("long", {"type": "string", "minLength": 5000})
+    tools = [one("kept", {"type": "null"}), one("loose", {"not": {}}), long]
+    for name, fit in (("kept", False), ("loose", True), ("long", True)):
+        constraint = constraint_for(tools, LLAMA3, DEMO, True, free={"kept", "loose", "long"})
         assert fits(constraint, says(ToolCall(name, {"x": 1}))) is fit
 
 

@@ -1,10 +1,13 @@
 """Schemas for constrained decoding: what is passed on, closed, and left as it was."""
 
+import json
 from typing import Any
 
 import pytest
 
 from chat.conversation import Tool
+from inference.constrain import recursion, unions
+from inference.constrain.recursion import has_end
 from inference.constrain.schemas import enforceable, enforceable_parts
 
 
@@ -90,3 +93,81 @@ def test_what_requires_itself_without_end_is_refused_or_left_out() -> None:
     either = {"anyOf": [{"$ref": "#/$defs/n"}, {"type": "null"}]}
     found = read({"properties": {"a": either}, "$defs": {"n": endless}})
     assert found["properties"]["a"] == {"anyOf": [False, {"type": "null"}]}
+
+
+def test_bounds_of_any_size_are_read_or_refused() -> None:
+    largest = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e300}
+    found = read({"properties": {"x": largest}})["properties"]["x"]
+    assert found == {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10**15}
+    many = {"type": "number", "minimum": -1e300, "maximum": 1e300, "multipleOf": 0.1}
+    with pytest.raises(ValueError, match=r"/properties/x/multipleOf is 0\.1, and only"):
+        read({"properties": {"x": many}})
+
+
+def test_address_that_is_none_leads_nowhere() -> None:
+    with pytest.raises(ValueError, match=r"/properties/x/\$ref is not enforced"):
+        read({"$id": "http://[", "properties": {"x": {"$ref": "http://[b#/c"}}})
+
+
+def test_definitions_that_end_are_found_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Any] = []
+
+    def count(schema: Any, ending: Any) -> bool:
+        looked_at.append(schema)
+        return has_end(schema, ending)
+
+    monkeypatch.setattr(recursion, "has_end", count)
+    chain = {f"d{n}": {"$ref": f"{recursion.PREFIX}d{n - 1}"} for n in range(1, 50)}
+    assert len(recursion.ending_definitions({"d0": {"type": "null"}, **chain})) == 50
+    assert len(looked_at) == 50
+
+
+def test_union_that_takes_too_long_to_compare_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def node(inner: int) -> dict[str, Any]:
+        names = [f"a{number}" for number in range(60)]
+        alike: dict[str, Any] = {name: {"$ref": f"#/$defs/n{inner}"} for name in names}
+        return {"type": "object", "properties": alike, "required": names}
+
+    def union(first: dict[str, Any]) -> dict[str, Any]:
+        tagged = [
+            {
+                "type": "object",
+                "properties": {"a": first, "z": {"const": tag}},
+                "required": ["a", "z"],
+            }
+            for tag in ("x", "y")
+        ]
+        definitions = {"n0": {}, **{f"n{depth}": node(depth - 1) for depth in range(1, 5)}}
+        schema = {"$defs": definitions, "properties": {"u": {"oneOf": tagged}}}
+        found: dict[str, Any] = read(schema)["properties"]["u"]
+        return found
+
+    monkeypatch.setattr(unions, "MOST_STEPS", 1000)
+    assert "anyOf" in union({})
+    assert "oneOf" in union({"$ref": "#/$defs/n4"})
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"minLength": 2.0},
+        {"minItems": 1.0, "prefixItems": [{}]},
+        {"propertyNames": {"maxLength": 2.0}},
+    ],
+)
+def test_counts_may_be_written_as_fractions_of_one(counts: dict[str, Any]) -> None:
+    whole = json.loads(json.dumps(counts).replace(".0", ""))
+    found = repr(read({"properties": {"x": counts}}))
+    assert found == repr(read({"properties": {"x": whole}})) and ".0" not in found
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"type": "integer", "maximum": float("inf")}, "maximum is too large"),
+        ({"propertyNames": {"maxLength": 10**30}}, "propertyNames is not enforced: the rep"),
+    ],
+)
+def test_limits_too_large_to_be_written_are_refused(schema: dict[str, Any], keyword: str) -> None:
+    with pytest.raises(ValueError, match=f"/properties/x/{keyword}"):
+        read({"properties": {"x": schema}})
