@@ -72,7 +72,10 @@ def read_items(
     if wanted and benchmark != "nexusraven":
         check_categories(wanted, CATEGORIES if benchmark else TURN_CATEGORIES)
     if benchmark_dir is not None:
-        return list(_folder_items(benchmark_dir, wanted, limit, tell))
+        of_folder = list(_folder_items(benchmark_dir, wanted, limit, tell))
+        if not of_folder:
+            raise ValueError(f"{benchmark_dir} has no category that can be scored here")
+        return of_folder
     if benchmark is None:
         if dataset_file is None:
             raise ValueError("nothing to score: name --dataset-file, or --benchmark and its files")
