@@ -115,7 +115,11 @@ def _kind_of_examples(
         raise ValueError(f"the examples of {name} are {values!r}, wanted a list of values")
     strays = (wrong or {}).get(name)
     stray = (lambda dice: dice.choice(strays)) if strays else None
-    return one_of(name.replace("_", " "), list(values), stray=stray)
+    return one_of(_noun(name), list(values), stray=stray)
+
+
+def _noun(name: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", name)) or "value"
 
 
 def _listing(parameter: Parameter) -> Parameter:
@@ -197,7 +201,7 @@ def _parameter(
     tool: str, name: str, schema: Mapping[str, Any], required: bool, examples: Any
 ) -> Parameter:
     values = examples if examples is not None else schema.get("examples")
-    noun = name.replace("_", " ")
+    noun = _noun(name)
     if "enum" in schema:
         kind = enum_kind(noun, tuple(schema["enum"]))
     elif values:

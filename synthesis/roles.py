@@ -49,7 +49,7 @@ _FORMATS = {"date": "date", "email": "email", "uri": "url", "time": "time", "dat
 def words_of(name: str) -> list[str]:
     """Return the words of a name, also of createOrder."""
     parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return [word for word in re.split(r"[_.\-\s]+", parted.lower()) if word] or [name]
+    return [word for word in re.split(r"[\W_]+", parted.lower()) if word] or ["value"]
 
 
 def role(parameter: Parameter) -> str:
