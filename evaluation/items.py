@@ -143,6 +143,10 @@ def _benchmark_items(
 ) -> Iterable[Item]:
     if file is None:
         raise ValueError(f"--benchmark {benchmark} needs --benchmark-file, its questions")
+    idle = answers_file if benchmark == "nexusraven" else tools_file
+    if idle is not None:
+        flag, other = ("answers", "bfcl") if benchmark == "nexusraven" else ("tools", "nexusraven")
+        raise UsageError(f"--{flag}-file goes with --benchmark {other}, and not with {benchmark}")
     if benchmark == "bfcl":
         return _bfcl_items(file, answers_file)
     if tools_file is None:

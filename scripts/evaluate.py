@@ -210,7 +210,7 @@ def _check_clear(flags: dict[str, Any]) -> None:
         raise UsageError("name one of --dataset-file and --benchmark, or a --text-file")
     if flags["benchmark_dir"] and flags["benchmark"] != "bfcl":
         raise UsageError("--benchmark-dir is a folder of --benchmark bfcl")
-    beside = [name for name in ("benchmark_file", "answers_file") if flags[name]]
+    beside = [name for name in ("benchmark_file", "answers_file", "tools_file") if flags[name]]
     if flags["benchmark_dir"] and beside:
         raise UsageError("--benchmark-dir has its files of questions and answers: name it alone")
     if flags["endpoint"] and flags["chat_format"]:

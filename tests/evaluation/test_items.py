@@ -202,6 +202,12 @@ def test_missing_benchmark_files_raise_with_the_flag_name() -> None:
         read_items()
 
 
+@pytest.mark.parametrize(("benchmark", "flag"), [("bfcl", "tools"), ("nexusraven", "answers")])
+def test_file_of_another_benchmark_is_refused(benchmark: str, flag: str) -> None:
+    with pytest.raises(UsageError, match=f"--{flag}-file goes with .*, and not with {benchmark}"):
+        read_items(benchmark=benchmark, benchmark_file="q", **{f"{flag}_file": "f"})
+
+
 FUNCTION = Function(Tool("find", "", {"type": "object"}), {"limit": 10, "tags": None})
 QUERY = Query("q_0", "q", "Find", (FUNCTION,), ToolCall("find", {"who": "Ada", "limit": 10}))
 
