@@ -52,6 +52,11 @@ def words_of(name: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", parted.lower()) if word] or ["value"]
 
 
+def noun_of(name: str) -> str:
+    """Return a name in words as it is spelt: first name, of first-name."""
+    return " ".join(re.findall(r"[^\W_]+", name)) or "value"
+
+
 def role(parameter: Parameter) -> str:
     """Return what a parameter stands for: a date, a person, a code, a count and so on."""
     words, schema = words_of(parameter.name), parameter.schema
