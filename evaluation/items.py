@@ -72,7 +72,10 @@ def read_items(
     if wanted and benchmark != "nexusraven":
         check_categories(wanted, CATEGORIES if benchmark else TURN_CATEGORIES)
     if benchmark_dir is not None:
-        return list(_folder_items(benchmark_dir, wanted, limit, tell))
+        of_folder = list(_folder_items(benchmark_dir, wanted, limit, tell))
+        if not of_folder:
+            raise ValueError(f"{benchmark_dir} has no category that can be scored here")
+        return of_folder
     if benchmark is None:
         if dataset_file is None:
             raise ValueError("nothing to score: name --dataset-file, or --benchmark and its files")
@@ -140,6 +143,10 @@ def _benchmark_items(
 ) -> Iterable[Item]:
     if file is None:
         raise ValueError(f"--benchmark {benchmark} needs --benchmark-file, its questions")
+    idle = answers_file if benchmark == "nexusraven" else tools_file
+    if idle is not None:
+        flag, other = ("answers", "bfcl") if benchmark == "nexusraven" else ("tools", "nexusraven")
+        raise UsageError(f"--{flag}-file goes with --benchmark {other}, and not with {benchmark}")
     if benchmark == "bfcl":
         return _bfcl_items(file, answers_file)
     if tools_file is None:

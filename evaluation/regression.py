@@ -7,7 +7,7 @@ earlier run's file serves as well as a base that is scored now.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,9 +82,7 @@ class Against:
         """Read the results of an earlier run; ValueError for a file that is none."""
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            facts = {"id", "category", "should_call", "verdict"}
-            known = all(facts <= verdict.keys() for verdict in record["verdicts"])
-            known = known and isinstance(record["summary"], dict)
+            known = _are_results(record)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             known = False
         if not known:
@@ -93,6 +91,22 @@ class Against:
                 "the directory of a model"
             )
         return Against(str(file), record)
+
+    def check(self, items: Iterable[Item]) -> None:
+        """Raise ValueError where an id is that of another item than the base was judged on."""
+        here = {item.id: item for item in items}
+        for verdict in self.record["verdicts"]:
+            if verdict["id"] not in here:
+                continue
+            for fact in ("category", "conversation_id"):
+                found = getattr(here[verdict["id"]], fact)
+                # Earlier results do not name the conversation.
+                if verdict.get(fact, found) != found:
+                    raise ValueError(
+                        f"{self.name} judged other items: {verdict['id']} has {fact} "
+                        f"{verdict[fact]!r} there and {found!r} here; give --against the "
+                        "directory of the base, which is then scored on these items"
+                    )
 
 
 @dataclass(frozen=True)
@@ -119,21 +133,12 @@ class Regression:
         return self.against.record
 
     def _pairs(self) -> Iterator[tuple[Item, Record, Record]]:
-        """Yield the items that both were judged on; ValueError where they differ in an item."""
+        """Yield the items that both were judged on."""
         base = {verdict["id"]: verdict for verdict in self._base["verdicts"]}
         items = {item.id: item for item in self.items}
         for verdict in self.record["verdicts"]:
-            other = base.get(verdict["id"])
-            if other is None:
-                continue
-            for fact in ("category", "should_call"):
-                if verdict[fact] != other[fact]:
-                    raise ValueError(
-                        f"{self.against.name} judged other items: {verdict['id']} has {fact} "
-                        f"{other[fact]!r} there and {verdict[fact]!r} here; score the base on "
-                        "these items"
-                    )
-            yield items[verdict["id"]], verdict, other
+            if other := base.get(verdict["id"]):
+                yield items[verdict["id"]], verdict, other
 
     @cached_property
     def notes(self) -> list[str]:
@@ -174,6 +179,18 @@ class Regression:
             "lines": [line.to_record() for line in self.lines],
             "notes": self.notes,
         }
+
+
+def _are_results(record: Any) -> bool:
+    """Return whether a record has what lines are made of; errors too say that it has not."""
+    facts, text = {"id", "category", "should_call", "verdict"}, record.get("plain_text")
+    windows = [] if text is None else text["windows"]
+    return (
+        all(facts <= verdict.keys() for verdict in record["verdicts"])
+        and isinstance(record["summary"], dict)
+        and (text is None or {"file", "sha256"} <= text.keys())
+        and all({"bytes", "loss"} <= window.keys() for window in windows)
+    )
 
 
 def _line(name: str, part: Ability, pairs: Sequence[tuple[Item, Record, Record]]) -> Line | None:

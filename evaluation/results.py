@@ -37,6 +37,7 @@ class Judged:
             "id": self.item.id,
             "verdict": verdict.correct,
             "category": self.item.category,
+            "conversation_id": self.item.conversation_id,
             "should_call": verdict.should_call,
             "called": verdict.called,
             "empty": verdict.empty,

@@ -147,7 +147,8 @@ def main(
     flags = dict(locals())
     _check_clear(flags)
     flags["chat_format"] = _chat_format(flags)
-    text = Text.read(text_file, text_window or WINDOW) if text_file else None
+    window = WINDOW if text_window is None else text_window
+    text = Text.read(text_file, window) if text_file else None
     items = _items(flags)
     outputs = Outputs(output_file, failures_file, report_file)
     outputs.check()
@@ -157,7 +158,7 @@ def main(
     base = None
     if against:
         asked = flags | {"chat_format": chat_format}
-        base = find_base(asked, lambda own, beside: _results(items, text, own, beside))
+        base = find_base(asked, items, lambda own, beside: _results(items, text, own, beside))
     results = _results(items, text, flags, outputs, base)
     _show(results, outputs)
     print_next(_next_command(flags))
@@ -209,7 +210,7 @@ def _check_clear(flags: dict[str, Any]) -> None:
         raise UsageError("name one of --dataset-file and --benchmark, or a --text-file")
     if flags["benchmark_dir"] and flags["benchmark"] != "bfcl":
         raise UsageError("--benchmark-dir is a folder of --benchmark bfcl")
-    beside = [name for name in ("benchmark_file", "answers_file") if flags[name]]
+    beside = [name for name in ("benchmark_file", "answers_file", "tools_file") if flags[name]]
     if flags["benchmark_dir"] and beside:
         raise UsageError("--benchmark-dir has its files of questions and answers: name it alone")
     if flags["endpoint"] and flags["chat_format"]:

@@ -8,7 +8,7 @@ from synthesis import phrasing, results
 from synthesis.catalogue import Catalogue
 from synthesis.declaration import Parameter, SyntheticTool, is_error
 from synthesis.detours import invalid_value, missing_argument, tool_error
-from synthesis.grammar import expand, joined, marked
+from synthesis.grammar import expand, joined, marked, slot_of
 from synthesis.harm import harmful_request
 from synthesis.linked import linked
 from synthesis.longer import step_by_step
@@ -69,7 +69,7 @@ def _can_be_listed(tool: SyntheticTool, parameter: Parameter) -> bool:
     if parameter.kind.follows or any(p.kind.follows == parameter.name for p in tool.parameters):
         return False
     text = parameter.required and parameter.schema.get("type") == "string"
-    slot = f"{{{parameter.name}}}"
+    slot = slot_of(parameter.name)
     # "between A, B and C and D" says nothing.
     return text and not any(
         f"'{slot}'" in phrase or slot in phrase.partition("between ")[2]

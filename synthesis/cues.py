@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from synthesis.declaration import Parameter
 from synthesis.dice import Dice
+from synthesis.grammar import slot_of
 from synthesis.pools import listed
 from synthesis.roles import PEOPLE, TIMES, is_plural, role, with_article, words_of
 from synthesis.wording import CHANGING, harmless
@@ -25,7 +26,7 @@ def cue(parameter: Parameter) -> str:
 
 def _slot(parameter: Parameter) -> str:
     """Return the place of the value, in quotes where it is a text or a name of a file."""
-    slot = f"{{{parameter.name}}}"
+    slot = slot_of(parameter.name)
     return f"'{slot}'" if is_quoted(parameter) else slot
 
 

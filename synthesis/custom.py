@@ -25,7 +25,7 @@ from synthesis.declaration import (
 from synthesis.dice import Dice
 from synthesis.kinds import Kind, decimal, number, one_of, several
 from synthesis.requests import questions, requests, subject
-from synthesis.roles import role, spoken_of
+from synthesis.roles import noun_of, role, spoken_of
 from synthesis.world import pick
 
 DOMAIN = "custom"
@@ -115,7 +115,7 @@ def _kind_of_examples(
         raise ValueError(f"the examples of {name} are {values!r}, wanted a list of values")
     strays = (wrong or {}).get(name)
     stray = (lambda dice: dice.choice(strays)) if strays else None
-    return one_of(name.replace("_", " "), list(values), stray=stray)
+    return one_of(noun_of(name), list(values), stray=stray)
 
 
 def _listing(parameter: Parameter) -> Parameter:
@@ -197,7 +197,7 @@ def _parameter(
     tool: str, name: str, schema: Mapping[str, Any], required: bool, examples: Any
 ) -> Parameter:
     values = examples if examples is not None else schema.get("examples")
-    noun = name.replace("_", " ")
+    noun = noun_of(name)
     if "enum" in schema:
         kind = enum_kind(noun, tuple(schema["enum"]))
     elif values:

@@ -26,6 +26,9 @@ _MARKED = re.compile(f"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}")
 _SENTENCE_START = re.compile(r"(^|(?<=[.!?] ))[a-z]")
 _TOKEN = re.compile(r"[()|\[\]]|\{[\w.]+\}|[^()|\[\]{}]+")
 _CONDITION = re.compile(r"([?!-])([\w.]+) ?")
+# In the name of a slot, other characters stand as their number between two of these letters.
+_AS_NUMBER = "\ua78f"
+_NUMBER = re.compile(f"{_AS_NUMBER}([0-9]+){_AS_NUMBER}")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,20 @@ class Optional:
 
 Node = str | Slot | Choice | Optional
 Nodes = tuple[Node, ...]
+
+
+def slot_of(name: str) -> str:
+    """Return the place of a value in a template, such as {city}, whatever characters it has."""
+    return f"{{{slot_name(name)}}}"
+
+
+def slot_name(name: str) -> str:
+    """Return a name as it stands in a slot or a condition of a template."""
+    return re.sub(r"\W", lambda found: f"{_AS_NUMBER}{ord(found[0])}{_AS_NUMBER}", name)
+
+
+def _path(name: str) -> str:
+    return _NUMBER.sub(lambda found: chr(int(found[1])), name)
 
 
 def expand(template: str, values: Mapping[str, Any], dice: Dice) -> str:
@@ -90,7 +107,7 @@ def _parse(tokens: list[str], at: int, closing: str) -> tuple[list[Nodes], int]:
             options.append(tuple(current))
             current = []
         else:
-            current.append(Slot(token[1:-1]) if token[0] == "{" else token)
+            current.append(Slot(_path(token[1:-1])) if token[0] == "{" else token)
     if closing and (at == len(tokens) or tokens[at] != closing):
         raise ValueError(f"a bracket without its partner in the template {''.join(tokens)!r}")
     return [*options, tuple(current)], at + bool(closing)
@@ -100,7 +117,7 @@ def _optional(nodes: Nodes) -> Optional:
     found = _CONDITION.match(nodes[0]) if nodes and isinstance(nodes[0], str) else None
     if found is None:
         return Optional(nodes)
-    return Optional((found.string[found.end() :], *nodes[1:]), found[1], found[2])
+    return Optional((found.string[found.end() :], *nodes[1:]), found[1], _path(found[2]))
 
 
 def _write(nodes: Nodes, values: Mapping[str, Any], dice: Dice, pieces: list[str]) -> None:
@@ -200,7 +217,12 @@ def _denies(nodes: Nodes, path: str) -> bool:
 
 
 def look_up(values: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, a list of them where it leads through a list."""
+    """Return the value at a dotted path, a list of them where it leads through a list.
+
+    A name that has dots itself is no path.
+    """
+    if path in values:
+        return values[path]
     found: Any = values
     for step in path.split("."):
         if isinstance(found, list):

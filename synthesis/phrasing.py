@@ -1,12 +1,13 @@
 """How people ask and an assistant answers, whatever the tool: frames around its phrases."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from synthesis import pools
 from synthesis.dice import Dice
-from synthesis.grammar import expand, joined, marked, spoken
+from synthesis.grammar import expand, joined, marked, slot_of, spoken
 
 REQUEST_FRAMES = (
     "{do}.",
@@ -261,6 +262,7 @@ def later_questions(result: Any) -> list[tuple[str, str]]:
     """Return questions about entries of any result, and their answers, as templates."""
     found = []
     for name in scalars(result):
-        words = name.replace("_", " ")
-        found.append((f"(what is|what was|what's) the {words}", f"the {words} is {{{name}}}"))
+        words = " ".join(re.split(r"[\W_]+", name))
+        statement = f"the {words} is {slot_of(name)}"
+        found.append((f"(what is|what was|what's) the {words}", statement))
     return found

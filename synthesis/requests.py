@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from synthesis.cues import cue, is_quoted
 from synthesis.declaration import Parameter, SyntheticTool
+from synthesis.grammar import slot_name, slot_of
 from synthesis.pools import listed
 from synthesis.roles import is_plural, role, singular, with_article, words_of
 from synthesis.wording import CHANGING, harmless, imperative
@@ -127,7 +128,7 @@ def _placed(request: Request, parameter: Parameter, is_found: bool) -> Request:
     for pattern, told in _places(parameter, is_found):
         match = re.search(rf"(?<=\w ){pattern}(?![\w'-])(?![^\[]*\])", request.words)
         if match:
-            part = told if is_found else f"[{told}][!{parameter.name} {match[0]}]"
+            part = told if is_found else f"[{told}][!{slot_name(parameter.name)} {match[0]}]"
             words = request.words[: match.start()] + part + request.words[match.end() :]
             return Request(words, request.rest)
     return Request(request.words, (*request.rest, parameter))
@@ -135,7 +136,7 @@ def _placed(request: Request, parameter: Parameter, is_found: bool) -> Request:
 
 def _places(parameter: Parameter, is_found: bool) -> list[tuple[str, str]]:
     """Return patterns of places for a value, each with what stands there instead."""
-    words, what, slot = words_of(parameter.name), role(parameter), f"{{{parameter.name}}}"
+    words, what, slot = words_of(parameter.name), role(parameter), slot_of(parameter.name)
     shown = f"'{slot}'" if is_quoted(parameter) else slot
     if what == "code":
         noun = " ".join(words[:-1]) or r"(\w+)"

@@ -49,7 +49,12 @@ _FORMATS = {"date": "date", "email": "email", "uri": "url", "time": "time", "dat
 def words_of(name: str) -> list[str]:
     """Return the words of a name, also of createOrder."""
     parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return [word for word in re.split(r"[_.\-\s]+", parted.lower()) if word] or [name]
+    return [word for word in re.split(r"[\W_]+", parted.lower()) if word] or ["value"]
+
+
+def noun_of(name: str) -> str:
+    """Return a name in words as it is spelt: first name, of first-name."""
+    return " ".join(re.findall(r"[^\W_]+", name)) or "value"
 
 
 def role(parameter: Parameter) -> str:

@@ -102,7 +102,10 @@ def _task(
             declared[service] = _read_functions(folder / _DECLARED_IN[service])
         functions += declared[service]
     added = {}
-    for turn, names in value.get("missed_function", {}).items():
+    kept_back = value.get("missed_function", {})
+    if not isinstance(kept_back, dict) or not all(map(str.isdecimal, kept_back)):
+        raise ValueError(f"{where}: missed_function is not functions by the number of a turn")
+    for turn, names in kept_back.items():
         added[int(turn)] = tuple(_take(functions, name, where) for name in names)
     task = TurnTask(
         value["id"],
@@ -150,16 +153,19 @@ def _answer_rows(path: Path | str) -> Sequence[RawRow]:
     for row in rows:
         value = row.value if isinstance(row.value, dict) else {}
         turns = value.get("ground_truth")
-        whole = isinstance(value.get("id"), str) and isinstance(turns, list)
-        calls = (
-            [call for turn in turns for call in turn] if whole and isinstance(turns, list) else []
-        )
-        if not whole or not all(map(_is_plain_call, calls)):
+        if not isinstance(value.get("id"), str) or not _are_plain_turns(turns):
             raise ValueError(
                 f"{path}: row {row.index} ({row.place}) is no answer of several turns, wanted "
                 '{"id": "...", "ground_truth": [["name(argument=\'value\')"], ...]}'
             )
     return rows
+
+
+def _are_plain_turns(turns: Any) -> bool:
+    """Return whether these are lists of plain calls."""
+    return isinstance(turns, list) and all(
+        isinstance(turn, list) and all(map(_is_plain_call, turn)) for turn in turns
+    )
 
 
 def _is_plain_call(text: Any) -> bool:

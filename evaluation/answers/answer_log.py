@@ -5,6 +5,7 @@ in the middle is passed over.
 """
 
 import json
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -21,8 +22,12 @@ class AnswerLog:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._lock = Lock()
-        lines = file.read_bytes().splitlines() if file.exists() else []
-        self.kept = dict(found for line in lines if (found := _read(line)) is not None)
+
+    @cached_property
+    def kept(self) -> dict[str, Answer]:
+        """The answers that were in the file when this was first read, by what was asked."""
+        lines = self.file.read_bytes().splitlines() if self.file.exists() else []
+        return dict(found for line in lines if (found := _read(line)) is not None)
 
     @staticmethod
     def beside(output_file: Path | str) -> "AnswerLog":

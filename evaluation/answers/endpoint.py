@@ -11,7 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count
 from threading import Lock
 from typing import Any
@@ -119,7 +119,7 @@ class Endpoint:
         """Return the server's answer to one conversation, or that of an earlier run."""
         names = wire_names(conversation.tools)
         body = self._body(conversation, names)
-        text = json.dumps([self.url, body, asdict(self.request)], sort_keys=True)
+        text = json.dumps([self.url, body], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()
         if self.log is not None and key in self.log.kept:
             answer = self.log.kept[key]

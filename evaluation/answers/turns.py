@@ -62,7 +62,7 @@ class Play:
             self.stopped = f"the conversation cannot go on: {answer.reason}"
             return True
         calls, content = answer.reply.tool_calls, answer.reply.content
-        self.whole = answer.whole
+        self.whole = self.whole and answer.whole
         said = [Message("assistant", content, calls)]
         self.turns[-1].append(calls or content)
         if not calls:

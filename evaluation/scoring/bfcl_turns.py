@@ -2,8 +2,8 @@
 
 Its simulated services and its checker are those of the package that the user has installed; nothing
 of it is part of this project. The package evaluates calls as Python text. So only calls of the
-services' own methods reach it, with names as arguments and JSON as values; any other call gets the
-error that the package has for a name it does not know.
+services' own methods reach it, those of a file of answers too, with names as arguments and JSON as
+values; any other call gets the error that the package has for a name it does not know.
 """
 
 import importlib
@@ -64,14 +64,16 @@ class BfclPackage:
     def judge(self, task: TurnTask, reply: Reply) -> Verdict:
         """Return the verdict of the package's checker on what was said in a task."""
         turns = reply.turns if isinstance(reply, PlayedReply) else ()
-        called = any(not isinstance(step, str) for turn in turns for step in turn)
+        steps = [step for turn in turns for step in turn]
+        called = any(not isinstance(step, str) for step in steps)
         reason = reply.stopped if isinstance(reply, PlayedReply) else ""
         if not reason and len(turns) != len(task.answers):
             reason = f"{len(turns)} of {len(task.answers)} turns were played"
         if not reason:
             reason = self._problem(task, turns)
-        empty = not called and not any(turns)
-        return Verdict(not reason, True, called, empty, reasons=(reason,) if reason else ())
+        return Verdict(
+            not reason, True, called, not any(steps), reasons=(reason,) if reason else ()
+        )
 
     def _problem(
         self, task: TurnTask, turns: Sequence[Sequence[tuple[ToolCall, ...] | str]]
@@ -89,9 +91,10 @@ class BfclPackage:
             ]
             for turn in turns
         ]
+        wanted = [[_known_call(text, methods) for text in turn] for turn in task.answers]
         try:
             found = self._checker.multi_turn_checker(
-                decoded, [list(turn) for turn in task.answers], dict(task.row), task.category, run
+                decoded, wanted, dict(task.row), task.category, run
             )
         finally:
             _forget(self._execution, run)
@@ -153,6 +156,11 @@ def _executed(call: ToolCall, methods: Collection[str]) -> str:
     if any(map(iskeyword, names)):
         return _UNKNOWN
     return f"{call.name}({','.join(f'{name}={value!r}' for name, value in names.items())})"
+
+
+def _known_call(text: str, methods: Collection[str]) -> str:
+    """Return a call of the answers, known to be a plain one; _UNKNOWN where no service has it."""
+    return text if text.partition("(")[0].strip() in methods else _UNKNOWN
 
 
 def _refusal(call: ToolCall) -> str:

@@ -202,6 +202,13 @@ def test_missing_benchmark_files_raise_with_the_flag_name() -> None:
         read_items()
 
 
+def test_file_of_another_benchmark_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--tools-file goes with --benchmark nexusraven, and not"):
+        read_items(benchmark="bfcl", benchmark_file="q", tools_file="f")
+    with pytest.raises(UsageError, match=r"--answers-file goes with --benchmark bfcl, and not"):
+        read_items(benchmark="nexusraven", benchmark_file="q", answers_file="f")
+
+
 FUNCTION = Function(Tool("find", "", {"type": "object"}), {"limit": 10, "tags": None})
 QUERY = Query("q_0", "q", "Find", (FUNCTION,), ToolCall("find", {"who": "Ada", "limit": 10}))
 

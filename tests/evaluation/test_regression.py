@@ -123,12 +123,14 @@ def test_items_of_one_side_count_nowhere_and_are_told() -> None:
     assert found.notes[0].startswith("1 items were judged for one of the two alone")
 
 
-def test_other_items_under_the_same_id_are_refused() -> None:
+@pytest.mark.parametrize("fact", ["category", "conversation_id"])
+def test_other_items_under_the_same_id_are_refused(fact: str) -> None:
     items = [item("a", "Fine.")]
-    found = compared(items, [True], [True])
-    found.against.record["verdicts"][0]["should_call"] = True
-    with pytest.raises(ValueError, match="a has should_call True there and False here"):
-        _ = found.lines
+    against = compared(items, [True], [True]).against
+    against.check(items)
+    against.record["verdicts"][0][fact] = "other"
+    with pytest.raises(ValueError, match=f"a has {fact} 'other' there and '.*' here; give"):
+        against.check(items)
 
 
 def test_other_settings_of_the_base_are_told() -> None:

@@ -544,6 +544,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     model = {"ckpt_dir": folder / "model"}
     empty, other = write(tmp_path / "empty"), write(tmp_path / "other", {"chat": "USER: hi"})
     unknown = write(tmp_path / "unknown", {"id": "web_search_0", "question": [[]], "function": []})
+    unplayed = tmp_path / "bfcl"
+    unplayed.mkdir()
+    write(unplayed / "BFCL_v4_memory.json", {"id": "memory_0"})
     cases: list[tuple[dict[str, object], str]] = [
         ({**model, "dataset_file": empty}, "is empty"),
         (
@@ -559,6 +562,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         (
             {"predictions": empty, "benchmark": "bfcl", "benchmark_file": unknown},
             "category 'web_search', which is not scored",
+        ),
+        ({**model, "text_file": empty, "text_window": 0}, "--text-window is 0, wanted 64"),
+        (
+            {"predictions": empty, "benchmark": "bfcl", "benchmark_dir": unplayed},
+            "has no category that can be scored here",
         ),
         ({"endpoint": "localhost", "model": "m", **data}, "wanted such as http://"),
         ({**model, **data, "report_file": "/dev/null/p.html"}, "/dev/null/p.html cannot be"),
@@ -668,8 +676,34 @@ def test_a_model_is_compared_with_its_base_line_by_line(
     assert again["lines"] == compared["lines"]
 
 
+def test_results_on_other_items_are_refused_before_the_model_is_asked(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    rows = (folder / "held_out.jsonl").read_text().replace("Lyon", "Rome")
+    (tmp_path / "other.jsonl").write_text(rows)
+    shared = {"ckpt_dir": folder / "model", "max_new_tokens": 5}
+    first = evaluate(
+        dataset_file=tmp_path / "other.jsonl", output_file=tmp_path / "base.json", **shared
+    )
+    assert first.code == 0
+    outcome = evaluate(
+        dataset_file=folder / "held_out.jsonl",
+        against=tmp_path / "base.json",
+        output_file=tmp_path / "out.json",
+        **shared,
+    )
+    assert (outcome.code, outcome.error.count("\n")) == (1, 1)
+    assert "judged other items" in outcome.error and "--against the directory" in outcome.error
+    assert not (tmp_path / "out.json").exists()
+
+
 @pytest.mark.parametrize(
-    ("content", "told"), [("[]", "holds no results"), ('{"verdicts": [3]}', "holds no results")]
+    ("content", "told"),
+    [
+        ("[]", "holds no results"),
+        ('{"verdicts": [3]}', "holds no results"),
+        ('{"verdicts": [], "summary": {}, "plain_text": {"windows": []}}', "holds no results"),
+    ],
 )
 def test_a_base_that_is_no_result_is_one_line(
     evaluate: Evaluate, folder: Path, tmp_path: Path, content: str, told: str

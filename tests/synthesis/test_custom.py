@@ -132,6 +132,26 @@ def test_requests_are_built_from_descriptions_names_and_examples(tmp_path: Path)
     assert cake.slips == ("cake",)
 
 
+def test_a_value_is_told_whatever_its_parameter_is_called(tmp_path: Path) -> None:
+    names = ("filter[name]", "$top", "a.b", "first-name", "?q", "has(x)")
+    properties = {name: {"type": "boolean" if "(" in name else "string"} for name in names}
+    record = {
+        "name": "list_items",
+        "description": "List the items of a shop",
+        "parameters": {"type": "object", "properties": properties, "required": list(names)},
+        "examples": {name: ["ann", "bob"] for name in names if "(" not in name},
+        "results": [{"x y": 3, "a|b": "open"}],
+    }
+    file = tmp_path / "tools.json"
+    file.write_text(json.dumps([record]))
+    settings = Settings(12, tools_file=str(file), domains=("custom",))
+    for made in generate(settings, workers=1):
+        said = " ".join(m.content for m in made.conversation.messages if m.role == "user")
+        calls = [call for m in made.conversation.messages for call in m.tool_calls]
+        told = [v for call in calls for v in call.arguments.values() if isinstance(v, str)]
+        assert all(value in said.lower() for value in told)
+
+
 def test_a_json_tool_gives_equal_results_for_equal_arguments(tmp_path: Path) -> None:
     file = tmp_path / "my_tools.json"
     file.write_text(json.dumps(RECORDS))

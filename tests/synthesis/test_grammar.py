@@ -11,6 +11,8 @@ from synthesis.grammar import (
     plain,
     shown,
     skeleton,
+    slot_name,
+    slot_of,
     spoken,
     telling,
 )
@@ -28,6 +30,14 @@ def test_a_slot_is_replaced_and_a_path_walks_into_results() -> None:
     )
     with pytest.raises(KeyError, match="city"):
         write("in {city}")
+
+
+@pytest.mark.parametrize("name", ["filter[name]", "$top", "a.b", "a-b", "a|b c", "{x}"])
+def test_a_slot_may_have_any_name(name: str) -> None:
+    template = f"[ of {slot_of(name)}][?{slot_name(name)} , yes]"
+    assert write(template, **{name: "Oslo"}) == " of Oslo, yes"
+    assert write(template) == ""
+    assert shown(template, frozenset({name})) == {name}
 
 
 def test_alternatives_are_all_chosen_sooner_or_later() -> None:

@@ -34,7 +34,7 @@ def row(**changes: object) -> dict[str, object]:
     }
 
 
-def read(folder: Path, asked: object, *turns: list[str]) -> Any:
+def read(folder: Path, asked: object, *turns: Any) -> Any:
     write(folder / "multi_turn_func_doc" / "math_api.json", declared("add"), declared("mean"))
     answers = write(folder / "a.json", {"id": "multi_turn_miss_func_0", "ground_truth": turns})
     (task,) = read_turn_tasks(write(folder / "q.json", asked), answers)
@@ -69,13 +69,16 @@ def test_answer_that_is_no_plain_call_is_refused(code: str, tmp_path: Path) -> N
     [
         ({"involved_classes": ["Shop"]}, [[], []], "involves 'Shop'; known are GorillaFile"),
         ({"missed_function": {"1": ["sub"]}}, [[], []], "keeps back 'sub', which its services"),
+        ({"missed_function": ["add"]}, [[], []], "missed_function is not functions by the"),
+        ({"missed_function": {"one": ["add"]}}, [[], []], "missed_function is not functions by"),
         ({}, [[]], "has 2 turns, and its answer 1"),
+        ({}, [[], 1], r"a\.json: row 0 .* is no answer of several turns"),
         ({"involved_classes": ["TravelAPI"]}, [[], []], "travel_booking.json is missing; wanted"),
         ({"id": "multi_turn_miss_func_1"}, [[], []], "no answer to multi_turn_miss_func_1"),
     ],
 )
 def test_row_that_cannot_be_played_is_named(
-    changes: dict[str, object], turns: list[list[str]], problem: str, tmp_path: Path
+    changes: dict[str, object], turns: list[Any], problem: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         read(tmp_path, row(**changes), *turns)

@@ -259,6 +259,9 @@ def test_answers_of_a_run_that_was_cut_off_are_not_asked_again(tmp_path: Path) -
         again = dict(Endpoint(server.url, request, AnswerLog(log)).answers(asked))
         assert len(server.requests) == 3
         assert [again[0], again[1]] == [first[0], first[1]]
+        # How many are asked at once changes no answer.
+        list(Endpoint(server.url, Request("m", at_once=2), AnswerLog(log)).answers(asked))
+        assert len(server.requests) == 3
         # Another question is no answer to this one.
         list(Endpoint(server.url, Request("m", seed=5), AnswerLog(log)).answers(asked))
         assert len(server.requests) == 6

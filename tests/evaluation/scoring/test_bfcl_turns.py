@@ -16,7 +16,7 @@ from chat.tokenizers.tokenizer import load_tokenizer
 from data.benchmarks.bfcl_folder import answers_of
 from data.benchmarks.bfcl_turns import TurnTask, read_turn_tasks
 from evaluation.answers.model import model_answers
-from evaluation.answers.turns import answers_with_turns, read_played
+from evaluation.answers.turns import Play, answers_with_turns, read_played
 from evaluation.items import Item, played_item, read_items
 from evaluation.scoring import bfcl_turns
 from evaluation.scoring.bfcl_turns import BfclPackage, PlayedReply, Services
@@ -86,6 +86,29 @@ def test_only_methods_of_services_are_executed(
     services.close()
     package.judge(task, read_played([[(call,)] for _ in task.turns]).reply)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_of_a_file_call_methods_of_services_alone(
+    package: BfclPackage, task: TurnTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "exec(\"open('made', 'w')\")"
+    asked = replace(task, answers=((code,), *task.answers[1:]))
+    package.judge(asked, read_played([["No."] for _ in task.turns]).reply)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_without_a_word_is_empty(package: BfclPackage, task: TurnTask) -> None:
+    assert package.judge(task, read_played([[""] for _ in task.turns]).reply).empty
+    assert not package.judge(task, read_played([["No."] for _ in task.turns]).reply).empty
+
+
+def test_a_reply_cut_off_in_any_turn_is_told(package: BfclPackage, task: TurnTask) -> None:
+    play = Play(played_item(task, package), package)
+    for index in range(len(task.turns)):
+        play.hear(Answer("", Reply("No."), index > 0))
+    found = play.result()
+    assert isinstance(found, Answer) and not found.whole
 
 
 Steps = Sequence[Sequence[tuple[ToolCall, ...] | str]]
