@@ -23,6 +23,7 @@ from serving.choices import Replies, ReplyPart
 from serving.engine import Engine
 from serving.errors import ApiError
 from serving.generation_requests import ReplyRules, read_generation_request
+from serving.metrics import CONTENT_TYPE, metrics_text
 from serving.requests import ChatRequest, read_request
 from serving.responses_answers import ResponsesAnswers
 from serving.responses_requests import read_responses_request
@@ -91,6 +92,11 @@ class Service:
     async def health(self, request: Request) -> Response:
         """Say that requests are answered; anyone may ask."""
         return _json({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Tell the engine's load to Prometheus."""
+        self._check_key(request)
+        return Response(metrics_text(self._engine.load), media_type=CONTENT_TYPE)
 
     async def _answer(self, request: Request, wanted: ChatRequest, answers: Answers) -> Response:
         self._check_model(wanted.model)
@@ -214,6 +220,7 @@ def make_app(service: Service) -> FastAPI:
     app.add_api_route("/v1/chat/completions", service.complete, methods=["POST"])
     app.add_api_route("/v1/responses", service.respond, methods=["POST"])
     app.add_api_route("/health", service.health, methods=["GET"])
+    app.add_api_route("/metrics", service.metrics, methods=["GET"])
     app.add_api_route("/v1/models", service.models, methods=["GET"])
     app.add_api_route("/v1/models/{name:path}", service.model, methods=["GET"])
 

@@ -49,6 +49,16 @@ class Job:
     index: int = 0
 
 
+@dataclass(frozen=True)
+class Load:
+    """What an engine does at a moment, and what it has done since it started."""
+
+    running: int
+    waiting: int
+    tokens: int
+    replies: int
+
+
 class Engine:
     """Runs jobs inside its `with` block: `size` at once, while at most `most_waiting` others wait.
 
@@ -72,6 +82,7 @@ class Engine:
         self._cancelled: set[Job] = set()
         self._changed = threading.Condition()
         self._closing = False
+        self._tokens = self._replies = 0
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     def __enter__(self) -> Self:
@@ -87,6 +98,12 @@ class Engine:
         with self._changed:
             self._closing = True
             self._changed.notify()
+
+    @property
+    def load(self) -> Load:
+        """What runs and waits, and how many tokens and whole replies were made."""
+        with self._changed:
+            return Load(len(self._jobs), len(self._waiting), self._tokens, self._replies)
 
     def submit(self, jobs: Sequence[Job]) -> bool:
         """Accept all of these jobs, or none and return False: too many would wait, or it is closed.
@@ -157,6 +174,8 @@ class Engine:
             if error is not None:
                 failed.append(row)
             job = self._jobs.pop(row) if last or error is not None else self._jobs[row]
+            self._tokens += 1
+            self._replies += last and error is None
             said = NewToken(token, last, row.likelihood)
             job.on_token(said if error is None else Failed(error))
         self._batch.drop(failed)

@@ -1,6 +1,7 @@
 """The parameters that OpenAI's clients send to chat completions, each with what it decides."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -295,8 +296,26 @@ def test_tool_choice_none_leaves_the_tools_out_of_the_prompt(server: Address) ->
         assert kept.choices[0].message.tool_calls is None
 
 
-def test_health_is_told_without_a_key(server: Address) -> None:
-    import urllib.request
+def test_metrics_count_replies_and_tokens(server: Address) -> None:
+    def figures() -> dict[str, int]:
+        with urllib.request.urlopen(server.url.removesuffix("/v1") + "/metrics") as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            lines = answer.read().decode().splitlines()
+        told = (line.split(" ") for line in lines if not line.startswith("#"))
+        return {name: int(value) for name, value in told}
 
+    before = figures()
+    usage = asked(server, HI).usage
+    after = figures()
+    assert after["replies_total"] == before["replies_total"] + 1
+    # The token that ends a reply is generated too.
+    assert after["tokens_total"] - before["tokens_total"] in (
+        usage.completion_tokens,
+        usage.completion_tokens + 1,
+    )
+    assert (after["replies_running"], after["replies_waiting"]) == (0, 0)
+
+
+def test_health_is_told_without_a_key(server: Address) -> None:
     with urllib.request.urlopen(server.url.removesuffix("/v1") + "/health") as answer:
         assert json.load(answer) == {"status": "ok"}
