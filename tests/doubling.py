@@ -191,6 +191,17 @@ def chained(keyword: str, count: int, leaf: Any = True) -> dict[str, Any]:
     return {"type": "object", **port, "$defs": schemas}
 
 
+def extended(keyword: str, count: int) -> dict[str, Any]:
+    """Return a schema of objects each of which has the names of the one before it, and one more."""
+    schemas: dict[str, Any] = {
+        f"d{i}": {keyword: [{"$ref": f"#/$defs/d{i - 1}"}], "properties": {f"p{i}": {}}}
+        for i in range(1, count)
+    }
+    schemas["d0"] = {"type": "object", "properties": {"p0": {}}}
+    properties = {f"a{i}": {"$ref": f"#/$defs/d{i}"} for i in range(count)}
+    return {"type": "object", "properties": properties, "$defs": schemas}
+
+
 def checks(schema: Callable[[int], Any], arguments: Callable[[int], Any]) -> Reader:
     """Return what checks the arguments of a call."""
 
@@ -1198,6 +1209,12 @@ READERS: dict[str, Reader] = {
     "enforced: classes that end": reading(
         enforceable, lambda n: Tool("f", "", {"properties": {"a": {"pattern": "[^ab]" * n}}})
     ),
+    **{
+        f"enforced: objects that extend one another by {keyword}": reading(
+            enforceable, lambda n, keyword=keyword: Tool("f", "", extended(keyword, n))
+        )
+        for keyword in ("allOf", "anyOf", "oneOf")
+    },
     "JSON under way: a number": reading(
         lambda text: JsonText().feed(text), lambda n: b'{"a": 0.' + b"1" * n
     ),

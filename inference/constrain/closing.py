@@ -1,13 +1,17 @@
 """Objects that are generated with the names that their schema names, though it lets others in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inference.constrain.references import Document, Place
+from inference.constrain.refusal import NotEnforced
 
 COMBINED = frozenset(("$ref", "anyOf", "oneOf", "allOf"))
 # With one of these, a schema has names beside those of `properties`.
 _OPEN = frozenset(("additionalProperties", "patternProperties", "propertyNames"))
+# So often the objects of one tool may combine other schemas, those that these combine included:
+# each of a chain has the names of all before it.
+MOST_COMBINED = 4000
 
 
 def passes_closing(schema: Mapping[str, Any]) -> bool:
@@ -21,14 +25,21 @@ def passes_closing(schema: Mapping[str, Any]) -> bool:
     )
 
 
-def close(place: Place, result: dict[str, Any], document: Document, at_root: bool = False) -> None:
+def close(
+    place: Place,
+    result: dict[str, Any],
+    document: Document,
+    left: Iterator[int],
+    at_root: bool = False,
+) -> None:
     """Leave out of a schema's objects what it does not name, as far as it does not speak of others.
 
     Names that are only required are taken in. At the root, an object that names none takes none.
+    Raises NotEnforced where what it combines takes more steps than are `left`.
     """
     if _OPEN & result.keys() or passes_closing(place.schema):
         return
-    names = _all_names(place, document, set())
+    names = _all_names(place, document, left)
     if names or (names == set() and at_root):
         properties = {**result.get("properties", {})}
         for name in sorted(names - properties.keys()):
@@ -36,20 +47,22 @@ def close(place: Place, result: dict[str, Any], document: Document, at_root: boo
         result["properties"], result["additionalProperties"] = properties, False
 
 
-def _all_names(place: Place, document: Document, seen: set[int]) -> set[str] | None:
+def _all_names(place: Place, document: Document, left: Iterator[int]) -> set[str] | None:
     """Return all names of a schema and of those it combines; None where it speaks of others."""
-    if not place.is_object or id(place.schema) in seen:
-        return set()
-    seen.add(id(place.schema))
-    schema = place.schema
-    if _OPEN & schema.keys() and schema.get("additionalProperties") is not False:
-        return None
-    found = {*(schema.get("properties") or ()), *(schema.get("required") or ())}
-    parts = [part for keyword in ("anyOf", "oneOf", "allOf") for part in place.members(keyword)]
-    target = document.follow(place) if "$ref" in schema else None
-    for part in [*parts, *([target] if target else [])]:
-        names = _all_names(part, document, seen)
-        if names is None:
+    found, seen, waiting = set[str](), set[int](), [place]
+    while waiting:
+        inner = waiting.pop()
+        if not inner.is_object or id(inner.schema) in seen:
+            continue
+        if seen and next(left, None) is None:
+            told = f"combines schemas that combine others, in more than {MOST_COMBINED:,} steps"
+            raise NotEnforced(place.pointer, told)
+        seen.add(id(inner.schema))
+        schema = inner.schema
+        if _OPEN & schema.keys() and schema.get("additionalProperties") is not False:
             return None
-        found |= names
+        found |= {*(schema.get("properties") or ()), *(schema.get("required") or ())}
+        waiting += [part for key in ("anyOf", "oneOf", "allOf") for part in inner.members(key)]
+        if "$ref" in schema and (target := document.follow(inner)):
+            waiting.append(target)
     return found

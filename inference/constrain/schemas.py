@@ -12,7 +12,7 @@ from typing import Any
 from chat.conversation import Tool
 from chat.schemas.flat_parameters import JSON_TYPES, json_types
 from chat.schemas.keywords import SUBSCHEMA
-from inference.constrain.closing import close, passes_closing
+from inference.constrain.closing import MOST_COMBINED, close, passes_closing
 from inference.constrain.names import read_names, settle_counts
 from inference.constrain.numbers import read_numbers
 from inference.constrain.recursion import PREFIX, ending_definitions, has_end, without_endless
@@ -89,9 +89,10 @@ class _Reader:
         self._definitions: dict[str, Any] = {}
         self._places: dict[str, str] = {}
         self._known: dict[tuple[int, str, bool], str] = {}
+        self._left = iter(range(MOST_COMBINED))
         self._document = Document(_of_objects(parameters))
         root = self._read(self._document.root, True)
-        close(self._document.root, root, self._document, at_root=True)
+        close(self._document.root, root, self._document, self._left, at_root=True)
         self.schema = self.whole(self._ended(root))
 
     def whole(self, part: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +129,7 @@ class _Reader:
         read_names(place, result, self._document, lambda inner: self._read(inner, closing))
         self._read_combined(place, result, closing and passes_closing(schema))
         if closing and result.get("properties"):
-            close(place, result, self._document)
+            close(place, result, self._document, self._left)
         settle_counts(result)
         self.parts.append((place.pointer, result))
         return result

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Tool
-from inference.constrain import recursion, unions
+from inference.constrain import recursion, schemas, unions
 from inference.constrain.recursion import has_end
 from inference.constrain.schemas import enforceable, enforceable_parts
 
@@ -120,6 +120,21 @@ def test_definitions_that_end_are_found_in_one_pass(monkeypatch: pytest.MonkeyPa
     chain = {f"d{n}": {"$ref": f"{recursion.PREFIX}d{n - 1}"} for n in range(1, 50)}
     assert len(recursion.ending_definitions({"d0": {"type": "null"}, **chain})) == 50
     assert len(looked_at) == 50
+
+
+def test_objects_that_combine_too_much_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = {"d0": {"properties": {"p0": {}}}}
+    defs = base | {
+        f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i - 1}"}], "properties": {f"p{i}": {}}}
+        for i in range(1, 20)
+    }
+    chain = {"properties": {n: {"$ref": f"#/$defs/{n}"} for n in defs}, "$defs": defs}
+    read(chain)
+    monkeypatch.setattr(schemas, "MOST_COMBINED", 100)
+    with pytest.raises(ValueError, match="/[$]defs/d[0-9]+ combines schemas"):
+        read(chain)
+    wide = {f"d{i}": {"allOf": [{"$ref": "#/$defs/d0"}], "properties": {"b": {}}} for i in range(9)}
+    read({"properties": {n: {"$ref": f"#/$defs/{n}"} for n in wide}, "$defs": wide | base})
 
 
 def test_union_that_takes_too_long_to_compare_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
