@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from chat.conversation import ToolCall
 from chat.formats.call_syntax import NO_CALLS, Reply
-from chat.formats.rendering import stop_ids
+from chat.formats.rendering import silent_ids, stop_ids
 from chat.strict_json import read_json
 from inference.chat_model import ChatModel
 from inference.streaming import Event, TextDelta, assemble
@@ -66,7 +66,8 @@ class Replies:
         self._loop = asyncio.get_running_loop()
         self._readers = [ReplyReader(chat_model, request.stop_texts) for _ in request.constraints]
         self._events: list[list[Event]] = [[] for _ in request.constraints]
-        self._records = [TokenRecords(texts) for _ in request.constraints]
+        silent = silent_ids(chat_model.format, chat_model.tokenizer)
+        self._records = [TokenRecords(texts, silent) for _ in request.constraints]
         self._opened: set[int] = set()
         self._jobs = [
             Job(
@@ -110,9 +111,9 @@ class Replies:
 
     def _read(self, index: int, said: NewToken) -> list[ReplyPart]:
         reader, known, records = self._readers[index], self._events[index], self._records[index]
-        events = reader.feed(said.token)
         if said.likelihood is not None and said.token not in self._stops:
-            records.add(said.token, said.likelihood)
+            records.add(said.token, said.likelihood, reader.written)
+        events = reader.feed(said.token)
         if said.token in self._openers:
             self._opened.add(index)
         over = said.last or reader.ended

@@ -10,6 +10,7 @@ from inference.chat_model import ChatModel
 from inference.constrain.constraint import constraint_for
 from inference.constrain.content import content_constraint
 from inference.constrain.either import EitherConstraint
+from inference.constrain.refusal import ToolRefused
 from inference.generate import RowConstraint
 from serving.errors import ApiError, refused
 from serving.requests import AllowedChoice, ChatRequest, NamedChoice, SchemaFormat
@@ -81,7 +82,11 @@ def read_constraint(
 
     def content() -> RowConstraint:
         assert schema is not None
-        return content_constraint(schema, _SCHEMA, *model, room)
+        try:
+            return content_constraint(schema, "response_format", *model, room)
+        except ToolRefused as error:
+            told = f"the response format {error.reason}"
+            raise refused(told, _SCHEMA, "unsupported_value") from None
 
     def made() -> RowConstraint | None:
         if schema is not None and not choice.forced:
@@ -92,7 +97,7 @@ def read_constraint(
     try:
         first = made()
     except ValueError as error:
-        raise _refusal(str(error), request) from None
+        raise _refusal(error, request) from None
     ready = [first]
     return lambda: ready.pop() if ready else made()
 
@@ -112,12 +117,10 @@ def _content_schema(request: ChatRequest) -> Mapping[str, Any] | None:
     return _ANY_OBJECT if wanted is not None and wanted.type == "json_object" else None
 
 
-def _refusal(told: str, request: ChatRequest) -> ApiError:
+def _refusal(error: ValueError, request: ChatRequest) -> ApiError:
     """Return the error of a schema that cannot be enforced, with its place in the request."""
-    told = told.replace(" or generate without --constrain", "")
-    if told.startswith(f"tool {_SCHEMA} "):
-        return refused(told.removeprefix("tool "), _SCHEMA, "unsupported_value")
-    for place, tool in enumerate(request.tools or ()):
-        if told.startswith(f"tool {tool.function.name} "):
-            return refused(told, f"tools[{place}].function.parameters", "unsupported_value")
-    return refused(told, "tools", "unsupported_value")
+    if not isinstance(error, ToolRefused):
+        return refused(str(error), "tools", "unsupported_value")
+    names = [tool.function.name for tool in request.tools or ()]
+    where = f"tools[{names.index(error.tool)}].function.parameters"
+    return refused(f"tool {error.tool} {error.reason}", where, "unsupported_value")

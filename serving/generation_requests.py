@@ -154,7 +154,7 @@ def _messages(wire: Sequence[WireMessage]) -> tuple[Message, ...]:
     while place < len(wire):
         message, where = wire[place], f"messages[{place}]"
         if message.role == "tool":
-            told = "a message with tool_calls must come before its results"
+            told = "the call must come before its result"
             raise refused(told, f"{where}.role")
         messages.append(_message(message, where))
         end = place + 1
@@ -200,6 +200,6 @@ def _results(wire: Sequence[WireMessage], place: int) -> list[Message]:
         found[number] = Message("tool", text, name=name, tool_call_id=message.tool_call_id)
     if len(found) < len(calls):
         ids = ", ".join(call.id for number, call in enumerate(calls) if number not in found)
-        told = f"no tool's message follows with the result of {ids}"
+        told = f"no result follows of {ids}"
         raise refused(told, f"messages[{place}].tool_calls")
     return [found[number] for number in sorted(found)]

@@ -15,12 +15,12 @@ class ReplyReader:
     """Reads a reply token by token.
 
     `ended` says whether a stop token or one of `stop_texts` has ended it, `cut` whether it was such
-    a text. `tokens` counts what was read, `bytes` the length of its text so far. A stop text and
-    what follows it are not part of the reply.
+    a text. `tokens` counts what was read, `written` the bytes of its text, `bytes` those of them
+    that are surely part of the reply. A stop text and what follows it are not.
     """
 
     def __init__(self, chat_model: ChatModel, stop_texts: Sequence[str] = ()) -> None:
-        self.tokens = self.bytes = 0
+        self.tokens = self.bytes = self.written = 0
         self.ended = False
         self._stop_ids = stop_ids(chat_model.format, chat_model.tokenizer)
         self._stops = [_Stop(text) for text in stop_texts]
@@ -56,6 +56,7 @@ class ReplyReader:
 
     def _read(self, piece: str, last: bool = False) -> list[Event]:
         """Read more text; hold back a possible beginning of a stop text unless it is the last."""
+        self.written += _bytes(piece)
         self._held.append(piece)
         self._unsure += len(piece)
         found = [place for stop in self._stops if (place := stop.find(piece)) is not None]
@@ -66,7 +67,7 @@ class ReplyReader:
             kept = 0 if last else max((stop.met for stop in self._stops), default=0)
             length = self._unsure - kept
         certain = self._released(length)
-        self.bytes += len(certain.encode("utf-8", "surrogatepass"))
+        self.bytes += _bytes(certain)
         return self._counted(certain, self._reply.feed(certain))
 
     def _released(self, length: int) -> str:
@@ -89,6 +90,10 @@ class ReplyReader:
         self._begun |= bool(begun)
         self._forming += len(begun) - content
         return found
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 class _Stop:

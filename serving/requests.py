@@ -75,6 +75,13 @@ class Call(SentBack):
     function: CalledFunction
 
 
+def _known_keys(part: Any) -> Any:
+    """Return a part of a reply's content without the keys of other servers, such as annotations."""
+    if isinstance(part, dict) and part.get("type") == "text":
+        return {key: value for key, value in part.items() if key in TextPart.model_fields}
+    return part
+
+
 class WireMessage(Part):
     """A message; of replies and results that clients send back, unknown keys are ignored."""
 
@@ -92,7 +99,10 @@ class WireMessage(Part):
     def drop_siblings(cls, given: Any) -> Any:
         """Drop the keys that other servers put into replies, such as `reasoning_content`."""
         if isinstance(given, dict) and given.get("role") in ("assistant", "tool"):
-            return {key: value for key, value in given.items() if key in cls.model_fields}
+            kept = {key: value for key, value in given.items() if key in cls.model_fields}
+            if isinstance(kept.get("content"), list):
+                kept["content"] = [_known_keys(part) for part in kept["content"]]
+            return kept
         return given
 
 

@@ -10,8 +10,15 @@ from serving.bodies import Part, SentBack
 from serving.requests import Arguments, Call, CalledFunction, WireMessage
 
 
-class TextOf(SentBack):
-    """A part of a content."""
+class SaidText(Part):
+    """A part of what a user or a system says."""
+
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+
+
+class TextSentBack(SentBack):
+    """A part of a reply or of a result."""
 
     type: Literal["input_text", "output_text", "text"]
     text: str
@@ -22,7 +29,7 @@ class MessageItem(Part):
 
     type: Literal["message"] = "message"
     role: Literal["developer", "system", "user"]
-    content: str | list[TextOf]
+    content: str | list[SaidText]
     id: Any = None
     status: Any = None
 
@@ -32,7 +39,7 @@ class ReplyItem(SentBack):
 
     type: Literal["message"] = "message"
     role: Literal["assistant"]
-    content: str | list[TextOf]
+    content: str | list[TextSentBack]
 
 
 class CallItem(SentBack):
@@ -49,7 +56,7 @@ class ResultItem(SentBack):
 
     type: Literal["function_call_output"]
     call_id: str
-    output: str | list[TextOf]
+    output: str | list[TextSentBack]
 
 
 class ReasoningItem(SentBack):
@@ -89,7 +96,7 @@ class Told:
         self.places.append(place)
 
 
-def _text_of(content: str | list[TextOf]) -> str:
+def _text_of(content: str | Sequence[SaidText | TextSentBack]) -> str:
     return content if isinstance(content, str) else "".join(part.text for part in content)
 
 

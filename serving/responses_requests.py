@@ -106,11 +106,14 @@ class ReadResponsesRequest:
 
     def set_place(self, error: ApiError) -> None:
         """Give an error of the chat request the place that it has in this request."""
-        param = error.param or ""
+        if error.param is None:
+            return
+        param = error.param
         for pattern, found in _PLACES:
             param = pattern.sub(found, param)
         param = _MESSAGE.sub(lambda match: self.places[int(match[1])], param)
-        error.param = param or None
+        error.args = (str(error).replace(error.param, param),)
+        error.param = param
 
 
 _MESSAGE = re.compile(r"^messages\[(\d+)\](?:\.(?:role|tool_calls))?")

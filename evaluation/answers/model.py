@@ -29,7 +29,7 @@ def model_answers(
         items, lambda asked: _replies(chat_model, asked, decoding, seconds)
     )
     if seconds is not None:
-        from inference.constrain.constraint import cost_text
+        from inference.constrain.costs import cost_text
 
         tell(cost_text(seconds))
 

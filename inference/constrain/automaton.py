@@ -7,10 +7,12 @@ takes linear time. A pattern is found anywhere in a text, as JSON Schema has it.
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from functools import lru_cache
 from importlib import import_module
 from itertools import accumulate
 from typing import Any
+
+from inference.constrain.kept import Kept
+from inference.constrain.preparation import spend
 
 # Python's own reader of regular expressions, which has no public name.
 _READER: Any = import_module("re._parser")
@@ -19,8 +21,14 @@ MOST_STATES = 10_000
 MOST_NAMED = 256
 # The length of the text that tells how wide an automaton gets.
 _TRIED = 64
-# How many steps of an automaton are kept.
-_MOST_KEPT = 20_000
+# How many states the steps that are kept lead to, of all automata: some 100 MB.
+MOST_KEPT = 2_000_000
+# What a step that is kept costs beside its states, in states.
+STEP_WEIGHT = 8
+# So many states are looked at in the time that a token takes to be tried.
+_STATES_A_TRY = 4
+# How many states the automata that are kept have, some 400 bytes each.
+_MOST_AUTOMATA = 300_000
 # What a text may be continued by, the first of several that serve equally.
 _WRITABLE = "0a A1b-._/@:" + "".join(map(chr, range(0x21, 0x7F))) + "\n\t\r"
 _CATEGORIES: dict[str, Callable[[str], bool]] = {
@@ -84,7 +92,6 @@ class Automaton:
             raise LookupError(f"more than {MOST_NAMED} letters beyond ASCII")
         self.letters = self._letters(_WRITABLE + "".join(named))
         self._far = self._distances(last)
-        self._kept: dict[tuple[States, str], States] = {}
         self.start = self._closed({first}, self._at_start)
 
     def distance(self, states: States) -> int:
@@ -106,14 +113,19 @@ class Automaton:
 
     def step(self, states: States, character: str) -> States:
         """Return the states after one more character."""
-        found = self._kept.get((states, character))
-        if found is None:
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.clear()
-            moves = (move for state in states for move in self._moves[state])
-            found = self._closed({after for among, after in moves if character in among})
-            self._kept[states, character] = found
-        return found
+        return _STEPS.find(
+            (self, states, character),
+            lambda: self._after(states, character),
+            lambda after: STEP_WEIGHT + len(after),
+        )
+
+    def _after(self, states: States, character: str) -> States:
+        spend(1 + len(states) // _STATES_A_TRY)
+        moves = (move for state in states for move in self._moves[state])
+        return self._closed({after for among, after in moves if character in among})
+
+    def __len__(self) -> int:
+        return len(self._moves)
 
     def _new(self) -> int:
         if len(self._moves) == MOST_STATES:
@@ -236,10 +248,17 @@ def _characters(kind: str, value: Any) -> Characters:
     return Characters([("NEGATE", None)] * (kind == "NOT_LITERAL") + [("LITERAL", value)])
 
 
-@lru_cache(maxsize=256)
+_STEPS = Kept[States](MOST_KEPT)
+_AUTOMATA = Kept[Automaton | None](_MOST_AUTOMATA)
+
+
 def automaton_of(pattern: str) -> Automaton | None:
     """Return the automaton of a pattern, None where its syntax or its size allows none."""
-    try:
-        return Automaton(pattern)
-    except (LookupError, ValueError, RecursionError, OverflowError, _READER.error):
-        return None
+
+    def made() -> Automaton | None:
+        try:
+            return Automaton(pattern)
+        except (LookupError, ValueError, RecursionError, OverflowError, _READER.error):
+            return None
+
+    return _AUTOMATA.find(pattern, made, lambda made: len(pattern) + (len(made) if made else 0))

@@ -7,18 +7,30 @@ Every proposal is tried on the grammar before it counts.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Any
 
-from inference.constrain.automaton import FAR, Automaton, States, automaton_of
+from inference.constrain.automaton import (
+    FAR,
+    MOST_KEPT,
+    STEP_WEIGHT,
+    Automaton,
+    States,
+    automaton_of,
+)
+from inference.constrain.kept import Kept
 from inference.constrain.schemas import subschemas
 
 # A search is given up after this many steps; where it ended is kept.
 MOST_SEARCHED = 5000
-_MOST_KEPT = 20_000
-# Of more rules than these the first are followed.
+# So many states the texts may have that a search remembers.
+_MOST_REMEMBERED = 500_000
+# Of more rules than these the first are followed, of all tools as far as their automata have no
+# more states together.
 MOST_RULES = 64
+MOST_RULE_STATES = 100_000
+# How many states the automata have of the rules that are kept.
+_MOST_RULES_KEPT = 300_000
 # How many digits may be missing to the next multiple.
 _MOST_DIGITS = 20
 _TIME = r"T(\d+H(\d+M(\d+S)?)?|\d+M(\d+S)?|\d+S)"
@@ -38,37 +50,29 @@ class TextRule:
         self._automata, self._least, self._most = automata, least, most
         letters = dict.fromkeys(letter for automaton in automata for letter in automaton.letters)
         self._letters = "".join(letters)
-        self._kept: dict[TextState, str | None] = {}
-        self._steps: dict[tuple[TextState, str], TextState] = {}
         self.start: TextState = tuple(automaton.start for automaton in automata), 0
 
     def step(self, state: TextState, character: str) -> TextState:
         """Return where the text stands after one more character."""
-        found = self._steps.get((state, character))
-        if found is None:
-            if len(self._steps) > _MOST_KEPT:
-                self._steps.clear()
-            pairs = zip(self._automata, state[0], strict=True)
-            # Of a length that no rule looks at, nothing is kept.
-            length = min(state[1] + 1, self._least if self._most is None else self._most + 1)
-            found = tuple(automaton.step(own, character) for automaton, own in pairs), length
-            self._steps[state, character] = found
-        return found
+        return _STEPS.find((self, state, character), lambda: self._after(state, character), _weight)
+
+    def _after(self, state: TextState, character: str) -> TextState:
+        pairs = zip(self._automata, state[0], strict=True)
+        # Of a length that no rule looks at, nothing is kept.
+        length = min(state[1] + 1, self._least if self._most is None else self._most + 1)
+        return tuple(automaton.step(own, character) for automaton, own in pairs), length
 
     def shortest(self, state: TextState) -> str | None:
         """Return the characters that make the text fit, None where none were found."""
-        # Threads share the rules of tools that come again.
-        found = self._kept.get(state, "")
-        if found == "" and self._missing(state):
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.clear()
-            found = self._kept[state] = self._search(state)
-        return found
+        if not self._missing(state):
+            return ""
+        return _ENDINGS.find((self, state), lambda: self._search(state), lambda _: _weight(state))
 
     def _search(self, state: TextState) -> str | None:
         """Search the texts that may follow, those first that may be the shortest (A*)."""
         waiting, seen, tried = [(self._missing(state), 0, 0, state, "")], {state}, 0
-        while waiting and tried < MOST_SEARCHED:
+        remembered = 0
+        while waiting and tried < MOST_SEARCHED and remembered < _MOST_REMEMBERED:
             missing, _, _, state, text = heappop(waiting)
             if missing >= FAR:
                 return None
@@ -79,6 +83,7 @@ class TextRule:
                 if after not in seen:
                     seen.add(after)
                     tried += 1
+                    remembered += _weight(after)
                     far = len(text) + 1 + self._missing(after)
                     # Of several that may be as short, the longest text is closest to its end.
                     heappush(waiting, (far, -len(text), tried, after, text + letter))
@@ -93,8 +98,20 @@ class TextRule:
         return max(missing, self._least - state[1])
 
 
+def _weight(state: TextState) -> int:
+    return STEP_WEIGHT + sum(map(len, state[0]))
+
+
+# Of the rules of all requests; threads share them.
+_STEPS = Kept[TextState](MOST_KEPT)
+_ENDINGS = Kept[str | None](MOST_KEPT)
+
+
 class Completions:
-    """The rules of all texts and numbers in the schemas of some tools."""
+    """The rules of all texts and numbers in the schemas of some tools.
+
+    weight: How many states their automata have.
+    """
 
     def __init__(self, schemas: Iterable[Any]) -> None:
         rules: dict[tuple[Any, ...], None] = {}
@@ -106,11 +123,14 @@ class Completions:
                     rules[patterns, inner.get("minLength", 0), inner.get("maxLength")] = None
                 if (multiple := inner.get("multipleOf")) and float(multiple).is_integer():
                     multiples[abs(int(multiple))] = None
-        self.texts = [
-            TextRule([automaton for automaton in automata if automaton], least, most)
-            for (patterns, least, most), _ in zip(rules, range(MOST_RULES), strict=False)
-            if any(automata := [automaton_of(pattern) for pattern in patterns])
-        ]
+        self.texts = list[TextRule]()
+        self.weight = 0
+        for (patterns, least, most), _ in zip(rules, range(MOST_RULES), strict=False):
+            automata = [found for pattern in patterns if (found := automaton_of(pattern))]
+            weight = sum(map(len, automata))
+            if automata and self.weight + weight <= MOST_RULE_STATES:
+                self.texts.append(TextRule(automata, least, most))
+                self.weight += weight
         self._multiples = list(multiples)[:MOST_RULES]
 
     def numbers(self, written: str) -> Iterator[bytes]:
@@ -182,7 +202,13 @@ def _patterns(schema: Mapping[str, Any]) -> Iterator[str]:
             yield from _patterns(inner)
 
 
-@lru_cache(maxsize=256)
+_COMPLETIONS = Kept[Completions](_MOST_RULES_KEPT)
+
+
 def completions_of(schemas: tuple[str, ...]) -> Completions:
     """Return the rules of schemas, each given as JSON; kept, because the same come again."""
-    return Completions(map(json.loads, schemas))
+    return _COMPLETIONS.find(
+        schemas,
+        lambda: Completions(map(json.loads, schemas)),
+        lambda found: found.weight + sum(map(len, schemas)) // 50,
+    )

@@ -19,6 +19,7 @@ from chat.formats.format import ChatFormat
 from chat.formats.rendering import special_id, stop_ids
 from chat.tokenizers.tokenizer import Tokenizer
 from inference.constrain.completions import Completions, completions_of
+from inference.constrain.costs import cost_text
 from inference.constrain.ending import LONGEST_ENDING, find_ending, still_ends
 from inference.constrain.finished_replies import FinishedReply, calls_read
 from inference.constrain.fitting import (
@@ -27,10 +28,12 @@ from inference.constrain.fitting import (
     no_room,
     prepared,
     refusal_of,
+    too_costly,
     write_grammar,
     write_schema,
 )
 from inference.constrain.json_text import JsonText
+from inference.constrain.preparation import TooMuchWork, bounded_work
 from inference.constrain.schemas import enforceable
 from inference.constrain.vocabulary import Vocabulary, prepare_vocabulary, vocabulary_source
 
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 MOST_REFUSALS = 16
 
 
+@bounded_work()
 def constraint_for(
     tools: Sequence[Tool],
     format: ChatFormat,
@@ -58,12 +62,11 @@ def constraint_for(
         tokenizer: The model's tokenizer, with a token for each character of ASCII.
         forced: True opens a call at once, a name allows calls of that tool only.
         room: How many tokens the reply may have, its stop token included; a forced call must fit.
-        free: The names of tools whose calls may have any arguments where their schema cannot be
-            enforced.
+        free: The names of tools whose arguments are free where their schema cannot be enforced.
         single: Whether one call is the most.
 
-    Raises ValueError for a schema that cannot be enforced, or whose shortest value has no room,
-    with the path of the keyword.
+    Raises ToolRefused for a schema that cannot be enforced, whose shortest value has no room or
+    which takes too much work to prepare, with the path of the keyword.
     """
     if isinstance(forced, str):
         tools = [_named(tools, forced)]
@@ -83,8 +86,8 @@ def constraint_for(
     opening = grammar.opening.encode()
     constraint = CallConstraint(vocabulary, matcher.deep_copy(), opening, completions_of(schemas))
     constraint.finished = FinishedReply(calls_read(tools, format), tokenizer)
-    if forced and not constraint.open(room):
-        raise no_room(vocabulary, tools[0], room)
+    if forced:
+        constraint.force(tools[0], room)
     return constraint
 
 
@@ -136,18 +139,6 @@ class Constraints:
         return cost_text(self.seconds)
 
 
-def cost_text(seconds: Sequence[float]) -> str:
-    """Return in words what constraining cost per token."""
-    if not seconds:
-        return "constrained decoding: no token was generated"
-    ordered = sorted(seconds)
-    median, tail = (ordered[int(share * (len(ordered) - 1))] * 1e3 for share in (0.5, 0.99))
-    return (
-        f"constrained decoding took {median:.3f} ms a token at the median, {tail:.3f} ms at "
-        f"the 99th percentile, of {len(ordered):,} tokens"
-    )
-
-
 def _named(tools: Sequence[Tool], name: str) -> Tool:
     for tool in tools:
         if tool.name == name:
@@ -178,6 +169,15 @@ class CallConstraint:
         self._before = b""
         self._refusals = 0
         self._spent = 0.0
+
+    def force(self, tool: Tool, room: int) -> None:
+        """Open a call or a content of this tool's schema; ToolRefused where none is found."""
+        try:
+            found = self.open(room)
+        except TooMuchWork as error:
+            raise too_costly(self._vocabulary, tool, error) from None
+        if not found:
+            raise no_room(self._vocabulary, tool, room)
 
     def open(self, room: int, opening: bytes = b"") -> bool:
         """Take it that a call is open; whether an end of it was found in `room` tokens."""

@@ -11,11 +11,13 @@ from inference.constrain.completions import completions_of
 from inference.constrain.constraint import CallConstraint
 from inference.constrain.ending import LONGEST_ENDING
 from inference.constrain.finished_replies import FinishedReply, content_read
-from inference.constrain.fitting import no_room, prepared, refusal_of, write_schema
+from inference.constrain.fitting import prepared, refusal_of, write_schema
+from inference.constrain.preparation import bounded_work
 from inference.constrain.schemas import enforceable
 from inference.constrain.vocabulary import prepare_vocabulary, vocabulary_source
 
 
+@bounded_work()
 def content_constraint(
     schema: Mapping[str, Any],
     name: str,
@@ -25,7 +27,7 @@ def content_constraint(
 ) -> CallConstraint:
     """Return what makes one reply a JSON object of this schema, of at most `room` tokens.
 
-    Raises ValueError as `constraint_for` does for a forced call; it calls the schema by its name.
+    Raises ToolRefused as `constraint_for` does for a forced call; it calls the schema by its name.
     """
     vocabulary = prepare_vocabulary(vocabulary_source(tokenizer), stop_ids(format, tokenizer))
     wanted = Tool(name, "", schema)
@@ -36,6 +38,5 @@ def content_constraint(
         raise refusal_of(vocabulary, [wanted], problem)
     constraint = CallConstraint(vocabulary, matcher.deep_copy(), b"{", completions_of((text,)))
     constraint.finished = FinishedReply(content_read(wanted), tokenizer)
-    if not constraint.open(room):
-        raise no_room(vocabulary, wanted, room)
+    constraint.force(wanted, room)
     return constraint

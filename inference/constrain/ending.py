@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from inference.constrain.completions import Completions
 from inference.constrain.json_text import JsonText
+from inference.constrain.preparation import spend
 from inference.constrain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def find_ending(
     """
     matcher, text, ending = matcher.deep_copy(), text.copy(), list[int]()
     while len(ending) < min(room, LONGEST_ENDING):
+        spend()
         if matcher.is_accepting():
             return [*ending, vocabulary.stops[0]]
         tokens = matcher.compute_ff_tokens()
@@ -60,8 +62,11 @@ def still_ends(
 
 
 def _fits(matcher: "LLMatcher", tokens: list[int]) -> bool:
+    if not tokens:
+        return False
+    spend()
     if len(tokens) <= _MOST_AT_ONCE:
-        return bool(tokens) and matcher.validate_tokens(tokens) == len(tokens)
+        return matcher.validate_tokens(tokens) == len(tokens)
     trial = matcher.deep_copy()
     starts = range(0, len(tokens), _MOST_AT_ONCE)
     return all(trial.consume_tokens(tokens[start : start + _MOST_AT_ONCE]) for start in starts)

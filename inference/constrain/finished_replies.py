@@ -66,6 +66,6 @@ def content_read(wanted: Tool) -> Callable[[str], Iterator[FinishedValue]]:
     """Return what reads a reply that is one JSON object, of a schema called as this tool is."""
 
     def read(text: str) -> Iterator[FinishedValue]:
-        yield FinishedValue(f"the content by {wanted.name}", wanted, json.loads(text))
+        yield FinishedValue("the content", wanted, json.loads(text))
 
     return read

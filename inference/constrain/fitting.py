@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from chat.formats.call_grammar import CallGrammar
 from inference.constrain.completions import completions_of
 from inference.constrain.ending import LONGEST_ENDING, find_ending
 from inference.constrain.json_text import JsonText
-from inference.constrain.refusal import refuse
+from inference.constrain.preparation import TooMuchWork, bounded_work
+from inference.constrain.refusal import ToolRefused
 from inference.constrain.schemas import enforceable, enforceable_parts
 from inference.constrain.vocabulary import Vocabulary
 
@@ -49,11 +51,12 @@ def write_grammar(
 def fitting(vocabulary: Vocabulary, tools: Sequence[Tool], room: int, forced: bool) -> list[Tool]:
     """Return the tools of which a call may fit in a room.
 
-    Raises ValueError for a schema to which no value is found, and where one must fit and none does.
+    Raises ToolRefused for a schema to which no value is found, and where one must fit and none
+    does.
     """
     found = []
     for tool in tools:
-        length = shortest(vocabulary, write_schema(enforceable(tool)))
+        length = _shortest_of(vocabulary, tool)
         if length is None:
             raise no_room(vocabulary, tool, LONGEST_ENDING)
         if length <= room:
@@ -78,23 +81,55 @@ def shortest(vocabulary: Vocabulary, schema: str) -> int | None:
     return max(1, len(ending) - len("[]")) if ending else None
 
 
-def no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ValueError:
+def _shortest_of(vocabulary: Vocabulary, tool: Tool) -> int | None:
+    """Return `shortest` of a tool's arguments; ToolRefused where finding it is too much work."""
+    try:
+        return shortest(vocabulary, write_schema(enforceable(tool)))
+    except TooMuchWork as error:
+        raise too_costly(vocabulary, tool, error) from None
+
+
+def no_room(vocabulary: Vocabulary, tool: Tool, room: int) -> ToolRefused:
     """Return the error of the innermost schema to which no value is found in a room."""
-    found = f"takes more than the {room:,} tokens that the reply may have: allow it more"
-    for pointer, schema in islice(enforceable_parts(tool), MOST_LOCATED):
-        length = shortest(vocabulary, write_schema(schema))
-        if length is None:
-            return refuse(tool.name, pointer, f"has no value that is found in {room:,} tokens")
-        if length > room:
-            return refuse(tool.name, pointer, found)
-    return refuse(tool.name, "", found)
+    found = f"takes more than the {room:,} tokens that the reply may have"
+    more = "allow it more"
+    with bounded_work():
+        for pointer, schema in islice(enforceable_parts(tool), MOST_LOCATED):
+            try:
+                length = shortest(vocabulary, write_schema(schema))
+            except TooMuchWork:
+                break
+            if length is None:
+                return ToolRefused(
+                    tool.name, pointer, f"has no value that is found in {room:,} tokens"
+                )
+            if length > room:
+                return ToolRefused(tool.name, pointer, found, more)
+    return ToolRefused(tool.name, "", found, more)
+
+
+def too_costly(vocabulary: Vocabulary, tool: Tool, error: TooMuchWork) -> ToolRefused:
+    """Return the error of the schema whose value takes most work to find, as far as that is seen.
+
+    An outer schema is named where it takes more than twice the work of any one in it.
+    """
+    costliest, most = "", 0
+    with bounded_work() as work, suppress(TooMuchWork):
+        for pointer, schema in islice(enforceable_parts(tool), MOST_LOCATED):
+            before = work.left
+            try:
+                shortest(vocabulary, write_schema(schema))
+            finally:
+                if before - work.left > 2 * most:
+                    costliest, most = pointer, before - work.left
+    return ToolRefused(tool.name, costliest, str(error), "say less in it")
 
 
 def free_tool(vocabulary: Vocabulary, tool: Tool) -> Tool:
     """Return a tool as it is where a value of its schema is found, otherwise with any arguments."""
     try:
-        found = shortest(vocabulary, write_schema(enforceable(tool)))
-    except ValueError:
+        found = _shortest_of(vocabulary, tool)
+    except ToolRefused:
         found = None
     anything = {"type": "object", "additionalProperties": True}
     return tool if found else Tool(tool.name, tool.description, anything)
@@ -116,7 +151,7 @@ def refusal_of(vocabulary: Vocabulary, tools: Sequence[Tool], problem: str) -> V
         for pointer, schema in islice(enforceable_parts(tool), MOST_LOCATED):
             error = prepared(vocabulary, f"start: %json {json.dumps(schema)}").get_error()
             if error:
-                return refuse(tool.name, pointer, f"is not enforced: {_reason(error)}")
+                return ToolRefused(tool.name, pointer, f"is not enforced: {_reason(error)}")
     return ValueError(f"these tools cannot be constrained together: {_reason(problem)}")
 
 

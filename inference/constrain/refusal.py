@@ -1,4 +1,4 @@
-"""What a grammar cannot keep: an error with the path of the keyword."""
+"""What a grammar cannot keep: errors with the path of the keyword."""
 
 # Of a path that is longer, a message shows so many characters.
 LONGEST_POINTER = 120
@@ -12,11 +12,21 @@ class NotEnforced(ValueError):
         self.pointer, self.problem = pointer, problem
 
 
-def refuse(tool: str, pointer: str, problem: str) -> ValueError:
-    """Return the error of a tool whose schema cannot be enforced."""
-    if len(pointer) > LONGEST_POINTER:
-        pointer = f"{pointer[:LONGEST_POINTER]}... ({pointer.count('/'):,} steps deep)"
-    return ValueError(
-        f"tool {tool} cannot be constrained: {pointer or 'its schema'} {problem}; remove the "
-        "keyword from the schema or generate without --constrain"
-    )
+class ToolRefused(ValueError):
+    """A tool whose schema cannot be enforced.
+
+    tool: Its name. reason: The JSON Pointer to the keyword, why it is not enforced, what to do.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        pointer: str,
+        problem: str,
+        advice: str = "remove the keyword from the schema",
+    ) -> None:
+        if len(pointer) > LONGEST_POINTER:
+            pointer = f"{pointer[:LONGEST_POINTER]}... ({pointer.count('/'):,} steps deep)"
+        self.tool = tool
+        self.reason = f"cannot be constrained: {pointer or 'its schema'} {problem}; {advice}"
+        super().__init__(f"tool {tool} {self.reason} or generate without --constrain")

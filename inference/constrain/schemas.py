@@ -17,7 +17,7 @@ from inference.constrain.names import read_names, settle_counts
 from inference.constrain.numbers import read_numbers
 from inference.constrain.recursion import PREFIX, ending_definitions, has_end, without_endless
 from inference.constrain.references import Document, Place
-from inference.constrain.refusal import NotEnforced, refuse
+from inference.constrain.refusal import NotEnforced, ToolRefused
 from inference.constrain.texts import read_texts, unwritable
 from inference.constrain.unions import forbidden_names
 
@@ -73,12 +73,9 @@ def _read_tool(tool: Tool) -> "_Reader":
     try:
         return _Reader(tool.parameters)
     except NotEnforced as error:
-        raise refuse(tool.name, error.pointer, error.problem) from None
+        raise ToolRefused(tool.name, error.pointer, error.problem) from None
     except RecursionError:
-        raise ValueError(
-            f"tool {tool.name} cannot be constrained: its schema is nested too deep; make it "
-            "flatter or generate without --constrain"
-        ) from None
+        raise ToolRefused(tool.name, "", "is nested too deep", "make it flatter") from None
 
 
 class _Reader:

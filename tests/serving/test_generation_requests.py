@@ -126,6 +126,16 @@ def test_a_strict_tool_binds_itself_alone() -> None:
         order(HELLO, tools=[declared("tag", loose)], tool_choice="required")
 
 
+@pytest.mark.parametrize("name", ["tag cannot", "response_format", "response_format cannot be"])
+def test_refused_tool_is_found_by_its_name(name: str) -> None:
+    loose = {"type": "object", "properties": {"a": {"not": {}}}}
+    fine = declared("tag", {"type": "object", "properties": {}}, True)
+    with pytest.raises(ApiError) as told:
+        order(HELLO, tools=[fine, declared(name, loose, True)])
+    assert told.value.param == "tools[1].function.parameters"
+    assert "--constrain" not in str(told.value)
+
+
 def said(constraint: RowConstraint, text: str) -> bool:
     """Whether a reply may begin with a text."""
     for token in CHAT_MODEL.tokenizer.encode(text):

@@ -242,6 +242,9 @@ def test_replies_are_taken_back_with_all_their_keys(server: Address) -> None:
     noted[1]["tool_calls"][0] |= {"index": 0, "extra_content": {"google": {}}}
     noted[2] |= {"is_error": False, "status": "done"}
     assert tokens(noted) == plain
+    parts = [{"type": "text", "text": "noon", "annotations": []}]
+    noted[2]["content"] = parts
+    assert tokens(noted) == plain
     empty = history()
     empty[1]["tool_calls"][0]["function"]["arguments"] = ""
     assert tokens(empty) == plain

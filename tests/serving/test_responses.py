@@ -19,6 +19,9 @@ WHOLE = {"model": "here", "temperature": 0, "max_output_tokens": 80}
 CALL = {"type": "function_call", "call_id": "c", "name": "time", "arguments": ""}
 RESULT = {"type": "function_call_output", "call_id": "c", "output": "noon"}
 
+SAID = {"type": "input_text", "text": "Hi"}
+UNKEPT = {"type": "json_schema", "name": "n", "schema": {"type": "object", "not": {}}}
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Address]:
@@ -132,6 +135,10 @@ def test_logprobs_are_included_where_asked_for(server: Address) -> None:
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
             "input[0].content[0].type",
         ),
+        (
+            {"input": [{"role": "user", "content": [{**SAID, "image_url": "x"}]}]},
+            "input[0].content[0].image_url",
+        ),
         ({"input": [CALL]}, "input[0]"),
         ({"input": [{"role": "user", "content": "Hi"}, RESULT]}, "input[1]"),
         ({"input": [CALL, {**RESULT, "call_id": "d"}]}, "input[1].call_id"),
@@ -156,6 +163,7 @@ def test_logprobs_are_included_where_asked_for(server: Address) -> None:
             {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "array"}}}},
             "text.format.schema.type",
         ),
+        ({"text": {"format": UNKEPT}}, "text.format.schema"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"truncation": "auto"}, "truncation"),
         ({"include": ["file_search_call.results"]}, "include[0]"),
@@ -170,6 +178,8 @@ def test_errors_name_the_place_in_the_request(
         json.dumps({**WHOLE, "input": "Hi", **change}).encode(), path="/responses"
     )
     assert (status, answer["error"]["param"]) == (404 if param == "model" else 400, param)
+    words = answer["error"]["message"]
+    assert not any(chat in words for chat in ("messages[", "response_format", "tool_calls"))
 
 
 def test_null_parameters_are_as_if_absent(server: Address) -> None:

@@ -1,6 +1,8 @@
 """What a text or a number under way lacks is found, and nothing longer than it must be."""
 
+import random
 import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_examples import tries
 
+from inference.constrain import automaton as automata
+from inference.constrain import completions
 from inference.constrain.automaton import FAR, automaton_of
 from inference.constrain.completions import Completions, TextUnderWay
+from inference.constrain.kept import Kept
 
 PATTERNS = ["[0-9]{3}", r"\.csv$", "(a|b)", "foo.*bar", "^a+b?$", "x|^y$", "^(a{1,3}b){2}$", "é"]
 
@@ -100,3 +105,25 @@ def test_nothing_repeated_without_end_takes_no_time(pattern: str) -> None:
 def test_width_is_not_followed_beyond_what_is_enough() -> None:
     automaton = automaton_of("(a?b?c?){1000}")
     assert automaton is not None and 600 < automaton.width(600) == len(automaton.start)
+
+
+def test_kept_steps_of_a_wide_pattern_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step leads to some 100 states that no other leads to."""
+    for module in (automata, completions):
+        monkeypatch.setattr(module, "_STEPS", Kept(20_000))
+    text = TextUnderWay(Completions([{"pattern": "a.{200}b"}]).texts)
+    written = "".join(random.Random(0).choices("ac", k=3000))
+    tracemalloc.start()
+    for value in written.encode():
+        text.feed(value)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8 * 2**20
+    (found,) = text.completions()
+    assert re.search("a.{200}b", written + found.decode())
+
+
+def test_rules_with_too_many_states_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completions, "MOST_RULE_STATES", 1000)
+    rules = Completions([{"pattern": "(ab){400}"}, {"pattern": "(ab){401}"}, {"pattern": "c"}])
+    assert len(rules.texts) == 2 and rules.weight <= 1000

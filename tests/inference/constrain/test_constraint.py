@@ -17,8 +17,10 @@ from chat.formats.known import FORMATS
 from chat.formats.rendering import parse_reply, stop_ids
 from chat.schemas.validation import read_tool, validate_arguments
 from chat.tokenizers.tokenizer import load_tokenizer
+from inference.constrain import preparation
 from inference.constrain.constraint import CallConstraint, Constraints, constraint_for, refusals
 from inference.constrain.finished_replies import FinishedReply, calls_read
+from inference.constrain.refusal import ToolRefused
 from inference.generate import Completion, Decoding, complete
 from model.config import ModelConfig
 from model.transformer import Transformer
@@ -493,6 +495,28 @@ def test_pattern_with_too_many_open_places_is_named() -> None:
     wide = one("f", {"type": "string", "pattern": "^(.{0,30}a){0,30}$"})
     with pytest.raises(ValueError, match=r"/properties/x/pattern is followed at .* places at once"):
         constraint_for([wide], LLAMA3, DEMO)
+
+
+def test_schema_that_takes_too_much_work_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "MOST_WORK", 900)
+    heavy = one("heavy", {"type": "array", "minItems": 90, "items": {"enum": ["xy", "z"]}})
+    with pytest.raises(ToolRefused, match="/properties/x takes more than 900 steps") as told:
+        constraint_for([WEATHER, heavy], LLAMA3, DEMO)
+    assert told.value.tool == "heavy"
+    wide = one("wide", {"type": "string", "pattern": "[a-f].{40}[0-9].{40}z"})
+    with pytest.raises(ToolRefused, match="/properties/x/pattern takes more than"):
+        constraint_for([wide], LLAMA3, DEMO)
+    # Each preparation has its own bound, and a tool that may be free is so.
+    constraint = constraint_for([WEATHER, heavy], LLAMA3, DEMO, free={"heavy"})
+    assert fits(constraint, says(ToolCall("heavy", {"x": 1})))
+
+
+def test_tools_together_may_take_too_much_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparation, "MOST_WORK", 900)
+    long = [one(f"long{i}", {"type": "string", "minLength": 90 + i}) for i in range(9)]
+    constraint_for(long[:1], LLAMA3, DEMO)
+    with pytest.raises(ToolRefused, match=r"tool long[1-9] cannot be constrained: /properties/x"):
+        constraint_for(long, LLAMA3, DEMO)
 
 
 def test_call_without_room_is_not_opened() -> None:

@@ -60,5 +60,5 @@ def test_content_that_is_not_valid_at_its_end_is_an_error() -> None:
     constraint = content_constraint(MONTH, "m", LLAMA3, DEMO)
     stricter = {**MONTH, "required": ["number", "name", "days"]}
     constraint.finished = FinishedReply(content_read(Tool("m", "", stricter)), DEMO)
-    with pytest.raises(ValueError, match=r"the content by m is not valid at .*days"):
+    with pytest.raises(ValueError, match=r"the content is not valid at .*days"):
         said(constraint, 0, 100)

@@ -131,7 +131,7 @@ def test_objects_that_combine_too_much_are_refused(monkeypatch: pytest.MonkeyPat
     chain = {"properties": {n: {"$ref": f"#/$defs/{n}"} for n in defs}, "$defs": defs}
     read(chain)
     monkeypatch.setattr(schemas, "MOST_COMBINED", 100)
-    with pytest.raises(ValueError, match="/[$]defs/d[0-9]+ combines schemas"):
+    with pytest.raises(ValueError, match=r"/[$]defs/d\d+ combines schemas"):
         read(chain)
     wide = {f"d{i}": {"allOf": [{"$ref": "#/$defs/d0"}], "properties": {"b": {}}} for i in range(9)}
     read({"properties": {n: {"$ref": f"#/$defs/{n}"} for n in wide}, "$defs": wide | base})
