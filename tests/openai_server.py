@@ -1,12 +1,13 @@
 """A server in this process that answers chat completions by a function and keeps the requests."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from listening import listening
 
 # (status, body, content type) for a request.
 Reaction = Callable[[dict[str, Any]], tuple[int, str, str]]
@@ -41,16 +42,9 @@ def serving(react: Reaction, retry: bool = False) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = Server(f"http://127.0.0.1:{listener.server_port}")
-    thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with listening(Handler) as url:
+        server = Server(url)
         yield server
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()
 
 
 def completion(

@@ -7,15 +7,15 @@ import resource
 import shutil
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from listening import listening
 from native_directories import write_native
 from served_model import Served, served
 from speaking_model import TOKENIZER
@@ -96,16 +96,9 @@ def page_server() -> Iterator[Pages]:
         def log_message(self, *_: object) -> None:
             pass
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    pages = Pages(f"http://127.0.0.1:{listener.server_port}")
-    thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with listening(Handler) as url:
+        pages = Pages(url)
         yield pages
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()
 
 
 def ask(server: Served, method: str = "POST", **headers: str) -> tuple[int, dict[str, str], bytes]:
