@@ -22,23 +22,31 @@ LINE_SECONDS = 30.0
 
 
 def with_progress(
-    things: Iterable[Thing], total: int, title: str, clock: Callable[[], float] = time.monotonic
+    things: Iterable[Thing],
+    total: int,
+    title: str,
+    clock: Callable[[], float] = time.monotonic,
+    work: Callable[[Thing], float] | None = None,
 ) -> Iterator[Thing]:
     """Yield things and show how many of `total` have come and the time left, on stderr.
 
-    `clock` gives seconds.
+    `clock` gives seconds. `work` is called with each thing that has come and returns which share
+    of the work is done then; without it, all things are the same work.
     """
     console = Console(stderr=True)
     if console.is_terminal and total:
         with Progress(console=console) as progress:
-            yield from progress.track(things, total=total, description=title)
+            bar = progress.add_task(title, total=1.0)
+            for count, thing in enumerate(things, start=1):
+                yield thing
+                progress.update(bar, completed=work(thing) if work else count / total)
         return
     begun = told = clock()
     for count, thing in enumerate(things, start=1):
         yield thing
-        now = clock()
-        if now - told >= LINE_SECONDS and count < total:
-            told, left = now, (now - begun) / count * (total - count)
+        now, done = clock(), work(thing) if work else count / total
+        if now - told >= LINE_SECONDS and count < total and done:
+            told, left = now, (now - begun) / done * (1 - done)
             print(f"{title}: {count:,} of {total:,}, {_time_text(left)} left", file=sys.stderr)
 
 

@@ -1,6 +1,6 @@
 """Judge answers one by one, and write the results even where an error ends them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,6 +13,7 @@ from evaluation.pages.evaluation import results_page
 from evaluation.plain_text import TextScore
 from evaluation.regression import Against
 from evaluation.results import Judged, Refused, Results, failure_lines, json_text
+from evaluation.workload import Workload
 from inference.chat_model import Answer, SkippedItem
 from storage.atomic import new_file
 
@@ -70,19 +71,23 @@ def judge_all(
     outputs: Outputs,
     text: TextScore | None = None,
     against: Against | None = None,
+    tell: Callable[[str], None] = print,
 ) -> Results:
     """Judge answers and write the results; after an error, those so far, beside earlier ones.
 
     `answers` yields (index of the item, answer) in any order; results have that of the items. An
-    error of it is raised again, with the number of answers that were written. `text` and the
-    comparison with `against` are written with them.
+    error of it is raised again, with the number of answers that were written; `tell` is called with
+    it where the command is interrupted or terminated. `text` and the comparison with `against` are
+    written with them.
     """
     outputs.check()
     judged, refused, order = list[Judged](), list[Refused](), dict[str, int]()
-    places = outputs.unfinished()
+    places, workload = outputs.unfinished(), Workload(items)
     results = Results(judged, len(items), about, refused, text, against)
     try:
-        for index, answer in with_progress(answers, len(items), outputs.title):
+        for index, answer in with_progress(
+            answers, len(items), outputs.title, work=lambda pair: workload.take(*pair)
+        ):
             item = items[index]
             if isinstance(answer, SkippedItem):
                 refused.append(Refused(item, answer.reason))
@@ -91,14 +96,23 @@ def judge_all(
                 order[item.id] = index
         places = outputs
     except (ValueError, OSError) as error:
-        count = f"{len(judged):,} of {len(items):,} answers"
-        kept = f"; {count} are in {places.output_file}" if judged and places.output_file else ""
-        raise ValueError(f"{error}{kept}") from error
+        kept = _kept_text(judged, items, places)
+        raise ValueError("; ".join([str(error), *kept])) from error
+    except (KeyboardInterrupt, SystemExit):
+        for line in _kept_text(judged, items, places):
+            tell(line)
+        raise
     finally:
         judged.sort(key=lambda judgement: order[judgement.item.id])
         if judged or text or places is outputs:
             places.write(results)
     return results
+
+
+def _kept_text(judged: Sequence[Judged], items: Sequence[Item], places: Outputs) -> Iterator[str]:
+    """Yield how many answers are in which file, where any are."""
+    if judged and places.output_file:
+        yield f"{len(judged):,} of {len(items):,} answers are in {places.output_file}"
 
 
 def _unfinished(file: Path | str | None) -> Path | None:

@@ -39,6 +39,12 @@ class TextScore:
     start: str
     windows: Sequence[Window]
 
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> "TextScore":
+        """Return the score that `to_record` made this of."""
+        windows = [Window(**window) for window in record["windows"]]
+        return TextScore(record["file"], record["sha256"], record["start_token"], windows)
+
     @cached_property
     def figures(self) -> Mapping[str, Rate]:
         """The figures; lower is better. The windows are resampled for the intervals."""

@@ -13,6 +13,7 @@ from evaluation.leaderboard import Counts, counts_of, leaderboard_record
 from evaluation.plain_text import TextScore
 from evaluation.regression import Against, Regression
 from evaluation.scoring.argument_types import by_argument_type
+from evaluation.scoring.bfcl_turns import PlayedReply
 from evaluation.scoring.calls import Verdict
 from inference.chat_model import Answer
 
@@ -49,6 +50,7 @@ class Judged:
             "reasons": list(verdict.reasons),
             "calls": [call_record(call) for call in reply.tool_calls],
             "text": self.answer.text,
+            **({"stopped": reply.stopped} if isinstance(reply, PlayedReply) else {}),
         }
 
     def lines(self) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Was a model trained on the very conversations that it is scored on?"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ def trained_on_warning(directory: Path, items: Sequence[Item]) -> str:
     """Return how many items are of conversations that weights were trained on; empty for none.
 
     `directory` holds a checkpoint, or what one was merged into. It is empty too where the dataset
-    is not known, is no longer there, or was built anew since.
+    is not known, is no longer whole, or was built anew since.
     """
-    dataset = _dataset(directory)
-    if dataset is None:
+    try:
+        place, trained = _trained_on(directory)
+    except (OSError, ValueError, LookupError, TypeError):
+        # A warning is no reason to end what it warns of.
         return ""
-    trained = {origin.sha256 for origin in dataset.origins()}
     known = sum(item.conversation_id in trained for item in items)
     if not known:
         return ""
-    place = shell_quote(dataset.directory)
     return (
         f"{known:,} of {len(items):,} items are of conversations that these weights were trained "
         f"on ({place}): their figures tell what was learnt by heart; score what was held out with "
@@ -33,16 +33,15 @@ def trained_on_warning(directory: Path, items: Sequence[Item]) -> str:
     )
 
 
-def _dataset(directory: Path) -> TokenizedDataset | None:
-    """Return the training split of the dataset that a checkpoint's settings name."""
-    try:
-        if (directory / MERGE_FILE).is_file():
-            directory = Path(_read(directory / MERGE_FILE)["adapter"]).parent
-        settings, progress = _read(directory / "config.json"), _read(directory / PROGRESS_FILE)
-        dataset = TokenizedDataset.open(settings["data"]["dataset_dir"], "train")
-        return dataset if dataset.fingerprint in progress["data"] else None
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+def _trained_on(directory: Path) -> tuple[str, Collection[str]]:
+    """Return the dataset that a checkpoint's settings name, as typed, and its training sha256s."""
+    if (directory / MERGE_FILE).is_file():
+        directory = Path(_read(directory / MERGE_FILE)["adapter"]).parent
+    settings, progress = _read(directory / "config.json"), _read(directory / PROGRESS_FILE)
+    dataset = TokenizedDataset.open(settings["data"]["dataset_dir"], "train")
+    if dataset.fingerprint not in progress["data"]:
+        raise ValueError(f"{dataset.directory} was built anew since")
+    return shell_quote(dataset.directory), {origin.sha256 for origin in dataset.origins()}
 
 
 def _read(file: Path) -> Any:

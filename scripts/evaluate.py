@@ -5,32 +5,22 @@ python scripts/evaluate.py --ckpt-dir D --text-file F
 python scripts/evaluate.py --predictions F --benchmark bfcl --benchmark-file F --answers-file F
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
-from chat.formats.known import find_format
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
 from data.plain_text import WINDOW, Text
-from evaluation.answers.answer_log import AnswerLog
-from evaluation.answers.predictions import predicted, read_predictions
-from evaluation.answers.turns import answers_with_turns
 from evaluation.base import find_base
 from evaluation.items import Item, read_items
-from evaluation.judging import Outputs, judge_all
-from evaluation.regression import Against
+from evaluation.judging import Outputs
 from evaluation.results import Results
-from evaluation.scoring.text_loss import score_text
+from evaluation.subject import model_source, score_subject, spoken_format
 from evaluation.terminal import terminal_parts
 from evaluation.trained_on import trained_on_warning
 from inference.chat_choice import FORMAT_FLAGS, format_flags
-from inference.chat_model import Answer, ChatModel, SkippedItem
-from weights.chat_record import PROPOSED_FORMAT
-
-if TYPE_CHECKING:
-    from inference.loading import Source
 
 # Flags that would do nothing without another one.
 _GOES_WITH = {
@@ -146,47 +136,19 @@ def main(
         dataset_file, benchmark_file = None, dataset_file
     flags = dict(locals())
     _check_clear(flags)
-    flags["chat_format"] = _chat_format(flags)
+    flags["chat_format"] = spoken_format(flags)
     window = WINDOW if text_window is None else text_window
     text = Text.read(text_file, window) if text_file else None
     items = _items(flags)
     outputs = Outputs(output_file, failures_file, report_file)
     outputs.check()
-    trained = _source(flags).weights_directory() if ckpt_dir and dataset_file else None
+    trained = model_source(flags).weights_directory() if ckpt_dir and dataset_file else None
     if trained and (warning := trained_on_warning(trained, items)):
         print(f"warning: {warning}")
-    base = None
-    if against:
-        asked = flags | {"chat_format": chat_format}
-        base = find_base(asked, items, lambda own, beside: _results(items, text, own, beside))
-    results = _results(items, text, flags, outputs, base)
+    base = find_base(flags | {"chat_format": chat_format}, items, text) if against else None
+    results = score_subject(items, text, flags, outputs, base)
     _show(results, outputs)
     print_next(_next_command(flags))
-
-
-def _results(
-    items: Sequence[Item],
-    text: Text | None,
-    flags: Mapping[str, Any],
-    outputs: Outputs,
-    against: Against | None = None,
-) -> Results:
-    flags = {**flags, "chat_format": _chat_format(flags)}
-    about = {name: value for name, value in flags.items() if value is not None}
-    chat_model = _load(flags) if flags["ckpt_dir"] else None
-    score = score_text(chat_model, text, flags["max_seq_len"]) if chat_model and text else None
-    answers = _answers(items, flags, chat_model)
-    results = judge_all(items, answers, about, outputs, score, against)
-    if log := _log(flags):
-        log.remove()
-    return results
-
-
-def _log(flags: Mapping[str, Any]) -> AnswerLog | None:
-    """Return the answers of an endpoint that are kept until its results are written."""
-    if not flags["endpoint"] or not flags["output_file"]:
-        return None
-    return AnswerLog.beside(flags["output_file"])
 
 
 def _show(results: Results, outputs: Outputs) -> None:
@@ -221,61 +183,11 @@ def _check_clear(flags: dict[str, Any]) -> None:
     check_idle_flags(flags, FORMAT_FLAGS)
 
 
-def _chat_format(flags: Mapping[str, Any]) -> str | None:
-    """Return the chat format that the model is spoken to in; None where an endpoint decides."""
-    if flags["ckpt_dir"]:
-        return _source(flags).format().name
-    return None if flags["endpoint"] else find_format(flags["chat_format"] or PROPOSED_FORMAT).name
-
-
-def _source(flags: Mapping[str, Any]) -> "Source":
-    from inference.loading import Source
-
-    names = ("ckpt_dir", "lora_ckpt_path", "tokenizer_path", "chat_format", "chat_format_anyway")
-    return Source(**{name: flags[name] for name in (*names, "quantization")})
-
-
 def _items(flags: Mapping[str, Any]) -> list[Item]:
     """Read the items to score; none where only a text is."""
     if not flags["dataset_file"] and not flags["benchmark"]:
         return []
     return read_items(**{name: flags[name] for name in (*_SCORED, *_CHOOSING)})
-
-
-def _load(flags: Mapping[str, Any]) -> ChatModel:
-    from inference.loading import load_chat_model
-    from inference.passes import check_cuda_graphs
-
-    check_cuda_graphs(flags["cuda_graphs"])
-    return load_chat_model(_source(flags))
-
-
-def _answers(
-    items: Sequence[Item], flags: Mapping[str, Any], chat_model: ChatModel | None
-) -> Iterator[tuple[int, Answer | SkippedItem]]:
-    if not items:
-        return iter(())
-    if path := flags["predictions"]:
-        # The outputs may be of more items than are scored.
-        chosen = any(flags[name] for name in (*_CHOOSING, "held_out_of", "benchmark_dir"))
-        predictions = read_predictions(path, find_format(flags["chat_format"]))
-        return predicted(items, predictions, path, chosen)
-    sampling = {name: flags[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")}
-    if url := flags["endpoint"]:
-        from evaluation.answers.endpoint import Endpoint, Request
-
-        request = Request(flags["model"], at_once=flags["batch_size"], **sampling)
-        endpoint = Endpoint(url, request, _log(flags))
-        return answers_with_turns(
-            items, lambda asked: endpoint.answers([item.conversation for item in asked])
-        )
-    from evaluation.answers.model import model_answers
-    from inference.generate import Decoding
-
-    assert chat_model is not None
-    limits = {"max_length": flags["max_seq_len"], "batch_size": flags["batch_size"]}
-    decoding = Decoding((), **limits, **sampling, cuda_graphs=flags["cuda_graphs"])
-    return model_answers(chat_model, items, decoding, flags["constrain"])
 
 
 def _next_command(flags: dict[str, Any]) -> str:
@@ -284,9 +196,8 @@ def _next_command(flags: dict[str, Any]) -> str:
 
         return merge_command(flags["ckpt_dir"], flags["lora_ckpt_path"])
     if flags["ckpt_dir"]:
-        spoken = format_flags(
-            flags["chat_format"], _source(flags).chat_record(), _source(flags).proposed_format()
-        )
+        source = model_source(flags)
+        spoken = format_flags(flags["chat_format"], source.chat_record(), source.proposed_format())
         command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
         given = typed_flags(spoken | {"quantization": flags["quantization"]})
         return f"{command} {given}".rstrip()

@@ -14,7 +14,7 @@ from torch import Tensor
 from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
-from storage.manifest import read_manifest
+from storage.manifest import read_manifest, sha256_of_file
 from weights.building import Place, Stored, build_model
 from weights.nf4.directory import group_parts, read_quantization
 from weights.opening import open_tensors
@@ -84,6 +84,11 @@ def weights_sha256(directory: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return str(sha256)
+
+
+def hash_weights(file: Path) -> str:
+    """Return the sha256 of a weights file: as its directory knows it, else the file is read."""
+    return weights_sha256(file.parent) or sha256_of_file(file)
 
 
 def open_weights(path: Path | str) -> dict[str, Tensor]:

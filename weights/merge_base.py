@@ -13,7 +13,6 @@ from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig
 from model.transformer import Transformer
-from storage.manifest import sha256_of_file
 from weights.adapter import Adapter
 from weights.building import (
     build_model,
@@ -23,11 +22,11 @@ from weights.building import (
 )
 from weights.directory import (
     Layout,
+    hash_weights,
     layout_of,
     open_quantized,
     open_weights,
     weights_file,
-    weights_sha256,
 )
 from weights.nf4.directory import QuantizationRecord, read_quantization
 from weights.table import EMBEDDING, account, drop_tied_copy, expected_shapes, shapes
@@ -206,7 +205,7 @@ def _original(config: ModelConfig, record: QuantizationRecord) -> Weights | None
     """Open the weights that a record names, where they are still what was quantised."""
     try:
         file = weights_file(record.directory)
-        same = record.sha256 == (weights_sha256(file.parent) or sha256_of_file(file))
+        same = record.sha256 == hash_weights(file)
         return _open_whole(config, file) if same else None
     except (OSError, ValueError):
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.lora.config import ADAPTER_FILE
 from storage.manifest import MANIFEST, read_manifest, sha256_of_file
-from weights.directory import WEIGHTS_FILE, weights_sha256
+from weights.directory import WEIGHTS_FILE, hash_weights
 
 # What training writes beside the weights: {"step": ...}.
 PROGRESS_FILE = "progress.json"
@@ -33,7 +33,7 @@ class SavedModel:
         Raises FileNotFoundError or ValueError where an adapter is missing or damaged.
         """
         if not self.is_adapter:
-            return weights_sha256(self.directory) or sha256_of_file(self.file)
+            return hash_weights(self.file)
         if not self.file.is_file():
             raise FileNotFoundError(f"{self.directory} has no {ADAPTER_FILE}, nor {WEIGHTS_FILE}")
         found = sha256_of_file(self.file)

@@ -10,7 +10,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
 from threading import Lock
@@ -34,7 +34,7 @@ _KEY = "OPENAI_API_KEY"
 _RETRIES = 5
 # Statuses that say something of this request alone: another one may be answered.
 _OF_THE_REQUEST = (400, 413, 422)
-# So many such answers and no other: the server takes none of these requests.
+# So many such answers, and no other to what was asked meanwhile: the server takes none of these.
 _ENOUGH = 8
 
 
@@ -104,9 +104,11 @@ class Endpoint:
                 error = future.exception()
                 if isinstance(error, RefusedRequest):
                     refused.append(error)
-                    enough = len(refused) == min(_ENOUGH, len(asked))
-                    if enough and not self._answered_any:
-                        raise refused[0]
+                    if len(refused) == min(_ENOUGH, len(asked)):
+                        # Refusing takes a server less time than answering.
+                        wait([later for later in asked[index:] if later.running()])
+                        if not self._answered_any:
+                            raise refused[0]
                     yield index, SkippedItem(str(error))
                     continue
                 if error is not None:

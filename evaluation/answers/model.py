@@ -16,17 +16,20 @@ def model_answers(
     constrain: bool = False,
     tell: Callable[[str], None] = print,
 ) -> Answers:
-    """Yield (index, answer) as replies end; ValueError names an item whose prompt leaves no room.
+    """Yield (index, answer) as replies end; ValueError where no item of one reply can be asked.
 
-    Items that the chat format cannot write come first and are not asked. With `constrain`, calls
-    are valid by the tools' schemas (inference/constrain/), and items with a schema that cannot be
-    enforced are not asked either; `tell` is called with the cost at the end. Tasks of several turns
-    come last; one that has grown beyond the room ends there. The longest prompts are read first, so
-    that a batch holds prompts of about one length.
+    Items that the chat format cannot write, or whose prompt leaves no room for a reply, come first
+    and are not asked. With `constrain`, calls are valid by the tools' schemas
+    (inference/constrain/), and items with a schema that cannot be enforced are not asked either;
+    `tell` is called with the cost at the end. Tasks of several turns come last; one that has grown
+    beyond the room ends there. The longest prompts are read first, so that a batch holds prompts of
+    about one length.
     """
     seconds: list[float] | None = [] if constrain else None
     yield from answers_with_turns(
-        items, lambda asked: _replies(chat_model, asked, decoding, seconds)
+        items,
+        lambda asked: _replies(chat_model, asked, decoding, seconds),
+        decoding.batch_size or len(items),
     )
     if seconds is not None:
         from inference.constrain.costs import cost_text
@@ -76,11 +79,8 @@ def _written(
         if limit is None or len(prompt) < limit:
             prompts[index] = prompt
             continue
-        problem = (
+        refused[index] = (
             f"{item.id} is a prompt of {len(prompt):,} tokens, and prompt and reply may have "
             f"{limit:,} together; raise --max-seq-len"
         )
-        if item.task is None:
-            raise ValueError(problem)
-        refused[index] = problem
     return prompts

@@ -86,9 +86,9 @@ def _answer(row: RawRow, format: ChatFormat, where: str) -> Answer:
     return Answer(text or "", read_calls(calls, text or ""), True)
 
 
-def read_turns(turns: Sequence[Sequence[Any]]) -> Answer:
+def read_turns(turns: Sequence[Sequence[Any]], stopped: str = "", whole: bool = True) -> Answer:
     """Read what was said in a task of several turns, as the module says."""
-    return read_played([[_step(step) for step in turn] for turn in turns])
+    return read_played([[_step(step) for step in turn] for turn in turns], stopped, whole)
 
 
 def _step(record: Any) -> tuple[ToolCall, ...] | str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from chat.conversation import Message, ToolCall, to_json
@@ -11,13 +12,18 @@ from evaluation.scoring.bfcl_turns import BfclPackage, PlayedReply
 from inference.chat_model import Answer, SkippedItem
 
 Answers = Iterator[tuple[int, Answer | SkippedItem]]
+# So many times as many tasks are under way as are asked at once: their services take memory, and
+# at the end of a round, when its last replies are long, others wait.
+_ROUNDS = 4
 
 
-def answers_with_turns(items: Sequence[Item], ask: Callable[[Sequence[Item]], Answers]) -> Answers:
+def answers_with_turns(
+    items: Sequence[Item], ask: Callable[[Sequence[Item]], Answers], at_once: int
+) -> Answers:
     """Yield (index, answer) of all items: those of one reply first, then tasks of several turns.
 
-    `ask` yields (index, reply) of the items it is given. All tasks that go on are asked together,
-    again and again, and are yielded as they end.
+    `ask` yields (index, reply) of the items it is given, `at_once` of them at a time. The tasks
+    under way are asked together, again and again; when some have ended, others begin.
     """
     single = [index for index, item in enumerate(items) if item.task is None]
     if single:
@@ -25,15 +31,25 @@ def answers_with_turns(items: Sequence[Item], ask: Callable[[Sequence[Item]], An
             yield single[place], answer
     tasks = [index for index, item in enumerate(items) if item.task is not None]
     if tasks:
-        for place, answer in _played([items[index] for index in tasks], ask, BfclPackage()):
+        for place, answer in _played(
+            [items[index] for index in tasks], ask, at_once, BfclPackage()
+        ):
             yield tasks[place], answer
 
 
 def _played(
-    items: Sequence[Item], ask: Callable[[Sequence[Item]], Answers], package: BfclPackage
+    items: Sequence[Item],
+    ask: Callable[[Sequence[Item]], Answers],
+    at_once: int,
+    package: BfclPackage,
 ) -> Answers:
-    plays = {index: Play(item, package) for index, item in enumerate(items)}
-    while plays:
+    waiting = iter(enumerate(items))
+    plays: dict[int, Play] = {}
+    while True:
+        begun = islice(waiting, _ROUNDS * at_once - len(plays))
+        plays |= {index: Play(item, package) for index, item in begun}
+        if not plays:
+            return
         order = list(plays)
         for place, answer in ask([plays[index].item for index in order]):
             play = plays[order[place]]

@@ -5,18 +5,14 @@ and settings are the same, and are judged again each time.
 """
 
 import gc
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from chat.formats.format import ChatFormat
-from chat.formats.known import find_format
-from chat.formats.rendering import parse_reply
+from evaluation.answers.kept import inputs_of, kept_answers, read_results
 from evaluation.answers.model import model_answers
 from evaluation.items import Item
 from evaluation.judging import Outputs, judge_all
@@ -29,10 +25,9 @@ from inference.packed import round_adapter
 from inference.storage import NOT_QUANTIZED, choose_storage
 from model.config import ModelConfig
 from model.lora.config import LoraConfig
-from storage.manifest import sha256_of_file
 from weights.adapter import base_directory, base_quantization, detach_adapter, read_adapter
 from weights.chat_record import ChatRecord, proposed_format, read_chat_record
-from weights.directory import resolve_directory, weights_file, weights_sha256
+from weights.directory import hash_weights, resolve_directory, weights_file
 from weights.run_directory import SavedModel, saved_models
 
 BASE = "base"
@@ -131,7 +126,7 @@ class Run:
             else:
                 known[key] = Candidate(name, saved_model, weights)
         file = weights_file(directory)
-        origin = {"base": weights_sha256(file.parent) or sha256_of_file(file)}
+        origin = {"base": hash_weights(file)}
         return Run(
             Path(checkpoint_dir).name,
             directory,
@@ -155,7 +150,8 @@ def score_run(
         file = folder / f"{candidate.name}.json"
         inputs = {**common, **candidate.weights}
         answers: Iterator[tuple[int, Answer | SkippedItem]]
-        if kept := _kept(file, inputs, items, setting.chat_format):
+        kept = kept_answers(read_results(file), inputs, items, setting.chat_format)
+        if kept is not None:
             tell(f"{candidate.title}: {len(kept):,} answers are in {file} already")
             answers = iter(kept)
         else:
@@ -210,48 +206,16 @@ def _weights(saved: SavedModel) -> dict[str, Any]:
 
 def _common(run: Run, items: Sequence[Item], setting: Setting) -> dict[str, Any]:
     """Return the inputs that affect the answers of all models of a run."""
-    decoding, format = setting.decoding, find_format(setting.chat_format)
-    tokenizer = format.load_tokenizer(setting.tokenizer_path or run.base)
-    content = hashlib.sha256()
-    for item in items:
-        text = json.dumps([item.id, item.conversation.to_record()], ensure_ascii=False)
-        content.update(text.encode("utf-8", "surrogatepass"))
-    # Left out where nothing is quantised, as in answers that were stored before it was known.
-    storage = {} if run.quantization is None else {"quantization": run.quantization}
-    return storage | {
-        "base": run.candidates[0].weights["base"],
-        "tokenizer": tokenizer.sha256,
-        "items": content.hexdigest(),
-        "chat_format": setting.chat_format,
-        "constrain": setting.constrain,
-        "max_seq_len": decoding.max_length,
-        "max_new_tokens": decoding.max_new_tokens,
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        "seed": decoding.seed,
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-    }
-
-
-def _kept(
-    file: Path, inputs: Mapping[str, Any], items: Sequence[Item], chat_format: str
-) -> list[tuple[int, Answer | SkippedItem]]:
-    """Return all answers that an earlier call kept; none where one is missing or inputs differ."""
-    format = find_format(chat_format)
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if record["summary"]["about"]["inputs"] != json.loads(json.dumps(inputs)):
-            return []
-        found: dict[str, Answer | SkippedItem] = {
-            verdict["id"]: Answer(
-                verdict["text"], parse_reply(verdict["text"], format), not verdict["cut_off"]
-            )
-            for verdict in record["verdicts"]
-        }
-        found |= {refusal["id"]: SkippedItem(refusal["reason"]) for refusal in record["refused"]}
-        return [(index, found[item.id]) for index, item in enumerate(items)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    tokenizer = setting.tokenizer_path or run.base
+    shared = inputs_of(
+        items,
+        setting.decoding,
+        setting.chat_format,
+        tokenizer,
+        setting.constrain,
+        run.quantization,
+    )
+    return shared | {"base": run.candidates[0].weights["base"]}
 
 
 class _Models:

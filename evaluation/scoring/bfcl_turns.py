@@ -116,10 +116,11 @@ class Services:
 
     def call(self, calls: Sequence[ToolCall]) -> list[str]:
         """Execute calls one after the other and return what each of them gives."""
-        results, _ = self._execute([_executed(call, self.methods) for call in calls])
+        texts = [_executed(call, self.methods) for call in calls]
+        results, _ = self._execute(texts)
         return [
-            _refusal(call) if _executed(call, self.methods) == _UNKNOWN else result
-            for call, result in zip(calls, results, strict=True)
+            _refusal(call) if text == _UNKNOWN else result
+            for call, text, result in zip(calls, texts, results, strict=True)
         ]
 
     def close(self) -> None:

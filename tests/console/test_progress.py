@@ -22,3 +22,13 @@ def test_lines_tell_count_and_time_left(capsys: pytest.CaptureFixture[str]) -> N
 def test_short_work_tells_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(with_progress("abc", 3, "Answering")) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_time_left_follows_the_work_that_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    ticks = count(0, 60)
+    shares = {"long": 0.75, "short": 0.875, "last": 1.0}
+    list(with_progress(shares, 3, "Answering", lambda: float(next(ticks)), shares.__getitem__))
+    assert capsys.readouterr().err.splitlines() == [
+        "Answering: 1 of 3, less than a minute left",
+        "Answering: 2 of 3, less than a minute left",
+    ]

@@ -48,3 +48,21 @@ def test_nothing_is_written_where_nothing_was_answered_before_an_error(tmp_path:
     with pytest.raises(ValueError, match=r"^gone$"):
         judge_all(ITEMS, broken(), {}, Outputs(tmp_path / "out.json"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_tells_where_the_answers_are(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    def interrupted() -> Iterator[tuple[int, Answer | SkippedItem]]:
+        yield 0, SAID
+        raise error
+
+    (tmp_path / "out.json").write_text("an earlier run")
+    told: list[str] = []
+    with pytest.raises(error):
+        judge_all(ITEMS, interrupted(), {}, Outputs(tmp_path / "out.json"), tell=told.append)
+    unfinished = tmp_path / "out.unfinished.json"
+    assert told == [f"1 of 3 answers are in {unfinished}"]
+    assert len(json.loads(unfinished.read_text())["verdicts"]) == 1
+    assert (tmp_path / "out.json").read_text() == "an earlier run"

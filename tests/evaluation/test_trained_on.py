@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chat.conversation import Conversation, Message
-from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
+from data.tokenized import FILES, Encoding, Origin, Sample, TokenizedDataset, write_dataset
 from evaluation.items import Item
 from evaluation.scoring.calls import Verdict
 from evaluation.trained_on import trained_on_warning
@@ -75,4 +75,13 @@ def test_an_unknown_dataset_brings_no_warning(
 
 def test_a_dataset_built_anew_brings_no_warning(checkpoint: Path) -> None:
     (checkpoint / "progress.json").write_text(json.dumps({"data": ["another"]}))
+    assert trained_on_warning(checkpoint, items("a")) == ""
+
+
+@pytest.mark.parametrize("content", ["no JSON", "{}", "[1]", None])
+def test_a_damaged_dataset_brings_no_warning(
+    checkpoint: Path, dataset: TokenizedDataset, content: str | None
+) -> None:
+    file = dataset.directory / f"train.{FILES['origins']}"
+    file.unlink() if content is None else file.write_text(content)
     assert trained_on_warning(checkpoint, items("a")) == ""

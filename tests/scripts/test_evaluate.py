@@ -16,6 +16,8 @@ from tiny_models import TINY
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.conversations import write_conversations
+from inference import loading
+from inference.chat_model import ChatModel
 from model.config import ModelConfig
 from model.lora.config import LoraConfig
 from scripts.evaluate import main
@@ -748,3 +750,61 @@ def test_an_unfinished_run_replaces_no_earlier_results(
     assert len(verdicts(out)) == 4
     assert asked < len(server.requests) < asked + 4, "what was answered is not asked again"
     assert not (tmp_path / "out.json.answers.jsonl").exists()
+
+
+def test_a_base_scored_before_an_interruption_is_not_scored_again(
+    evaluate: Evaluate,
+    folder: Path,
+    silent_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "text.txt").write_text("The weather of a town, line by line.\n" * 20)
+    interrupted, loaded = [True], list[str]()
+    load = loading.load_chat_model
+
+    def load_unless_interrupted(source: loading.Source) -> ChatModel:
+        loaded.append(source.ckpt_dir)
+        if interrupted and len(loaded) == 2:
+            raise KeyboardInterrupt
+        return load(source)
+
+    monkeypatch.setattr(loading, "load_chat_model", load_unless_interrupted)
+    flags = {
+        "ckpt_dir": folder / "model",
+        "dataset_file": folder / "held_out.jsonl",
+        "text_file": tmp_path / "text.txt",
+        "against": silent_base,
+        "output_file": tmp_path / "out.json",
+        "max_new_tokens": 60,
+    }
+    assert evaluate(**flags).code == 130
+    interrupted.clear()
+    loaded.clear()
+    whole = evaluate(**flags)
+    assert whole.code == 0 and loaded == [str(folder / "model")]
+    kept = tmp_path / "out.base.json"
+    assert f"{kept} has the base's results already" in whole.out
+    lines = json.loads((tmp_path / "out.json").read_text())["against"]["lines"]
+    assert [line["name"] for line in lines] == ["calls", "irrelevance", "plain text, bits a byte"]
+    other = evaluate(**(flags | {"max_new_tokens": 50, "text_window": 300}))
+    assert other.code == 0 and loaded[1:] == [str(silent_base), str(folder / "model")]
+    assert f"{kept} was made with another max_new_tokens, text: the base" in other.out
+
+
+def test_a_prompt_that_is_too_long_leaves_out_only_its_item(
+    evaluate: Evaluate, folder: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (folder / "held_out.jsonl").read_text().splitlines()]
+    rows[1]["messages"][0]["content"] = "Rain? " * 2000
+    outcome = evaluate(
+        ckpt_dir=folder / "model",
+        dataset_file=write(tmp_path / "long.jsonl", *rows),
+        output_file=tmp_path / "out.json",
+        max_new_tokens=60,
+        max_seq_len=1000,
+    )
+    assert (outcome.code, outcome.error) == (0, "")
+    assert "Not asked, and counted in no figure (1):" in outcome.out
+    assert "oslo/1 is a prompt of" in outcome.out and "raise --max-seq-len" in outcome.out
+    assert set(verdicts(tmp_path / "out.json")) == {"rain/1", "broken/1", "hello/1"}

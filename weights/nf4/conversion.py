@@ -11,18 +11,17 @@ from model.config import ModelConfig, read_params
 from model.nf4 import quantize
 from model.quantized import NF4_KINDS
 from storage.atomic import check_own_directory, new_directory
-from storage.manifest import sha256_of_file
 from weights.building import is_linear_weight
 from weights.chat_record import copy_chat_record
 from weights.conversion import require_space, write_beside, write_checked
 from weights.directory import (
     WEIGHTS_FILE,
     Layout,
+    hash_weights,
     layout_bytes,
     layout_of,
     open_weights,
     weights_file,
-    weights_sha256,
 )
 from weights.nf4.directory import QuantizationRecord, part_layout, part_name
 from weights.table import Shape, account, drop_tied_copy, expected_shapes, shapes
@@ -65,7 +64,7 @@ def quantize_directory(
     double = quantization == "nf4_double"
     layout = quantized_layout(layout_of(tensors), double)
     require_space(target, layout_bytes(layout))
-    sha256 = weights_sha256(file.parent) or sha256_of_file(file)
+    sha256 = hash_weights(file)
     with new_directory(target, KIND) as partial:
         write_beside(partial, params, file.parent)
         copy_chat_record(partial, file.parent)

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +267,18 @@ def test_answers_of_a_run_that_was_cut_off_are_not_asked_again(tmp_path: Path) -
         list(Endpoint(server.url, Request("m", seed=5), AnswerLog(log)).answers(asked))
         assert len(server.requests) == 6
     assert len(AnswerLog(log).kept) == 6, "the line that was cut off spoils no other"
+
+
+def test_open_requests_are_awaited_before_a_server_is_given_up() -> None:
+    """Refusing takes no time, and the first conversations may be the longest."""
+
+    def react(request: dict[str, object]) -> tuple[int, str, str]:
+        if "long" in json.dumps(request["messages"]):
+            return refusal("the context is full")
+        time.sleep(0.3)
+        return completion("fine")
+
+    asked = [Conversation((Message("user", text),)) for text in ["long"] * 9 + ["short"]]
+    with serving(react) as server:
+        answers = dict(Endpoint(server.url, Request("m")).answers(asked))
+    assert [isinstance(answers[index], SkippedItem) for index in range(10)] == [True] * 9 + [False]

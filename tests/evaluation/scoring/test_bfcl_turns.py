@@ -125,7 +125,7 @@ def play(task: TurnTask, package: BfclPackage, steps: Steps) -> tuple[Answer, li
         reply = Reply(step) if isinstance(step, str) else Reply("", step)
         yield 0, Answer("", reply, True)
 
-    ((_, answer),) = answers_with_turns([played_item(task, package)], ask)
+    ((_, answer),) = answers_with_turns([played_item(task, package)], ask, 1)
     assert isinstance(answer, Answer)
     return answer, asked
 
@@ -147,6 +147,31 @@ def test_too_many_steps_end_the_task(package: BfclPackage, task: TurnTask) -> No
     verdict = package.judge(task, answer.reply)
     assert len(asked) == package.most_steps + 1 == 21
     assert verdict.reasons == ("turn 1 has more than 20 steps",)
+
+
+def test_services_of_few_tasks_are_open_at_once(
+    package: BfclPackage, task: TurnTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, most = set[Services](), list[int]()
+
+    def begin(task: TurnTask) -> Services:
+        services = Services(package._execution, task)
+        opened.add(services)
+        most.append(len(opened))
+        return services
+
+    def ask(items: Sequence[Item]) -> Iterator[tuple[int, Answer | SkippedItem]]:
+        for place in range(len(items)):
+            yield place, Answer("", Reply("No."), True)
+
+    close = Services.close
+    monkeypatch.setattr("evaluation.answers.turns.BfclPackage", lambda: package)
+    monkeypatch.setattr(package, "begin", begin)
+    monkeypatch.setattr(
+        Services, "close", lambda services: (opened.discard(services), close(services))
+    )
+    answers = dict(answers_with_turns([played_item(task, package)] * 7, ask, 1))
+    assert (sorted(answers), max(most), opened) == (list(range(7)), 4, set())
 
 
 def test_nothing_of_a_task_is_kept(package: BfclPackage, task: TurnTask) -> None:
