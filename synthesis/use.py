@@ -69,7 +69,7 @@ def _way_of_naming(uses: Sequence[Use], dice: Dice) -> str:
 
 def _tell(use: Use, naming: str, way: str, dice: Dice) -> str:
     if use.tool.subject:
-        named = expand(way, {"about": _named(use, naming)}, dice)
+        named = expand(way, {"about": _named(use, naming, dice)}, dice)
         return say_result(use.tool.subject, is_changing(use.tool), use.result, dice, named)
     if not use.tool.answer:
         named = f"{spoken(use.arguments[naming])}: " if naming in use.arguments else ""
@@ -82,7 +82,7 @@ def _is_clock(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value) is not None
 
 
-def _named(use: Use, naming: str) -> str:
+def _named(use: Use, naming: str, dice: Dice) -> str:
     """Return what a result is about: issue 4398 by its number, or the argument `naming` it."""
     subject = use.tool.subject.removeprefix("the ")
     for parameter in use.tool.parameters:
@@ -92,4 +92,6 @@ def _named(use: Use, naming: str) -> str:
         is_it = naming == name and is_code if naming else noun == subject
         if name in use.arguments and noun and is_it:
             return f"{'' if is_code else 'the '}{noun} {spoken(use.arguments[name])}"
-    return spoken(use.arguments[naming]) if naming in use.arguments else use.tool.subject
+    if naming not in use.arguments:
+        return use.tool.subject
+    return use.tool.parameter(naming).kind.say(use.arguments[naming], dice)
