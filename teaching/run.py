@@ -1,7 +1,7 @@
 """A run of scripts/teach.py: what it was asked, what is done, and how it goes on."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ from teaching.tools import COMPLETED_FILE, complete_file, completed_file, read_t
 STATE_FILE = "teach.json"
 PAGE_FILE = "index.html"
 ASKED_FILE = "tools_of_server.json"
+# Commands that do the same in every chat format.
+_OF_ANY_FORMAT = (
+    "scripts/convert_from_",
+    "scripts/generate_dataset.py",
+    "scripts/clean_dataset.py",
+)
 
 
 @dataclass
@@ -118,14 +124,20 @@ def _read_state(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any] | N
             )
         return None
     state = read_json_object(file)
+    may_change = {"chat_format"} if _is_of_any_format(state["done"]) else set()
     for name, value in json.loads(json.dumps(asked)).items():
         before = state["flags"].get(name)
-        if before != value:
+        if before != value and name not in may_change:
             raise ValueError(
                 f"{directory} was begun with {_flag(name, before)}, and now it is "
                 f"{_flag(name, value)}; give the same flags to go on, or name another --output-dir"
             )
-    return state
+    return {**state, "flags": asked}
+
+
+def _is_of_any_format(done: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether nothing was done yet that would be another thing in another chat format."""
+    return all(any(name in step["command"] for name in _OF_ANY_FORMAT) for step in done)
 
 
 def _flag(name: str, value: Any) -> str:

@@ -16,7 +16,7 @@ from synthesis.generation import Selection, find_catalogue, possible_behaviours
 from synthesis.mixtures import Mixture
 from synthesis.quotas import read_shares
 from synthesis.scene import Scene
-from teaching.examples import complete_records
+from teaching.completion import complete_records
 
 # Of so many tools one is held out; fewer than four are all taught.
 HELD_OUT_OF, FEWEST = 5, 4
