@@ -207,6 +207,7 @@ class TestAnotherCall:
         assert (again.code, again.out.count("answers are in")) == (0, 1)
         assert (tmp_path / "out.json").read_bytes() == before
 
+    @pytest.mark.long
     def test_a_rerun_asks_again_after_any_change(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
@@ -310,6 +311,7 @@ def test_a_base_that_was_moved_can_be_named(
     assert "does not say what it was trained on" in command(checkpoint_dir=run).error
 
 
+@pytest.mark.long
 def test_fully_trained_weights_are_scored_too(
     command: Command, folder: Path, tmp_path: Path
 ) -> None:
