@@ -196,19 +196,25 @@ def answer_from_result(scene: Scene) -> None:
 
 
 def several_requests(scene: Scene) -> None:
-    """Two or three requests one after the other, each as in a conversation of its own."""
-    possible = [play for play, suits in _IN_A_ROW if suits(scene.catalogue)]
-    for _ in range(scene.dice.between(2, 3)):
-        scene.dice.choice(possible)(scene)
+    """Several requests one after the other, each of a kind that is as frequent in the mixture."""
+    shares = scene.mixture.shares
+    plays = [
+        play
+        for name, play, suits in _IN_A_ROW
+        if suits(scene.catalogue)
+        for _ in range(round(100 * shares.get(name, 0)))
+    ]
+    for _ in range(scene.dice.between(2, scene.mixture.most_requests)):
+        scene.dice.choice(plays)(scene)
 
 
-_IN_A_ROW: tuple[tuple[Callable[[Scene], None], Callable[[Catalogue], object]], ...] = (
-    (single_call, lambda catalogue: True),
-    (parallel_calls, lambda catalogue: True),
-    (small_talk, lambda catalogue: True),
-    (call_sequence, lambda catalogue: catalogue.chains),
-    (missing_argument, lambda catalogue: catalogue.omissible),
-    (answer_from_result, lambda catalogue: catalogue.questionable),
+_IN_A_ROW: tuple[tuple[str, Callable[[Scene], None], Callable[[Catalogue], object]], ...] = (
+    ("single_call", single_call, lambda catalogue: True),
+    ("parallel_calls", parallel_calls, lambda catalogue: True),
+    ("small_talk", small_talk, lambda catalogue: True),
+    ("call_sequence", call_sequence, lambda catalogue: catalogue.chains),
+    ("missing_argument", missing_argument, lambda catalogue: catalogue.omissible),
+    ("answer_from_result", answer_from_result, lambda catalogue: catalogue.questionable),
 )
 
 BEHAVIOURS: dict[str, Behaviour] = {
@@ -252,7 +258,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         lambda catalogue: catalogue.omissible or len(catalogue.tools) > 2,
         "three different calls",
     ),
-    "several_requests": Behaviour(several_requests, "two or three requests in a row"),
+    "several_requests": Behaviour(several_requests, "several requests in a row"),
     "confirm_first": Behaviour(
         confirm_first, "a rule wants a confirmation: the call comes after the user's yes, or never"
     ),
