@@ -101,6 +101,7 @@ def build_dataset(
         val_ratio=settings.val_ratio,
         seed=settings.seed,
         train_on=settings.train_on,
+        split_by=settings.split_by,
     )
     with unfinished(directory, build.key()) as work, TemporaryDirectory() as temporary:
         if settings.split_by == "tools":

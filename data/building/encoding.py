@@ -21,7 +21,7 @@ from chat.tokenizers.tokenizer import Tokenizer
 from data.bounded_counts import MOST_NAMED, add_count
 from data.building.fitting import without_spare_tools
 from data.building.mixture import Part, Work, copies
-from data.building.splitting import load_places, place_by_tools
+from data.building.splitting import load_places, place_by_prompt, place_by_tools
 from data.building.trained_turns import trained_sequences, whole_text
 from data.conversations import content_sha256, fraction, read_conversation
 from data.reading.rows import RawRow, parsed
@@ -40,6 +40,8 @@ class Job:
     seed: int
     # One of TRAIN_ON of data/building/trained_turns.py.
     train_on: str = "assistant"
+    # One of SPLITS_BY of data/building/splitting.py.
+    split_by: str = "conversation"
     # Where the places of the tools are, when tools decide the split.
     places_file: Path | None = None
 
@@ -175,15 +177,18 @@ class _Encoder:
         encoded = self._encoded(conversation)
         if not encoded:
             return []
-        if self.job.places_file is None:
-            where = place(content)
-        else:
-            where = place_by_tools(conversation, load_places(self.job.places_file))
+        where = self._place(conversation, content)
         return [
             sample
             for sequence, tokens in encoded
             for sample in self._counted(sequence, tokens, where, times)
         ]
+
+    def _place(self, conversation: Conversation, content: str) -> float:
+        """Return the place of a conversation whose content has this sha256."""
+        if self.job.places_file is not None:
+            return place_by_tools(conversation, load_places(self.job.places_file))
+        return place_by_prompt(conversation) if self.job.split_by == "prompt" else place(content)
 
     def _encoded(self, conversation: Conversation) -> list[tuple[Conversation, Tokens]]:
         """Return what is trained on and fits, with its tokens; the rest is counted."""
