@@ -31,13 +31,23 @@ class HeldOut:
     def keep(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the items that are not held out; the others are counted in `refused` by place."""
         for item in items:
-            found = self._known.get(item.conversation_id) if self._known else None
-            if found is None and self._known:
-                found = self._known.get(content_sha256(item.conversation))
+            found = self._place(item)
             if found is None:
                 yield item
             else:
                 self.refused[found] += 1
+
+    def holds(self, conversation: Conversation) -> bool:
+        """Return whether a conversation or a prompt in it is held out."""
+        if conversation.sha256 in self._known:
+            return True
+        return any(self._place(item) is not None for item in turn_items(conversation))
+
+    def _place(self, item: Item) -> str | None:
+        if not self._known:
+            return None
+        found = self._known.get(item.conversation_id)
+        return found or self._known.get(content_sha256(item.conversation))
 
     def lines(self) -> Iterator[str]:
         """Yield in words how many prompts were refused because of each place."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from chat.conversation import Conversation
 from console.progress import with_progress
 from data.conversations import content_sha256
 from evaluation.judging import check_writable
@@ -30,12 +31,14 @@ class Outputs:
 
     most: The most rows that one prompt gives.
     skip_easy: Whether prompts whose replies are all right give none.
+    replay: How many training conversations are written too for each row.
     """
 
     save_file: Path
     verdicts_file: Path | None = None
     most: int = 2
     skip_easy: bool = False
+    replay: float = 0.0
 
     @property
     def report_file(self) -> Path:
@@ -65,6 +68,7 @@ class Outputs:
 class Sampling:
     """Replies to prompts, under way.
 
+    draw_replayed: Returns so many training conversations at most.
     made_by: What made the replies; it stands in each row.
     weights: What identifies the weights, such as their sha256s.
     judged: The verdicts by the place of their prompt; skipped: why others were not asked.
@@ -75,11 +79,13 @@ class Sampling:
     outputs: Outputs
     made_by: Mapping[str, Any]
     weights: Sequence[str]
+    draw_replayed: Callable[[int], Sequence[Conversation]]
 
     def __post_init__(self) -> None:
         self.judged: dict[int, list[JudgedReply]] = {}
         self.skipped: dict[int, str] = {}
         self.tally = Tally()
+        self.replayed = 0
         self.log = ReplyLog(self.outputs.save_file, self._inputs())
         self.seconds = 0.0
 
@@ -104,7 +110,7 @@ class Sampling:
                 )
             raise
         self.seconds = time.perf_counter() - begun
-        self._write(self.outputs)
+        self._write(self.outputs, self.outputs.replay)
         unfinished.remove()
         self.log.remove()
 
@@ -141,7 +147,7 @@ class Sampling:
         item = self.prompts[place].item
         self.judged[place] = [judge_reply(item, reply) for reply in replies]
 
-    def _write(self, outputs: Outputs) -> None:
+    def _write(self, outputs: Outputs, replay: float = 0.0) -> None:
         """Write the files in the order of the prompts, each whole or not at all."""
         self.tally = Tally()
         with ExitStack() as files:
@@ -162,12 +168,16 @@ class Sampling:
                 rows.writelines(map(row_line, kept))
                 if lines:
                     lines.writelines(row_line(reply.to_record()) for reply in judged)
+            replayed = self.draw_replayed(round(replay * self.tally.kept)) if replay else ()
+            rows.writelines(row_line(conversation.to_record()) for conversation in replayed)
+            self.replayed = len(replayed)
         with new_file(outputs.report_file) as partial:
             write_json(partial, self.report())
 
     def report(self) -> dict[str, Any]:
         """Return the JSON object of what was drawn, how, and what came out."""
         asked = {"asked": len(self.prompts), "skipped": len(self.skipped)}
+        asked |= {"replayed": self.replayed}
         return {"made_by": dict(self.made_by), **asked, **self.tally.to_record()}
 
     def _inputs(self) -> dict[str, Any]:

@@ -36,6 +36,11 @@ class Tally:
         self.mistakes.update(reply.kind for reply in judged if reply.kind is not None)
         self.tokens += sum(len(reply.drawn.tokens) for reply in judged)
 
+    @property
+    def kept(self) -> int:
+        """How many replies became rows."""
+        return self.kinds[ALL]["kept"] if self.kinds else 0
+
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of the counts."""
         kinds = {

@@ -21,6 +21,7 @@ from console.flags import UsageError, check_idle_flags
 from inference.chat_choice import FORMAT_FLAGS
 from rewards.held_out import HeldOut, check_places, validation_of
 from rewards.prompts import read_prompts
+from rewards.replayed import replayed
 from rewards.replies import Drawing
 from rewards.sampling import Outputs, Sampling
 
@@ -48,6 +49,7 @@ def main(
     cuda_graphs: bool = False,
     most_kept: int = 2,
     skip_easy: bool = False,
+    replay: float = 0.0,
     verdicts_file: str | None = None,
 ) -> None:
     """Draw replies to the prompts of training conversations, and keep those that are right.
@@ -84,6 +86,8 @@ def main(
         cuda_graphs: Record passes over single tokens as CUDA graphs.
         most_kept: How many right replies of a prompt are kept at most, of those that differ.
         skip_easy: Keep none of a prompt whose replies are all right.
+        replay: For each kept reply, write so many conversations of dataset_file as they stand, too,
+            drawn by the seed; none that is held out. It is against forgetting.
         verdicts_file: Where every reply goes with the verdict on it, right or wrong, JSON Lines;
             scripts/make_pairs.py --from replies reads it.
     """
@@ -92,6 +96,8 @@ def main(
     for name, least in (("most_kept", 1), ("replies", 1), ("limit", 1)):
         if flags[name] is not None and flags[name] < least:
             raise UsageError(f"--{name.replace('_', '-')} is {flags[name]}, wanted {least} or more")
+    if replay < 0:
+        raise UsageError(f"--replay is {replay}, wanted 0 or more")
     drawing = Drawing(
         replies,
         temperature,
@@ -104,13 +110,23 @@ def main(
         cuda_graphs,
     )
     outputs = Outputs(
-        Path(save_file), Path(verdicts_file) if verdicts_file else None, most_kept, skip_easy
+        Path(save_file),
+        Path(verdicts_file) if verdicts_file else None,
+        most_kept,
+        skip_easy,
+        replay,
     )
     outputs.check()
     sampling = _sampling(flags, drawing, outputs)
     console = Console(highlight=False)
     for line in _closing(sampling, console):
         console.print(line, soft_wrap=True, markup=False)
+    if not sampling.tally.kept:
+        raise ValueError(
+            f"no reply to {len(sampling.prompts):,} prompts was kept: the table says whether none "
+            "was right, or all were and --skip-easy leaves them out; raise --replies or --limit, "
+            "or change --temperature"
+        )
     print_next(_next_command(flags))
 
 
@@ -128,12 +144,13 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
     named = _names(flags["never_from"])
     check_places(named)
     held_out = HeldOut([*named, *validation_of(source.weights_directory())])
+    files, seed = _names(flags["dataset_file"]), flags["seed"]
     prompts = read_prompts(
-        _names(flags["dataset_file"]),
+        files,
         held_out,
         _names(flags["categories"]) or None,
         flags["limit"],
-        flags["seed"],
+        seed,
     )
     for line in held_out.lines():
         print(line)
@@ -142,7 +159,14 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
         weights.append(sha256_of_file(adapter_file(flags["lora_ckpt_path"])))
     chosen = ("ckpt_dir", "lora_ckpt_path", "temperature", "top_p", "seed", "constrain")
     made_by = {name: flags[name] for name in chosen if flags[name] is not None}
-    sampling = Sampling(prompts, drawing, outputs, {**made_by, "sha256": weights[-1]}, weights)
+    sampling = Sampling(
+        prompts,
+        drawing,
+        outputs,
+        {**made_by, "sha256": weights[-1]},
+        weights,
+        lambda count: replayed(files, held_out, count, seed),
+    )
     sampling.run(load_chat_model(source))
     return sampling
 
@@ -158,8 +182,8 @@ def _closing(sampling: Sampling, console: Console) -> Iterator[str]:
     if sampling.skipped:
         first = sampling.skipped[min(sampling.skipped)]
         yield f"Not asked: {len(sampling.skipped):,} prompts, the first because {first}"
-    kept = sampling.tally.to_record()["kinds"].get("all", {}).get("kept", 0)
-    yield f"{kept:,} right replies: {sampling.outputs.save_file}"
+    more = f" and {sampling.replayed:,} training conversations" if sampling.replayed else ""
+    yield f"{sampling.tally.kept:,} right replies{more}: {sampling.outputs.save_file}"
     if sampling.outputs.verdicts_file:
         yield f"All verdicts: {sampling.outputs.verdicts_file}"
 
