@@ -63,8 +63,9 @@ def main(
         weights: One number for each source file, with commas between: 0.5 takes half of its
             conversations, 2 trains each of them twice.
         seed: Which conversations a weight takes.
-        split_by: conversation, or tools: then no tool is in both splits, neither by its name nor
-            by its definition.
+        split_by: conversation; or prompt: then conversations that are the same up to the first
+            reply are in one split, as several replies to one prompt should be; or tools: then no
+            tool is in both splits, neither by its name nor by its definition.
         train_on: assistant trains all turns of the assistant, last only the last one, all the whole
             text from the second token to the end of the last reply. What a row marks as not to be
             learnt is trained in no case.

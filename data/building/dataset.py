@@ -14,7 +14,7 @@ from typing import Any
 
 from chat.formats.known import find_format
 from chat.formats.rendering import check_special_tokens
-from chat.tokenizers.tokenizer import Tokenizer, copy_tokenizer
+from chat.tokenizers.tokenizer import copy_tokenizer
 from console.progress import byte_bar
 from data import parallel
 from data.building.encoding import Job, encode, load_tokenizer
@@ -96,12 +96,16 @@ def build_dataset(
     nothing or cannot be written and are not to be skipped, or a split is empty.
     """
     settings = settings or Settings()
+    if settings.pairs and settings.split_by == "conversation":
+        # A turn's pair must not stand beside the conversation that goes on from it.
+        settings = replace(settings, split_by="prompt")
     directory = Path(save_dir)
     check_own_directory(directory, KIND)
     format = find_format(settings.chat_format)
     tokenizer = load_tokenizer(Path(tokenizer_file), format.name)
     check_special_tokens(format, tokenizer)
-    encoding = _encoding(tokenizer, format.name)
+    specials = dict(tokenizer.special_tokens)
+    encoding = Encoding(format.name, tokenizer.sha256, tokenizer.vocab_size, specials)
     build = _Build(read_parts(source_file, settings.weights), encoding, settings)
     job = Job(
         parts=build.parts,
@@ -111,6 +115,7 @@ def build_dataset(
         val_ratio=settings.val_ratio,
         seed=settings.seed,
         train_on=settings.train_on,
+        split_by=settings.split_by,
         pairs=settings.pairs,
     )
     with unfinished(directory, build.key()) as work, TemporaryDirectory() as temporary:
@@ -128,12 +133,6 @@ def build_dataset(
             copy_tokenizer(tokenizer, complete)
             write_description(complete, description)
     return description
-
-
-def _encoding(tokenizer: Tokenizer, chat_format: str) -> Encoding:
-    return Encoding(
-        chat_format, tokenizer.sha256, tokenizer.vocab_size, dict(tokenizer.special_tokens)
-    )
 
 
 class _Build:

@@ -22,7 +22,7 @@ from chat.formats.rendering import (
 from chat.tokenizers.tokenizer import Tokenizer
 from data.building.fitting import without_spare_tools
 from data.building.mixture import Part, Work, copies
-from data.building.splitting import load_places, place_by_tools
+from data.building.splitting import load_places, place_by_prompt, place_by_tools
 from data.building.tally import Tally
 from data.building.trained_turns import trained_sequences, whole_text
 from data.conversations import content_sha256, fraction, read_conversation
@@ -43,6 +43,8 @@ class Job:
     seed: int
     # One of TRAIN_ON of data/building/trained_turns.py.
     train_on: str = "assistant"
+    # One of SPLITS_BY of data/building/splitting.py.
+    split_by: str = "conversation"
     # Where the places of the tools are, when tools decide the split.
     places_file: Path | None = None
     # Whether the rows are pairs of replies.
@@ -128,8 +130,7 @@ class _Encoder:
         if times == 0:
             self.counts["not_drawn"] += 1
             return []
-        # All pairs of a prompt share a split.
-        where = self._place(pair.prompt, pair.prompt_sha256)
+        where = self._place(pair.prompt, content)
         taken = []
         for number, (side, tokens) in enumerate(self._encoded_pair(pair)):
             # Replies of validation are judged by the chosen one alone.
@@ -138,9 +139,10 @@ class _Encoder:
         return [sample for both in zip(*taken, strict=True) for sample in both]
 
     def _place(self, conversation: Conversation, content: str) -> float:
-        if self.job.places_file is None:
-            return place(content)
-        return place_by_tools(conversation, load_places(self.job.places_file))
+        """Return the place of a conversation whose content has this sha256."""
+        if self.job.places_file is not None:
+            return place_by_tools(conversation, load_places(self.job.places_file))
+        return place_by_prompt(conversation) if self.job.split_by == "prompt" else place(content)
 
     def _encoded(self, conversation: Conversation) -> list[tuple[Conversation, Tokens]]:
         """Return what is trained on and fits, with its tokens; the rest is counted."""

@@ -54,9 +54,7 @@ def pair_view(pair: PairView) -> RenderableType:
         trained = sum(stretch.length for stretch in side.stretches if stretch.trained)
         name = "chosen" if side is pair.chosen else "rejected"
         table.add_column(f"{name}: {trained:,} tokens", ratio=1, overflow="fold")
-    table.add_row(
-        *(masked_text(side.stretches[same:]) for side in (pair.chosen, pair.rejected))
-    )
+    table.add_row(*(masked_text(side.stretches[same:]) for side in (pair.chosen, pair.rejected)))
     return Group(begin, table)
 
 

@@ -154,7 +154,9 @@ def test_split_by_tools_puts_no_tool_into_both_splits(
         names[split] = {tool.name for n in numbers for tool in rows[n].tools}
         assert len(numbers) == {"train": 42, "validation": 18}[split]
     assert not names["train"] & names["validation"]
-    with pytest.raises(ValueError, match="--split-by is 'tool', wanted conversation or tools"):
+    with pytest.raises(
+        ValueError, match="--split-by is 'tool', wanted conversation or prompt or tools"
+    ):
         Settings(split_by="tool")
 
 
