@@ -80,5 +80,6 @@ def _refuse(dataset: TokenizedDataset, index: int, problem: str) -> None:
         f"{dataset.directory}: {dataset.split} conversation {index} "
         f"({dataset.origin(index).id or 'without id'}) {problem}; look at it with: python "
         f"scripts/inspect_dataset.py --dataset-dir {dataset.directory} --split {dataset.split} "
-        f"--index {index // dataset.group_size}; then rebuild the dataset with scripts/build_dataset.py"
+        f"--index {index // dataset.group_size}; then rebuild the dataset with "
+        "scripts/build_dataset.py"
     )
