@@ -15,7 +15,7 @@ _WORD = re.compile(r"\w[\w'-]{2,}")
 
 
 class SeenValues:
-    """The values that calls gave the parameters of tools."""
+    """The values that calls gave the parameters of tools, each under its name too."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], dict[str, Any]] = {}
@@ -29,13 +29,15 @@ class SeenValues:
 
     def _note(self, call: ToolCall) -> None:
         for name, value in call.arguments.items():
-            known = self._known.setdefault((call.name, name), {})
-            if len(known) < MOST:
-                known.setdefault(to_sorted_json(value), value)
+            for tool in (call.name, ""):
+                known = self._known.setdefault((tool, name), {})
+                if len(known) < MOST:
+                    known.setdefault(to_sorted_json(value), value)
 
     def of(self, tool: str, parameter: str) -> list[Any]:
-        """Return what calls gave this parameter of this tool."""
-        return list(self._known.get((tool, parameter), {}).values())
+        """Return what calls gave this parameter of this tool, or of others where none did."""
+        found = self._known.get((tool, parameter)) or self._known.get(("", parameter)) or {}
+        return list(found.values())
 
 
 def properties_of(tool: Tool) -> Mapping[str, Any]:
