@@ -188,19 +188,24 @@ class JudgedRow:
     kind: str
 
 
+# The right and the wrong replies to one prompt, by what they say.
+Sides = tuple[dict[str, JudgedRow], dict[str, JudgedRow]]
+
+
 def reply_pairs(verdicts_file: Path, most: int, seed: int, tally: PairTally) -> Iterator[ReplyPair]:
     """Yield at most `most` pairs of a right and a wrong reply to each prompt, all different.
 
     Replies are taken in an order that the seed decides, so that each is in as few pairs as it can.
     """
-    prompts: dict[str, tuple[dict[str, JudgedRow], dict[str, JudgedRow]]] = {}
+    prompts: dict[str, Sides] = {}
     for row in read_rows(verdicts_file):
         try:
             judged = _judged(row, verdicts_file)
         except UnusablePair as why:
             tally.leave_out(why.rule, f"row {row.index} ({row.place})", str(why))
             continue
-        side = prompts.setdefault(content_sha256(judged.prompt), ({}, {}))[not judged.right]
+        sides: Sides = ({}, {})
+        side = prompts.setdefault(content_sha256(judged.prompt), sides)[not judged.right]
         if len(side) < MOST:
             side.setdefault(str(said(judged.reply)), judged)
     made_by = {"from": "replies", "file": verdicts_file.name, "seed": seed}
