@@ -158,10 +158,10 @@ def _before(conversation: Conversation, place: int, entries: list[Any]) -> Reply
         rejected = record["messages"][place]
     except (LookupError, ValueError, TypeError) as error:
         raise UnusablePair("no-layout", f"the report is of another file: {error!r}") from None
-    about = {key: record[key] for key in ("source", "sha256", "tools") if key in record}
-    asked = conversation.to_record()["messages"][:place]
-    named_record = {**about, "id": f"{conversation.id}/{place}", "messages": asked}
-    return _typed(ReplyPair.from_record({**named_record, "chosen": chosen, "rejected": rejected}))
+    asked = conversation.to_record() | {"id": f"{conversation.id}/{place}"}
+    asked["messages"] = asked["messages"][:place]
+    asked |= {"chosen": chosen, "rejected": rejected}
+    return _typed(ReplyPair.from_record(asked))
 
 
 def _put_back(record: Any, entry: Mapping[str, Any]) -> None:
@@ -212,7 +212,7 @@ def reply_pairs(verdicts_file: Path, most: int, seed: int, tally: PairTally) -> 
     for sha256, (right, wrong) in prompts.items():
         tally.read += 1
         if not right or not wrong:
-            known = next(iter({**right, **wrong}.values()))
+            known = next(iter((right or wrong).values()))
             which = "right" if right else "wrong"
             tally.leave_out("one-sided", known.prompt.id, f"all of its replies are {which}")
             continue
