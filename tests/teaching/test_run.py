@@ -122,7 +122,7 @@ def test_the_chat_format_is_kept_once_a_step_has_used_it(
         with pytest.raises(ValueError, match="begun with no --chat-format, and now it is --chat-f"):
             open_run(other, ROOT)
     else:
-        assert open_run(other, ROOT).state["flags"]["chat_format"] == "llama3_short"
+        assert open_run(other, ROOT).journal.state["flags"]["chat_format"] == "llama3_short"
 
 
 def test_a_changed_tools_file_is_refused(tools_file: Path):
