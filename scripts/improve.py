@@ -79,6 +79,7 @@ def main(
     """
     asked = dict(locals())
     from rewards.improving import Flags, Improvement, check_flags
+    from rewards.rounds_shown import tables
     from teaching.journal import begin_journal, read_journal
 
     settings = {
@@ -100,7 +101,7 @@ def main(
     console = Console(highlight=False)
     console.rule("what came out")
     console.print(closing_table(done))
-    for table in improvement.tables():
+    for table in tables(Path(output_dir), rounds):
         console.print(table)
     print_next(improvement.next_command())
 

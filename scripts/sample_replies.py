@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote
-from console.flags import UsageError, check_idle_flags
+from console.flags import UsageError, check_idle_flags, listed
 from inference.chat_choice import FORMAT_FLAGS
 from rewards.held_out import HeldOut, check_places, validation_of
 from rewards.prompts import read_prompts
@@ -141,14 +141,14 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
 
     check_cuda_graphs(flags["cuda_graphs"])
     source = model_source(flags)
-    named = _names(flags["never_from"])
+    named = listed(flags["never_from"])
     check_places(named)
     held_out = HeldOut([*named, *validation_of(source.weights_directory())])
-    files, seed = _names(flags["dataset_file"]), flags["seed"]
+    files, seed = listed(flags["dataset_file"]), flags["seed"]
     prompts = read_prompts(
         files,
         held_out,
-        _names(flags["categories"]) or None,
+        listed(flags["categories"]) or None,
         flags["limit"],
         seed,
     )
@@ -169,11 +169,6 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
     )
     sampling.run(load_chat_model(source))
     return sampling
-
-
-def _names(text: str | None) -> list[str]:
-    """Return what stands between commas."""
-    return [name.strip() for name in text.split(",") if name.strip()] if text else []
 
 
 def _closing(sampling: Sampling, console: Console) -> Iterator[str]:
