@@ -87,8 +87,8 @@ def main(
         for name, value in asked.pop("overrides").items()
     }
     flags = Flags(**asked, settings=settings)
-    check_flags(flags)
     check_settings(config_file, overrides)
+    check_flags(flags)
     state_file = Path(output_dir) / STATE_FILE
     given = {name: value for name, value in asdict(flags).items() if name != "output_dir"}
     journal = read_journal(state_file, given)

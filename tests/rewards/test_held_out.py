@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from speaking_model import TOKENIZER
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from console.flags import UsageError
@@ -58,11 +59,9 @@ def test_the_same_prompt_under_another_id_and_reply_is_refused(file: Path, tmp_p
     assert refused == {"rung-3/1"}
 
 
-def test_the_validation_split_of_a_dataset_is_refused(
-    file: Path, tmp_path: Path, tokenizer_file: Path
-) -> None:
+def test_the_validation_split_of_a_dataset_is_refused(file: Path, tmp_path: Path) -> None:
     dataset = tmp_path / "dataset"
-    build_dataset(file, tokenizer_file, dataset, Settings(val_ratio=0.3))
+    build_dataset(file, TOKENIZER, dataset, Settings(val_ratio=0.3))
     held = HeldOut([dataset])
     kept = {origin.id for origin in TokenizedDataset.open(dataset, "train").origins()}
     assert 0 < len(kept) < 40
