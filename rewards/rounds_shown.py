@@ -23,7 +23,7 @@ def scores_file(when: str) -> str:
 def tables(directory: Path, rounds: int) -> Iterator[Table]:
     """Yield the rounds side by side, then what is held out at the start and the end."""
     table = Table(title="rounds")
-    for column in ("round", "prompts", "all right", "some", "none", "of replies", "kept"):
+    for column in ("round", "prompts", "all right", "some", "none", "replies", "kept"):
         table.add_column(column, justify="right", no_wrap=True)
     for round in range(1, rounds + 1):
         counts = read_json_object(directory / f"round-{round}.report.json")["kinds"][ALL]

@@ -119,7 +119,8 @@ def main(
     outputs.check()
     sampling = _sampling(flags, drawing, outputs)
     console = Console(highlight=False)
-    for line in _closing(sampling, console):
+    console.print(sampling.tally.table())
+    for line in _closing(sampling):
         console.print(line, soft_wrap=True, markup=False)
     if not sampling.tally.kept:
         raise ValueError(
@@ -145,13 +146,8 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
     check_places(named)
     held_out = HeldOut([*named, *validation_of(source.weights_directory())])
     files, seed = listed(flags["dataset_file"]), flags["seed"]
-    prompts = read_prompts(
-        files,
-        held_out,
-        listed(flags["categories"]) or None,
-        flags["limit"],
-        seed,
-    )
+    categories = listed(flags["categories"]) or None
+    prompts = read_prompts(files, held_out, categories, flags["limit"], seed)
     for line in held_out.lines():
         print(line)
     weights = [hash_weights(weights_file(flags["ckpt_dir"]))]
@@ -171,9 +167,8 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
     return sampling
 
 
-def _closing(sampling: Sampling, console: Console) -> Iterator[str]:
-    console.print(sampling.tally.table())
-    yield from sampling.tally.lines(sampling.seconds)
+def _closing(sampling: Sampling) -> Iterator[str]:
+    yield from sampling.tally.lines(sampling.drawn, sampling.seconds)
     if sampling.skipped:
         first = sampling.skipped[min(sampling.skipped)]
         yield f"Not asked: {len(sampling.skipped):,} prompts, the first because {first}"
