@@ -160,7 +160,8 @@ class Improvement:
         """Return what is held out: what is scored, what is named, what the start validated on."""
         source = Source(self.flags.ckpt_dir, self.flags.lora_ckpt_path)
         validation = validation_of(source.weights_directory(), lambda line: None)
-        places = (self.flags.held_out_file, *listed(self.flags.never_from), *validation)
+        named = [self.flags.held_out_file, *listed(self.flags.never_from)]
+        places = [*map(Path, named), *validation]
         return list(dict.fromkeys(from_root(place, self.root) for place in places))
 
     def _built(self, round: int) -> Stage:

@@ -117,8 +117,8 @@ class Sampling:
 
     def _answer(self, chat_model: ChatModel, kept: Mapping[int, list[DrawnReply]]) -> None:
         """Judge the replies that are kept, draw the others and keep them too."""
-        for place, replies in kept.items():
-            self._judge(place, replies)
+        for place, earlier in kept.items():
+            self._judge(place, earlier)
         items = [prompt.item for prompt in self.prompts]
         workload = Workload(items)
         for place, replies in with_progress(
