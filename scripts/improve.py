@@ -42,6 +42,7 @@ def main(
     most_kept: int = 2,
     keep_easy: bool = False,
     replay: float = 1.0,
+    val_ratio: float = 0.1,
     config_file: str = "configs/teach.json",
     chat_format: str | None = None,
     max_new_tokens: int = 256,
@@ -69,6 +70,7 @@ def main(
         most_kept: How many right replies of a prompt are kept at most, of those that differ.
         keep_easy: Keep replies also to prompts whose replies are all right.
         replay: How many training conversations are trained as they stand for each kept reply.
+        val_ratio: The share of these rows, by their prompts, that validate the training of a round.
         config_file: JSON file of settings for the training; see configs/.
         chat_format: How conversations are written; by default as the weights were trained, or
             llama3.
@@ -79,6 +81,7 @@ def main(
     """
     asked = dict(locals())
     from rewards.improving import Flags, Improvement, check_flags
+    from rewards.rounds_shown import tables
     from teaching.journal import begin_journal, read_journal
 
     settings = {
@@ -86,8 +89,8 @@ def main(
         for name, value in asked.pop("overrides").items()
     }
     flags = Flags(**asked, settings=settings)
-    check_flags(flags)
     check_settings(config_file, overrides)
+    check_flags(flags)
     state_file = Path(output_dir) / STATE_FILE
     given = {name: value for name, value in asdict(flags).items() if name != "output_dir"}
     journal = read_journal(state_file, given)
@@ -100,7 +103,7 @@ def main(
     console = Console(highlight=False)
     console.rule("what came out")
     console.print(closing_table(done))
-    for table in improvement.tables():
+    for table in tables(Path(output_dir), rounds):
         console.print(table)
     print_next(improvement.next_command())
 
