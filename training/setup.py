@@ -11,7 +11,7 @@ import torch
 
 from console.command import shell_quote
 from data.batches import Batches, check_lengths, make_batch, whole_split
-from data.soundness import check_same_tokenizer, check_soundness
+from data.soundness import check_same_tokenizer, check_soundness, check_supervised
 from data.tokenized import TokenizedDataset
 from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
@@ -89,6 +89,7 @@ def open_splits(config: Config) -> Splits:
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
         for split in ("train", "validation")
     )
+    check_supervised(train)
     check_same_tokenizer(train, find_tokenizer(base))
     for directory in (base, *start_directories(config)):
         _check_same_format(config, directory, base, train.chat_format)
