@@ -29,6 +29,7 @@ DOCUMENTS = (
     "docs/memory.md",
     "docs/models.md",
     "docs/performance.md",
+    "docs/preference.md",
     "docs/reading.md",
     "docs/recipes.md",
     "docs/recipes/lmflow.md",
