@@ -101,7 +101,7 @@ class ReplyPair:
             raise UnusablePair("no-layout", "kind must be a text, and made_by an object")
         try:
             prompt = Conversation.from_record({"messages": [], **record})
-            pair = ReplyPair(prompt, *(_read_side(record, side) for side in SIDES), kind, made_by)
+            pair = ReplyPair(prompt, *(read_reply(record, side) for side in SIDES), kind, made_by)
             check_pair(pair)
             pair.line.encode()
         except UnusablePair:
@@ -119,8 +119,9 @@ def not_learnt(messages: Iterable[Message]) -> tuple[Message, ...]:
     )
 
 
-def _read_side(record: Mapping[str, Any], side: str) -> Message:
-    value = record[side]
+def read_reply(record: Mapping[str, Any], side: str) -> Message:
+    """Read the assistant's message under a key; UnusablePair says what is wrong with it."""
+    value = record.get(side)
     if not isinstance(value, Mapping):
         kind = type(value).__name__
         raise UnusablePair("no-layout", f"{side} must be one message, an object, found {kind}")
