@@ -158,10 +158,10 @@ def _before(conversation: Conversation, place: int, entries: list[Any]) -> Reply
         rejected = record["messages"][place]
     except (LookupError, ValueError, TypeError) as error:
         raise UnusablePair("no-layout", f"the report is of another file: {error!r}") from None
-    about = {key: record[key] for key in ("source", "sha256", "tools") if key in record}
-    asked = conversation.to_record()["messages"][:place]
-    named_record = {**about, "id": f"{conversation.id}/{place}", "messages": asked}
-    return _typed(ReplyPair.from_record({**named_record, "chosen": chosen, "rejected": rejected}))
+    asked = conversation.to_record() | {"id": f"{conversation.id}/{place}"}
+    asked["messages"] = asked["messages"][:place]
+    asked |= {"chosen": chosen, "rejected": rejected}
+    return _typed(ReplyPair.from_record(asked))
 
 
 def _put_back(record: Any, entry: Mapping[str, Any]) -> None:
@@ -188,26 +188,31 @@ class JudgedRow:
     kind: str
 
 
+# The right and the wrong replies to one prompt, by what they say.
+Sides = tuple[dict[str, JudgedRow], dict[str, JudgedRow]]
+
+
 def reply_pairs(verdicts_file: Path, most: int, seed: int, tally: PairTally) -> Iterator[ReplyPair]:
     """Yield at most `most` pairs of a right and a wrong reply to each prompt, all different.
 
     Replies are taken in an order that the seed decides, so that each is in as few pairs as it can.
     """
-    prompts: dict[str, tuple[dict[str, JudgedRow], dict[str, JudgedRow]]] = {}
+    prompts: dict[str, Sides] = {}
     for row in read_rows(verdicts_file):
         try:
             judged = _judged(row, verdicts_file)
         except UnusablePair as why:
             tally.leave_out(why.rule, f"row {row.index} ({row.place})", str(why))
             continue
-        side = prompts.setdefault(content_sha256(judged.prompt), ({}, {}))[not judged.right]
+        sides: Sides = ({}, {})
+        side = prompts.setdefault(content_sha256(judged.prompt), sides)[not judged.right]
         if len(side) < MOST:
             side.setdefault(str(said(judged.reply)), judged)
     made_by = {"from": "replies", "file": verdicts_file.name, "seed": seed}
     for sha256, (right, wrong) in prompts.items():
         tally.read += 1
         if not right or not wrong:
-            known = next(iter({**right, **wrong}.values()))
+            known = next(iter((right or wrong).values()))
             which = "right" if right else "wrong"
             tally.leave_out("one-sided", known.prompt.id, f"all of its replies are {which}")
             continue

@@ -28,6 +28,7 @@ DOCUMENTS = (
     "docs/function-calling-design.md",
     "docs/memory.md",
     "docs/models.md",
+    "docs/pairs.md",
     "docs/performance.md",
     "docs/preference.md",
     "docs/reading.md",

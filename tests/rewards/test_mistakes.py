@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.schemas.validation import validate_arguments
+from data.cleaning.any_layout import read_any_layout
 from data.pairs import ReplyPair, check_pair
 from evaluation.failures import MISSING, NEEDLESS, NO_TOOL_WANTED, WRONG_TOOL, WRONG_VALUE
 from rewards.mistakes import MISTAKES
@@ -54,6 +57,23 @@ def test_each_side_scores_as_it_should_for_many_seeds(seed: int) -> None:
     for pair in pairs:
         check_sides(pair)
     assert len(pairs) == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "glaive_toolcall_sharegpt/glaive_toolcall_en_demo.part.json",
+        "xlam_function_calling_60k/xlam_rows.json",
+    ],
+)
+def test_real_conversations_give_pairs_too(shared: Path, name: str) -> None:
+    real = islice(read_any_layout(shared / name, tell=lambda _: None), 60)
+    tally = PairTally()
+    pairs = list(mistaken_pairs(real, read_quotas({}, 40), 1, {}, tally))
+    for pair in pairs:
+        check_pair(pair)
+        assert failure_of(pair.chosen, pair.rejected, pair.prompt.tools) == pair.kind
+    assert len(pairs) >= 8 and tally.read == len(pairs) + tally.left_out.total()
 
 
 def test_quotas_are_met_exactly() -> None:
