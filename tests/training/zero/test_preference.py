@@ -51,3 +51,31 @@ def test_two_ranks_prefer_as_one_device_does(cases: list[tuple[str, int]], tmp_p
         moved = [name for name in found if name.endswith(("lora_b", "w1.weight"))]
         base = load_file(tmp_path / "base" / "consolidated.safetensors")
         assert all((found[n] - base.get(n, 0)).abs().max() > 1e-4 for n in moved), "stood still"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("trained, stage", SOME)
+def test_two_ranks_resume_bit_for_bit(trained: str, stage: int, tmp_path: Path) -> None:
+    make, ends = pair_settings_in(tmp_path), []
+    zero = {"stage": stage, "stage3_param_persistence_threshold": 0}
+
+    def train(name: str, steps: int, *flags: str) -> None:
+        config = make(
+            name=name,
+            lora=TRAINED[trained],
+            deepspeed_config={"zero_optimization": zero},
+            schedule={"kind": "constant", "learning_rate": 1e-3},
+            training__max_steps=steps,
+        )
+        (tmp_path / "config.json").write_text(config.model_dump_json())
+        arguments = ("--config-file", tmp_path / "config.json", *flags)
+        done = launch(2, "ds_finetune.py", *arguments)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    train("whole", 6)
+    train("cut", 4)
+    train("cut", 6, "--resume")
+    for name in ("whole", "cut"):
+        (file,) = (tmp_path / "checkpoints" / name / "final").glob("[ac]*.safetensors")
+        ends.append(load_file(file))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
