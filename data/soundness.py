@@ -37,6 +37,17 @@ def check_supervised(dataset: TokenizedDataset) -> None:
         )
 
 
+def check_pairs(dataset: TokenizedDataset) -> None:
+    """Raise ValueError for a dataset of conversations, which has no rejected replies."""
+    if dataset.group_size == 1:
+        directory = shell_quote(dataset.directory)
+        raise ValueError(
+            f"{dataset.directory} is a dataset of conversations, and preference training takes "
+            "pairs; build them: python scripts/build_dataset.py --pairs-file F --tokenizer-file F "
+            f"--save-dir {directory}, or add --preference=null"
+        )
+
+
 def check_soundness(dataset: TokenizedDataset) -> None:
     """Raise ValueError when a conversation trains nothing or a turn lacks its trained stop token.
 

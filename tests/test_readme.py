@@ -30,6 +30,7 @@ DOCUMENTS = (
     "docs/models.md",
     "docs/pairs.md",
     "docs/performance.md",
+    "docs/preference.md",
     "docs/reading.md",
     "docs/recipes.md",
     "docs/recipes/lmflow.md",

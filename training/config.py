@@ -23,7 +23,15 @@ from pydantic.dataclasses import dataclass
 
 from console.flags import UsageError, flag_of, nearest
 from model.lora.config import LoraConfig
-from training.sections import CheckpointSection, ScheduleSection, Section, ValidationSection
+from training.preference_section import PreferenceSection, check_fits
+from training.sections import (
+    CheckpointSection,
+    LoggingSection,
+    ScheduleSection,
+    Section,
+    TrainingSection,
+    ValidationSection,
+)
 from training.setting_names import check_setting, overlap, setting_names
 
 # Two ways to say one thing: a flag for the one replaces the other in the file.
@@ -88,35 +96,6 @@ class LoraSection(LoraConfig):
         return self.record()
 
 
-class TrainingSection(Section):
-    """How long, and how much at once: `batch_size` conversations a step, over all devices.
-
-    epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
-        must be given.
-    max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
-    activation_checkpointing: What the backward pass computes again, training/recomputation.py;
-        auto takes the first of none, selective and full that fits the device.
-    kernels: Whether rotary positions, norms of residual sums and SwiGLU are PyTorch's operators or
-        Triton's kernels, which are for CUDA and off until a GPU has shown their gain.
-    """
-
-    epochs: int | None = Field(2, ge=1)
-    max_steps: int | None = Field(None, ge=1)
-    max_tokens: int | None = Field(None, ge=1)
-    batch_size: int = Field(32, ge=1)
-    micro_batch_tokens: int = Field(8192, ge=2)
-    activation_checkpointing: Literal["auto", "none", "selective", "full"] = "auto"
-    kernels: Literal["plain", "triton"] = "plain"
-
-    @model_validator(mode="after")
-    def _ends(self) -> Self:
-        if self.epochs is self.max_steps is self.max_tokens is None:
-            raise ValueError(
-                "epochs, max_steps and max_tokens are null, so the run would never end; give one"
-            )
-        return self
-
-
 class OptimizerSection(Section):
     """The optimizer's constants; the learning rate is the schedule's.
 
@@ -152,13 +131,6 @@ class OptimizerSection(Section):
         return self
 
 
-class LoggingSection(Section):
-    """Where TensorBoard events and metrics.jsonl go, and how often a line is printed."""
-
-    output_dir: str = "./logs"
-    every: int = Field(10, ge=1)
-
-
 class Config(Section):
     """All settings of a run; `name` is its folder under the checkpoint and log directories."""
 
@@ -171,6 +143,7 @@ class Config(Section):
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     schedule: ScheduleSection = Field(default_factory=ScheduleSection)
     validation: ValidationSection = Field(default_factory=ValidationSection)
+    preference: PreferenceSection | None = Field(None, validate_default=True)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
     deepspeed_config: dict[str, Any] | None = None
@@ -195,6 +168,12 @@ class Config(Section):
                 f"stochastic_rounding is true and model.dtype {model.dtype!r}: weights are rounded "
                 "to bfloat16; add --model.dtype=bfloat16, or --optimizer.stochastic_rounding=false"
             )
+        return value
+
+    @field_validator("preference")
+    @classmethod
+    def _preference_fits(cls, value: Any, info: ValidationInfo) -> Any:
+        check_fits(value, info.data)
         return value
 
     @field_validator("name", mode="before")

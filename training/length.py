@@ -7,7 +7,7 @@ import numpy as np
 from data.batches import Batches, epoch_order
 
 if TYPE_CHECKING:
-    from training.config import TrainingSection
+    from training.sections import TrainingSection
 
 
 def run_length(training: "TrainingSection", batches: Batches) -> int:
@@ -27,7 +27,7 @@ def steps_within(budget: int, batches: Batches) -> int:
 
     Raises ValueError where the first step has more.
     """
-    lengths = batches.dataset.lengths
+    lengths = batches.lengths
     epochs, rest = divmod(budget, int(lengths.sum()))
     order = epoch_order(len(lengths), batches.seed, epochs)
     starts = np.arange(0, len(order), batches.batch_size)

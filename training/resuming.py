@@ -28,6 +28,7 @@ FIXED_SETTINGS = (
     ("schedule", "warmup_share"),
     TOTAL_STEPS,
     ("validation", "best_metric"),
+    ("preference",),
 )
 
 
