@@ -4,7 +4,7 @@ Shapes: N rows, V vocabulary.
 """
 
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from inference.choosing import choose_allowed
 from inference.kv_cache import KVCache
 from inference.passes import Passes, StaticPasses
-from inference.sampling import Likelihood, choose_each, forbid_unknown_ids, read_likelihood
+from inference.sampling import Likelihood
 from model.attention import Documents
 from model.config import LongRope
 from model.transformer import Transformer
@@ -31,7 +32,9 @@ class Decoding:
     vocabulary, and `unused_ids` have no token in the tokenizer: they are never chosen.
     `cuda_graphs` gives passes fixed shapes, on CUDA recorded as graphs; tokens stay the same but
     for near ties. With `logprobs`, each row keeps the likelihood of its last token and of so many
-    others: the model's own, before temperature and constraints.
+    others: the model's own, before temperature and constraints. With `keep_logprobs`, a completion
+    has the log-probability of each drawn token, the stop token too, by the model's own distribution
+    at `temperature` (1 where that is 0): of all ids, before `top_p`, constraints and unused ids.
     """
 
     stop_ids: Collection[int]
@@ -45,6 +48,7 @@ class Decoding:
     unused_ids: tuple[int, ...] = ()
     cuda_graphs: bool = False
     logprobs: int | None = None
+    keep_logprobs: bool = False
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -86,6 +90,8 @@ class Completion:
 
     tokens: list[int]
     stop: int | None
+    # Where the decoding keeps them, that of the stop token last.
+    logprobs: tuple[float, ...] = ()
 
 
 def generate(model: Transformer, prompts: Sequence[list[int]], **options: Any) -> list[list[int]]:
@@ -101,21 +107,26 @@ def complete(
     anyone: Callable[[bool], bool] | None = None,
     constraint: Callable[[int], RowConstraint | None] | None = None,
     order: Sequence[int] | None = None,
+    draws: Callable[[int], random.Random] | None = None,
 ) -> Iterator[tuple[int, Completion]]:
     """Yield (index of the prompt, its completion) as rows end, the shortest first.
 
     `order` is that in which prompts enter the batch, by their indices; without it that of the
-    list. What is drawn does not depend on it. `constraint(index)` makes what rules a row, None for
-    a row that is free. Where ranks share the weights, all must run the model equally often: before
-    each pass `anyone` is told whether this rank has rows left and answers whether any has.
+    list. What is drawn does not depend on it. Equal neighbours enter together and are read once.
+    `constraint(index)` makes what rules a row, None for a row that is free; `draws(index)` what its
+    draws come from, in the place of the seed. Where ranks share the weights, all must run the model
+    equally often: before each pass `anyone` is told whether this rank has rows left and answers
+    whether any has.
     """
     produced: list[list[int]] = [[] for _ in prompts]
-    for row, token, ended in _produce(model, prompts, decoding, anyone, constraint, order):
-        produced[row].append(token)
+    likely: dict[int, list[float]] = defaultdict(list)
+    for row, token, ended in _produce(model, prompts, decoding, anyone, constraint, order, draws):
+        tokens = produced[row.index]
+        tokens.append(token)
+        likely[row.index] += () if row.logprob is None else (row.logprob,)
         if ended:
-            tokens = produced[row]
             stop = tokens.pop() if token in decoding.stop_ids else None
-            yield row, Completion(tokens, stop)
+            yield row.index, Completion(tokens, stop, tuple(likely[row.index]))
 
 
 def stream(
@@ -126,7 +137,7 @@ def stream(
 ) -> Iterator[tuple[int, int]]:
     """Yield (index of the prompt, token) as tokens are produced, stop tokens included."""
     for row, token, _ in _produce(model, prompts, decoding, constraint=constraint):
-        yield row, token
+        yield row.index, token
 
 
 @dataclass(eq=False)
@@ -144,6 +155,7 @@ class Row:
     constraint: RowConstraint | None = None
     read: list[int] = field(default_factory=list)
     likelihood: Likelihood | None = None
+    logprob: float | None = None
 
     @staticmethod
     def of(index: int, prompt: list[int], decoding: Decoding) -> "Row":
@@ -156,6 +168,7 @@ class Batch:
     """Rows that share forward passes; between two passes some may come and others go.
 
     There is room for `size` rows of `max_length` positions each, prompt and completion together.
+    Rows that come at once with equal prompts share the pass over it.
     `cuda_graphs` is as in `Decoding`.
     """
 
@@ -174,9 +187,14 @@ class Batch:
         self._mode = torch.no_grad if trained else torch.inference_mode
 
     @property
+    def free(self) -> int:
+        """How many more rows can come now."""
+        return self._cache.batch_size - len(self.rows)
+
+    @property
     def full(self) -> bool:
         """Whether no more rows can come now."""
-        return len(self.rows) == self._cache.batch_size
+        return self.free == 0
 
     def step(self) -> list[tuple[Row, int, bool]]:
         """Choose a token for every row; return (row, token, whether it ends) and drop what ends.
@@ -186,7 +204,7 @@ class Batch:
         with self._mode():
             draws = [row.draws.random() for row in self.rows]
             logits, sent_draws = self._passes.run([row.unread for row in self.rows], draws)
-            tokens = _choose_allowed(logits, self.rows, sent_draws)
+            tokens = choose_allowed(logits, self.rows, sent_draws)
         said = []
         for row, token in zip(self.rows, tokens, strict=True):
             row.read += row.unread
@@ -221,13 +239,16 @@ def _produce(
     anyone: Callable[[bool], bool] | None = None,
     constraint: Callable[[int], RowConstraint | None] | None = None,
     order: Sequence[int] | None = None,
-) -> Iterator[tuple[int, int, bool]]:
-    """Yield (index of the prompt, token, whether the row ends with it)."""
+    draws: Callable[[int], random.Random] | None = None,
+) -> Iterator[tuple[Row, int, bool]]:
+    """Yield (row, token, whether the row ends with it)."""
     rows = [Row.of(i, prompt, decoding) for i, prompt in enumerate(prompts)]
+    for row in rows if draws else ():
+        row.draws = draws(row.index)
     size = min(len(rows), decoding.batch_size or len(rows))
     longest = max((len(row.unread) + row.room for row in rows), default=0)
     batch = Batch(model, size, longest, decoding.cuda_graphs)
-    waiting = deque(rows if order is None else [rows[index] for index in order])
+    waiting = _together(rows if order is None else [rows[index] for index in order], size)
     was_training = model.training
     model.eval()
     try:
@@ -236,49 +257,37 @@ def _produce(
         model.train(was_training)
 
 
+def _together(rows: Sequence[Row], most: int) -> deque[list[Row]]:
+    """Return rows in groups of neighbours with equal prompts, at most so many in a group."""
+    groups = deque[list[Row]]()
+    for row in rows:
+        if groups and len(groups[-1]) < most and groups[-1][0].unread == row.unread:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
 def _run(
     model: Transformer,
     batch: Batch,
-    waiting: deque[Row],
+    waiting: deque[list[Row]],
     anyone: Callable[[bool], bool] | None,
     constraint: Callable[[int], RowConstraint | None],
-) -> Iterator[tuple[int, int, bool]]:
-    """Run the rows; a finished one leaves the batch at once and the next takes its place."""
+) -> Iterator[tuple[Row, int, bool]]:
+    """Run groups of rows; a finished row leaves at once, and a group comes when all of it fits."""
     while (busy := bool(waiting or batch.rows)) or anyone:
         if anyone and not anyone(busy):
             return
         if not busy:
             _idle(model)
             continue
-        while waiting and not batch.full:
-            row = waiting.popleft()
-            row.constraint = constraint(row.index)
-            batch.rows.append(row)
-        yield from ((row.index, token, ended) for row, token, ended in batch.step())
-
-
-def _choose_allowed(logits: Tensor, rows: Sequence[Row], draws: Tensor) -> list[int]:
-    """Choose a token for each row of logits [N, V], as its constraint allows; changes logits."""
-    forbid_unknown_ids(logits, [(row.decoding.vocab_size, row.decoding.unused_ids) for row in rows])
-    known = {
-        row: logits[place].float().log_softmax(-1)
-        for place, row in enumerate(rows)
-        if row.decoding.logprobs is not None
-    }
-    for place, row in enumerate(rows):
-        if row.constraint is not None:
-            row.constraint.restrict(logits[place], row.room)
-    settings = [(row.decoding.temperature, row.decoding.top_p) for row in rows]
-    tokens = choose_each(logits, settings, draws)
-    for place, row in enumerate(rows):
-        while row.constraint is not None and not row.constraint.accept(tokens[place], row.room - 1):
-            own = logits[place : place + 1]
-            own[0, tokens[place]] = float("-inf")
-            row.constraint.restrict(own[0], row.room)
-            (tokens[place],) = choose_each(own, [settings[place]], draws[place : place + 1])
-        if row in known:
-            row.likelihood = read_likelihood(known[row], tokens[place], row.decoding.logprobs or 0)
-    return tokens
+        while waiting and len(waiting[0]) <= batch.free:
+            group = waiting.popleft()
+            for row in group:
+                row.constraint = constraint(row.index)
+            batch.rows += group
+        yield from batch.step()
 
 
 @torch.no_grad()

@@ -117,6 +117,18 @@ class KVCache:
         self.lengths = [self.lengths[row] for row in order]
         return order
 
+    def copy_rows(self, first: int, sources: Sequence[int]) -> None:
+        """Make row `first` + i a copy of row sources[i], the last rows before those they copy.
+
+        A row is its own source or that of later ones: sources[i] is at most `first` + i.
+        """
+        self.lengths = [*self.lengths[:first], *(self.lengths[source] for source in sources)]
+        for row, source in reversed(list(enumerate(sources, first))):
+            if row != source:
+                used = slice(self.lengths[row])
+                for stored in (self.keys, self.values):
+                    stored[:, row, :, used] = stored[:, source, :, used]
+
     def layer(self, index: int) -> "LayerCache":
         """Return the context of layer `index` for the planned forward pass."""
         assert self._pass is not None, "plan() comes before the forward pass"

@@ -29,17 +29,23 @@ class Passes:
     def run(self, unread: Sequence[list[int]], draws: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Run the model over each row's unread tokens, which its cache holds then.
 
-        Returns the logits [N, V] after each last one, to be used before the next pass, and the
-        rows' draws [N], float64, on the device.
+        Rows that begin with equal tokens are one row of the pass, and copies afterwards. Returns
+        the logits [N, V] after each last token, to be used before the next pass, and the rows'
+        draws [N], float64, on the device.
         """
-        counts = [len(tokens) for tokens in unread]
-        tokens = list(chain.from_iterable(unread))
+        present = len(self._cache.lengths)
+        read, places = _read_once(unread, present)
+        counts = [len(tokens) for tokens in read]
+        tokens = list(chain.from_iterable(read))
         last = [end - 1 for end in accumulate(counts)]
         planned = self._cache.plan(counts, tokens, last, float_bits(draws))
         sent_tokens, ends, bits = planned.others
         # Of single tokens all are last.
         wanted = None if len(tokens) == len(counts) else ends
         logits = self._model(sent_tokens, planned.positions, self._cache, output_positions=wanted)
+        if len(read) < len(unread):
+            self._cache.copy_rows(present, places[present:])
+            logits = logits[torch.tensor(places, device=logits.device)]
         return logits, bits_to_floats(bits)
 
 
@@ -122,6 +128,18 @@ class Recorder:
             return output
 
         return replay
+
+
+def _read_once(unread: Sequence[list[int]], present: int) -> tuple[list[list[int]], list[int]]:
+    """Return what is to be read, of equal new rows one, and for each row its place there."""
+    read, places = list(unread[:present]), list(range(present))
+    known: dict[tuple[int, ...], int] = {}
+    for tokens in unread[present:]:
+        place = known.setdefault(tuple(tokens), len(read))
+        if place == len(read):
+            read.append(tokens)
+        places.append(place)
+    return read, places
 
 
 def check_cuda_graphs(wanted: bool) -> None:

@@ -84,6 +84,30 @@ def read_likelihood(logprobs: Tensor, token: int, most: int) -> Likelihood:
     )
 
 
+def log_normalisers(logits: Tensor, places: Sequence[int], temperatures: Sequence[float]) -> Tensor:
+    """Return what log-probabilities of these rows of logits [N, V] are less by, float32 [places].
+
+    Each row has its own temperature.
+    """
+    own = logits[list(places)] if len(places) < len(logits) else logits
+    return (own.float() / own.new_tensor(temperatures, dtype=torch.float32)[:, None]).logsumexp(-1)
+
+
+def token_logprobs(
+    logits: Tensor,
+    places: Sequence[int],
+    tokens: Sequence[int],
+    temperatures: Sequence[float],
+    normalisers: Tensor,
+) -> list[float]:
+    """Return the natural logarithm of the probability of one token for each of these rows."""
+    ids = torch.tensor(tokens, device=logits.device)
+    rows = torch.tensor(places, device=logits.device)
+    scaled = logits[rows, ids].float() / normalisers.new_tensor(temperatures)
+    found: list[float] = (scaled - normalisers).tolist()
+    return found
+
+
 def choose(logits: Tensor, temperature: float, top_p: float, draws: Tensor) -> Tensor:
     """Return one token for each row of logits [N, V], as int64 [N]; UNDECIDED where none is found.
 

@@ -1,12 +1,16 @@
 """Answers of a model to the items of an evaluation."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from chat.formats.format import CannotWrite
 from evaluation.answers.turns import Answers, answers_with_turns
 from evaluation.items import Item
 from inference.chat_model import ChatModel, SkippedItem
 from inference.generate import Decoding
+
+if TYPE_CHECKING:
+    from inference.constrain.constraint import Constraints
 
 
 def model_answers(
@@ -41,32 +45,48 @@ def _replies(
     chat_model: ChatModel, items: Sequence[Item], decoding: Decoding, seconds: list[float] | None
 ) -> Answers:
     """Yield one reply to each item; with `seconds`, constrained, and each token's cost is added."""
-    conversations = [item.conversation for item in items]
-    format, tokenizer = chat_model.format, chat_model.tokenizer
-    refused = dict[int, str]()
-    if seconds is not None:
-        from inference.constrain.constraint import Constraints, refusals
-
-        refused = dict(refusals(conversations, format, tokenizer))
-    prompts = _written(chat_model, items, decoding.max_length, refused)
-    asked = [index for index in range(len(items)) if index not in refused]
+    prompts, refused = written_prompts(chat_model, items, decoding.max_length, seconds is not None)
+    asked = list(prompts)
     if refused and not asked and all(item.task is None for item in items):
         raise ValueError(f"none of {len(items):,} items can be asked; the first: {refused[0]}")
     yield from ((index, SkippedItem(reason)) for index, reason in sorted(refused.items()))
     constraints = None
     if seconds is not None:
-        constraints = Constraints([conversations[index] for index in asked], format, tokenizer)
+        constraints = constraints_for(chat_model, [items[index] for index in asked])
         constraints.seconds = seconds
-    left = [prompts[index] for index in asked]
-    order = sorted(range(len(left)), key=lambda place: -len(left[place]))
+    left = list(prompts.values())
+    order = longest_first(left)
     for place, answer in chat_model.replies(left, decoding, constraints, order):
         yield asked[place], answer
 
 
-def _written(
-    chat_model: ChatModel, items: Sequence[Item], limit: int | None, refused: dict[int, str]
-) -> dict[int, list[int]]:
-    """Return the prompts of items by index; those without are added to `refused`, with reasons."""
+def longest_first(prompts: Sequence[list[int]]) -> list[int]:
+    """Return the places of prompts, the longest first, so that a batch holds about one length."""
+    return sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))
+
+
+def constraints_for(chat_model: ChatModel, items: Sequence[Item]) -> "Constraints":
+    """Return what makes the calls in the replies to these items valid."""
+    from inference.constrain.constraint import Constraints
+
+    conversations = [item.conversation for item in items]
+    return Constraints(conversations, chat_model.format, chat_model.tokenizer)
+
+
+def written_prompts(
+    chat_model: ChatModel, items: Sequence[Item], limit: int | None, constrain: bool
+) -> tuple[dict[int, list[int]], dict[int, str]]:
+    """Return the prompts of items by index, and why others have none.
+
+    Those are refused that the chat format cannot write, whose prompt has `limit` tokens or more,
+    and to `constrain` those with a schema that cannot be enforced.
+    """
+    refused = dict[int, str]()
+    if constrain:
+        from inference.constrain.constraint import refusals
+
+        conversations = [item.conversation for item in items]
+        refused = dict(refusals(conversations, chat_model.format, chat_model.tokenizer))
     prompts: dict[int, list[int]] = {}
     for index, item in enumerate(items):
         if index in refused:
@@ -83,4 +103,4 @@ def _written(
             f"{item.id} is a prompt of {len(prompt):,} tokens, and prompt and reply may have "
             f"{limit:,} together; raise --max-seq-len"
         )
-    return prompts
+    return prompts, refused

@@ -363,3 +363,17 @@ def test_the_first_of_equally_likely_tokens_is_taken() -> None:
     logits = torch.zeros(2, 500, dtype=torch.bfloat16)
     logits[0, [7, 400]] = 1.0
     assert choose(logits, 0, 1, torch.full((2,), 0.5).double()).tolist() == [7, 0]
+
+
+def test_equal_prompts_share_a_pass_and_say_what_they_say_alone() -> None:
+    model = sharp_model().eval()
+    prompts = [PROMPTS[2], PROMPTS[3], PROMPTS[2], PROMPTS[3], PROMPTS[2]]
+    decoding = Decoding(stop_ids=(), max_new_tokens=20, batch_size=3, temperature=1.5, seed=4)
+    apart = dict(complete(model, prompts, decoding))
+    read = list[int]()
+    model.register_forward_hook(lambda _, given, __: read.append(len(given[0])))
+    together = dict(complete(model, prompts, decoding, order=[0, 2, 4, 1, 3]))
+    assert together == apart
+    assert len({tuple(together[row].tokens) for row in (0, 2, 4)}) == 3
+    # Three and two rows would have read more than both prompts and one token a pass each.
+    assert sum(read) == len(PROMPTS[2]) + len(PROMPTS[3]) + 5 * 19
