@@ -18,6 +18,7 @@ from model.transformer import Transformer
 from training.backends import NativeBackend
 from training.feed import Feed
 from training.loop import Run, train_step
+from training.objective import Supervised
 from training.preparing import make_trainable
 from weights.building import build_model, quantize_on_arrival
 from weights.table import drop_tied_copy
@@ -156,7 +157,8 @@ class Ours:
 
 def run_of(feed: Feed) -> Run:
     """Return as much of a run as a step reads."""
-    return cast(Run, SimpleNamespace(feed=feed, rate=lambda step: LEARNING_RATE))
+    own = {"feed": feed, "objective": Supervised(), "rate": lambda step: LEARNING_RATE}
+    return cast(Run, SimpleNamespace(**own))
 
 
 def _take_step(feed: Feed, backend: NativeBackend, number: int) -> Step:

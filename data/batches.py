@@ -37,7 +37,8 @@ class Batch:
 
     `tokens` and `positions` [T] int64; positions begin anew in each conversation; conversation i
     is offsets[i] : offsets[i + 1]. The hidden state at rows[n] predicts targets[n], both int64.
-    `starts` are the offsets again, int32, where the tensors are on a device.
+    `starts` are the offsets again, int32, where the tensors are on a device. `values` are what an
+    objective needs beside them, by name: one a conversation, or one a row.
     """
 
     tokens: Tensor
@@ -46,30 +47,54 @@ class Batch:
     rows: Tensor
     targets: Tensor
     starts: Tensor | None = None
+    values: Mapping[str, Tensor] | None = None
+
+    def row_counts(self) -> Tensor:
+        """Return how many rows each conversation has, int64 [conversations], on the device."""
+        starts = torch.tensor(self.offsets) if self.starts is None else self.starts
+        # The rows lie in the order of the conversations.
+        return torch.searchsorted(self.rows, starts.long()).diff()
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the same batch on `device`, without waiting until it is there.
 
-        It is sent in one piece, to CUDA from pinned memory: from any other the host would wait.
+        It is sent in one piece, and each of `values` in another; to CUDA from pinned memory: from
+        any other the host would wait.
         """
         device = torch.device(device)
         if self.tokens.device.type == device.type:
             return self
         parts = (self.tokens, self.positions, self.rows, self.targets, torch.tensor(self.offsets))
-        whole = torch.cat(parts)
-        if device.type == "cuda":
-            whole = whole.pin_memory()
-        sent = whole.to(device, non_blocking=True).split([len(part) for part in parts])
+        sent = _send(torch.cat(parts), device).split([len(part) for part in parts])
         tokens, positions, rows, targets, starts = sent
-        return Batch(tokens, positions, self.offsets, rows, targets, starts.int())
+        values = None
+        if self.values is not None:
+            values = {name: _send(value, device) for name, value in self.values.items()}
+        return Batch(tokens, positions, self.offsets, rows, targets, starts.int(), values)
 
 
-def make_batch(dataset: Conversations, indices: Sequence[int]) -> Batch:
-    """Pack the conversations `indices` in this order; with none, one token without a target."""
+def _send(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def make_batch(
+    dataset: Conversations,
+    indices: Sequence[int],
+    values: Mapping[str, np.ndarray] | None = None,
+) -> Batch:
+    """Pack the conversations `indices` in this order; with none, one token without a target.
+
+    `values` has one for each conversation of the dataset, by name; the batch gets those of its own.
+    """
+    own = None
+    if values is not None:
+        own = {name: torch.from_numpy(every[list(indices)]) for name, every in values.items()}
     if not indices:
         none = torch.empty(0, dtype=torch.int64)
         zero = torch.zeros(1, dtype=torch.int64)
-        return Batch(tokens=zero, positions=zero, offsets=(0, 1), rows=none, targets=none)
+        return Batch(zero, zero, offsets=(0, 1), rows=none, targets=none, values=own)
     pieces = [dataset.tokens(index) for index in indices]
     lengths = [len(piece) for piece in pieces]
     offsets = np.cumsum([0, *lengths])
@@ -84,14 +109,17 @@ def make_batch(dataset: Conversations, indices: Sequence[int]) -> Batch:
         offsets=tuple(offsets.tolist()),
         rows=torch.from_numpy(predicted - 1),
         targets=torch.from_numpy(tokens[predicted]),
+        values=own,
     )
 
 
 class Batches:
     """The micro-batches of every training step, as seen by one rank.
 
-    A step trains on `batch_size` conversations over all ranks; an epoch's last step on what is
-    left. Raises ValueError when a conversation is longer than `micro_batch_tokens`.
+    Conversations i * group_size and those after it, up to the next group, belong together: they are
+    packed into one micro-batch, side by side and in their order. A step trains on `batch_size`
+    groups over all ranks; an epoch's last step on what is left. Raises ValueError when a group is
+    longer than `micro_batch_tokens`. `values` are as in `make_batch`.
     """
 
     def __init__(
@@ -102,10 +130,12 @@ class Batches:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        group_size: int = 1,
+        values: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, wanted 1 or more")
-        check_lengths(dataset, micro_batch_tokens)
+        check_lengths(dataset, micro_batch_tokens, group_size)
         _check_rank(rank, world_size)
         self.dataset = dataset
         self.batch_size = batch_size
@@ -113,7 +143,10 @@ class Batches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.steps_per_epoch = -(-len(dataset) // batch_size)
+        self.group_size = group_size
+        self.values = values
+        self.lengths = group_lengths(dataset, group_size)
+        self.steps_per_epoch = -(-len(self.lengths) // batch_size)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
     def step(self, number: int) -> list[Batch]:
@@ -121,27 +154,32 @@ class Batches:
 
         Every rank gets the same number of them; a rank with less work gets batches of one token.
         """
-        return [make_batch(self.dataset, indices) for indices in self.indices(number)]
+        return [make_batch(self.dataset, part, self.values) for part in self.indices(number)]
 
     def counts(self, number: int) -> tuple[int, int]:
         """Return how many tokens of step `number` are to be predicted, and how many it has.
 
         Over all ranks, which need not ask one another: each can read the whole dataset.
         """
-        group = self.conversations(number)
-        trained = sum(int(self.dataset.trained(index)[1:].sum()) for index in group)
-        return trained, int(self.dataset.lengths[group].sum())
+        conversations = self.conversations(number)
+        trained = sum(int(self.dataset.trained(index)[1:].sum()) for index in conversations)
+        return trained, int(self.dataset.lengths[conversations].sum())
 
     def indices(self, number: int) -> list[list[int]]:
         """Return the conversations of each of this rank's micro-batches of step `number`."""
-        group = self.conversations(number)
-        return _share(group, self.dataset, self.micro_batch_tokens, self.rank, self.world_size)
+        groups = self.groups(number)
+        parts = _share(groups, self.lengths, self.micro_batch_tokens, self.rank, self.world_size)
+        return [_members(part, self.group_size) for part in parts]
 
     def conversations(self, number: int) -> list[int]:
         """Return all conversations of step `number`, whichever rank takes them."""
+        return _members(self.groups(number), self.group_size)
+
+    def groups(self, number: int) -> list[int]:
+        """Return all groups of step `number`, whichever rank takes them."""
         epoch, step = divmod(number, self.steps_per_epoch)
         if self._order[0] != epoch:
-            self._order = (epoch, epoch_order(len(self.dataset), self.seed, epoch))
+            self._order = (epoch, epoch_order(len(self.lengths), self.seed, epoch))
         order = self._order[1]
         return order[step * self.batch_size : (step + 1) * self.batch_size].tolist()
 
@@ -159,25 +197,43 @@ def whole_split(
     rank: int = 0,
     world_size: int = 1,
     limit: int | None = None,
+    group_size: int = 1,
 ) -> list[list[int]]:
     """Return this rank's micro-batches, as indices for `make_batch`, of every conversation.
 
-    With a `limit`, of that many conversations, evenly spaced. Every rank gets equally many
-    lists; some may be empty. Raises ValueError when a conversation does not fit.
+    Groups are as in `Batches`. With a `limit`, of that many groups, evenly spaced. Every rank gets
+    equally many lists; some may be empty. Raises ValueError when a group does not fit.
     """
-    check_lengths(dataset, micro_batch_tokens)
+    check_lengths(dataset, micro_batch_tokens, group_size)
     _check_rank(rank, world_size)
-    count = len(dataset) if limit is None else min(limit, len(dataset))
-    chosen = (np.arange(count) * len(dataset) // max(count, 1)).tolist()
-    return _share(chosen, dataset, micro_batch_tokens, rank, world_size)
+    lengths = group_lengths(dataset, group_size)
+    count = len(lengths) if limit is None else min(limit, len(lengths))
+    chosen = (np.arange(count) * len(lengths) // max(count, 1)).tolist()
+    parts = _share(chosen, lengths, micro_batch_tokens, rank, world_size)
+    return [_members(part, group_size) for part in parts]
+
+
+def group_lengths(dataset: Conversations, group_size: int) -> np.ndarray:
+    """Return the tokens of each group; ValueError where the last one is not whole."""
+    if len(dataset) % group_size:
+        raise ValueError(
+            f"the dataset has {len(dataset)} conversations, wanted a multiple of {group_size}, "
+            "because so many belong together; rebuild it with scripts/build_dataset.py"
+        )
+    return dataset.lengths.reshape(-1, group_size).sum(1)
+
+
+def _members(groups: Sequence[int], group_size: int) -> list[int]:
+    """Return the conversations of some groups."""
+    return [group * group_size + place for group in groups for place in range(group_size)]
 
 
 def _share(
-    group: list[int], dataset: Conversations, capacity: int, rank: int, world_size: int
+    groups: list[int], all_lengths: np.ndarray, capacity: int, rank: int, world_size: int
 ) -> list[list[int]]:
-    """Deal a group to all ranks and return what `rank` packs, padded to the busiest rank's."""
-    lengths = {index: int(dataset.lengths[index]) for index in group}
-    packed = [pack(share, lengths, capacity) for share in _deal(group, lengths, world_size)]
+    """Deal groups to all ranks and return what `rank` packs, padded to the busiest rank's."""
+    lengths = {group: int(all_lengths[group]) for group in groups}
+    packed = [pack(share, lengths, capacity) for share in _deal(groups, lengths, world_size)]
     most = max(1, *(len(bins) for bins in packed))
     return packed[rank] + [[] for _ in range(most - len(packed[rank]))]
 
@@ -233,14 +289,16 @@ def _check_rank(rank: int, world_size: int) -> None:
         raise ValueError(f"rank {rank} does not exist among {world_size} devices")
 
 
-def check_lengths(dataset: Conversations, micro_batch_tokens: int) -> None:
-    """Raise ValueError when a conversation does not fit a micro-batch; none is ever cut."""
-    longest = int(dataset.lengths.max(initial=0))
+def check_lengths(dataset: Conversations, micro_batch_tokens: int, group_size: int = 1) -> None:
+    """Raise ValueError when a group does not fit a micro-batch; none is ever cut."""
+    lengths = group_lengths(dataset, group_size)
+    longest = int(lengths.max(initial=0))
     if longest > micro_batch_tokens:
-        index = int(dataset.lengths.argmax())
-        count = int((dataset.lengths > micro_batch_tokens).sum())
+        index = int(lengths.argmax())
+        count = int((lengths > micro_batch_tokens).sum())
+        what = "conversations" if group_size == 1 else f"groups of {group_size} conversations"
         raise ValueError(
-            f"{count} conversations are longer than micro_batch_tokens = {micro_batch_tokens}; the "
+            f"{count} {what} are longer than micro_batch_tokens = {micro_batch_tokens}; the "
             f"longest is number {index} with {longest} tokens: set micro_batch_tokens to {longest} "
             "or more, or build the dataset with a smaller --max-seq-len and --skip-overlong"
         )

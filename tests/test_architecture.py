@@ -61,6 +61,8 @@ LEAN = [
     "data/batches.py",
     "data/tokenized.py",
     "training/loop.py",
+    "training/objective.py",
+    "training/feed.py",
     "training/loss.py",
     "training/backends.py",
     "training/optim.py",

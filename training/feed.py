@@ -1,6 +1,8 @@
 """What each step trains on, on its device: made and sent while the step before it is computed."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -8,15 +10,36 @@ from data.batches import Batch, Batches
 
 
 class StepData(NamedTuple):
-    """This rank's micro-batches of a step; the counts of tokens are those of all ranks."""
+    """This rank's micro-batches of a step; all counts are those of all ranks.
+
+    trained, tokens: The tokens to be predicted, and all.
+    groups: The conversations, or where several belong together, the groups.
+    figures: What was measured while the step was made, reported with it.
+    """
 
     batches: list[Batch]
     trained: int
     tokens: int
+    groups: int
+    figures: Mapping[str, float] = MappingProxyType({})
+
+
+class Steps(Protocol):
+    """What the loop asks for the steps of a run."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The steps of an epoch."""
+
+    def step(self, number: int) -> StepData:
+        """Return step `number`, counted from 0."""
+
+    def prepare(self, number: int) -> None:
+        """Make what can be made of step `number` while the one before it is computed."""
 
 
 class Feed:
-    """The steps of a run in their order, as one rank trains them on `device`.
+    """The steps of a run over a dataset in their order, as one rank trains them on `device`.
 
     `prepare` is called when the work of a step has been given to the device and before its results
     are read: there the host would do nothing but wait.
@@ -41,4 +64,6 @@ class Feed:
         if number not in self._ahead:
             batches = [batch.to(self.device) for batch in self.batches.step(number)]
             # One step is ahead, no more; another that was prepared is not going to be taken.
-            self._ahead = {number: StepData(batches, *self.batches.counts(number))}
+            trained, tokens = self.batches.counts(number)
+            groups = len(self.batches.groups(number))
+            self._ahead = {number: StepData(batches, trained, tokens, groups)}

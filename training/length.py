@@ -27,7 +27,7 @@ def steps_within(budget: int, batches: Batches) -> int:
 
     Raises ValueError where the first step has more.
     """
-    lengths = batches.dataset.lengths
+    lengths = batches.lengths
     epochs, rest = divmod(budget, int(lengths.sum()))
     order = epoch_order(len(lengths), batches.seed, epochs)
     starts = np.arange(0, len(order), batches.batch_size)

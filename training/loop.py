@@ -1,8 +1,8 @@
 """The training loop: the only one, whatever the device count; a backend does the rest.
 
-A step is a group of conversations, split into micro-batches that fit. Every micro-batch's summed
-loss is divided by the trained tokens of the whole step over all ranks, so the result does not
-depend on how the group was split.
+A step is a number of conversations, split into micro-batches that fit. Every micro-batch's summed
+loss is divided by what the objective counts in the whole step over all ranks (trained tokens, where
+it is supervised), so the result does not depend on how the step was split.
 """
 
 import math
@@ -10,20 +10,17 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from data.batches import Batch
-from model.attention import Documents
 from training.backends import Backend
 from training.best import TEXT_LOSS, Generated, improves
 from training.checkpoint import Checkpoints, Progress
-from training.feed import Feed
-from training.loss import loss_and_hits, summed_cross_entropy
+from training.feed import Steps
+from training.objective import Objective, Supervised, measured
 from training.report import NullReport, Report, StepMetrics
 
 if TYPE_CHECKING:
@@ -36,12 +33,13 @@ class Run:
     """All that a run needs beside its backend."""
 
     config: "Config"
-    feed: Feed
+    feed: Steps
     validation: Callable[[], Iterable[Batch]]
     rate: Callable[[int], float]
     total_steps: int
     checkpoints: Checkpoints
     report: Report | NullReport
+    objective: Objective = field(default_factory=Supervised)
     # Generates and scores replies, on every rank; the entry script sets it.
     generated: Generated | None = None
     generated_every: int | str | None = None
@@ -98,29 +96,40 @@ def train_step(
     stops all. On CUDA the host waits once, at the end, with the next step already made and sent.
     """
     start = time.perf_counter()
-    batches, trained, tokens = run.feed.step(number)
-    total = torch.zeros((), device=backend.device)
-    rate = run.rate(number)
-    backend.begin_step(rate, len(batches))
-    for batch in batches:
-        loss = batch_loss(backend, batch, summed_cross_entropy) / trained
-        backend.backward(loss, last=batch is batches[-1])
-        total += loss.detach()
+    data, objective, rate = run.feed.step(number), run.objective, run.rate(number)
+    count = objective.count(data)
+    totals = torch.zeros(1 + len(objective.names), device=backend.device)
+    backend.begin_step(rate, len(data.batches))
+    for batch in data.batches:
+        loss, sums = objective.loss(backend, batch)
+        loss = loss / count
+        backend.backward(loss, last=batch is data.batches[-1])
+        totals += torch.cat([loss.detach().view(1), sums / count])
     norm = backend.step(rate)
-    stopped = torch.full_like(total, stop is not None and stop())
-    sums = backend.sum(torch.stack([total, stopped]))
+    stopped = torch.full_like(totals[:1], stop is not None and stop())
+    figures = backend.sum(torch.cat([stopped, totals]))
     run.feed.prepare(number + 1)
-    figures = sums if norm is None else torch.cat([sums, norm.to(sums).view(1)])
-    loss, stops, *norms = figures.cpu().tolist()
-    if not all(map(math.isfinite, [loss, *norms])):
+    if norm is not None:
+        figures = torch.cat([figures, norm.to(figures).view(1)])
+    stops, mean, *others = figures.cpu().tolist()
+    found = None if norm is None else others.pop()
+    if not all(map(math.isfinite, [mean, found or 0])):
         raise ValueError(
-            f"step {number + 1}: loss {loss}, gradient norm {norms[0] if norms else None}; the "
+            f"step {number + 1}: loss {mean}, gradient norm {found}; the "
             "weights are no longer usable. Resume from the last checkpoint with a lower "
             "schedule.learning_rate"
         )
-    seconds = time.perf_counter() - start
-    found = norms[0] if norms else None
-    return StepMetrics(loss, found, rate, trained, tokens, seconds, batches), stops > 0
+    named = {**data.figures, **dict(zip(objective.names, others, strict=True))}
+    return StepMetrics(
+        loss=mean,
+        gradient_norm=found,
+        learning_rate=rate,
+        trained_tokens=data.trained,
+        tokens=data.tokens,
+        seconds=time.perf_counter() - start,
+        batches=data.batches,
+        figures=named,
+    ), stops > 0
 
 
 def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) -> bool:
@@ -142,43 +151,14 @@ def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) ->
 
 
 def validate(run: Run, backend: Backend) -> dict[str, float]:
-    """Return loss, perplexity and token accuracy over the validation conversations."""
-    return measured(run.validation(), backend)
+    """Return the objective's figures over the validation conversations."""
+    return run.objective.validate(backend, run.validation())
 
 
 def text_loss(run: Run, backend: Backend) -> float:
     """Return the loss on the gate's plain text, in bits a byte."""
     assert run.gate and run.gate.text
     return run.gate.text.bits_of(measured(run.gate.text.batches(), backend)["loss"])
-
-
-@torch.no_grad()
-def measured(batches: Iterable[Batch], backend: Backend) -> dict[str, float]:
-    """Return loss, perplexity and token accuracy over batches, of all ranks together."""
-    backend.model.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=backend.device)
-    for batch in batches:
-        sums[:2] += batch_loss(backend, batch, loss_and_hits)
-        sums[2] += len(batch.targets)
-    backend.model.train()
-    loss, hits, count = backend.sum(sums).cpu().tolist()
-    return {
-        "loss": loss / count,
-        "perplexity": math.exp(min(loss / count, 700)),
-        "token_accuracy": hits / count,
-    }
-
-
-def batch_loss(backend: Backend, batch: Batch, head: Callable[..., Tensor]) -> Tensor:
-    """Run the model over a batch, with `head` in place of the vocabulary projection."""
-    batch = batch.to(backend.device)
-    return backend.forward(
-        batch.tokens,
-        batch.positions,
-        Documents(batch.offsets, backend.device, batch.starts),
-        output_positions=batch.rows,
-        head=partial(head, targets=batch.targets),
-    )
 
 
 def _due(run: Run, step: int, every: int | str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Cross entropy at the trained positions, part by part; hidden gradients are made going forward.
+"""Cross entropy of each trained position, part by part; hidden gradients are made going forward.
 
 The gradient of a row's loss with respect to its hidden state is the softmax's mean of the
 vocabulary's vectors minus the target's vector: an attention of the row over the vocabulary, with
@@ -10,7 +10,8 @@ part is joined with its columns when its turn comes.
 
 Shapes: N trained positions, D width, V vocabulary, R rows of a block, P vocabulary of a part, C
 columns beside the weight; with them D stands for D + C everywhere but in the weight.
-Memory is R P logits (float32 and the model's dtype) and the gradient [N, D], whatever N and V. A
+Memory is R P logits (float32 and the model's dtype) and the gradient [N, D], whatever N and V; an
+objective then weighs the rows as it likes, because their gradients are multiplied in backward. A
 trained head's gradient [V, D] is made in the backward pass, in the weight's own dtype.
 """
 
@@ -29,12 +30,22 @@ from model.lora.vocabulary import Widened, widened
 BLOCK = {"cpu": (512, 2048), "cuda": (8192, 8192)}
 
 
-def summed_cross_entropy(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> Tensor:
-    """Return the summed loss, a float32 scalar, of hidden [N, D] and weight [V, D].
+def row_losses(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> Tensor:
+    """Return each row's loss, float32 [N], of hidden [N, D] and weight [V, D].
 
-    Bind `targets` [N] with functools.partial to use it as a model's `head`.
+    It is minus the log-probability of the row's target. Bind `targets` [N] with functools.partial
+    to use it as a model's `head`.
     """
-    return _SummedCrossEntropy.apply(hidden, *widened(weight), targets)  # type: ignore[no-any-return]
+    return _RowLosses.apply(hidden, *widened(weight), targets)  # type: ignore[no-any-return]
+
+
+def summed_cross_entropy(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> Tensor:
+    """Return the sum of `row_losses`, a float32 scalar."""
+    losses = row_losses(hidden, weight, targets)
+    total = torch.zeros((), device=losses.device)
+    for part in losses.split(BLOCK[losses.device.type][0]):
+        total = total + part.sum()
+    return total
 
 
 def loss_and_hits(hidden: Tensor, weight: Tensor | Widened, targets: Tensor) -> Tensor:
@@ -100,35 +111,41 @@ class _RunningSoftmax:
         return (self.total.log() + self.maximum)[:, 0]
 
 
-class _SummedCrossEntropy(torch.autograd.Function):
+class _RowLosses(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, columns: Tensor | None, targets: Tensor
     ) -> Tensor:
-        loss, hidden_gradients, log_totals = torch.zeros((), device=hidden.device), [], []
+        log_totals, losses, of_hidden = [], [], []
         vectors = _Vectors(weight, columns)
         for rows, goals in _blocks(hidden, targets):
-            softmax, mean = _RunningSoftmax(rows), torch.zeros_like(rows, dtype=torch.float32)
+            softmax, mean = _RunningSoftmax(rows), None
+            if ctx.needs_input_grad[0]:
+                mean = torch.zeros_like(rows, dtype=torch.float32)
             for _, part in vectors.parts():
                 logits = linear(rows, part)
                 exponentials, shrink = softmax.add(logits)
-                product = multiplied(exponentials.to(logits.dtype), part.to(logits.dtype))
-                mean.mul_(shrink).add_(product)
+                if mean is not None:
+                    product = multiplied(exponentials.to(logits.dtype), part.to(logits.dtype))
+                    mean.mul_(shrink).add_(product)
             log_totals.append(softmax.log_total())
             wanted = vectors.of(goals)
-            loss += (log_totals[-1] - _logits_at(rows, wanted)).sum()
-            hidden_gradients.append(mean.div_(softmax.total).sub_(wanted))
+            losses.append(log_totals[-1] - _logits_at(rows, wanted))
+            if mean is not None:
+                of_hidden.append(mean.div_(softmax.total).sub_(wanted))
         ctx.dtypes = hidden.dtype, F.linear(hidden[:1], vectors.of(targets[:1])).dtype
         of_vectors: tuple[Tensor | None, ...] = ()
         if any(ctx.needs_input_grad[1:3]):
             of_vectors = hidden, weight, columns, targets, torch.cat(log_totals)
-        ctx.save_for_backward(torch.cat(hidden_gradients), *of_vectors)
-        return loss
+        ctx.save_for_backward(torch.cat(of_hidden) if of_hidden else None, *of_vectors)
+        return torch.cat(losses)
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, *of_vectors = ctx.saved_tensors
-        of_hidden = (hidden_gradient * incoming[0]).to(ctx.dtypes[0])
+        of_hidden = None
+        if hidden_gradient is not None:
+            of_hidden = (hidden_gradient * incoming[0][:, None]).to(ctx.dtypes[0])
         if not of_vectors:
             return of_hidden, None, None, None
         hidden, weight, columns, targets, log_totals = of_vectors
@@ -136,8 +153,8 @@ class _SummedCrossEntropy(torch.autograd.Function):
         width = weight.shape[1]
         # Of each vector's gradient only what is trained: the weight's values, or the columns.
         trained = slice(0 if of_weight else width, None if of_columns else width)
-        rows = _Rows(hidden, targets, log_totals, ctx.dtypes[1])
-        gradient = rows.vector_gradient(_Vectors(weight, columns), trained, incoming[0])
+        rows = _Rows(hidden, targets, log_totals, incoming[0], ctx.dtypes[1])
+        gradient = rows.vector_gradient(_Vectors(weight, columns), trained)
         return (
             of_hidden,
             gradient[:, :width] if of_weight else None,
@@ -149,16 +166,18 @@ class _SummedCrossEntropy(torch.autograd.Function):
 class _Rows(NamedTuple):
     """Hidden states [N, D], their targets and the logarithms of their totals [N].
 
+    factors: What the gradient of each row's loss is multiplied by, float32 [N].
     dtype: What their logits are computed in.
     """
 
     hidden: Tensor
     targets: Tensor
     log_totals: Tensor
+    factors: Tensor
     dtype: torch.dtype
 
-    def vector_gradient(self, vectors: _Vectors, trained: slice, factor: Tensor) -> Tensor:
-        """Return factor * (probabilities - 1 at the target)^T rows, of their values `trained`.
+    def vector_gradient(self, vectors: _Vectors, trained: slice) -> Tensor:
+        """Return (probabilities - 1 at the target)^T (factors * rows), of their values `trained`.
 
         Each part of the vocabulary is summed over all rows in float32 and then rounded to the
         weight's dtype, so nothing of the gradient's size is there but itself. Logits are computed a
@@ -167,23 +186,32 @@ class _Rows(NamedTuple):
         width = len(range(self.hidden.shape[1])[trained])
         like = vectors.weight if trained.start == 0 else vectors.columns
         gradient = vectors.weight.new_empty(len(vectors.weight), width, dtype=like.dtype)  # type: ignore[union-attr]
+        largest = self._largest_factor()
         for start, part in vectors.parts():
             # The last row takes the targets of other parts.
             total = part.new_zeros(len(part) + 1, width, dtype=torch.float32)
-            for rows, goals, log_total in self._blocks():
+            for rows, goals, log_total, factors in self._blocks():
                 logits = linear(rows.to(self.dtype), part.to(self.dtype))
                 probabilities = (logits - log_total[:, None]).exp_().to(self.dtype)
-                values = rows[:, trained]
+                values = rows[:, trained] * (factors / largest)[:, None]
                 total[:-1] += probabilities.t() @ values.to(self.dtype)
                 own = (goals >= start) & (goals < start + len(part))
                 places = torch.where(own, goals - start, len(part))
                 total.index_add_(0, places, values.float(), alpha=-1)
-            gradient[start : start + len(part)] = total[:-1].mul_(factor)
+            gradient[start : start + len(part)] = total[:-1].mul_(largest)
         return gradient
 
-    def _blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _largest_factor(self) -> Tensor:
+        """Return the largest magnitude of a factor; by it the others are at most 1 in any dtype.
+
+        Where all factors are equal, as in a sum, they are 1 and change no row.
+        """
+        least = self.factors.new_full((1,), torch.finfo(torch.float32).tiny)
+        return torch.cat([self.factors.abs(), least]).max()
+
+    def _blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         size = BLOCK[self.hidden.device.type][0]
-        parts = (self.hidden, self.targets, self.log_totals)
+        parts = (self.hidden, self.targets, self.log_totals, self.factors)
         return zip(*(tensor.split(size) for tensor in parts), strict=True)
 
 

@@ -8,7 +8,7 @@ import json
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,6 +32,7 @@ class StepMetrics:
     """The figures of one optimizer step over all ranks; `seconds` and `batches` are this rank's.
 
     `gradient_norm` is None where the step was left out: gradients were infinite in float16.
+    `figures` are the objective's own, and those of what made the step.
     """
 
     loss: float
@@ -41,6 +42,7 @@ class StepMetrics:
     tokens: int
     seconds: float
     batches: list[Batch]
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 class NullReport:
@@ -119,6 +121,7 @@ class Report:
         flops = step_flops(self.model, step.batches)
         figures = {
             "loss": step.loss,
+            **step.figures,
             **({} if step.gradient_norm is None else {"gradient_norm": step.gradient_norm}),
             "learning_rate": step.learning_rate,
             "tokens": step.tokens,

@@ -1,6 +1,7 @@
 """Put an adapter around a model's layers, and read it out again."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -119,6 +120,25 @@ def adapter_state(model: nn.Module) -> dict[str, Tensor]:
         for name, parameter in module.named_parameters()
         if not name.startswith("base.") and f"{layer}.{name}" in own
     }
+
+
+@contextmanager
+def adapter_off(model: nn.Module) -> Iterator[None]:
+    """Compute as the base for a while: each adapted layer is replaced by what it was put around.
+
+    For passes without gradients, because recomputation in a later backward pass finds the adapter
+    again. Raises ValueError for a model without an adapter.
+    """
+    wrapped = {name: m for name, m in model.named_modules() if isinstance(m, WRAPPERS)}
+    if not wrapped:
+        raise ValueError("the model has no adapter that could be off: all its weights are trained")
+    for name, module in wrapped.items():
+        model.set_submodule(name, module.base)
+    try:
+        yield
+    finally:
+        for name, module in wrapped.items():
+            model.set_submodule(name, module)
 
 
 def adapted_layer(

@@ -58,6 +58,55 @@ def test_conversations_of_a_step_do_not_depend_on_ranks(
     assert sorted(seen) == list(range(len(lengths)))
 
 
+GROUPS = st.integers(1, 3).flatmap(
+    lambda size: st.tuples(
+        st.just(size),
+        st.lists(st.lists(st.integers(1, 50), min_size=size, max_size=size), min_size=1),
+    )
+)
+
+
+@given(groups=GROUPS, batch_size=st.integers(1, 9), ranks=st.integers(1, 4))
+@tries(40)
+def test_a_group_stays_whole_in_one_micro_batch(
+    groups: tuple[int, list[list[int]]], batch_size: int, ranks: int
+) -> None:
+    size, lengths = groups
+    rows = Rows([length for group in lengths for length in group])
+    shared = [Batches(rows, batch_size, 150, 3, rank, ranks, size) for rank in range(ranks)]
+    held_out = [
+        part for rank in range(ranks) for part in whole_split(rows, 150, rank, ranks, None, size)
+    ]
+    seen: list[int] = []
+    for number in range(shared[0].steps_per_epoch):
+        parts = [part for batches in shared for part in batches.indices(number)]
+        assert len(shared[0].groups(number)) <= batch_size
+        assert all(int(rows.lengths[part].sum()) <= 150 for part in parts if part)
+        for part in parts:
+            assert part == [first + place for first in part[::size] for place in range(size)]
+            assert all(first % size == 0 for first in part[::size])
+            seen += part
+    assert sorted(seen) == sorted(i for part in held_out for i in part) == list(range(len(rows)))
+
+
+def test_groups_that_are_not_whole_or_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="has 3 conversations, wanted a multiple of 2"):
+        Batches(Rows([3, 4, 5]), 1, 30, seed=0, group_size=2)
+    with pytest.raises(ValueError, match=r"1 groups of 2 conversations are longer than .* = 30"):
+        Batches(Rows([3, 4, 25, 6]), 1, 30, seed=0, group_size=2)
+
+
+def test_values_and_row_counts_follow_the_conversations_of_a_batch() -> None:
+    rows = Rows([9, 1, 4, 6])
+    batch = make_batch(rows, [2, 1, 3], {"reference": np.array([0.5, 1.5, 2.5, 3.5])})
+    assert batch.values is not None and batch.values["reference"].tolist() == [2.5, 1.5, 3.5]
+    counts = [int(rows.trained(index)[1:].sum()) for index in (2, 1, 3)]
+    assert batch.row_counts().tolist() == counts
+    sent = batch.to("meta")
+    assert sent.values is not None and sent.values["reference"].dtype == torch.float64
+    assert make_batch(rows, [], {"reference": np.zeros(4)}).row_counts().tolist() == [0]
+
+
 @given(lengths=LENGTHS, room=st.integers(50, 120), ranks=st.integers(1, 4))
 @tries(40)
 def test_validation_visits_each_conversation_once_over_all_ranks(

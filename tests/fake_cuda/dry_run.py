@@ -37,8 +37,9 @@ from model.shapes import SHAPES
 from model.transformer import Transformer
 from training.backends import NativeBackend
 from training.feed import Feed
-from training.loop import batch_loss, train_step, validate
+from training.loop import train_step, validate
 from training.loss import summed_cross_entropy
+from training.objective import Supervised, batch_loss
 from training.recomputation import apply_policy
 from weights.building import quantized_linear
 
@@ -88,6 +89,9 @@ class Steady:
     def counts(self, number: int) -> tuple[int, int]:
         trained = sum(len(batch.targets) for batch in self.batches)
         return trained, sum(len(batch.tokens) for batch in self.batches)
+
+    def groups(self, number: int) -> list[int]:
+        return [0]
 
 
 def shape_of(case: dict[str, Any]) -> ModelConfig:
@@ -146,6 +150,7 @@ def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, lis
         feed=Feed(cast(Batches, Steady(batches)), CUDA),
         rate=lambda number: 1e-4,
         validation=lambda: batches,
+        objective=Supervised(),
     )
     return run, backend, batches
 

@@ -43,7 +43,7 @@ def test_step_waits_once_for_its_loss_and_norm(counted: Counted) -> None:
 
 
 def test_validation_waits_at_its_end_alone(counted: Counted) -> None:
-    assert counted["validation"]["waits"] == {"training/loop.py measured download": 1}
+    assert counted["validation"]["waits"] == {"training/objective.py measured download": 1}
 
 
 @pytest.mark.parametrize("kind", ["step", "validation"])

@@ -13,8 +13,8 @@ from data.batches import Batch
 from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
 from training.backends import NativeBackend
-from training.loop import batch_loss
 from training.loss import summed_cross_entropy
+from training.objective import batch_loss
 
 on_cuda = pytest.param(
     "cuda",

@@ -17,8 +17,8 @@ from model.config import ModelConfig
 from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
 from training.backends import Backend
-from training.loop import batch_loss
 from training.loss import loss_and_hits, summed_cross_entropy
+from training.objective import batch_loss
 
 pytestmark = [
     pytest.mark.cuda,

@@ -36,6 +36,11 @@ def test_counts_are_sums_over_the_batches_of_all_ranks(world_size: int) -> None:
         # A rank without work gets batches of one token, which is no conversation's.
         tokens = sum(len(batch.tokens) for batch in made if len(batch.tokens) > 1)
         assert {rank.counts(number) for rank in ranks} == {(trained, tokens)}
+        assert Feed(ranks[0], CPU).step(number)[1:4] == (
+            trained,
+            tokens,
+            len(ranks[0].groups(number)),
+        )
 
 
 def test_a_conversation_whose_first_token_is_marked_counts_without_it() -> None:

@@ -12,8 +12,8 @@ from model.fp8 import FP8Linear
 from model.lora.adapter import add_lora
 from model.lora.config import LoraConfig
 from model.transformer import Transformer
-from training.loop import batch_loss
 from training.loss import summed_cross_entropy
+from training.objective import batch_loss
 from weights.building import Place, quantize_on_arrival
 from weights.conversion import convert_from_meta
 from weights.directory import load_model

@@ -16,8 +16,8 @@ from data.batches import Batch
 from training.backends import NativeBackend
 from training.config import Config, OptimizerSection
 from training.in_backward import check_one_micro_batch
-from training.loop import batch_loss
 from training.loss import summed_cross_entropy
+from training.objective import batch_loss
 from training.recomputation import apply_policy
 from training.setup import make_batches, open_splits
 

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from fake_cuda.device import Watch
 from torch import Tensor
 
+from model.lora.vocabulary import Widened
 from training import loss as loss_module
-from training.loss import loss_and_hits, summed_cross_entropy
+from training.loss import loss_and_hits, row_losses, summed_cross_entropy
 
 
 def definition(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -50,6 +51,68 @@ def test_bfloat16_rows_give_a_float32_loss_close_to_the_definition() -> None:
     wanted.backward()
     difference = (ours[0].grad - theirs[0].grad).float().norm() / theirs[0].grad.float().norm()
     assert difference < 1e-2
+
+
+def weighed(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """A weight for each row: some negative, one 0, in no order."""
+    weights = torch.linspace(-1.5, 2.0, len(targets)).sin().roll(3)
+    weights[len(targets) // 2] = 0
+    return weights
+
+
+@pytest.mark.parametrize("rows", [1, 33])
+@pytest.mark.parametrize("block", [(5, 64), (64, 1024)])
+@pytest.mark.parametrize("train_weight", [False, True])
+def test_gradients_of_weighed_rows_equal_autograds(
+    rows: int, block: tuple[int, int], train_weight: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_module, "BLOCK", {"cpu": block})
+    ours, theirs = (case(rows, 300, torch.float32, train_weight) for _ in range(2))
+    found = row_losses(*ours)
+    wanted = F.cross_entropy(F.linear(*theirs[:2]), theirs[2], reduction="none")
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+    (found * weighed(*ours)).sum().backward()
+    (wanted * weighed(*ours)).sum().backward()
+    for own, other in list(zip(ours, theirs, strict=True))[: 1 + train_weight]:
+        error = (own.grad - other.grad).norm() / other.grad.norm().clamp_min(1e-30)
+        assert error < 1e-6
+
+
+def test_gradient_of_an_adapters_columns_is_weighed_by_row() -> None:
+    grads = []
+    for definition in (False, True):
+        hidden, weight, targets = case(33, 300, torch.float32, False)
+        torch.manual_seed(1)
+        columns = torch.randn(300, 4, requires_grad=True)
+        wide = torch.cat([hidden, hidden[:, :4]], 1)
+        if definition:
+            logits = F.linear(wide, torch.cat([weight, columns], 1))
+            losses = F.cross_entropy(logits, targets, reduction="none")
+        else:
+            losses = row_losses(wide, Widened(weight, columns), targets)
+        (losses * weighed(hidden, weight, targets)).sum().backward()
+        grads.append([hidden.grad, columns.grad])
+    for own, other in zip(*grads, strict=True):
+        assert (own - other).norm() / other.norm() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_equal_weights_give_the_very_gradient_of_the_sum(dtype: torch.dtype) -> None:
+    """A weight on each row changes no bit where all are the same."""
+    summed, rows = (case(600, 300, dtype, True) for _ in range(2))
+    (summed_cross_entropy(*summed) * 0.3).backward()
+    (row_losses(*rows) * torch.full((600,), 0.3)).sum().backward()
+    assert torch.equal(summed[0].grad, rows[0].grad) and torch.equal(summed[1].grad, rows[1].grad)
+
+
+def test_bfloat16_gradients_of_weighed_rows_stay_within_their_rounding() -> None:
+    ours, theirs = (case(64, 1000, torch.bfloat16, True) for _ in range(2))
+    wide = [tensor.detach().float().requires_grad_() for tensor in theirs[:2]]
+    (row_losses(*ours) * weighed(*ours)).sum().backward()
+    wanted = F.cross_entropy(F.linear(*wide), theirs[2], reduction="none")
+    (wanted * weighed(*ours)).sum().backward()
+    for own, other in zip(ours[:2], wide, strict=True):
+        assert (own.grad.float() - other.grad).norm() / other.grad.norm() < 2**-7
 
 
 def test_logits_far_apart_neither_overflow_nor_lose_the_likeliest() -> None:

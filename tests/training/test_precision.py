@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from benchmarks.ours import Optimizer
 from inference.generate import generate
 from training.backends import NativeBackend
-from training.loop import batch_loss
 from training.loss import summed_cross_entropy
+from training.objective import batch_loss
 from training.precision import FIRST_SCALE, GROWTH_STEPS, LossScale, find_dtype
 
 from .test_backends import RATE, backend_of, packed, state, steps

@@ -20,6 +20,7 @@ from console.command import run
 from training.config import Config, read_config
 from training.feed import Feed
 from training.loop import Run, train_step
+from training.objective import Supervised
 from training.setup import make_batches, open_splits
 from training.zero.ranks import Ranks, joined_ranks
 
@@ -69,10 +70,11 @@ def count(config: Config, ranks: Ranks) -> dict[str, Any]:
     backend = backend_of(config, ranks)
     batches = make_batches(config, open_splits(config), ranks.rank, ranks.world_size)
     feed = Feed(batches, ranks.device)
+    # A step reads no more of a run than these.
+    needed = SimpleNamespace(feed=feed, objective=Supervised(), rate=lambda _: 1e-3)
     for number in range(STEP + 1):
         with Collectives() as collectives:
-            # A step reads no more of a run than these two.
-            train_step(cast(Run, SimpleNamespace(feed=feed, rate=lambda _: 1e-3)), backend, number)
+            train_step(cast(Run, needed), backend, number)
     shapes = {name: list(size) for name, size in backend.trained.items()}
     backend.engine.destroy()
     micro_batches = len(batches.indices(STEP))
