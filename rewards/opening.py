@@ -58,6 +58,8 @@ class RewardSettings(Protocol):
     @property
     def batch_size(self) -> int: ...
     @property
+    def updates(self) -> int: ...
+    @property
     def scale(self) -> bool: ...
 
 
@@ -129,13 +131,16 @@ def open_rollouts(
         executes=rules.executes,
     )
     grouping = Grouping(
-        config.training.batch_size, settings.group_size, settings.scale, config.seed
+        prompts=config.training.batch_size,
+        size=settings.group_size,
+        scale=settings.scale,
+        updates=settings.updates,
+        seed=config.seed,
     )
     about = {
         "reward.prompts_file": _fingerprint(tasks),
-        "reward.tools_file": settings.tools_file and sha256_of_file(settings.tools_file) or "",
+        "reward.tools_file": (settings.tools_file and sha256_of_file(settings.tools_file)) or "",
         "reward.function": judge.function.sha256 if judge.function else "",
-        "the way replies are drawn": json.dumps([asdict(limits), asdict(grouping)]),
     }
     return Rollouts(tasks, grouping, player, judge, config.run_dir, about)
 

@@ -74,11 +74,13 @@ class Grouping:
     """How many prompts a draw takes and how many replies each gets; how these are compared.
 
     scale: Whether advantages are divided by the standard deviation of their group.
+    updates: How many steps are taken on the replies of one draw.
     """
 
     prompts: int
     size: int
     scale: bool
+    updates: int
     seed: int
 
 
@@ -101,6 +103,16 @@ class Rollouts:
     def draws_per_epoch(self) -> int:
         """The draws that ask every prompt once."""
         return -(-len(self.tasks) // self.grouping.prompts)
+
+    @property
+    def updates(self) -> int:
+        """How many steps are taken on the replies of one draw."""
+        return self.grouping.updates
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The steps in which every prompt is asked once."""
+        return self.draws_per_epoch * self.updates
 
     def begin(self, backend: Ranks, resumed: bool) -> None:
         """Forget the draws of an earlier run of this name, or go on with those of this one."""

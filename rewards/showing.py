@@ -12,9 +12,7 @@ from rewards.tasks import Task
 SHOWN = 3
 
 
-def shown(
-    tasks: Sequence[Task], records: Sequence[Mapping[str, Any]], size: int
-) -> dict[str, str]:
+def shown(tasks: Sequence[Task], records: Sequence[Mapping[str, Any]], size: int) -> dict[str, str]:
     """Return the best and the worst episode of the first prompts, as Markdown by name."""
     texts = {}
     for place, task in enumerate(tasks[:SHOWN]):

@@ -1,4 +1,4 @@
-"""The tasks of training by rewards: prompts of the train split, with what is wanted of the reply."""
+"""The tasks of training by rewards: prompts of the train split, and what is wanted of replies."""
 
 from array import array
 from collections import Counter
@@ -166,4 +166,3 @@ def _misfit(calls: Sequence[ToolCall], item: Item) -> str:
         for problem in validate_arguments(offered[call.name], call.arguments):
             return f"{call.name}{problem.pointer}: {problem.message}"
     return ""
-

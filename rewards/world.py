@@ -1,4 +1,4 @@
-"""The tools that run: the built-in ones and those of a user's file; their errors are results too."""
+"""The tools that run, built-in ones and those of a user's file; their errors are results too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -23,7 +23,14 @@ from pydantic.dataclasses import dataclass
 
 from console.flags import UsageError, flag_of, nearest
 from model.lora.config import LoraConfig
-from training.sections import CheckpointSection, ScheduleSection, Section, ValidationSection
+from training.reward_section import RewardSection, check_trainable
+from training.sections import (
+    CheckpointSection,
+    LoggingSection,
+    ScheduleSection,
+    Section,
+    ValidationSection,
+)
 from training.setting_names import check_setting, overlap, setting_names
 
 # Two ways to say one thing: a flag for the one replaces the other in the file.
@@ -152,13 +159,6 @@ class OptimizerSection(Section):
         return self
 
 
-class LoggingSection(Section):
-    """Where TensorBoard events and metrics.jsonl go, and how often a line is printed."""
-
-    output_dir: str = "./logs"
-    every: int = Field(10, ge=1)
-
-
 class Config(Section):
     """All settings of a run; `name` is its folder under the checkpoint and log directories."""
 
@@ -171,6 +171,7 @@ class Config(Section):
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     schedule: ScheduleSection = Field(default_factory=ScheduleSection)
     validation: ValidationSection = Field(default_factory=ValidationSection)
+    reward: RewardSection | None = None
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
     deepspeed_config: dict[str, Any] | None = None
@@ -195,6 +196,13 @@ class Config(Section):
                 f"stochastic_rounding is true and model.dtype {model.dtype!r}: weights are rounded "
                 "to bfloat16; add --model.dtype=bfloat16, or --optimizer.stochastic_rounding=false"
             )
+        return value
+
+    @field_validator("reward")
+    @classmethod
+    def _reward_fits(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            check_trainable(value, info.data)
         return value
 
     @field_validator("name", mode="before")

@@ -11,16 +11,21 @@ Shapes: N drawn tokens.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from data.batches import Batch
+from model.lora.adapter import adapter_off
 from model.lora.vocabulary import Widened
 from training.backends import Backend
 from training.feed import StepData
 from training.loss import row_losses
 from training.objective import batch_loss, measured
+
+if TYPE_CHECKING:
+    from training.reward_section import RewardSection
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,14 @@ class Reward:
         self.clip, self.kl, self.temperature = clip, kl, temperature
         self.names: tuple[str, ...] = ("mismatch", "clipped", *(("kl",) if kl else ()))
 
+    @staticmethod
+    def of(settings: "RewardSection") -> "Reward":
+        """Return the objective of a run's settings."""
+        above = settings.clip if settings.clip_above is None else settings.clip_above
+        return Reward(Clip(settings.clip, above), settings.kl, settings.temperature)
+
     def count(self, data: StepData) -> float:
-        """Return the drawn tokens of the step; 1 where no group has a spread and there are none."""
+        """Return the drawn tokens of the step, 1 where there are none."""
         return max(data.trained, 1)
 
     def loss(self, backend: Backend, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -96,8 +107,6 @@ class Reward:
 
     @torch.no_grad()
     def _reference(self, backend: Backend, batch: Batch) -> Tensor:
-        from model.lora.adapter import adapter_off
-
         with adapter_off(backend.model):
             return self._logprobs(backend, batch)
 

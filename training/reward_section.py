@@ -1,6 +1,7 @@
-"""The settings of training by rewards: which prompts, what replies are worth, how far a step goes."""
+"""The settings of training by rewards: the prompts, what replies are worth, the size of a step."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -104,3 +105,33 @@ class RewardSection(Section):
         if self.function is None:
             del found["function"]
         return {name: weight for name, weight in found.items() if weight}
+
+
+def check_trainable(reward: RewardSection, run: Mapping[str, Any]) -> None:
+    """Raise ValueError where the other sections of a run, by name, cannot be trained by rewards."""
+    lora, training, optimizer = (run.get(name) for name in ("lora", "training", "optimizer"))
+    if lora is None and reward.kl:
+        raise ValueError(
+            f"kl is {reward.kl}, and lora is null: the base is the model with its adapter off, and "
+            "there is none; add --reward.kl=0, or --lora.rank=16"
+        )
+    if lora is not None and lora.dropout:
+        raise ValueError(
+            f"lora.dropout is {lora.dropout}: weights are dropped in training and not where "
+            "replies are drawn, so their probabilities would differ; add --lora.dropout=0"
+        )
+    if training is not None and training.max_tokens is not None:
+        raise ValueError(
+            f"training.max_tokens is {training.max_tokens}, and how many tokens a step has is "
+            "known when they are drawn; add --training.max_tokens=null --training.max_steps=100"
+        )
+    if training is not None and reward.max_new_tokens >= training.micro_batch_tokens:
+        raise ValueError(
+            f"max_new_tokens is {reward.max_new_tokens}, and training.micro_batch_tokens "
+            f"{training.micro_batch_tokens} holds a prompt with its reply; raise the latter"
+        )
+    if optimizer is not None and optimizer.in_backward:
+        raise ValueError(
+            "optimizer.in_backward is true, which takes one micro-batch a step, and how many there "
+            "are is known when replies are drawn; add --optimizer.in_backward=false"
+        )

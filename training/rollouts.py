@@ -54,8 +54,12 @@ class Rollouts(Protocol):
     """Draws replies of the weights in training; every rank calls it, and gets all of them."""
 
     @property
-    def draws_per_epoch(self) -> int:
-        """The draws that ask every prompt once."""
+    def updates(self) -> int:
+        """How many steps are taken on the replies of one draw."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The steps in which every prompt is asked once."""
 
     def begin(self, backend: Backend, resumed: bool) -> None:
         """Begin a run anew or go on with it; ValueError where it began with other prompts."""
@@ -65,23 +69,21 @@ class Rollouts(Protocol):
 
 
 class RolloutFeed:
-    """Steps of `updates` each on the replies of a draw, packed as one rank trains them."""
+    """Steps on the replies of draws, packed as one rank trains them."""
 
-    def __init__(
-        self, rollouts: Rollouts, backend: Backend, micro_batch_tokens: int, updates: int
-    ) -> None:
+    def __init__(self, rollouts: Rollouts, backend: Backend, micro_batch_tokens: int) -> None:
         self.rollouts, self.backend = rollouts, backend
-        self.micro_batch_tokens, self.updates = micro_batch_tokens, updates
+        self.micro_batch_tokens = micro_batch_tokens
         self._made: tuple[int, StepData] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         """The steps of an epoch."""
-        return self.rollouts.draws_per_epoch * self.updates
+        return self.rollouts.steps_per_epoch
 
     def step(self, number: int) -> StepData:
         """Return step `number`, counted from 0; replies are drawn where it is the first on them."""
-        draw = number // self.updates
+        draw = number // self.rollouts.updates
         if self._made is not None and self._made[0] == draw:
             return self._made[1]._replace(seconds={})
         data = self._data(self.rollouts(self.backend, draw))
@@ -95,8 +97,9 @@ class RolloutFeed:
         replies = _Replies(drawn.replies)
         backend = self.backend
         parts = whole_split(replies, self.micro_batch_tokens, backend.rank, backend.world_size)
+        batches = [replies.batch(part).to(backend.device) for part in parts]
         return StepData(
-            batches=[replies.batch(part).to(backend.device) for part in parts],
+            batches=batches if drawn.replies else [],
             trained=sum(len(reply.tokens) for reply in drawn.replies),
             tokens=int(replies.lengths.sum()),
             groups=drawn.groups,

@@ -187,3 +187,10 @@ class CheckpointSection(Section):
     output_dir: str = "./checkpoints"
     every: Interval = 200
     keep_last: int = Field(3, ge=1)
+
+
+class LoggingSection(Section):
+    """Where TensorBoard events and metrics.jsonl go, and how often a line is printed."""
+
+    output_dir: str = "./logs"
+    every: int = Field(10, ge=1)

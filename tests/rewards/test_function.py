@@ -23,7 +23,10 @@ def test_function_may_return_true_or_false(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("raise KeyError('city')", r"on a reply to 'a', raised KeyError: 'city'; mend the function"),
+        (
+            "raise KeyError('city')",
+            r"on a reply to 'a', raised KeyError: 'city'; mend the function",
+        ),
         ("return float('nan')", "returned nan, wanted a finite number"),
         ("return float('inf')", "returned inf, wanted a finite number"),
         ("return '1'", "returned '1', wanted a finite number"),
