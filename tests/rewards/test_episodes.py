@@ -135,9 +135,7 @@ def test_turns_hold_the_models_own_tokens_alone(world: World) -> None:
         (ToolCall("odd", {"name": "x"}), "cannot be written as JSON"),
     ],
 )
-def test_errors_of_tools_are_what_the_model_reads(
-    world: World, call: ToolCall, error: str
-) -> None:
+def test_errors_of_tools_are_what_the_model_reads(world: World, call: ToolCall, error: str) -> None:
     (task,) = tasks_of(recorded(world), world, turns=4)
     episode = play(task, world, call, DONE)
     assert error in episode.conversation.messages[2].content
