@@ -48,6 +48,16 @@ def built(dataset: Path) -> str:
     return ", ".join(parts)
 
 
+def configured(config_file: Path) -> str:
+    """Return in words what a configuration computes with."""
+    config = _read(config_file)
+    model, tokens = config["model"], config["training"]["micro_batch_tokens"]
+    return (
+        f"{model['device']}, base in {model['quantization'] or model['dtype']}, {tokens:,} tokens "
+        f"at once, learning rate {config['schedule']['learning_rate']:g}"
+    )
+
+
 def trained(root: Path, name: str = "demo") -> str:
     """Return in words the first and the last losses of the run called `name`."""
     figures = losses(root / "logs" / name)

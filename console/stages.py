@@ -1,5 +1,8 @@
 """Stages that more than one journey has."""
 
+import os
+from pathlib import Path
+
 from console import outcomes
 from console.journey import Stage
 
@@ -12,3 +15,14 @@ def merge(base: str, adapter: str, output: str) -> Stage:
         f"--output-dir {output}",
         outcomes.merged,
     )
+
+
+def resume_flag(run: Path) -> str:
+    """Return the flag that goes on with an interrupted training, where it left a checkpoint."""
+    return " --resume" if any(run.glob("step-*")) else ""
+
+
+def from_root(path: Path | str, root: Path) -> str:
+    """Return a path for commands that run in `root`: relative where it lies inside."""
+    absolute = Path(os.path.abspath(path))
+    return str(absolute.relative_to(root) if absolute.is_relative_to(root) else absolute)

@@ -67,16 +67,13 @@ class Batch:
         parts = (self.tokens, self.positions, self.rows, self.targets, torch.tensor(self.offsets))
         sent = _send(torch.cat(parts), device).split([len(part) for part in parts])
         tokens, positions, rows, targets, starts = sent
-        values = None
-        if self.values is not None:
-            values = {name: _send(value, device) for name, value in self.values.items()}
+        values = self.values and {name: _send(v, device) for name, v in self.values.items()}
         return Batch(tokens, positions, self.offsets, rows, targets, starts.int(), values)
 
 
 def _send(tensor: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)
 
 
 def make_batch(
@@ -88,9 +85,8 @@ def make_batch(
 
     `values` has one for each conversation of the dataset, by name; the batch gets those of its own.
     """
-    own = None
-    if values is not None:
-        own = {name: torch.from_numpy(every[list(indices)]) for name, every in values.items()}
+    chosen = list(indices)
+    own = values and {name: torch.from_numpy(v[chosen]) for name, v in values.items()}
     if not indices:
         none = torch.empty(0, dtype=torch.int64)
         zero = torch.zeros(1, dtype=torch.int64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from chat.formats.known import find_format
 from chat.tokenizers.tokenizer import tokenizer_sha256
+from console.command import shell_quote
 from data.tokenized import TokenizedDataset
 
 # Tokens checked at once: they fit into any memory, and numpy does nearly all of the work.
@@ -21,6 +22,29 @@ def check_same_tokenizer(dataset: TokenizedDataset, file: Path) -> None:
             f"{dataset.tokenizer_sha256[:12]}) than the model's ({found[:12]}); rebuild it: "
             f"python scripts/build_dataset.py --source-file F --tokenizer-file {file} "
             f"--save-dir {dataset.directory}"
+        )
+
+
+def check_supervised(dataset: TokenizedDataset) -> None:
+    """Raise ValueError for a dataset of pairs, whose rejected replies are not to be learnt."""
+    if dataset.group_size > 1:
+        directory = shell_quote(dataset.directory)
+        raise ValueError(
+            f"{dataset.directory} is a dataset of pairs, and supervised training would learn the "
+            "rejected replies too; train with a preference: add --preference.beta=0.1, or build "
+            "conversations: python scripts/build_dataset.py --source-file F --tokenizer-file F "
+            f"--save-dir {directory}"
+        )
+
+
+def check_pairs(dataset: TokenizedDataset) -> None:
+    """Raise ValueError for a dataset of conversations, which has no rejected replies."""
+    if dataset.group_size == 1:
+        directory = shell_quote(dataset.directory)
+        raise ValueError(
+            f"{dataset.directory} is a dataset of conversations, and preference training takes "
+            "pairs; build them: python scripts/build_dataset.py --pairs-file F --tokenizer-file F "
+            f"--save-dir {directory}, or add --preference=null"
         )
 
 
@@ -67,5 +91,6 @@ def _refuse(dataset: TokenizedDataset, index: int, problem: str) -> None:
         f"{dataset.directory}: {dataset.split} conversation {index} "
         f"({dataset.origin(index).id or 'without id'}) {problem}; look at it with: python "
         f"scripts/inspect_dataset.py --dataset-dir {dataset.directory} --split {dataset.split} "
-        f"--index {index}; then rebuild the dataset with scripts/build_dataset.py"
+        f"--index {index // dataset.group_size}; then rebuild the dataset with "
+        "scripts/build_dataset.py"
     )

@@ -36,12 +36,14 @@ class Origin:
 
     conversation: Only in the validation split: tools and messages as JSON, so that replies can be
         judged without the file that the conversation came from.
+    kind: Only in a dataset of pairs: what is wrong with the rejected reply.
     """
 
     id: str = ""
     source: str = ""
     sha256: str = ""
     conversation: Mapping[str, Any] | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,15 @@ class Counts:
             "origins": self.origin_bytes,
             "origin_offsets": offsets,
         }
+
+
+def file_sizes(counts: Mapping[str, Counts]) -> dict[str, int]:
+    """Return how many bytes each file of a dataset has, by its name."""
+    return {
+        f"{split}.{FILES[part]}": size
+        for split, count in counts.items()
+        for part, size in count.sizes().items()
+    }
 
 
 class SplitWriter:

@@ -1,6 +1,7 @@
 """A tokenised dataset on disk: memory-mapped tokens, masks and offsets of each split.
 
-    dataset.json              chat format, tokenizer, counts, fingerprints, provenance
+    dataset.json              chat format, tokenizer, counts, fingerprints, provenance; group_size
+                              2 where two conversations that follow one another are a pair
     train.tokens.bin          uint32, all conversations end to end
     train.trained.bin         one byte a token, 1 where the token is to be predicted
     train.roles.bin           one byte a token, the role of its turn, a place in
@@ -38,6 +39,9 @@ from data.split_files import (
 )
 from storage.atomic import new_directory
 
+# A conversation alone, or a pair: two conversations that differ in their last turn.
+GROUP_SIZES = (1, 2)
+
 
 def write_dataset(
     directory: Path | str,
@@ -61,7 +65,11 @@ def write_dataset(
 
 
 class TokenizedDataset:
-    """One split of a dataset, memory-mapped: its files are read on access."""
+    """One split of a dataset, memory-mapped: its files are read on access.
+
+    group_size: How many conversations that follow one another belong together: 1, or 2 in a dataset
+        of pairs, where conversation 2i ends with the chosen reply and 2i+1 with the rejected one.
+    """
 
     def __init__(self, directory: Path, split: str, description: Mapping[str, Any]) -> None:
         self.directory = directory
@@ -71,6 +79,7 @@ class TokenizedDataset:
         self.tokenizer_sha256: str = description["tokenizer_sha256"]
         self.vocab_size: int = description["vocab_size"]
         self.special_tokens: Mapping[str, int] = description["special_tokens"]
+        self.group_size: int = description.get("group_size", 1)
         counts = description["splits"][split]
         self.fingerprint: str = counts["fingerprint"]
         self.total_tokens: int = counts["tokens"]
@@ -167,11 +176,18 @@ def read_description(directory: Path | str) -> dict[str, Any]:
         description = json.loads(file.read_text(encoding="utf-8"))
         version = description["format_version"]
         counts = [description["splits"][split]["conversations"] for split in SPLITS]
+        group_size = description.get("group_size", 1)
+        whole = group_size in GROUP_SIZES and not any(count % group_size for count in counts)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read ({error!r}); {_rebuild(directory)}") from error
     if version != FORMAT_VERSION or not all(counts):
         raise ValueError(
             f"{file} is of format {version!r}, wanted {FORMAT_VERSION}; {_rebuild(directory)}"
+        )
+    if not whole:
+        raise ValueError(
+            f"{file} says group_size {group_size!r} of {counts} conversations, wanted 1, or 2 with "
+            f"both conversations of each pair; {_rebuild(directory)}"
         )
     return description
 

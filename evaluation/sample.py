@@ -111,9 +111,13 @@ def choose_items(
 
 
 def _shuffled(validation: TokenizedDataset, seed: int) -> Iterator[Conversation]:
-    """Yield the conversations of the validation split in an order that the seed decides."""
-    for index in np.random.default_rng(seed).permutation(len(validation)):
-        origin = validation.origin(int(index))
+    """Yield the conversations of the validation split in an order that the seed decides.
+
+    Of a pair it is the chosen one.
+    """
+    size = validation.group_size
+    for group in np.random.default_rng(seed).permutation(len(validation) // size):
+        origin = validation.origin(int(group) * size)
         if origin.conversation is None:
             raise ValueError(
                 f"{validation.directory} holds the tokens of its validation conversations alone, "

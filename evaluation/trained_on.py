@@ -1,7 +1,7 @@
 """Was a model trained on the very conversations that it is scored on?"""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ def trained_on_warning(directory: Path, items: Sequence[Item]) -> str:
     is not known, is no longer whole, or was built anew since.
     """
     try:
-        place, trained = _trained_on(directory)
+        dataset = trained_dataset(directory)
+        place, trained = shell_quote(dataset.directory), {o.sha256 for o in dataset.origins()}
     except (OSError, ValueError, LookupError, TypeError):
         # A warning is no reason to end what it warns of.
         return ""
@@ -33,15 +34,19 @@ def trained_on_warning(directory: Path, items: Sequence[Item]) -> str:
     )
 
 
-def _trained_on(directory: Path) -> tuple[str, Collection[str]]:
-    """Return the dataset that a checkpoint's settings name, as typed, and its training sha256s."""
+def trained_dataset(directory: Path) -> TokenizedDataset:
+    """Return the training split of the dataset that a checkpoint's settings name.
+
+    `directory` is as in `trained_on_warning`. Raises OSError, ValueError, LookupError or TypeError
+    where the dataset is not known, is gone, or was built anew since.
+    """
     if (directory / MERGE_FILE).is_file():
         directory = Path(_read(directory / MERGE_FILE)["adapter"]).parent
     settings, progress = _read(directory / "config.json"), _read(directory / PROGRESS_FILE)
     dataset = TokenizedDataset.open(settings["data"]["dataset_dir"], "train")
     if dataset.fingerprint not in progress["data"]:
         raise ValueError(f"{dataset.directory} was built anew since")
-    return shell_quote(dataset.directory), {origin.sha256 for origin in dataset.origins()}
+    return dataset
 
 
 def _read(file: Path) -> Any:

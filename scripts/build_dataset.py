@@ -2,6 +2,7 @@
 
     python scripts/build_dataset.py --source-file F --tokenizer-file F --save-dir D
     python scripts/build_dataset.py --source-file A,B --weights 1,0.5 --tokenizer-file F ...
+    python scripts/build_dataset.py --pairs-file F --tokenizer-file F --save-dir D
 
 Every assistant turn is trained, but those marked `"trained": false`, unless --train-on says
 otherwise. No conversation is ever cut. A long build that is interrupted is continued by the same
@@ -19,16 +20,17 @@ from rich.table import Table
 
 from chat.formats.format import ChatFormat
 from console.command import print_next, run, shell_quote
-from console.flags import check_idle_flags
+from console.flags import UsageError, check_idle_flags
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
 from weights.chat_record import proposed_format, read_chat_record
 
 
 def main(
-    source_file: str,
     tokenizer_file: str,
     save_dir: str,
+    source_file: str | None = None,
+    pairs_file: str | None = None,
     val_ratio: float = 0.15,
     chat_format: str | None = None,
     chat_format_anyway: bool = False,
@@ -43,10 +45,13 @@ def main(
     """Turn conversations into tokens and training masks, split by a hash of their content.
 
     Args:
-        source_file: The conversations that scripts/clean_dataset.py wrote; several files with
-            commas between become one dataset.
         tokenizer_file: The model's tokenizer file, or the directory that holds it.
         save_dir: The dataset directory to write; an earlier dataset there is replaced.
+        source_file: The conversations that scripts/clean_dataset.py wrote; several files with
+            commas between become one dataset.
+        pairs_file: Instead, the pairs that scripts/make_pairs.py wrote (docs/pairs.md), for
+            preference training: of each, a conversation with the chosen reply and one with the
+            rejected reply. All pairs of a prompt validate, or none.
         val_ratio: The share of conversations that validate, more than 0 and less than 1.
         chat_format: How conversations are written for the model; by default the one that the model
             beside tokenizer_file was trained in, or else that of its family (docs/chat-formats.md).
@@ -58,8 +63,9 @@ def main(
         weights: One number for each source file, with commas between: 0.5 takes half of its
             conversations, 2 trains each of them twice.
         seed: Which conversations a weight takes.
-        split_by: conversation, or tools: then no tool is in both splits, neither by its name nor
-            by its definition.
+        split_by: conversation; or prompt: then conversations that are the same up to the first
+            reply are in one split, as several replies to one prompt should be; or tools: then no
+            tool is in both splits, neither by its name nor by its definition.
         train_on: assistant trains all turns of the assistant, last only the last one, all the whole
             text from the second token to the end of the last reply. What a row marks as not to be
             learnt is trained in no case.
@@ -67,6 +73,7 @@ def main(
             them, and list them in dataset.json; with false they stop the build.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
+    source = _one_of(source_file, pairs_file)
     model = Path(tokenizer_file) if Path(tokenizer_file).is_dir() else Path(tokenizer_file).parent
     record = read_chat_record(model)
     proposed = proposed_format(model)
@@ -82,8 +89,9 @@ def main(
         split_by,
         train_on,
         skip_unwritable,
+        pairs=pairs_file is not None,
     )
-    description = build_dataset(source_file, tokenizer_file, save_dir, settings)
+    description = build_dataset(source, tokenizer_file, save_dir, settings)
     table = Table()
     for column in ("split", "conversations", "tokens", "trained", "longest"):
         table.add_column(column, justify="left" if column == "split" else "right")
@@ -95,7 +103,7 @@ def main(
     console.print(table)
     for line in left_out(description, format):
         console.print(line, markup=False, soft_wrap=True)
-    for file in description["provenance"]["files"] if weights or "," in source_file else []:
+    for file in description["provenance"]["files"] if weights or "," in source else []:
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
         console.print(f"{file['file']}, weight {file['weight']:g}: {taken}", markup=False)
     console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
@@ -109,11 +117,22 @@ def main(
             markup=False,
         )
     command = f"python finetune.py --data.dataset_dir={shell_quote(save_dir)}"
+    if pairs_file:
+        command += " --preference.beta=0.1"
     if (model / "params.json").is_file():
         command += f" --model.checkpoint_dir={shell_quote(model)}"
     if "chat_format_anyway" in format_flags(format, record, proposed):
         command += " --data.chat_format_anyway=true"
     print_next(f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}", command)
+
+
+def _one_of(source_file: str | None, pairs_file: str | None) -> str:
+    """Return the file to read; UsageError where none is named, or two are."""
+    if source_file and pairs_file:
+        raise UsageError("--source-file and --pairs-file are two datasets; name one of them")
+    if not source_file and not pairs_file:
+        raise UsageError("missing --source-file, or --pairs-file for pairs of replies")
+    return source_file or pairs_file or ""
 
 
 def _untrained_tokens(format: ChatFormat, tokenizer_file: str, model: Path) -> dict[str, int]:

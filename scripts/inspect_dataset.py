@@ -10,8 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote
+from console.printable import printable
 from data.inspection.masks import Reader, view
 from data.inspection.page import page
+from data.inspection.pairs import pair_view, pairs_line, view_pair
 from data.inspection.statistics import open_tokenizer, provenance, statistics
 from data.inspection.terminal import sample_view, show
 from data.soundness import check_soundness
@@ -34,7 +36,8 @@ def main(
     Args:
         dataset_dir: The directory that scripts/build_dataset.py wrote.
         split: Which split --index is about, train or validation.
-        index: Show only this conversation, its roles and its mask, counted from 0.
+        index: Show only this conversation, its roles and its mask, counted from 0; of a dataset of
+            pairs this pair, both replies side by side.
         html: Write everything as one HTML file that needs nothing else.
         tokenizer_file: The tokenizer, where the dataset has no copy of it.
         micro_batch_tokens: Say how full sequences of so many tokens are.
@@ -45,15 +48,20 @@ def main(
     chosen = TokenizedDataset.open(dataset_dir, split)
     tokenizer = open_tokenizer(chosen, tokenizer_file)
     reader = Reader.of(chosen.chat_format, tokenizer)
-    if index is not None:
+    size = chosen.group_size
+    if index is not None and size > 1:
+        console.print(pair_view(view_pair(chosen, index, reader)))
+    elif index is not None:
         console.print(sample_view(view(chosen, index, reader)), soft_wrap=True)
     if index is None or html:
         every = [statistics(s, tokenizer, micro_batch_tokens, batch_size) for s in splits.values()]
         if index is None:
             show(console, every, provenance(chosen))
+            for dataset in splits.values() if size > 1 else ():
+                console.print(printable(pairs_line(dataset)), soft_wrap=True, markup=False)
     if html:
-        indices = [index] if index is not None else range(min(5, len(chosen)))
-        samples = [view(chosen, i, reader) for i in indices]
+        groups = [index] if index is not None else range(min(5, len(chosen) // size))
+        samples = [view(chosen, size * i + side, reader) for i in groups for side in range(size)]
         with new_file(html) as partial:
             text = page(f"Dataset {Path(dataset_dir).name}", every, provenance(chosen), samples)
             partial.write_text(text, encoding="utf-8")
@@ -64,6 +72,8 @@ def main(
         f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(dataset_dir)} --index 0"
     )
     train = f"python finetune.py --data.dataset_dir={shell_quote(dataset_dir)}"
+    if size > 1:
+        train += " --preference.beta=0.1"
     print_next(train if index is not None else command)
 
 

@@ -1,6 +1,5 @@
 """What a user asks of scripts/teach.py, and where its files lie."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from chat.formats.known import find_format
 from console.command import shell_quote
 from console.flags import flag_of
+from console.stages import from_root
 from synthesis.mixtures import Mixture, find_mixture
 from teaching.tools import Teachable
 
@@ -121,9 +121,7 @@ class Request:
 
     def from_root(self, path: Path | str) -> str:
         """Return a path for commands that run in `root`: relative where it lies inside."""
-        absolute = Path(os.path.abspath(path))
-        inside = absolute.is_relative_to(self.root)
-        return str(absolute.relative_to(self.root) if inside else absolute)
+        return from_root(path, self.root)
 
     def typed(self, path: Path | str) -> str:
         """Return a path as a command in `root` is given it."""

@@ -1,17 +1,12 @@
 """A run of scripts/teach.py: what it was asked, what is done, and how it goes on."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from console.flags import flag_of
-from console.journey import Done, run_journey
+from console.journey import Done
 from evaluation.failures import count_failures, failures_line
-from storage.atomic import new_file
-from storage.json_file import read_json_object, write_json
-from storage.manifest import sha256_of_file
+from teaching.journal import Journal, begin_journal, read_journal
 from teaching.mcp_server import ask_for_tools
 from teaching.page import write_page
 from teaching.request import Flags, Request, check_flags, next_commands, scores_file
@@ -28,22 +23,13 @@ class Run:
     """One run in its directory."""
 
     request: Request
-    state: dict[str, Any]
+    journal: Journal
 
     def go(self) -> Iterator[Done]:
         """Run the steps that are not done yet, note each, and write the page."""
-        earlier = [Done(**record) for record in self.state["done"]]
-        done: list[Done] = []
-        request = self.request
-        journey = run_journey(
-            steps(request), request.directory, request.root, earlier, count_steps(request)
-        )
-        for step in journey:
+        request, done = self.request, list[Done]()
+        for step in self.journal.run(steps(request), request.root, count_steps(request)):
             done.append(step)
-            if len(done) > len(earlier) or earlier[len(done) - 1] != step:
-                earlier = list(done)
-                self.state["done"] = [asdict(one) for one in done]
-                write_state(request.directory, self.state)
             yield step
         write_page(request.directory / PAGE_FILE, as_scored(request), done)
 
@@ -72,23 +58,17 @@ def open_run(flags: Flags, root: Path) -> Run:
     directory = Path(flags.output_dir)
     tools_file = Path(flags.tools_file or directory / ASKED_FILE)
     asked = {key: value for key, value in asdict(flags).items() if key != "output_dir"}
-    state = _read_state(directory, asked)
-    if state is None:
+    journal = read_journal(directory / STATE_FILE, asked, (ASKED_FILE, COMPLETED_FILE))
+    files = dict(_read_files(flags, tools_file))
+    if journal is None:
         if flags.mcp:
             ask_for_tools(flags.mcp, tools_file)
         teachable = read_teachable(str(complete_file(tools_file, directory)))
-        digests = {name: sha256_of_file(file) for name, file in _read_files(flags, tools_file)}
-        state = {"flags": asked, "sha256": digests, "done": []}
-        write_state(directory, state)
+        journal = begin_journal(directory / STATE_FILE, asked, files)
     else:
-        for name, file in _read_files(flags, tools_file):
-            if sha256_of_file(file) != state["sha256"][name]:
-                raise ValueError(
-                    f"{file} has changed since {directory} was begun; name another "
-                    "--output-dir, or remove this one"
-                )
+        journal.check_unchanged(files)
         teachable = read_teachable(str(completed_file(tools_file, directory)))
-    return Run(Request(flags, teachable, root), state)
+    return Run(Request(flags, teachable, root), journal)
 
 
 def _read_files(flags: Flags, tools_file: Path) -> Iterator[tuple[str, Path]]:
@@ -98,37 +78,3 @@ def _read_files(flags: Flags, tools_file: Path) -> Iterator[tuple[str, Path]]:
         yield "data", Path(flags.data)
     if flags.text_file:
         yield "text", Path(flags.text_file)
-
-
-def write_state(directory: Path, state: Mapping[str, Any]) -> None:
-    """Note what a run was asked and has done."""
-    with new_file(directory / STATE_FILE) as partial:
-        write_json(partial, state)
-
-
-def _read_state(directory: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the state of the run in a directory, None for a new or empty one."""
-    file = directory / STATE_FILE
-    if not file.is_file():
-        left = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        if foreign := sorted(left - {ASKED_FILE, COMPLETED_FILE}):
-            raise FileExistsError(
-                f"{directory} holds {foreign[0]} and was not written by this command; name "
-                "another --output-dir"
-            )
-        return None
-    state = read_json_object(file)
-    for name, value in json.loads(json.dumps(asked)).items():
-        before = state["flags"].get(name)
-        if before != value:
-            raise ValueError(
-                f"{directory} was begun with {_flag(name, before)}, and now it is "
-                f"{_flag(name, value)}; give the same flags to go on, or name another --output-dir"
-            )
-    return state
-
-
-def _flag(name: str, value: Any) -> str:
-    if name == "settings":
-        return " ".join(f"--{key}={given}" for key, given in value.items()) or "no settings"
-    return f"no {flag_of(name)}" if value is None else f"{flag_of(name)} {value}"

@@ -7,13 +7,12 @@ from pathlib import Path
 from console import outcomes
 from console.command import shell_quote
 from console.journey import Stage
-from console.stages import merge
+from console.stages import merge, resume_flag
 from data.cleaning.any_layout import read_any_layout
 from data.tokenized import TokenizedDataset
 from evaluation.behaviours import behaviours_line, figures_by_behaviour
 from evaluation.failures import count_failures, failures_line
 from evaluation.figures import percent
-from storage.json_file import read_json_object
 from synthesis.custom import DOMAIN
 from teaching.request import GGUF, MODELS, NAME, Request, adapter_dir, scores_file
 from teaching.rounds import shares_for
@@ -225,17 +224,7 @@ def _planned(request: Request, base: str) -> Stage:
         f"--model.checkpoint_dir={base} --data.dataset_dir={request.path('dataset-1')} "
         f"--checkpoint.output_dir={request.path('checkpoints')} "
         f"--logging.output_dir={request.path('logs')} {given}".rstrip(),
-        lambda root: _chosen(root / "config.json"),
-    )
-
-
-def _chosen(config_file: Path) -> str:
-    """Return in words what a configuration computes with."""
-    config = read_json_object(config_file)
-    model, tokens = config["model"], config["training"]["micro_batch_tokens"]
-    return (
-        f"{model['device']}, base in {model['quantization'] or model['dtype']}, {tokens:,} tokens "
-        f"at once, learning rate {config['schedule']['learning_rate']:g}"
+        lambda root: outcomes.configured(root / "config.json"),
     )
 
 
@@ -252,13 +241,8 @@ def _finetuned(request: Request, round: int) -> Stage:
         f"fine-tune{f', round {round}' if request.flags.rounds > 1 else ''}",
         command,
         lambda root: outcomes.trained(root, name),
-        more=lambda output: _resume(output / "checkpoints" / name),
+        more=lambda output: resume_flag(output / "checkpoints" / name),
     )
-
-
-def _resume(run: Path) -> str:
-    """Return the flag that goes on with an interrupted run, where it left a checkpoint."""
-    return " --resume" if any(run.glob("step-*")) else ""
 
 
 def _exported(request: Request) -> Stage:

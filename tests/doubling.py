@@ -44,9 +44,10 @@ from chat.tokenizers.tokenizer import load_tokenizer  # noqa: E402
 from console.printable import printable  # noqa: E402
 from data.benchmarks.bfcl_tasks import read_tasks  # noqa: E402
 from data.benchmarks.nexusraven import read_queries  # noqa: E402
-from data.building.encoding import Job, Tally, _Encoder  # noqa: E402
+from data.building.encoding import Job, _Encoder  # noqa: E402
 from data.building.mixture import Part  # noqa: E402
 from data.building.splitting import group_tools  # noqa: E402
+from data.building.tally import Tally  # noqa: E402
 from data.cleaning.balancing import balance  # noqa: E402
 from data.cleaning.clean_file import clean  # noqa: E402
 from data.cleaning.clean_row import Settings, clean_row  # noqa: E402

@@ -51,6 +51,33 @@ def settings_in(workspace: Path, model: ModelConfig = TINY) -> Callable[..., "Co
     return settings_over(base, workspace / "dataset", workspace)
 
 
+def pair_samples(count: int, seed: int) -> Iterator[Sample]:
+    """Pairs of replies to one prompt, the chosen one first; every fourth pair in validation."""
+    draw = np.random.default_rng(seed)
+    for index in range(count):
+        prompt = draw.integers(0, 384, int(draw.integers(3, 20)))
+        for side in ("chosen", "rejected"):
+            reply = draw.integers(0, 384, int(draw.integers(2, 15)))
+            trained = np.repeat([False, True], [len(prompt), len(reply)])
+            split = "validation" if index % 4 == 3 else "train"
+            tokens = np.concatenate([prompt, reply])
+            yield Sample(tokens, trained, split, Origin(f"{index}-{side}"))
+
+
+def pair_settings_in(workspace: Path, model: ModelConfig = TINY) -> Callable[..., "Config"]:
+    """Return `settings_in` a workspace whose dataset holds 30 + 10 pairs, to learn preferences."""
+    make = settings_in(workspace, model)
+    sha256 = sha256_of_file(workspace / "base" / "tokenizer.model")
+    encoding, samples = Encoding("llama3", sha256, 384, {}), pair_samples(40, seed=2)
+    write_dataset(workspace / "pairs", samples, encoding, lambda: {"group_size": 2})
+    chosen = {"data__dataset_dir": str(workspace / "pairs"), "preference": {"beta": 0.5}}
+
+    def make_preferring(**changes: Any) -> "Config":
+        return make(**{**chosen, **changes})
+
+    return make_preferring
+
+
 def settings_over(base: Path, dataset: Path, workspace: Path) -> Callable[..., "Config"]:
     """Return such a function for a model and a dataset; the runs write to `workspace`."""
     from training.config import Config

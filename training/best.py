@@ -16,7 +16,7 @@ LOWER_IS_BETTER = ("loss", "perplexity")
 # The loss on the plain text of validation.gate.
 TEXT_LOSS = "text_bits_per_byte"
 # All others are figures of replies.
-WITHOUT_REPLIES = (*LOWER_IS_BETTER, "token_accuracy")
+WITHOUT_REPLIES = (*LOWER_IS_BETTER, "token_accuracy", "margin", "accuracy")
 
 
 class Outcome(Protocol):

@@ -23,12 +23,14 @@ from pydantic.dataclasses import dataclass
 
 from console.flags import UsageError, flag_of, nearest
 from model.lora.config import LoraConfig
+from training.preference_section import PreferenceSection, check_fits
 from training.reward_section import RewardSection, check_trainable
 from training.sections import (
     CheckpointSection,
     LoggingSection,
     ScheduleSection,
     Section,
+    TrainingSection,
     ValidationSection,
 )
 from training.setting_names import check_setting, overlap, setting_names
@@ -95,35 +97,6 @@ class LoraSection(LoraConfig):
         return self.record()
 
 
-class TrainingSection(Section):
-    """How long, and how much at once: `batch_size` conversations a step, over all devices.
-
-    epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
-        must be given.
-    max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
-    activation_checkpointing: What the backward pass computes again, training/recomputation.py;
-        auto takes the first of none, selective and full that fits the device.
-    kernels: Whether rotary positions, norms of residual sums and SwiGLU are PyTorch's operators or
-        Triton's kernels, which are for CUDA and off until a GPU has shown their gain.
-    """
-
-    epochs: int | None = Field(2, ge=1)
-    max_steps: int | None = Field(None, ge=1)
-    max_tokens: int | None = Field(None, ge=1)
-    batch_size: int = Field(32, ge=1)
-    micro_batch_tokens: int = Field(8192, ge=2)
-    activation_checkpointing: Literal["auto", "none", "selective", "full"] = "auto"
-    kernels: Literal["plain", "triton"] = "plain"
-
-    @model_validator(mode="after")
-    def _ends(self) -> Self:
-        if self.epochs is self.max_steps is self.max_tokens is None:
-            raise ValueError(
-                "epochs, max_steps and max_tokens are null, so the run would never end; give one"
-            )
-        return self
-
-
 class OptimizerSection(Section):
     """The optimizer's constants; the learning rate is the schedule's.
 
@@ -172,6 +145,7 @@ class Config(Section):
     schedule: ScheduleSection = Field(default_factory=ScheduleSection)
     validation: ValidationSection = Field(default_factory=ValidationSection)
     reward: RewardSection | None = None
+    preference: PreferenceSection | None = Field(None, validate_default=True)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
     deepspeed_config: dict[str, Any] | None = None
@@ -203,6 +177,12 @@ class Config(Section):
     def _reward_fits(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None:
             check_trainable(value, info.data)
+        return value
+
+    @field_validator("preference")
+    @classmethod
+    def _preference_fits(cls, value: Any, info: ValidationInfo) -> Any:
+        check_fits(value, info.data)
         return value
 
     @field_validator("name", mode="before")

@@ -7,7 +7,7 @@ import numpy as np
 from data.batches import Batches, epoch_order
 
 if TYPE_CHECKING:
-    from training.config import TrainingSection
+    from training.sections import TrainingSection
 
 
 class Epochs(Protocol):

@@ -28,6 +28,7 @@ FIXED_SETTINGS = (
     ("schedule", "warmup_share"),
     TOTAL_STEPS,
     ("validation", "best_metric"),
+    ("preference",),
     # Where the prompts are is free to change: what they are is kept with the draws.
     *(
         ("reward", name)

@@ -110,10 +110,17 @@ class RewardSection(Section):
 def check_trainable(reward: RewardSection, run: Mapping[str, Any]) -> None:
     """Raise ValueError where the other sections of a run, by name, cannot be trained by rewards."""
     lora, training, optimizer = (run.get(name) for name in ("lora", "training", "optimizer"))
+    adapter_dir = run["model"].adapter_dir if "model" in run else None
     if lora is None and reward.kl:
         raise ValueError(
             f"kl is {reward.kl}, and lora is null: the base is the model with its adapter off, and "
             "there is none; add --reward.kl=0, or --lora.rank=16"
+        )
+    if adapter_dir is not None and reward.kl:
+        raise ValueError(
+            f"kl is {reward.kl}, and model.adapter_dir is trained further: the base is the model "
+            "with its adapter off, and not what the run starts from; add --reward.kl=0, or merge "
+            "the adapter first (scripts/convert_lora_weights.py) and train a new one on it"
         )
     if lora is not None and lora.dropout:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The settings that say when: the learning rate by step, validation, replies, checkpoints."""
+"""The settings that say when: the end of a run, its learning rate, validation, checkpoints."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
@@ -23,6 +23,36 @@ class Section(BaseModel):
     """Settings that refuse unknown keys and never change after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TrainingSection(Section):
+    """How long, and how much at once: `batch_size` conversations a step, over all devices.
+
+    batch_size: Pairs, where it learns from preferences.
+    epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
+        must be given.
+    max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
+    activation_checkpointing: What the backward pass computes again, training/recomputation.py;
+        auto takes the first of none, selective and full that fits the device.
+    kernels: Whether rotary positions, norms of residual sums and SwiGLU are PyTorch's operators or
+        Triton's kernels, which are for CUDA and off until a GPU has shown their gain.
+    """
+
+    epochs: int | None = Field(2, ge=1)
+    max_steps: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
+    batch_size: int = Field(32, ge=1)
+    micro_batch_tokens: int = Field(8192, ge=2)
+    activation_checkpointing: Literal["auto", "none", "selective", "full"] = "auto"
+    kernels: Literal["plain", "triton"] = "plain"
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.epochs is self.max_steps is self.max_tokens is None:
+            raise ValueError(
+                "epochs, max_steps and max_tokens are null, so the run would never end; give one"
+            )
+        return self
 
 
 class ScheduleSection(Section):
@@ -107,6 +137,8 @@ class GateSection(Section):
 
 
 MeasuredMetric = Literal["loss", "perplexity", "token_accuracy"]
+# Of pairs; perplexity and token_accuracy are not.
+PreferenceMetric = Literal["margin", "accuracy"]
 # The scorer's figures, evaluation/figures.py: a higher one is better.
 GeneratedMetric = Literal[
     "balanced",
@@ -125,7 +157,7 @@ GeneratedMetric = Literal[
 
 
 class ValidationSection(Section):
-    """How often, and on how many conversations of the validation split (null: all).
+    """How often, and on how many conversations or pairs of the validation split (null: all).
 
     best_metric: The figure that best/ follows; a generated one needs `generated`. By default
         balanced where replies are generated, and loss where none are.
@@ -137,7 +169,7 @@ class ValidationSection(Section):
 
     every: Interval = 200
     max_conversations: int | None = Field(200, ge=1)
-    best_metric: Literal[MeasuredMetric, GeneratedMetric] = "loss"
+    best_metric: Literal[MeasuredMetric, PreferenceMetric, GeneratedMetric] = "loss"
     generated: GeneratedSection | None = None
     gate: GateSection | None = None
     patience: int | None = Field(None, ge=1)

@@ -1,25 +1,34 @@
 """What both entry scripts do before and around training, so that each fits on a screen."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from console.command import shell_quote
 from data.batches import Batches, check_lengths, make_batch, whole_split
-from data.soundness import check_same_tokenizer, check_soundness
+from data.soundness import (
+    check_pairs,
+    check_same_tokenizer,
+    check_soundness,
+    check_supervised,
+)
 from data.tokenized import TokenizedDataset
-from model.blockwise import slow_kernels_line
 from model.config import ModelConfig
 from model.kernels.choice import find_kernels
-from model.quantized import NF4_KINDS
 from model.transformer import Transformer
 from storage.atomic import directory_lock
 from training.backends import Backend
+from training.beginning import (
+    check_same_prompts,
+    check_writable_directory,
+    reply_interval,
+    start_warnings,
+)
 from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
 from training.config import Config, read_config
@@ -27,15 +36,16 @@ from training.feed import Feed, Steps
 from training.gate import open_gate
 from training.length import run_length
 from training.loop import Run, fit
-from training.objective import Supervised
+from training.objective import Objective, Supervised
+from training.preference import Preference
 from training.preparing import make_trainable
+from training.reference import reference_values
 from training.report import NullReport, Report, no_warning, warn
 from training.reward import Reward
 from training.rollouts import RolloutFeed, Rollouts
 from training.schedule import find_warmup_steps, settle_schedule
 from training.start import (
     open_start_adapter,
-    other_storage_line,
     start_directories,
     start_record,
 )
@@ -92,6 +102,7 @@ def open_splits(config: Config) -> Splits:
         TokenizedDataset.open(Path(config.data.dataset_dir).expanduser(), split)
         for split in ("train", "validation")
     )
+    (check_pairs if config.preference else check_supervised)(train)
     check_same_tokenizer(train, find_tokenizer(base))
     for directory in (base, *start_directories(config)):
         _check_same_format(config, directory, base, train.chat_format)
@@ -107,7 +118,7 @@ def open_splits(config: Config) -> Splits:
             "rebuild the dataset with scripts/build_dataset.py"
         )
     for split in (train, validation):
-        check_lengths(split, config.training.micro_batch_tokens)
+        check_lengths(split, config.training.micro_batch_tokens, split.group_size)
         check_soundness(split)
     return Splits(train, validation)
 
@@ -170,8 +181,14 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
     return checkpoints
 
 
-def make_batches(config: Config, splits: Splits, rank: int = 0, world_size: int = 1) -> Batches:
-    """Return what one rank trains on in every step."""
+def make_batches(
+    config: Config,
+    splits: Splits,
+    rank: int = 0,
+    world_size: int = 1,
+    values: Mapping[str, np.ndarray] | None = None,
+) -> Batches:
+    """Return what one rank trains on in every step; `values` are as in `make_batch`."""
     training = config.training
     return Batches(
         splits.train,
@@ -180,6 +197,8 @@ def make_batches(config: Config, splits: Splits, rank: int = 0, world_size: int 
         config.seed,
         rank,
         world_size,
+        splits.train.group_size,
+        values,
     )
 
 
@@ -189,14 +208,11 @@ def check_length(config: Config, splits: Splits, rollouts: Rollouts | None = Non
     find_warmup_steps(config.schedule, steps)
 
 
-def check_writable_directory(directory: Path) -> None:
-    """Raise PermissionError where nothing can be written, before training starts."""
-    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        raise PermissionError(
-            f"{directory} cannot be written: {nearest} is read-only or no directory; "
-            "choose another checkpoint.output_dir"
-        )
+def objective_of(config: Config) -> Objective:
+    """Return what a run trains."""
+    if config.preference:
+        return Preference(config.preference)
+    return Reward.of(config.reward) if config.reward else Supervised()
 
 
 def train(
@@ -222,6 +238,7 @@ def train(
         backend.rank,
         backend.world_size,
         config.validation.max_conversations,
+        splits.validation.group_size,
     )
     gate = open_gate(config, splits.chat_format, generated, backend.rank, backend.world_size)
     checkpoints.check_shared_directory(backend)
@@ -236,6 +253,12 @@ def train(
             started_from = backend.on_first_rank(lambda: start_record(config))
             progress = Progress(data=splits.fingerprints, started_from=started_from)
         rate = settle_schedule(progress, config, epochs, resumed, say)
+        values = reference_values(config, splits._asdict(), backend, resume)
+        if values["train"]:
+            batches = make_batches(
+                config, splits, backend.rank, backend.world_size, values["train"]
+            )
+        make_held_out = partial(make_batch, splits.validation, values=values["validation"])
         feed: Steps = Feed(batches, backend.device)
         if rollouts:
             rollouts.begin(backend, resume)
@@ -250,45 +273,15 @@ def train(
         run = Run(
             config=config,
             feed=feed,
-            validation=lambda: map(partial(make_batch, splits.validation), held_out),
+            validation=lambda: map(make_held_out, held_out),
             rate=rate,
             total_steps=total_steps,
             checkpoints=checkpoints,
             report=report,
-            objective=Reward.of(config.reward) if config.reward else Supervised(),
+            objective=objective_of(config),
             generated=generated,
             generated_every=reply_interval(config),
             gate=gate,
         )
         with report:
             fit(run, backend, progress)
-
-
-def start_warnings(
-    config: Config, device: torch.device, generated: Generated | None, resume: bool
-) -> Iterator[str]:
-    """Yield what the user should know before the first step."""
-    if generated and generated.warning:
-        yield generated.warning
-    if config.model.quantization in NF4_KINDS or config.optimizer.kind == "adamw8bit":
-        yield from filter(None, [slow_kernels_line(device)])
-    if not resume:
-        yield from filter(None, [other_storage_line(config)])
-
-
-def check_same_prompts(progress: Progress, fingerprint: str) -> None:
-    """Remember which prompts are replied to; ValueError when the run began with others."""
-    if progress.sample not in (None, fingerprint):
-        raise ValueError(
-            "this run was scored on other prompts so far: what validation.generated says "
-            "(prompts, conversations_file, max_new_tokens) or the file it names has changed; put "
-            "it back, or use another --name"
-        )
-    progress.sample = fingerprint
-
-
-def reply_interval(config: Config) -> int | str | None:
-    """Return every how many steps, or at what, replies are generated; None at the end alone."""
-    validation = config.validation
-    own = validation.generated and validation.generated.every
-    return own or validation.every

@@ -14,15 +14,17 @@ from typing import Any
 
 from chat.formats.known import find_format
 from chat.formats.rendering import check_special_tokens
-from chat.tokenizers.tokenizer import Tokenizer, copy_tokenizer
+from chat.tokenizers.tokenizer import copy_tokenizer
 from console.progress import byte_bar
 from data import parallel
-from data.building.encoding import LISTS, Job, Tally, encode, load_tokenizer
+from data.building.encoding import Job, encode, load_tokenizer
 from data.building.mixture import BYTES, ROWS, Part, read_parts, works
 from data.building.splitting import SPLITS_BY, group_tools, ratio_between, save_places
+from data.building.tally import LISTS, Tally
 from data.building.trained_turns import TRAIN_ON
 from data.building.unfinished import Unfinished, unfinished
 from data.conversations import read_conversation
+from data.pairs import read_prompt
 from data.reading.rows import counted, read_rows, size_of
 from data.split_files import (
     FILES,
@@ -33,6 +35,7 @@ from data.split_files import (
     Encoding,
     SplitWriter,
     describe,
+    file_sizes,
     write_description,
 )
 from storage.atomic import check_own_directory, new_directory
@@ -59,10 +62,16 @@ class Settings:
     split_by: str = "conversation"
     train_on: str = "assistant"
     skip_unwritable: bool = True
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if self.train_on not in TRAIN_ON:
             raise ValueError(f"--train-on is {self.train_on!r}, wanted {' or '.join(TRAIN_ON)}")
+        if self.pairs and self.train_on != "assistant":
+            raise ValueError(
+                f"--train-on {self.train_on} goes with --source-file; of a pair the two replies "
+                "alone are trained"
+            )
         if self.split_by not in SPLITS_BY:
             raise ValueError(f"--split-by is {self.split_by!r}, wanted {' or '.join(SPLITS_BY)}")
         if not isinstance(self.val_ratio, float | int) or not 0 < self.val_ratio < 1:
@@ -81,17 +90,22 @@ def build_dataset(
 ) -> dict[str, Any]:
     """Write the dataset of one or more files of conversations and return its description.
 
-    `source_file` may name several files, with commas between. Nothing is written, and ValueError
-    says what to do, when a row cannot be read, when conversations are too long, train nothing or
-    cannot be written and are not to be skipped, or a split is empty.
+    `source_file` may name several files, with commas between; with `settings.pairs` each of their
+    rows is a pair, and becomes two conversations that belong together. Nothing is written, and
+    ValueError says what to do, when a row cannot be read, when conversations are too long, train
+    nothing or cannot be written and are not to be skipped, or a split is empty.
     """
     settings = settings or Settings()
+    if settings.pairs and settings.split_by == "conversation":
+        # A turn's pair must not stand beside the conversation that goes on from it.
+        settings = replace(settings, split_by="prompt")
     directory = Path(save_dir)
     check_own_directory(directory, KIND)
     format = find_format(settings.chat_format)
     tokenizer = load_tokenizer(Path(tokenizer_file), format.name)
     check_special_tokens(format, tokenizer)
-    encoding = _encoding(tokenizer, format.name)
+    specials = dict(tokenizer.special_tokens)
+    encoding = Encoding(format.name, tokenizer.sha256, tokenizer.vocab_size, specials)
     build = _Build(read_parts(source_file, settings.weights), encoding, settings)
     job = Job(
         parts=build.parts,
@@ -101,6 +115,8 @@ def build_dataset(
         val_ratio=settings.val_ratio,
         seed=settings.seed,
         train_on=settings.train_on,
+        split_by=settings.split_by,
+        pairs=settings.pairs,
     )
     with unfinished(directory, build.key()) as work, TemporaryDirectory() as temporary:
         if settings.split_by == "tools":
@@ -117,12 +133,6 @@ def build_dataset(
             copy_tokenizer(tokenizer, complete)
             write_description(complete, description)
     return description
-
-
-def _encoding(tokenizer: Tokenizer, chat_format: str) -> Encoding:
-    return Encoding(
-        chat_format, tokenizer.sha256, tokenizer.vocab_size, dict(tokenizer.special_tokens)
-    )
 
 
 class _Build:
@@ -154,8 +164,9 @@ class _Build:
     def place_tools(self, path: Path) -> Path:
         """Read all conversations once, and write the place of each tool to `path`."""
         with byte_bar("Grouping tools", sum(size_of(part.file) for part in self.parts)) as advance:
+            read = read_prompt if self.settings.pairs else read_conversation
             conversations = (
-                read_conversation(row, part.file)
+                read(row, part.file)
                 for part in self.parts
                 for row in counted(read_rows(part.file), advance)
             )
@@ -187,7 +198,7 @@ class _Build:
         """Open the files of all splits, as far as an earlier run came; return its blocks too."""
         saved = work.progress
         counts = {split: Counts(**saved["splits"][split]) for split in SPLITS} if saved else {}
-        if saved is None or not _are_there(work.path, counts):
+        if saved is None or not work.holds(file_sizes(counts)):
             work.start_anew()
             return {split: SplitWriter(work.path, split, files) for split in SPLITS}, 0
         self.tally = Tally(**saved["tally"])
@@ -207,6 +218,7 @@ class _Build:
             for part, sha256, counts in zip(self.parts, self.sha256s, self.tally.files, strict=True)
         ]
         return {
+            **({"group_size": 2} if self.settings.pairs else {}),
             "provenance": {
                 "files": files,
                 "conversations": self.tally.rows,
@@ -284,13 +296,3 @@ class _Build:
             f"{self.settings.chat_format} cannot write {count} of "
             f"{self.tally.rows} conversations: {named}" + (f" and {more} more" if more else "")
         )
-
-
-def _are_there(directory: Path, counts: Mapping[str, Counts]) -> bool:
-    """Whether every file has what was counted; one that has more is cut."""
-    files = [
-        (directory / f"{split}.{FILES[part]}", size)
-        for split, count in counts.items()
-        for part, size in count.sizes().items()
-    ]
-    return all(file.is_file() and file.stat().st_size >= size for file, size in files)

@@ -1,14 +1,15 @@
 """Rows to tokens: what each process of a build does with a block of rows, and what it counts."""
 
 from array import array
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from chat.conversation import Conversation
+from chat.conversation import Conversation, Tool
 from chat.formats.format import CannotWrite, ChatFormat
 from chat.formats.known import find_format
 from chat.formats.rendering import (
@@ -16,14 +17,16 @@ from chat.formats.rendering import (
     check_last_sequence,
     check_readable,
     encode_conversation,
+    training_sequences,
 )
 from chat.tokenizers.tokenizer import Tokenizer
-from data.bounded_counts import MOST_NAMED, add_count
 from data.building.fitting import without_spare_tools
 from data.building.mixture import Part, Work, copies
-from data.building.splitting import load_places, place_by_tools
+from data.building.splitting import load_places, place_by_prompt, place_by_tools
+from data.building.tally import Tally
 from data.building.trained_turns import trained_sequences, whole_text
 from data.conversations import content_sha256, fraction, read_conversation
+from data.pairs import ReplyPair, not_learnt, read_pair, said
 from data.reading.rows import RawRow, parsed
 from data.split_files import Block, Origin, Sample, make_block
 
@@ -40,75 +43,12 @@ class Job:
     seed: int
     # One of TRAIN_ON of data/building/trained_turns.py.
     train_on: str = "assistant"
+    # One of SPLITS_BY of data/building/splitting.py.
+    split_by: str = "conversation"
     # Where the places of the tools are, when tools decide the split.
     places_file: Path | None = None
-
-
-# The lists of a tally.
-LISTS = ("overlong", "untrained", "unwritable", "tools_dropped")
-
-
-@dataclass
-class Tally:
-    """What was taken and what was left out, in a form that JSON keeps.
-
-    files: For each part of the mixture its rows ("conversations"), and of them how many were not
-        drawn; and how many samples they became in each split.
-    overlong, untrained, unwritable, tools_dropped: What was left out or shortened; `unwritable`
-        is what the chat format has no way to write. Of all blocks together, the first MOST_NAMED
-        of each.
-    counts: How many there were of each of these.
-    longest: The entry of the longest of the overlong ones.
-    least, greatest: The places of the taken conversations lie between these.
-    """
-
-    files: list[dict[str, int]]
-    sources: dict[str, int] = field(default_factory=dict)
-    overlong: list[dict[str, Any]] = field(default_factory=list)
-    untrained: list[str] = field(default_factory=list)
-    unwritable: list[dict[str, str]] = field(default_factory=list)
-    tools_dropped: list[dict[str, Any]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LISTS, 0))
-    longest: dict[str, Any] | None = None
-    least: float = 1.0
-    greatest: float = 0.0
-
-    @staticmethod
-    def empty(parts: int) -> "Tally":
-        """Return the tally of no rows."""
-        names = ("conversations", "not_drawn", "train", "validation")
-        return Tally([dict.fromkeys(names, 0) for _ in range(parts)])
-
-    @property
-    def rows(self) -> int:
-        """How many rows were read."""
-        return sum(file["conversations"] for file in self.files)
-
-    @property
-    def entries(self) -> int:
-        """How many entries it has that grow with the rows."""
-        return len(self.sources) + sum(len(getattr(self, name)) for name in LISTS)
-
-    def add(self, other: "Tally") -> None:
-        """Count what another process counted in one block."""
-        for mine, theirs in zip(self.files, other.files, strict=True):
-            for name, number in theirs.items():
-                mine[name] += number
-        for source, count in other.sources.items():
-            add_count(self.sources, source, count)
-        for name in LISTS:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            self.counts[name] += len(theirs)
-            mine += theirs[: MOST_NAMED - len(mine)]
-        for entry in other.overlong:
-            if self.longest is None or entry["tokens"] > self.longest["tokens"]:
-                self.longest = entry
-        self.least = min(self.least, other.least)
-        self.greatest = max(self.greatest, other.greatest)
-
-    def record(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return asdict(self)
+    # Whether the rows are pairs of replies.
+    pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,11 +91,15 @@ class _Encoder:
         self.counts = self.tally.files[part]
 
     def samples(self, row: RawRow) -> list[Sample]:
-        """Return the samples of a row: one, none, or several if its file has a weight above 1."""
-        conversation = read_conversation(row, self.part.file)
+        """Return the samples of a row: one, none, or several if its file has a weight above 1.
+
+        Those of a pair are two, the chosen side and the rejected one.
+        """
+        read = read_pair if self.job.pairs else read_conversation
+        found = read(row, self.part.file)
         self.counts["conversations"] += 1
         try:
-            return self._taken(conversation)
+            return self._taken_pair(found) if isinstance(found, ReplyPair) else self._taken(found)
         except UnicodeEncodeError as error:
             raise ValueError(
                 f"{self.part.file}: row {row.index} ({row.place}) holds "
@@ -172,18 +116,33 @@ class _Encoder:
         if times == 0:
             self.counts["not_drawn"] += 1
             return []
-        encoded = self._encoded(conversation)
-        if not encoded:
-            return []
-        if self.job.places_file is None:
-            where = place(content)
-        else:
-            where = place_by_tools(conversation, load_places(self.job.places_file))
+        where = self._place(conversation, content)
         return [
             sample
-            for sequence, tokens in encoded
+            for sequence, tokens in self._encoded(conversation)
             for sample in self._counted(sequence, tokens, where, times)
         ]
+
+    def _taken_pair(self, pair: ReplyPair) -> list[Sample]:
+        """Return the chosen and the rejected side, as often as the file's weight says."""
+        content = f"{pair.prompt_sha256} {said(pair.chosen)} {said(pair.rejected)}"
+        times = copies(self.part.weight, content, self.job.seed)
+        if times == 0:
+            self.counts["not_drawn"] += 1
+            return []
+        where = self._place(pair.prompt, content)
+        taken = []
+        for number, (side, tokens) in enumerate(self._encoded_pair(pair)):
+            # Replies of validation are judged by the chosen one alone.
+            kept = replace(side, messages=not_learnt(side.messages)) if number else side
+            taken.append(self._counted(kept, tokens, where, times, pair.kind))
+        return [sample for both in zip(*taken, strict=True) for sample in both]
+
+    def _place(self, conversation: Conversation, content: str) -> float:
+        """Return the place of a conversation whose content has this sha256."""
+        if self.job.places_file is not None:
+            return place_by_tools(conversation, load_places(self.job.places_file))
+        return place_by_prompt(conversation) if self.job.split_by == "prompt" else place(content)
 
     def _encoded(self, conversation: Conversation) -> list[tuple[Conversation, Tokens]]:
         """Return what is trained on and fits, with its tokens; the rest is counted."""
@@ -199,8 +158,8 @@ class _Encoder:
                     continue
                 if len(tokens.ids) <= self.job.max_seq_len:
                     encoded.append((sequence, tokens))
-                elif fitted := self._fitted(sequence, len(tokens.ids)):
-                    encoded.append(fitted)
+                elif fitted := self._fitted([sequence], len(tokens.ids)):
+                    encoded += fitted
                 else:
                     # Those that follow are longer still.
                     break
@@ -211,36 +170,73 @@ class _Encoder:
             self.tally.untrained.append(conversation.id)
         return encoded
 
+    def _encoded_pair(self, pair: ReplyPair) -> list[tuple[Conversation, Tokens]]:
+        """Return both sides with their tokens where both can be learnt from; else it is counted."""
+        chosen, rejected = pair.sides
+        try:
+            # What is wrong with a rejected reply may be just that it cannot be read.
+            check_readable(chosen, self.format)
+            sides = [
+                (sequence, self._rendered(sequence))
+                for side in (chosen, rejected)
+                for sequence in training_sequences(side, self.format)
+            ]
+            if sides[0][1].ids == sides[1][1].ids:
+                raise CannotWrite("chosen and rejected are written alike")
+        except CannotWrite as error:
+            self.tally.unwritable.append({"id": pair.id, "reason": str(error)})
+            return []
+        if not all(any(tokens.trained) for _, tokens in sides):
+            self.tally.untrained.append(pair.id)
+            return []
+        longest = max(len(tokens.ids) for _, tokens in sides)
+        if longest <= self.job.max_seq_len:
+            return sides
+        return self._fitted([side for side, _ in sides], longest)
+
     def _fitted(
-        self, conversation: Conversation, length: int
-    ) -> tuple[Conversation, Tokens] | None:
+        self, sequences: Sequence[Conversation], length: int
+    ) -> list[tuple[Conversation, Tokens]]:
+        """Return sequences without tools that none of them calls; none where this is not enough."""
+
+        def rendered(tools: tuple[Tool, ...]) -> list[tuple[Conversation, Tokens]]:
+            shortened = [replace(sequence, tools=tools) for sequence in sequences]
+            return [(sequence, self._rendered(sequence)) for sequence in shortened]
+
+        def longest(tools: tuple[Tool, ...]) -> int:
+            return max(len(tokens.ids) for _, tokens in rendered(tools))
+
+        together = chain.from_iterable(sequence.messages for sequence in sequences)
+        conversation = replace(sequences[0], messages=tuple(together))
         fitted = without_spare_tools(
-            conversation,
-            lambda shortened: len(self._rendered(shortened).ids),
-            self.job.max_seq_len,
+            conversation, lambda shortened: longest(shortened.tools), self.job.max_seq_len
         )
         if fitted is None:
             self.tally.overlong.append({"id": conversation.id, "tokens": length})
-            return None
+            return []
         kept = {tool.name for tool in fitted.tools}
-        tokens = self._rendered(fitted)
         dropped = [tool.name for tool in conversation.tools if tool.name not in kept]
         self.tally.tools_dropped.append(
             {
                 "id": conversation.id,
                 "tools": dropped,
                 "tokens_before": length,
-                "tokens": len(tokens.ids),
+                "tokens": longest(fitted.tools),
             }
         )
-        return fitted, tokens
+        return rendered(fitted.tools)
 
     def _rendered(self, conversation: Conversation) -> Tokens:
         tokens = encode_conversation(conversation, self.format, self.tokenizer)
         return whole_text(tokens) if self.job.train_on == "all" else tokens
 
     def _counted(
-        self, conversation: Conversation, tokens: Tokens, place: float, times: int
+        self,
+        conversation: Conversation,
+        tokens: Tokens,
+        place: float,
+        times: int,
+        kind: str | None = None,
     ) -> list[Sample]:
         split = "validation" if place < self.job.val_ratio else "train"
         # Validation measures each conversation once, whatever its weight.
@@ -253,7 +249,7 @@ class _Encoder:
         if split == "validation":
             record = conversation.to_record()
             kept = {"tools": record["tools"], "messages": record["messages"]}
-        origin = Origin(conversation.id, source, conversation.sha256, kept)
+        origin = Origin(conversation.id, source, conversation.sha256, kept, kind)
         # Converting a list directly takes three times as long.
         ids = np.frombuffer(array("I", tokens.ids), dtype=np.uint32)
         trained = np.frombuffer(bytes(tokens.trained), dtype=np.bool_)

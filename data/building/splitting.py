@@ -1,8 +1,9 @@
-"""Which split a conversation belongs to: by its content, or so that no tool is in both splits.
+"""Which split a conversation belongs to: by its content, its prompt, or its tools.
 
 A conversation has a place in [0, 1); those below the share of validation validate. By content the
-place is a hash, so that copies fall into one split wherever they stand. By tools, conversations
-whose tools have a name or a definition in common, directly or through others, share their place.
+place is a hash, so that copies fall into one split wherever they stand. By prompts, conversations
+that are the same up to the first reply share their place. By tools, those share it whose tools have
+a name or a definition in common, directly or through others.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,18 @@ import numpy as np
 from chat.conversation import Conversation, Tool
 from data.conversations import content_sha256, fraction
 
-SPLITS_BY = ("conversation", "tools")
+SPLITS_BY = ("conversation", "prompt", "tools")
 
 
 def place_by_content(conversation: Conversation) -> float:
     """Return a place that follows from what is said and declared alone."""
     return fraction(content_sha256(conversation))
+
+
+def place_by_prompt(conversation: Conversation) -> float:
+    """Return a place that follows from tools and messages before the assistant's first."""
+    opening = takewhile(lambda message: message.role != "assistant", conversation.messages)
+    return place_by_content(Conversation(tuple(opening), conversation.tools))
 
 
 def place_by_tools(conversation: Conversation, places: Mapping[int, float]) -> float:

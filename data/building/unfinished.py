@@ -29,6 +29,11 @@ class Unfinished:
             os.fsync(stream.fileno())
         partial.replace(self.path / _PROGRESS)
 
+    def holds(self, sizes: Mapping[str, int]) -> bool:
+        """Return whether every file has what was counted, by its name; one may have more."""
+        files = ((self.path / name, size) for name, size in sizes.items())
+        return all(file.is_file() and file.stat().st_size >= size for file, size in files)
+
     def start_anew(self) -> None:
         """Delete the files of the earlier run."""
         self.progress = None

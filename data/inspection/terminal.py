@@ -12,7 +12,7 @@ from rich.text import Text
 from console.charts import Chart
 from console.printable import printable
 from data.inspection.charts import charts
-from data.inspection.masks import View
+from data.inspection.masks import Stretch, View
 from data.inspection.statistics import Packing, Statistics
 
 ROLE_STYLES = {
@@ -83,8 +83,15 @@ def sample_view(view: View) -> RenderableType:
     text.append(f"{printable(view.about)}\n", "bold")
     text.append(f"{LEGEND}\n")
     text.append("── document begins: nothing before this line is seen ──\n", "dim")
-    learning = False
-    for stretch in view.stretches:
+    text.append_text(masked_text(view.stretches))
+    text.append("\n── document ends ──", "dim")
+    return text
+
+
+def masked_text(stretches: Sequence[Stretch]) -> Text:
+    """Return stretches with brackets around what is trained."""
+    text, learning = Text(), False
+    for stretch in stretches:
         if stretch.trained != learning:
             text.append("⟦" if stretch.trained else "⟧", TRAINED)
             learning = stretch.trained
@@ -95,7 +102,6 @@ def sample_view(view: View) -> RenderableType:
             style = f"dim {style}"
         text.append(printable(stretch.text) + ("■" if stretch.stop else ""), style)
     text.append("⟧" if learning else "", TRAINED)
-    text.append("\n── document ends ──", "dim")
     return text
 
 

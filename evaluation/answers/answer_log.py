@@ -14,6 +14,7 @@ from chat.conversation import ToolCall
 from chat.formats.call_syntax import Reply
 from evaluation.items import call_record
 from inference.chat_model import Answer
+from storage.lines import append_line
 
 
 class AnswerLog:
@@ -47,16 +48,8 @@ class AnswerLog:
             "calls": [call_record(call) for call in reply.tool_calls],
         }
         # ASCII alone, because a reply may hold half a surrogate pair.
-        line = json.dumps(record) + "\n"
-        with self._lock, self.file.open("a", encoding="utf-8") as stream:
-            # What comes before may be a line that was cut off.
-            stream.write(line if self._whole_lines() else f"\n{line}")
-
-    def _whole_lines(self) -> bool:
-        with self.file.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - 1))
-            return stream.read(1) in (b"", b"\n")
+        with self._lock:
+            append_line(self.file, json.dumps(record))
 
     def remove(self) -> None:
         """Remove the file; called when the results are written."""

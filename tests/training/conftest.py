@@ -28,6 +28,7 @@ if find_spec("pydantic") is None:
         "test_length.py",
         "test_optim.py",
         "test_patience.py",
+        "test_preference.py",
         "planning/test_choosing.py",
         "planning/test_plan.py",
         "test_schedule.py",

@@ -14,7 +14,7 @@ from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from data import parallel
 from data.building import dataset as building
-from data.building import encoding, mixture
+from data.building import mixture, tally
 from data.building.dataset import Settings, build_dataset
 from data.building.encoding import Encoded, Job, encode
 from data.building.mixture import Work
@@ -154,7 +154,9 @@ def test_split_by_tools_puts_no_tool_into_both_splits(
         names[split] = {tool.name for n in numbers for tool in rows[n].tools}
         assert len(numbers) == {"train": 42, "validation": 18}[split]
     assert not names["train"] & names["validation"]
-    with pytest.raises(ValueError, match="--split-by is 'tool', wanted conversation or tools"):
+    with pytest.raises(
+        ValueError, match="--split-by is 'tool', wanted conversation or prompt or tools"
+    ):
         Settings(split_by="tool")
 
 
@@ -197,7 +199,7 @@ def test_skip_overlong_leaves_out_and_lists_overlong_conversations(
 def test_many_left_out_are_counted_and_some_are_named(
     source: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "MOST_NAMED", 2)
+    monkeypatch.setattr(tally, "MOST_NAMED", 2)
     rows = [conversation(number, 3 if number < 30 else 900) for number in range(35)]
     write_conversations(source, rows)
     settings = {"val_ratio": 0.3, "max_seq_len": 2000}

@@ -1,7 +1,7 @@
 """What a build counts: all of it, though no more than some of it by name."""
 
 from data.bounded_counts import MOST_NAMED, OTHERS
-from data.building.encoding import Tally
+from data.building.tally import Tally
 
 
 def block(number: int) -> Tally:

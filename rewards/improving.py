@@ -1,0 +1,315 @@
+"""Rounds of rejection sampling, each step a command of this project: scripts/improve.py."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.table import Table
+
+from console import outcomes
+from console.command import shell_quote, typed_flags
+from console.flags import flag_of
+from console.journey import Stage
+from console.stages import from_root, merge, resume_flag
+from evaluation.behaviours import behaviours_line, figures_by_behaviour
+from evaluation.figures import Figures, cells, percent
+from inference.chat_choice import format_flags
+from inference.loading import Source
+from rewards.held_out import check_places, validation_of
+from rewards.tally import ALL
+from storage.json_file import read_json_object
+from teaching.scores import own_figures
+from weights.chat_record import read_chat_record
+
+NAME = "improved"
+# Settings of the training that the steps give; a user's own would lead them astray.
+GIVEN_SETTINGS = (
+    *("model.checkpoint_dir", "model.adapter_dir", "data.dataset_dir"),
+    *("checkpoint.output_dir", "logging.output_dir"),
+)
+VAL_RATIO = 0.05
+# When what is held out is scored.
+SCORED = ("start", "end")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The flags of scripts/improve.py, whose help says what each does."""
+
+    ckpt_dir: str
+    dataset_file: str
+    held_out_file: str
+    output_dir: str
+    lora_ckpt_path: str | None = None
+    never_from: str | None = None
+    rounds: int = 2
+    limit: int | None = None
+    replies: int = 4
+    temperature: float = 1.0
+    top_p: float = 1.0
+    constrain: bool = False
+    most_kept: int = 2
+    keep_easy: bool = False
+    replay: float = 1.0
+    config_file: str = "configs/teach.json"
+    chat_format: str | None = None
+    max_new_tokens: int = 256
+    batch_size: int = 64
+    seed: int = 3
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def files(self) -> dict[str, Path]:
+        """Return the files of the user's that the run reads, by their flags."""
+        found = {flag_of("held_out_file"): Path(self.held_out_file)}
+        for file in self.dataset_file.split(","):
+            found[f"{flag_of('dataset_file')} {file}"] = Path(file)
+        return found | {flag_of("config_file"): Path(self.config_file)}
+
+
+def check_flags(flags: Flags) -> None:
+    """Raise ValueError or FileNotFoundError for a flag that cannot be, or names nothing usable."""
+    for name in ("rounds", "limit", "replies", "most_kept", "max_new_tokens", "batch_size"):
+        if (number := getattr(flags, name)) is not None and number < 1:
+            raise ValueError(f"{flag_of(name)} is {number}, wanted a number from 1 up")
+    if flags.replay < 0:
+        raise ValueError(f"--replay is {flags.replay}, wanted 0 or more")
+    if flags.temperature <= 0:
+        raise ValueError(f"--temperature is {flags.temperature}, wanted more than 0")
+    for flag, file in flags.files().items():
+        if not file.is_file():
+            raise FileNotFoundError(f"{flag.split()[0]} {file} does not exist; name a file")
+    if Path(flags.held_out_file) in map(Path, flags.dataset_file.split(",")):
+        raise ValueError(
+            f"--held-out-file {flags.held_out_file} is also a --dataset-file: what is scored must "
+            "not be learnt from; name another file"
+        )
+    check_places(_names(flags.never_from))
+    Source(flags.ckpt_dir, flags.lora_ckpt_path, chat_format=flags.chat_format).format()
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """A run of several rounds, with how its paths are typed.
+
+    root: The folder that the commands run in.
+    """
+
+    flags: Flags
+    root: Path
+
+    @property
+    def directory(self) -> Path:
+        """The output directory."""
+        return Path(self.flags.output_dir)
+
+    def typed(self, path: Path | str) -> str:
+        """Return a path as a command in `root` is given it: relative where it lies inside."""
+        return shell_quote(from_root(path, self.root))
+
+    def path(self, name: str) -> str:
+        """Return a place under the output directory as a command in `root` is given it."""
+        return self.typed(self.directory / name)
+
+    def count_steps(self) -> int:
+        """Return how many steps there are."""
+        # A score at the start, a configuration, the merge, and a score at the end.
+        return 3 * self.flags.rounds + 4
+
+    def steps(self) -> Iterator[Stage]:
+        """Yield the steps in order."""
+        yield self._scored("start")
+        for round in range(1, self.flags.rounds + 1):
+            yield self._sampled(round)
+            yield self._built(round)
+            if round == 1:
+                yield self._planned()
+            yield self._finetuned(round)
+        adapter = self.path(adapter_dir(self.flags.rounds))
+        yield merge(self.typed(self.flags.ckpt_dir), adapter, self.path("merged"))
+        yield self._scored("end")
+
+    def _scored(self, when: str) -> Stage:
+        flags, file = self.flags, scores_file(when)
+        model = self.path("merged") if when == "end" else self._speaker(1)
+        return Stage(
+            f"score what is held out at the {when}",
+            f"scripts/evaluate.py --ckpt-dir {model} --dataset-file "
+            f"{self.typed(flags.held_out_file)} --max-new-tokens {flags.max_new_tokens} "
+            f"--batch-size {flags.batch_size} --output-file {self.path(file)}"
+            + (self._format() if when == "start" else ""),
+            lambda root: _score_line(root / file),
+        )
+
+    def _sampled(self, round: int) -> Stage:
+        flags = self.flags
+        files = ",".join(from_root(file, self.root) for file in flags.dataset_file.split(","))
+        drawn = {
+            "limit": flags.limit,
+            "replies": flags.replies,
+            "temperature": flags.temperature,
+            "top_p": flags.top_p if flags.top_p < 1 else None,
+            "seed": flags.seed + round,
+            "max_new_tokens": flags.max_new_tokens,
+            "batch_size": flags.batch_size,
+            "most_kept": flags.most_kept,
+            "replay": flags.replay,
+        }
+        switches = " --constrain" * flags.constrain + " --skip-easy" * (not flags.keep_easy)
+        return Stage(
+            f"round {round}: draw replies and judge them",
+            f"scripts/sample_replies.py --ckpt-dir {self._speaker(round)} --dataset-file "
+            f"{shell_quote(files)} --never-from {shell_quote(','.join(self._never_from()))} "
+            f"{typed_flags(drawn)}{switches}{self._format() if round == 1 else ''} "
+            f"--save-file {self.path(f'round-{round}.jsonl')}",
+            lambda root: sampled_line(root / f"round-{round}.report.json"),
+        )
+
+    def _never_from(self) -> list[str]:
+        """Return what is held out: what is scored, what is named, what the start validated on."""
+        source = Source(self.flags.ckpt_dir, self.flags.lora_ckpt_path)
+        validation = validation_of(source.weights_directory(), lambda line: None)
+        places = (self.flags.held_out_file, *_names(self.flags.never_from), *validation)
+        return list(dict.fromkeys(from_root(place, self.root) for place in places))
+
+    def _built(self, round: int) -> Stage:
+        dataset = f"dataset-{round}"
+        return Stage(
+            f"round {round}: tokens and training mask",
+            f"scripts/build_dataset.py --source-file {self.path(f'round-{round}.jsonl')} "
+            f"--tokenizer-file {self.typed(self.flags.ckpt_dir)} --save-dir {self.path(dataset)} "
+            f"--split-by prompt --val-ratio {VAL_RATIO} --skip-overlong{self._trained_format()}",
+            lambda root: outcomes.built(root / dataset),
+        )
+
+    def _planned(self) -> Stage:
+        settings = self.flags.settings
+        given = " ".join(f"--{key}={shell_quote(value)}" for key, value in settings.items())
+        return Stage(
+            "choose a configuration for this machine",
+            f"scripts/plan.py --config-file {self.typed(self.flags.config_file)} "
+            f"--save-file {self.path('config.json')} "
+            f"--model.checkpoint_dir={self.typed(self.flags.ckpt_dir)} "
+            f"--data.dataset_dir={self.path('dataset-1')} "
+            f"--checkpoint.output_dir={self.path('checkpoints')} "
+            f"--logging.output_dir={self.path('logs')} {given}".rstrip(),
+            lambda root: outcomes.configured(root / "config.json"),
+        )
+
+    def _finetuned(self, round: int) -> Stage:
+        """Return the stage that trains the adapter of the round before further."""
+        name = f"{NAME}-{round}"
+        before = self._adapter(round)
+        return Stage(
+            f"round {round}: fine-tune",
+            f"finetune.py --config-file {self.path('config.json')} --name={name} "
+            f"--data.dataset_dir={self.path(f'dataset-{round}')}"
+            + (f" --model.adapter_dir={before}" if before else ""),
+            lambda root: outcomes.trained(root, name),
+            more=lambda output: resume_flag(output / "checkpoints" / name),
+        )
+
+    def _speaker(self, round: int) -> str:
+        """Return the flags, after --ckpt-dir, of the model that a round begins with."""
+        adapter = self._adapter(round)
+        more = f" --lora-ckpt-path {adapter}" if adapter else ""
+        return self.typed(self.flags.ckpt_dir) + more
+
+    def _adapter(self, round: int) -> str | None:
+        """Return the adapter that a round begins with, as it is typed; None for a base alone."""
+        if round > 1:
+            return self.path(adapter_dir(round - 1))
+        given = self.flags.lora_ckpt_path
+        return None if given is None else self.typed(given)
+
+    def _format(self) -> str:
+        given = self.flags.chat_format
+        return f" --chat-format {shell_quote(given)}" if given else ""
+
+    def _trained_format(self) -> str:
+        """Return the flags with which a dataset is built in the format of the start's weights."""
+        source = Source(
+            self.flags.ckpt_dir, self.flags.lora_ckpt_path, chat_format=self.flags.chat_format
+        )
+        record = read_chat_record(Path(self.flags.ckpt_dir))
+        flags = format_flags(source.format().name, record, source.proposed_format())
+        named = {name: value for name, value in flags.items() if value is not True}
+        anyway = " --chat-format-anyway" if "chat_format_anyway" in flags else ""
+        return f" {typed_flags(named)}{anyway}".rstrip()
+
+    def next_command(self) -> str:
+        """Return the command that speaks to what came out."""
+        return f"python chat_completion.py --ckpt_dir {self.path('merged')} --interactive"
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the rounds side by side, then what is held out at the start and the end."""
+        yield self._rounds()
+        yield held_out_table(
+            {when: held_out_figures(self.directory / scores_file(when)) for when in SCORED}
+        )
+
+    def _rounds(self) -> Table:
+        table = Table(title="rounds")
+        for column in ("round", "prompts", "all right", "some", "none", "of replies", "kept"):
+            table.add_column(column, justify="right", no_wrap=True)
+        for round in range(1, self.flags.rounds + 1):
+            counts = read_json_object(self.directory / f"round-{round}.report.json")["kinds"][ALL]
+            names = ("prompts", "all_right", "some_right", "none_right")
+            numbers = [f"{counts[name]:,}" for name in names]
+            share = percent(counts["right"] / counts["replies"])
+            table.add_row(str(round), *numbers, share, f"{counts['kept']:,}")
+        return table
+
+
+def adapter_dir(round: int) -> str:
+    """Return where the adapter of a round is, under the output."""
+    return f"checkpoints/{NAME}-{round}/final"
+
+
+def scores_file(when: str) -> str:
+    """Return where the verdicts on what is held out are written, under the output."""
+    return f"scores/{when}.json"
+
+
+def held_out_figures(results_file: Path) -> Figures:
+    """Return the figures of stored results: by behaviour where the generator made the prompts."""
+    try:
+        return figures_by_behaviour(results_file)
+    except ValueError:
+        return own_figures(results_file)
+
+
+def held_out_table(found: Mapping[str, Figures]) -> Table:
+    """Return a table of figures with their intervals, a column for each time they were scored."""
+    table = Table(title="what is held out")
+    table.add_column("figure", no_wrap=True)
+    for column in ("of", *found):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, first in next(iter(found.values())).items():
+        shown = [figures[name] for figures in found.values() if name in figures]
+        shares = [f"{percent(figure.value)} ({cells(figure)[0]})" for figure in shown]
+        table.add_row(name, f"{first.count:,}", *shares)
+    return table
+
+
+def _score_line(results_file: Path) -> str:
+    figures = held_out_figures(results_file)
+    if line := behaviours_line(figures):
+        return line
+    return ", ".join(f"{name} {percent(figure.value)}" for name, figure in figures.items())
+
+
+def sampled_line(report_file: Path) -> str:
+    """Return in words what came of drawing replies."""
+    report = read_json_object(report_file)
+    counts = report["kinds"][ALL]
+    return (
+        f"{percent(counts['right'] / counts['replies'])} of {counts['replies']:,} replies right; "
+        f"of {counts['prompts']:,} prompts {counts['all_right']:,} all, "
+        f"{counts['some_right']:,} some, {counts['none_right']:,} none; {counts['kept']:,} kept, "
+        f"{report['replayed']:,} replayed"
+    )
+
+
+def _names(text: str | None) -> list[str]:
+    """Return what stands between commas."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text else []

@@ -1,0 +1,57 @@
+"""What is checked and said as a run begins."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from model.blockwise import slow_kernels_line
+from model.quantized import NF4_KINDS
+from training.best import Generated
+from training.checkpoint import Progress
+from training.start import other_storage_line
+
+if TYPE_CHECKING:
+    from training.config import Config
+
+
+def check_writable_directory(directory: Path) -> None:
+    """Raise PermissionError where nothing can be written, before training starts."""
+    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise PermissionError(
+            f"{directory} cannot be written: {nearest} is read-only or no directory; "
+            "choose another checkpoint.output_dir"
+        )
+
+
+def start_warnings(
+    config: "Config", device: torch.device, generated: Generated | None, resume: bool
+) -> Iterator[str]:
+    """Yield what the user should know before the first step."""
+    if generated and generated.warning:
+        yield generated.warning
+    if config.model.quantization in NF4_KINDS or config.optimizer.kind == "adamw8bit":
+        yield from filter(None, [slow_kernels_line(device)])
+    if not resume:
+        yield from filter(None, [other_storage_line(config)])
+
+
+def check_same_prompts(progress: Progress, fingerprint: str) -> None:
+    """Remember which prompts are replied to; ValueError when the run began with others."""
+    if progress.sample not in (None, fingerprint):
+        raise ValueError(
+            "this run was scored on other prompts so far: what validation.generated says "
+            "(prompts, conversations_file, max_new_tokens) or the file it names has changed; put "
+            "it back, or use another --name"
+        )
+    progress.sample = fingerprint
+
+
+def reply_interval(config: "Config") -> int | str | None:
+    """Return every how many steps, or at what, replies are generated; None at the end alone."""
+    validation = config.validation
+    own = validation.generated and validation.generated.every
+    return own or validation.every
