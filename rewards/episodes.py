@@ -99,7 +99,7 @@ class Player:
     def play(self, tasks: Sequence[Task], group_size: int, seed: str) -> list[Episode]:
         """Return `group_size` episodes of each task, in the tasks' order.
 
-        What is drawn depends on `seed`, the task, the copy and the turn alone.
+        What is drawn depends on `seed`, the prompt, the copy and the turn alone.
         """
         episodes = [
             Episode(task, copy, task.item.conversation)
@@ -135,7 +135,7 @@ class Player:
 
         def chance(place: int) -> random.Random:
             episode = asked[place][0]
-            return random.Random(f"{seed}/{episode.task.id}/{episode.copy}")
+            return random.Random(f"{seed}/{episode.task.prompt_sha256}/{episode.copy}")
 
         for place, reply in self.draw([prompt for _, prompt in asked], decoding, chance):
             episode, prompt = asked[place]

@@ -148,13 +148,9 @@ def open_rollouts(
 def _tasks(
     settings: RewardSettings, seed: int, rules: Rules, tell: Callable[[str], None]
 ) -> list[Task]:
-    file, left_out = Path(settings.prompts_file).expanduser(), LeftOut()
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"reward.prompts_file: {file} does not exist; name the conversations that "
-            "data.dataset_dir was built from"
-        )
-    found = find_tasks(_once(read_any_layout(file, tell), file), rules, left_out)
+    left_out = LeftOut()
+    files = [Path(name.strip()).expanduser() for name in settings.prompts_file.split(",")]
+    found = find_tasks(_conversations(files, tell), rules, left_out)
     if settings.prompts is None:
         tasks = list(found)
     else:
@@ -163,11 +159,14 @@ def _tasks(
         )
     if not tasks:
         reasons = "; ".join(left_out.lines()) or "it has no turn of an assistant"
-        raise ValueError(f"reward.prompts_file: {file} gives no prompt to reply to: {reasons}")
+        raise ValueError(
+            f"reward.prompts_file: {settings.prompts_file} gives no prompt to reply to: {reasons}"
+        )
     calls = sum(task.wanted.calls for task in tasks)
     tell(
-        f"reward: {len(tasks):,} prompts of the train split from {file}, {calls:,} that want calls "
-        f"and {len(tasks) - calls:,} that want a text; held-out prompts never yield a reward"
+        f"reward: {len(tasks):,} prompts of the train split from {settings.prompts_file}, "
+        f"{calls:,} that want calls and {len(tasks) - calls:,} that want a text; held-out prompts "
+        "never yield a reward"
     )
     for line in left_out.lines():
         tell(f"reward: {line}")
@@ -180,16 +179,14 @@ def _tasks(
     return tasks
 
 
-def _once(conversations: Iterator[Conversation], file: Path) -> Iterator[Conversation]:
-    """Yield conversations; ValueError for an id that comes twice, since draws follow from it."""
-    seen = set()
-    for conversation in conversations:
-        if conversation.id in seen:
-            raise ValueError(
-                f"reward.prompts_file: {file} has the conversation {conversation.id} twice"
+def _conversations(files: Sequence[Path], tell: Callable[[str], None]) -> Iterator[Conversation]:
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"reward.prompts_file: {file} does not exist; name the conversations that "
+                "data.dataset_dir was built from"
             )
-        seen.add(conversation.id)
-        yield conversation
+        yield from read_any_layout(file, tell)
 
 
 def _held_out(validation: TokenizedDataset, sample: HeldOut | None) -> Iterator[str]:

@@ -1,9 +1,11 @@
 """The tasks of training by rewards: prompts of the train split, and what is wanted of replies."""
 
+import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -34,6 +36,11 @@ class Task:
     def id(self) -> str:
         """The id of the conversation with the number of the message."""
         return self.item.id
+
+    @cached_property
+    def prompt_sha256(self) -> str:
+        """The sha256 of the prompt's tokens."""
+        return hashlib.sha256(" ".join(map(str, self.tokens)).encode()).hexdigest()
 
     @property
     def prompt(self) -> list[int]:

@@ -38,8 +38,8 @@ class RewardParts(Section):
 class RewardSection(Section):
     """Replies of the weights in training, judged; better ones than their group become likelier.
 
-    prompts_file: Conversations whose turns are replied to. Those of the train split of
-        data.dataset_dir are taken, and no others.
+    prompts_file: Conversations whose turns are replied to, in one file or several with commas
+        between. Those of the train split of data.dataset_dir are taken, and no others.
     prompts: At most so many turns, drawn by `seed`; null takes all.
     tools_file: A Python file of tools that run, beside the built-in ones; it is executed.
     function: A reward of your own, FILE.py:NAME, which docs/rewards.md describes; it is executed.
