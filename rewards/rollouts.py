@@ -1,9 +1,10 @@
 """Draw groups of replies by the weights in training, judge them, and say what each one teaches."""
 
+import random
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ class Rollouts:
 
     tasks: Sequence[Task]
     grouping: Grouping
-    play: Any
+    play: Callable[[Draw], Player]
     judge: Judge
     run_dir: Path
     about: Mapping[str, str]
@@ -130,7 +131,8 @@ class Rollouts:
         """Return draw `number`, counted from 0: as it was kept, or drawn now."""
         tasks, file = self._tasks(number), file_of(self.run_dir, number)
         count = len(tasks) * self.grouping.size
-        records, seconds = backend.on_first_rank(lambda: read_records(file, count)), {}
+        seconds: Mapping[str, float] = {}
+        records: list[Record] | None = backend.on_first_rank(lambda: read_records(file, count))
         if records is None:
             records, seconds = self._draw(backend, tasks, number)
             backend.on_first_rank(lambda: write_records(file, records))
@@ -165,11 +167,13 @@ class Rollouts:
         self, backend: Ranks, tasks: Sequence[Task], number: int
     ) -> tuple[list[Record], dict[str, float]]:
         start = time.perf_counter()
-        player: Player = self.play(_speaking(backend))
+        player = self.play(_speaking(backend))
         with backend.computing():
             episodes = player.play(tasks, self.grouping.size, f"{self.grouping.seed}/{number}")
         played = time.perf_counter()
-        records = [episode_record(episode, self.judge(episode)) for episode in episodes]
+        records: list[Record] = [
+            episode_record(episode, self.judge(episode)) for episode in episodes
+        ]
         judged = time.perf_counter() - played
         return records, {"generation": played - start, "judging": judged}
 
@@ -232,7 +236,7 @@ def _speaking(backend: Ranks) -> Draw:
     """Return what lets the model in training speak."""
 
     def draw(
-        prompts: Sequence[list[int]], decoding: Decoding, chance: Any
+        prompts: Sequence[list[int]], decoding: Decoding, chance: Callable[[int], random.Random]
     ) -> Iterator[tuple[int, Completion]]:
         return complete(backend.model, prompts, decoding, draws=chance)
 

@@ -46,17 +46,18 @@ def opened(tmp_path: Path, said: list[str]) -> Open:
     base = tmp_path / "base"
     base.mkdir()
     shutil.copyfile(TOKENIZER, base / "tokenizer.model")
+    (base / "consolidated.safetensors").touch()
 
     def open_them(
-        prompts: list[Conversation],
+        found: list[Conversation],
         trained: list[Conversation] | None = None,
         sample: Any = None,
         micro_batch_tokens: int = 512,
         **settings: Any,
     ) -> Rollouts | None:
-        split = prompts if trained is None else trained
+        split = found if trained is None else trained
         data = write_talking_dataset(tmp_path / "data", base, [HELD], split)
-        write_conversations(tmp_path / "prompts.jsonl", prompts)
+        write_conversations(tmp_path / "prompts.jsonl", found)
         given = {"prompts_file": str(tmp_path / "prompts.jsonl"), "max_new_tokens": 60, **settings}
         config = SimpleNamespace(
             reward=RewardSection(**given),
