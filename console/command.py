@@ -26,6 +26,7 @@ from console.flags import (
     flag_of,
     other_spellings,
     own_spellings,
+    typed_name,
     value_readers,
 )
 from console.printable import printable
@@ -108,7 +109,7 @@ def help_text(command: Callable[..., None], invocation: str) -> str:
         if parameter.kind is parameter.VAR_KEYWORD:
             flags.append(("--section.key=value", sentences.get(name, "")))
             continue
-        value = "" if parameter.default is False else f" {name.split('_')[-1].upper()}"
+        value = "" if parameter.default is False else f" {typed_name(name).split('_')[-1].upper()}"
         others = ", ".join(map(flag_of, other_spellings(command, name)))
         ending = _default_note(parameter.default) + (f" Also {others}." if others else "")
         flags.append((flag_of(name) + value, sentences.get(name, "") + ending))

@@ -57,6 +57,11 @@ def other_spellings(command: Callable[..., None], name: str) -> list[str]:
     return [spelling for spelling in SPELLINGS.get(name, ()) if spelling not in parameters]
 
 
+def typed_name(name: str) -> str:
+    """Return a flag's name as it is typed: a parameter named as a word of Python ends with `_`."""
+    return name.removesuffix("_")
+
+
 def own_spellings(
     command: Callable[..., None], arguments: list[str]
 ) -> tuple[list[str], dict[str, str]]:
@@ -67,7 +72,7 @@ def own_spellings(
     names = {
         spelling: name
         for name in inspect.signature(command).parameters
-        for spelling in (name, *other_spellings(command, name))
+        for spelling in (typed_name(name), *other_spellings(command, name))
     }
     spelled: dict[str, str] = {}
     own = []
@@ -81,7 +86,7 @@ def own_spellings(
         if spelled.setdefault(name, spelling) != spelling:
             both = f"{flag_of(spelled[name])} and {flag_of(spelling)}"
             raise UsageError(f"{both} are one flag in two spellings; give one of them")
-        own.append(flag_of(name) + equals + value)
+        own.append(f"--{name if name.endswith('_') else flag_of(name)[2:]}{equals}{value}")
     return own, spelled
 
 
@@ -121,7 +126,7 @@ def check_idle_flags(flags: Mapping[str, Any], goes_with: Mapping[str, str]) -> 
 
 def flag_of(name: str) -> str:
     """Return `--save-file` for save_file, and `--training.batch_size` as it stands."""
-    return "--" + (name if "." in name else name.replace("_", "-"))
+    return "--" + (name if "." in name else typed_name(name).replace("_", "-"))
 
 
 def check_known(flag: str, value: str, known: Iterable[str]) -> None:

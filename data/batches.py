@@ -50,9 +50,8 @@ class Batch:
     values: Mapping[str, Tensor] | None = None
 
     def row_counts(self) -> Tensor:
-        """Return how many rows each conversation has, int64 [conversations], on the device."""
+        """Return how many rows each conversation has, int64 [conversations]; rows are in order."""
         starts = torch.tensor(self.offsets) if self.starts is None else self.starts
-        # The rows lie in the order of the conversations.
         return torch.searchsorted(self.rows, starts.long()).diff()
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -85,8 +84,9 @@ def make_batch(
 
     `values` has one for each conversation of the dataset, by name; the batch gets those of its own.
     """
-    chosen = list(indices)
-    own = values and {name: torch.from_numpy(v[chosen]) for name, v in values.items()}
+    own: dict[str, Tensor] | None = None
+    if values is not None:
+        own = {name: torch.from_numpy(every[list(indices)]) for name, every in values.items()}
     if not indices:
         none = torch.empty(0, dtype=torch.int64)
         zero = torch.zeros(1, dtype=torch.int64)

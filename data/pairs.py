@@ -101,7 +101,8 @@ class ReplyPair:
             raise UnusablePair("no-layout", "kind must be a text, and made_by an object")
         try:
             prompt = Conversation.from_record({"messages": [], **record})
-            pair = ReplyPair(prompt, *(_read_side(record, side) for side in SIDES), kind, made_by)
+            chosen, rejected = (read_reply(record, side) for side in SIDES)
+            pair = ReplyPair(prompt, chosen, rejected, kind, made_by)
             check_pair(pair)
             pair.line.encode()
         except UnusablePair:
@@ -119,8 +120,9 @@ def not_learnt(messages: Iterable[Message]) -> tuple[Message, ...]:
     )
 
 
-def _read_side(record: Mapping[str, Any], side: str) -> Message:
-    value = record[side]
+def read_reply(record: Mapping[str, Any], side: str) -> Message:
+    """Read the assistant's message under a key; UnusablePair says what is wrong with it."""
+    value = record.get(side)
     if not isinstance(value, Mapping):
         kind = type(value).__name__
         raise UnusablePair("no-layout", f"{side} must be one message, an object, found {kind}")
@@ -206,10 +208,13 @@ def read_prompt(row: RawRow, path: Path) -> Conversation:
 
 def named(pair: ReplyPair, id: str, source: str, sha256: str) -> ReplyPair:
     """Return a pair with these where it has none of its own."""
-    prompt = pair.prompt
-    known = (prompt.id or id, prompt.source or source, prompt.sha256 or sha256)
-    about = dict(zip(("id", "source", "sha256"), known, strict=True))
-    return replace(pair, prompt=replace(prompt, **about))
+    prompt = replace(
+        pair.prompt,
+        id=pair.id or id,
+        source=pair.prompt.source or source,
+        sha256=pair.prompt.sha256 or sha256,
+    )
+    return replace(pair, prompt=prompt)
 
 
 def write_pairs(path: Path | str, pairs: Iterable[ReplyPair]) -> int:

@@ -13,7 +13,7 @@ from console.command import print_next, run, shell_quote
 from console.printable import printable
 from data.inspection.masks import Reader, view
 from data.inspection.page import page
-from data.inspection.pairs import pair_view, pairs_line, view_pair
+from data.inspection.pairs import pairs_line, show_pair, view_pair
 from data.inspection.statistics import open_tokenizer, provenance, statistics
 from data.inspection.terminal import sample_view, show
 from data.soundness import check_soundness
@@ -50,7 +50,7 @@ def main(
     reader = Reader.of(chosen.chat_format, tokenizer)
     size = chosen.group_size
     if index is not None and size > 1:
-        console.print(pair_view(view_pair(chosen, index, reader)))
+        show_pair(console, view_pair(chosen, index, reader))
     elif index is not None:
         console.print(sample_view(view(chosen, index, reader)), soft_wrap=True)
     if index is None or html:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 
-from rich.console import Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -43,19 +43,19 @@ def view_pair(dataset: TokenizedDataset, number: int, reader: Reader) -> PairVie
     return PairView(number, chosen.origin.kind or "", chosen, rejected)
 
 
-def pair_view(pair: PairView) -> RenderableType:
-    """Return a pair: the prompt that both sides begin with, then the replies beside each other."""
+def show_pair(console: Console, pair: PairView) -> None:
+    """Print a pair: the prompt that both sides begin with, then the replies beside each other."""
     same = _shared(pair.chosen, pair.rejected)
-    begin = Text(f"{printable(pair.about)}\n", "bold")
-    begin.append(f"{LEGEND}\n── the prompt of both ──\n", "not bold")
-    begin.append_text(masked_text(pair.chosen.stretches[:same]))
-    table = Table(show_lines=True, expand=True)
-    for side in (pair.chosen, pair.rejected):
+    text = Text(f"{printable(pair.about)}\n", "bold")
+    text.append(f"{LEGEND}\n── the prompt of both ──\n", "not bold")
+    text.append_text(masked_text(pair.chosen.stretches[:same]))
+    console.print(text, soft_wrap=True)
+    table = Table(expand=True)
+    for name, side in (("chosen", pair.chosen), ("rejected", pair.rejected)):
         trained = sum(stretch.length for stretch in side.stretches if stretch.trained)
-        name = "chosen" if side is pair.chosen else "rejected"
         table.add_column(f"{name}: {trained:,} tokens", ratio=1, overflow="fold")
     table.add_row(*(masked_text(side.stretches[same:]) for side in (pair.chosen, pair.rejected)))
-    return Group(begin, table)
+    console.print(table)
 
 
 def _shared(one: View, other: View) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from console.command import help_text
 from console.flags import (
     UsageError,
     check_flags,
@@ -143,3 +144,16 @@ def test_nearest_names_are_also_found_by_their_last_part() -> None:
     assert nearest("outpt_dir", known) == ["checkpoint.output_dir", "logging.output_dir"]
     assert nearest("logging.evry", known) == ["logging.every"]
     assert nearest("zzz", known) == nearest("seed", []) == []
+
+
+def take(from_: str, save_file: str = "s") -> None:
+    """Stand for a command with a flag that is a word of Python."""
+
+
+def test_a_flag_may_be_a_word_of_python() -> None:
+    own, spelled = own_spellings(take, ["--from", "a", "--save-file=b"])
+    assert own == ["--from_", "a", "--save-file=b"]
+    check_flags(take, own, spelled)
+    with pytest.raises(UsageError, match=r"missing --from$"):
+        check_flags(take, [])
+    assert "--from FROM " in help_text(take, "python take.py")

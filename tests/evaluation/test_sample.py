@@ -13,10 +13,12 @@ from tiny_models import TINY
 
 from chat.conversation import Conversation, Message
 from chat.tokenizers.tokenizer import load_tokenizer
+from data.building.dataset import Settings, build_dataset
 from data.conversations import write_conversations
+from data.pairs import ReplyPair, write_pairs
 from data.tokenized import SPLITS, TokenizedDataset
 from evaluation.during_training import Sample
-from evaluation.sample import open_sample
+from evaluation.sample import choose_items, open_sample
 from model.config import ModelConfig
 
 
@@ -195,3 +197,21 @@ def test_dataset_without_held_out_conversations_is_rejected_with_remedies(
     np.array(offsets, dtype="<i8").tofile(dataset / "validation.origins.offsets.bin")
     with pytest.raises(ValueError, match=r"rebuild it with scripts/build_dataset.py, name a file"):
         sample(base, dataset)
+
+
+def test_of_a_pair_the_chosen_reply_is_the_wanted_one(tmp_path: Path) -> None:
+    wanted = [called(f"Port {number}") for number in range(8)]
+    pairs = []
+    for number, right in enumerate(wanted):
+        *asked, chosen = right.messages
+        named = replace(right, messages=tuple(asked), sha256=f"{number:064x}")
+        pairs.append(ReplyPair(named, chosen, Message("assistant", "No."), "no call"))
+    write_pairs(tmp_path / "pairs.jsonl", pairs)
+    build_dataset(
+        tmp_path / "pairs.jsonl", TOKENIZER, tmp_path / "d", Settings(val_ratio=0.5, pairs=True)
+    )
+    splits = [TokenizedDataset.open(tmp_path / "d", split) for split in SPLITS]
+    items = choose_items(Generated(prompts=8), 3, *splits)
+    assert len(items) == len(splits[1]) // 2 > 0
+    calls = {json.dumps(item.expected) for item in items}
+    assert len(calls) == len(items) and all("Port" in call for call in calls)

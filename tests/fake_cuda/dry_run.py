@@ -40,6 +40,7 @@ from training.feed import Feed
 from training.loop import train_step, validate
 from training.loss import summed_cross_entropy
 from training.objective import Supervised, batch_loss
+from training.preference import GROUP_SIZE, Preference
 from training.recomputation import apply_policy
 from weights.building import quantized_linear
 
@@ -55,16 +56,25 @@ QUANTIZATION = {"qlora": "nf4_double", "fp8": "fp8"}
 OPTIMIZERS = {
     "least": Optimizer(kind="adamw8bit", clip_norm=None, in_backward=True, stochastic_rounding=True)
 }
+# What preference training reads of its section.
+SETTINGS: Any = SimpleNamespace(
+    beta=0.1,
+    label_smoothing=0.1,
+    length_normalised=True,
+    reference_free=False,
+    supervised_weight=0.1,
+)
 CUDA = torch.device("cuda")
 
 
 class Filled:
     """As many conversations of real lengths as fill two micro-batches."""
 
-    def __init__(self, vocab_size: int, micro_batch_tokens: int) -> None:
+    def __init__(self, vocab_size: int, micro_batch_tokens: int, group_size: int) -> None:
         self.base = RandomConversations(vocab_size)
         ends = np.cumsum(np.tile(self.base.lengths, 4))
         count = int(np.searchsorted(ends, 2 * micro_batch_tokens - 80))
+        count -= count % group_size
         self.lengths = np.tile(self.base.lengths, 4)[:count]
 
     def __len__(self) -> int:
@@ -137,9 +147,11 @@ def quantize_all(model: Transformer) -> None:
 
 def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, list[Batch]]:
     """Return what a step of a case needs: the run, its backend and the step's batches."""
-    data = Filled(SHAPES[case["size"]].vocab_size, case["tokens"])
+    group_size = GROUP_SIZE if case.get("preference") else 1
+    data = Filled(SHAPES[case["size"]].vocab_size, case["tokens"], group_size)
     optimizer = OPTIMIZERS.get(case["method"], Optimizer())
-    batches = Batches(data, len(data), case["tokens"], 3).step(0)
+    groups = len(data) // group_size
+    batches = Batches(data, groups, case["tokens"], 3, group_size=group_size).step(0)
     if optimizer.in_backward:
         batches = batches[:1]
     model = build(case, watch)
@@ -150,7 +162,7 @@ def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, lis
         feed=Feed(cast(Batches, Steady(batches)), CUDA),
         rate=lambda number: 1e-4,
         validation=lambda: batches,
-        objective=Supervised(),
+        objective=Preference(SETTINGS) if case.get("preference") else Supervised(),
     )
     return run, backend, batches
 

@@ -17,6 +17,7 @@ TRAINED = SIZE | {"method": "all", "policy": "none", "tokens": 1024}
 SPOKEN = SIZE | {"kind": "generation", "rows": 1, "temperature": 0.0}
 CASES = {
     "step": TRAINED | {"kind": "step"},
+    "preference": TRAINED | {"kind": "step", "preference": True, "tokens": 2048},
     "validation": TRAINED | {"kind": "validation"},
     "greedy": SPOKEN | {"method": "qv"},
     "sampling": SPOKEN | {"method": "qv", "temperature": 0.7},
@@ -38,8 +39,9 @@ def counted(run_cases: Callable[..., list[dict[str, Any]]]) -> Counted:
 
 
 def test_step_waits_once_for_its_loss_and_norm(counted: Counted) -> None:
-    assert len(counted["step"]["micro_batches"]) == 2
-    assert counted["step"]["waits"] == {"training/loop.py train_step download": 1}
+    for case in ("step", "preference"):
+        assert len(counted[case]["micro_batches"]) == 2
+        assert counted[case]["waits"] == {"training/loop.py train_step download": 1}
 
 
 def test_validation_waits_at_its_end_alone(counted: Counted) -> None:

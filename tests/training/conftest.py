@@ -40,6 +40,7 @@ if find_spec("pydantic") is None:
         "test_threads.py",
         "test_variants.py",
         "zero/test_engine.py",
+        "zero/test_preference.py",
         "zero/test_settings.py",
         "zero/test_variants.py",
         "zero/test_devices.py",

@@ -10,7 +10,7 @@ import pytest
 from evaluation.figures import MEANINGS
 from training.best import LOWER_IS_BETTER, WITHOUT_REPLIES, improves
 from training.checkpoint import Progress
-from training.sections import GeneratedMetric, MeasuredMetric
+from training.sections import GeneratedMetric, MeasuredMetric, PreferenceMetric
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def test_the_best_figure_is_kept_as_it_was_reported() -> None:
 
 def test_best_metrics_are_those_of_validation_and_the_scorer() -> None:
     assert set(get_args(GeneratedMetric)) == set(MEANINGS)
-    assert set(LOWER_IS_BETTER) < set(get_args(MeasuredMetric)) == set(WITHOUT_REPLIES)
+    measured = {*get_args(MeasuredMetric), *get_args(PreferenceMetric)}
+    assert set(LOWER_IS_BETTER) < measured == set(WITHOUT_REPLIES)
 
 
 def test_weights_that_are_not_allowed_are_never_best() -> None:

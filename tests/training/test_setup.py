@@ -107,6 +107,20 @@ def test_a_turn_without_a_trained_stop_token_is_refused(settings: Settings) -> N
         open_splits(config)
 
 
+def test_a_dataset_of_pairs_is_refused_with_the_next_command(settings: Settings) -> None:
+    config = settings()
+    rows = TokenizedDataset.open(config.data.dataset_dir, "validation")
+    samples = [
+        Sample(rows.tokens(i), rows.trained(i), split)
+        for split in ("train", "validation")
+        for i in range(2)
+    ]
+    encoding = Encoding("llama3", rows.tokenizer_sha256, 384, {})
+    write_dataset(config.data.dataset_dir, samples, encoding, lambda: {"group_size": 2})
+    with pytest.raises(ValueError, match=r"is a dataset of pairs.*add --preference\.beta=0\.1"):
+        open_splits(config)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_a_missing_device_is_refused() -> None:
     assert find_device("auto") == torch.device("cpu")
