@@ -129,6 +129,11 @@ def flag_of(name: str) -> str:
     return "--" + (name if "." in name else typed_name(name).replace("_", "-"))
 
 
+def listed(text: str | None) -> list[str]:
+    """Return what a flag names with commas between; nothing where it is not given."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text else []
+
+
 def check_known(flag: str, value: str, known: Iterable[str]) -> None:
     """Raise UsageError for a value that a flag does not take."""
     known = list(known)

@@ -243,8 +243,9 @@ def _produce(
 ) -> Iterator[tuple[Row, int, bool]]:
     """Yield (row, token, whether the row ends with it)."""
     rows = [Row.of(i, prompt, decoding) for i, prompt in enumerate(prompts)]
-    for row in rows if draws else ():
-        row.draws = draws(row.index)
+    if draws is not None:
+        for row in rows:
+            row.draws = draws(row.index)
     size = min(len(rows), decoding.batch_size or len(rows))
     longest = max((len(row.unread) + row.room for row in rows), default=0)
     batch = Batch(model, size, longest, decoding.cuda_graphs)

@@ -38,14 +38,14 @@ class Passes:
         counts = [len(tokens) for tokens in read]
         tokens = list(chain.from_iterable(read))
         last = [end - 1 for end in accumulate(counts)]
-        planned = self._cache.plan(counts, tokens, last, float_bits(draws))
-        sent_tokens, ends, bits = planned.others
+        planned = self._cache.plan(counts, tokens, last, float_bits(draws), places)
+        sent_tokens, ends, bits, sent_places = planned.others
         # Of single tokens all are last.
         wanted = None if len(tokens) == len(counts) else ends
         logits = self._model(sent_tokens, planned.positions, self._cache, output_positions=wanted)
         if len(read) < len(unread):
             self._cache.copy_rows(present, places[present:])
-            logits = logits[torch.tensor(places, device=logits.device)]
+            logits = logits[sent_places]
         return logits, bits_to_floats(bits)
 
 

@@ -10,6 +10,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from inference.upload import upload
+
 # A nucleus rarely holds more tokens than this.
 CANDIDATES = 1024
 # What stands for the token of a row that has to be chosen from the whole vocabulary.
@@ -90,6 +92,8 @@ def log_normalisers(logits: Tensor, places: Sequence[int], temperatures: Sequenc
     Each row has its own temperature.
     """
     own = logits[list(places)] if len(places) < len(logits) else logits
+    if len(set(temperatures)) == 1:
+        return (own.float() / temperatures[0]).logsumexp(-1)
     return (own.float() / own.new_tensor(temperatures, dtype=torch.float32)[:, None]).logsumexp(-1)
 
 
@@ -101,11 +105,13 @@ def token_logprobs(
     normalisers: Tensor,
 ) -> list[float]:
     """Return the natural logarithm of the probability of one token for each of these rows."""
-    ids = torch.tensor(tokens, device=logits.device)
-    rows = torch.tensor(places, device=logits.device)
-    scaled = logits[rows, ids].float() / normalisers.new_tensor(temperatures)
-    found: list[float] = (scaled - normalisers).tolist()
-    return found
+    rows, ids = upload(logits.device, places, tokens)
+    # Read back in one piece.
+    chosen, less = torch.stack([logits[rows, ids].float(), normalisers]).tolist()
+    return [
+        logit / temperature - total
+        for logit, temperature, total in zip(chosen, temperatures, less, strict=True)
+    ]
 
 
 def choose(logits: Tensor, temperature: float, top_p: float, draws: Tensor) -> Tensor:

@@ -4,21 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.table import Table
-
 from console import outcomes
 from console.command import shell_quote, typed_flags
-from console.flags import flag_of
+from console.flags import flag_of, listed
 from console.journey import Stage
 from console.stages import from_root, merge, resume_flag
-from evaluation.behaviours import behaviours_line, figures_by_behaviour
-from evaluation.figures import Figures, cells, percent
 from inference.chat_choice import format_flags
 from inference.loading import Source
 from rewards.held_out import check_places, validation_of
-from rewards.tally import ALL
-from storage.json_file import read_json_object
-from teaching.scores import own_figures
+from rewards.rounds_shown import sampled_line, score_line, scores_file
 from weights.chat_record import read_chat_record
 
 NAME = "improved"
@@ -27,9 +21,7 @@ GIVEN_SETTINGS = (
     *("model.checkpoint_dir", "model.adapter_dir", "data.dataset_dir"),
     *("checkpoint.output_dir", "logging.output_dir"),
 )
-VAL_RATIO = 0.05
-# When what is held out is scored.
-SCORED = ("start", "end")
+VAL_RATIO = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ class Flags:
     def files(self) -> dict[str, Path]:
         """Return the files of the user's that the run reads, by their flags."""
         found = {flag_of("held_out_file"): Path(self.held_out_file)}
-        for file in self.dataset_file.split(","):
+        for file in listed(self.dataset_file):
             found[f"{flag_of('dataset_file')} {file}"] = Path(file)
         return found | {flag_of("config_file"): Path(self.config_file)}
 
@@ -78,12 +70,12 @@ def check_flags(flags: Flags) -> None:
     for flag, file in flags.files().items():
         if not file.is_file():
             raise FileNotFoundError(f"{flag.split()[0]} {file} does not exist; name a file")
-    if Path(flags.held_out_file) in map(Path, flags.dataset_file.split(",")):
+    if Path(flags.held_out_file) in map(Path, listed(flags.dataset_file)):
         raise ValueError(
             f"--held-out-file {flags.held_out_file} is also a --dataset-file: what is scored must "
             "not be learnt from; name another file"
         )
-    check_places(_names(flags.never_from))
+    check_places(listed(flags.never_from))
     Source(flags.ckpt_dir, flags.lora_ckpt_path, chat_format=flags.chat_format).format()
 
 
@@ -137,12 +129,12 @@ class Improvement:
             f"{self.typed(flags.held_out_file)} --max-new-tokens {flags.max_new_tokens} "
             f"--batch-size {flags.batch_size} --output-file {self.path(file)}"
             + (self._format() if when == "start" else ""),
-            lambda root: _score_line(root / file),
+            lambda root: score_line(root / file),
         )
 
     def _sampled(self, round: int) -> Stage:
         flags = self.flags
-        files = ",".join(from_root(file, self.root) for file in flags.dataset_file.split(","))
+        files = ",".join(from_root(file, self.root) for file in listed(flags.dataset_file))
         drawn = {
             "limit": flags.limit,
             "replies": flags.replies,
@@ -168,7 +160,8 @@ class Improvement:
         """Return what is held out: what is scored, what is named, what the start validated on."""
         source = Source(self.flags.ckpt_dir, self.flags.lora_ckpt_path)
         validation = validation_of(source.weights_directory(), lambda line: None)
-        places = (self.flags.held_out_file, *_names(self.flags.never_from), *validation)
+        named = [self.flags.held_out_file, *listed(self.flags.never_from)]
+        places = [*map(Path, named), *validation]
         return list(dict.fromkeys(from_root(place, self.root) for place in places))
 
     def _built(self, round: int) -> Stage:
@@ -240,76 +233,7 @@ class Improvement:
         """Return the command that speaks to what came out."""
         return f"python chat_completion.py --ckpt_dir {self.path('merged')} --interactive"
 
-    def tables(self) -> Iterator[Table]:
-        """Yield the rounds side by side, then what is held out at the start and the end."""
-        yield self._rounds()
-        yield held_out_table(
-            {when: held_out_figures(self.directory / scores_file(when)) for when in SCORED}
-        )
-
-    def _rounds(self) -> Table:
-        table = Table(title="rounds")
-        for column in ("round", "prompts", "all right", "some", "none", "of replies", "kept"):
-            table.add_column(column, justify="right", no_wrap=True)
-        for round in range(1, self.flags.rounds + 1):
-            counts = read_json_object(self.directory / f"round-{round}.report.json")["kinds"][ALL]
-            names = ("prompts", "all_right", "some_right", "none_right")
-            numbers = [f"{counts[name]:,}" for name in names]
-            share = percent(counts["right"] / counts["replies"])
-            table.add_row(str(round), *numbers, share, f"{counts['kept']:,}")
-        return table
-
 
 def adapter_dir(round: int) -> str:
     """Return where the adapter of a round is, under the output."""
     return f"checkpoints/{NAME}-{round}/final"
-
-
-def scores_file(when: str) -> str:
-    """Return where the verdicts on what is held out are written, under the output."""
-    return f"scores/{when}.json"
-
-
-def held_out_figures(results_file: Path) -> Figures:
-    """Return the figures of stored results: by behaviour where the generator made the prompts."""
-    try:
-        return figures_by_behaviour(results_file)
-    except ValueError:
-        return own_figures(results_file)
-
-
-def held_out_table(found: Mapping[str, Figures]) -> Table:
-    """Return a table of figures with their intervals, a column for each time they were scored."""
-    table = Table(title="what is held out")
-    table.add_column("figure", no_wrap=True)
-    for column in ("of", *found):
-        table.add_column(column, justify="right", no_wrap=True)
-    for name, first in next(iter(found.values())).items():
-        shown = [figures[name] for figures in found.values() if name in figures]
-        shares = [f"{percent(figure.value)} ({cells(figure)[0]})" for figure in shown]
-        table.add_row(name, f"{first.count:,}", *shares)
-    return table
-
-
-def _score_line(results_file: Path) -> str:
-    figures = held_out_figures(results_file)
-    if line := behaviours_line(figures):
-        return line
-    return ", ".join(f"{name} {percent(figure.value)}" for name, figure in figures.items())
-
-
-def sampled_line(report_file: Path) -> str:
-    """Return in words what came of drawing replies."""
-    report = read_json_object(report_file)
-    counts = report["kinds"][ALL]
-    return (
-        f"{percent(counts['right'] / counts['replies'])} of {counts['replies']:,} replies right; "
-        f"of {counts['prompts']:,} prompts {counts['all_right']:,} all, "
-        f"{counts['some_right']:,} some, {counts['none_right']:,} none; {counts['kept']:,} kept, "
-        f"{report['replayed']:,} replayed"
-    )
-
-
-def _names(text: str | None) -> list[str]:
-    """Return what stands between commas."""
-    return [name.strip() for name in text.split(",") if name.strip()] if text else []

@@ -74,6 +74,8 @@ def draw_replies(
     """
     prompts, refused = written_prompts(chat_model, items, drawing.max_length, drawing.constrain)
     yield from ((index, SkippedItem(reason)) for index, reason in sorted(refused.items()))
+    if not prompts:
+        return
     asked, texts = list(prompts), list(prompts.values())
     count = drawing.count
     found: dict[int, dict[int, DrawnReply]] = {}

@@ -72,6 +72,7 @@ class Sampling:
     made_by: What made the replies; it stands in each row.
     weights: What identifies the weights, such as their sha256s.
     judged: The verdicts by the place of their prompt; skipped: why others were not asked.
+    drawn: How many replies this run drew, in so many seconds.
     """
 
     prompts: Sequence[Prompt]
@@ -87,7 +88,7 @@ class Sampling:
         self.tally = Tally()
         self.replayed = 0
         self.log = ReplyLog(self.outputs.save_file, self._inputs())
-        self.seconds = 0.0
+        self.drawn, self.seconds = 0, 0.0
 
     def run(self, chat_model: ChatModel, tell: Callable[[str], None] = print) -> None:
         """Draw, judge and write; after an error or an interruption, what was judged until then.
@@ -116,8 +117,8 @@ class Sampling:
 
     def _answer(self, chat_model: ChatModel, kept: Mapping[int, list[DrawnReply]]) -> None:
         """Judge the replies that are kept, draw the others and keep them too."""
-        for place, replies in kept.items():
-            self._judge(place, replies)
+        for place, earlier in kept.items():
+            self._judge(place, earlier)
         items = [prompt.item for prompt in self.prompts]
         workload = Workload(items)
         for place, replies in with_progress(
@@ -132,6 +133,7 @@ class Sampling:
                 self.skipped[place] = replies.reason
             else:
                 self.log.add(place, replies)
+                self.drawn += len(replies)
                 self._judge(place, replies)
 
     def _drawn(

@@ -1,7 +1,7 @@
 """How many prompts have all replies right, some, or none, by what is asked for in them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ class Tally:
         """Return a table by kind, all prompts last."""
         table = Table(title="replies by what is asked for")
         table.add_column("kind of prompt", no_wrap=True)
-        for column in ("prompts", "all right", "some", "none", "of replies", "kept"):
+        for column in ("prompts", "all right", "some", "none", "replies", "kept"):
             table.add_column(column, justify="right", no_wrap=True)
         kinds = sorted(kind for kind in self.kinds if kind != ALL)
         for kind in (*kinds, *([ALL] if self.kinds else [])):
@@ -61,14 +61,14 @@ class Tally:
             table.add_row(kind, *_cells(self.kinds[kind]))
         return table
 
-    def lines(self, seconds: float) -> Iterable[str]:
-        """Return the mistakes and the speed in words."""
-        replies = self.kinds[ALL]["replies"] if self.kinds else 0
+    def lines(self, drawn: int, seconds: float) -> Iterator[str]:
+        """Yield the mistakes, and the speed at which so many replies were drawn, in words."""
         yield f"Mistakes: {failures_line(self.mistakes)}"
-        if replies and seconds:
+        if self.kinds and drawn:
+            mean = self.tokens / self.kinds[ALL]["replies"]
             yield (
-                f"{replies:,} replies of {self.tokens / replies:.0f} tokens on average in "
-                f"{seconds:.0f} s: {replies / seconds:.1f} replies/s"
+                f"{drawn:,} replies drawn and judged in {seconds:.0f} s, {drawn / seconds:.1f} a "
+                f"second; {mean:.0f} tokens a reply on average"
             )
 
 

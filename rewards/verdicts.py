@@ -39,10 +39,14 @@ class JudgedReply:
         return Message("assistant", reply.content, reply.tool_calls)
 
     def to_record(self) -> dict[str, Any]:
-        """Return the JSON object of this verdict, as a file of verdicts has it a line."""
+        """Return the JSON object of this verdict, as a file of verdicts has it a line.
+
+        Its sha256 is that of the conversation that the prompt is of.
+        """
         asked = self.item.conversation.to_record()
         return {
             "id": self.item.id,
+            "sha256": self.item.conversation_id,
             "tools": asked["tools"],
             "messages": asked["messages"],
             "reply": self.message.to_record(),

@@ -79,6 +79,7 @@ def main(
     """
     asked = dict(locals())
     from rewards.improving import Flags, Improvement, check_flags
+    from rewards.rounds_shown import tables
     from teaching.journal import begin_journal, read_journal
 
     settings = {
@@ -86,8 +87,8 @@ def main(
         for name, value in asked.pop("overrides").items()
     }
     flags = Flags(**asked, settings=settings)
-    check_flags(flags)
     check_settings(config_file, overrides)
+    check_flags(flags)
     state_file = Path(output_dir) / STATE_FILE
     given = {name: value for name, value in asdict(flags).items() if name != "output_dir"}
     journal = read_journal(state_file, given)
@@ -100,7 +101,7 @@ def main(
     console = Console(highlight=False)
     console.rule("what came out")
     console.print(closing_table(done))
-    for table in improvement.tables():
+    for table in tables(Path(output_dir), rounds):
         console.print(table)
     print_next(improvement.next_command())
 

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from console.command import print_next, run, shell_quote
-from console.flags import UsageError, check_idle_flags
+from console.flags import UsageError, check_idle_flags, listed
 from inference.chat_choice import FORMAT_FLAGS
 from rewards.held_out import HeldOut, check_places, validation_of
 from rewards.prompts import read_prompts
@@ -119,7 +119,8 @@ def main(
     outputs.check()
     sampling = _sampling(flags, drawing, outputs)
     console = Console(highlight=False)
-    for line in _closing(sampling, console):
+    console.print(sampling.tally.table())
+    for line in _closing(sampling):
         console.print(line, soft_wrap=True, markup=False)
     if not sampling.tally.kept:
         raise ValueError(
@@ -141,17 +142,12 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
 
     check_cuda_graphs(flags["cuda_graphs"])
     source = model_source(flags)
-    named = _names(flags["never_from"])
+    named = listed(flags["never_from"])
     check_places(named)
     held_out = HeldOut([*named, *validation_of(source.weights_directory())])
-    files, seed = _names(flags["dataset_file"]), flags["seed"]
-    prompts = read_prompts(
-        files,
-        held_out,
-        _names(flags["categories"]) or None,
-        flags["limit"],
-        seed,
-    )
+    files, seed = listed(flags["dataset_file"]), flags["seed"]
+    categories = listed(flags["categories"]) or None
+    prompts = read_prompts(files, held_out, categories, flags["limit"], seed)
     for line in held_out.lines():
         print(line)
     weights = [hash_weights(weights_file(flags["ckpt_dir"]))]
@@ -171,14 +167,8 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
     return sampling
 
 
-def _names(text: str | None) -> list[str]:
-    """Return what stands between commas."""
-    return [name.strip() for name in text.split(",") if name.strip()] if text else []
-
-
-def _closing(sampling: Sampling, console: Console) -> Iterator[str]:
-    console.print(sampling.tally.table())
-    yield from sampling.tally.lines(sampling.seconds)
+def _closing(sampling: Sampling) -> Iterator[str]:
+    yield from sampling.tally.lines(sampling.drawn, sampling.seconds)
     if sampling.skipped:
         first = sampling.skipped[min(sampling.skipped)]
         yield f"Not asked: {len(sampling.skipped):,} prompts, the first because {first}"

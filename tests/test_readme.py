@@ -37,6 +37,7 @@ DOCUMENTS = (
     "docs/recipes/mistral-glaive.md",
     "docs/recipes/phi3-xlam.md",
     "docs/recipes/tool-using.md",
+    "docs/rejection-sampling.md",
     "docs/run-directory.md",
     "docs/serving.md",
     "docs/synthetic-data.md",

@@ -211,7 +211,7 @@ def generation(case: dict[str, Any], watch: Watch) -> dict[str, Any]:
     rows = Rows(model, case["rows"], 512, case.get("cuda_graphs", False))
     # DeepSpeed's rule for models that are trained, because fake tensors know no inference mode.
     rows._mode = torch.no_grad
-    rows.rows = [Row.of(index, [5] * 300, decoding) for index in range(case["rows"])]
+    rows.rows = [Row.of(index, [5] * 299 + [index], decoding) for index in range(case["rows"])]
     counted = {}
     for name in ("prefill", "first", "decode"):
         watch.start()

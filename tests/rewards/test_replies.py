@@ -159,6 +159,7 @@ def test_a_record_of_a_verdict_has_prompt_and_reply(learnt: ChatModel) -> None:
     asked = SAID[0].to_record()
     assert judge_reply(ITEMS[0], call).to_record() == {
         "id": "asked/1",
+        "sha256": "asked",
         "tools": asked["tools"],
         "messages": asked["messages"][:1],
         "reply": asked["messages"][1],

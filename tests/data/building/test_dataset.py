@@ -136,6 +136,24 @@ def test_copies_of_a_conversation_are_in_one_split(source: Path, tokenizer_file:
     assert not ids[0] & ids[1] and len(ids[0] | ids[1]) == 40
 
 
+def test_split_by_prompt_keeps_replies_to_one_prompt_together(
+    tmp_path: Path, tokenizer_file: Path
+) -> None:
+    rows = [
+        replace(conversation(number, words), id=f"row-{number}/{words}")
+        for number in range(20)
+        for words in range(1, 4)
+    ]
+    write_conversations(tmp_path / "rows.json", rows)
+    build(tmp_path / "rows.json", tokenizer_file, val_ratio=0.3, split_by="prompt")
+    numbers = []
+    for split in SPLITS:
+        dataset = TokenizedDataset.open(tmp_path / "d", split)
+        numbers.append({origin.id.partition("/")[0] for origin in dataset.origins()})
+    assert not numbers[0] & numbers[1]
+    assert all(numbers)
+
+
 def test_split_by_tools_puts_no_tool_into_both_splits(
     tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
