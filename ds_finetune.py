@@ -31,11 +31,13 @@ def main(
     import torch
 
     from evaluation.sample import open_sample
+    from rewards.opening import open_rollouts
     from training.config import read_config
     from training.ending import say_what_is_next
     from training.gate import open_gate
     from training.planning.fitting import fitting_policy
     from training.precision import find_dtype
+    from training.report import no_warning
     from training.setup import (
         build_model,
         check_length,
@@ -53,9 +55,10 @@ def main(
         engine = engine_config(config, ranks.world_size)
         dtype = find_dtype(config.model.dtype, ranks.device)
         splits = open_splits(config)
-        if not resume:
-            check_length(config, splits)
         sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+        rollouts = open_rollouts(config, *splits, sample, print if ranks.rank == 0 else no_warning)
+        if not resume:
+            check_length(config, splits, rollouts)
         # Its errors belong before the model is loaded.
         open_gate(config, splits.chat_format, sample)
         checkpoints = open_checkpoints(config, splits.chat_format, resume)
@@ -64,7 +67,7 @@ def main(
         place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)
         model = build_model(config, ranks.device, dtype, place, policy, resume)
         backend = DeepSpeedBackend(model, config.optimizer, engine, ranks)
-        train(config, splits, checkpoints, backend, resume, sample)
+        train(config, splits, checkpoints, backend, resume, sample, rollouts)
     if ranks.rank == 0:
         say_what_is_next(config)
 

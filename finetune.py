@@ -23,6 +23,7 @@ def main(
     import torch
 
     from evaluation.sample import open_sample
+    from rewards.opening import open_rollouts
     from training.backends import NativeBackend
     from training.config import read_config
     from training.ending import say_what_is_next
@@ -47,9 +48,10 @@ def main(
     device = find_device(config.model.device)
     dtype = find_dtype(config.model.dtype, device)
     splits = open_splits(config)
-    if not resume:
-        check_length(config, splits)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+    rollouts = open_rollouts(config, *splits, sample)
+    if not resume:
+        check_length(config, splits, rollouts)
     # Its errors belong before the model is loaded.
     open_gate(config, splits.chat_format, sample)
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
@@ -59,7 +61,7 @@ def main(
     stored = stored_dtype(config)
     model = build_model(config, device, stored, policy=policy, resume=resume)
     backend = NativeBackend(model, config.optimizer, device, dtype, autocast=stored != dtype)
-    train(config, splits, checkpoints, backend, resume, sample)
+    train(config, splits, checkpoints, backend, resume, sample, rollouts)
     say_what_is_next(config)
 
 

@@ -110,6 +110,7 @@ def settings_over(base: Path, dataset: Path, workspace: Path) -> Callable[..., "
 def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     """Do what finetune.py does and hand back the backend."""
     from evaluation.sample import open_sample
+    from rewards.opening import open_rollouts
     from training.optim import stored_dtype
     from training.setup import build_model, open_checkpoints, open_splits, train
 
@@ -117,9 +118,10 @@ def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
     splits = open_splits(config)
     checkpoints = open_checkpoints(config, splits.chat_format, resume)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+    rollouts = open_rollouts(config, *splits, sample)
     torch.manual_seed(config.seed)
     stored = stored_dtype(config)
     model = build_model(config, device, stored, resume=resume)
     backend = NativeBackend(model, config.optimizer, device, dtype, autocast=stored != dtype)
-    train(config, splits, checkpoints, backend, resume, sample)
+    train(config, splits, checkpoints, backend, resume, sample, rollouts)
     return backend

@@ -24,6 +24,7 @@ from pydantic.dataclasses import dataclass
 from console.flags import UsageError, flag_of, nearest
 from model.lora.config import LoraConfig
 from training.preference_section import PreferenceSection, check_fits
+from training.reward_section import RewardSection, check_trainable
 from training.sections import (
     CheckpointSection,
     LoggingSection,
@@ -143,6 +144,7 @@ class Config(Section):
     optimizer: OptimizerSection = Field(default_factory=OptimizerSection)
     schedule: ScheduleSection = Field(default_factory=ScheduleSection)
     validation: ValidationSection = Field(default_factory=ValidationSection)
+    reward: RewardSection | None = None
     preference: PreferenceSection | None = Field(None, validate_default=True)
     checkpoint: CheckpointSection = Field(default_factory=CheckpointSection)
     logging: LoggingSection = Field(default_factory=LoggingSection)
@@ -168,6 +170,13 @@ class Config(Section):
                 f"stochastic_rounding is true and model.dtype {model.dtype!r}: weights are rounded "
                 "to bfloat16; add --model.dtype=bfloat16, or --optimizer.stochastic_rounding=false"
             )
+        return value
+
+    @field_validator("reward")
+    @classmethod
+    def _reward_fits(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            check_trainable(value, info.data)
         return value
 
     @field_validator("preference")

@@ -14,7 +14,8 @@ class StepData(NamedTuple):
 
     trained, tokens: The tokens to be predicted, and all.
     groups: The conversations, or where several belong together, the groups.
-    figures: What was measured while the step was made, reported with it.
+    figures, texts: What was measured and seen while the step was made, reported with it.
+    seconds: What making it took, by what for.
     """
 
     batches: list[Batch]
@@ -22,6 +23,8 @@ class StepData(NamedTuple):
     tokens: int
     groups: int
     figures: Mapping[str, float] = MappingProxyType({})
+    texts: Mapping[str, str] = MappingProxyType({})
+    seconds: Mapping[str, float] = MappingProxyType({})
 
 
 class Steps(Protocol):

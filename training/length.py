@@ -1,6 +1,6 @@
 """How many steps a run takes: epochs, steps or a budget of tokens, whichever ends first."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from training.sections import TrainingSection
 
 
-def run_length(training: "TrainingSection", batches: Batches) -> int:
+class Epochs(Protocol):
+    """What a run counts its steps by; `Batches` are one."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The steps of an epoch."""
+
+
+def run_length(training: "TrainingSection", batches: Epochs) -> int:
     """Return the steps of a whole run, counted from its start, on any number of devices."""
     limits = []
     if training.epochs is not None:
@@ -18,6 +26,7 @@ def run_length(training: "TrainingSection", batches: Batches) -> int:
     if training.max_steps is not None:
         limits.append(training.max_steps)
     if training.max_tokens is not None:
+        assert isinstance(batches, Batches), "tokens are counted before they are drawn"
         limits.append(steps_within(training.max_tokens, batches))
     return min(limits)
 

@@ -105,7 +105,8 @@ def train_step(
         loss = loss / count
         backend.backward(loss, last=batch is data.batches[-1])
         totals += torch.cat([loss.detach().view(1), sums / count])
-    norm = backend.step(rate)
+    # Without a token that teaches anything, an optimizer's momentum would move the weights alone.
+    norm = backend.step(rate) if data.trained else None
     stopped = torch.full_like(totals[:1], stop is not None and stop())
     figures = backend.sum(torch.cat([stopped, totals]))
     run.feed.prepare(number + 1)
@@ -129,6 +130,8 @@ def train_step(
         seconds=time.perf_counter() - start,
         batches=data.batches,
         figures=named,
+        texts=data.texts,
+        shares_of=data.seconds,
     ), stops > 0
 
 

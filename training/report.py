@@ -34,8 +34,10 @@ peak_rate = cache(matmul_rate)
 class StepMetrics:
     """The figures of one optimizer step over all ranks; `seconds` and `batches` are this rank's.
 
-    `gradient_norm` is None where the step was left out: gradients were infinite in float16.
-    `figures` are the objective's own, and those of what made the step.
+    `gradient_norm` is None where the step was left out: gradients were infinite in float16, or no
+    token was trained. `figures` are the objective's own, and those of what made the step; `texts`
+    what it was made of, as Markdown by name. Of its seconds, `shares_of` says which went to what
+    but training.
     """
 
     loss: float
@@ -46,6 +48,25 @@ class StepMetrics:
     seconds: float
     batches: list[Batch]
     figures: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    shares_of: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """The share of the step's time by what for; empty where all of it was training."""
+        others = {f"{name}_share": s / self.seconds for name, s in self.shares_of.items()}
+        return {**others, "training_share": 1 - sum(others.values())} if others else {}
+
+    @property
+    def left_out(self) -> str:
+        """Why no weight was moved; empty where the step was taken."""
+        if self.gradient_norm is not None:
+            return ""
+        if not self.trained_tokens:
+            return (
+                "all replies to each of its prompts earned the same, so there is nothing to learn"
+            )
+        return "its gradients were infinite in float16, and the loss scale was halved"
 
 
 class NullReport:
@@ -125,6 +146,7 @@ class Report:
         figures = {
             "loss": step.loss,
             **step.figures,
+            **step.shares,
             **({} if step.gradient_norm is None else {"gradient_norm": step.gradient_norm}),
             "learning_rate": step.learning_rate,
             "tokens": step.tokens,
@@ -138,15 +160,18 @@ class Report:
             f"loss {step.loss:.4f}  {figures['tokens_per_second']:,.0f} tokens/s  "
             f"{figures['share_of_matmul_peak']:.0%} of peak  {figures['memory_gib']:.2f} GiB"
         )
+        if "reward" in figures:
+            shares = (f"{name.replace('_share', '')} {s:.0%}" for name, s in step.shares.items())
+            line = "  ".join([f"reward {figures['reward']:.4f}", line, *shares])
         self.progress.update(self.task, completed=number, figures=line)
-        if step.gradient_norm is None:
+        if step.left_out:
             self.console.print(
-                f"step {number}/{self.total_steps} was left out: its gradients were infinite in "
-                "float16, and the loss scale was halved",
-                soft_wrap=True,
+                f"step {number}/{self.total_steps} was left out: {step.left_out}", soft_wrap=True
             )
         if number % self.print_every == 0 or number == self.total_steps:
             self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
+            for name, markdown in step.texts.items():
+                self.writer.add_text(f"rollouts/{name}", markdown, number)
 
     def replying(self) -> None:
         """Show beside the progress bar why no step is taken for a while."""

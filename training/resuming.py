@@ -29,6 +29,14 @@ FIXED_SETTINGS = (
     TOTAL_STEPS,
     ("validation", "best_metric"),
     ("preference",),
+    # Where the prompts are is free to change: what they are is kept with the draws.
+    *(
+        ("reward", name)
+        for name in (
+            *("parts", "function", "group_size", "turns", "max_new_tokens", "episode_tokens"),
+            *("temperature", "updates", "clip", "clip_above", "kl", "scale"),
+        )
+    ),
 )
 
 

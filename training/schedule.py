@@ -5,10 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from data.batches import Batches
 from training.checkpoint import Progress
 from training.config import Config, read_config
-from training.length import run_length
+from training.length import Epochs, run_length
 from training.resuming import CONFIG_FILE
 from training.sections import ScheduleSection
 
@@ -55,7 +54,7 @@ def find_warmup_steps(schedule: ScheduleSection, steps: int) -> int:
 def settle_schedule(
     progress: Progress,
     config: Config,
-    batches: Batches,
+    batches: Epochs,
     resumed: Path | None,
     say: Callable[[str], None],
 ) -> Callable[[int], float]:

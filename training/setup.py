@@ -32,15 +32,17 @@ from training.beginning import (
 from training.best import Generated
 from training.checkpoint import Checkpoints, Progress
 from training.config import Config, read_config
-from training.feed import Feed
+from training.feed import Feed, Steps
 from training.gate import open_gate
 from training.length import run_length
 from training.loop import Run, fit
-from training.objective import Supervised
+from training.objective import Objective, Supervised
 from training.preference import Preference
 from training.preparing import make_trainable
 from training.reference import reference_values
 from training.report import NullReport, Report, no_warning, warn
+from training.reward import Reward
+from training.rollouts import RolloutFeed, Rollouts
 from training.schedule import find_warmup_steps, settle_schedule
 from training.start import (
     open_start_adapter,
@@ -200,9 +202,17 @@ def make_batches(
     )
 
 
-def check_length(config: Config, splits: Splits) -> None:
+def check_length(config: Config, splits: Splits, rollouts: Rollouts | None = None) -> None:
     """Raise ValueError for a new run that ends before its first step or its warm-up does."""
-    find_warmup_steps(config.schedule, run_length(config.training, make_batches(config, splits)))
+    steps = run_length(config.training, rollouts or make_batches(config, splits))
+    find_warmup_steps(config.schedule, steps)
+
+
+def objective_of(config: Config) -> Objective:
+    """Return what a run trains."""
+    if config.preference:
+        return Preference(config.preference)
+    return Reward.of(config.reward) if config.reward else Supervised()
 
 
 def train(
@@ -212,13 +222,16 @@ def train(
     backend: Backend,
     resume: bool,
     generated: Generated | None = None,
+    rollouts: Rollouts | None = None,
 ) -> None:
     """Run training to its end, from the start or from the newest checkpoint.
 
-    `generated` lets the model reply to held-out prompts when it is validated.
+    `generated` lets the model reply to held-out prompts when it is validated; `rollouts` draw what
+    a run with rewards trains on.
     """
     batches = make_batches(config, splits, backend.rank, backend.world_size)
-    total_steps = run_length(config.training, batches)
+    epochs = rollouts or batches
+    total_steps = run_length(config.training, epochs)
     held_out = whole_split(
         splits.validation,
         config.training.micro_batch_tokens,
@@ -239,13 +252,17 @@ def train(
         else:
             started_from = backend.on_first_rank(lambda: start_record(config))
             progress = Progress(data=splits.fingerprints, started_from=started_from)
-        rate = settle_schedule(progress, config, batches, resumed, say)
+        rate = settle_schedule(progress, config, epochs, resumed, say)
         values = reference_values(config, splits._asdict(), backend, resume)
         if values["train"]:
             batches = make_batches(
                 config, splits, backend.rank, backend.world_size, values["train"]
             )
         make_held_out = partial(make_batch, splits.validation, values=values["validation"])
+        feed: Steps = Feed(batches, backend.device)
+        if rollouts:
+            rollouts.begin(backend, resume)
+            feed = RolloutFeed(rollouts, backend, config.training.micro_batch_tokens)
         if generated:
             check_same_prompts(progress, generated.fingerprint)
         if backend.device.type == "cpu":
@@ -255,13 +272,13 @@ def train(
         report = Report(config, backend, total_steps, progress.step) if first else NullReport()
         run = Run(
             config=config,
-            feed=Feed(batches, backend.device),
+            feed=feed,
             validation=lambda: map(make_held_out, held_out),
             rate=rate,
             total_steps=total_steps,
             checkpoints=checkpoints,
             report=report,
-            objective=Preference(config.preference) if config.preference else Supervised(),
+            objective=objective_of(config),
             generated=generated,
             generated_every=reply_interval(config),
             gate=gate,

@@ -87,6 +87,11 @@ def check_together(config: Config) -> dict[str, Any]:
                 "equal, or remove the former: DeepSpeed is told ours"
             )
     zero = {"stage": DEFAULT_STAGE, **given.get("zero_optimization", {})}
+    if config.reward and zero["stage"] == 3:
+        raise ValueError(
+            f"{SECTION}.zero_optimization.stage is 3, which leaves no rank a whole model, and "
+            "reward lets each rank's model speak; set it to 0, 1 or 2"
+        )
     _check_possible(zero, config)
     return zero
 

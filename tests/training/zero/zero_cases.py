@@ -22,6 +22,7 @@ from console.command import run
 from evaluation.during_training import Sample
 from evaluation.sample import open_sample
 from inference.generate import Decoding, complete
+from rewards.opening import open_rollouts
 from training.backends import Backend
 from training.best import Outcome
 from training.config import Config, read_config
@@ -54,9 +55,10 @@ def run_case(config: Config, ranks: Ranks, output: Path) -> None:
     splits = open_splits(config)
     checkpoints = open_checkpoints(config, splits.chat_format, resume=False)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
+    rollouts = open_rollouts(config, *splits, sample)
     backend = backend_of(config, ranks)
     seen: dict[str, Any] = {"unchanged_by_validation": [], "replies": {}}
-    train(config, splits, checkpoints, backend, False, Watched(seen, sample))
+    train(config, splits, checkpoints, backend, False, Watched(seen, sample), rollouts)
     masters = masters_of(backend)
     if backend.stage == 3:
         save_own_parts(backend, output / f"{config.name}.rank-{ranks.rank}.safetensors")
