@@ -65,7 +65,11 @@ KINDS = [
     for trained in ("lora", "full")
     for optimizer, dtype in (("adamw", "float32"), ("sgd", "float32"), ("adamw", "bfloat16"))
 ]
-QUANTIZED = [Kind("qlora", "sgd", "float32"), Kind("qlora", "adamw", "bfloat16")]
+QUANTIZED = [
+    Kind("qlora", "sgd", "float32"),
+    Kind("qlora", "adamw", "bfloat16"),
+    Kind("qlora", "adamw", "float32"),
+]
 KINDS += QUANTIZED
 CASES = [
     Case(kind, stage, ranks)
@@ -244,7 +248,9 @@ def test_many_ranks_train_as_one_device_does(runs: Runs, case: Case) -> None:
     assert len(norms) == 6 and min(norms) > CLIP, "clipping is at work"
     precise = case.kind.dtype == "float32"
     losses = torch.tensor([[row["loss"] for row in rows] for rows in (found, wanted)])
-    torch.testing.assert_close(*losses, atol=1e-5 if precise else 2e-3, rtol=0)
+    # Of a quantised base, one device's own losses in bfloat16 and in float32 differ by 2.4e-3.
+    rounding = 4e-3 if case.kind.quantization else 2e-3
+    torch.testing.assert_close(*losses, atol=1e-5 if precise else rounding, rtol=0)
     found_norms = [row["gradient_norm"] for row in found if row["kind"] == "train"]
     assert found_norms == pytest.approx(norms, rel=1e-5 if precise else 2e-2)
     if case.kind.optimizer == "sgd":
