@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 if find_spec("pydantic") is None:
     collect_ignore = [
         "test_best.py",
+        "test_reward_section.py",
         "test_checkpoint.py",
         "test_fp8.py",
         "test_config.py",
