@@ -1,9 +1,9 @@
 """The objective of preferences: of two replies to a prompt, the better one becomes likelier.
 
 Direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290, equation 7). Smoothed labels
-are Mitchell's (2023, "A note on DPO with noisy preferences"); log-probabilities by
-token without a reference are SimPO's (Meng et al. 2024, arXiv:2405.14734, without its constant
-margin); supervised loss beside it is that of Pang et al. 2024, arXiv:2404.19733.
+are Mitchell's (2023, "A note on DPO with noisy preferences"); log-probabilities by token without a
+reference are SimPO's (Meng et al. 2024, arXiv:2405.14734, without its constant margin); supervised
+loss beside it is that of Pang et al. 2024, arXiv:2404.19733.
 
 Shapes: C conversations of a batch, P = C / 2 pairs: conversation 2p is the chosen reply of pair p
 and 2p + 1 the rejected one.
