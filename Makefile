@@ -44,13 +44,15 @@ demo-real: .venv/installed-real
 
 # One worker a core, a file to a worker, in the order of tests/conftest.py.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+# The commands that tests start read the project's bytecode rather than compile it each time.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest $(PARALLEL)
 
 test: install-test
-	$(VENV)/python -m pytest $(PARALLEL)
+	$(PYTEST)
 
 # Also what takes long, marked so.
 test-all: install-test
-	$(VENV)/python -m pytest $(PARALLEL) -m ""
+	$(PYTEST) -m ""
 
 lint: install-test
 	$(VENV)/ruff check .

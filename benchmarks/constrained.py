@@ -1,13 +1,13 @@
 """Let a model with random weights make 1,000 constrained calls, and check every one of them.
 
     python benchmarks/constrained.py --bfcl-file F --tokenizer-file T
-    python benchmarks/constrained.py --schemas-only
+    python benchmarks/constrained.py --schemas-only [--tokenizer-file T]
 
 The call is forced open, over the tools of the first 200 rows of a BFCL file in turn. An independent
 validator, jsonschema, judges each finished call; replies that a limit cut off are counted apart,
 and schemas with a keyword that is not enforced are listed. The cost of constraining a token is
-measured over the demo's vocabulary and over that of `tokenizer_file`; by kind of schema, beside
-that of plain text, over the demo's (`benchmarks/constrained_schemas.py`).
+measured over the demo's vocabulary and over that of `tokenizer_file`, also by kind of schema,
+beside that of plain text (`benchmarks/constrained_schemas.py`).
 """
 
 import json
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.about_run import about_run
-from benchmarks.constrained_schemas import format_costs, schema_costs
+from benchmarks.constrained_schemas import SchemaCost, format_costs, schema_costs
 from benchmarks.ours import random_base
 from benchmarks.sizes import TINY
 from chat.conversation import Tool
@@ -74,7 +74,7 @@ def main(
     Args:
         bfcl_file: BFCL_v4_simple_python.json.
         tokenizer_file: Llama 3's tokenizer.model, for the cost at 128,256 tokens.
-        schemas_only: Only compare the cost by kind of schema, without either file.
+        schemas_only: Only compare the cost by kind of schema; both files may be left out.
         generations: How many replies over the vocabulary of the demo, half of them greedy.
         large_generations: How many replies over the other vocabulary.
         max_new_tokens: The most tokens of a reply.
@@ -85,8 +85,12 @@ def main(
     format = find_format(chat_format)
     if not schemas_only and not (bfcl_file and tokenizer_file):
         raise ValueError("--bfcl-file and --tokenizer-file are wanted, or --schemas-only")
-    costs = schema_costs(load_tokenizer(DEMO_TOKENIZER), format)
-    Console().print(format_costs(costs), soft_wrap=True, markup=False)
+    costs = dict[int, list[SchemaCost]]()
+    for file in filter(None, [DEMO_TOKENIZER, tokenizer_file]):
+        tokenizer = load_tokenizer(file)
+        costs[tokenizer.vocab_size] = schema_costs(tokenizer, format)
+        table = format_costs(costs[tokenizer.vocab_size])
+        Console().print(f"{tokenizer.vocab_size:,} tokens\n{table}", soft_wrap=True, markup=False)
     found = list[Outcome]()
     if bfcl_file and tokenizer_file and not schemas_only:
         sizes = generations, large_generations, max_new_tokens
@@ -97,7 +101,7 @@ def main(
         record = {
             **about_run(),
             "max_new_tokens": max_new_tokens,
-            "schemas": [asdict(cost) for cost in costs],
+            "schemas": {size: [asdict(cost) for cost in made] for size, made in costs.items()},
             "runs": [asdict(outcome) for outcome in found],
         }
         write_json(Path(json_file), record)

@@ -6,7 +6,8 @@ from typing import Any
 
 from chat.formats.format import ChatFormat
 from chat.formats.known import FORMATS, find_format
-from weights.chat_record import PROPOSED_FORMAT, ChatRecord, read_chat_record
+from chat.formats.rendering import check_special_tokens
+from weights.chat_record import PROPOSED_FORMAT, ChatRecord, proposed_format, read_chat_record
 
 # For `console.flags.check_idle_flags`, in every command that takes both.
 FORMAT_FLAGS = {"chat_format_anyway": "chat_format"}
@@ -53,6 +54,16 @@ def choose_format(
             f"--chat-format with the one of its training ({', '.join(FORMATS)})"
         )
     return find_format(proposed)
+
+
+def check_format(directory: Path, given: str | None = None) -> None:
+    """Raise ValueError where a native model's tokenizer cannot write the format it is spoken to in.
+
+    That is the one that a user gave, or else the model's own; the error names those that fit.
+    """
+    proposed = proposed_format(directory)
+    format = choose_format(given, False, [read_chat_record(directory)], proposed)
+    check_special_tokens(format, format.load_tokenizer(directory))
 
 
 def missing_flag(directory: Path) -> str:

@@ -21,7 +21,6 @@ GIVEN_SETTINGS = (
     *("model.checkpoint_dir", "model.adapter_dir", "data.dataset_dir"),
     *("checkpoint.output_dir", "logging.output_dir"),
 )
-VAL_RATIO = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Flags:
     most_kept: int = 2
     keep_easy: bool = False
     replay: float = 1.0
+    val_ratio: float = 0.1
     config_file: str = "configs/teach.json"
     chat_format: str | None = None
     max_new_tokens: int = 256
@@ -67,6 +67,8 @@ def check_flags(flags: Flags) -> None:
         raise ValueError(f"--replay is {flags.replay}, wanted 0 or more")
     if flags.temperature <= 0:
         raise ValueError(f"--temperature is {flags.temperature}, wanted more than 0")
+    if not 0 < flags.val_ratio < 1:
+        raise ValueError(f"--val-ratio is {flags.val_ratio}, wanted more than 0 and less than 1")
     for flag, file in flags.files().items():
         if not file.is_file():
             raise FileNotFoundError(f"{flag.split()[0]} {file} does not exist; name a file")
@@ -151,6 +153,7 @@ class Improvement:
             f"round {round}: draw replies and judge them",
             f"scripts/sample_replies.py --ckpt-dir {self._speaker(round)} --dataset-file "
             f"{shell_quote(files)} --never-from {shell_quote(','.join(self._never_from()))} "
+            "--named-only "
             f"{typed_flags(drawn)}{switches}{self._format() if round == 1 else ''} "
             f"--save-file {self.path(f'round-{round}.jsonl')}",
             lambda root: sampled_line(root / f"round-{round}.report.json"),
@@ -165,12 +168,14 @@ class Improvement:
         return list(dict.fromkeys(from_root(place, self.root) for place in places))
 
     def _built(self, round: int) -> Stage:
+        # A prompt that validates in one round does so in all: its place follows from its content.
         dataset = f"dataset-{round}"
         return Stage(
             f"round {round}: tokens and training mask",
             f"scripts/build_dataset.py --source-file {self.path(f'round-{round}.jsonl')} "
             f"--tokenizer-file {self.typed(self.flags.ckpt_dir)} --save-dir {self.path(dataset)} "
-            f"--split-by prompt --val-ratio {VAL_RATIO} --skip-overlong{self._trained_format()}",
+            f"--split-by prompt --val-ratio {self.flags.val_ratio} --skip-overlong"
+            + self._trained_format(),
             lambda root: outcomes.built(root / dataset),
         )
 

@@ -42,6 +42,7 @@ def main(
     most_kept: int = 2,
     keep_easy: bool = False,
     replay: float = 1.0,
+    val_ratio: float = 0.1,
     config_file: str = "configs/teach.json",
     chat_format: str | None = None,
     max_new_tokens: int = 256,
@@ -69,6 +70,7 @@ def main(
         most_kept: How many right replies of a prompt are kept at most, of those that differ.
         keep_easy: Keep replies also to prompts whose replies are all right.
         replay: How many training conversations are trained as they stand for each kept reply.
+        val_ratio: The share of these rows, by their prompts, that validate the training of a round.
         config_file: JSON file of settings for the training; see configs/.
         chat_format: How conversations are written; by default as the weights were trained, or
             llama3.

@@ -63,7 +63,8 @@ def main(
         groups = [index] if index is not None else range(min(5, len(chosen) // size))
         samples = [view(chosen, size * i + side, reader) for i in groups for side in range(size)]
         with new_file(html) as partial:
-            text = page(f"Dataset {Path(dataset_dir).name}", every, provenance(chosen), samples)
+            title = f"Dataset {Path(dataset_dir).name}"
+            text = page(title, every, provenance(chosen), samples, size)
             partial.write_text(text, encoding="utf-8")
         console.print(f"Page: {html}", soft_wrap=True, markup=False)
     for dataset in splits.values():

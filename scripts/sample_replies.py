@@ -36,6 +36,7 @@ def main(
     chat_format_anyway: bool = False,
     quantization: str | None = None,
     never_from: str | None = None,
+    named_only: bool = False,
     categories: str | None = None,
     limit: int | None = None,
     replies: int = 4,
@@ -71,6 +72,8 @@ def main(
         never_from: What is held out, with commas between: files of conversations, and datasets that
             build_dataset.py made, of which the validation split is meant. A prompt that stands
             there is not used; that of the dataset that the weights were trained on never is.
+        named_only: Hold out what --never-from names and no more, also where the weights validated
+            on something else: for rounds that validate on the same prompts each time.
         categories: Use only prompts of these categories, with commas between: call, parallel,
             no_call, call_after_result, parallel_after_result, no_call_after_result, no_tools.
         limit: Use only so many prompts, drawn by the seed.
@@ -92,7 +95,7 @@ def main(
             scripts/make_pairs.py --from replies reads it.
     """
     flags = dict(locals())
-    check_idle_flags(flags, FORMAT_FLAGS)
+    check_idle_flags(flags, FORMAT_FLAGS | {"named_only": "never_from"})
     for name, least in (("most_kept", 1), ("replies", 1), ("limit", 1)):
         if flags[name] is not None and flags[name] < least:
             raise UsageError(f"--{name.replace('_', '-')} is {flags[name]}, wanted {least} or more")
@@ -144,7 +147,8 @@ def _sampling(flags: dict[str, Any], drawing: Drawing, outputs: Outputs) -> Samp
     source = model_source(flags)
     named = listed(flags["never_from"])
     check_places(named)
-    held_out = HeldOut([*named, *validation_of(source.weights_directory())])
+    own = [] if flags["named_only"] else validation_of(source.weights_directory())
+    held_out = HeldOut([*named, *own])
     files, seed = listed(flags["dataset_file"]), flags["seed"]
     categories = listed(flags["categories"]) or None
     prompts = read_prompts(files, held_out, categories, flags["limit"], seed)

@@ -6,6 +6,7 @@ from typing import Any
 
 from synthesis import phrasing, results
 from synthesis.catalogue import Catalogue
+from synthesis.cues import cue
 from synthesis.declaration import Parameter, SyntheticTool, is_error
 from synthesis.detours import invalid_value, missing_argument, tool_error
 from synthesis.grammar import expand, joined, marked, slot_of
@@ -14,6 +15,7 @@ from synthesis.linked import linked
 from synthesis.longer import step_by_step
 from synthesis.plain_answers import plain_answer, suitable_topics
 from synthesis.policies import confirm_first, forbidden_tool, limit, preset
+from synthesis.roles import is_thing, role
 from synthesis.scene import TRIES, Scene
 from synthesis.small_talk import small_talk as chat
 from synthesis.use import Use
@@ -65,9 +67,14 @@ def _how_many(scene: Scene) -> int:
 
 
 def _can_be_listed(tool: SyntheticTool, parameter: Parameter) -> bool:
-    """Whether a request for "A and B" means two calls: texts alone, and not quoted."""
+    """Whether a request for "A and B" means two calls: texts alone, and not quoted.
+
+    Of a tool that brings no phrases it is what names things: nothing is closed for two reasons.
+    """
     if parameter.kind.follows or any(p.kind.follows == parameter.name for p in tool.parameters):
         return False
+    if tool.subject:
+        return parameter.required and is_thing(parameter) and not _describes_one(tool, parameter)
     text = parameter.required and parameter.schema.get("type") == "string"
     slot = slot_of(parameter.name)
     # "between A, B and C and D" says nothing.
@@ -75,6 +82,12 @@ def _can_be_listed(tool: SyntheticTool, parameter: Parameter) -> bool:
         f"'{slot}'" in phrase or slot in phrase.partition("between ")[2]
         for phrase in tool.do + tool.ask
     )
+
+
+def _describes_one(tool: SyntheticTool, parameter: Parameter) -> bool:
+    """Whether a value follows as a property of what is spoken of: a new issue called 'Printer'."""
+    told_after = any(f"[{cue(parameter)}]" in phrase for phrase in tool.do)
+    return told_after and role(parameter) in ("code", "title", "other")
 
 
 def _same_tool(scene: Scene, tool: SyntheticTool, slot: Parameter | None) -> None:
@@ -93,7 +106,11 @@ def _same_tool(scene: Scene, tool: SyntheticTool, slot: Parameter | None) -> Non
     if len(uses) == 1:
         _order(scene, [uses[0], scene.use(tool)])
         return
-    scene.ask_for(tool, said | {slot.name: joined(values)}, slot.name)
+    # A value that stands in quotes is one of several in quotes.
+    slot_text = slot_of(slot.name)
+    is_quoted = any(f"'{slot_text}'" in phrase for phrase in tool.do)
+    listed = joined([f"'{value}'" for value in values])[1:-1] if is_quoted else joined(values)
+    scene.ask_for(tool, said | {slot.name: listed}, slot.name)
     scene.call(*((use.tool, use.arguments) for use in uses))
     scene.answer(*uses, naming=slot.name)
 
@@ -103,6 +120,7 @@ def _another(
 ) -> Use | None:
     """Return the same use with another value in one slot; None where there is none."""
     taken = [use.arguments[slot.name] for use in uses]
+    codes = {code for use in uses for code in results.codes_in(use.result, use.arguments)}
     for _ in range(TRIES):
         value = scene.draw(slot, others)
         arguments = {
@@ -111,7 +129,9 @@ def _another(
             if parameter is slot or parameter.name in others
         }
         result = tool.run(arguments)
-        if value not in taken and not is_error(result):
+        # Two calls do not make things of the same code.
+        is_same = tool.subject and codes & results.codes_in(result, arguments)
+        if value not in taken and not is_error(result) and not is_same:
             return Use(tool, arguments, result)
     return None
 
@@ -176,19 +196,25 @@ def answer_from_result(scene: Scene) -> None:
 
 
 def several_requests(scene: Scene) -> None:
-    """Two or three requests one after the other, each as in a conversation of its own."""
-    possible = [play for play, suits in _IN_A_ROW if suits(scene.catalogue)]
-    for _ in range(scene.dice.between(2, 3)):
-        scene.dice.choice(possible)(scene)
+    """Several requests one after the other, each of a kind that is as frequent in the mixture."""
+    shares = scene.mixture.shares
+    plays = [
+        play
+        for name, play, suits in _IN_A_ROW
+        if suits(scene.catalogue)
+        for _ in range(round(100 * shares.get(name, 0)))
+    ]
+    for _ in range(scene.dice.between(2, scene.mixture.most_requests)):
+        scene.dice.choice(plays)(scene)
 
 
-_IN_A_ROW: tuple[tuple[Callable[[Scene], None], Callable[[Catalogue], object]], ...] = (
-    (single_call, lambda catalogue: True),
-    (parallel_calls, lambda catalogue: True),
-    (small_talk, lambda catalogue: True),
-    (call_sequence, lambda catalogue: catalogue.chains),
-    (missing_argument, lambda catalogue: catalogue.omissible),
-    (answer_from_result, lambda catalogue: catalogue.questionable),
+_IN_A_ROW: tuple[tuple[str, Callable[[Scene], None], Callable[[Catalogue], object]], ...] = (
+    ("single_call", single_call, lambda catalogue: True),
+    ("parallel_calls", parallel_calls, lambda catalogue: True),
+    ("small_talk", small_talk, lambda catalogue: True),
+    ("call_sequence", call_sequence, lambda catalogue: catalogue.chains),
+    ("missing_argument", missing_argument, lambda catalogue: catalogue.omissible),
+    ("answer_from_result", answer_from_result, lambda catalogue: catalogue.questionable),
 )
 
 BEHAVIOURS: dict[str, Behaviour] = {
@@ -232,7 +258,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         lambda catalogue: catalogue.omissible or len(catalogue.tools) > 2,
         "three different calls",
     ),
-    "several_requests": Behaviour(several_requests, "two or three requests in a row"),
+    "several_requests": Behaviour(several_requests, "several requests in a row"),
     "confirm_first": Behaviour(
         confirm_first, "a rule wants a confirmation: the call comes after the user's yes, or never"
     ),

@@ -259,11 +259,12 @@ def marked(value: Any) -> str:
     return f"{_OPEN}{spoken(value)}{_CLOSE}"
 
 
-def in_plural(text: str, noun: str) -> str:
-    """Let a noun's words that stand before a list of values be plural: orders A, B and C."""
-    words = "|".join(map(re.escape, noun.split()))
-    listed = rf"\b({words}) (?={_OPEN}[^{_CLOSE}]*{_CLOSE}(?:,| and) {_OPEN})"
-    return re.sub(listed, r"\1s ", text)
+def in_plural(text: str, plurals: Mapping[str, str]) -> str:
+    """Let nouns that stand before a list of values be plural: orders A, B and C."""
+    nouns = "|".join(map(re.escape, plurals))
+    value = f"'?{_OPEN}[^{_CLOSE}]*{_CLOSE}'?"
+    listed = rf"\b({nouns}) (?={value}(?:,| and) '?{_OPEN})"
+    return re.sub(listed, lambda found: f"{plurals[found[1]]} ", text)
 
 
 def plain(text: str) -> str:

@@ -14,6 +14,7 @@ class Mixture:
     shares: Each behaviour's share; one that is not named does not come.
     fewest_tools, most_tools: How many tools a conversation offers.
     most_at_once: The most calls in one turn.
+    most_requests: The most requests of several in a row.
     system: Chance of a system text where no behaviour wants one.
     beside: Chance that a turn with calls says something too.
     casual: Chance that a user writes chat language, with typos.
@@ -28,6 +29,7 @@ class Mixture:
     fewest_tools: int = 1
     most_tools: int = 8
     most_at_once: int = 3
+    most_requests: int = 3
     system: float = 0.0
     beside: float = 0.0
     casual: float = 0.0
@@ -84,17 +86,19 @@ BROAD = Mixture(
 )
 SHORT = Mixture(
     {
-        "single_call": 0.20,
-        "parallel_calls": 0.08,
-        "call_sequence": 0.06,
-        "missing_argument": 0.30,
-        "invalid_value": 0.04,
-        "tool_error": 0.04,
-        "no_suitable_tool": 0.16,
-        "small_talk": 0.06,
-        "answer_from_result": 0.06,
+        "single_call": 0.12,
+        "parallel_calls": 0.04,
+        "call_sequence": 0.03,
+        "missing_argument": 0.18,
+        "invalid_value": 0.02,
+        "tool_error": 0.02,
+        "no_suitable_tool": 0.11,
+        "small_talk": 0.03,
+        "answer_from_result": 0.03,
+        "several_requests": 0.42,
     },
     most_tools=4,
+    most_requests=4,
     casual=0.1,
     any_question=True,
 )

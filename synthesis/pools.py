@@ -88,6 +88,10 @@ OCCASIONS = listed(
     "briefing catch-up check-in debrief interview kickoff lunch meeting planning "
     "presentation rehearsal retrospective review session sync talk"
 )
+# What people look for of a topic.
+SEARCHED = listed(
+    "checklist contacts costs deadline guidelines policy problems report rules schedule"
+)
 COLOURS = listed("amber blue coral crimson golden green indigo ivory lilac olive scarlet silver")
 CREATURES = listed(
     "badger comet crane falcon fox harbour heron island lantern lighthouse mountain orchard "
@@ -167,6 +171,18 @@ def address(dice: Dice) -> str:
     """Return a street and a number, such as '14 Harbour Street'."""
     street = dice.choice(STREETS)
     return f"{dice.between(1, 120)} {street} {dice.choice(('Street', 'Lane', 'Road', 'Avenue'))}"
+
+
+def errand(dice: Dice) -> str:
+    """Return what somebody has to do, such as 'ask Lars about the budget review'."""
+    way, other = dice.choice(("ask", "call", "remind", "talk to", "write to")), FIRST_NAMES
+    return f"{way} {dice.choice(other)} about the {dice.choice(TOPICS)} {dice.choice(OCCASIONS)}"
+
+
+def search_topic(dice: Dice) -> str:
+    """Return what people look for, such as 'travel policy' or 'printer'."""
+    topic = dice.choice(TOPICS)
+    return topic if dice.chance(0.1) else f"{topic} {dice.choice(SEARCHED)}"
 
 
 def words(dice: Dice, least: int, most: int) -> str:

@@ -67,13 +67,24 @@ def requests(tool: SyntheticTool, found: Iterable[str] = ()) -> tuple[str, ...]:
     request = Request(task(tool), ())
     for parameter in tool.parameters:
         request = _placed(request, parameter, parameter.name in found)
+    words = _of_one_known(tool, request, found)
     # Yes and no come last: ", but don't notify guests".
     flags = "".join(cue(p) for p in request.rest if role(p) == "flag")
     cues = [
         _linked(p) if p.name in found else f"[{cue(p)}]" for p in request.rest if role(p) != "flag"
     ]
     orders = (cues, cues[::-1])
-    return tuple(dict.fromkeys(request.words + "".join(order) + flags for order in orders))
+    return tuple(dict.fromkeys(words + "".join(order) + flags for order in orders))
+
+
+def _of_one_known(tool: SyntheticTool, request: Request, found: frozenset[str]) -> str:
+    """Let what a code follows that tells which one it is be "the": the meeting, event E-91215."""
+    for parameter in request.rest:
+        what, slot = " ".join(words_of(parameter.name)[:-1]), slot_name(parameter.name)
+        is_it = role(parameter) == "code" and subject(tool) == f"the {what}"
+        if is_it and parameter.name not in found:
+            return re.sub(r"^(\w+) (an?) ", rf"\1 [?{slot} the][!{slot} \2] ", request.words)
+    return request.words
 
 
 def questions(templates: Iterable[str]) -> tuple[str, ...]:
@@ -121,6 +132,11 @@ def subject(tool: SyntheticTool) -> str:
         return f"the {' '.join(words[1:])}"
     match = re.match(r"\w+ (?:an?|the|my) ((?:new )?\w+)", task(tool))
     return f"the {match[1].removeprefix('new ')}" if match else "that"
+
+
+def nouns_of(parameter: Parameter) -> tuple[str, ...]:
+    """Return what may stand before a value: its name's words, and those that mean such a thing."""
+    return (*parameter.kind.noun.split(), *_STAND_INS.get(role(parameter), ()))
 
 
 def _placed(request: Request, parameter: Parameter, is_found: bool) -> Request:

@@ -1,39 +1,47 @@
 """What an assistant says of the result of a user's own tool, entry by entry, in plain words."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from synthesis.dice import Dice
 from synthesis.grammar import expand, joined
-from synthesis.phrasing import describe, empty_lists, told
+from synthesis.phrasing import describe, empty_lists, scalars, told
 from synthesis.pools import listed
-from synthesis.roles import TIMES, UNITS, is_plural, words_of
+from synthesis.roles import CODES, TIMES, UNITS, is_plural, singular, words_of
 
 _STATES = frozenset(listed("status state result outcome"))
 _DONE = frozenset(listed("done ok success successful completed complete finished"))
 _WORKED = frozenset(listed("success ok done succeeded successful"))
 _LEFT = frozenset(listed("free left available remaining open"))
-_CODES = frozenset(listed("id code number key reference ref"))
+_COUNTED = frozenset(listed("found sent removed deleted"))
 _TEXTS = frozenset(listed("text message content body summary note"))
 
 
 def say_result(subject: str, changes: bool, result: Any, dice: Dice, about: str = "") -> str:
     """Return sentences about a result, `about` what where there are several results."""
-    entries = told(result)
-    if not entries:
+    entries = [(_full_name(subject, name), value) for name, value in told(result)]
+    empty = empty_lists(result)
+    if not entries and not empty:
         return about + describe(result, dice)
     state = [(name, value) for name, value in entries if _is_state(name, value)][:1]
     sentences = [
         _say_state(subject, changes, name, value, dice, bool(about)) for name, value in state
     ]
     parts = [_say(name, value, dice) for name, value in entries if (name, value) not in state]
-    parts += [f"there are no {' '.join(words_of(name))}" for name in empty_lists(result)]
+    parts += [f"there are no {' '.join(words_of(name))}" for name in empty]
     # Many entries in one sentence are hard to read.
     groups = [parts[at : at + 3] for at in range(0, len(parts), 3)]
     sentences += [joined(group) for group in groups]
-    if not state and subject.removeprefix("the ") in sentences[0]:
+    if not state and subject in about and subject.removeprefix("the ") in sentences[0]:
         about = ""
     return f"{about}{'. '.join(sentences)}."
+
+
+def _full_name(subject: str, name: str) -> str:
+    """Return the name of an entry, with what was found where that is the subject: issues found."""
+    things = subject.removeprefix("the ")
+    return f"{things}_{name}" if name in _COUNTED and is_plural(things.split()[-1]) else name
 
 
 def later_questions(result: Any) -> list[tuple[str, str]]:
@@ -45,6 +53,15 @@ def later_questions(result: Any) -> list[tuple[str, str]]:
         if re.fullmatch(r"\w+", name)
         for question, statement in [_words(name, value)]
     ]
+
+
+def codes_in(result: Any, arguments: Mapping[str, Any]) -> set[Any]:
+    """Return the codes that a result gives, of which those that the call gave are none."""
+    return {
+        value
+        for name, value in scalars(result).items()
+        if words_of(name)[-1] in CODES and value not in arguments.values()
+    }
 
 
 def _is_state(name: str, value: Any) -> bool:
@@ -63,10 +80,12 @@ def _say_state(
     verb = "are" if is_plural(words_of(subject)[-1]) else "is"
     short = "they are" if verb == "are" else "it is"
     if is_named:
-        return f"{short} {'done' if done else value}"
+        return "that is done" if done else f"{short} {value}"
     frames = f"({short}|that is|{subject} {verb}|{subject} {verb} now) {{value}}"
     if done:
-        frames = f"({short} done|that is done|all done|done, as you asked|everything went well)"
+        # Hours that were noted are not done themselves.
+        it = "" if verb == "are" else "it is done|"
+        frames = f"({it}that is done|all done|done, as you asked|everything went well)"
     return expand(frames, {"value": value}, dice)
 
 
@@ -83,13 +102,15 @@ def _words(name: str, value: Any) -> tuple[str, str]:
     if isinstance(value, int | float):
         return _number(words, noun, value)
     if isinstance(value, list):
-        verb = "are" if is_plural(words[-1]) and len(value) > 1 else "is"
+        if len(value) == 1:
+            noun = " ".join([*words[:-1], singular(words[-1])])
+        verb = "are" if len(value) > 1 and is_plural(words[-1]) else "is"
         return f"(what {verb}|tell me) the {noun}", f"the {noun} {verb} {{value}}"
     if len(words) > 1 and words[-1] == "at":
         rest = " ".join(words[:-1])
         verb = "was" if words[-2].endswith("ed") else "is"
         return f"when {verb} it {rest}", f"it {verb} {rest} at {{value}}"
-    if words[-1] in _CODES:
+    if words[-1] in CODES:
         what = " ".join(words[:-1])
         of = f"|the {words[-1]} of the {what} is {{value}}" if what else ""
         return f"(what is|what's) the {noun}", f"(the {noun} is {{value}}{of})"
@@ -113,15 +134,16 @@ def _yes_or_no(words: list[str], noun: str) -> tuple[str, str]:
 
 def _number(words: list[str], noun: str, value: float) -> tuple[str, str]:
     last, head = words[-1], " ".join(words[:-1])
-    if last in _LEFT or (len(words) == 1 and last in ("found", "sent", "removed", "deleted")):
+    if last in _LEFT or (last in _COUNTED and (not head or is_plural(words[-2]))):
         verb = "is" if last in _LEFT else "was"
         many = {"is": "are", "was": "were"}[verb]
         thing = f" {head}" if head else ""
-        said = f"{{value}}{thing} {verb if value == 1 else many} {last}"
+        one = f" {' '.join([*words[:-2], singular(words[-2])])}" if head else ""
+        said = f"{{value}}{one} {verb} {last}" if value == 1 else f"{{value}}{thing} {many} {last}"
         return f"how many{thing} {many} {last}", said
     if last in UNITS and head:
         return f"(what is|what's) the {head}", f"the {head} is {{value}} {UNITS[last]}"
-    if last in _CODES:
+    if last in CODES:
         return f"(what is|what's) the {noun}", f"the {noun} is {{value}}"
     if last in TIMES and head:
         return f"(what is|what's) the {head}", f"the {head} is {{value}} {last}"

@@ -23,7 +23,7 @@ UNITS: Mapping[str, str] = {
 }
 TIMES = frozenset(listed("seconds minutes hours days nights weeks months years"))
 PEOPLE = frozenset(listed("people persons guests passengers adults children visitors travellers"))
-_CODES = frozenset(listed("id ids code number key reference ref no uuid"))
+CODES = frozenset(listed("id ids code number key reference ref no uuid"))
 _IRREGULAR = {"people": "person", "children": "child", "status": "status", "series": "series"}
 # By the last word of a name that stands here.
 _WORDS: Mapping[str, str] = {
@@ -43,6 +43,12 @@ _WORDS: Mapping[str, str] = {
     **dict.fromkeys(listed("language currency unit units"), "manner"),
     **dict.fromkeys(listed("priority urgency severity quality speed intensity"), "measure"),
 }
+# Roles of which one request may name several, each a thing of its own.
+_THINGS = frozenset(
+    listed("code person place address date email url file folder title query other")
+)
+# One thing has one of these at a time.
+_CHOICES = frozenset(listed("status state mode reason cause type kind level category role"))
 _FORMATS = {"date": "date", "email": "email", "uri": "url", "time": "time", "date-time": "moment"}
 
 
@@ -67,7 +73,7 @@ def role(parameter: Parameter) -> str:
         return found
     if type in ("array", "object"):
         return type
-    if words[-1] in _CODES:
+    if words[-1] in CODES:
         return "code"
     if type in ("integer", "number"):
         return _number(words)
@@ -79,6 +85,12 @@ def role(parameter: Parameter) -> str:
     if words[-1] == "name":
         return "title"
     return "choice" if "enum" in schema else "other"
+
+
+def is_thing(parameter: Parameter) -> bool:
+    """Return whether values are different things: codes, people, dates, and no choices or texts."""
+    is_choice = "enum" in parameter.schema or words_of(parameter.name)[-1] in _CHOICES
+    return role(parameter) in _THINGS and not is_choice
 
 
 def _number(words: list[str]) -> str:
@@ -105,6 +117,12 @@ def singular(word: str) -> str:
     if re.fullmatch(r"[a-z]+(ch|sh|ss|x|zz)es", word):
         return word[:-2]
     return word[:-1] if is_plural(word) else word
+
+
+def plural(noun: str) -> str:
+    """Return the noun for several of them; one that ends in s is taken to be that."""
+    stem = re.sub("(?<=[^aeiou])y$", "ie", re.sub("(?<=ch|sh|ss|.x|.z)$", "e", noun))
+    return stem.removesuffix("s") + "s"
 
 
 def spoken_of(parameter: Parameter) -> Parameter:

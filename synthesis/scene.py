@@ -28,6 +28,8 @@ from synthesis.language import background, casual, greets
 from synthesis.mixtures import PLAIN, Mixture
 from synthesis.phrasing import BESIDE, BESIDE_AFTER_ERROR, BESIDE_NEXT, LEADS, request
 from synthesis.prompts import draw_names, draw_sign_off, write_system
+from synthesis.requests import nouns_of
+from synthesis.roles import plural
 from synthesis.use import Use, tell
 from synthesis.world import fact
 
@@ -196,8 +198,9 @@ class Scene:
         core = expand(
             self.dice.choice(asks if question else fitting(tool.do, given)), said, self.dice
         )
-        if several and self.mixture.frames.mended and not question:
-            core = in_plural(core, tool.parameter(several).kind.noun)
+        if several and (tool.subject or self.mixture.frames.mended) and not question:
+            nouns = nouns_of(tool.parameter(several))
+            core = in_plural(core, {noun: plural(noun) for noun in nouns})
         self.request(core, tool, question)
 
     def request(self, core: str, tool: SyntheticTool, question: bool = False) -> None:

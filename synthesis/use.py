@@ -69,8 +69,7 @@ def _way_of_naming(uses: Sequence[Use], dice: Dice) -> str:
 
 def _tell(use: Use, naming: str, way: str, dice: Dice) -> str:
     if use.tool.subject:
-        about = spoken(use.arguments.get(naming, "")) or _named(use)
-        named = expand(way, {"about": about}, dice)
+        named = expand(way, {"about": _named(use, naming, dice)}, dice)
         return say_result(use.tool.subject, is_changing(use.tool), use.result, dice, named)
     if not use.tool.answer:
         named = f"{spoken(use.arguments[naming])}: " if naming in use.arguments else ""
@@ -83,11 +82,16 @@ def _is_clock(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\d\d:\d\d", value) is not None
 
 
-def _named(use: Use) -> str:
-    """Return what a result is about, with its number where the call gave one: issue 4398."""
+def _named(use: Use, naming: str, dice: Dice) -> str:
+    """Return what a result is about: issue 4398 by its number, or the argument `naming` it."""
+    subject = use.tool.subject.removeprefix("the ")
     for parameter in use.tool.parameters:
-        what = use.tool.subject.removeprefix("the ")
-        is_code = parameter.name in use.arguments and role(parameter) == "code"
-        if is_code and " ".join(words_of(parameter.name)[:-1]) == what:
-            return f"{what} {spoken(use.arguments[parameter.name])}"
-    return use.tool.subject
+        name, what = parameter.name, role(parameter)
+        is_code = what == "code"
+        noun = " ".join(words_of(name)[:-1]) if is_code else what
+        is_it = naming == name and is_code if naming else noun == subject
+        if name in use.arguments and noun and is_it:
+            return f"{'' if is_code else 'the '}{noun} {spoken(use.arguments[name])}"
+    if naming not in use.arguments:
+        return use.tool.subject
+    return use.tool.parameter(naming).kind.say(use.arguments[naming], dice)

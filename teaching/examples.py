@@ -1,26 +1,20 @@
-"""Example values and results for tools that come with neither, such as an MCP server's.
+"""Example values for parameters that come without, such as those of an MCP server's tools.
 
-Values are invented from the schema: its formats and bounds, and the parameter's name. They are the
+They are invented from the schema: its formats and bounds, and the parameter's name, and the
 same for the same name everywhere, so that what one tool returns another takes.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chat.conversation import Tool
-from chat.schemas.validation import read_tool, validate_arguments
+from chat.schemas.validation import validate_arguments
 from synthesis import kinds, pools
-from synthesis.custom import own_examples
 from synthesis.dice import Dice
-from synthesis.wording import is_changing
+from synthesis.roles import CODES, words_of
 
 # How many values a parameter gets; about a quarter of them is never trained.
 VALUES = 48
-RESULTS = 8
-STATES = pools.listed("done open ready waiting active confirmed")
-# What changes something has changed it.
-STATES_AFTER = pools.listed("done completed confirmed")
 # How deep objects in objects are filled in.
 _DEEPEST = 3
 Draw = Callable[[Dice], Any]
@@ -41,7 +35,7 @@ _FORMATS: Mapping[str, Draw] = {
     ),
 }
 # By the last word of a parameter's name that stands here.
-_NAMES: Mapping[str, Draw] = {
+NAMES: Mapping[str, Draw] = {
     **dict.fromkeys(("city", "town", "location", "place", "destination", "origin"), pools.city),
     **dict.fromkeys(("date", "day", "deadline", "since", "until"), _FORMATS["date"]),
     "time": _FORMATS["time"],
@@ -52,59 +46,18 @@ _NAMES: Mapping[str, Draw] = {
     **dict.fromkeys(("person", "user", "customer", "owner", "author", "assignee"), pools.person),
     **dict.fromkeys(("recipient", "guest", "contact"), pools.person),
     **dict.fromkeys(("product", "item", "article"), pools.product),
-    **dict.fromkeys(("title", "subject", "event"), pools.event_title),
+    **dict.fromkeys(("title", "subject", "event", "meeting", "appointment"), pools.event_title),
+    **dict.fromkeys(("task", "todo", "note", "reminder"), pools.errand),
     **dict.fromkeys(("message", "text", "body", "content", "comment"), pools.message),
-    **dict.fromkeys(("note", "description", "summary"), pools.message),
+    **dict.fromkeys(("description", "summary"), pools.message),
     **dict.fromkeys(("path", "file", "filename"), lambda dice: f"{_slug(dice)}.txt"),
     **dict.fromkeys(("folder", "directory"), lambda dice: f"/{_slug(dice)}"),
-    **dict.fromkeys(("query", "search", "keyword", "term"), lambda dice: pools.words(dice, 1, 3)),
+    **dict.fromkeys(("query", "search", "keyword", "term"), pools.search_topic),
     **dict.fromkeys(("language",), lambda dice: dice.choice(("English", "German", "Spanish"))),
 }
-_CODES = ("id", "code", "number", "key", "reference", "ref")
 
 
 Schema = Mapping[str, Any]
-
-
-def complete_records(records: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return records of tools with examples and results, their own where they have them.
-
-    ValueError names a required parameter for which no value could be made.
-    """
-    tools = [read_tool(record) for record in records]
-    codes = _codes_wanted(tools)
-    return [_complete(record, tool, codes) for record, tool in zip(records, tools, strict=True)]
-
-
-def _complete(record: Schema, tool: Tool, codes: Mapping[str, Mapping[str, Schema]]) -> Any:
-    function = record["function"] if isinstance(record.get("function"), Mapping) else record
-    examples = own_examples(tool.name, record)
-    results = record.get("results") or function.get("results")
-    required = tool.parameters.get("required", [])
-    # A schema may be true, which allows anything, or false, which allows nothing.
-    properties = {
-        name: {} if schema is True else schema
-        for name, schema in tool.parameters["properties"].items()
-        if schema is not False
-    }
-    for name, schema in properties.items():
-        if name in examples or not _wants_examples(schema):
-            continue
-        values = example_values(name, schema, tool.parameters)
-        if values:
-            examples[name] = values
-        elif name in required:
-            raise ValueError(
-                f"no value for the parameter {name} of {tool.name} could be made from its schema; "
-                f'add "examples": {{"{name}": [...]}} beside the tool\'s description'
-            )
-    return {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": {**tool.parameters, "properties": properties},
-        "examples": examples,
-        "results": results or _results(tool, function, codes),
-    }
 
 
 def example_values(
@@ -119,7 +72,7 @@ def example_values(
     checked = Tool(name, "", whole)
     dice, found = Dice("value", name), dict[str, Any]()
     for _ in range(4 * VALUES):
-        value = _value(name, schema, definitions.get("$defs", {}), dice)
+        value = draw_value(name, schema, definitions.get("$defs", {}), dice)
         if not any(validate_arguments(checked, {name: value})):
             found.setdefault(repr(value), value)
         if len(found) == VALUES:
@@ -127,18 +80,13 @@ def example_values(
     return list(found.values())
 
 
-def _wants_examples(schema: Schema) -> bool:
-    """Whether the generator needs values: it draws choices, yes or no, and bounded numbers."""
-    bounded = {"minimum", "maximum"} <= schema.keys() and schema.get("type") in _NUMBERS
-    return not (bounded or {"enum", "examples"} & schema.keys() or schema.get("type") == "boolean")
-
-
 _NUMBERS = ("integer", "number")
 
 
-def _value(
+def draw_value(
     name: str, schema: Any, definitions: Mapping[str, Any], dice: Dice, depth: int = 0
 ) -> Any:
+    """Draw a value for a schema; deep inside, lists are empty, and so are objects."""
     schema = _plain(schema, definitions)
     if "const" in schema:
         return schema["const"]
@@ -154,7 +102,7 @@ def _value(
     if type == "object":
         wanted = schema.get("required", list(schema.get("properties", {}))[:2])
         return {
-            key: _value(
+            key: draw_value(
                 key, schema.get("properties", {}).get(key, {}), definitions, dice, depth + 1
             )
             for key in wanted
@@ -171,7 +119,7 @@ def _list(
     most = 0 if depth >= _DEEPEST else min(3, schema.get("maxItems", 3))
     count, singular = dice.between(least, max(least, most)), name.removesuffix("s")
     items = schema.get("items", {})
-    drawn = [_value(singular, items, definitions, dice, depth + 1) for _ in range(count)]
+    drawn = [draw_value(singular, items, definitions, dice, depth + 1) for _ in range(count)]
     different = [value for place, value in enumerate(drawn) if value not in drawn[:place]]
     return different if len(different) >= least else drawn
 
@@ -210,12 +158,12 @@ def _number(schema: Mapping[str, Any], whole: bool, dice: Dice) -> int | float:
 def _text(name: str, schema: Mapping[str, Any], dice: Dice) -> str:
     if draw := _FORMATS.get(schema.get("format", "")):
         return str(draw(dice))
-    words = _words(name)
+    words = words_of(name)
     for word in reversed(words):
-        if word in _CODES:
+        if word in CODES:
             # Of two words the first says what it is the code of: R-48213 for a room_id.
             return f"{words[0][:1].upper() or 'X'}-{dice.between(10000, 99999)}"
-        if draw := _NAMES.get(word):
+        if draw := NAMES.get(word):
             return str(draw(dice))
     if words[-1] == "name":
         return pools.person(dice) if len(words) == 1 else _named(dice)
@@ -228,44 +176,3 @@ def _named(dice: Dice) -> str:
 
 def _slug(dice: Dice) -> str:
     return f"{dice.choice(pools.TOPICS)}-{dice.choice(pools.OCCASIONS)}".replace(" ", "-").lower()
-
-
-def _results(
-    tool: Tool, function: Schema, codes: Mapping[str, Mapping[str, Schema]]
-) -> list[dict[str, Any]]:
-    """Return invented results: as the tool's own output schema has it, or a state and codes.
-
-    A tool create_order gives the order_id that cancel_order wants.
-    """
-    dice, schema = Dice("result", tool.name), function.get("outputSchema")
-    if isinstance(schema, Mapping) and schema.get("properties"):
-        drawn = [_value("", schema, schema.get("$defs", {}), dice) for _ in range(RESULTS)]
-        return [value for value in drawn if isinstance(value, dict)]
-    given = {
-        name: example_values(name, wanted)
-        for word in dict.fromkeys(_words(tool.name))
-        for name, wanted in codes.get(word, {}).items()
-        if name not in tool.parameters["properties"]
-    }
-    states = STATES_AFTER if is_changing(tool) else STATES
-    return [
-        {"status": dice.choice(states), **{name: dice.choice(given[name]) for name in given}}
-        for _ in range(RESULTS)
-    ]
-
-
-def _codes_wanted(tools: Sequence[Tool]) -> dict[str, dict[str, Schema]]:
-    """Return the codes that tools require, by what they are codes of: order for an order_id."""
-    found: dict[str, dict[str, Schema]] = {}
-    for tool in tools:
-        for name in tool.parameters.get("required", []):
-            schema = tool.parameters["properties"].get(name, {})
-            *what, code = _words(name)
-            if what and code in _CODES and schema.keys() <= {"type", "description", "title"}:
-                found.setdefault(what[-1], {}).setdefault(name, schema)
-    return found
-
-
-def _words(name: str) -> list[str]:
-    """Return the words of a name, also of createOrder."""
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).replace("-", "_").lower().split("_")

@@ -1,7 +1,7 @@
 """What a run of several commands was asked and has done, so that the same command goes on."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,16 @@ def begin_journal(file: Path, asked: Mapping[str, Any], files: Mapping[str, Path
 
 
 def read_journal(
-    file: Path, asked: Mapping[str, Any], others: Collection[str] = ()
+    file: Path,
+    asked: Mapping[str, Any],
+    others: Collection[str] = (),
+    may_change: Callable[[Sequence[Mapping[str, Any]]], Collection[str]] = lambda done: (),
 ) -> Journal | None:
     """Return the journal of the run in a directory, None for a new or empty one.
 
     Beside it a new directory may hold files of the names `others`. FileExistsError where it holds
-    something else, ValueError where the run was begun with other flags.
+    something else, ValueError where the run was begun with other flags than those that
+    `may_change(what is done)` allows.
     """
     directory = file.parent
     if not file.is_file():
@@ -78,14 +82,15 @@ def read_journal(
             )
         return None
     state = read_json_object(file)
+    free = may_change(state["done"])
     for name, value in json.loads(json.dumps(asked)).items():
         before = state["flags"].get(name)
-        if before != value:
+        if before != value and name not in free:
             raise ValueError(
                 f"{directory} was begun with {_flag(name, before)}, and now it is "
                 f"{_flag(name, value)}; give the same flags to go on, or name another --output-dir"
             )
-    return Journal(file, state)
+    return Journal(file, {**state, "flags": dict(asked)})
 
 
 def _flag(name: str, value: Any) -> str:

@@ -1,8 +1,9 @@
 """A run of scripts/teach.py: what it was asked, what is done, and how it goes on."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from console.journey import Done
 from evaluation.failures import count_failures, failures_line
@@ -16,6 +17,12 @@ from teaching.tools import COMPLETED_FILE, complete_file, completed_file, read_t
 STATE_FILE = "teach.json"
 PAGE_FILE = "index.html"
 ASKED_FILE = "tools_of_server.json"
+# Commands that do the same in every chat format.
+_OF_ANY_FORMAT = (
+    "scripts/convert_from_",
+    "scripts/generate_dataset.py",
+    "scripts/clean_dataset.py",
+)
 
 
 @dataclass
@@ -58,7 +65,8 @@ def open_run(flags: Flags, root: Path) -> Run:
     directory = Path(flags.output_dir)
     tools_file = Path(flags.tools_file or directory / ASKED_FILE)
     asked = {key: value for key, value in asdict(flags).items() if key != "output_dir"}
-    journal = read_journal(directory / STATE_FILE, asked, (ASKED_FILE, COMPLETED_FILE))
+    others = (ASKED_FILE, COMPLETED_FILE)
+    journal = read_journal(directory / STATE_FILE, asked, others, _may_change)
     files = dict(_read_files(flags, tools_file))
     if journal is None:
         if flags.mcp:
@@ -78,3 +86,9 @@ def _read_files(flags: Flags, tools_file: Path) -> Iterator[tuple[str, Path]]:
         yield "data", Path(flags.data)
     if flags.text_file:
         yield "text", Path(flags.text_file)
+
+
+def _may_change(done: Sequence[Mapping[str, Any]]) -> Collection[str]:
+    """Return the flags that nothing was done with yet."""
+    is_any = all(any(name in step["command"] for name in _OF_ANY_FORMAT) for step in done)
+    return ("chat_format",) if is_any else ()

@@ -13,6 +13,7 @@ from data.tokenized import TokenizedDataset
 from evaluation.behaviours import behaviours_line, figures_by_behaviour
 from evaluation.failures import count_failures, failures_line
 from evaluation.figures import percent
+from inference.chat_choice import check_format
 from synthesis.custom import DOMAIN
 from teaching.request import GGUF, MODELS, NAME, Request, adapter_dir, scores_file
 from teaching.rounds import shares_for
@@ -40,9 +41,14 @@ def count_steps(request: Request) -> int:
 
 
 def steps(request: Request) -> Iterator[Stage]:
-    """Yield the steps in order; a later round's are known when the round before it is scored."""
+    """Yield the steps in order; a later round's are known when the round before it is scored.
+
+    ValueError before anything is generated where the base cannot be spoken to in its chat format.
+    """
     base, converted = _native(request)
     yield from converted
+    native = request.directory / "base" if converted else Path(request.flags.model_dir)
+    check_format(native, request.flags.chat_format)
     yield from _prompts(request)
     yield _generated(request, "round-1", "", request.flags.count, trained=True)
     if request.general_count:

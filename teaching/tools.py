@@ -16,12 +16,17 @@ from synthesis.generation import Selection, find_catalogue, possible_behaviours
 from synthesis.mixtures import Mixture
 from synthesis.quotas import read_shares
 from synthesis.scene import Scene
-from teaching.examples import complete_records
+from teaching.completion import complete_records
 
 # Of so many tools one is held out; fewer than four are all taught.
 HELD_OUT_OF, FEWEST = 5, 4
-# Shares of the scored prompts; the mixture has what is left.
-SCORED = {"missing_argument": 0.25, "no_suitable_tool": 0.17, "small_talk": 0.08}
+# Shares of the scored prompts; the mixture has what is left. Each prompt shows one behaviour.
+SCORED = {
+    "missing_argument": 0.25,
+    "no_suitable_tool": 0.17,
+    "small_talk": 0.08,
+    "several_requests": 0.0,
+}
 COMPLETED_FILE = "tools.json"
 
 

@@ -9,6 +9,8 @@ from chat.formats.known import FORMATS
 from chat.tokenizers.tokenizer import load_tokenizer
 from inference.chat_model import ChatModel
 
+# Its prompts are short.
+FORMAT = "llama3_short"
 CITY = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Lyon", "Oslo"]}}}
 WEATHER = Tool("weather", "The weather", {**CITY, "required": ["city"]})
 TIME = Tool("time", "The time", {"type": "object", "properties": {}})
@@ -47,5 +49,5 @@ LEARNED = (*RAIN, HELLO, RING)
 @cache
 def learned_model() -> ChatModel:
     """Return the model that has learned them."""
-    model = learn_by_heart(LEARNED).requires_grad_(False)
-    return ChatModel(model, load_tokenizer(TOKENIZER), FORMATS["llama3"])
+    model = learn_by_heart(LEARNED, chat_format=FORMAT).requires_grad_(False)
+    return ChatModel(model, load_tokenizer(TOKENIZER), FORMATS[FORMAT])

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from tiny_models import TINY, random_model
 
 from chat.conversation import Conversation
 from chat.formats.known import FORMATS
-from chat.formats.rendering import render, tokenize
+from chat.formats.rendering import Tokens, render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from model.attention import Documents
 from model.config import ModelConfig
@@ -43,12 +44,10 @@ def teach(
     tokenizer = load_tokenizer(TOKENIZER)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
-    documents = []
-    for conversation in conversations:
-        tokens = tokenize(render(conversation, FORMATS[chat_format]), tokenizer)
-        documents.append((torch.tensor(tokens.ids), torch.tensor(tokens.trained)))
+    rendered = [render(conversation, FORMATS[chat_format]) for conversation in conversations]
+    documents = [tokenize(segments, tokenizer) for segments in rendered]
     for _ in range(steps):
-        loss = torch.stack([_loss(model, *document) for document in documents]).mean()
+        loss = _loss(model, documents)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -71,8 +70,14 @@ def write_speaking_model(
     return path
 
 
-def _loss(model: Transformer, ids: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
-    rows = trained[1:].nonzero()[:, 0]
-    documents = Documents([0, len(ids)])
-    logits = model(ids, torch.arange(len(ids)), documents, output_positions=rows)
-    return torch.nn.functional.cross_entropy(logits, ids[rows + 1])
+def _loss(model: Transformer, documents: Sequence[Tokens]) -> torch.Tensor:
+    """Return the mean of the documents' losses, computed in one pass over all of them."""
+    lengths = [len(document.ids) for document in documents]
+    starts = [0, *accumulate(lengths)]
+    rows = [torch.tensor(document.trained[1:]).nonzero()[:, 0] for document in documents]
+    outputs = torch.cat([row + start for row, start in zip(rows, starts[:-1], strict=True)])
+    ids = torch.cat([torch.tensor(document.ids) for document in documents])
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    logits = model(ids, positions, Documents(starts), output_positions=outputs)
+    losses = torch.nn.functional.cross_entropy(logits, ids[outputs + 1], reduction="none")
+    return torch.stack([part.mean() for part in losses.split([len(row) for row in rows])]).mean()

@@ -20,6 +20,8 @@ from data.tokenized import Encoding, Origin, Sample, write_dataset
 if TYPE_CHECKING:
     from training.config import Config
 
+# Its prompts are short.
+FORMAT = "llama3_short"
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 CITIES = ("Lyon", "Oslo", "Rome")
 TEXTS = {
@@ -51,7 +53,7 @@ TRAINED = [
 
 def write_talking_base(path: Path) -> Path:
     """Write the base as a native model directory; return `path`."""
-    return write_speaking_model(path, [*KNOWN, called("Nice")])
+    return write_speaking_model(path, [*KNOWN, called("Nice")], chat_format=FORMAT)
 
 
 def write_talking_dataset(
@@ -61,7 +63,7 @@ def write_talking_dataset(
     tokenizer = load_tokenizer(base)
     splits = {"validation": held_out, "train": trained}
     encoding = Encoding(
-        "llama3", tokenizer.sha256, tokenizer.vocab_size, dict(tokenizer.special_tokens)
+        FORMAT, tokenizer.sha256, tokenizer.vocab_size, dict(tokenizer.special_tokens)
     )
     write_dataset(path, _samples(splits, tokenizer), encoding)
     return path
@@ -93,7 +95,7 @@ def talking_in(workspace: Path, base: Path) -> Callable[..., "Config"]:
 def _samples(splits: dict[str, list[Conversation]], tokenizer: Tokenizer) -> Iterator[Sample]:
     for split, conversations in splits.items():
         for conversation in conversations:
-            tokens = tokenize(render(conversation, FORMATS["llama3"]), tokenizer)
+            tokens = tokenize(render(conversation, FORMATS[FORMAT]), tokenizer)
             record = conversation.to_record()
             kept = {"tools": record["tools"], "messages": record["messages"]}
             name = conversation.id

@@ -29,5 +29,7 @@ def test_gpu_tests_are_collected_without_fire_pydantic_and_jsonschema() -> None:
         timeout=120,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "tests/model/test_attention.py" in ended.stdout
+    assert "tests/training/test_backends.py" in ended.stdout
     found = re.search(r"(\d+)/\d+ tests collected", ended.stdout)
     assert found and int(found[1]) >= 10

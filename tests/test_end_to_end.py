@@ -57,12 +57,15 @@ def run(command: str, typed: str | None = None) -> Ran:
 
 def shorter(command: str) -> str:
     """Return a command of the journey that makes less of everything."""
-    command = re.sub(r"--count \d+", "--count 60", command)
-    command = command.replace("--max-new-tokens 176", "--max-new-tokens 24")
+    count = 20 if "_prompts.jsonl" in command else 60
+    command = re.sub(r"--count \d+", f"--count {count}", command)
+    command = command.replace("--max-new-tokens 176", "--max-new-tokens 16")
+    if command.startswith("chat_completion.py"):
+        command += " --max_gen_len 24"
     if command.startswith("finetune.py"):
         command += (
             f" --training.max_steps={STEPS} --validation.every=6 --logging.every=6"
-            " --validation.generated.prompts=8 --validation.generated.max_new_tokens=24"
+            " --validation.generated.prompts=8 --validation.generated.max_new_tokens=16"
             " --schedule.warmup_steps=2"
         )
     return command

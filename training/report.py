@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from training.config import Config, ValidationSection
 
 METRICS_FILE = "metrics.jsonl"
+# Measured once in a process, whatever runs follow one another in it.
+peak_rate = cache(matmul_rate)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Report:
         self.total_steps = total_steps
         self.print_every = config.logging.every
         self.model, self.device = backend.model, backend.device
-        self.peak = matmul_rate(self.device, getattr(torch, config.model.dtype))
+        self.peak = peak_rate(self.device, getattr(torch, config.model.dtype))
         log_dir.mkdir(parents=True, exist_ok=True)
         self._cut_metrics(start_step)
         self.metrics = (log_dir / METRICS_FILE).open("a", encoding="utf-8")

@@ -10,6 +10,7 @@ from chat.formats.known import find_format
 from chat.formats.rendering import TOKEN_ROLES
 from chat.tokenizers.tokenizer import Tokenizer
 from data.batches import Conversations, make_batch
+from data.pairs import SIDES
 from data.split_files import Origin
 from data.tokenized import TokenizedDataset
 
@@ -72,7 +73,11 @@ def view(dataset: TokenizedDataset, index: int, reader: Reader) -> View:
             f"{len(dataset)}, from 0 to {len(dataset) - 1}"
         )
     found = stretches(*predicted(dataset, index), dataset.roles(index), reader)
-    return View(f"{dataset.split} {index}", dataset.origin(index), found)
+    name = f"{dataset.split} {index}"
+    if dataset.group_size > 1:
+        pair, side = divmod(index, dataset.group_size)
+        name = f"{dataset.split} pair {pair}, {SIDES[side]}"
+    return View(name, dataset.origin(index), found)
 
 
 def predicted(dataset: Conversations, index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ pre { border: 1px solid var(--rule); padding: 1rem }
 .special { opacity: .6 }
 .trained { color: inherit; background: #2e9e4d33; text-decoration: underline #2e9e4d 2px }
 .stop { background: #c9362c; color: #fff; text-decoration: none }
+.pair { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1rem }
 """
 
 
@@ -23,8 +24,12 @@ def page(
     every: Sequence[Statistics],
     sources: Sequence[dict[str, object]],
     samples: Sequence[View],
+    group_size: int = 1,
 ) -> str:
-    """Return the page of a dataset: figures, charts of each split, conversations with masks."""
+    """Return the page of a dataset: figures, charts of each split, conversations with masks.
+
+    Of a `group_size` of 2, the samples are pairs, which stand side by side.
+    """
     parts = [_figures(every), _sources(sources)]
     for figures in every:
         parts.append(f"<h2>{shown(figures.split)}</h2>")
@@ -32,7 +37,9 @@ def page(
         parts += [bars(chart) for chart in charts(figures)]
     if samples:
         parts.append(f"<h2>Masks</h2><p>{shown(LEGEND)}</p>")
-    parts += [_sample(view) for view in samples]
+    for first in range(0, len(samples), group_size):
+        group = "".join(map(_sample, samples[first : first + group_size]))
+        parts.append(f'<div class="pair">{group}</div>' if group_size > 1 else group)
     return document(title, parts, STYLE)
 
 
@@ -61,4 +68,5 @@ def _sample(view: View) -> str:
         title = f"{stretch.length} tokens from {stretch.start}"
         text = shown(stretch.text) + ("■" if stretch.stop else "")
         parts.append(f'<span class="{" ".join(kinds)}" title="{title}">{text}</span>')
-    return f"<h3>{shown(view.about)}</h3><pre>{''.join(parts)}{'⟧' if learning else ''}</pre>"
+    text = "".join(parts) + ("⟧" if learning else "")
+    return f"<div><h3>{shown(view.about)}</h3><pre>{text}</pre></div>"

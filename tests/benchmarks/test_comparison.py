@@ -108,7 +108,7 @@ def test_our_side_computes_again_what_finetune_does() -> None:
         assert block.forward.func is _keep_products  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", pytest.param("full", marks=pytest.mark.long)])
 def test_begin_rounds_what_is_frozen_and_keeps_masters_in_float32(
     build_small: Callable[[str, str], Sides], method: str
 ) -> None:
@@ -204,6 +204,7 @@ def test_a_size_too_large_for_memory_is_refused_first(
         compare(row, ON_CPU, 1.0, lambda line: None, lambda found: None)
 
 
+@pytest.mark.long
 def test_what_was_measured_is_kept_after_each_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "check_parity", lambda *_: iter([]))
     monkeypatch.setattr(comparison, "matmul_rate", lambda *_: 1e12)

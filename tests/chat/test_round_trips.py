@@ -10,7 +10,8 @@ from chat.formats.format import ChatFormat
 from chat.formats.known import FORMATS
 from chat.formats.rendering import parse_reply, written_reply
 
-COUNT = 10_000
+# So many in `make test`, and ten times as many in `make test-all`.
+COUNTS = [1_000, pytest.param(10_000, marks=pytest.mark.long)]
 # Text that is hard to encode: quotes, escapes, marks of formats, scripts, controls, blanks.
 PIECES = [
     *("'", '"', "\\", "\\n", "\n", "\r\n", "\t", " ", "  ", "{", "}", "[", "]", ":", ",", "\x00"),
@@ -49,12 +50,13 @@ def exact(calls: tuple[ToolCall, ...]) -> str:
 WITH_CALLS = {name: format for name, format in FORMATS.items() if format.calls.starts}
 
 
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("format", WITH_CALLS.values(), ids=WITH_CALLS)
-def test_ten_thousand_random_arguments_are_read_back_exactly(format: ChatFormat) -> None:
+def test_random_arguments_are_read_back_exactly(format: ChatFormat, count: int) -> None:
     draw = random.Random(format.name)
     most = 3 if format.calls.between else 1
     done = 0
-    while done < COUNT:
+    while done < count:
         calls = tuple(
             ToolCall(draw.choice(("get_state", "set_state")), arguments(draw))
             for _ in range(draw.randint(1, most))

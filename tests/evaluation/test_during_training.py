@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from speaking_model import TOKENIZER, learn_by_heart
-from talking_runs import HELD_OUT, TEXTS, called
+from talking_runs import FORMAT, HELD_OUT, TEXTS, called
 from tiny_models import TINY
 from torch import Tensor
 
@@ -41,12 +41,12 @@ DEVICES = [
 def state() -> dict[str, Tensor]:
     """The weights of a model that has learned the texts, and one of the calls."""
     known = [conversation for conversation in HELD_OUT if conversation.id in (*TEXTS, "0 Oslo")]
-    return learn_by_heart(known).state_dict()
+    return learn_by_heart(known, chat_format=FORMAT).state_dict()
 
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
-    tokenizer, format = load_tokenizer(TOKENIZER), FORMATS["llama3"]
+    tokenizer, format = load_tokenizer(TOKENIZER), FORMATS[FORMAT]
     conversations = [*HELD_OUT, called("Bern")]
     items = [item for conversation in conversations for item in turn_items(conversation)]
     prompts = [tokenize(render_prompt(item.conversation, format), tokenizer).ids for item in items]
@@ -175,7 +175,7 @@ def test_truncated_replies_are_marked_as_not_whole(
 
 def test_lone_surrogate_in_a_call_is_shown_escaped(sample: Sample) -> None:
     text = '{"tool_uses": [{"recipient_name": "functions.w", "parameters": {"a": "\\ud800"}}]}'
-    item, answer = sample.items[0], Answer(text, parse_reply(text, FORMATS["llama3"]), True)
+    item, answer = sample.items[0], Answer(text, parse_reply(text, FORMATS[FORMAT]), True)
     (shown,) = Replies([Judged(item, answer, item.judge(answer.reply))], 1, 0.0).texts.values()
     assert "\\ud800" in shown
     shown.encode()

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +35,37 @@ def device_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_cases(device_library: Path) -> Callable[[Cases], Cases]:
-    """Return a function that runs cases in one process and returns what was counted in each."""
+def run_cases(
+    device_library: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Cases], Cases]]:
+    """Return a function that runs cases and returns what was counted in each.
 
-    def run(cases: Cases) -> Cases:
-        command = [sys.executable, "-m", "fake_cuda.dry_run", str(device_library)]
-        # The project first, since folders of tests have the names of its packages.
-        path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-        ended = subprocess.run(
-            [*command, json.dumps(cases)],
-            capture_output=True,
+    One process runs them all: importing torch takes as long as some cases.
+    """
+    # The project first, since folders of tests have the names of its packages.
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    said = tmp_path_factory.mktemp("cases") / "errors"
+    with (
+        said.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "fake_cuda.dry_run", str(device_library)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
             text=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": path},
-        )
-        assert ended.returncode == 0, ended.stderr[-2000:]
-        return [json.loads(line) for line in ended.stdout.splitlines()]
+        ) as process,
+    ):
+        assert process.stdin is not None and process.stdout is not None
 
-    return run
+        def counted(case: dict[str, Any]) -> dict[str, Any]:
+            print(json.dumps(case), file=process.stdin, flush=True)
+            line = process.stdout.readline()
+            assert line, said.read_text()[-2000:]
+            found: dict[str, Any] = json.loads(line)
+            return found
+
+        yield lambda cases: [counted(case) for case in cases]
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0, said.read_text()[-2000:]

@@ -1,9 +1,9 @@
 """Run training steps, validation and generation on a pretended CUDA device: a program of its own,
 since the device must be there before torch is imported.
 
-    cd tests; python -m fake_cuda.dry_run LIBRARY '[{"kind": "step", "size": "8b", ...}, ...]'
+    cd tests; echo '{"kind": "step", "size": "8b", ...}' | python -m fake_cuda.dry_run LIBRARY
 
-Prints one JSON object a case: the case, and what was counted.
+Reads a JSON object a case from a line and prints one: the case, and what was counted.
 """
 
 import ctypes
@@ -233,7 +233,7 @@ if __name__ == "__main__":
     watch = Watch("cuda")
     kernels = pretend(watch)
     with FakeTensorMode(allow_non_fake_inputs=True), watch:
-        for case in json.loads(sys.argv[2]):
+        for case in map(json.loads, sys.stdin):
             print(json.dumps(case | KINDS[case["kind"]](case, watch)), flush=True)
             # A block whose `forward` was replaced refers to itself.
             gc.collect()

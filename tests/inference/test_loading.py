@@ -1,18 +1,19 @@
 """A base with its adapter answers alike, merged or not."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from commands import run_command
-from native_directories import write_params
+from native_directories import write_native, write_params
 from safetensors.torch import load_file, save_file
 from speaking_model import TOKENIZER, teach, write_speaking_model
+from tiny_models import TINY
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
+from chat.tokenizers.tokenizer import load_tokenizer
 from data.conversations import write_conversations
 from inference.chat_model import ChatModel
 from inference.loading import Source, load_chat_model
@@ -26,6 +27,8 @@ from weights.directory import WEIGHTS_FILE, load_model
 from weights.tokenizer_file import TOKENIZER_FILE
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
+# Its prompts are short.
+FORMAT = "llama3_short"
 ASKED = ("Rain in Lyon?", "Rain in Oslo?", "Is it wet?", "Hello", "Both?")
 CITIES = ("Lyon", "Oslo", "Nice")
 WANTED = [
@@ -46,18 +49,19 @@ def write_adapted(folder: Path, dtype: torch.dtype) -> None:
     """Write a base that answers mostly wrong, and an adapter with which it is mostly right."""
     base = folder / "base"
     learned = [*WANTED[:4], replace(WANTED[4], tool_calls=WANTED[4].tool_calls[:1])]
-    write_speaking_model(base, conversations([*learned[1:], learned[0]]))
+    write_speaking_model(base, conversations([*learned[1:], learned[0]]), chat_format=FORMAT)
+    write_chat_record(base, FORMAT)
     state = load_file(base / WEIGHTS_FILE)
     save_file({name: tensor.to(dtype) for name, tensor in state.items()}, base / WEIGHTS_FILE)
     model = load_model(base, "cpu", torch.float32)
     config = LoraConfig(rank=8, alpha=16)
     add_lora(model, config)
-    teach(model, conversations(learned))
+    teach(model, conversations(learned), chat_format=FORMAT)
     lora = folder / "lora"
     lora.mkdir()
     save_file(adapter_state(model), lora / ADAPTER_FILE)
     config.write(lora)
-    write_chat_record(lora, "llama3")
+    write_chat_record(lora, FORMAT)
     write_params(lora, model.config)
     (lora / TOKENIZER_FILE).write_bytes(TOKENIZER.read_bytes())
 
@@ -113,21 +117,13 @@ def test_merged_adapter_scores_as_the_unmerged_one(
         assert (one - other).abs().mean() <= allowed
 
 
-@pytest.fixture(scope="module")
-def speaking_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base that says what is wanted, in float32; whoever changes it takes a copy."""
-    base = tmp_path_factory.mktemp("speaking") / "base"
-    write_speaking_model(base, conversations(WANTED))
-    return base
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_cpu_model_computes_in_a_dtype_native_to_it(
-    dtype: torch.dtype, speaking_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    shutil.copytree(speaking_base, tmp_path / "base")
-    file = tmp_path / "base" / WEIGHTS_FILE
-    save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
-    model = load_chat_model(Source(str(tmp_path / "base"))).model
+    config = replace(TINY, vocab_size=load_tokenizer(TOKENIZER).vocab_size)
+    base = write_native(tmp_path / "base", config, dtype)
+    (base / TOKENIZER_FILE).write_bytes(TOKENIZER.read_bytes())
+    model = load_chat_model(Source(str(base))).model
     assert model.tok_embeddings.weight.dtype == native_dtype(dtype)

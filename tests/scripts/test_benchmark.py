@@ -56,14 +56,25 @@ def test_a_comparison_runs_with_little_installed_and_writes_its_figures(tmp_path
     ("flags", "code", "message"),
     [
         (["--size", "small"], 2, "error: unknown --size 'small'; there are tiny, mid, 1b, 3b, 8b"),
-        (
+        pytest.param(
             ["--size", "tiny:lora,1b:dora"],
             2,
             "error: unknown --size, after its colon, 'dora'; there are lora, qlora, full",
+            marks=pytest.mark.long,
         ),
-        (["--peer", "eager"], 2, "error: unknown --peer 'eager'; there are padded, packed, best"),
+        pytest.param(
+            ["--peer", "eager"],
+            2,
+            "error: unknown --peer 'eager'; there are padded, packed, best",
+            marks=pytest.mark.long,
+        ),
         (["--sizes", "tiny"], 2, "error: unrecognized arguments: --sizes tiny"),
-        (["--device", "tpu"], 2, "error: argument --device: invalid choice: 'tpu'"),
+        pytest.param(
+            ["--device", "tpu"],
+            2,
+            "error: argument --device: invalid choice: 'tpu'",
+            marks=pytest.mark.long,
+        ),
         (
             ["--device", "cpu", "--kernels", "triton"],
             1,

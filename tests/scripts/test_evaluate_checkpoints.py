@@ -26,6 +26,8 @@ from weights.chat_record import write_chat_record
 
 WEATHER = Tool("weather", "", {"type": "object", "properties": {"city": {"type": "string"}}})
 CITIES = ("Lyon", "Oslo", "Nice", "Rome", "Bern", "Riga")
+# Its prompts are short.
+FORMAT = "llama3_short"
 CHECKPOINTS = ("step-000004", "step-000008", "step-000012")
 Command = Callable[..., Outcome]
 
@@ -44,9 +46,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("checkpoints")
     wrong = zip(CITIES, (*CITIES[1:], CITIES[0]), strict=True)
-    base = write_speaking_model(folder / "base", [calls(city, other) for city, other in wrong])
+    known = [calls(city, other) for city, other in wrong]
+    base = write_speaking_model(folder / "base", known, chat_format=FORMAT)
+    write_chat_record(base, FORMAT)
     write_conversations(folder / "rows.jsonl", [calls(city, city) for city in CITIES])
-    build_dataset(folder / "rows.jsonl", TOKENIZER, folder / "data", Settings(val_ratio=0.3))
+    build_dataset(folder / "rows.jsonl", TOKENIZER, folder / "data", Settings(0.3, FORMAT))
     values: dict[str, Any] = {
         "name": "run",
         "model": {"checkpoint_dir": str(base), "dtype": "float32", "device": "cpu"},
@@ -207,6 +211,7 @@ class TestAnotherCall:
         assert (again.code, again.out.count("answers are in")) == (0, 1)
         assert (tmp_path / "out.json").read_bytes() == before
 
+    @pytest.mark.long
     def test_a_rerun_asks_again_after_any_change(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
@@ -310,6 +315,7 @@ def test_a_base_that_was_moved_can_be_named(
     assert "does not say what it was trained on" in command(checkpoint_dir=run).error
 
 
+@pytest.mark.long
 def test_fully_trained_weights_are_scored_too(
     command: Command, folder: Path, tmp_path: Path
 ) -> None:

@@ -108,7 +108,8 @@ def test_two_rounds_run_from_prompts_to_scores_and_go_on(tmp_path: Path) -> None
         *(sys.executable, "scripts/improve.py", "--ckpt-dir", str(tmp_path / "model")),
         *("--dataset-file", str(tmp_path / "train.jsonl")),
         *("--held-out-file", str(tmp_path / "held.jsonl"), "--output-dir", str(tmp_path / "out")),
-        *("--rounds", "2", "--replies", "3", "--keep-easy", "--max-new-tokens", "40"),
+        *("--rounds", "2", "--replies", "3", "--keep-easy", "--val-ratio", "0.4"),
+        *("--max-new-tokens", "40"),
         *("--schedule.learning_rate=1e-4", "--validation.generated=null"),
         "--validation.best_metric=loss",
     ]

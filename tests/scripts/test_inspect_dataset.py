@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import Outcome, run_command
 from inspected import byte_tokenizer, inspected_dataset
 from page_parser import read_page
 
@@ -13,13 +15,18 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.building.dataset import Settings, build_dataset
 from data.conversations import write_conversations
 from data.tokenized import TokenizedDataset
+from scripts.inspect_dataset import main
 
 ROOT = Path(__file__).parents[2]
 
 
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    script = [sys.executable, str(ROOT / "scripts" / "inspect_dataset.py"), *map(str, arguments)]
-    return subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=60)
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return what runs the command in this process."""
+    return lambda *flags: run_command(main, [*flags], monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +35,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_figures_charts_and_sources_are_shown(dataset: Path) -> None:
-    done = command("--dataset-dir", dataset)
+    script = [sys.executable, "scripts/inspect_dataset.py", "--dataset-dir", str(dataset)]
+    done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     train = TokenizedDataset.open(dataset, "train")
     for text in (
@@ -45,19 +53,23 @@ def test_figures_charts_and_sources_are_shown(dataset: Path) -> None:
     assert f"inspect_dataset.py --dataset-dir {dataset} --index 0" in done.stdout
 
 
-def test_the_mask_of_a_conversation_is_readable_without_colours(dataset: Path) -> None:
+def test_the_mask_of_a_conversation_is_readable_without_colours(
+    command: Command, dataset: Path
+) -> None:
     done = command("--dataset-dir", dataset, "--split", "validation", "--index", "0")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "validation 0:" in done.stdout and "\x1b" not in done.stdout
-    body = done.stdout.partition("document begins")[2].partition("document ends")[0]
+    assert (done.code, done.error) == (0, "")
+    assert "validation 0:" in done.out and "\x1b" not in done.out
+    body = done.out.partition("document begins")[2].partition("document ends")[0]
     spans = re.findall(r"⟦(.*?)⟧", body, re.DOTALL)
     assert spans and all(span.endswith("<|eot_id|>■") for span in spans)
     assert "functions.get_weather" not in re.sub(r"⟦.*?⟧", "", body, flags=re.DOTALL)
 
 
-def test_the_page_is_whole_escaped_and_loads_nothing(dataset: Path, tmp_path: Path) -> None:
+def test_the_page_is_whole_escaped_and_loads_nothing(
+    command: Command, dataset: Path, tmp_path: Path
+) -> None:
     done = command("--dataset-dir", dataset, "--html", tmp_path / "page.html")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.error) == (0, "")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     page = read_page(text)
     assert page.tags.count("svg") >= 10
@@ -75,30 +87,34 @@ def test_the_page_is_whole_escaped_and_loads_nothing(dataset: Path, tmp_path: Pa
     ],
 )
 def test_an_invalid_flag_value_is_a_one_line_error(
-    dataset: Path, flags: tuple[str, str], message: str
+    command: Command, dataset: Path, flags: tuple[str, str], message: str
 ) -> None:
     done = command("--dataset-dir", dataset, *flags)
-    assert done.returncode == 1 and message in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.code == 1 and message in done.error
+    assert done.error.count("\n") == 1
 
 
-def test_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_dataset_is_one_line(command: Command, tmp_path: Path) -> None:
     done = command("--dataset-dir", tmp_path)
-    assert done.returncode == 1 and "is not a dataset" in done.stderr
+    assert done.code == 1 and "is not a dataset" in done.error
 
 
-def test_a_dataset_that_training_refuses_is_refused_here_too(tmp_path: Path) -> None:
+def test_a_dataset_that_training_refuses_is_refused_here_too(
+    command: Command, tmp_path: Path
+) -> None:
     directory = inspected_dataset(tmp_path, count=12)
     file = directory / "train.trained.bin"
     mask = bytearray(file.read_bytes())
     mask[-1] = 0
     file.write_bytes(mask)
     done = command("--dataset-dir", directory, "--index", "0")
-    assert done.returncode == 1
-    assert "has a trained turn without a trained stop token" in done.stderr
+    assert done.code == 1
+    assert "has a trained turn without a trained stop token" in done.error
 
 
-def test_no_control_character_of_a_row_reaches_the_terminal(tmp_path: Path) -> None:
+def test_no_control_character_of_a_row_reaches_the_terminal(
+    command: Command, tmp_path: Path
+) -> None:
     call = Message("assistant", "", (ToolCall("find\x1b[31m_tide", {"port": "\x1b]0;PWN\x07"}),))
     rows = [
         Conversation(
@@ -115,6 +131,6 @@ def test_no_control_character_of_a_row_reaches_the_terminal(tmp_path: Path) -> N
     build_dataset(file, tokenizer, tmp_path / "d", Settings(val_ratio=0.5, chat_format="llama3"))
     for flags in ((), ("--index", "0")):
         done = command("--dataset-dir", tmp_path / "d", *flags)
-        assert done.returncode == 0, done.stderr
-        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", done.stdout)
-        assert "tides\ufffd[31m.jsonl" in done.stdout
+        assert done.code == 0, done.error
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", done.out)
+        assert "tides\ufffd[31m.jsonl" in done.out

@@ -58,6 +58,10 @@ def test_generated_pairs_are_built_and_shown_side_by_side(typed, tmp_path: Path)
     assert out.count("⟦") - 2 == out.count("■") - 1 == 2
     code, out, err = typed(inspect_dataset, "--dataset-dir", dataset)
     assert code == 0 and f"Pairs of train: {len(train) // 2} (" in out, err
+    code, _, err = typed(inspect_dataset, "--dataset-dir", dataset, "--html", tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert code == 0 and text.count('<div class="pair">') == min(5, len(train) // 2), err
+    assert "train pair 0, chosen: " in text and "train pair 0, rejected: " in text
     code, _, err = typed(inspect_dataset, "--dataset-dir", dataset, "--index", "99")
     assert code == 1 and "has no pair 99: its train split counts" in err
 

@@ -2,11 +2,10 @@
 
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 from command_lines import ROOT, problem_of
+from commands import run_command
 
 from console.flags import UsageError
 from scripts.plan import main
@@ -110,10 +109,15 @@ def plans_in_docs() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("command", "printed"), plans_in_docs())
-def test_plans_in_the_docs_are_what_the_command_prints(command: str, printed: str) -> None:
-    words = [sys.executable, *shlex.split(command)[1:]]
-    ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
-    assert ended.stdout.split("\nNext:")[0].strip() == printed.strip(), ended.stderr
+def test_plans_in_the_docs_are_what_the_command_prints(
+    command: str,
+    printed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(ROOT)
+    ended = run_command(main, [*shlex.split(command)[2:]], monkeypatch, capsys)
+    assert ended.out.split("\nNext:")[0].strip() == printed.strip(), ended.error
 
 
 @pytest.mark.parametrize("row", re.findall(r"^\| `configs/.*", PAGE, re.MULTILINE))

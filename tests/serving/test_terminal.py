@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,11 @@ from inference.chat_model import ChatModel
 from inference.loading import Source, load_chat_model
 from synthesis.catalogue import select
 from synthesis.declaration import result_text
+from weights.chat_record import write_chat_record
 from weights.directory import WEIGHTS_FILE
 
+# Its prompts are short.
+FORMAT = "llama3_short"
 AIR = select(only_tools=["get_air_quality"]).tools[0]
 OSLO = ToolCall("get_air_quality", {"city": "Oslo"})
 ATLANTIS = ToolCall("get_air_quality", {"city": "Atlantis"})
@@ -91,11 +95,10 @@ INTERRUPT = CTRL_C + "\n"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned some conversations, a copy that never stops, a tools file."""
     folder = tmp_path_factory.mktemp("talk")
-    write_speaking_model(folder / "model", LEARNED, steps=75)
+    write_speaking_model(folder / "model", LEARNED, steps=75, chat_format=FORMAT)
+    write_chat_record(folder / "model", FORMAT)
     endless = folder / "endless"
-    endless.mkdir()
-    for name in ("params.json", "tokenizer.model"):
-        (endless / name).write_bytes((folder / "model" / name).read_bytes())
+    shutil.copytree(folder / "model", endless)
     state = load_file(folder / "model" / WEIGHTS_FILE)
     state["output.weight"][load_tokenizer(TOKENIZER).special_tokens["<|eot_id|>"]] = 0
     save_file(state, endless / WEIGHTS_FILE)
@@ -211,12 +214,12 @@ def test_format_without_calls_is_offered_no_tools(
     assert "Tools: none" in talk().out
     outcome = talk(tools_file=folder / "tools.json")
     assert outcome.code == 1 and outcome.error.count("\n") == 1
-    assert "the chat format llama3 has no calls; leave out --tools and" in outcome.error
+    assert "the chat format llama3_short has no calls; leave out --tools and" in outcome.error
 
 
 def test_conversation_beyond_the_limit_can_start_over(talk: Talk) -> None:
     flags = {"tools": "get_air_quality", "max_seq_len": 1024}
-    outcome = talk("And there?", "x " * 700, "/new", "And there?", **flags)
+    outcome = talk("And there?", "x " * 1000, "/new", "And there?", **flags)
     assert outcome.code == 0
     assert outcome.out.count("Where?") == 2
     assert "tokens, and with its reply it may have 1,024; /new starts over" in outcome.out

@@ -222,6 +222,16 @@ def test_a_reply_with_a_fact_from_nowhere_is_found() -> None:
         assert [line.partition(" in ")[0] for line in problems(invented)] == [problem]
 
 
+@pytest.mark.parametrize(
+    ("value", "is_known"), [(41, True), (-41, True), (42, False), (True, True), ([42], False)]
+)
+def test_a_number_that_nobody_said_is_found_in_a_call(value: object, is_known: bool) -> None:
+    said = Message("user", "Set the lamp to 41.")
+    call = Message("assistant", tool_calls=(ToolCall("set_lamp", {"level": value}),))
+    expected = [] if is_known else ["set_lamp is called with 42, which was not said"]
+    assert list(problems(Conversation((said, call)))) == expected
+
+
 def test_an_argument_from_nowhere_names_its_row_and_value(tmp_path: Path) -> None:
     row = rows("single_call", 1)[0]
     call = ToolCall("get_current_weather", {"city": "Atlantis"})

@@ -46,6 +46,18 @@ def test_the_error_for_an_unknown_tool_names_the_flag(file: Path) -> None:
         replay_file(file)
 
 
+def test_an_own_tool_named_like_a_built_in_one_is_the_one_replayed(tmp_path: Path) -> None:
+    tools = tmp_path / "own.py"
+    tools.write_text('def view_cart() -> str:\n    """Show the cart."""\n    return "mine"\n')
+    file = tmp_path / "own.jsonl"
+    quotas = {"single_call": 1}
+    generate_file(file, Settings(8, tools_file=str(tools), domains=("custom",), quotas=quotas))
+    assert "mine" in file.read_text(encoding="utf-8")
+    assert replay_file(file, tools).calls == 8
+    with pytest.raises(ValueError, match=r"view_cart\(\{\}\) gives .* but stored is \"?mine"):
+        replay_file(file)
+
+
 def test_a_call_without_its_result_is_named(tmp_path: Path) -> None:
     call = {"id": "a", "type": "function", "function": {"name": "view_cart", "arguments": {}}}
     row = {"id": "r-1", "messages": [{"role": "assistant", "tool_calls": [call]}]}

@@ -5,7 +5,9 @@ import pytest
 
 from chat.conversation import Tool
 from chat.schemas.validation import validate_arguments
-from teaching.examples import VALUES, complete_records, example_values
+from synthesis.pools import SEARCHED, TOPICS
+from teaching.completion import complete_records
+from teaching.examples import VALUES, example_values
 
 
 def tool(name: str, required: str, **properties: Any) -> dict[str, Any]:
@@ -85,6 +87,34 @@ def test_a_tool_returns_the_code_that_another_wants():
     codes = {result["order_id"] for result in created["results"]}
     assert codes <= set(cancelled["examples"]["order_id"])
     assert all(result.keys() == {"status"} for result in cancelled["results"])
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("list_events", '{"events": ["'),
+        ("searchIssues", '{"issues": '),
+        ("list_directory", '{"found": '),
+        ("read_file", '{"text": "'),
+        ("get_address", '{"address": "'),
+        ("get_weather", '{"updated_at": "'),
+        ("calculate_tip", '{"result": '),
+        ("get_stock_price", '{"price": '),
+        ("translate_text", '{"status": "done"}'),
+        ("get_order_status", '{"status": "'),
+    ],
+)
+def test_an_invented_result_suits_what_the_tool_does(name: str, result: str):
+    [completed] = complete_records([tool(name, "")])
+    assert result in json.dumps(completed["results"])
+    assert len({tuple(entry) for entry in completed["results"]}) == 1
+
+
+def test_what_is_searched_for_is_a_topic():
+    values = example_values("query", {"type": "string"})
+    assert len(values) == VALUES
+    assert all(value.partition(" ")[0] in TOPICS for value in values)
+    assert all(value.partition(" ")[2] in ("", *SEARCHED) for value in values)
 
 
 def test_results_follow_an_output_schema():

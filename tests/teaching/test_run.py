@@ -1,5 +1,7 @@
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,9 @@ import pytest
 from command_lines import ROOT
 
 from console.journey import Stage
+from storage.json_file import write_json
 from teaching import run as teaching_run
+from teaching import steps as teaching_steps
 from teaching.request import Flags, Request
 from teaching.run import PAGE_FILE, STATE_FILE, open_run
 from teaching.steps import steps
@@ -71,6 +75,56 @@ def test_other_flags_for_a_begun_run_are_refused(tools_file: Path):
         open_run(flags(tools_file, settings={"training.epochs": "2"}), ROOT)
 
 
+@pytest.fixture
+def native(tmp_path: Path) -> Path:
+    """Return a directory with what is read of a native model before its weights."""
+    directory = tmp_path / "native"
+    directory.mkdir()
+    for name in ("params.json", "tokenizer.model"):
+        shutil.copyfile(ROOT / "demo/base" / name, directory / name)
+    return directory
+
+
+def test_a_format_that_does_not_fit_the_base_is_named_before_any_step(
+    tools_file: Path, native: Path
+):
+    asked = replace(flags(tools_file, chat_format="hermes"), model_dir=str(native))
+    with pytest.raises(ValueError, match=r"token <\|im_start\|>.*--chat-format: llama3, llama3_sh"):
+        list(open_run(asked, ROOT).go())
+    assert not list((tools_file.parent / "out").glob("*.jsonl"))
+    steps_left = steps(open_run(replace(asked, chat_format="llama3_short"), ROOT).request)
+    assert "generate_dataset.py" in next(steps_left).line
+
+
+def test_a_converted_base_is_asked_for_its_format_before_generation(tools_file: Path, native: Path):
+    asked = replace(flags(tools_file, chat_format="hermes"), model_dir="small.gguf")
+    teachable = open_run(flags(tools_file), ROOT).request.teachable
+    stages = steps(Request(asked, teachable, ROOT))
+    assert "convert_from_gguf.py" in next(stages).line
+    native.rename(tools_file.parent / "out" / "base")
+    with pytest.raises(ValueError, match="which the chat format hermes needs; name one that fits"):
+        next(stages)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_kept"),
+    [("convert_from_gguf.py", False), ("generate_dataset.py", False), ("build_dataset.py", True)],
+)
+def test_the_chat_format_is_kept_once_a_step_has_used_it(
+    command: str, is_kept: bool, tools_file: Path
+):
+    open_run(flags(tools_file), ROOT)
+    file = tools_file.parent / "out" / STATE_FILE
+    done = {"title": "", "command": f"python scripts/{command}", "seconds": 1.0, "outcome": ""}
+    write_json(file, json.loads(file.read_text()) | {"done": [done]})
+    other = flags(tools_file, chat_format="llama3_short")
+    if is_kept:
+        with pytest.raises(ValueError, match="begun with no --chat-format, and now it is --chat-f"):
+            open_run(other, ROOT)
+    else:
+        assert open_run(other, ROOT).journal.state["flags"]["chat_format"] == "llama3_short"
+
+
 def test_a_changed_tools_file_is_refused(tools_file: Path):
     open_run(flags(tools_file), ROOT)
     tools_file.write_text('[{"name": "ring_bells"}]')
@@ -90,6 +144,7 @@ def test_changed_rows_are_refused(tools_file: Path, tmp_path: Path):
 def test_a_run_inside_the_project_is_begun_and_continued_from_elsewhere(
     tools_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(teaching_steps, "check_format", lambda directory, given: None)
     asked = Flags(str(ROOT / "demo/base"), str(tmp_path / "out"), str(tools_file), general=0)
     monkeypatch.chdir(tmp_path.parent)
     for _ in range(2):

@@ -65,7 +65,11 @@ KINDS = [
     for trained in ("lora", "full")
     for optimizer, dtype in (("adamw", "float32"), ("sgd", "float32"), ("adamw", "bfloat16"))
 ]
-QUANTIZED = [Kind("qlora", "sgd", "float32"), Kind("qlora", "adamw", "bfloat16")]
+QUANTIZED = [
+    Kind("qlora", "sgd", "float32"),
+    Kind("qlora", "adamw", "bfloat16"),
+    Kind("qlora", "adamw", "float32"),
+]
 KINDS += QUANTIZED
 CASES = [
     Case(kind, stage, ranks)
@@ -105,15 +109,17 @@ class Talk(NamedTuple):
 TALKS = [Talk(stage, ranks) for ranks in (1, 2) for stage in (0, 1, 2, 3)]
 CAPPED = Talk(3, 2, capped=True)
 
-# The sample of `make test`: every stage, both precisions, both optimizers, offloading, one rank.
+# Whose replies every other run has to give, too.
+REFERENCE = Talk(0, 2)
+
+# The sample of `make test`: every stage, both precisions, both optimizers, offloading.
 SAMPLE = {
     *(Case(KINDS[0], stage, 2).name for stage in (0, 1, 3)),
-    *(Case(kind, 3, 2).name for kind in KINDS[4:6]),
+    Case(KINDS[4], 3, 2).name,
     Case(QUANTIZED[0], 3, 2).name,
     Case(KINDS[2], 2, 2).name,
-    Case(KINDS[0], 3, 1).name,
     CASES[-1].name,
-    *(talk.name for talk in (TALKS[0], Talk(3, 2), CAPPED)),
+    *(talk.name for talk in (REFERENCE, Talk(3, 2), CAPPED)),
 }
 
 
@@ -129,7 +135,7 @@ def sampled(cases: Sequence[Case] | Sequence[Talk]) -> pytest.MarkDecorator:
 
 def asked_for(request: pytest.FixtureRequest) -> set[str]:
     """Return the names of the runs that the collected tests look at."""
-    asked = {TALKS[0].name, CAPPED.name}
+    asked = {REFERENCE.name, CAPPED.name}
     for item in request.session.items:
         if item.path == request.path and isinstance(item, pytest.Function):
             callspec = getattr(item, "callspec", None)
@@ -205,26 +211,28 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         )
 
     train_natively(talk_settings("talk"))
+    asked = asked_for(request)
+    cases = [case for case in CASES if case.name in asked]
+    talks = [talk for talk in (*TALKS, CAPPED) if talk.name in asked]
     native = {}
-    for kind in KINDS:
+    for kind in dict.fromkeys(case.kind for case in cases):
         backend = train_natively(settings("-".join(kind), kind))
         native[kind] = {name: master.clone() for name, master in backend.trained_state()}
     (workspace / "out").mkdir()
-    asked = asked_for(request)
-    for ranks in (1, 2):
-        cases = workspace / f"cases-{ranks}"
-        cases.mkdir()
-        for case in CASES:
-            if case.ranks == ranks and case.name in asked:
-                section = {"zero_optimization": case.zero}
-                config = settings(case.name, case.kind, deepspeed_config=section)
-                (cases / f"{case.name}.json").write_text(config.model_dump_json())
-        for talk in (*TALKS, CAPPED):
-            if talk.ranks == ranks and talk.name in asked:
-                config = talk_settings(talk.name, talk)
-                (cases / f"{talk.name}.json").write_text(config.model_dump_json())
+    configs = {
+        case.name: settings(case.name, case.kind, deepspeed_config={"zero_optimization": case.zero})
+        for case in cases
+    }
+    configs |= {talk.name: talk_settings(talk.name, talk) for talk in talks}
+    ranks_of = {run.name: run.ranks for run in (*cases, *talks)}
+    for ranks in sorted(set(ranks_of.values())):
+        folder = workspace / f"cases-{ranks}"
+        folder.mkdir()
+        for name, config in configs.items():
+            if ranks_of[name] == ranks:
+                (folder / f"{name}.json").write_text(config.model_dump_json())
         script = "tests/training/zero/zero_cases.py"
-        done = launch(ranks, script, "--cases", cases, "--output-dir", workspace / "out")
+        done = launch(ranks, script, "--cases", folder, "--output-dir", workspace / "out")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         assert "Warning" not in done.stderr
     return Runs(workspace, native)
@@ -240,7 +248,9 @@ def test_many_ranks_train_as_one_device_does(runs: Runs, case: Case) -> None:
     assert len(norms) == 6 and min(norms) > CLIP, "clipping is at work"
     precise = case.kind.dtype == "float32"
     losses = torch.tensor([[row["loss"] for row in rows] for rows in (found, wanted)])
-    torch.testing.assert_close(*losses, atol=1e-5 if precise else 2e-3, rtol=0)
+    # Of a quantised base, one device's own losses in bfloat16 and in float32 differ by 2.4e-3.
+    rounding = 4e-3 if case.kind.quantization else 2e-3
+    torch.testing.assert_close(*losses, atol=1e-5 if precise else rounding, rtol=0)
     found_norms = [row["gradient_norm"] for row in found if row["kind"] == "train"]
     assert found_norms == pytest.approx(norms, rel=1e-5 if precise else 2e-2)
     if case.kind.optimizer == "sgd":
@@ -250,14 +260,16 @@ def test_many_ranks_train_as_one_device_does(runs: Runs, case: Case) -> None:
             torch.testing.assert_close(master, native[name], atol=1e-6, rtol=0)
 
 
-def test_training_changes_the_weights_that_are_compared(runs: Runs) -> None:
+@sampled(CASES)
+def test_training_changes_the_weights_that_are_compared(runs: Runs, case: Case) -> None:
     """Unchanged weights would be equal whatever the ranks do."""
-    for kind in KINDS:
-        moved = [name for name in runs.native[kind] if name.endswith(("lora_b", "w1.weight"))]
-        base = load_file(runs.workspace / "base" / "consolidated.safetensors")
-        for name in moved:
-            before = base.get(name, torch.zeros(()))
-            assert (runs.native[kind][name] - before).abs().max() > 1e-4, name
+    native = runs.native[case.kind]
+    base = load_file(runs.workspace / "base" / "consolidated.safetensors")
+    moved = [name for name in native if name.endswith(("lora_b", "w1.weight"))]
+    assert moved
+    for name in moved:
+        before = base.get(name, torch.zeros(()))
+        assert (native[name] - before).abs().max() > 1e-4, name
 
 
 STAGE_3 = [case for case in CASES if case.stage == 3]
@@ -335,11 +347,11 @@ def test_replies_and_their_figures_are_those_of_one_device(runs: Runs, talk: Tal
     ]
     assert bests[0] == bests[1]
     assert runs.seen(talk)["unchanged_by_validation"] == [True] * 2
-    assert runs.seen(talk)["texts"] == runs.seen(TALKS[0])["texts"]
+    assert runs.seen(talk)["texts"] == runs.seen(REFERENCE)["texts"]
 
 
 def test_all_ranks_stop_after_the_same_prompts(runs: Runs) -> None:
     found = scored(runs, CAPPED.name)
     assert [row["prompts_replied_to"] for row in found] == [2, 2], "one batch on each rank"
-    whole = runs.seen(TALKS[0])["texts"]
+    whole = runs.seen(REFERENCE)["texts"]
     assert runs.seen(CAPPED)["texts"] == whole[:2]

@@ -217,11 +217,12 @@ def test_a_mistake_on_all_ranks_is_reported_once(workspace: Workspace) -> None:
     assert "training.batch_size is 1 conversations a step for 2 ranks" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
         (["--training.batch_sise=4"], 2, "did you mean --training.batch_size?"),
-        pytest.param(["resume"], 2, "resume", marks=pytest.mark.long),
+        (["resume"], 2, "resume"),
     ],
 )
 def test_a_wrong_flag_is_reported_once(
@@ -277,6 +278,7 @@ def test_starting_without_a_launcher_names_the_command(workspace: Workspace) -> 
     assert "RANK is not set" in said and "deepspeed --num_gpus=8 ds_finetune.py" in said
 
 
+@pytest.mark.long
 def test_ranks_save_and_end_when_the_launcher_ends(workspace: Workspace) -> None:
     """SIGTERM ends the launcher at once; the ranks it started must end too."""
     longer = {**LONG, "training__max_steps": 600, "training__epochs": 200, "checkpoint__every": 500}
