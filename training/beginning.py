@@ -33,6 +33,11 @@ def start_warnings(
     """Yield what the user should know before the first step."""
     if generated and generated.warning:
         yield generated.warning
+    if config.reward and generated is None:
+        yield (
+            "best/ follows the loss on recorded replies, which says little of rewards; add "
+            "--validation.generated.prompts=100, and best/ follows balanced"
+        )
     if config.model.quantization in NF4_KINDS or config.optimizer.kind == "adamw8bit":
         yield from filter(None, [slow_kernels_line(device)])
     if not resume:

@@ -131,9 +131,9 @@ def test_step_where_all_groups_are_level_moves_nothing(
     )
     trained = dict(train_natively(config).trained_state())
     assert not any(trained[name].any() for name in trained if name.endswith("lora_b"))
-    assert "was left out: all replies to each of its prompts earned the same" in (
-        capsys.readouterr().out
-    )
+    shown = capsys.readouterr().out
+    assert "was left out: all replies to each of its prompts earned the same" in shown
+    assert "best/ follows the loss on recorded replies" in shown
     assert figures(config)[0]["groups_without_spread"] == 1
 
 
