@@ -86,7 +86,8 @@ def main(
     if not schemas_only and not (bfcl_file and tokenizer_file):
         raise ValueError("--bfcl-file and --tokenizer-file are wanted, or --schemas-only")
     costs = dict[int, list[SchemaCost]]()
-    for file in (DEMO_TOKENIZER, *([tokenizer_file] if tokenizer_file else [])):
+    files = [DEMO_TOKENIZER, *map(Path, [tokenizer_file] if tokenizer_file else [])]
+    for file in files:
         tokenizer = load_tokenizer(file)
         costs[tokenizer.vocab_size] = schema_costs(tokenizer, format)
         table = format_costs(costs[tokenizer.vocab_size])
