@@ -38,6 +38,7 @@ DOCUMENTS = (
     "docs/recipes/phi3-xlam.md",
     "docs/recipes/tool-using.md",
     "docs/rejection-sampling.md",
+    "docs/reliability.md",
     "docs/run-directory.md",
     "docs/serving.md",
     "docs/synthetic-data.md",
