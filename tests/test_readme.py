@@ -53,6 +53,12 @@ OWN = ("NAME", "D")
 JUDGED = ("python", *LAUNCHERS)
 EXTRA = re.compile(r"python -m pip install -e '\.\[(\w+)\]'")
 SHELL = {"source .venv/bin/activate", "python3 -m venv .venv"}
+# The installation from the lock file.
+SHELL |= {
+    "python -m pip install \"$(grep '^torch==' requirements.txt)\"",
+    "python -m pip install --require-hashes --no-deps -r requirements.lock",
+    "python -m pip install --no-deps -e .",
+}
 
 
 def text_of(document: str) -> str:
