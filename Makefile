@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install install-test demo demo-zero demo-real test test-all lint bench gpu-test gpu-bench
+.PHONY: install install-test demo demo-zero demo-real test test-all lock lint bench gpu-test gpu-bench
 .PHONY: gpu-bench-8b gpu-bench-rest gpu-first clean
 
 install: .venv/installed
@@ -53,6 +53,10 @@ test: install-test
 # Also what takes long, marked so.
 test-all: install-test
 	$(PYTEST) -m ""
+
+# What requirements.txt needs, with hashes; docs/reliability.md says how it is used.
+lock: install
+	$(VENV)/python scripts/lock_requirements.py
 
 lint: install-test
 	$(VENV)/ruff check .

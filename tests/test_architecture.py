@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"chat", "console", "data", "demo", "evaluation", "export", "inference"}
-ROOMS |= {"model", "rewards", "scripts", "serving", "storage", "synthesis", "teaching"}
+ROOMS |= {"machine", "model", "rewards", "scripts", "serving", "storage", "synthesis", "teaching"}
 ROOMS |= {"training", "weights"}
 ENTRY_POINTS = {"finetune", "ds_finetune", "chat_completion"}
 
@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "teaching": {"evaluation", "inference", "synthesis", "data", "chat", "storage", "console"},
     # Training takes what rewards/ has as objects that the entry scripts pass.
     "rewards": ROOMS - {"training", "scripts"},
+    "machine": {"model", "training", "storage", "console"},
     "demo": ROOMS - {"scripts"},
     "benchmarks": ROOMS - {"scripts"},
     "scripts": ROOMS - {"scripts"} | {"benchmarks"},

@@ -38,6 +38,7 @@ DOCUMENTS = (
     "docs/recipes/phi3-xlam.md",
     "docs/recipes/tool-using.md",
     "docs/rejection-sampling.md",
+    "docs/reliability.md",
     "docs/run-directory.md",
     "docs/serving.md",
     "docs/synthetic-data.md",
@@ -52,6 +53,12 @@ OWN = ("NAME", "D")
 JUDGED = ("python", *LAUNCHERS)
 EXTRA = re.compile(r"python -m pip install -e '\.\[(\w+)\]'")
 SHELL = {"source .venv/bin/activate", "python3 -m venv .venv"}
+# The installation from the lock file.
+SHELL |= {
+    "python -m pip install \"$(grep '^torch==' requirements.txt)\"",
+    "python -m pip install --require-hashes --no-deps -r requirements.lock",
+    "python -m pip install --no-deps -e .",
+}
 
 
 def text_of(document: str) -> str:
