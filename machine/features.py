@@ -17,6 +17,9 @@ from machine.requirements import (
     read_requirements,
 )
 
+# Files of a room that are named where it lacks something.
+_SHOWN = 2
+
 
 def check_features() -> Iterator[Finding]:
     """Yield the extras of pyproject.toml, and the rooms with what their files import in vain."""
@@ -99,8 +102,10 @@ def _of_room(room: str, names: set[str], used: dict[str, list[Path]]) -> Finding
     known = read_known()
     required = {name for name, _ in read_requirements()}
     files = sorted({str(f) for name in names for f in used[name] if _room(f) == room})
-    wanted = [str(known.get(normalised(name), name)) for name in sorted(names)]
-    detail = f"lacks {', '.join(sorted(names))} (imported in {', '.join(files)})"
-    if {normalised(name) for name in names} <= required:
-        return Finding(room, "note", detail)
-    return Finding(room, "note", f"{detail}: python -m pip install {' '.join(wanted)}")
+    optional = [normalised(name) for name in sorted(names) if normalised(name) not in required]
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    where = f"imported in {', '.join(files[:_SHOWN])}{more}"
+    detail = f"lacks {', '.join(sorted(names))} ({where})"
+    if optional:
+        detail += f": python -m pip install {' '.join(str(known.get(n, n)) for n in optional)}"
+    return Finding(room, "note", detail)

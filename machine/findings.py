@@ -12,6 +12,8 @@ State = Literal["ok", "note", "wrong", "none"]
 # What stands before a line; "none" is a check that does not apply to this machine.
 _MARKS = {"ok": "ok", "note": "note", "wrong": "WRONG", "none": "-"}
 _NAME_WIDTH, _LONGEST = 24, 600
+# What is not tried in a process of its own reads files of the project.
+_FILES = "compare the project's files with what was committed: git status"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def findings_of(name: str, check: Callable[[], Iterable[Finding]]) -> list[Findi
     try:
         return list(check())
     except (Exception, SystemExit) as error:
-        return [Finding(name, "wrong", f"the check failed: {error_in_words(error)}")]
+        return [Finding(name, "wrong", f"the check failed: {error_in_words(error)}", _FILES)]
 
 
 def error_in_words(error: BaseException) -> str:

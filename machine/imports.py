@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.metadata import packages_distributions
 
 from machine.features import is_found, packages_used
-from machine.packages import INSTALL
+from machine.packages import REINSTALL
 from machine.requirements import normalised, read_requirements
 from machine.trial import Trial
 
@@ -29,9 +29,4 @@ def _wanted() -> list[str]:
     ]
 
 
-TRIALS = {
-    name: Trial(
-        partial(_import, name), INSTALL.replace("install -r", "install --force-reinstall -r")
-    )
-    for name in _wanted()
-}
+TRIALS = {name: Trial(partial(_import, name), REINSTALL) for name in _wanted()}

@@ -9,7 +9,8 @@ from importlib.metadata import version
 from machine.findings import Finding, error_in_words
 from machine.requirements import Requirement, read_project, read_requirements
 
-INSTALL = "install what requirements.txt names: python -m pip install -r requirements.txt"
+INSTALL = "install what is missing: python -m pip install -r requirements.txt"
+REINSTALL = "mend packages: python -m pip install --force-reinstall -r requirements.txt"
 
 
 def check_python() -> Iterator[Finding]:

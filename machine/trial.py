@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from machine.findings import Finding, error_in_words
+from machine.packages import INSTALL, REINSTALL
 from machine.requirements import ROOT
 
 SECONDS = 180.0
@@ -34,7 +35,10 @@ class NoticeError(Exception):
 
 @dataclass(frozen=True)
 class Trial:
-    """A function that returns what it found, and what to do where it fails."""
+    """A function that returns what it found, and what to do where it fails.
+
+    Where a module is missing, what to do is to install it.
+    """
 
     run: Callable[[], str]
     todo: str
@@ -52,7 +56,7 @@ def run_trials(module: str, title: str, seconds: float = SECONDS) -> Iterator[Fi
         yield from findings
         done += len(findings)
         if names is None:
-            yield Finding(title, "wrong", ending)
+            yield Finding(title, "wrong", ending, REINSTALL)
             return
         if done < len(names):
             yield Finding(names[done]["name"], "wrong", ending, names[done]["todo"])
@@ -119,6 +123,8 @@ def _finding(name: str, trial: Trial) -> Finding:
         return Finding(name, "none", str(reason))
     except NoticeError as notice:
         return Finding(name, "note", str(notice))
+    except ModuleNotFoundError as error:
+        return Finding(name, "wrong", error_in_words(error), INSTALL)
     except (Exception, SystemExit) as error:
         return Finding(name, "wrong", error_in_words(error), trial.todo)
     return Finding(name, "ok", detail or f"{time.perf_counter() - begun:.2f} s")
