@@ -12,7 +12,7 @@ from chat.dialogs import read_dialogs
 from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags
-from console.printable import Console
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from inference.chat_model import Answer, ChatModel
 from inference.constrain.constraint import Constraints

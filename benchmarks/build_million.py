@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.about_run import about_run
 from benchmarks.glaive_rows import write_rows
 from console.command import run
-from console.printable import Console
+from console.output import Console
 from storage.json_file import write_json
 
 ROOT = Path(__file__).parents[1]

@@ -31,7 +31,7 @@ from chat.formats.rendering import parse_reply
 from chat.schemas.validation import read_tool
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from console.command import run
-from console.printable import Console
+from console.output import Console
 from inference.chat_model import token_limits
 from inference.constrain.constraint import CallConstraint, constraint_for
 from inference.generate import Completion, Decoding, complete

@@ -27,7 +27,7 @@ from benchmarks.ours import SEED, random_base
 from benchmarks.peer import hugging_face_base
 from benchmarks.sizes import SIZES
 from console.command import run
-from console.printable import Console
+from console.output import Console
 from inference.generate import generate
 from inference.packed import pack
 from model.config import ModelConfig

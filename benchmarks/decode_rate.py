@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.about_run import about_run
 from benchmarks.ours import SEED, random_base
 from benchmarks.sizes import SIZES
-from console.printable import Console
+from console.output import Console
 from inference.generate import Batch, Decoding, Row
 from inference.packed import pack
 from model.config import ModelConfig

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.about_run import about_run
 from console.command import one_line_errors
-from console.printable import Console
+from console.output import Console
 from model.kernels.choice import PLAIN, Kernels, find_kernels
 from model.rope import rotation
 from model.shapes import SHAPES

@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmarks.about_run import about_run
 from benchmarks.parity import Parity
 from benchmarks.prediction import Prediction
-from console.printable import Console
+from console.output import Console
 from storage.atomic import new_file
 
 TABLE_WIDTH = 120

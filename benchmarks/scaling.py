@@ -27,7 +27,7 @@ from benchmarks.measure import peak_of_process
 from benchmarks.scaling_points import Axis, Point, Work, axes
 from console.command import run
 from console.flags import UsageError
-from console.printable import Console
+from console.output import Console
 from storage.json_file import write_json
 
 

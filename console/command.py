@@ -27,7 +27,8 @@ from console.flags import (
     typed_name,
     value_readers,
 )
-from console.printable import Console, printable, printable_streams
+from console.output import Console, printable_streams
+from console.printable import printable
 
 HELP_FLAGS = {"-h", "--help"}
 # How long a process waits for another to print an error, in seconds; launchers kill after 30.

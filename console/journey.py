@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from console.printable import Console
+from console.output import Console
 
 
 @dataclass(frozen=True)

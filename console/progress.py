@@ -15,7 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from console.printable import Console
+from console.output import Console
 
 Thing = TypeVar("Thing")
 # Between two lines where there is no terminal, in seconds.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from benchmarks.sizes import DEFAULT_PEERS, DEFAULT_SIZES, METHODS, PEERS, SIZES
 from console.command import UsageError, one_line_errors
-from console.printable import Console
+from console.output import Console
 from training.allocator import let_segments_grow
 
 if TYPE_CHECKING:

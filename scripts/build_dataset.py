@@ -20,7 +20,7 @@ from rich.table import Table
 from chat.formats.format import ChatFormat
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags
-from console.printable import Console
+from console.output import Console
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
 from weights.chat_record import proposed_format, read_chat_record

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from console.command import print_next, run, shell_quote
-from console.printable import Console
+from console.output import Console
 from data.cleaning.clean_file import clean_file
 from data.cleaning.clean_row import Settings
 from data.cleaning.pair_file import pairs_beside

@@ -7,7 +7,7 @@ For models that learned whole texts (build_dataset.py --train-on all).
 
 from console.command import print_next, run, shell_quote
 from console.flags import check_idle_flags
-from console.printable import Console
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from inference.completion import completed_texts, read_prompts
 from inference.generate import Decoding

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from chat.tokenizers.tokenizer import load_tokenizer
 from console.command import print_next, run, shell_quote
-from console.printable import Console
+from console.output import Console
 from inference.chat_choice import missing_flag
 from model.config import PARAMS_FILE
 from weights.adapter import read_adapter

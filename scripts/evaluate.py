@@ -10,7 +10,7 @@ from typing import Any
 
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
-from console.printable import Console
+from console.output import Console
 from data.plain_text import WINDOW, Text
 from evaluation.base import find_base
 from evaluation.items import Item, read_items

@@ -12,7 +12,7 @@ from typing import Any
 
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
-from console.printable import Console
+from console.output import Console
 from evaluation.checkpoints.candidates import BASE, Run, Setting
 from evaluation.checkpoints.comparison import Comparison, comparison_table
 from evaluation.checkpoints.run import ComparisonFiles, compare

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from console.command import print_next, run, shell_quote
 from console.flags import unknown_flag
-from console.printable import Console
+from console.output import Console
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.generation import Settings, generate_file, left_out
 

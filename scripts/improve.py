@@ -19,7 +19,7 @@ from pathlib import Path
 from console.command import print_next, run
 from console.flags import UsageError, unknown_flag
 from console.journey import closing_table
-from console.printable import Console
+from console.output import Console
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE_FILE = "improve.json"

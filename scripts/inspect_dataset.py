@@ -8,7 +8,7 @@ python scripts/inspect_dataset.py --dataset-dir D --html ./runs/dataset.html
 from pathlib import Path
 
 from console.command import print_next, run, shell_quote
-from console.printable import Console
+from console.output import Console
 from data.inspection.masks import Reader, view
 from data.inspection.page import page
 from data.inspection.pairs import pairs_line, show_pair, view_pair

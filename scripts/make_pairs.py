@@ -19,7 +19,7 @@ from rich.table import Table
 from chat.conversation import Conversation
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_known, unknown_flag
-from console.printable import Console
+from console.output import Console
 from data.conversations import read_conversations
 from data.pairs import ReplyPair, write_pairs
 from rewards.held_out import HeldOut, check_places

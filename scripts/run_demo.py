@@ -19,7 +19,7 @@ from pathlib import Path
 from console import outcomes
 from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
-from console.printable import Console
+from console.output import Console
 from console.stages import merge
 from evaluation.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
 from evaluation.figures import Figures, records

@@ -16,7 +16,7 @@ from typing import Any
 
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags, listed
-from console.printable import Console
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from rewards.held_out import HeldOut, check_places, validation_of
 from rewards.prompts import read_prompts

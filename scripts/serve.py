@@ -9,7 +9,7 @@ from math import inf
 
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags, flag_of
-from console.printable import Console
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from inference.loading import Source, load_chat_model
 from inference.memory import free_memory, in_words, memory_of

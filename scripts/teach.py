@@ -15,7 +15,7 @@ from pathlib import Path
 from console.command import print_next, run
 from console.flags import UsageError, check_idle_flags, unknown_flag
 from console.journey import closing_table
-from console.printable import Console
+from console.output import Console
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -3,7 +3,7 @@
 from rich.live import Live
 from rich.text import Text
 
-from console.printable import Console
+from console.output import Console
 
 
 class Screen:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.transcript import call_lines
-from console.printable import ask
+from console.output import ask
 from inference.chat_model import ChatModel, token_limits
 from inference.constrain.constraint import Constraints
 from inference.generate import Decoding, stream

@@ -12,7 +12,7 @@ from typing import Any
 from rich.progress import track
 
 from chat.conversation import Conversation
-from console.printable import Console
+from console.output import Console
 from data.cleaning.duplicates import SeenConversations
 from data.conversations import json_line
 from data.parallel import in_order

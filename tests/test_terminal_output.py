@@ -36,9 +36,6 @@ SMALL = {
     "scripts.serve": ["--port", "0"],
     "scripts.teach": ["--tools-file", "{path}"],
 }
-# They have no place of their own to name.
-NAMELESS = {"scripts.benchmark"}
-
 Command = Callable[..., Outcome]
 
 
@@ -62,10 +59,12 @@ def test_an_unknown_flag_is_told_printable(module: str, command: Command) -> Non
     assert done.code in (1, 2) and "�[2J" in done.error
 
 
-@pytest.mark.parametrize("module", [name for name in COMMANDS if name not in NAMELESS])
+@pytest.mark.parametrize("module", COMMANDS)
 def test_a_missing_path_is_told_printable(module: str, tmp_path: Path, command: Command) -> None:
     path = str(tmp_path / f"no{IN_PATH}")
     parameters = inspect.signature(importlib.import_module(module).main).parameters.values()
+    if not parameters:
+        pytest.skip("it parses its flags itself, and names no place")
     flags = [word.format(path=path) for word in SMALL.get(module, [])]
     for parameter in parameters:
         name = f"--{parameter.name.rstrip('_').replace('_', '-')}"

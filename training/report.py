@@ -16,7 +16,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from console.printable import Console
+from console.output import Console
 from data.batches import Batch
 from storage.atomic import new_file
 from training.backends import Backend

@@ -7,7 +7,7 @@ from itertools import islice
 from rich.table import Table
 from rich.text import Text
 
-from console.printable import Console
+from console.output import Console
 from data.inspection.masks import Reader, View, view
 from data.inspection.terminal import LEGEND, masked_text
 from data.tokenized import TokenizedDataset

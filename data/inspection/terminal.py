@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from console.charts import Chart
-from console.printable import Console, printable
+from console.output import Console
+from console.printable import printable
 from data.inspection.charts import charts
 from data.inspection.masks import Stretch, View
 from data.inspection.statistics import Packing, Statistics
