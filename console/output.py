@@ -44,7 +44,7 @@ class PrintableStream(FileProxy):
         return self._stream.encoding
 
     @property
-    def errors(self) -> str | None:
+    def errors(self) -> str | None:  # type: ignore[override]
         """What the stream beneath does with characters that its encoding lacks."""
         return self._stream.errors
 

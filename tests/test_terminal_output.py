@@ -15,6 +15,7 @@ from commands import Outcome, run_command
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from console.printable import printable
+from data.conversations import write_conversations
 
 pytest.importorskip("fire")
 
@@ -23,12 +24,16 @@ COMMANDS = sorted(
     [f"scripts.{path.stem}" for path in (ROOT / "scripts").glob("[a-z]*.py")]
     + ["finetune", "ds_finetune", "chat_completion"]
 )
-# As far as a path can hold them and a tokenizer's library can open it.
+# What stands in paths; in texts of rows; and in rows that cleaning rejects.
 IN_PATH = "\x1b[2J\x1b]0;t\x07\x9b1m\u202e\u2066"
-IN_TEXT = f"{IN_PATH}\x1b]8;;http://a.b\x1b\\\x00\x08\r\u2028\ud800[/x][bold]:warning:"
-# What keeps a command that could do its work from doing much of it.
+IN_TEXT = f"{IN_PATH}\x1b]8;;http://a.b\x1b\\\x00\x08\r\u2028[/x][bold]:warning:"
+BROKEN = f"{IN_TEXT}\ud800"
+# Flags that are needed beside the required ones, or keep a command from doing much.
 SMALL = {
-    "scripts.generate_dataset": ["--count", "6"],
+    "scripts.build_dataset": ["--source-file", "{path}"],
+    "scripts.convert_lora_weights": ["--lora-ckpt-path", "{path}"],
+    "scripts.evaluate": ["--ckpt-dir", "{path}", "--dataset-file", "{path}"],
+    "scripts.generate_dataset": ["--count", "6", "--save-file", "{path}"],
     "scripts.run_demo": ["--base-dir", "{path}", "--output-dir", "{path}"],
     "scripts.plan": ["--config-file", "{path}"],
     "finetune": ["--config-file", "{path}"],
@@ -53,23 +58,27 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return run
 
 
+def hostile_flags(module: str, path: Path) -> list[str]:
+    """Return the flags of a command that name a place which is not there."""
+    flags = [word.format(path=path) for word in SMALL.get(module, [])]
+    parameters = inspect.signature(importlib.import_module(module).main).parameters
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
+            flags += [f"--{name.rstrip('_').replace('_', '-')}", str(path)]
+    return flags
+
+
 @pytest.mark.parametrize("module", COMMANDS)
-def test_an_unknown_flag_is_told_printable(module: str, command: Command) -> None:
-    done = command(module, f"--no{IN_PATH}.such", "1")
-    assert done.code in (1, 2) and "�[2J" in done.error
+def test_an_unknown_flag_is_told_printable(module: str, tmp_path: Path, command: Command) -> None:
+    flags = hostile_flags(module, tmp_path / f"no{IN_PATH}")
+    done = command(module, *flags, f"--no{IN_PATH}.such", "1")
+    assert done.code in (1, 2) and "[2J" in done.error
 
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_a_missing_path_is_told_printable(module: str, tmp_path: Path, command: Command) -> None:
-    path = str(tmp_path / f"no{IN_PATH}")
-    parameters = inspect.signature(importlib.import_module(module).main).parameters.values()
-    if not parameters:
+    if not (flags := hostile_flags(module, tmp_path / f"no{IN_PATH}")):
         pytest.skip("it parses its flags itself, and names no place")
-    flags = [word.format(path=path) for word in SMALL.get(module, [])]
-    for parameter in parameters:
-        name = f"--{parameter.name.rstrip('_').replace('_', '-')}"
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
-            flags += [name, path]
     done = command(module, *flags)
     assert "[2J" in done.out + done.error
 
@@ -78,18 +87,17 @@ def hostile_rows(count: int) -> list[Conversation]:
     """Conversations whose every text is hostile, with calls and without."""
     schema = {"type": "object", "properties": {"port": {"type": "string", "description": IN_TEXT}}}
     tool = Tool("find_tide", IN_TEXT, schema)
-    text = IN_TEXT.replace("\ud800", "")
     return [
         Conversation(
             (
-                Message("user", f"Tide {number}? {text}"),
-                Message("assistant", "", (ToolCall("find_tide", {"port": f"{number}{text}"}),)),
-                Message("tool", f"{number} {text}"),
-                Message("assistant", f"At {number}. {text}"),
+                Message("user", f"Tide {number}? {IN_TEXT}"),
+                Message("assistant", "", (ToolCall("find_tide", {"port": f"{number}{IN_TEXT}"}),)),
+                Message("tool", f"{number} {IN_TEXT}"),
+                Message("assistant", f"At {number}. {IN_TEXT}"),
             ),
             (tool,),
-            id=f"row{text}-{number}",
-            source=f"tides{text}",
+            id=f"row{IN_TEXT}-{number}",
+            source=f"tides{IN_TEXT}",
         )
         for number in range(count)
     ]
@@ -97,24 +105,26 @@ def hostile_rows(count: int) -> list[Conversation]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a hostile name, raw rows, prompts and a dialog in it."""
+    """A folder with a hostile name; rows, raw rows, prompts and a dialog in it."""
     folder = tmp_path / f"od{IN_PATH}d"
     folder.mkdir()
+    write_conversations(folder / "rows.jsonl", hostile_rows(12))
     records = [row.to_record() for row in hostile_rows(12)]
-    broken = [{"id": IN_TEXT, "messages": IN_TEXT}, {IN_TEXT: IN_TEXT}, [IN_TEXT]]
+    broken = [{"id": BROKEN, "messages": BROKEN}, {BROKEN: BROKEN}, [BROKEN]]
     lines = [json.dumps(record) for record in [*records, *broken]]
     (folder / "raw.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "prompts.json").write_text(json.dumps([IN_TEXT.replace("\ud800", "")]))
+    (folder / "prompts.json").write_text(json.dumps([IN_TEXT]))
     dialogs = [{"tools": r["tools"], "messages": r["messages"][:1]} for r in records[:2]]
     (folder / "dialogs.json").write_text(json.dumps(dialogs))
-    predictions = [{"id": r["id"], "text": IN_TEXT} for r in records]
+    turns = [f"{record['id']}/{place}" for record in records for place in (1, 3)]
+    predictions = [{"id": turn, "text": BROKEN} for turn in turns]
     (folder / "predictions.jsonl").write_text("\n".join(map(json.dumps, predictions)) + "\n")
     return folder
 
 
 def lines_of(folder: Path) -> list[list[object]]:
     """Every command that can end in seconds, in an order in which each finds what it reads."""
-    base, rows, run = folder / "base", folder / "clean.jsonl", folder / "runs" / "name"
+    base, rows, run = folder / "base", folder / "rows.jsonl", folder / "runs" / "name"
     adapter, short = run / "final", ["--max-new-tokens", 4]
     training = [
         f"--model.checkpoint_dir={base}",
@@ -133,7 +143,8 @@ def lines_of(folder: Path) -> list[list[object]]:
         ],
         [
             "scripts.clean_dataset",
-            *("--source-file", folder / "raw.jsonl", "--save-file", rows, "--skip-malformed"),
+            *("--source-file", folder / "raw.jsonl", "--save-file", folder / "clean.jsonl"),
+            "--skip-malformed",
         ],
         ["scripts.generate_dataset", "--save-file", folder / "made.jsonl", "--count", 6],
         ["scripts.replay_dataset", "--source-file", folder / "made.jsonl"],
@@ -217,8 +228,9 @@ def test_every_command_prints_hostile_rows_and_paths_printable(
 ) -> None:
     for module, *flags in lines_of(folder):
         done = command(str(module), *flags)
-        if done.code:
-            print(module, done)
+        # No reply of a model of noise is right.
+        ends = 1 if module == "scripts.sample_replies" else 0
+        assert done.code == ends, (module, done.error)
         assert "�[2J" in done.out + done.error, module
-    saved = (folder / "clean.jsonl").read_text(encoding="utf-8")
-    assert printable(json.loads(saved.splitlines()[0])["id"]) != ""
+    row = json.loads((folder / "clean.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert row["tools"][0]["function"]["description"] == IN_TEXT
