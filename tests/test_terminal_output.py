@@ -232,5 +232,5 @@ def test_every_command_prints_hostile_rows_and_paths_printable(
         ends = 1 if module == "scripts.sample_replies" else 0
         assert done.code == ends, (module, done.error)
         assert "�[2J" in done.out + done.error, module
-    row = json.loads((folder / "clean.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    row = json.loads((folder / "clean.jsonl").read_text(encoding="utf-8").split("\n")[0])
     assert row["tools"][0]["function"]["description"] == IN_TEXT
