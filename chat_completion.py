@@ -7,14 +7,12 @@ python chat_completion.py --ckpt_dir D --interactive
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rich.console import Console
-
 from chat.conversation import Conversation
 from chat.dialogs import read_dialogs
 from chat.transcript import call_lines, conversation_lines
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags
-from console.printable import printable
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from inference.chat_model import Answer, ChatModel
 from inference.constrain.constraint import Constraints
@@ -128,13 +126,13 @@ def _answer_all(
     constraints = (
         Constraints(conversations, chat_model.format, chat_model.tokenizer) if constrain else None
     )
-    console = Console(highlight=False)
+    console = Console()
     for index, answer in chat_model.answers(conversations, decoding, constraints):
         console.rule(f"dialog {index + 1} of {len(conversations)}")
         for line in [*conversation_lines(conversations[index]), *_answer_lines(answer)]:
-            console.print(printable(line), markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     if constraints is not None:
-        console.print(constraints.cost(), markup=False, soft_wrap=True)
+        console.print(constraints.cost(), soft_wrap=True)
 
 
 def _answer_lines(answer: Answer) -> Iterator[str]:

@@ -23,12 +23,12 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.about_run import about_run
 from benchmarks.glaive_rows import write_rows
 from console.command import run
+from console.output import Console
 from storage.json_file import write_json
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 
 from benchmarks.about_run import about_run
@@ -32,6 +31,7 @@ from chat.formats.rendering import parse_reply
 from chat.schemas.validation import read_tool
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 from console.command import run
+from console.output import Console
 from inference.chat_model import token_limits
 from inference.constrain.constraint import CallConstraint, constraint_for
 from inference.generate import Completion, Decoding, complete
@@ -91,13 +91,13 @@ def main(
         tokenizer = load_tokenizer(file)
         costs[tokenizer.vocab_size] = schema_costs(tokenizer, format)
         table = format_costs(costs[tokenizer.vocab_size])
-        Console().print(f"{tokenizer.vocab_size:,} tokens\n{table}", soft_wrap=True, markup=False)
+        Console().print(f"{tokenizer.vocab_size:,} tokens\n{table}", soft_wrap=True)
     found = list[Outcome]()
     if bfcl_file and tokenizer_file and not schemas_only:
         sizes = generations, large_generations, max_new_tokens
         found = generate_and_check_all(Path(bfcl_file), tokenizer_file, format, *sizes)
     for outcome in found:
-        Console().print(_line(outcome), soft_wrap=True, markup=False)
+        Console().print(_line(outcome), soft_wrap=True)
     if json_file is not None:
         record = {
             **about_run(),

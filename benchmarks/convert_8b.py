@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from benchmarks.about_run import about_run
 from benchmarks.sizes import LLAMA_3_8B
 from console.command import run
+from console.output import Console
 from console.progress import byte_bar
 from model.config import ModelConfig
 from storage.json_file import write_json

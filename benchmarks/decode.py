@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.about_run import about_run
@@ -28,6 +27,7 @@ from benchmarks.ours import SEED, random_base
 from benchmarks.peer import hugging_face_base
 from benchmarks.sizes import SIZES
 from console.command import run
+from console.output import Console
 from inference.generate import generate
 from inference.packed import pack
 from model.config import ModelConfig

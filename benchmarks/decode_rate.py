@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.about_run import about_run
 from benchmarks.ours import SEED, random_base
 from benchmarks.sizes import SIZES
+from console.output import Console
 from inference.generate import Batch, Decoding, Row
 from inference.packed import pack
 from model.config import ModelConfig

@@ -19,11 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.about_run import about_run
 from console.command import run
+from console.output import Console
 from demo.making.base_directory import base_config, write_base
 from demo.making.induction import initialise
 from evaluation.behaviours import ALL_CALLS, figures_by_behaviour

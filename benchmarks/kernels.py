@@ -13,12 +13,12 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from benchmarks.about_run import about_run
 from console.command import one_line_errors
+from console.output import Console
 from model.kernels.choice import PLAIN, Kernels, find_kernels
 from model.rope import rotation
 from model.shapes import SHAPES

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.about_run import about_run
 from console.command import run
+from console.output import Console
 from storage.json_file import write_json
 from training.zero.placing import place_on_arrival
 from training.zero.ranks import joined_ranks, wait_for_all

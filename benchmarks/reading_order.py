@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from benchmarks.about_run import about_run
 from console.command import run
+from console.output import Console
 from data.conversations import read_conversations
 from evaluation.items import turn_items
 from inference.chat_model import ChatModel, token_limits

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.about_run import about_run
 from benchmarks.parity import Parity
 from benchmarks.prediction import Prediction
+from console.output import Console
 from storage.atomic import new_file
 
 TABLE_WIDTH = 120
@@ -138,7 +138,7 @@ def print_results(console: Console, comparisons: Sequence[Comparison]) -> None:
         for parity in comparison.parity:
             console.print(parity.sentence(comparison.row), soft_wrap=True)
     # On a narrow terminal its lines are broken rather than its figures cut.
-    Console(highlight=False, width=max(console.width, TABLE_WIDTH)).print(_table(comparisons))
+    Console(width=max(console.width, TABLE_WIDTH)).print(_table(comparisons))
 
 
 def _table(comparisons: Sequence[Comparison]) -> Table:
@@ -150,8 +150,10 @@ def _table(comparisons: Sequence[Comparison]) -> Table:
     )
     result.add_column("row", no_wrap=True)
     result.add_column("side", no_wrap=True)
-    for column in ("useful/s", "spread", "trained/s", "of matmul", "peak MiB", "speed", "memory"):
+    for column in ("useful/s", "spread", "trained/s", "of matmul", "peak MiB"):
         result.add_column(column, justify="right", no_wrap=True)
+    for column in ("speed", "memory"):
+        result.add_column(column, justify="right", no_wrap=True, style="bold")
     for found in comparisons:
         if found.prediction is not None:
             speed, peak = found.prediction.tokens_per_second, found.prediction.peak_bytes_over_base
@@ -175,6 +177,6 @@ def _cells(found: Comparison, side: Figures) -> list[str]:
         f"{side.median * found.trained_share:,.0f}",
         f"{found.share_of_matmul_rate(side):.2f}",
         "?" if peak is None else f"{peak / 2**20:,.0f}",
-        f"[bold]{statistics.median(found.ours.ratios(side)):.2f}x" if is_peer else "",
-        f"[bold]{memory:.2f}x" if is_peer and memory is not None else "",
+        f"{statistics.median(found.ours.ratios(side)):.2f}x" if is_peer else "",
+        f"{memory:.2f}x" if is_peer and memory is not None else "",
     ]

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.about_run import about_run
@@ -28,6 +27,7 @@ from benchmarks.measure import peak_of_process
 from benchmarks.scaling_points import Axis, Point, Work, axes
 from console.command import run
 from console.flags import UsageError
+from console.output import Console
 from storage.json_file import write_json
 
 

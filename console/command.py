@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from console.flags import (
     UsageError,
     check_flags,
@@ -29,6 +27,7 @@ from console.flags import (
     typed_name,
     value_readers,
 )
+from console.output import Console, printable_streams
 from console.printable import printable
 
 HELP_FLAGS = {"-h", "--help"}
@@ -63,7 +62,16 @@ def run(command: Callable[..., None], launcher: str = "python") -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn an exception into one line and an exit code; --debug shows the traceback too."""
+    """Turn an exception into one line and an exit code; --debug shows the traceback too.
+
+    What is printed meanwhile is made printable.
+    """
+    with printable_streams(), _errors_in_one_line():
+        yield
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -79,10 +87,10 @@ def one_line_errors() -> Iterator[None]:
 
 def print_next(*commands: str) -> None:
     """Print the command a user would type next."""
-    console = Console(highlight=False)
-    console.print("\n[bold]Next:[/bold]")
+    console = Console()
+    console.print("\nNext:", style="bold")
     for command in commands:
-        console.print(f"  {command}", soft_wrap=True, markup=False)
+        console.print(f"  {command}", soft_wrap=True)
 
 
 def shell_quote(path: Path | str) -> str:

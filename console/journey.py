@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+
+from console.output import Console
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def run_journey(
     Commands that `earlier` begins with were run before and are not run again. A stage is taken from
     `stages` when the one before is done; `count` is then how many there will be.
     """
-    console = Console(highlight=False)
+    console = Console()
     if count is None:
         stages = list(stages)
         count = len(stages)
@@ -68,10 +69,10 @@ def run_journey(
         done_before = bool(kept) and kept[0].command == stage.line
         command = stage.command if done_before else stage.command + stage.more(output)
         line = replace(stage, command=command).line
-        console.print(f"$ {line}\n", style="bold", markup=False, soft_wrap=True)
+        console.print(f"$ {line}\n", style="bold", soft_wrap=True)
         if done_before:
             done = kept.pop(0)
-            console.print(f"done before: {done.outcome}", markup=False, soft_wrap=True)
+            console.print(f"done before: {done.outcome}", soft_wrap=True)
             yield done
             continue
         kept.clear()

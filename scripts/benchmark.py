@@ -19,10 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rich.console import Console
-
 from benchmarks.sizes import DEFAULT_PEERS, DEFAULT_SIZES, METHODS, PEERS, SIZES
 from console.command import UsageError, one_line_errors
+from console.output import Console
 from training.allocator import let_segments_grow
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def compare_all(
     from benchmarks.comparison import Row, compare, missing_libraries
     from benchmarks.report import print_results, write_results
 
-    console = Console(highlight=False)
+    console = Console()
     found: list[Comparison] = []
     skipped: list[str] = []
     end = time.perf_counter() + seconds

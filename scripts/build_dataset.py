@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from chat.formats.format import ChatFormat
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags
+from console.output import Console
 from data.building.dataset import Settings, build_dataset
 from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
 from weights.chat_record import proposed_format, read_chat_record
@@ -99,14 +99,14 @@ def main(
         share = counts["trained_tokens"] / counts["tokens"]
         numbers = [f"{counts[key]:,}" for key in ("conversations", "tokens")]
         table.add_row(split, *numbers, f"{share:.1%}", f"{counts['longest']:,}")
-    console = Console(highlight=False)
+    console = Console()
     console.print(table)
     for line in left_out(description, format):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     for file in description["provenance"]["files"] if weights or "," in source else []:
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
-        console.print(f"{file['file']}, weight {file['weight']:g}: {taken}", markup=False)
-    console.print(f"Dataset: {save_dir}", soft_wrap=True, markup=False)
+        console.print(f"{file['file']}, weight {file['weight']:g}: {taken}")
+    console.print(f"Dataset: {save_dir}", soft_wrap=True)
     if untrained := _untrained_tokens(chosen, tokenizer_file, model):
         names = ", ".join(f"{name} ({number})" for name, number in untrained.items())
         flag = shell_quote(f"--lora.token_rows={list(untrained.values())}".replace(" ", ""))
@@ -114,7 +114,6 @@ def main(
             f"warning: {format} uses tokens whose rows of the model's embedding look untrained: "
             f"{names}; to train just those rows, add {flag} to an adapter's run",
             soft_wrap=True,
-            markup=False,
         )
     command = f"python finetune.py --data.dataset_dir={shell_quote(save_dir)}"
     if pairs_file:

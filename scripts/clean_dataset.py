@@ -8,9 +8,8 @@ Reads the layouts of docs/data-formats.md, as a JSON list, JSON Lines or Parquet
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from console.command import print_next, run, shell_quote
+from console.output import Console
 from data.cleaning.clean_file import clean_file
 from data.cleaning.clean_row import Settings
 from data.cleaning.pair_file import pairs_beside
@@ -92,16 +91,16 @@ def main(
         supplied = SuppliedTools(file, read_user_tools(file, "--tools-file")[0])
         settings = replace(settings, tools_file=supplied)
     audit, report = clean_file(source_file, save_file, report_file, format, settings)
-    console = Console(highlight=False)
+    console = Console()
     console.print(audit.summary())
     if audit.kept < audit.input:
         console.print(audit.table())
     if audit.warning():
-        console.print(f"[yellow]Warning:[/] {audit.warning()}", soft_wrap=True)
-    console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True, markup=False)
+        console.print(f"Warning: {audit.warning()}", style="yellow", soft_wrap=True)
+    console.print(f"Conversations: {save_file}\nReport: {report}", soft_wrap=True)
     pairs = pairs_beside(Path(save_file))
     if pairs.is_file() and pairs.stat().st_size:
-        console.print(f"Pairs: {pairs}", soft_wrap=True, markup=False)
+        console.print(f"Pairs: {pairs}", soft_wrap=True)
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
         "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME"

@@ -5,11 +5,9 @@
 For models that learned whole texts (build_dataset.py --train-on all).
 """
 
-from rich.console import Console
-
 from console.command import print_next, run, shell_quote
 from console.flags import check_idle_flags
-from console.printable import printable
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from inference.completion import completed_texts, read_prompts
 from inference.generate import Decoding
@@ -57,11 +55,11 @@ def main(
     )
     decoding = Decoding((), max_new_tokens, max_seq_len, batch_size, temperature, top_p, seed)
     texts = dict(completed_texts(load_chat_model(source), prompts, decoding))
-    console = Console(highlight=False)
+    console = Console()
     for index in range(len(prompts)):
         console.rule(f"text {index + 1} of {len(prompts)}")
         for line in texts[index].splitlines():
-            console.print(printable(line), markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
     adapter = f" --lora_ckpt_path {shell_quote(lora_ckpt_path)}" if lora_ckpt_path else ""
     print_next(f"python chat_completion.py --ckpt_dir {shell_quote(ckpt_dir)}{adapter}")
 

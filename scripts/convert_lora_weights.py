@@ -8,12 +8,12 @@ Every value that was written is read back and compared with the sum of base and 
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
 from chat.tokenizers.tokenizer import load_tokenizer
 from console.command import print_next, run, shell_quote
+from console.output import Console
 from inference.chat_choice import missing_flag
 from model.config import PARAMS_FILE
 from weights.adapter import read_adapter

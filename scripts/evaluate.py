@@ -8,10 +8,9 @@ python scripts/evaluate.py --predictions F --benchmark bfcl --benchmark-file F -
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
+from console.output import Console
 from data.plain_text import WINDOW, Text
 from evaluation.base import find_base
 from evaluation.items import Item, read_items
@@ -152,9 +151,9 @@ def main(
 
 
 def _show(results: Results, outputs: Outputs) -> None:
-    console = Console(highlight=False)
+    console = Console()
     for part in (*terminal_parts(results), *outputs.lines()):
-        console.print(part, soft_wrap=isinstance(part, str), markup=False)
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 def _check_clear(flags: dict[str, Any]) -> None:

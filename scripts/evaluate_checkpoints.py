@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from console.command import print_next, run, shell_quote, typed_flags
 from console.flags import UsageError, check_idle_flags
+from console.output import Console
 from evaluation.checkpoints.candidates import BASE, Run, Setting
 from evaluation.checkpoints.comparison import Comparison, comparison_table
 from evaluation.checkpoints.run import ComparisonFiles, compare
@@ -127,13 +126,13 @@ def main(
 
 
 def _show(comparison: Comparison, files: ComparisonFiles) -> None:
-    console = Console(highlight=False)
+    console = Console()
     console.print(comparison_table(comparison))
     named = {"Results": files.output_file, "Verdicts": files.folder, "Page": files.report_file}
     named["Failures"] = files.failures_file
     paths = [f"{name}: {path}" for name, path in named.items() if path is not None]
     for line in (*comparison.verdict(), *refusal_lines(comparison.refused), *paths):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) -> str:

@@ -7,11 +7,11 @@ docs/synthetic-data.md tells about the behaviours, quotas and tools of your own.
 
 import inspect
 
-from rich.console import Console
 from rich.table import Table
 
 from console.command import print_next, run, shell_quote
 from console.flags import unknown_flag
+from console.output import Console
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.generation import Settings, generate_file, left_out
 
@@ -70,11 +70,11 @@ def main(
         if not number:
             continue
         table.add_row(name, f"{number:,}", BEHAVIOURS[name].meaning)
-    console = Console(highlight=False)
+    console = Console()
     console.print(table)
     if lacking := left_out(settings):
         print(f"left out, since the tools do not allow them: {', '.join(lacking)}")
-    console.print(f"{count:,} conversations: {save_file}", soft_wrap=True, markup=False)
+    console.print(f"{count:,} conversations: {save_file}", soft_wrap=True)
     tools = f" --tools-file {shell_quote(tools_file)}" if tools_file else ""
     check = f"python scripts/replay_dataset.py --source-file {shell_quote(save_file)}{tools}"
     train = (

@@ -16,11 +16,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-
 from console.command import print_next, run
 from console.flags import UsageError, unknown_flag
 from console.journey import closing_table
+from console.output import Console
 
 ROOT = Path(__file__).resolve().parents[1]
 STATE_FILE = "improve.json"
@@ -100,7 +99,7 @@ def main(
         journal.check_unchanged(flags.files())
     improvement = Improvement(flags, ROOT)
     done = list(journal.run(improvement.steps(), ROOT, improvement.count_steps()))
-    console = Console(highlight=False)
+    console = Console()
     console.rule("what came out")
     console.print(closing_table(done))
     for table in tables(Path(output_dir), rounds):

@@ -7,10 +7,8 @@ python scripts/inspect_dataset.py --dataset-dir D --html ./runs/dataset.html
 
 from pathlib import Path
 
-from rich.console import Console
-
 from console.command import print_next, run, shell_quote
-from console.printable import printable
+from console.output import Console
 from data.inspection.masks import Reader, view
 from data.inspection.page import page
 from data.inspection.pairs import pairs_line, show_pair, view_pair
@@ -43,7 +41,7 @@ def main(
         micro_batch_tokens: Say how full sequences of so many tokens are.
         batch_size: Say how full the micro-batches of a step of so many conversations are.
     """
-    console = Console(highlight=False)
+    console = Console()
     splits = {name: TokenizedDataset.open(dataset_dir, name) for name in SPLITS}
     chosen = TokenizedDataset.open(dataset_dir, split)
     tokenizer = open_tokenizer(chosen, tokenizer_file)
@@ -58,7 +56,7 @@ def main(
         if index is None:
             show(console, every, provenance(chosen))
             for dataset in splits.values() if size > 1 else ():
-                console.print(printable(pairs_line(dataset)), soft_wrap=True, markup=False)
+                console.print(pairs_line(dataset), soft_wrap=True)
     if html:
         groups = [index] if index is not None else range(min(5, len(chosen) // size))
         samples = [view(chosen, size * i + side, reader) for i in groups for side in range(size)]
@@ -66,7 +64,7 @@ def main(
             title = f"Dataset {Path(dataset_dir).name}"
             text = page(title, every, provenance(chosen), samples, size)
             partial.write_text(text, encoding="utf-8")
-        console.print(f"Page: {html}", soft_wrap=True, markup=False)
+        console.print(f"Page: {html}", soft_wrap=True)
     for dataset in splits.values():
         check_soundness(dataset)
     command = (

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from chat.conversation import Conversation
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_known, unknown_flag
+from console.output import Console
 from data.conversations import read_conversations
 from data.pairs import ReplyPair, write_pairs
 from rewards.held_out import HeldOut, check_places
@@ -76,19 +76,19 @@ def main(
     file = Path(source_file) if source_file else None
     pairs = _pairs(from_, file, wanted, seed, per_prompt, tools_file, mixture, tally)
     written = write_pairs(save_file, counted_pairs(pairs, tally, lambda p: _is_held(held_out, p)))
-    console = Console(highlight=False)
+    console = Console()
     table = Table("what is wrong with the rejected reply", "pairs")
     for kind, number in tally.made.most_common():
         table.add_row(kind, f"{number:,}")
     console.print(table)
     for line in tally.lines():
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     if from_ == "generator" and written < count:
         lacking = {kind: number - tally.made[kind] for kind, number in wanted.items()}
         named = ", ".join(f"{number:,} {kind}" for kind, number in lacking.items() if number)
         line = f"warning: {written:,} of {count:,} pairs; give more conversations for {named}"
-        console.print(line, soft_wrap=True, markup=False)
-    console.print(f"{written:,} pairs: {save_file}", soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
+    console.print(f"{written:,} pairs: {save_file}", soft_wrap=True)
     print_next(
         f"python scripts/build_dataset.py --pairs-file {shell_quote(save_file)} "
         "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME"

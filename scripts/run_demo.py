@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-
 from console import outcomes
 from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
+from console.output import Console
 from console.stages import merge
 from evaluation.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
 from evaluation.figures import Figures, records
@@ -91,7 +90,7 @@ def main(output_dir: str | None = None, base_dir: str = BASE_DIR, zero: bool = F
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     done = [*run_journey(journey(shown, base_dir, zero), output, ROOT)]
     write_summary(output, done)
-    console = Console(highlight=False)
+    console = Console()
     console.rule("what came out")
     console.print(closing_table(done))
     for prompts, models in accuracy(output).items():
@@ -100,7 +99,7 @@ def main(output_dir: str | None = None, base_dir: str = BASE_DIR, zero: bool = F
             behaviours_table(title, {COLUMNS[model]: figures for model, figures in models.items()})
         )
     text = f"\n{HONESTY}\n\nAll figures, seconds, losses and sizes: {shown / SUMMARY_FILE}"
-    console.print(text, soft_wrap=True, markup=False)
+    console.print(text, soft_wrap=True)
     print_next(*WITH_YOUR_OWN_WEIGHTS)
 
 

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags, listed
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from rewards.held_out import HeldOut, check_places, validation_of
 from rewards.prompts import read_prompts
@@ -121,10 +120,10 @@ def main(
     )
     outputs.check()
     sampling = _sampling(flags, drawing, outputs)
-    console = Console(highlight=False)
+    console = Console()
     console.print(sampling.tally.table())
     for line in _closing(sampling):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     if not sampling.tally.kept:
         raise ValueError(
             f"no reply to {len(sampling.prompts):,} prompts was kept: the table says whether none "

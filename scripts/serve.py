@@ -7,10 +7,9 @@ import os
 from functools import partial
 from math import inf
 
-from rich.console import Console
-
 from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags, flag_of
+from console.output import Console
 from inference.chat_choice import FORMAT_FLAGS
 from inference.loading import Source, load_chat_model
 from inference.memory import free_memory, in_words, memory_of
@@ -110,8 +109,8 @@ def main(
     name = model_name or resolve_directory(ckpt_dir).resolve().name
     key = api_key or os.environ.get("SERVE_API_KEY") or None
     settings = Settings(name, key, constrain, max_seq_len, max_body_bytes, none_keeps_tools)
-    console = Console(highlight=False)
-    tell = partial(console.print, markup=False, soft_wrap=True)
+    console = Console()
+    tell = partial(console.print, soft_wrap=True)
     with listen(host, port) as listener:
         local = is_loopback(listener)
         if not local and key is None:

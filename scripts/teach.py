@@ -12,11 +12,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-
 from console.command import print_next, run
 from console.flags import UsageError, check_idle_flags, unknown_flag
 from console.journey import closing_table
+from console.output import Console
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -83,11 +82,11 @@ def main(
     }
     taught = open_run(Flags(**asked, settings=settings), ROOT)
     done = list(taught.go())
-    console = Console(highlight=False)
+    console = Console()
     console.rule("what came out")
     console.print(closing_table(done))
     for line in taught.lines():
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     print_next(*taught.next_commands())
 
 

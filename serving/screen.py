@@ -1,31 +1,30 @@
 """What a chat prints: text as it is generated, and one line that shows an incomplete call."""
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from console.printable import printable
+from console.output import Console
 
 
 class Screen:
     """A terminal, or a file, where no line is updated in place."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or Console()
         self._live: Live | None = None
         self._within_line = False
 
     def write(self, text: str) -> None:
         """Print more of a text; the line goes on."""
         self.settle()
-        self._console.out(printable(text), end="", highlight=False)
+        self._console.out(text, end="")
         self._within_line = not text.endswith("\n")
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line of its own."""
         self.settle()
         self.end_line()
-        self._console.print(Text(printable(text), style), soft_wrap=True)
+        self._console.print(text, style=style, soft_wrap=True)
 
     def show_partial_call(self, text: str) -> None:
         """Show the end of what is being written, until something else is printed."""
@@ -35,7 +34,7 @@ class Screen:
             self.end_line()
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        shown = " ".join(printable(text).split())[4 - self._console.width :]
+        shown = " ".join(text.split())[4 - self._console.width :]
         self._live.update(Text(f"  … {shown}", "dim", no_wrap=True, overflow="crop"), refresh=True)
 
     def settle(self) -> None:
@@ -47,5 +46,5 @@ class Screen:
     def end_line(self) -> None:
         """End the line that `write` began."""
         if self._within_line:
-            self._console.out("", highlight=False)
+            self._console.out("")
             self._within_line = False

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.transcript import call_lines
+from console.output import ask
 from inference.chat_model import ChatModel, token_limits
 from inference.constrain.constraint import Constraints
 from inference.generate import Decoding, stream
@@ -66,7 +67,7 @@ class Chat:
             text = ""
             while text != EXIT:
                 try:
-                    text = input(PROMPT).strip()
+                    text = ask(PROMPT).strip()
                 except KeyboardInterrupt:
                     self._screen.line()
                     continue
@@ -170,7 +171,7 @@ class Chat:
             problem = self._toolbox.problem(call)
             if problem is not None:
                 self._screen.line(f"  (its arguments do not fit: {problem})", "yellow")
-            result = input(f"  {call.name} gives? ").strip() or json.dumps(None)
+            result = ask(f"  {call.name} gives? ").strip() or json.dumps(None)
         else:
             self._screen.line(f"  {call.name} gives {result}", "green")
         return Message("tool", result, name=call.name)

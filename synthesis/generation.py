@@ -9,10 +9,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
 from chat.conversation import Conversation
+from console.output import Console
 from data.cleaning.duplicates import SeenConversations
 from data.conversations import json_line
 from data.parallel import in_order

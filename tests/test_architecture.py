@@ -81,6 +81,8 @@ LEAN = [
     "storage",
     "benchmarks",
 ]
+# Ways to a terminal past the streams that make text printable.
+NOT_DOORS = {"sys.__stdout__", "sys.__stderr__", "sys.stdout.buffer", "sys.stderr.buffer"}
 NOT_LEAN = {"pydantic", "jsonschema", "fire"}
 
 
@@ -154,6 +156,24 @@ def test_nothing_is_unpickled_and_no_path_is_patched(path: Path) -> None:
                 assert "strict" not in keywords, path
             assert ast.unparse(node.func) not in {"eval", "exec", "pickle.load", "pickle.loads"}
             assert "Unpickler(" not in ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_output_passes_the_doors_that_make_it_printable(path: Path) -> None:
+    if path == Path("console/output.py") or room(path) == "examples":
+        return
+    from_rich: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("rich."):
+            from_rich |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            assert ast.unparse(node) not in NOT_DOORS, path
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"input", "os.write"}, f"{path}: see console/output.py"
+            if called in from_rich & {"Progress", "Live", "track"}:
+                assert "console" in {keyword.arg for keyword in node.keywords}, path
+    assert not from_rich & {"Console", "console", "print", "get_console"}, path
 
 
 def test_every_package_is_installed() -> None:

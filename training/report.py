@@ -13,9 +13,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from console.output import Console
 from data.batches import Batch
 from storage.atomic import new_file
 from training.backends import Backend
@@ -108,7 +109,7 @@ class Report:
         # Not at the top: a training step is also measured where TensorBoard is not installed.
         from torch.utils.tensorboard import SummaryWriter
 
-        self.console = Console(highlight=False)
+        self.console = Console()
         self.log_dir = log_dir = config.log_dir
         self.total_steps = total_steps
         self.print_every = config.logging.every
@@ -182,16 +183,16 @@ class Report:
     ) -> None:
         """Report validation figures after step `number`, those of `outcome` among them."""
         self._write("validation", number, figures)
-        after = f"[/bold] after step {number}: "
+        after = f" after step {number}: "
         of_replies = outcome.figures if outcome else {}
         text = "  ".join(
             f"{name.replace('_', ' ')} {value:.4f}"
             for name, value in figures.items()
             if name not in of_replies
         )
-        self.console.print(f"[bold]validation{after}{text}", soft_wrap=True)
+        self._print_titled("validation", f"{after}{text}")
         if outcome:
-            self.console.print(f"[bold]replies{after}{outcome.line}", soft_wrap=True)
+            self._print_titled("replies", f"{after}{outcome.line}")
             for name, markdown in outcome.texts.items():
                 self.writer.add_text(f"replies/{name}", markdown, number)
 
@@ -208,8 +209,7 @@ class Report:
     def kept_from_best(self, number: int, problems: Sequence[str]) -> None:
         """Say why the weights after step `number` cannot become best/; nothing without problems."""
         for problem in problems:
-            line = f"[bold]gate[/bold] after step {number}: not best/, {problem}"
-            self.console.print(line, soft_wrap=True)
+            self._print_titled("gate", f" after step {number}: not best/, {problem}")
 
     def nothing_best(self, number: int) -> None:
         """Say that no weights up to step `number` became best/."""
@@ -219,6 +219,9 @@ class Report:
             "schedule.learning_rate or on data with more text, or widen the gate",
             soft_wrap=True,
         )
+
+    def _print_titled(self, title: str, rest: str) -> None:
+        self.console.print(Text.assemble((title, "bold"), rest), soft_wrap=True)
 
     def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
         record: dict[str, Any] = {"kind": kind, "step": number, **figures}
@@ -239,7 +242,7 @@ class Report:
 
 def warn(message: str) -> None:
     """Print a line the user should see."""
-    Console(highlight=False).print(f"warning: {message}", soft_wrap=True, markup=False)
+    Console().print(f"warning: {message}", soft_wrap=True)
 
 
 def no_warning(message: str) -> None:

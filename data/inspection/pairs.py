@@ -4,11 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console.printable import printable
+from console.output import Console
 from data.inspection.masks import Reader, View, view
 from data.inspection.terminal import LEGEND, masked_text
 from data.tokenized import TokenizedDataset
@@ -46,7 +45,7 @@ def view_pair(dataset: TokenizedDataset, number: int, reader: Reader) -> PairVie
 def show_pair(console: Console, pair: PairView) -> None:
     """Print a pair: the prompt that both sides begin with, then the replies beside each other."""
     same = _shared(pair.chosen, pair.rejected)
-    text = Text(f"{printable(pair.about)}\n", "bold")
+    text = Text(f"{pair.about}\n", "bold")
     text.append(f"{LEGEND}\n── the prompt of both ──\n", "not bold")
     text.append_text(masked_text(pair.chosen.stretches[:same]))
     console.print(text, soft_wrap=True)

@@ -1,15 +1,13 @@
-"""An inspection on a terminal, readable without colours too.
-
-What rows say, and what they and their tools are called, is printed without control characters.
-"""
+"""An inspection on a terminal, readable without colours too."""
 
 from collections.abc import Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from console.charts import Chart
+from console.output import Console
 from console.printable import printable
 from data.inspection.charts import charts
 from data.inspection.masks import Stretch, View
@@ -73,14 +71,14 @@ def _plot(chart: Chart, width: int) -> Table:
     table.add_column()
     for bar in chart.bars:
         length = round(bar.value / most * width) if most else 0
-        table.add_row(Text(printable(bar.label)), Text("█" * length or "▏", "cyan"), Text(bar.note))
+        table.add_row(bar.label, Text("█" * length or "▏", "cyan"), bar.note)
     return table
 
 
 def sample_view(view: View) -> RenderableType:
     """Return one conversation with its mask, between its borders in a packed sequence."""
     text = Text()
-    text.append(f"{printable(view.about)}\n", "bold")
+    text.append(f"{view.about}\n", "bold")
     text.append(f"{LEGEND}\n")
     text.append("── document begins: nothing before this line is seen ──\n", "dim")
     text.append_text(masked_text(view.stretches))
@@ -100,6 +98,7 @@ def masked_text(stretches: Sequence[Stretch]) -> Text:
             style = STOP if stretch.stop else TRAINED
         elif stretch.special:
             style = f"dim {style}"
+        # rich would drop a carriage return.
         text.append(printable(stretch.text) + ("■" if stretch.stop else ""), style)
     text.append("⟧" if learning else "", TRAINED)
     return text
@@ -115,5 +114,5 @@ def show(
     for file in sources:
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
         line = f"{file['file']}: {file['conversations']:,} conversations, weight {file['weight']}"
-        console.print(printable(f"{line}: {taken}"), soft_wrap=True, markup=False)
+        console.print(f"{line}: {taken}", soft_wrap=True)
     console.print(plots(every[0]))
