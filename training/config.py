@@ -45,11 +45,13 @@ ALTERNATIVES = {
 class ModelSection(Section):
     """Which weights to start from, and where and how they compute.
 
+    checkpoint_dir: A native model directory, as the conversion scripts write it.
     adapter_dir: An adapter on them to train further, a checkpoint or an imported one; `lora` must
         say what its lora.json says. Null starts a new one.
     quantization: How the blocks' frozen linear layers are stored: in four bits (model/nf4.py) or
         eight (model/fp8.py, which multiplies in eight too); null is in `dtype`.
     dtype: What products are computed in; float16 is for devices without bfloat16, and one alone.
+    device: auto takes the GPU where there is one.
     """
 
     checkpoint_dir: str
@@ -60,8 +62,9 @@ class ModelSection(Section):
 
 
 class DataSection(Section):
-    """The directory that scripts/build_dataset.py wrote.
+    """The conversations to train on, and those to validate on.
 
+    dataset_dir: The directory that scripts/build_dataset.py wrote.
     chat_format_anyway: Whether to train in its chat format a base that was trained in another.
     """
 
@@ -100,7 +103,10 @@ class LoraSection(LoraConfig):
 class OptimizerSection(Section):
     """The optimizer's constants; the learning rate is the schedule's.
 
-    kind: adamw8bit keeps AdamW's moments in 8 bits, as training/adamw.py says.
+    kind: The optimizer; adamw8bit keeps AdamW's moments in 8 bits, as training/adamw.py says.
+    betas: How much of the gradients' mean and of their squares' mean stays from step to step.
+    eps: What is added to the root of the squares' mean before dividing by it.
+    weight_decay: Which share of a weight, times the learning rate, is taken off at each step.
     clip_norm: Gradients are made no longer than this, all together; null leaves them as they are.
     in_backward: Each weight is updated as soon as its gradient is there, which is freed at once; of
         full fine-tuning on one device, without clipping and with one micro-batch a step.
@@ -133,7 +139,12 @@ class OptimizerSection(Section):
 
 
 class Config(Section):
-    """All settings of a run; `name` is its folder under the checkpoint and log directories."""
+    """All settings of a run.
+
+    name: Its folder under the checkpoint and log directories.
+    seed: What the order of conversations, new adapters and dropout follow from.
+    deepspeed_config: DeepSpeed's own JSON, of ds_finetune.py alone.
+    """
 
     name: str = Field("llama3_fc", pattern=r"^\w[\w.-]*$")
     seed: int = Field(3, ge=0)

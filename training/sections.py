@@ -28,7 +28,9 @@ class Section(BaseModel):
 class TrainingSection(Section):
     """How long, and how much at once: `batch_size` conversations a step, over all devices.
 
-    batch_size: Pairs, where it learns from preferences.
+    batch_size: Conversations of a step over all devices; pairs, where it learns from preferences.
+    micro_batch_tokens: The most tokens that a device computes at once. It changes memory and speed,
+        not the result.
     epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
         must be given.
     max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
@@ -58,6 +60,9 @@ class TrainingSection(Section):
 class ScheduleSection(Section):
     """The learning rate by step: linear warm-up, then down to the minimum at `total_steps`.
 
+    kind: How the rate falls after the warm-up; constant leaves it.
+    learning_rate: The highest one, after the warm-up.
+    min_learning_rate: The one at the end.
     warmup_steps, warmup_share: How long the rate rises: steps, or a share of the run's length; by
         default a share of 0.04. One of them is null.
     total_steps: Null is the length that the run has at its start, also when it is resumed longer.
@@ -95,10 +100,12 @@ class ScheduleSection(Section):
 class GeneratedSection(Section):
     """Replies to a fixed sample of held-out prompts, scored as scripts/evaluate.py scores them.
 
+    prompts: How many are replied to.
     every: Null at each validation; otherwise a multiple of validation.every. Always at the end.
     seconds: How long it may take; prompts that are not reached are left out of all that follow.
     conversations_file: Where to take the prompts from; null takes the validation split. What the
         run trains on is never taken.
+    max_new_tokens: The most tokens of a reply; one that is cut off is judged as it is.
     batch_size: How many replies each device writes at once.
     """
 
@@ -157,8 +164,10 @@ GeneratedMetric = Literal[
 
 
 class ValidationSection(Section):
-    """How often, and on how many conversations or pairs of the validation split (null: all).
+    """How well the weights do on the validation split, and which are best/.
 
+    every: A number of steps, "epoch" for the end of each, or null for the end of the run alone.
+    max_conversations: How many conversations or pairs are measured; null measures all.
     best_metric: The figure that best/ follows; a generated one needs `generated`. By default
         balanced where replies are generated, and loss where none are.
     generated: Null generates nothing.
@@ -211,9 +220,12 @@ class ValidationSection(Section):
 
 
 class CheckpointSection(Section):
-    """Where and how often to save; `keep_last` older ones stay beside `best` and `final`.
+    """Where and how often to save.
 
-    every: SIGTERM always saves, too.
+    output_dir: The run's own folder is made in it.
+    every: A number of steps, "epoch" for the end of each, or null for the end of the run alone.
+        SIGTERM always saves, too.
+    keep_last: How many older ones stay beside `best` and `final`.
     """
 
     output_dir: str = "./checkpoints"
@@ -222,7 +234,11 @@ class CheckpointSection(Section):
 
 
 class LoggingSection(Section):
-    """Where TensorBoard events and metrics.jsonl go, and how often a line is printed."""
+    """What is written and printed while a run goes on.
+
+    output_dir: Where TensorBoard events and metrics.jsonl go, in the run's own folder.
+    every: After how many steps a line is printed.
+    """
 
     output_dir: str = "./logs"
     every: int = Field(10, ge=1)
