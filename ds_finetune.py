@@ -5,9 +5,11 @@ deepspeed --num_gpus=8 ds_finetune.py --name=N --resume
 """
 
 import os
+from functools import partial
 
 from console.command import run
-from training.setting_help import setting_groups
+from training.config import Config
+from training.setting_table import help_groups
 
 
 def main(
@@ -78,4 +80,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, launcher="deepspeed --num_gpus=8", settings=setting_groups)
+    run(main, launcher="deepspeed --num_gpus=8", settings=partial(help_groups, Config))

@@ -5,8 +5,11 @@
     python finetune.py --config-file configs/finetune.json --name=N --resume
 """
 
+from functools import partial
+
 from console.command import run
-from training.setting_help import setting_groups
+from training.config import Config
+from training.setting_table import help_groups
 
 
 def main(
@@ -72,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, settings=setting_groups)
+    run(main, settings=partial(help_groups, Config))

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class RankError(ValueError):
 def run(
     command: Callable[..., None],
     launcher: str = "python",
-    settings: Callable[[], Sequence[Group]] = tuple,
+    settings: Callable[[], Iterable[Group]] = tuple,
 ) -> None:
     """Run `command` with the flags in sys.argv and leave with its exit code.
 

@@ -4,7 +4,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from console.flags import flag_of, other_spellings, typed_name
@@ -23,7 +23,7 @@ _EVERY_COMMAND = (
 )
 
 
-def help_text(command: Callable[..., None], invocation: str, more: Sequence[Group] = ()) -> str:
+def help_text(command: Callable[..., None], invocation: str, more: Iterable[Group] = ()) -> str:
     """Return the help of a command, from its docstring and its module's.
 
     The docstring's sections that hold parameters, `Args:` or others, are the groups; examples are

@@ -9,7 +9,8 @@ import pytest
 from command_lines import problem_of
 
 from console.help import help_text
-from training.setting_help import setting_groups
+from training.config import Config
+from training.setting_table import help_groups, setting_groups
 
 ROOT = Path(__file__).parents[2]
 # benchmark.py parses its flags by argparse, so that it runs without fire.
@@ -51,15 +52,10 @@ def test_help_fits_eighty_columns_but_for_examples(script: Path) -> None:
 
 
 def test_every_setting_has_a_sentence() -> None:
-    bare = [
-        flag
-        for _, settings in setting_groups()
-        for flag, sentence in settings
-        if sentence.startswith(("Default:", "One of", "Required."))
-    ]
-    assert bare == []
+    settings = [setting for group in setting_groups(Config) for setting in group.settings]
+    assert [setting.name for setting in settings if not setting.sentence] == []
 
 
 def test_help_lists_the_values_and_default_of_a_setting() -> None:
-    settings = {flag: sentence for _, group in setting_groups() for flag, sentence in group}
-    assert settings["--schedule.kind"].endswith("One of cosine, linear, constant. Default: cosine.")
+    settings = {flag: told for _, group in help_groups(Config) for flag, told in group}
+    assert settings["--schedule.kind"].endswith("[cosine, linear, constant; default: cosine]")
