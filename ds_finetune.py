@@ -73,4 +73,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, launcher="deepspeed --num_gpus=8")
+    run(main, launcher="deepspeed --num_gpus=8", outlives_output=True)

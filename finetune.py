@@ -66,4 +66,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, outlives_output=True)
