@@ -163,12 +163,16 @@ def _call(command: Callable[..., None], arguments: list[str], spelled: Mapping[s
         sys.exit(left.code)
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return an error as the one line that is printed of it.
 
     What files hold may be part of it, so control characters are replaced.
     """
-    message = printable(" ".join(str(error).split())) or "no message"
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    message = printable(" ".join(text.split())) or "no message"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # Where a copy or a rename failed, the second name is what was to be written.
         line = printable(f"{error.filename2 or error.filename}: {error.strerror}")

@@ -20,6 +20,7 @@ from storage.manifest import MANIFEST
 
 PARTIAL = ".partial"
 OLD = ".old"
+_SET_ASIDE = re.compile(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(OLD)}")
 # From Linux's fcntl.h and fs.h.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -63,11 +64,22 @@ def replace_directory(new: Path, target: Path) -> None:
 def restore(path: Path) -> None:
     """Put back the directory that a killed replacement has set aside, where nothing is in its place.
 
-    Readers of a directory that `new_directory` writes call this first.
+    `path` is the directory or a file in it. Readers of what `new_directory` writes call this first.
     """
-    target = Path(os.path.realpath(path))
-    if os.path.lexists(target) or not target.parent.is_dir():
-        return
+    for place in (path.parent, path):
+        target = Path(os.path.realpath(place))
+        if not os.path.lexists(target) and target.parent.is_dir():
+            _restore(target)
+
+
+def restore_all(directory: Path) -> None:
+    """Put back all directories in `directory` that killed replacements have set aside."""
+    if directory.is_dir():
+        for found in filter(None, map(_SET_ASIDE.fullmatch, os.listdir(directory))):
+            restore(directory / found[1])
+
+
+def _restore(target: Path) -> None:
     for old in sorted(leftovers(target, OLD), key=lambda found: -found.stat().st_ctime_ns):
         # Locked while the process that replaces it runs.
         with suppress(OSError), locked(old):
