@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from console.command import one_line
 from model.transformer import Transformer
+from storage.full_disk import write_errors_named
 from storage.json_file import write_json
 from training.backends import Result, full_shape, trained_parameters
 from training.optim import make_optimizer
@@ -31,7 +32,6 @@ from training.zero.settings import zero_stage
 from training.zero.shards import (
     SHARDS_FILE,
     check_own_pickles,
-    full_disk_named,
     known_classes_only,
 )
 
@@ -138,11 +138,11 @@ class DeepSpeedBackend:
 
     def save(self, directory: Path) -> None:
         """Write DeepSpeed's shards and each rank's random state, and what they are shards of."""
-        save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
-        if self.rank == 0:
-            sharding = {"ranks": self.world_size, "zero_stage": self.stage}
-            write_json(directory / SHARDS_FILE, sharding)
-        with full_disk_named(directory.parent):
+        with write_errors_named(directory.parent):
+            save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
+            if self.rank == 0:
+                sharding = {"ranks": self.world_size, "zero_stage": self.stage}
+                write_json(directory / SHARDS_FILE, sharding)
             self.engine.save_checkpoint(
                 str(directory.parent),
                 directory.name,
