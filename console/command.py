@@ -37,7 +37,8 @@ ERROR_GRACE_SECONDS = 3.0
 # The disk, a user's share of it, or what one file may be.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAKE_ROOM = (
-    "; make room, or write to another disk, and run the same command again (training: with --resume)"
+    "; make room, or write to another disk, and run the same command again "
+    "(training: with --resume)"
 )
 
 

@@ -164,7 +164,7 @@ def _destination(path: Path) -> Path:
 
 
 def _prepare(path: Path) -> None:
-    """Make the directory that `path` goes to; restore or remove what a killed process left there."""
+    """Make the directory that `path` goes to; restore or remove what killed processes left."""
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Errors of writing, with the path that was to be written; libraries leave it out, or the number."""
+"""Errors of writing, with the path that was to be written, which libraries leave out."""
 
 import errno
 import os

@@ -62,7 +62,7 @@ def replace_directory(new: Path, target: Path) -> None:
 
 
 def restore(path: Path) -> None:
-    """Put back the directory that a killed replacement has set aside, where nothing is in its place.
+    """Put back a directory that a killed replacement has set aside, where nothing has its place.
 
     `path` is the directory or a file in it. Readers of what `new_directory` writes call this first.
     """
@@ -102,7 +102,6 @@ def locked(path: Path) -> Iterator[None]:
 
 def lock(handle: int) -> None:
     """Lock an open file or directory until it is closed; BlockingIOError where another has it."""
-    # Some network file systems have no locks; there, what is being built is not told from leftovers.
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

@@ -168,9 +168,7 @@ def _validate_and_keep(
     return True
 
 
-def _validate_all(
-    run: Run, backend: Backend, progress: Progress, look: Callable[[], None]
-) -> bool:
+def _validate_all(run: Run, backend: Backend, progress: Progress, look: Callable[[], None]) -> bool:
     """Validate, let the model reply where that is due, report; whether these weights are best.
 
     Every rank calls `look` between batches, equally often.
@@ -192,7 +190,9 @@ def _validate_all(
     return improves(figures, outcome, settings.best_metric, progress, scheduled, not problems)
 
 
-def validate(run: Run, backend: Backend, look: Callable[[], None] | None = None) -> dict[str, float]:
+def validate(
+    run: Run, backend: Backend, look: Callable[[], None] | None = None
+) -> dict[str, float]:
     """Return the objective's figures over the validation conversations; `look` as in text_loss."""
     return run.objective.validate(backend, _looking(run.validation(), look))
 

@@ -171,7 +171,10 @@ def test_a_link_that_leads_nowhere_is_one_line(
     tmp_path: Path, new: Any, leads_to: str, reason: str
 ) -> None:
     (tmp_path / "link").symlink_to(leads_to)
-    with pytest.raises(FileNotFoundError, match=f"{reason}; remove the link"), new(tmp_path / "link"):
+    with (
+        pytest.raises(FileNotFoundError, match=f"{reason}; remove the link"),
+        new(tmp_path / "link"),
+    ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["link"]
 

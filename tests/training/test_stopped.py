@@ -48,9 +48,7 @@ def left(config: Config) -> tuple[Any, ...]:
     """What a finished run left that does not depend on the clock, without its weights."""
     lines = map(json.loads, (config.log_dir / "metrics.jsonl").read_text().splitlines())
     rows = [{k: v for k, v in row.items() if k not in TIMED} for row in lines]
-    records = [
-        (config.run_dir / name / "progress.json").read_text() for name in ("best", "final")
-    ]
+    records = [(config.run_dir / name / "progress.json").read_text() for name in ("best", "final")]
     return rows, records, sorted(path.name for path in config.run_dir.iterdir())
 
 
