@@ -80,4 +80,9 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, launcher="deepspeed --num_gpus=8", settings=partial(help_groups, Config))
+    run(
+        main,
+        launcher="deepspeed --num_gpus=8",
+        settings=partial(help_groups, Config),
+        outlives_output=True,
+    )

@@ -75,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, settings=partial(help_groups, Config))
+    run(main, settings=partial(help_groups, Config), outlives_output=True)

@@ -1,9 +1,10 @@
 """Run a function as a command: fire reads the flags, errors are one line, exit codes are kept.
 
 Exit codes: 0 the work is whole, 1 it is not, 2 the command line is wrong, 130 interrupted,
-143 terminated.
+141 nobody reads what is printed, 143 terminated.
 """
 
+import errno
 import os
 import shlex
 import signal
@@ -29,6 +30,12 @@ from console.printable import printable
 HELP_FLAGS = {"-h", "--help"}
 # How long a process waits for another to print an error, in seconds; launchers kill after 30.
 ERROR_GRACE_SECONDS = 3.0
+# The disk, a user's share of it, or what one file may be.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MAKE_ROOM = (
+    "; make room, or write to another disk, and run the same command again "
+    "(training: with --resume)"
+)
 
 
 class RankError(ValueError):
@@ -39,19 +46,21 @@ def run(
     command: Callable[..., None],
     launcher: str = "python",
     settings: Callable[[], Iterable[Group]] = tuple,
+    outlives_output: bool = False,
 ) -> None:
     """Run `command` with the flags in sys.argv and leave with its exit code.
 
     `launcher` starts it, for its help; `settings` gives what its help says after its own flags.
     Where a launcher starts several processes, the first of each machine prints errors; a RankError
-    is printed by the process that raised it.
+    is printed by the process that raised it. Where nobody reads its stdout any more, the command
+    ends, or goes on if it outlives its output.
     """
     # SystemExit lets context managers remove what is half-written.
     signal.signal(
         signal.SIGTERM,
         lambda *_: _leave("terminated", 128 + signal.SIGTERM, _first_of_machine()),
     )
-    with one_line_errors():
+    with one_line_errors(outlives_output):
         arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]
         if HELP_FLAGS & set(arguments):
             print(help_text(command, f"{launcher} {sys.argv[0]}", settings()))
@@ -64,12 +73,12 @@ def run(
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(outlives_output: bool = False) -> Iterator[None]:
     """Turn an exception into one line and an exit code; --debug shows the traceback too.
 
-    What is printed meanwhile is made printable.
+    What is printed meanwhile is made printable; for `outlives_output` see `run`.
     """
-    with printable_streams(), _errors_in_one_line():
+    with printable_streams(outlives_output), _errors_in_one_line():
         yield
 
 
@@ -121,15 +130,20 @@ def _call(command: Callable[..., None], arguments: list[str], spelled: Mapping[s
         sys.exit(left.code)
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return an error as the one line that is printed of it.
 
     What files hold may be part of it, so control characters are replaced.
     """
-    message = printable(" ".join(str(error).split())) or "no message"
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    message = printable(" ".join(text.split())) or "no message"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         # Where a copy or a rename failed, the second name is what was to be written.
-        return printable(f"{error.filename2 or error.filename}: {error.strerror}")
+        line = printable(f"{error.filename2 or error.filename}: {error.strerror}")
+        return line + (_MAKE_ROOM if error.errno in _NO_ROOM else "")
     if isinstance(error, RecursionError):
         return "a file that was read is nested too deep (run again with --debug to see which)"
     if isinstance(error, (ValueError, OSError)):

@@ -8,7 +8,7 @@ that it is given and writes past the stream, to the file beneath it.
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import IO, Any, TextIO, cast
 
 import rich.console
@@ -16,6 +16,7 @@ from rich.file_proxy import FileProxy
 from rich.segment import Segment
 from rich.text import Text
 
+from console.outlet import Outlet, end_quietly, go_on, open_closed_streams, pass_over
 from console.printable import printable
 
 
@@ -119,11 +120,26 @@ def is_quiet() -> bool:
 
 
 @contextmanager
-def printable_streams() -> Iterator[None]:
-    """Make printable what is written to stdout and stderr, whatever their encoding."""
+def printable_streams(outlives_output: bool = False) -> Iterator[None]:
+    """Make printable what is written to stdout and stderr, whatever their encoding.
+
+    Where stdout cannot be written to, the command ends, or goes on if it outlives its output.
+    """
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    out, error = (cast(TextIO, PrintableStream(s)) for s in (sys.stdout, sys.stderr))
-    with redirect_stdout(out), redirect_stderr(error):
-        yield
+    outlets = (
+        Outlet(sys.stdout, go_on if outlives_output else end_quietly),
+        Outlet(sys.stderr, pass_over),
+    )
+    out, error = (PrintableStream(cast(TextIO, outlet)) for outlet in outlets)
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, error)):
+        try:
+            yield
+        except BaseException:
+            # An exit code that is on its way stays.
+            with suppress(SystemExit):
+                out.flush()
+            raise
+        out.flush()

@@ -38,6 +38,7 @@ from data.split_files import (
     write_description,
 )
 from storage.atomic import new_directory
+from storage.replacement import restore
 
 # A conversation alone, or a pair: two conversations that differ in their last turn.
 GROUP_SIZES = (1, 2)
@@ -168,6 +169,7 @@ class TokenizedDataset:
 def read_description(directory: Path | str) -> dict[str, Any]:
     """Return what dataset.json says; one line when `directory` is not a dataset."""
     file = Path(directory) / DESCRIPTION
+    restore(Path(directory))
     if not file.is_file():
         raise FileNotFoundError(
             f"{directory} is not a dataset (it has no {DESCRIPTION}); {_rebuild(directory)}"

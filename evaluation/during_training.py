@@ -6,7 +6,7 @@ Shapes: P prompts, L the most tokens of a reply.
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,8 +131,12 @@ class Sample:
         """Return whether a figure can be computed of the replies to these prompts."""
         return figure in counted(item.judge(wanted_reply(item)) for item in self.items)
 
-    def __call__(self, backend: Ranks, most: int | None = None) -> Replies:
+    def __call__(
+        self, backend: Ranks, most: int | None = None, look: Callable[[], None] | None = None
+    ) -> Replies:
         """Reply to the first `most` prompts until the time is up, and judge the replies.
+
+        `look` is called between passes, equally often on every rank; what it raises ends this.
 
         With `most` None, in the first evaluation, stop at half of the time: later replies may be
         longer, and the prompts must stay the same. The first round of batches is always completed.
@@ -149,20 +153,26 @@ class Sample:
                 break
             round = batches[first : first + backend.world_size]
             own = round[backend.rank] if backend.rank < len(round) else range(0)
-            said |= self._reply(backend, own)
+            said |= self._reply(backend, own, look)
             longest = max(longest, time.perf_counter() - begun)
             reached = round[-1].stop
         judged = self._judge(self._gather(backend, said, reached))
         return Replies(judged, len(self.items), time.perf_counter() - start)
 
-    def _reply(self, backend: Ranks, batch: range) -> dict[int, Completion]:
+    def _reply(
+        self, backend: Ranks, batch: range, look: Callable[[], None] | None
+    ) -> dict[int, Completion]:
         """Reply to a batch; all ranks run the model as often as the longest reply needs."""
         limits = token_limits(self.format, self.tokenizer)
         decoding = Decoding(**limits, max_new_tokens=self.limits.max_new_tokens)
         prompts = [self.prompts[index] for index in batch]
-        replies = complete(
-            backend.model, prompts, decoding, anyone=lambda busy: _anyone(backend, busy)
-        )
+
+        def anyone(busy: bool) -> bool:
+            if look:
+                look()
+            return _anyone(backend, busy)
+
+        replies = complete(backend.model, prompts, decoding, anyone=anyone)
         with backend.computing():
             return {batch[row]: completion for row, completion in replies}
 

@@ -146,4 +146,4 @@ def _check_at_least(least: int, **limits: float) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, outlives_output=True)

@@ -3,36 +3,51 @@
 What is being built is locked, so that leftovers of a killed process are recognised and removed.
 """
 
-import fcntl
-import glob
 import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from storage.full_disk import write_errors_named
 from storage.manifest import MANIFEST, read_manifest, write_manifest
-
-_PARTIAL = ".partial"
+from storage.replacement import (
+    OLD,
+    PARTIAL,
+    flush_directory,
+    leftovers,
+    lock,
+    locked,
+    name_beside,
+    replace_directory,
+    restore,
+)
 
 
 @contextmanager
 def new_file(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` when the block ends without an exception."""
-    path = Path(path)
+    """Yield a temporary path that becomes `path` when the block ends without an exception.
+
+    A symbolic link stays one: what it points to is replaced. Raises FileExistsError where `path` is
+    a directory, a device or a pipe.
+    """
+    path = _destination(Path(path))
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        what = "a directory" if path.is_dir() else "a device or a pipe"
+        raise FileExistsError(f"{path} is {what} and cannot be replaced by a file; name a file")
     _prepare(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
-    partial = Path(name)
+    partial = name_beside(path, PARTIAL)
+    handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         # Some network file systems have no locks; there, leftovers are not removed either.
         with suppress(OSError):
-            _lock(handle)
-        with _named(path):
+            lock(handle)
+        with write_errors_named(path):
             yield partial
-            partial.chmod(0o644)
             flush_to_disk(partial)
             partial.replace(path)
+            flush_directory(path.parent)
     finally:
         partial.unlink(missing_ok=True)
         os.close(handle)
@@ -44,30 +59,33 @@ def new_directory(
 ) -> Iterator[Path]:
     """Yield a temporary directory that becomes `path`, with a manifest, when the block succeeds.
 
-    A directory that an earlier run of the same kind wrote is replaced as a whole. Files whose
-    sha256 is in `sha256s` when the block ends are not read for the manifest.
+    A directory that an earlier run of the same kind wrote is replaced as a whole; a symbolic link
+    to one stays a link. Files whose sha256 is in `sha256s` when the block ends are not read for the
+    manifest.
     Raises FileExistsError when `path` holds anything else, also beside what that run wrote.
     """
-    path = Path(path)
+    path = _destination(Path(path))
+    _prepare(path)
     check_own_directory(path, kind)
     _check_nothing_added(path)
-    _prepare(path)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
+    partial = name_beside(path, PARTIAL)
+    partial.mkdir()
     handle = os.open(partial, os.O_RDONLY)
     try:
         with suppress(OSError):
-            _lock(handle)
-        with _named(path):
+            lock(handle)
+        with write_errors_named(path):
             yield partial
             write_manifest(partial, kind, sha256s)
-            for file in sorted(partial.rglob("*")):
-                if file.is_file():
-                    flush_to_disk(file)
-            partial.chmod(0o755)
+            for written in [*sorted(partial.rglob("*")), partial]:
+                if written.is_dir():
+                    flush_directory(written)
+                elif written.is_file():
+                    flush_to_disk(written)
             # The work took its time, in which others may have put something there.
             check_own_directory(path, kind)
             _check_nothing_added(path)
-            _replace_directory(partial, path)
+            replace_directory(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         os.close(handle)
@@ -79,7 +97,7 @@ def directory_lock(directory: Path) -> Iterator[None]:
     handle = os.open(directory, os.O_RDONLY)
     try:
         try:
-            _lock(handle)
+            lock(handle)
         except BlockingIOError:
             raise FileExistsError(
                 f"{directory} is being written by another process; wait for it, or choose another "
@@ -128,49 +146,39 @@ def _check_nothing_added(path: Path) -> None:
             )
 
 
+def _destination(path: Path) -> Path:
+    """Return where a symbolic link points to, and any other path as it is.
+
+    Raises FileNotFoundError where a link leads to a directory that does not exist, or to itself.
+    """
+    if not path.is_symlink():
+        return path
+    found = Path(os.path.realpath(path))
+    if found.is_symlink() or not found.parent.is_dir():
+        raise FileNotFoundError(
+            f"{path} is a symbolic link to {os.readlink(path)}, which cannot be written: "
+            f"{'it leads to itself' if found.is_symlink() else f'{found.parent} does not exist'}; "
+            "remove the link, or name another path"
+        )
+    return found
+
+
 def _prepare(path: Path) -> None:
-    """Make the directory that `path` goes to, and remove what a killed process left there."""
+    """Make the directory that `path` goes to; restore or remove what killed processes left."""
+    missing = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise FileExistsError(
             f"{path} cannot be written: a file stands where a directory is wanted"
         ) from None
-    for partial in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
-        with suppress(OSError):
-            handle = os.open(partial, os.O_RDONLY)
-            try:
-                # Raises OSError while the process that builds it runs.
-                _lock(handle)
-                shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
-            finally:
-                os.close(handle)
-
-
-def _lock(handle: int) -> None:
-    """Lock an open file or directory until it is closed; OSError where another process has it."""
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Add the path to an OSError that names no file, such as that of a full disk."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None and error.strerror is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
-
-
-def _replace_directory(partial: Path, path: Path) -> None:
-    if not path.exists():
-        partial.rename(path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-    path.rename(old / path.name)
-    partial.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    for directory in missing:
+        flush_directory(directory.parent)
+    restore(path)
+    for left in leftovers(path, PARTIAL) + leftovers(path, OLD):
+        # Raises OSError while the process that builds it runs.
+        with suppress(OSError), locked(left):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def flush_to_disk(file: Path) -> None:

@@ -57,10 +57,12 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def damaged_files(directory: Path, names: Container[str] | None = None) -> list[str]:
     """Name every file that is missing or differs from the manifest; empty when all is whole.
 
-    Of the `names` given, if any are; the others are not looked at.
+    Of the `names` given, if any are; the others are not looked at. A manifest without files proves
+    nothing and is damage, too.
     """
-    found = []
-    for name, wanted in read_manifest(directory)["files"].items():
+    files = read_manifest(directory)["files"]
+    found = [] if files else [f"{MANIFEST} lists no files"]
+    for name, wanted in files.items():
         if names is not None and name not in names:
             continue
         file = directory / name

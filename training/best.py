@@ -5,7 +5,7 @@ its time, the best one so far is measured again on those, from what each prompt 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import harmonic_mean
 from typing import Protocol
 
@@ -56,8 +56,13 @@ class Generated(Protocol):
     def measures(self, figure: str) -> bool:
         """Return whether a figure can be computed of the replies to these prompts."""
 
-    def __call__(self, backend: Backend, most: int | None) -> Outcome:
-        """Reply to the first `most` prompts, None for all, as far as there is time."""
+    def __call__(
+        self, backend: Backend, most: int | None, look: Callable[[], None] | None = None
+    ) -> Outcome:
+        """Reply to the first `most` prompts, None for all, as far as there is time.
+
+        `look` is called between passes, equally often on every rank; what it raises ends this.
+        """
 
 
 def improves(

@@ -30,6 +30,7 @@ from model.lora.config import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory, new_file
 from storage.json_file import write_json
 from storage.manifest import damaged_files
+from storage.replacement import restore_all
 from training.backends import Backend
 from training.hashing import damage_found, flushed_sha256s
 from training.resuming import (
@@ -38,6 +39,7 @@ from training.resuming import (
     check_same_data,
     check_same_format,
     check_same_settings,
+    nothing_to_resume,
 )
 from weights.adapter import write_base_record
 from weights.chat_record import params_with_format, write_chat_record
@@ -64,7 +66,8 @@ class Progress:
     `schedule_steps` and its warm-up at `warmup_steps`, as settled at the run's start; both are None
     in older checkpoints. `started_from` is the adapter that is trained further: its `directory` and
     the `sha256` of its file. `gate_text` is the `sha256` of the plain text that validation.gate
-    measures, and its loss at the start, `bits_per_byte`.
+    measures, and its loss at the start, `bits_per_byte`. `to_validate`: SIGTERM came before
+    the validation of this step was complete.
     """
 
     step: int = 0
@@ -79,6 +82,7 @@ class Progress:
     without_improvement: int = 0
     started_from: dict[str, str] | None = None
     gate_text: dict[str, Any] | None = None
+    to_validate: bool = False
 
 
 class Checkpoints:
@@ -162,9 +166,7 @@ class Checkpoints:
         steps = backend.on_first_rank(lambda: _steps_to_try(self.run_dir, warn))
         path, damaged = _first_whole(steps, lambda step: damage_found(step, backend), warn)
         if path is None:
-            raise FileNotFoundError(
-                f"{self.run_dir} holds no whole checkpoint to resume; start without --resume"
-            )
+            raise nothing_to_resume(self.run_dir, self.steps(), WEIGHTS_ONLY)
 
         def read() -> Progress:
             check_same_settings(path, self.config, self.read_settings)
@@ -234,6 +236,7 @@ class Checkpoints:
 
 def saved_steps(run_dir: Path) -> list[Path]:
     """Return the step checkpoints of a run, oldest first; renamed ones are left out."""
+    restore_all(run_dir)
     found = [path for path in run_dir.glob("step-*") if _STEP.fullmatch(path.name)]
     return sorted(found, key=_number)
 

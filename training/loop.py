@@ -50,22 +50,26 @@ class Run:
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
     """Train from `progress` to the end, or until validation.patience is used up.
 
-    SIGTERM saves and raises InterruptedError.
+    SIGTERM ends the step or the validation under way, saves and raises InterruptedError; a
+    validation that is not complete is begun anew by the run that resumes.
     """
     config, stopping = run.config, False
     if run.gate:
         run.gate.begin(progress, lambda: text_loss(run, backend))
     with _sigterm_noticed() as terminated:
         while not (stopping or is_finished(run, progress)):
-            metrics, stopping = train_step(run, backend, progress.step, terminated)
-            progress.step += 1
-            run.report.step(progress.step, metrics)
-            last = progress.step == run.total_steps
-            due = last or _due(run, progress.step, config.validation.every)
-            if due and _validate_all(run, backend, progress, last):
-                run.checkpoints.save_weights("best", progress, backend)
+            made_up = progress.to_validate
+            if not made_up:
+                metrics, stopping = train_step(run, backend, progress.step, terminated)
+                progress.step += 1
+                run.report.step(progress.step, metrics)
+                last = progress.step == run.total_steps
+                progress.to_validate = last or _due(run, progress.step, config.validation.every)
+            if progress.to_validate and not stopping:
+                stopping = not _validate_and_keep(run, backend, progress, terminated)
             finished = is_finished(run, progress)
-            if finished or stopping or _due(run, progress.step, config.checkpoint.every):
+            due = _due(run, progress.step, config.checkpoint.every)
+            if finished or stopping or due or made_up:
                 run.checkpoints.save_step(progress, backend)
     if not is_finished(run, progress):
         raise InterruptedError(
@@ -82,9 +86,10 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
 def is_finished(run: Run, progress: Progress) -> bool:
     """Return whether the run is at its end, or was too long without an improvement."""
     patience = run.config.validation.patience
-    return progress.step >= run.total_steps or (
+    at_end = progress.step >= run.total_steps or (
         patience is not None and progress.without_improvement >= patience
     )
+    return at_end and not progress.to_validate
 
 
 def train_step(
@@ -135,16 +140,48 @@ def train_step(
     ), stops > 0
 
 
-def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) -> bool:
-    """Validate, let the model reply where that is due, report; whether these weights are best."""
-    figures, outcome = validate(run, backend), None
+class _Stopped(Exception):
+    """SIGTERM came to some rank; all ranks raise it, at the same place."""
+
+
+def _validate_and_keep(
+    run: Run, backend: Backend, progress: Progress, terminated: Callable[[], bool]
+) -> bool:
+    """Validate, and keep the weights if they are best; False where SIGTERM came before the end."""
+
+    def look() -> None:
+        stopped = terminated()
+        if backend.world_size > 1:
+            own = torch.full((1,), float(stopped), device=backend.device)
+            stopped = backend.sum(own).item() > 0
+        if stopped:
+            raise _Stopped
+
+    try:
+        best = _validate_all(run, backend, progress, look)
+    except _Stopped:
+        backend.model.train()
+        return False
+    progress.to_validate = False
+    if best:
+        run.checkpoints.save_weights("best", progress, backend)
+    return True
+
+
+def _validate_all(run: Run, backend: Backend, progress: Progress, look: Callable[[], None]) -> bool:
+    """Validate, let the model reply where that is due, report; whether these weights are best.
+
+    Every rank calls `look` between batches, equally often.
+    """
+    last = progress.step == run.total_steps
+    figures, outcome = validate(run, backend, look), None
     if run.generated and (last or _due(run, progress.step, run.generated_every)):
         run.report.replying()
-        outcome = run.generated(backend, progress.prompts)
+        outcome = run.generated(backend, progress.prompts, look)
         progress.prompts = outcome.reached
         figures |= outcome.figures
     if run.gate and run.gate.text:
-        figures[TEXT_LOSS] = text_loss(run, backend)
+        figures[TEXT_LOSS] = text_loss(run, backend, look)
     run.report.validation(progress.step, figures, outcome)
     problems = run.gate.problems(figures, progress) if run.gate else []
     run.report.kept_from_best(progress.step, problems)
@@ -153,15 +190,26 @@ def _validate_all(run: Run, backend: Backend, progress: Progress, last: bool) ->
     return improves(figures, outcome, settings.best_metric, progress, scheduled, not problems)
 
 
-def validate(run: Run, backend: Backend) -> dict[str, float]:
-    """Return the objective's figures over the validation conversations."""
-    return run.objective.validate(backend, run.validation())
+def validate(
+    run: Run, backend: Backend, look: Callable[[], None] | None = None
+) -> dict[str, float]:
+    """Return the objective's figures over the validation conversations; `look` as in text_loss."""
+    return run.objective.validate(backend, _looking(run.validation(), look))
 
 
-def text_loss(run: Run, backend: Backend) -> float:
-    """Return the loss on the gate's plain text, in bits a byte."""
+def text_loss(run: Run, backend: Backend, look: Callable[[], None] | None = None) -> float:
+    """Return the loss on the gate's plain text, in bits a byte; `look` is called at each batch."""
     assert run.gate and run.gate.text
-    return run.gate.text.bits_of(measured(run.gate.text.batches(), backend)["loss"])
+    batches = _looking(run.gate.text.batches(), look)
+    return run.gate.text.bits_of(measured(batches, backend)["loss"])
+
+
+def _looking(batches: Iterable[Batch], look: Callable[[], None] | None) -> Iterator[Batch]:
+    """Yield batches, which are equally many on every rank, and call `look` before each."""
+    for batch in batches:
+        if look:
+            look()
+        yield batch
 
 
 def _due(run: Run, step: int, every: int | str | None) -> bool:

@@ -7,6 +7,7 @@ All four carry the same numbers. `metrics.jsonl` has one object a line: `{"kind"
 import json
 import resource
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +20,7 @@ from rich.text import Text
 from console.output import Console
 from data.batches import Batch
 from storage.atomic import new_file
+from storage.full_disk import write_errors_named
 from training.backends import Backend
 from training.best import Outcome
 from training.flops import matmul_rate, step_flops
@@ -134,12 +136,15 @@ class Report:
 
     def __enter__(self) -> "Report":
         self.progress.start()
+        threading.excepthook = _print_unless_of_system
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.progress.stop()
-        self.metrics.close()
-        self.writer.close()
+        with write_errors_named(self.log_dir):
+            self.metrics.close()
+            self.writer.close()
+        threading.excepthook = threading.__excepthook__
 
     def step(self, number: int, step: StepMetrics) -> None:
         """Report step `number`, counted from 1."""
@@ -172,7 +177,7 @@ class Report:
         if number % self.print_every == 0 or number == self.total_steps:
             self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
             for name, markdown in step.texts.items():
-                self.writer.add_text(f"rollouts/{name}", markdown, number)
+                self._write_text(f"rollouts/{name}", markdown, number)
 
     def replying(self) -> None:
         """Show beside the progress bar why no step is taken for a while."""
@@ -194,7 +199,7 @@ class Report:
         if outcome:
             self._print_titled("replies", f"{after}{outcome.line}")
             for name, markdown in outcome.texts.items():
-                self.writer.add_text(f"replies/{name}", markdown, number)
+                self._write_text(f"replies/{name}", markdown, number)
 
     def stopped_early(self, number: int, settings: "ValidationSection", validations: int) -> None:
         """Say why a run ends after step `number`, before its last."""
@@ -225,10 +230,15 @@ class Report:
 
     def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
         record: dict[str, Any] = {"kind": kind, "step": number, **figures}
-        self.metrics.write(json.dumps(record) + "\n")
-        self.metrics.flush()
-        for name, value in figures.items():
-            self.writer.add_scalar(f"{kind}/{name}", value, number)
+        with write_errors_named(self.log_dir):
+            self.metrics.write(json.dumps(record) + "\n")
+            self.metrics.flush()
+            for name, value in figures.items():
+                self.writer.add_scalar(f"{kind}/{name}", value, number)
+
+    def _write_text(self, name: str, markdown: str, number: int) -> None:
+        with write_errors_named(self.log_dir):
+            self.writer.add_text(name, markdown, number)
 
     def _cut_metrics(self, start_step: int) -> None:
         """Keep only the lines up to the step a run resumes from."""
@@ -247,6 +257,15 @@ def warn(message: str) -> None:
 
 def no_warning(message: str) -> None:
     """Do nothing: the first rank prints it."""
+
+
+def _print_unless_of_system(arguments: threading.ExceptHookArgs) -> None:
+    """Print an error of a thread, but for those of the system.
+
+    TensorBoard writes in a thread of its own, and raises its OSError at the next call, too.
+    """
+    if arguments.exc_type is None or not issubclass(arguments.exc_type, OSError):
+        threading.__excepthook__(arguments)
 
 
 def _step_of(line: str) -> float:

@@ -1,7 +1,7 @@
 """What must be the same for a run to go on: its settings, base, chat format and data."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,20 @@ FIXED_SETTINGS = (
         )
     ),
 )
+
+
+def nothing_to_resume(
+    run_dir: Path, steps: Sequence[Path], others: Sequence[str]
+) -> FileNotFoundError:
+    """Return what to say where no checkpoint is whole, and what would be in a new run's way.
+
+    That are damaged `steps`, and the directories of `others` that are there.
+    """
+    left = [path.name for path in steps] + [name for name in others if (run_dir / name).exists()]
+    away = f"remove {', '.join(left)} there, or choose another --name, and " if left else ""
+    return FileNotFoundError(
+        f"{run_dir} holds no whole checkpoint to resume; {away}start without --resume"
+    )
 
 
 def check_same_settings(

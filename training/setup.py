@@ -215,6 +215,14 @@ def objective_of(config: Config) -> Objective:
     return Reward.of(config.reward) if config.reward else Supervised()
 
 
+def _lock_directories(config: Config, alone: ExitStack) -> None:
+    """Lock what a run writes to; FileExistsError where another run writes to one of them."""
+    config.log_dir.mkdir(parents=True, exist_ok=True)
+    # Where both are the same directory, it is locked once.
+    for directory in {path.resolve(): path for path in (config.run_dir, config.log_dir)}.values():
+        alone.enter_context(directory_lock(directory))
+
+
 def train(
     config: Config,
     splits: Splits,
@@ -243,7 +251,7 @@ def train(
     gate = open_gate(config, splits.chat_format, generated, backend.rank, backend.world_size)
     checkpoints.check_shared_directory(backend)
     with ExitStack() as alone:
-        backend.on_first_rank(lambda: alone.enter_context(directory_lock(config.run_dir)))
+        backend.on_first_rank(lambda: _lock_directories(config, alone))
         first, resumed = backend.rank == 0, None
         say = warn if first else no_warning
         if resume:

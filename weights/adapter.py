@@ -23,6 +23,7 @@ from model.lora.layers import LoraLinear
 from model.quantized import QUANTIZATIONS
 from model.transformer import Transformer
 from storage.json_file import write_json
+from storage.replacement import restore
 from weights.directory import WEIGHTS_FILE, open_weights, weights_sha256
 from weights.opening import INDEX_SUFFIX
 
@@ -185,6 +186,7 @@ def adapter_file(path: Path | str) -> Path:
     Raises FileNotFoundError or ValueError that says what is there instead.
     """
     path = Path(path).expanduser()
+    restore(path)
     if path.is_file():
         return path
     if not path.is_dir():

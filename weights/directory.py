@@ -15,6 +15,7 @@ from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
 from storage.manifest import read_manifest, sha256_of_file
+from storage.replacement import restore
 from weights.building import Place, Stored, build_model
 from weights.nf4.directory import group_parts, read_quantization
 from weights.opening import open_tensors
@@ -58,6 +59,7 @@ def weights_file(path: Path | str) -> Path:
     Raises FileNotFoundError, or ValueError for Meta's shards and LoRA checkpoints.
     """
     path = Path(path).expanduser()
+    restore(path)
     if path.is_file():
         return path
     directory = path.parent if path.name in (WEIGHTS_FILE, OLDER_WEIGHTS_FILE) else path

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from model.config import PARAMS_FILE, ModelConfig, read_params
+from storage.replacement import restore
 from weights.directory import WEIGHTS_FILE, Layout, dtype_name, open_weights
 from weights.meta_params import native_params
 from weights.mistral import is_mistral, read_mistral
@@ -113,6 +114,7 @@ def read_meta(path: Path | str) -> MetaModel:
 
 
 def _shard_files(path: Path) -> list[Path]:
+    restore(path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a directory; wanted Meta's download of a model")
     names = sorted(file.name for file in path.iterdir())

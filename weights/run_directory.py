@@ -7,6 +7,7 @@ from pathlib import Path
 
 from model.lora.config import ADAPTER_FILE
 from storage.manifest import MANIFEST, read_manifest, sha256_of_file
+from storage.replacement import restore, restore_all
 from weights.directory import WEIGHTS_FILE, hash_weights
 
 # What training writes beside the weights: {"step": ...}.
@@ -54,6 +55,8 @@ def saved_models(run_dir: Path | str) -> list[SavedModel]:
     a resumed run has set aside as damaged are left out.
     """
     run_dir = Path(run_dir).expanduser()
+    restore(run_dir)
+    restore_all(run_dir)
     if not run_dir.is_dir():
         raise FileNotFoundError(
             f"{run_dir} does not exist; wanted a run's directory such as checkpoints/NAME"

@@ -88,7 +88,9 @@ def test_an_unexpected_error_is_one_line_that_names_debug(tmp_path: Path) -> Non
 
 def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
     result = command(tmp_path, "--source-file", "full")
-    assert (result.returncode, result.stderr) == (1, "error: out.json: No space left on device\n")
+    full = "error: out.json: No space left on device; make room, or write to another disk, and run"
+    assert result.returncode == 1
+    assert result.stderr == f"{full} the same command again (training: with --resume)\n"
 
 
 def test_a_terminated_command_cleans_up_and_exits_with_143(tmp_path: Path) -> None:

@@ -24,12 +24,11 @@ def test_the_lock_file_pins_what_requirements_want() -> None:
     assert LEFT_OUT not in {requirement.name for requirement in locked}
 
 
-def test_each_entry_has_a_hash_and_no_registry_is_named() -> None:
+def test_each_line_is_a_release_with_its_hash_or_a_comment() -> None:
     text = LOCK.read_text(encoding="utf-8")
-    entries = [line for line in text.splitlines() if line[:1] not in "# "]
-    hashes = re.findall(r"^    --hash=sha256:[0-9a-f]{64}$", text, re.MULTILINE)
-    assert len(entries) == len(hashes) >= len(read_requirements()) - 1
-    assert "://" not in text and "index" not in text and "find-links" not in text
+    entry = r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.!-]+ \\\n    --hash=sha256:[0-9a-f]{64}"
+    assert re.fullmatch(rf"((#[^\n]*|{entry})\n)+", text)
+    assert text.count("==") >= len(read_requirements()) - 1 and "://" not in text
 
 
 def test_a_lock_is_of_names_releases_and_hashes() -> None:

@@ -5,6 +5,7 @@ shares of one sum. Its scheduler, accumulation count and loss scale are not used
 """
 
 import json
+import math
 import pickle
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from console.command import one_line
 from model.transformer import Transformer
+from storage.full_disk import write_errors_named
 from storage.json_file import write_json
 from training.backends import Result, full_shape, trained_parameters
 from training.optim import make_optimizer
@@ -30,12 +32,16 @@ from training.zero.settings import zero_stage
 from training.zero.shards import (
     SHARDS_FILE,
     check_own_pickles,
-    full_disk_named,
     known_classes_only,
 )
 
 if TYPE_CHECKING:
     from training.config import OptimizerSection
+
+
+# What is sent of an error, in characters and in bytes: all of it but for absurd ones.
+_LONGEST_LINE = 10_000
+_LARGEST_ERROR = 100_000
 
 
 class DeepSpeedBackend:
@@ -132,11 +138,11 @@ class DeepSpeedBackend:
 
     def save(self, directory: Path) -> None:
         """Write DeepSpeed's shards and each rank's random state, and what they are shards of."""
-        save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
-        if self.rank == 0:
-            sharding = {"ranks": self.world_size, "zero_stage": self.stage}
-            write_json(directory / SHARDS_FILE, sharding)
-        with full_disk_named(directory.parent):
+        with write_errors_named(directory.parent):
+            save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
+            if self.rank == 0:
+                sharding = {"ranks": self.world_size, "zero_stage": self.stage}
+                write_json(directory / SHARDS_FILE, sharding)
             self.engine.save_checkpoint(
                 str(directory.parent),
                 directory.name,
@@ -197,28 +203,39 @@ class DeepSpeedBackend:
 
 
 def _outcome(work: Callable[[], Any]) -> list[Any]:
-    """Return what `work` returns and None, or None and its error; both can be sent."""
+    """Return what `work` returns and None, or None and its error; both can be sent.
+
+    Whatever ends `work` is an error that the others hear of: they wait for this rank.
+    """
     try:
         result = work()
         _pickled_copy(result)
-    except Exception as error:
+    except BaseException as error:
         return [None, _sendable(error)]
     return [result, None]
 
 
-def _sendable(error: Exception) -> Exception:
-    """Return an error with the same line on every rank: a ValueError where pickle changes it."""
-    plain = ValueError(one_line(error))
+def _sendable(error: BaseException) -> BaseException:
+    """Return an error with the same line on every rank: a ValueError where pickle changes it.
+
+    The same for one that is too large to be sent.
+    """
+    line = one_line(error)[:_LONGEST_LINE]
+    plain = ValueError(line)
     plain.__cause__ = error
     with suppress(Exception):
-        if one_line(_pickled_copy(error)) == str(plain):
+        if one_line(_pickled_copy(error, _LARGEST_ERROR)) == line:
             return error
     return plain
 
 
-def _pickled_copy(value: Result) -> Result:
-    """Return a value as another rank receives it; raises where pickle cannot send it."""
-    pickle.dumps(value)
+def _pickled_copy(value: Result, most: float = math.inf) -> Result:
+    """Return a value as another rank receives it; raises where pickle cannot send it.
+
+    ValueError where it is larger than `most` bytes.
+    """
+    if len(pickle.dumps(value)) > most:
+        raise ValueError("too large")
     return deepcopy(value)  # built as pickle does, from __reduce_ex__
 
 

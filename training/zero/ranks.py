@@ -1,6 +1,7 @@
 """The processes that train together: joining, waiting for all, and ending when one fails."""
 
 import atexit
+import hashlib
 import logging
 import os
 import signal
@@ -187,9 +188,11 @@ def report_failure(
                 "why. Add --resume to the same command to continue from the last checkpoint"
             )
     _add_to_shared_count(store, FAILED, 1)
-    if not _reports_first(store, message, ranks, processes):
+    # The store ends the connection of a rank that sends it a key of some megabytes.
+    key = hashlib.sha256(message.encode()).hexdigest()
+    if not _reports_first(store, key, ranks, processes):
         raise SystemExit(1) from error
-    alike = _wait_for(lambda: _add_to_shared_count(store, message), ranks.world_size)
+    alike = _wait_for(lambda: _add_to_shared_count(store, key), ranks.world_size)
     if alike < ranks.world_size:
         message = f"rank {ranks.rank} on {host}: {message}"
     raise RankError(message) from error

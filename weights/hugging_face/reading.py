@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from storage.json_file import read_json_object
+from storage.replacement import restore
 from weights.directory import Layout, open_weights
 from weights.hugging_face.config import CONFIG_FILE, params_from_config
 from weights.hugging_face.names import from_hugging_face
@@ -64,6 +65,7 @@ def read_hugging_face(path: Path | str) -> HuggingFaceModel:
 
 def _read_config(path: Path) -> dict[str, Any]:
     file = path / CONFIG_FILE
+    restore(path)
     if not path.is_dir():
         raise FileNotFoundError(
             f"{path} is not a directory; wanted a Hugging Face download of a model"

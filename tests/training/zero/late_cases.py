@@ -52,13 +52,32 @@ class ReadBackOtherwise(ValueError):
         super().__init__(f"{file}, line {line}")
 
 
-ERRORS: list[Exception] = [
+class Speechless(ValueError):
+    """Cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Heavy(ValueError):
+    """Holds more than is sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.row = bytes(10**6)
+
+
+ERRORS: list[BaseException] = [
     ValueError("as it is"),
     FileNotFoundError(2, "No such file or directory", "weights.bin"),
     Unpicklable("weights.bin is missing;\n  copy it there"),
     NotReadBack("data.jsonl", 7),
     ReadBackOtherwise("data.jsonl", 7),
     KeyError("a key"),
+    Speechless("lost"),
+    Heavy("row 7 is broken"),
+    ValueError("long " * 10**6),
+    SystemExit(3),
 ]
 RESULTS: list[Any] = ["a name", lambda: None, [NotReadBack("data.jsonl", 7)]]
 
@@ -129,14 +148,14 @@ def told_of(work: Callable[[], Any], backend: DeepSpeedBackend) -> str:
     """Return what this rank gets of work on rank 0: its result, or its error's type and line."""
     try:
         return f"done: {backend.on_first_rank(work)}"
-    except Exception as heard:
-        return f"{type(heard).__name__}: {one_line(heard)}"
+    except BaseException as heard:
+        return f"{type(heard).__name__}: {one_line(heard)[:100]}"
 
 
 def told_of_all(backend: DeepSpeedBackend) -> list[str]:
     """Return what this rank gets of work on every rank: the results, or an error of rank 1."""
 
-    def work(error: Exception | None) -> str:
+    def work(error: BaseException | None) -> str:
         if backend.rank and error:
             raise error
         return f"rank {backend.rank}"
@@ -171,7 +190,7 @@ def damage(step: Path, backend: DeepSpeedBackend) -> list[list[str]]:
     return found
 
 
-def fail(error: Exception) -> None:
+def fail(error: BaseException) -> None:
     raise error
 
 

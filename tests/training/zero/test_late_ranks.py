@@ -79,6 +79,10 @@ def test_an_error_of_rank_0_is_the_same_on_all(launched: Launched) -> None:
         "ValueError: data.jsonl, line 7 is broken",
         "ValueError: data.jsonl, line 7",
         "KeyError: KeyError: 'a key' (run again with --debug for the traceback)",
+        "Speechless: no message",
+        "ValueError: row 7 is broken",
+        f"ValueError: {'long ' * 20}",
+        "SystemExit: SystemExit: 3 (run again with --debug for the traceback)",
     ]
 
 
