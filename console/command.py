@@ -29,8 +29,10 @@ from console.flags import (
 )
 from console.output import Console, printable_streams
 from console.printable import printable
+from storage.manifest import TRUST_FILES
 
 HELP_FLAGS = {"-h", "--help"}
+TRUST_FLAG = "--trust-files"
 # How long a process waits for another to print an error, in seconds; launchers kill after 30.
 ERROR_GRACE_SECONDS = 3.0
 
@@ -39,11 +41,12 @@ class RankError(ValueError):
     """An error that is printed by the process that raises it, first of its machine or not."""
 
 
-def run(command: Callable[..., None], launcher: str = "python") -> None:
+def run(command: Callable[..., None], launcher: str = "python", reads_written: bool = True) -> None:
     """Run `command` with the flags in sys.argv and leave with its exit code.
 
     `launcher` starts it, for its help. Where that starts several processes, the first of each
-    machine prints errors; a RankError is printed by the process that raised it.
+    machine prints errors; a RankError is printed by the process that raised it. A command that
+    `reads_written`, files that another command wrote with their hashes, takes --trust-files.
     """
     # SystemExit lets context managers remove what is half-written.
     signal.signal(
@@ -53,8 +56,11 @@ def run(command: Callable[..., None], launcher: str = "python") -> None:
     with one_line_errors():
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
         if HELP_FLAGS & set(arguments):
-            print(help_text(command, f"{launcher} {sys.argv[0]}"))
+            print(help_text(command, f"{launcher} {sys.argv[0]}", reads_written))
             return
+        if reads_written and TRUST_FLAG in arguments:
+            arguments.remove(TRUST_FLAG)
+            os.environ[TRUST_FILES] = "1"
         arguments, spelled = own_spellings(command, arguments)
         check_flags(command, arguments, spelled)
         _call(command, arguments, spelled)
@@ -105,7 +111,7 @@ def typed_flags(values: Mapping[str, Any]) -> str:
     return " ".join(f"{flag_of(name)} {shell_quote(str(value))}" for name, value in given.items())
 
 
-def help_text(command: Callable[..., None], invocation: str) -> str:
+def help_text(command: Callable[..., None], invocation: str, reads_written: bool = True) -> str:
     """Return the help of a command: what it does, and each flag with its sentence and default."""
     about, _, rest = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
     sentences = {}
@@ -121,6 +127,8 @@ def help_text(command: Callable[..., None], invocation: str) -> str:
         others = ", ".join(map(flag_of, other_spellings(command, name)))
         ending = _default_note(parameter.default) + (f" Also {others}." if others else "")
         flags.append((flag_of(name) + value, sentences.get(name, "") + ending))
+    if reads_written:
+        flags.append((TRUST_FLAG, "Take files that differ from their recorded hash as they are."))
     flags.append(("--debug", "Show the traceback of an error."))
     width = max(len(flag) for flag, _ in flags)
     lines = [

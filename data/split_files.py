@@ -25,7 +25,7 @@ FILES = {
     "origins": "origins.jsonl",
     "origin_offsets": "origins.offsets.bin",
 }
-_HASHED = ("tokens", "trained", "offsets")
+FINGERPRINTED = ("tokens", "trained", "offsets")
 # json.dumps with this option makes an encoder for every call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
@@ -232,7 +232,7 @@ class SplitWriter:
         for stream in self.streams.values():
             stream.close()
         fingerprint = hashlib.sha256()
-        for part in _HASHED:
+        for part in FINGERPRINTED:
             with self.paths[part].open("rb") as file:
                 fingerprint.update(hashlib.file_digest(file, "sha256").digest())
         counts = asdict(self.counts)

@@ -4,7 +4,6 @@ Meta writes the hidden size as a rule (`multiple_of`, `ffn_dim_multiplier`); a n
 keeps those keys and adds the explicit ones, so that nothing after this file derives a size.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.params_keys import LONG_ROPE_KEYS, check_known
+from storage.json_file import read_json_object
 
 PARAMS_FILE = "params.json"
 # Far above every model; a number beyond it would only take memory before its weights are missed.
@@ -133,13 +133,7 @@ def read_params(path: Path | str) -> dict[str, Any]:
             f"{path} is missing; a model directory needs it beside its weights "
             "(python scripts/convert_from_meta_weights.py makes one)"
         )
-    try:
-        params = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(params, dict):
-        raise ValueError(f"{path} must hold an object, found {type(params).__name__}")
-    return params
+    return read_json_object(path)
 
 
 def params_file(path: Path | str) -> Path:

@@ -108,4 +108,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, reads_written=False)

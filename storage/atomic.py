@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from storage.manifest import MANIFEST, read_manifest, write_manifest
+from storage.manifest import MANIFEST, Entry, read_manifest, write_manifest
 
 _PARTIAL = ".partial"
 
@@ -40,12 +40,12 @@ def new_file(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def new_directory(
-    path: Path | str, kind: str, sha256s: Mapping[str, str] | None = None
+    path: Path | str, kind: str, hashed: Mapping[str, Entry] | None = None
 ) -> Iterator[Path]:
     """Yield a temporary directory that becomes `path`, with a manifest, when the block succeeds.
 
-    A directory that an earlier run of the same kind wrote is replaced as a whole. Files whose
-    sha256 is in `sha256s` when the block ends are not read for the manifest.
+    A directory that an earlier run of the same kind wrote is replaced as a whole. Files that
+    are in `hashed` when the block ends are not read for the manifest.
     Raises FileExistsError when `path` holds anything else, also beside what that run wrote.
     """
     path = Path(path)
@@ -59,7 +59,7 @@ def new_directory(
             _lock(handle)
         with _named(path):
             yield partial
-            write_manifest(partial, kind, sha256s)
+            write_manifest(partial, kind, hashed)
             for file in sorted(partial.rglob("*")):
                 if file.is_file():
                     flush_to_disk(file)
