@@ -150,5 +150,6 @@ def test_help_has_a_sentence_and_the_default_of_every_flag(tmp_path: Path) -> No
         "--limit LIMIT       How many rows. Default: 3. Also --num-examples.",
         "--remove-no-fc      Leave out rows without a call.",
         "--note NOTE         Any text.",
+        "--trust-files       Take files that differ from their recorded hash as they are.",
         "--debug             Show the traceback of an error.",
     ]

@@ -14,7 +14,6 @@ from tiny_models import TINY, random_model
 
 from inference.generate import generate
 from model.config import ModelConfig
-from storage.manifest import TRUST_FILES
 from weights.conversion import (
     check_native,
     check_shard,
@@ -37,10 +36,8 @@ def flip_a_bit(file: Path, position: int) -> None:
     file.write_bytes(data)
 
 
-def test_a_single_wrong_bit_in_the_native_file_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(TRUST_FILES, "1")
+@pytest.mark.usefixtures("trusted_files")
+def test_a_single_wrong_bit_in_the_native_file_is_found(tmp_path: Path) -> None:
     write_meta_directory(tmp_path / "meta", TINY, random_model(TINY).state_dict(), 2)
     convert_from_meta(tmp_path / "meta", tmp_path / "native")
     file = tmp_path / "native" / "consolidated.safetensors"
@@ -50,10 +47,8 @@ def test_a_single_wrong_bit_in_the_native_file_is_found(
         check_native(file, read_meta(tmp_path / "meta"))
 
 
-def test_a_single_wrong_bit_in_a_shard_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(TRUST_FILES, "1")
+@pytest.mark.usefixtures("trusted_files")
+def test_a_single_wrong_bit_in_a_shard_is_found(tmp_path: Path) -> None:
     write_meta_directory(tmp_path / "meta", TINY, random_model(TINY).state_dict())
     convert_from_meta(tmp_path / "meta", tmp_path / "native")
     convert_to_meta(tmp_path / "native", tmp_path / "native", 2, tmp_path / "export")
