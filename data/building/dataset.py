@@ -212,8 +212,8 @@ class _Build:
             writer.flush()
         splits = {split: asdict(writer.counts) for split, writer in writers.items()}
         sha256s = {split: writer.sha256s() for split, writer in writers.items()}
-        tally = self.tally.record()
-        work.save({"blocks": blocks, "tally": tally, "splits": splits, "sha256s": sha256s})
+        counted = {"blocks": blocks, "tally": self.tally.record()}
+        work.save(counted | {"splits": splits, "sha256s": sha256s})
 
     def notes(self) -> dict[str, Any]:
         """Return the provenance, the rejected and the repaired conversations."""
