@@ -26,8 +26,10 @@ from console.flags import (
 from console.help import Group, help_text
 from console.output import Console, be_quiet, printable_streams
 from console.printable import printable
+from storage.manifest import TRUST_FILES
 
 HELP_FLAGS = {"-h", "--help"}
+TRUST_FLAG = "--trust-files"
 # How long a process waits for another to print an error, in seconds; launchers kill after 30.
 ERROR_GRACE_SECONDS = 3.0
 # The disk, a user's share of it, or what one file may be.
@@ -47,13 +49,15 @@ def run(
     launcher: str = "python",
     settings: Callable[[], Iterable[Group]] = tuple,
     outlives_output: bool = False,
+    reads_written: bool = True,
 ) -> None:
     """Run `command` with the flags in sys.argv and leave with its exit code.
 
     `launcher` starts it, for its help; `settings` gives what its help says after its own flags.
     Where a launcher starts several processes, the first of each machine prints errors; a RankError
     is printed by the process that raised it. Where nobody reads its stdout any more, the command
-    ends, or goes on if it outlives its output.
+    ends, or goes on if it outlives its output. A command that `reads_written`, files that another
+    command wrote with their hashes, takes --trust-files.
     """
     # SystemExit lets context managers remove what is half-written.
     signal.signal(
@@ -63,8 +67,11 @@ def run(
     with one_line_errors(outlives_output):
         arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]
         if HELP_FLAGS & set(arguments):
-            print(help_text(command, f"{launcher} {sys.argv[0]}", settings()))
+            print(help_text(command, f"{launcher} {sys.argv[0]}", settings(), reads_written))
             return
+        if reads_written and TRUST_FLAG in arguments:
+            arguments.remove(TRUST_FLAG)
+            os.environ[TRUST_FILES] = "1"
         arguments, spelled = own_spellings(command, arguments)
         check_flags(command, arguments, spelled)
         if "--quiet" in sys.argv[1:]:

@@ -17,17 +17,24 @@ _WIDTH = 80
 _COLUMN = 26
 # What starts a command, where it stands as an example in a docstring.
 _STARTS = ("python ", "deepspeed ", "make ")
+_TRUST = ("--trust-files", "Take files that differ from their recorded hash as they are.")
 _EVERY_COMMAND = (
     ("--quiet", "Print errors and warnings alone: no tables, no progress."),
     ("--debug", "Show the traceback of an error."),
 )
 
 
-def help_text(command: Callable[..., None], invocation: str, more: Iterable[Group] = ()) -> str:
+def help_text(
+    command: Callable[..., None],
+    invocation: str,
+    more: Iterable[Group] = (),
+    reads_written: bool = True,
+) -> str:
     """Return the help of a command, from its docstring and its module's.
 
     The docstring's sections that hold parameters, `Args:` or others, are the groups; examples are
     the command lines in the module's docstring. `more` are groups that come after them.
+    For `reads_written` see console.command.run.
     """
     about, groups = _sections(inspect.cleandoc(command.__doc__ or ""))
     parameters = inspect.signature(command).parameters
@@ -46,7 +53,8 @@ def help_text(command: Callable[..., None], invocation: str, more: Iterable[Grou
         ]
         parts.append(_group("Flags" if title == "Args" else title, flags))
     parts += [_group(title, flags) for title, flags in more]
-    parts.append(_group("Every command", list(_EVERY_COMMAND)))
+    trust = [_TRUST] if reads_written else []
+    parts.append(_group("Every command", [*trust, *_EVERY_COMMAND]))
     return "\n\n".join(parts)
 
 

@@ -25,7 +25,8 @@ FILES = {
     "origins": "origins.jsonl",
     "origin_offsets": "origins.offsets.bin",
 }
-_HASHED = ("tokens", "trained", "offsets")
+FINGERPRINTED = ("tokens", "trained", "offsets")
+_CHUNK = 2**20
 # json.dumps with this option makes an encoder for every call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
@@ -193,12 +194,16 @@ class SplitWriter:
         self.streams = {
             part: files.enter_context(path.open("ab")) for part, path in self.paths.items()
         }
+        self._hashes = {part: hashlib.sha256() for part in FILES}
         if counts:
             for part, size in counts.sizes().items():
                 self.streams[part].truncate(size)
+                with self.paths[part].open("rb") as written:
+                    while chunk := written.read(_CHUNK):
+                        self._hashes[part].update(chunk)
         else:
             for part in ("offsets", "origin_offsets"):
-                self.streams[part].write(np.int64(0).astype("<i8").tobytes())
+                self._write(part, np.int64(0).astype("<i8").tobytes())
 
     def add(self, block: Block) -> None:
         """Append the conversations of a block."""
@@ -214,12 +219,20 @@ class SplitWriter:
             "origin_offsets": origin_offsets.astype("<i8").tobytes(),
         }
         for part, data in parts.items():
-            self.streams[part].write(data)
+            self._write(part, data)
         counts.conversations += len(block.lengths)
         counts.tokens += len(block.trained)
         counts.trained_tokens += block.trained_tokens
         counts.longest = max(counts.longest, int(block.lengths.max()))
         counts.origin_bytes += len(block.origins)
+
+    def _write(self, part: str, data: bytes) -> None:
+        self.streams[part].write(data)
+        self._hashes[part].update(data)
+
+    def sha256s(self) -> dict[str, str]:
+        """Return the sha256 of what each file holds so far."""
+        return {part: found.hexdigest() for part, found in self._hashes.items()}
 
     def flush(self) -> None:
         """Bring everything to the disk."""
@@ -232,9 +245,8 @@ class SplitWriter:
         for stream in self.streams.values():
             stream.close()
         fingerprint = hashlib.sha256()
-        for part in _HASHED:
-            with self.paths[part].open("rb") as file:
-                fingerprint.update(hashlib.file_digest(file, "sha256").digest())
+        for part in FINGERPRINTED:
+            fingerprint.update(self._hashes[part].digest())
         counts = asdict(self.counts)
         del counts["origin_bytes"]
         return {**counts, "fingerprint": fingerprint.hexdigest()}

@@ -14,6 +14,7 @@
 Fingerprint of a split: sha256 over the sha256s of its tokens, mask and offsets.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from console.command import shell_quote
 from data.split_files import (
     DESCRIPTION,
     FILES,
+    FINGERPRINTED,
     FORMAT_VERSION,
     KIND,
     SPLITS,
@@ -38,7 +40,10 @@ from data.split_files import (
     write_description,
 )
 from storage.atomic import new_directory
+from storage.json_file import read_json_object
+from storage.manifest import sha256_of_file, trusts_files
 from storage.replacement import restore
+from storage.verified import VerifiedFile, open_verified, recorded
 
 # A conversation alone, or a pair: two conversations that differ in their last turn.
 GROUP_SIZES = (1, 2)
@@ -90,9 +95,12 @@ class TokenizedDataset:
         self._tokens = self._map("tokens", "<u4", self.total_tokens)
         self._trained = self._map("trained", "?", self.total_tokens)
         self._roles = self._map("roles", "u1", self.total_tokens)
-        self._offsets = self._map("offsets", "<i8", conversations + 1)
         self._origin_offsets = self._map("origin_offsets", "<i8", conversations + 1)
+        self._origins = open_verified(self._file("origins"))
+        self._check_fingerprint()
+        self._offsets = self._map("offsets", "<i8", conversations + 1)[:]
         self.lengths: np.ndarray = np.diff(self._offsets)
+        self._check_offsets()
 
     @staticmethod
     def open(directory: Path | str, split: str) -> "TokenizedDataset":
@@ -134,16 +142,29 @@ class TokenizedDataset:
     def origin(self, index: int) -> Origin:
         """Return where one conversation came from."""
         self._span(index)
-        start, end = int(self._origin_offsets[index]), int(self._origin_offsets[index + 1])
+        start, end = self._origin_offsets[index : index + 2].tolist()
+        self._origins.check(start, end)
         with self._file("origins").open("rb") as stream:
             stream.seek(start)
-            return Origin(**json.loads(stream.read(end - start)))
+            return self._as_origin(stream.read(end - start))
 
     def origins(self) -> Iterator[Origin]:
         """Yield where each conversation came from, in order, reading the file once."""
+        end = 0
         with self._file("origins").open("rb") as stream:
             for line in stream:
-                yield Origin(**json.loads(line))
+                start, end = end, end + len(line)
+                self._origins.check(start, end)
+                yield self._as_origin(line)
+
+    def _as_origin(self, line: bytes) -> Origin:
+        try:
+            return Origin(**json.loads(line))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"{self._file('origins')} has a line that is no origin ({error}); "
+                f"{_rebuild(self.directory)}"
+            ) from None
 
     def _span(self, index: int) -> slice:
         if not 0 <= index < len(self):
@@ -153,7 +174,35 @@ class TokenizedDataset:
     def _file(self, part: str) -> Path:
         return self.directory / f"{self.split}.{FILES[part]}"
 
-    def _map(self, part: str, kind: str, count: int) -> np.ndarray:
+    def _check_fingerprint(self) -> None:
+        """Raise ValueError unless the files' hashes are those that the fingerprint was made of.
+
+        They are the manifest's, compared where a part is read; without a manifest the files are
+        read now.
+        """
+        if trusts_files():
+            return
+        found = hashlib.sha256()
+        for part in FINGERPRINTED:
+            entry = recorded(self._file(part))
+            sha256 = entry["sha256"] if entry else sha256_of_file(self._file(part))
+            found.update(bytes.fromhex(sha256))
+        if found.hexdigest() != self.fingerprint:
+            raise ValueError(
+                f"{self.directory}: the files of the {self.split} split are not those whose "
+                f"fingerprint {DESCRIPTION} has: they were damaged or changed; "
+                f"{_rebuild(self.directory)}, or take them as they are with --trust-files"
+            )
+
+    def _check_offsets(self) -> None:
+        """Raise ValueError unless the conversations lie end to end in all of the tokens."""
+        if self._offsets[0] or self._offsets[-1] != self.total_tokens or self.lengths.min() < 1:
+            raise ValueError(
+                f"{self._file('offsets')} does not cut {self.total_tokens:,} tokens into "
+                f"{len(self)} conversations: it was damaged; {_rebuild(self.directory)}"
+            )
+
+    def _map(self, part: str, kind: str, count: int) -> "_VerifiedArray":
         file, wanted = self._file(part), count * np.dtype(kind).itemsize
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing; {_rebuild(self.directory)}")
@@ -163,7 +212,21 @@ class TokenizedDataset:
                 f"{file} has {found} bytes and dataset.json wants {wanted}: it was cut short or "
                 f"changed; {_rebuild(self.directory)}"
             )
-        return np.memmap(file, dtype=kind, mode="r", shape=(count,))
+        array = np.memmap(file, dtype=kind, mode="r", shape=(count,))
+        return _VerifiedArray(array, open_verified(file))
+
+
+class _VerifiedArray:
+    """A mapped array [N] whose parts are compared with their recorded hashes when first taken."""
+
+    def __init__(self, array: np.ndarray, file: VerifiedFile) -> None:
+        self.array, self.file = array, file
+
+    def __getitem__(self, span: slice) -> np.ndarray:
+        found = self.array[span]
+        start, end, _ = span.indices(len(self.array))
+        self.file.check(start * self.array.itemsize, end * self.array.itemsize)
+        return found
 
 
 def read_description(directory: Path | str) -> dict[str, Any]:
@@ -174,14 +237,19 @@ def read_description(directory: Path | str) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{directory} is not a dataset (it has no {DESCRIPTION}); {_rebuild(directory)}"
         )
+    description = read_json_object(file)
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
         version = description["format_version"]
         counts = [description["splits"][split]["conversations"] for split in SPLITS]
         group_size = description.get("group_size", 1)
         whole = group_size in GROUP_SIZES and not any(count % group_size for count in counts)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        sound = all(_is_sound(description["splits"][split]) for split in SPLITS)
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{file} cannot be read ({error!r}); {_rebuild(directory)}") from error
+    if not sound:
+        raise ValueError(
+            f"{file} has counts that are no whole numbers, or no fingerprint; {_rebuild(directory)}"
+        )
     if version != FORMAT_VERSION or not all(counts):
         raise ValueError(
             f"{file} is of format {version!r}, wanted {FORMAT_VERSION}; {_rebuild(directory)}"
@@ -192,6 +260,13 @@ def read_description(directory: Path | str) -> dict[str, Any]:
             f"both conversations of each pair; {_rebuild(directory)}"
         )
     return description
+
+
+def _is_sound(split: Mapping[str, Any]) -> bool:
+    """Whether what dataset.json says of a split is of the types that it is written in."""
+    names = ("conversations", "tokens", "trained_tokens", "longest")
+    numbers = all(type(split[name]) is int and split[name] >= 0 for name in names)
+    return numbers and isinstance(split["fingerprint"], str)
 
 
 def _rebuild(directory: Path | str) -> str:

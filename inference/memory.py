@@ -126,7 +126,7 @@ def memory_of(source: Source, rows: int, positions: int) -> Memory:
     """Return what the model of a source takes; only the headers of its files are read."""
     directory = resolve_directory(source.ckpt_dir)
     on_gpu = torch.cuda.is_available()
-    embedding = open_tensors(weights_file(source.ckpt_dir)).get(EMBEDDING)
+    embedding = open_tensors(weights_file(source.ckpt_dir)).forms.get(EMBEDDING)
     stored = torch.float32 if embedding is None else embedding.dtype
     dtype = torch.bfloat16 if on_gpu else native_dtype(stored)
     adapter = adapter_file(source.lora_ckpt_path).stat().st_size if source.lora_ckpt_path else 0

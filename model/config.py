@@ -4,18 +4,20 @@ Meta writes the hidden size as a rule (`multiple_of`, `ffn_dim_multiplier`); a n
 keeps those keys and adds the explicit ones, so that nothing after this file derives a size.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from model.params_keys import LONG_ROPE_KEYS, check_known
+from storage.json_file import read_json_object
 
 PARAMS_FILE = "params.json"
 # Far above every model; a number beyond it would only take memory before its weights are missed.
 MOST_LAYERS = 1000
+# Beyond these no size and no constant is meant, and products of them would overflow.
+MOST_WHOLE = 2**31 - 1
+MOST_NUMBER = 1e30
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,13 @@ class ModelConfig:
             )
         if self.head_dim % 2:
             raise ValueError(f"head_dim is {self.head_dim}; rotary pairs need an even number")
-        if self.rotary_dim not in (None, *range(2, self.head_dim + 1, 2)):
-            raise ValueError(
-                f"rotary_dim is {self.rotary_dim!r}, wanted an even number up to head_dim "
-                f"{self.head_dim}"
-            )
+        if self.rotary_dim is not None:
+            _check_whole_number("rotary_dim", self.rotary_dim)
+            if self.rotary_dim % 2 or self.rotary_dim > self.head_dim:
+                raise ValueError(
+                    f"rotary_dim is {self.rotary_dim}, wanted an even number up to head_dim "
+                    f"{self.head_dim}"
+                )
         if self.sliding_window is not None:
             _check_whole_number("sliding_window", self.sliding_window)
         if isinstance(self.rope_scaling, LongRope):
@@ -133,13 +137,7 @@ def read_params(path: Path | str) -> dict[str, Any]:
             f"{path} is missing; a model directory needs it beside its weights "
             "(python scripts/convert_from_meta_weights.py makes one)"
         )
-    try:
-        params = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(params, dict):
-        raise ValueError(f"{path} must hold an object, found {type(params).__name__}")
-    return params
+    return read_json_object(path)
 
 
 def params_file(path: Path | str) -> Path:
@@ -244,7 +242,7 @@ def _numbers(params: Mapping[str, Any], key: str) -> tuple[float, ...]:
 def _flag(params: Mapping[str, Any], key: str) -> bool:
     value = params.get(key)
     if value is not None and not isinstance(value, bool):
-        raise ValueError(f"{key} is {value!r}, wanted true or false")
+        raise ValueError(f"{key} is {value!r:.40}, wanted true or false")
     return bool(value)
 
 
@@ -256,14 +254,27 @@ def _whole(params: Mapping[str, Any], key: str, default: int | None = None) -> i
 
 
 def _check_whole_number(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}, wanted a positive whole number")
+    if not is_whole(value):
+        raise ValueError(
+            f"{name} is {value!r:.40}, wanted a positive whole number up to {MOST_WHOLE:,}"
+        )
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number that a model's size can be."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_WHOLE
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number that a model's constant can be."""
+    whole_or_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return whole_or_real and 0 < value <= MOST_NUMBER
 
 
 def _number(params: Mapping[str, Any], key: str, default: float | None) -> Any:
     value = params.get(key)
     if value is None:
         return default
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{key} is {value!r}, wanted a positive number")
+    if not is_number(value):
+        raise ValueError(f"{key} is {value!r:.40}, wanted a positive number up to {MOST_NUMBER:g}")
     return float(value)

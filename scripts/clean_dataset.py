@@ -114,4 +114,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, reads_written=False)

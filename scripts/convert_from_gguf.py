@@ -48,4 +48,4 @@ def _half(dtypes: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, reads_written=False)

@@ -51,4 +51,4 @@ if __name__ == "__main__":
         parser.add_argument("--json-file")
         main(**vars(parser.parse_args()))
     else:
-        run(main)
+        run(main, reads_written=False)

@@ -102,4 +102,4 @@ def _behaviour(flag: str) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, reads_written=False)

@@ -25,4 +25,4 @@ def main(output_file: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, reads_written=False)

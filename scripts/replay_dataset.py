@@ -30,4 +30,4 @@ def main(source_file: str, tools_file: str | None = None, facts: bool = False) -
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, reads_written=False)

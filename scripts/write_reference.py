@@ -31,7 +31,9 @@ COMMANDS_HEAD = """\
 # Commands
 
 Every command with what `--help` says. A flag may be written with `-` or `_`, its value after `=` or
-a space.
+a space. Every command takes `--quiet` (errors and warnings alone) and `--debug` (the traceback of
+an error), and what reads files that another command wrote takes `--trust-files`
+([reliability](reliability.md)).
 
 This page is written by `python scripts/write_reference.py`; do not edit it.
 """
@@ -110,7 +112,8 @@ def _help(name: str) -> str:
     module = importlib.import_module(name.removesuffix(".py").replace("/", "."))
     if not inspect.signature(module.main).parameters:
         return str(module.parser().format_help()).rstrip()
-    return help_text(module.main, f"{LAUNCHED.get(name, 'python')} {name}")
+    shown = help_text(module.main, f"{LAUNCHED.get(name, 'python')} {name}")
+    return shown.partition("\n\nEvery command:")[0]
 
 
 if __name__ == "__main__":

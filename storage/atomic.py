@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.full_disk import write_errors_named
-from storage.manifest import MANIFEST, read_manifest, write_manifest
+from storage.manifest import MANIFEST, Entry, read_manifest, write_manifest
 from storage.replacement import (
     OLD,
     PARTIAL,
@@ -55,12 +55,12 @@ def new_file(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def new_directory(
-    path: Path | str, kind: str, sha256s: Mapping[str, str] | None = None
+    path: Path | str, kind: str, hashed: Mapping[str, Entry] | None = None
 ) -> Iterator[Path]:
     """Yield a temporary directory that becomes `path`, with a manifest, when the block succeeds.
 
     A directory that an earlier run of the same kind wrote is replaced as a whole; a symbolic link
-    to one stays a link. Files whose sha256 is in `sha256s` when the block ends are not read for the
+    to one stays a link. Files that are in `hashed` when the block ends are not read for the
     manifest.
     Raises FileExistsError when `path` holds anything else, also beside what that run wrote.
     """
@@ -76,7 +76,7 @@ def new_directory(
             lock(handle)
         with write_errors_named(path):
             yield partial
-            write_manifest(partial, kind, sha256s)
+            write_manifest(partial, kind, hashed)
             for written in [*sorted(partial.rglob("*")), partial]:
                 if written.is_dir():
                     flush_directory(written)

@@ -4,16 +4,38 @@ import json
 from pathlib import Path
 from typing import Any
 
+from storage.verified import read_verified
 
-def read_json_object(file: Path) -> dict[str, Any]:
-    """Return the object that a JSON file holds; ValueError names a file that holds none."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON: {error}") from None
+# Above every file of settings and records. Python's objects take some twenty times the text.
+MOST_BYTES = 16 * 2**20
+
+
+def read_json_object(file: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+    """Return the object that a JSON file holds, as it was recorded where it was.
+
+    ValueError names a file that holds none, or more than `most_bytes`.
+    """
+    value = read_json(file, most_bytes)
     if not isinstance(value, dict):
         raise ValueError(f"{file} must hold an object, found {type(value).__name__}")
     return value
+
+
+def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
+    """Return the value that a JSON file holds, as `read_json_object` does the object."""
+    size = file.stat().st_size
+    if size > most_bytes:
+        raise ValueError(f"{file} has {size:,} bytes, and at most {most_bytes:,} are read as JSON")
+    content = read_verified(file)
+    try:
+        return json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError(f"{file} is not JSON: it is nested too deep") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not JSON: {error}") from None
+    except ValueError:
+        # Where Python stops reading a whole number.
+        raise ValueError(f"{file} is not JSON: a number has more than 4,300 digits") from None
 
 
 def write_json(file: Path, value: Any) -> None:

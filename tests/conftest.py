@@ -12,6 +12,7 @@ from tiny_models import TINY, random_model
 from zero_runs import ShardedRuns, make_sharded_runs
 
 from model.transformer import Transformer
+from storage.manifest import TRUST_FILES
 
 # Models this small run slower on several threads; commands inherit the setting.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.fixture
+def trusted_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test, and the commands it starts, read files that it edits beside their manifest."""
+    monkeypatch.setenv(TRUST_FILES, "1")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ checkpoints/NAME/step-000200/   adapter.safetensors  lora.json      (or consolid
 Rank 0 makes, finishes and removes directories; what a backend gathers or shards, all ranks do.
 """
 
-import json
 import re
 import shutil
 import tempfile
@@ -28,11 +27,12 @@ import torch
 from model.config import PARAMS_FILE, read_params
 from model.lora.config import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory, new_file
-from storage.json_file import write_json
-from storage.manifest import damaged_files
+from storage.json_file import read_json_object, write_json
+from storage.manifest import Entry, damaged_files
 from storage.replacement import restore_all
+from storage.verified import copy_verified
 from training.backends import Backend
-from training.hashing import damage_found, flushed_sha256s
+from training.hashing import damage_found, flushed_hashes
 from training.resuming import (
     CONFIG_FILE,
     check_same_base,
@@ -172,7 +172,7 @@ class Checkpoints:
             check_same_settings(path, self.config, self.read_settings)
             check_same_base(path, self.base_dir)
             check_same_format(path, self.chat_format)
-            progress = Progress(**json.loads((path / PROGRESS_FILE).read_text(encoding="utf-8")))
+            progress = Progress(**read_json_object(path / PROGRESS_FILE))
             check_same_data(path, progress.data, data)
             return progress
 
@@ -182,17 +182,17 @@ class Checkpoints:
         return progress
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
-        sha256s: dict[str, str] = {}
+        hashed: dict[str, Entry] = {}
         with ExitStack() as building:
             directory = backend.on_first_rank(
-                lambda: building.enter_context(new_directory(path, KIND, sha256s))
+                lambda: building.enter_context(new_directory(path, KIND, hashed))
             )
             self._write_weights(directory, backend)
             if with_state:
                 backend.save(directory)
                 backend.wait()  # for what the others write
             backend.on_first_rank(lambda: self._write_records(directory, progress))
-            sha256s |= flushed_sha256s(directory, backend)
+            hashed |= flushed_hashes(directory, backend)
             backend.on_first_rank(building.close)
 
     def _write_weights(self, partial: Path, backend: Backend) -> None:
@@ -222,7 +222,7 @@ class Checkpoints:
         """Name the newest step, and remove the ones before it that are too many to keep."""
         with new_file(self.run_dir / LATEST_FILE) as file:
             file.write_text(newest.name + "\n", encoding="utf-8")
-        shutil.copyfile(newest / PARAMS_FILE, self.run_dir / PARAMS_FILE)
+        copy_verified(newest / PARAMS_FILE, self.run_dir / PARAMS_FILE)
         write_chat_record(self.run_dir, self.chat_format)
         if self.lora:
             self.lora.write(self.run_dir)

@@ -23,6 +23,7 @@ from pydantic.dataclasses import dataclass
 
 from console.flags import UsageError, flag_of, nearest
 from model.lora.config import LoraConfig
+from storage.json_file import read_json_object
 from training.preference_section import PreferenceSection, check_fits
 from training.reward_section import RewardSection, check_trainable
 from training.sections import (
@@ -236,12 +237,7 @@ def read_config(file: Path | str, overrides: Mapping[str, Any] | None = None) ->
             f"{path} is missing; run in the project's folder, or name a file with --config-file "
             "(configs/finetune.json is the one to start from)"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold an object, found {type(values).__name__}")
+    values = read_json_object(path)
     overrides = overrides or {}
     for key, value in overrides.items():
         check_setting(key, Config)

@@ -1,4 +1,4 @@
-"""The sha256 of a checkpoint's files, each read by the rank that wrote it.
+"""The hashes of a checkpoint's files, each read by the rank that wrote it.
 
 Its pages are still in that machine's memory, and no rank waits for another to read a large share.
 """
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from storage.atomic import flush_to_disk
-from storage.manifest import damaged_files, read_manifest, sha256_of_file, written_files
+from storage.manifest import Entry, damaged_files, hash_file, read_manifest, written_files
 from training.backends import Backend
 
 # Random states are ours, the others DeepSpeed's: zero_pp_rank_3_mp_rank_00_optim_states.pt.
@@ -23,17 +23,17 @@ def writer(name: str, world_size: int) -> int:
     return int(found[1]) % world_size if found else 0
 
 
-def flushed_sha256s(directory: Path, backend: Backend) -> dict[str, str]:
-    """Return the sha256 of each file in a directory, on every rank, once all are on the disk."""
+def flushed_hashes(directory: Path, backend: Backend) -> dict[str, Entry]:
+    """Return what a manifest says of each file, on every rank, once all are on the disk."""
     own = _own(backend.on_first_rank(lambda: written_files(directory)), backend)
 
-    def work() -> dict[str, str]:
+    def work() -> dict[str, Entry]:
         for name in own:
             flush_to_disk(directory / name)
-        return {name: sha256_of_file(directory / name) for name in own}
+        return {name: hash_file(directory / name) for name in own}
 
     shares = backend.on_every_rank(work)
-    return {name: sha256 for share in shares for name, sha256 in share.items()}
+    return {name: entry for share in shares for name, entry in share.items()}
 
 
 def damage_found(directory: Path, backend: Backend) -> list[str]:

@@ -7,6 +7,7 @@ the log-probability of each conversation's trained tokens, float64, written befo
 and read when the run is resumed.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from torch import Tensor
 from data.batches import make_batch, whole_split
 from data.tokenized import TokenizedDataset
 from storage.atomic import new_file
+from storage.manifest import trusts_files
 from training.backends import Backend
 from training.preference import REFERENCE, log_probabilities
 from weights.directory import resolve_directory, weights_sha256
@@ -77,8 +79,10 @@ def _metadata(config: "Config", splits: Splits) -> dict[str, str]:
 
 
 def _write(file: Path, found: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write the values with their sha256s: a run's directory has no manifest of its own."""
+    sha256s = {f"{name}.sha256": _sha256(tensor) for name, tensor in found.items()}
     with new_file(file) as partial:
-        save_file(dict(found), partial, metadata)
+        save_file(dict(found), partial, metadata | sha256s)
 
 
 def _read(file: Path, wanted: Mapping[str, str]) -> dict[str, Tensor]:
@@ -99,4 +103,16 @@ def _read(file: Path, wanted: Mapping[str, str]) -> dict[str, Tensor]:
                 f"{file} is of {name} {written.get(name, 'unknown')[:12]}, and this run's is "
                 f"{value[:12]}; {again}"
             )
+    for name, tensor in found.items():
+        # Older files have none.
+        recorded = written.get(f"{name}.sha256")
+        if recorded not in (None, _sha256(tensor)) and not trusts_files():
+            raise ValueError(
+                f"{file}: {name} differs from its sha256 in the file: it was damaged; {again}, or "
+                "take it as it is with --trust-files"
+            )
     return found
+
+
+def _sha256(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()

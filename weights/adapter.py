@@ -1,7 +1,5 @@
 """Read a trained adapter from where a user has it, and see that it belongs to a model."""
 
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,8 +20,9 @@ from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.lora.layers import LoraLinear
 from model.quantized import QUANTIZATIONS
 from model.transformer import Transformer
-from storage.json_file import write_json
+from storage.json_file import read_json_object, write_json
 from storage.replacement import restore
+from storage.verified import copy_verified
 from weights.directory import WEIGHTS_FILE, open_weights, weights_sha256
 from weights.opening import INDEX_SUFFIX
 
@@ -144,7 +143,7 @@ def write_base_record(directory: Path, base: Path, quantization: str | None = No
 def copy_base_record(target: Path, source: Path) -> None:
     """Copy the `base.json` of a checkpoint to another directory, where it has one."""
     if (source / BASE_FILE).is_file():
-        shutil.copyfile(source / BASE_FILE, target / BASE_FILE)
+        copy_verified(source / BASE_FILE, target / BASE_FILE)
 
 
 def base_sha256(directory: Path) -> str | None:
@@ -174,8 +173,8 @@ def _base_record(directory: Path, key: str) -> str | None:
         return None
     try:
         # Records of older checkpoints do not say how the weights were stored.
-        found = ({"quantization": None} | json.loads(file.read_text(encoding="utf-8")))[key]
-    except (ValueError, KeyError, TypeError) as error:
+        found = ({"quantization": None} | read_json_object(file))[key]
+    except KeyError as error:
         raise ValueError(f"{file} cannot be read ({error}); it was damaged") from None
     return None if found is None else str(found)
 

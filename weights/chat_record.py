@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model.config import PARAMS_FILE, read_params
+from storage.json_file import read_json
 from weights.families.known import FAMILIES
 from weights.families.llama import LLAMA
 
@@ -88,10 +89,7 @@ def _name_in_params(directory: Path) -> str | None:
 
 
 def _read_name(file: Path) -> str | None:
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(_malformed(file, f"not JSON ({error})")) from None
+    record = read_json(file)
     if not isinstance(record, dict) or record.keys() != {"name"}:
         raise ValueError(_malformed(file, json.dumps(record)[:80]))
     name = record["name"]

@@ -14,6 +14,7 @@ from console.progress import byte_bar, no_bar
 from model.config import PARAMS_FILE, ModelConfig, params_file
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
+from storage.verified import copy_verified
 from weights.chat_record import copy_chat_record
 from weights.directory import KIND as NATIVE_KIND
 from weights.directory import (
@@ -69,7 +70,7 @@ def convert_from_meta(source: Path | str, target: Path | str) -> Conversion:
         write_beside(partial, model.params, model.tokenizer.parent)
         if model.tokenizer.name not in TOKENIZER_FILES:
             # Mistral's has a version in its name, under which it lies there too.
-            shutil.copyfile(model.tokenizer, partial / TOKENIZER_FILE)
+            copy_verified(model.tokenizer, partial / TOKENIZER_FILE)
         copy_chat_record(partial, model.tokenizer.parent)
         with byte_bar("writing", total) as advance:
             whole = ((name, model.whole(name)) for name in layout)
@@ -179,7 +180,7 @@ def check_shard(
         advance(tensor.nbytes)
 
 
-def check_names(file: Path, written: dict[str, Tensor], layout: Layout) -> None:
+def check_names(file: Path, written: Mapping[str, Tensor], layout: Layout) -> None:
     if list(written) != list(layout):
         raise OSError(f"{file} does not read back with the tensors that were written to it")
 

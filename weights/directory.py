@@ -14,9 +14,11 @@ from torch import Tensor
 from console.progress import no_bar
 from model.config import ModelConfig
 from model.transformer import Transformer
-from storage.manifest import read_manifest, sha256_of_file
+from storage.manifest import sha256_of_file
 from storage.replacement import restore
+from storage.verified import recorded
 from weights.building import Place, Stored, build_model
+from weights.lazy import FileTensors, forms
 from weights.nf4.directory import group_parts, read_quantization
 from weights.opening import open_tensors
 from weights.table import (
@@ -81,11 +83,8 @@ def weights_sha256(directory: Path) -> str | None:
     """
     if record := read_quantization(directory):
         return record.sha256
-    try:
-        sha256 = read_manifest(directory)["files"][WEIGHTS_FILE]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(sha256)
+    entry = recorded(directory / WEIGHTS_FILE)
+    return None if entry is None else str(entry["sha256"])
 
 
 def hash_weights(file: Path) -> str:
@@ -93,11 +92,12 @@ def hash_weights(file: Path) -> str:
     return weights_sha256(file.parent) or sha256_of_file(file)
 
 
-def open_weights(path: Path | str) -> dict[str, Tensor]:
+def open_weights(path: Path | str) -> FileTensors:
     """Return the tensors of a `.safetensors` or `.pth` file by name, mapped and not yet read.
 
     `path` is the file, or the index of several, or a native directory. Raises ValueError when a
-    file is damaged or quantised, or holds anything but named floating-point tensors.
+    file is damaged or quantised, or holds anything but named floating-point tensors; damage to a
+    tensor when that is taken.
     """
     file = weights_file(path)
     if file.name == WEIGHTS_FILE and (record := read_quantization(file.parent)):
@@ -106,7 +106,7 @@ def open_weights(path: Path | str) -> dict[str, Tensor]:
             f"name those they were made of: {record.directory}"
         )
     tensors = open_tensors(file)
-    for name, tensor in tensors.items():
+    for name, tensor in tensors.forms.items():
         if tensor.dtype not in DTYPES.values():
             raise ValueError(
                 f"{file}: {name} is {dtype_name(tensor.dtype)}, wanted {', '.join(DTYPES)}; "
@@ -115,7 +115,7 @@ def open_weights(path: Path | str) -> dict[str, Tensor]:
     return tensors
 
 
-def open_quantized(path: Path | str) -> dict[str, Stored] | None:
+def open_quantized(path: Path | str) -> Mapping[str, Stored] | None:
     """Return the tensors of a directory with quantised weights by name, None for any other.
 
     Raises ValueError that lists every part that is missing, left over or of the wrong shape.
@@ -180,7 +180,7 @@ def write_safetensors(
 
 def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Shape, torch.dtype]]:
     """Return the shape and dtype of every tensor by name, as the writers want them."""
-    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in forms(tensors).items()}
 
 
 def layout_bytes(layout: Layout) -> int:

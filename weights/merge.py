@@ -24,7 +24,8 @@ from weights.directory import (
     open_weights,
     write_safetensors,
 )
-from weights.merge_base import DEQUANTIZED, ORIGINAL, Base, LazyWeights, Targets, Weights
+from weights.lazy import LazyWeights
+from weights.merge_base import DEQUANTIZED, ORIGINAL, Base, Targets, Weights
 from weights.merge_logits import LogitFigures, compare_logits, random_probes
 from weights.merge_proof import Proof, prove
 from weights.merge_targets import TargetFigures, compare_targets

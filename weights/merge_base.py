@@ -4,7 +4,7 @@ An adapter that was trained on a quantised base has learned to make up for its r
 the dequantised weights; the original ones are the other target there may be.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,9 @@ from weights.directory import (
     open_weights,
     weights_file,
 )
+from weights.lazy import LazyWeights
 from weights.nf4.directory import QuantizationRecord, read_quantization
+from weights.opening import open_tensors
 from weights.table import EMBEDDING, account, drop_tied_copy, expected_shapes, shapes
 from weights.tokenizer_file import tokenizer_in
 
@@ -37,24 +39,6 @@ DEQUANTIZED = "dequantized"
 TARGETS = (ORIGINAL, DEQUANTIZED)
 
 Weights = Mapping[str, Tensor]
-
-
-class LazyWeights(Mapping[str, Tensor]):
-    """Named tensors that are each made when asked for, so that memory holds one at a time."""
-
-    def __init__(self, names: Iterable[str], make: Callable[[str], Tensor]) -> None:
-        self.names, self.make = dict.fromkeys(names), make
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.names:
-            raise KeyError(name)
-        return self.make(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
 
 @dataclass(frozen=True)
@@ -154,7 +138,7 @@ def check_same_quantization(
         )
 
 
-def _open_whole(config: ModelConfig, file: Path) -> dict[str, Tensor]:
+def _open_whole(config: ModelConfig, file: Path) -> Weights:
     tensors = drop_tied_copy(config, open_weights(file))
     account(expected_shapes(config), shapes(tensors), str(file))
     return tensors
@@ -182,12 +166,11 @@ def _open_stored(
     """Open weights that are stored in NF4; dequantised they have the dtype of the embedding."""
     stored = open_quantized(file)
     assert stored is not None
-    embedding, whole = stored[EMBEDDING], expected_shapes(config)
-    assert isinstance(embedding, Tensor)
-    dtype = embedding.dtype
+    forms, whole = open_tensors(file).forms, expected_shapes(config)
+    dtype = forms[EMBEDDING].dtype
     layout = {
-        name: (whole[name], tensor.dtype if isinstance(tensor, Tensor) else dtype)
-        for name, tensor in stored.items()
+        name: (whole[name], dtype if is_linear_weight(name) else forms[name].dtype)
+        for name in stored
     }
 
     def dequantized(name: str) -> Tensor:

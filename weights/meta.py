@@ -15,6 +15,7 @@ from torch import Tensor
 from model.config import PARAMS_FILE, ModelConfig, read_params
 from storage.replacement import restore
 from weights.directory import WEIGHTS_FILE, Layout, dtype_name, open_weights
+from weights.lazy import forms
 from weights.meta_params import native_params
 from weights.mistral import is_mistral, read_mistral
 from weights.table import (
@@ -48,7 +49,7 @@ class MetaModel:
     params: dict[str, Any]
     config: ModelConfig
     tokenizer: Path
-    shards: tuple[dict[str, Tensor], ...]
+    shards: tuple[Mapping[str, Tensor], ...]
     axes: dict[str, int | None]
     left_out: int
 
@@ -63,7 +64,7 @@ class MetaModel:
     def layout(self) -> Layout:
         """Return the whole shape and the dtype of every native tensor."""
         return {
-            name: (shape, self.shards[0][name].dtype)
+            name: (shape, forms(self.shards[0])[name].dtype)
             for name, shape in expected_shapes(self.config).items()
         }
 
@@ -92,7 +93,7 @@ def read_meta(path: Path | str) -> MetaModel:
                 "one directory up): copy it beside the shards"
             )
     opened = [open_weights(file) for file in files]
-    shards = tuple({n: x for n, x in tensors.items() if n != LEFT_OUT} for tensors in opened)
+    shards = tuple(tensors.only(n for n in tensors if n != LEFT_OUT) for tensors in opened)
     left_out = sum(map(len, opened)) - sum(map(len, shards))
     _check_agreement(files, shards)
     given = read_params(path)
@@ -138,8 +139,8 @@ def _shard_files(path: Path) -> list[Path]:
 
 def _check_agreement(files: Sequence[Path], shards: Sequence[Mapping[str, Tensor]]) -> None:
     """All shards hold the same names, each with the same shape and dtype."""
-    first = shards[0]
-    for file, tensors in zip(files, shards, strict=True):
+    first = forms(shards[0])
+    for file, tensors in zip(files, map(forms, shards), strict=True):
         if odd := sorted(first.keys() ^ tensors.keys()):
             holder = files[0] if odd[0] in first else file
             difference = f"only {holder.name} holds {odd[0]}"
@@ -168,12 +169,12 @@ def _vocab_size(
     given = params.get("vocab_size")
     if given is not None and given != -1:
         return given
-    if OUTPUT not in shards[0]:
+    if OUTPUT not in forms(shards[0]):
         raise ValueError(
             f"{path / shard_file(0)} has no {OUTPUT}, and {PARAMS_FILE} leaves vocab_size open; "
             "wanted Meta's download, whole"
         )
-    return sum(len(tensors[OUTPUT]) for tensors in shards)
+    return sum(len(forms(tensors)[OUTPUT]) for tensors in shards)
 
 
 def _account(
@@ -185,11 +186,11 @@ def _account(
     """Check all names, shapes and repeated tensors; return the axis that each tensor is cut on."""
     expected = expected_shapes(config)
     axes = {name: row.axis for name, row in weights(config).items()}
-    if EMBEDDING in shards[0]:
-        axes[EMBEDDING] = _embedding_axis(shards[0][EMBEDDING], expected[EMBEDDING])
+    first = forms(shards[0])
+    if EMBEDDING in first:
+        axes[EMBEDDING] = _embedding_axis(first[EMBEDDING], expected[EMBEDDING])
     found = {
-        name: _whole_shape(tensor, axes.get(name), len(shards))
-        for name, tensor in shards[0].items()
+        name: _whole_shape(tensor, axes.get(name), len(shards)) for name, tensor in first.items()
     }
     _check_shards_present(path, expected, found, len(shards))
     account(expected, found, str(path))

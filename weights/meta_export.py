@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model.config import ModelConfig, read_params
 from weights.directory import WEIGHTS_FILE, Layout, open_weights, weights_file
+from weights.lazy import forms
 from weights.meta import MOST_SHARDS, shard_file
 from weights.meta_params import meta_params
 from weights.table import (
@@ -55,7 +56,9 @@ class MetaExport:
 
     def part(self, name: str, index: int) -> Tensor:
         """Return what shard `index` holds of a tensor; only a change of dtype takes memory."""
-        part = shard(self.tensors[name], self.axes[name], index, self.count)
+        # Meta's files hold the output projection also where it is the embedding.
+        tensor = self.tensors[name if name in self.tensors else EMBEDDING]
+        part = shard(tensor, self.axes[name], index, self.count)
         return cast(part, self.layout[name][1], name)
 
 
@@ -76,13 +79,12 @@ def open_export(
     tokenizer = _tokenizer(file.parent)
     check_tokenizer(tokenizer, config.vocab_size)
     check_shard_count(config, count)
-    # Meta's files hold the output projection also where it is the embedding.
-    tensors.setdefault(OUTPUT, tensors[EMBEDDING])
+    known = {OUTPUT: forms(tensors)[EMBEDDING], **forms(tensors)}
     axes = {name: row.axis for name, row in weights(replace(config, tied_embeddings=False)).items()}
     # Llama 2's loaders, which read SentencePiece, cut the columns of the embedding.
     axes[EMBEDDING] = 1 if is_sentencepiece(tokenizer) else 0
     layout = {
-        name: (tuple(shard(tensors[name], axis, 0, count).shape), wanted or tensors[name].dtype)
+        name: (tuple(shard(known[name], axis, 0, count).shape), wanted or known[name].dtype)
         for name, axis in axes.items()
     }
     return MetaExport(params, config, tokenizer, tensors, axes, count, layout)

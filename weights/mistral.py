@@ -32,7 +32,7 @@ def is_mistral(path: Path) -> bool:
     return all(file.is_file() for file in files) and "tied_embeddings" not in read_params(path)
 
 
-def read_mistral(path: Path) -> tuple[dict[str, Any], Path, dict[str, Tensor]]:
+def read_mistral(path: Path) -> tuple[dict[str, Any], Path, Mapping[str, Tensor]]:
     """Open Mistral's directory: its native params, its tokenizer file, its mapped tensors.
 
     Raises FileNotFoundError or ValueError that says what is missing or wrong.
@@ -47,7 +47,7 @@ def read_mistral(path: Path) -> tuple[dict[str, Any], Path, dict[str, Tensor]]:
     account(expected_shapes(config), shapes(tensors), str(path / WEIGHTS_FILE))
     tokenizer = _tokenizer(path)
     check_tokenizer(tokenizer, config.vocab_size)
-    return params, tokenizer, {name: tensors[name] for name in expected_shapes(config)}
+    return params, tokenizer, tensors.only(expected_shapes(config))
 
 
 def mistral_params(config: ModelConfig) -> Mapping[str, Any]:

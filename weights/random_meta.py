@@ -1,6 +1,5 @@
 """Random weights written the way Meta ships a model, to try every command without a download."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from model.config import PARAMS_FILE, ModelConfig
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
+from storage.verified import copy_verified
 from weights.conversion import META_KIND, require_space
 from weights.directory import Layout, layout_bytes
 from weights.meta import shard_file
@@ -78,7 +78,7 @@ def write_random_meta(
             )
             write_pth(partial / shard_file(index), layout, parts)
         write_json(partial / PARAMS_FILE, params)
-        shutil.copyfile(tokenizer, partial / TOKENIZER_FILE)
+        copy_verified(tokenizer, partial / TOKENIZER_FILE)
     return config
 
 

@@ -1,11 +1,11 @@
 """The models that a run's directory holds: adapters or whole weights, with the step of each."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.lora.config import ADAPTER_FILE
+from storage.json_file import read_json_object
 from storage.manifest import MANIFEST, read_manifest, sha256_of_file
 from storage.replacement import restore, restore_all
 from weights.directory import WEIGHTS_FILE, hash_weights
@@ -95,6 +95,6 @@ def _step(directory: Path) -> int | None:
     if named := _STEP.fullmatch(directory.name):
         return int(named[1])
     try:
-        return int(json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8"))["step"])
+        return int(read_json_object(directory / PROGRESS_FILE)["step"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -13,6 +13,7 @@ from torch import Tensor
 from model.config import ModelConfig
 from weights.families.family import Weight
 from weights.families.known import family_of
+from weights.lazy import forms, only
 
 DTYPES = {
     "bfloat16": torch.bfloat16,
@@ -106,7 +107,7 @@ def lora_message(origin: str, example: str) -> str:
 
 def shapes(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
     """Return the shape of every tensor by name."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return {name: tuple(tensor.shape) for name, tensor in forms(tensors).items()}
 
 
 def drop_tied_copy(
@@ -115,19 +116,19 @@ def drop_tied_copy(
     output: str = OUTPUT,
     embedding: str = EMBEDDING,
     setting: str = "params.json says tied_embeddings",
-) -> dict[str, Tensor]:
+) -> Mapping[str, Tensor]:
     """Return the tensors of a tied model without a second copy of the embedding, if there is one.
 
     Raises ValueError when that copy differs from the embedding.
     """
     if not (config.tied_embeddings and output in tensors and embedding in tensors):
-        return dict(tensors)
+        return tensors
     if not bitwise_equal(tensors[output], tensors[embedding]):
         raise ValueError(
             f"{output} differs from {embedding}, and {setting}; "
             "set it to false there, or take both files from the same model"
         )
-    return {name: tensor for name, tensor in tensors.items() if name != output}
+    return only(tensors, (name for name in tensors if name != output))
 
 
 def shard(tensor: Tensor, axis: int | None, index: int, count: int) -> Tensor:

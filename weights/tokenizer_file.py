@@ -5,15 +5,17 @@ whether they belong to a model.
 """
 
 import re
-import shutil
 from pathlib import Path
 
 from storage.json_file import read_json_object
+from storage.verified import copy_verified, read_verified
 
 TOKENIZER_FILE = "tokenizer.model"
 # Each of these holds a whole vocabulary; where several lie together, the first is the one in use:
 # tokenizer.json has the tokens that were added to the others.
 TOKENIZER_FILES = ("tokenizer.json", TOKENIZER_FILE, "tekken.json")
+# In bytes, as in chat/: Llama 3's has 2.2 MB, a tokenizer.json up to 20 MB.
+LARGEST_FILE = 100_000_000
 # What Hugging Face's readers want beside it.
 FILES_BESIDE = (
     "tokenizer_config.json",
@@ -75,7 +77,7 @@ def versioned_tokenizers(directory: Path) -> list[Path]:
 def copy_tokenizer(source: Path, target: Path) -> None:
     """Copy a directory's tokenizer files, and what lies beside them, as they are."""
     for file in tokenizer_files(source):
-        shutil.copyfile(file, target / file.name)
+        copy_verified(file, target / file.name)
 
 
 def check_tokenizer(file: Path, vocab_size: int) -> None:
@@ -105,7 +107,7 @@ def token_count(file: Path) -> int:
         return _json_tokens(file)
     if is_sentencepiece(file):
         return max(_pieces(file), _largest_added(file.parent) + 1)
-    lines = file.read_bytes().split(b"\n")
+    lines = read_verified(file).split(b"\n")
     for number, line in enumerate(lines, 1):
         parts = line.split()
         if parts and (len(parts) != 2 or not parts[1].isdigit()):
@@ -127,7 +129,7 @@ def is_sentencepiece(file: Path) -> bool:
     A tokenizer.json made from one writes what it has no token for as tokens of single bytes.
     """
     if file.suffix == ".json":
-        model = read_json_object(file).get("model", {})
+        model = read_json_object(file, LARGEST_FILE).get("model", {})
         if not isinstance(model, dict):
             raise ValueError(
                 f"{file} is no tokenizer.json nor tekken.json: its model is {model!r:.60}"
@@ -139,7 +141,7 @@ def is_sentencepiece(file: Path) -> bool:
 
 
 def _json_tokens(file: Path) -> int:
-    content = read_json_object(file)
+    content = read_json_object(file, LARGEST_FILE)
     try:
         if "config" in content:
             return int(content["config"]["default_vocab_size"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chat.tokenizers.checks import BLANK, check_ids, check_surrogates
+from storage.json_file import read_json_object
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -127,16 +128,14 @@ def load_sentencepiece(
 def _added_tokens(directory: Path) -> dict[str, tuple[int, bool]]:
     """Return the id of each added token, and whether it is special: also where nothing says so."""
     added: dict[str, tuple[int, bool]] = {}
-    file = directory / ADDED_FILE
-    try:
-        if file.is_file():
-            named = json.loads(file.read_text(encoding="utf-8"))
-            added = {str(name): (int(i), True) for name, i in named.items()}
-        file = directory / CONFIG_FILE
-        if file.is_file():
-            settings = json.loads(file.read_text(encoding="utf-8"))
-            for i, token in (settings.get("added_tokens_decoder") or {}).items():
-                added[str(token["content"])] = int(i), bool(token.get("special", True))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file} does not name added tokens as it should: {error!r}") from None
+    for file in (directory / ADDED_FILE, directory / CONFIG_FILE):
+        content = read_json_object(file) if file.is_file() else {}
+        try:
+            if file.name == ADDED_FILE:
+                added |= {str(name): (int(i), True) for name, i in content.items()}
+            else:
+                for i, token in (content.get("added_tokens_decoder") or {}).items():
+                    added[str(token["content"])] = int(i), bool(token.get("special", True))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} does not name added tokens as it should: {error!r}") from None
     return added

@@ -7,7 +7,6 @@ ids. Special ids come only from the `special_tokens` table, which the chat forma
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from chat.tokenizers.pieces import (
 from chat.tokenizers.ranks import load_ranks, looks_like_ranks
 from chat.tokenizers.special_tokens import SPECIAL_TABLES
 from chat.tokenizers.tekken import load_tekken
+from storage.verified import check_content, copy_verified, read_verified
 
 TOKENIZER_FILE = "tokenizer.model"
 # Each holds a whole vocabulary. Of several in one directory the first is used: tokenizer.json has
@@ -95,7 +95,7 @@ def load_tokenizer(
 
 def tokenizer_sha256(file: Path) -> str:
     """Return the `sha256` of the tokenizer in a file; it is loaded only where tokens were added."""
-    content = file.read_bytes()
+    content = read_verified(file)
     sha256 = hashlib.sha256(content).hexdigest()
     alone = not any((file.parent / name).is_file() for name in (ADDED_FILE, CONFIG_FILE))
     if alone or _looks_like_json(content) or looks_like_ranks(content):
@@ -106,13 +106,11 @@ def tokenizer_sha256(file: Path) -> str:
 def copy_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
     """Copy a tokenizer's files into a directory, from which `load_tokenizer` loads it again."""
     name = tokenizer.path.name
-    shutil.copyfile(
-        tokenizer.path, directory / (name if name in TOKENIZER_FILES else TOKENIZER_FILE)
-    )
+    copy_verified(tokenizer.path, directory / (name if name in TOKENIZER_FILES else TOKENIZER_FILE))
     if isinstance(tokenizer, SentencePieceTokenizer):
         for beside in (ADDED_FILE, CONFIG_FILE):
             if (tokenizer.path.parent / beside).is_file():
-                shutil.copyfile(tokenizer.path.parent / beside, directory / beside)
+                copy_verified(tokenizer.path.parent / beside, directory / beside)
 
 
 def _in_directory(directory: Path) -> Path:
@@ -153,7 +151,9 @@ def _read_unless_foreign(file: Path) -> bytes:
             foreign = f"has {size:,} bytes, more than any tokenizer"
         if foreign:
             raise ValueError(f"{file} {foreign}; wanted {_WANTED}")
-        return head + stream.read()
+        content = head + stream.read()
+    check_content(file, content)
+    return content
 
 
 def _foreign_kind(content: bytes) -> str:

@@ -198,18 +198,22 @@ class _Build:
         """Open the files of all splits, as far as an earlier run came; return its blocks too."""
         saved = work.progress
         counts = {split: Counts(**saved["splits"][split]) for split in SPLITS} if saved else {}
-        if saved is None or not work.holds(file_sizes(counts)):
-            work.start_anew()
-            return {split: SplitWriter(work.path, split, files) for split in SPLITS}, 0
-        self.tally = Tally(**saved["tally"])
-        writers = {split: SplitWriter(work.path, split, files, counts[split]) for split in SPLITS}
-        return writers, saved["blocks"]
+        if saved and work.holds(file_sizes(counts)):
+            writers = {s: SplitWriter(work.path, s, files, counts[s]) for s in SPLITS}
+            if {s: writer.sha256s() for s, writer in writers.items()} == saved["sha256s"]:
+                self.tally = Tally(**saved["tally"])
+                return writers, saved["blocks"]
+            files.close()
+        work.start_anew()
+        return {split: SplitWriter(work.path, split, files) for split in SPLITS}, 0
 
     def _save(self, work: Unfinished, writers: Mapping[str, SplitWriter], blocks: int) -> None:
         for writer in writers.values():
             writer.flush()
         splits = {split: asdict(writer.counts) for split, writer in writers.items()}
-        work.save({"blocks": blocks, "tally": self.tally.record(), "splits": splits})
+        sha256s = {split: writer.sha256s() for split, writer in writers.items()}
+        counted = {"blocks": blocks, "tally": self.tally.record()}
+        work.save(counted | {"splits": splits, "sha256s": sha256s})
 
     def notes(self) -> dict[str, Any]:
         """Return the provenance, the rejected and the repaired conversations."""

@@ -1,6 +1,7 @@
 """A build that was interrupted is continued: its files and how far it came, beside the target."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ class Unfinished:
         """Write how far the build came; everything it counts must be on the disk already."""
         partial = self.path / f"{_PROGRESS}.new"
         with partial.open("w", encoding="utf-8") as stream:
-            json.dump({"key": self.key, "progress": progress}, stream)
+            json.dump({"sha256": _sha256(self.key, progress), "progress": progress}, stream)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(self.path / _PROGRESS)
@@ -43,9 +44,15 @@ class Unfinished:
     def _read(self) -> dict[str, Any] | None:
         try:
             saved = json.loads((self.path / _PROGRESS).read_text(encoding="utf-8"))
-            return saved["progress"] if saved["key"] == self.key else None
-        except (OSError, ValueError, KeyError, TypeError):
+            progress = saved["progress"]
+            return progress if saved["sha256"] == _sha256(self.key, progress) else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
+
+
+def _sha256(key: Any, progress: Any) -> str:
+    """Return by what an earlier run's progress is known to be of the same build, and whole."""
+    return hashlib.sha256(json.dumps([key, progress]).encode()).hexdigest()
 
 
 @contextmanager

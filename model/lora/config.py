@@ -7,6 +7,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from storage.json_file import read_json
+
 LORA_FILE = "lora.json"
 ADAPTER_FILE = "adapter.safetensors"
 ALL_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
@@ -100,8 +102,9 @@ class LoraConfig:
             raise FileNotFoundError(
                 f"{path} is missing; every LoRA checkpoint of finetune.py holds one"
             )
+        values = read_json(path)
         try:
-            return _from_record(json.loads(path.read_text(encoding="utf-8")))
+            return _from_record(values)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is not a LoRA configuration: {error}") from None
 

@@ -1,5 +1,6 @@
 """What a command does with its flags, its errors and its exit code, in real processes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -142,6 +143,28 @@ def test_a_wrong_command_line_is_refused_before_any_work(
     assert result.stderr.count("\n") == 1
 
 
+def test_trusting_files_reaches_the_commands_own_processes(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import os\n"
+        "from console.command import run\n"
+        "def main(note: str = ''):\n"
+        "    print(note, os.environ.get('FC_TRUST_FILES'))\n"
+        "run(main, reads_written=bool(os.environ.get('READS')))\n"
+    )
+    for reads in ("1", ""):
+        done = subprocess.run(
+            [sys.executable, "script.py", "--trust-files", "--note", "a"],
+            cwd=tmp_path,
+            env=os.environ | {"READS": reads, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+        )
+        if reads:
+            assert (done.returncode, done.stdout) == (0, "a 1\n")
+        else:
+            assert done.returncode == 2 and "unknown flag --trust-files" in done.stderr
+
+
 def test_help_has_a_sentence_and_the_default_of_every_flag(tmp_path: Path) -> None:
     result = command(tmp_path, "--help")
     assert (result.returncode, result.stderr) == (0, "")
@@ -155,6 +178,8 @@ def test_help_has_a_sentence_and_the_default_of_every_flag(tmp_path: Path) -> No
         "--note NOTE             Any text.",
         "",
         "Every command:",
+        "--trust-files           Take files that differ from their recorded hash as",
+        "they are.",
         "--quiet                 Print errors and warnings alone: no tables, no",
         "progress.",
         "--debug                 Show the traceback of an error.",

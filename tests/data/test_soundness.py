@@ -55,6 +55,7 @@ def test_turn_without_trained_stop_is_named_for_any_piece_size(
         check_soundness(written(tmp_path, GOOD, GOOD, bad, GOOD))
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_conversation_whose_mask_was_blanked_is_named(tmp_path: Path) -> None:
     dataset = written(tmp_path, GOOD, GOOD, GOOD)
     file = tmp_path / "d" / "train.trained.bin"
@@ -66,6 +67,7 @@ def test_a_conversation_whose_mask_was_blanked_is_named(tmp_path: Path) -> None:
         check_soundness(dataset)
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_trained_first_token_alone_trains_nothing(tmp_path: Path) -> None:
     written(tmp_path, GOOD, GOOD)
     (tmp_path / "d" / "train.trained.bin").write_bytes(bytes([1, 0, 0, 0, 0, 0, 0]) * 2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damaging import flip_a_bit, places_in
 
 from data.batches import Batches
 from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
@@ -97,12 +98,16 @@ def test_missing_dataset_error_names_the_build_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": 9}', "[" * 100_000])
+@pytest.mark.usefixtures("trusted_files")
 def test_a_description_that_cannot_be_read_is_one_line(written: Path, text: str) -> None:
     (written / "dataset.json").write_text(text)
-    with pytest.raises(ValueError, match=r"dataset\.json cannot be read"):
+    with pytest.raises(
+        ValueError, match=r"dataset\.json (cannot be read|is not JSON|must hold an object)"
+    ):
         TokenizedDataset.open(written, "train")
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_another_format_version_is_refused(written: Path) -> None:
     description = json.loads((written / "dataset.json").read_text())
     (written / "dataset.json").write_text(json.dumps({**description, "format_version": 1}))
@@ -111,6 +116,67 @@ def test_another_format_version_is_refused(written: Path) -> None:
         TokenizedDataset.open(moved, "train")
     assert "make it with: python scripts/build_dataset.py --source-file F" in str(raised.value)
     assert str(raised.value).endswith(f" --save-dir '{moved}'")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dataset.json"]
+    + [f"train.{part}" for part in ("tokens.bin", "trained.bin", "roles.bin", "offsets.bin")]
+    + ["train.origins.jsonl", "train.origins.offsets.bin"],
+)
+def test_a_flipped_bit_in_any_file_is_refused(written: Path, name: str) -> None:
+    for position in places_in(written / name):
+        flip_a_bit(written / name, position)
+        with pytest.raises(ValueError, match=rf"{name} differs from its sha256 in manifest\.json"):
+            read_all(written)
+        flip_a_bit(written / name, position)
+    read_all(written)
+
+
+def read_all(directory: Path) -> None:
+    dataset = TokenizedDataset.open(directory, "train")
+    for index in range(len(dataset)):
+        for read in (dataset.tokens, dataset.trained, dataset.roles, dataset.origin):
+            read(index)
+    list(dataset.pieces(10))
+    list(dataset.origins())
+
+
+def test_files_without_a_manifest_are_compared_with_the_fingerprint(written: Path) -> None:
+    (written / "manifest.json").unlink()
+    read_all(written)
+    flip_a_bit(written / "train.tokens.bin", 5)
+    problem = "files of the train split are not those whose fingerprint dataset.json has"
+    with pytest.raises(ValueError, match=problem):
+        TokenizedDataset.open(written, "train")
+
+
+@pytest.mark.usefixtures("trusted_files")
+def test_offsets_that_do_not_cut_the_tokens_are_refused(written: Path) -> None:
+    file = written / "train.offsets.bin"
+    whole = file.read_bytes()
+    for place in (0, 8, len(whole) - 8):
+        file.write_bytes(whole[:place] + b"\xff" * 8 + whole[place + 8 :])
+        with pytest.raises(ValueError, match=r"offsets\.bin does not cut 24 tokens into 4"):
+            TokenizedDataset.open(written, "train")
+
+
+@pytest.mark.usefixtures("trusted_files")
+@pytest.mark.parametrize("count", ["4", 4.0, -4, None, True])
+def test_counts_that_are_no_whole_numbers_are_refused(written: Path, count: object) -> None:
+    description = json.loads((written / "dataset.json").read_text())
+    description["splits"]["train"]["tokens"] = count
+    (written / "dataset.json").write_text(json.dumps(description))
+    with pytest.raises(ValueError, match=r"dataset\.json has counts that are no whole numbers"):
+        TokenizedDataset.open(written, "train")
+
+
+@pytest.mark.usefixtures("trusted_files")
+def test_a_line_of_origins_that_is_none_is_refused(written: Path) -> None:
+    file = written / "train.origins.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"id"', b'"di"'))
+    with pytest.raises(ValueError, match=r"origins\.jsonl has a line that is no origin"):
+        TokenizedDataset.open(written, "train").origin(0)
 
 
 def test_a_split_of_another_name_is_refused(written: Path) -> None:

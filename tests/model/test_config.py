@@ -96,6 +96,12 @@ def test_rope_factor_defaults_to_8_and_32_when_tied(
     [
         ({"vocab_size": -1}, r"params\.json: vocab_size is -1; .*convert_from_meta_weights\.py"),
         ({"vocab_size": "many"}, "vocab_size is 'many', wanted a positive whole number"),
+        ({"dim": 10**400}, "dim is 1000000000.*, wanted a positive whole number up to 2,147"),
+        ({"hidden_dim": 2**40}, "hidden_dim is 1099511627776, wanted a positive whole number"),
+        ({"n_layers": 10**9}, "n_layers is 1000000000, wanted at most 1000"),
+        ({"ffn_dim_multiplier": 1e300}, "ffn_dim_multiplier is 1e\\+300, wanted a positive number"),
+        ({"rope_theta": 10**400}, "rope_theta is 10000.*, wanted a positive number up to 1e"),
+        ({"rotary_dim": 4.0}, "rotary_dim is 4.0, wanted a positive whole number"),
         ({"dim": 0}, "dim is 0, wanted a positive whole number"),
         ({"dim": 4096.0}, "dim is 4096.0, wanted a positive whole number"),
         ({"n_layers": None}, "n_layers is None, wanted a positive whole number"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from damaging import flip_a_bit
 from safetensors.torch import load_file, save_file
 from tiny_models import LLAMA3_SHAPES, TINY, random_model
 from tiny_runs import pair_samples, pair_settings_in, train_natively
@@ -252,7 +253,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(
     assert [row["loss"] for row in metrics(whole)] == [row["loss"] for row in metrics(cut)]
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut short", "of another base"])
+@pytest.mark.parametrize("damage", ["missing", "cut short", "of another base", "one bit"])
 def test_a_resumed_run_refuses_a_reference_that_is_not_its_own(
     settings: Settings, damage: str
 ) -> None:
@@ -263,12 +264,15 @@ def test_a_resumed_run_refuses_a_reference_that_is_not_its_own(
         file.unlink()
     elif damage == "cut short":
         file.write_bytes(file.read_bytes()[:50])
+    elif damage == "one bit":
+        flip_a_bit(file, -1)
     else:
         save_file(load_file(file), file, {"base": "f" * 64})
     longer = config.training.model_copy(update={"max_steps": 4})
     problem = {
         "missing": "is missing, and the weights that it was computed with have moved",
         "cut short": "cannot be read",
+        "one bit": "differs from its sha256 in the file",
         "of another base": "is of (base ffffffffffff|train unknown), and this run's is",
     }
     with pytest.raises((ValueError, FileNotFoundError), match=problem[damage]):

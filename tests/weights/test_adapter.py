@@ -169,7 +169,7 @@ def test_an_index_names_files_beside_it_and_exactly_their_tensors(
 def test_an_index_that_is_no_json_is_told(tmp_path: Path) -> None:
     write_adapter(tmp_path / "lora", TINY, LORA)
     (tmp_path / "pytorch_model.bin.index.json").write_text("half of")
-    with pytest.raises(ValueError, match=r"\.index\.json is no index of weights: JSONDecodeError"):
+    with pytest.raises(ValueError, match=r"\.index\.json is not JSON"):
         read_adapter(tmp_path, tmp_path / "lora")
 
 
@@ -288,7 +288,7 @@ def test_the_base_of_a_checkpoint_is_where_it_lay(tmp_path: Path) -> None:
     assert base_directory(tmp_path) == "models/base"
     assert base_directory(tmp_path / "nowhere") is None
     (tmp_path / "base.json").write_text("{")
-    with pytest.raises(ValueError, match=r"base\.json cannot be read"):
+    with pytest.raises(ValueError, match=r"base\.json (cannot be read|is not JSON)"):
         base_directory(tmp_path)
 
 

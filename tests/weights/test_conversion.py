@@ -36,6 +36,7 @@ def flip_a_bit(file: Path, position: int) -> None:
     file.write_bytes(data)
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_single_wrong_bit_in_the_native_file_is_found(tmp_path: Path) -> None:
     write_meta_directory(tmp_path / "meta", TINY, random_model(TINY).state_dict(), 2)
     convert_from_meta(tmp_path / "meta", tmp_path / "native")
@@ -46,6 +47,7 @@ def test_a_single_wrong_bit_in_the_native_file_is_found(tmp_path: Path) -> None:
         check_native(file, read_meta(tmp_path / "meta"))
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_single_wrong_bit_in_a_shard_is_found(tmp_path: Path) -> None:
     write_meta_directory(tmp_path / "meta", TINY, random_model(TINY).state_dict())
     convert_from_meta(tmp_path / "meta", tmp_path / "native")

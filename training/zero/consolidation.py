@@ -4,8 +4,6 @@ What comes out is a directory like `best` or `final`. Where nothing is sharded (
 stage 0) the weights lie gathered in the checkpoint and are copied.
 """
 
-import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,9 @@ from model.lora.adapter import adapter_state, add_lora
 from model.lora.config import ADAPTER_FILE, LORA_FILE, LoraConfig
 from model.transformer import Transformer
 from storage.atomic import check_own_directory, new_directory
+from storage.json_file import read_json_object
 from storage.manifest import MANIFEST, damaged_files
+from storage.verified import copy_verified
 from training.checkpoint import WEIGHTS_ONLY, newest_whole, saved_steps
 from training.resuming import CONFIG_FILE
 from training.zero.shards import SHARDS_FILE, joined_masters
@@ -68,7 +68,7 @@ def consolidate_checkpoint(
     lora = LoraConfig.read(step) if (step / LORA_FILE).is_file() else None
     name = ADAPTER_FILE if lora else WEIGHTS_FILE
     gathered = _gathered(step, name)
-    model: dict[str, Any] = json.loads((step / CONFIG_FILE).read_text(encoding="utf-8"))["model"]
+    model: dict[str, Any] = read_json_object(step / CONFIG_FILE)["model"]
     layout = _layout(ModelConfig.read(step), lora, DTYPES[model["dtype"]])
     shards = _shards(step)
     tensors = joined_masters(step) if shards else {n: t.clone for n, t in (gathered or {}).items()}
@@ -76,7 +76,7 @@ def consolidate_checkpoint(
     require_space(target, layout_bytes(layout))
     with new_directory(target, KIND) as partial:
         for beside in (*BESIDE, LORA_FILE) if lora else BESIDE:
-            shutil.copyfile(step / beside, partial / beside)
+            copy_verified(step / beside, partial / beside)
         copy_tokenizer(step, partial)
         copy_chat_record(partial, step)
         write_checked({partial / name: layout}, lambda: _cast(tensors, layout))
@@ -127,7 +127,7 @@ def _shards(step: Path) -> int:
     file = step / SHARDS_FILE
     if not file.is_file():
         return 0
-    saved = json.loads(file.read_text(encoding="utf-8"))
+    saved = read_json_object(file)
     return int(saved["ranks"]) if saved["zero_stage"] else 0
 
 

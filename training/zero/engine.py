@@ -4,7 +4,6 @@ What DeepSpeed divides by the number of ranks is multiplied by it beforehand: th
 shares of one sum. Its scheduler, accumulation count and loss scale are not used.
 """
 
-import json
 import math
 import pickle
 import shutil
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from console.command import one_line
 from model.transformer import Transformer
 from storage.full_disk import write_errors_named
-from storage.json_file import write_json
+from storage.json_file import read_json_object, write_json
 from training.backends import Result, full_shape, trained_parameters
 from training.optim import make_optimizer
 from training.zero.ranks import Ranks, wait_for_all
@@ -155,7 +154,7 @@ class DeepSpeedBackend:
         file = directory / SHARDS_FILE
         if not file.is_file():
             raise ValueError(f"{directory} was written by finetune.py; resume it there")
-        saved = json.loads(file.read_text(encoding="utf-8"))
+        saved = read_json_object(file)
         if saved["zero_stage"] != self.stage:
             raise ValueError(
                 f"{directory} was written at ZeRO stage {saved['zero_stage']}, this run has stage "

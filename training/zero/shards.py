@@ -16,6 +16,8 @@ from typing import Any
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from weights.archive import open_archive
+
 SHARDS_FILE = "deepspeed.json"
 # What DeepSpeed 0.19 stores at stages 1 to 3 beside the classes that torch itself allows.
 KNOWN_CLASSES = (
@@ -23,6 +25,8 @@ KNOWN_CLASSES = (
     "deepspeed.runtime.zero.config.ZeroStageEnum",
     "deepspeed.utils.tensor_fragment.fragment_address",
 )
+# In bytes, of what one rank pickles: names and groups of parameters.
+MOST_PICKLED = 64 * 2**20
 # How Python before 3.11.4 pickles the member of an enum: by a call of this with enum and name.
 GETATTR = "builtins.getattr"
 # Makes torch.load restrict itself even where its caller, DeepSpeed, says weights_only=False.
@@ -35,6 +39,7 @@ def check_own_pickles(step: Path) -> None:
     The files are taken apart, not loaded, so that nothing in them runs.
     """
     for file in sorted(step.rglob("*.pt")):
+        open_archive(file, MOST_PICKLED)
         try:
             found = set(get_unsafe_globals_in_checkpoint(file))
         except OSError:

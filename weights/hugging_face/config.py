@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.config import LongRope, ModelConfig, RopeScaling, rope_params
+from model.config import (
+    MOST_NUMBER,
+    MOST_WHOLE,
+    LongRope,
+    ModelConfig,
+    RopeScaling,
+    is_number,
+    is_whole,
+    rope_params,
+)
 from weights.families.family import Family
 from weights.families.known import FAMILIES, family_of
 
@@ -61,17 +70,20 @@ class _Values:
         value = self.given.get(name)
         if value is None and default is not None:
             return default
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {str(value)[:40]!r}, wanted a positive whole number")
-        return value
+        if not is_whole(value):
+            raise ValueError(
+                f"{name} is {str(value)[:40]!r}, wanted a positive whole number up to "
+                f"{MOST_WHOLE:,}"
+            )
+        return int(value)
 
     def number(self, name: str) -> float:
         """Return a positive number."""
         value = self.given.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name} is {str(value)[:40]!r}, wanted a positive number")
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} is {value}, wanted a positive number")
+        if not is_number(value):
+            raise ValueError(
+                f"{name} is {str(value)[:40]!r}, wanted a positive number up to {MOST_NUMBER:g}"
+            )
         return float(value)
 
     def numbers(self, name: str) -> tuple[float, ...]:
@@ -177,10 +189,11 @@ def _has_late_layers(config: _Values, layers: int) -> bool:
 
 def _rope(config: _Values, family: Family, head_dim: int) -> dict[str, Any]:
     layouts = [config.given.get(name) for name in ("rope_parameters", "rope_scaling")]
+    for layout in layouts:
+        if layout is not None and not isinstance(layout, dict):
+            raise ValueError(f"rope_scaling is {str(layout)[:40]}, wanted an object")
     given = [layout for layout in layouts if layout]
     found = given[0] if given else {}
-    if not isinstance(found, dict):
-        raise ValueError(f"rope_scaling is {str(found)[:40]}, wanted an object")
     if len(given) == 2 and given[0] != given[1]:
         raise ValueError("rope_parameters and rope_scaling differ; keep the one that is meant")
     kind = found.get("rope_type", found.get("type", "default"))

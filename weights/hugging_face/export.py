@@ -26,6 +26,7 @@ from weights.hugging_face.config import CONFIG_FILE
 from weights.hugging_face.config_writing import config_from_params
 from weights.hugging_face.names import hugging_face_shapes, rows_by_name, to_hugging_face
 from weights.hugging_face.reading import SAFETENSORS, check_token_ids
+from weights.lazy import forms
 from weights.opening import INDEX_SUFFIX
 from weights.table import account, cast, drop_tied_copy, dtype_named, expected_shapes, shapes
 
@@ -104,7 +105,7 @@ def open_hugging_face_export(
         # Of a fused tensor the dtype that holds all its parts.
         name: (
             whole[name],
-            wanted or reduce(torch.promote_types, (tensors[row.name].dtype for row in rows)),
+            wanted or reduce(torch.promote_types, (forms(tensors)[row.name].dtype for row in rows)),
         )
         for name, rows in rows_by_name(config).items()
     }

@@ -13,6 +13,7 @@ from storage.replacement import restore
 from weights.directory import Layout, open_weights
 from weights.hugging_face.config import CONFIG_FILE, params_from_config
 from weights.hugging_face.names import from_hugging_face
+from weights.lazy import FileTensors
 from weights.opening import INDEX_SUFFIX
 from weights.table import expected_shapes, weights
 
@@ -33,7 +34,7 @@ class HuggingFaceModel:
     settings: dict[str, Any]
     params: dict[str, Any]
     config: ModelConfig
-    tensors: dict[str, Tensor]
+    tensors: FileTensors
     left_out: int
 
     def native(self) -> Iterator[tuple[str, Tensor]]:
@@ -44,7 +45,7 @@ class HuggingFaceModel:
         """Return the shape and dtype of every native tensor."""
         rows = weights(self.config)
         return {
-            name: (shape, self.tensors[rows[name].hugging_face].dtype)
+            name: (shape, self.tensors.forms[rows[name].hugging_face].dtype)
             for name, shape in expected_shapes(self.config).items()
         }
 
@@ -57,7 +58,7 @@ def read_hugging_face(path: Path | str) -> HuggingFaceModel:
     config = ModelConfig.from_params(params)
     check_token_ids(settings, config.vocab_size, path / CONFIG_FILE)
     opened = open_weights(_weights_file(path))
-    tensors = {name: x for name, x in opened.items() if not name.endswith(_LEFT_OUT)}
+    tensors = opened.only(name for name in opened if not name.endswith(_LEFT_OUT))
     from_hugging_face(config, tensors, str(path))
     left_out = len(opened) - len(tensors)
     return HuggingFaceModel(path, settings, params, config, tensors, left_out)

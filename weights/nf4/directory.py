@@ -17,6 +17,7 @@ from model.nf4 import BLOCK, BLOCK_OF_ABSMAX, NF4, NF4Linear
 from model.quantized import NF4_KINDS
 from storage.json_file import read_json_object, write_json
 from weights.building import Stored, is_linear_weight
+from weights.lazy import LazyWeights, forms
 from weights.table import DTYPES, Shape, account, expected_shapes, shapes
 
 QUANTIZATION_FILE = "quantization.json"
@@ -108,24 +109,25 @@ def part_name(weight: str, part: str) -> str:
 
 def group_parts(
     config: ModelConfig, quantization: str, tensors: Mapping[str, Tensor], origin: str
-) -> dict[str, Stored]:
+) -> Mapping[str, Stored]:
     """Return the tensors of a file of quantised weights, the parts of each weight as a layer.
 
     Raises ValueError that lists what is missing, left over or of the wrong shape or dtype.
     """
+    expected = expected_shapes(config)
     parts = {
         name: part_layout(shape, quantization == "nf4_double")
-        for name, shape in expected_shapes(config).items()
+        for name, shape in expected.items()
         if is_linear_weight(name)
     }
     layout = {
         part_name(name, part): row for name, rows in parts.items() for part, row in rows.items()
     }
-    whole = {name: s for name, s in expected_shapes(config).items() if name not in parts}
+    whole = {name: s for name, s in expected.items() if name not in parts}
     wanted = whole | {name: shape for name, (shape, _) in layout.items()}
     advice = "write the directory again with scripts/quantize.py"
     account(wanted, shapes(tensors), origin, f"params.json with {quantization}", advice)
-    for name, tensor in tensors.items():
+    for name, tensor in forms(tensors).items():
         allowed = (layout[name][1],) if name in layout else tuple(DTYPES.values())
         if tensor.dtype not in allowed:
             raise ValueError(
@@ -133,13 +135,14 @@ def group_parts(
                 f"{', '.join(map(_named, allowed))}; {advice}"
             )
 
-    def stored(name: str, shape: Shape) -> Stored:
+    def stored(name: str) -> Stored:
+        shape = expected[name]
         if name not in parts:
             return tensors[name]
         found = NF4(**{part: tensors[part_name(name, part)] for part in parts[name]})
         return NF4Linear(found, in_features=shape[1], out_features=shape[0])
 
-    return {name: stored(name, shape) for name, shape in expected_shapes(config).items()}
+    return LazyWeights(expected, stored)
 
 
 def _named(dtype: torch.dtype) -> str:

@@ -7,7 +7,6 @@ Source: `PEFTHelper` of vLLM.
 """
 
 import math
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from model.lora.config import ADAPTER_FILE, LoraConfig
 from model.quantized import NF4_KINDS
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import write_json
+from storage.verified import copy_verified
 from weights.adapter import (
     PEFT_FILE,
     Adapter,
@@ -123,7 +123,7 @@ def import_adapter(
     require_space(target, layout_bytes(layout_of(tensors)))
     with new_directory(target, IMPORTED_KIND) as partial:
         lora.write(partial)
-        shutil.copyfile(params_file(base_dir), partial / PARAMS_FILE)
+        copy_verified(params_file(base_dir), partial / PARAMS_FILE)
         write_base_record(partial, base_dir, quantization or stored)
         copy_tokenizer(base_dir, partial)
         copy_chat_record(partial, found.directory)

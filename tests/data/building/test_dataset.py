@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damaging import flip_a_bit
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.known import find_format
@@ -461,7 +462,7 @@ def test_unfinished_build_starts_anew_after_changes_or_damage(
     monkeypatch.setattr(parallel, "FEW", 10**6)
     monkeypatch.setattr(mixture, "ROWS", 4)
     monkeypatch.setattr(building, "SAVE_EVERY", 3)
-    for change in ("settings", "source", "damage"):
+    for change in ("settings", "source", "damage", "a bit of a file", "a bit of the progress"):
         monkeypatch.setattr(building, "encode", Interrupted(8, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             build(source, tokenizer_file, val_ratio=0.3)
@@ -469,6 +470,11 @@ def test_unfinished_build_starts_anew_after_changes_or_damage(
             source.write_text(source.read_text().replace("One moment.", "Wait."))
         if change == "damage":
             (source.parent / ".d.unfinished" / "train.tokens.bin").write_bytes(b"short")
+        if change == "a bit of a file":
+            flip_a_bit(source.parent / ".d.unfinished" / "train.tokens.bin", 9)
+        if change == "a bit of the progress":
+            progress = source.parent / ".d.unfinished" / "progress.json"
+            progress.write_text(progress.read_text().replace('"blocks": ', '"blocks": 1'))
         again = Interrupted(100, KeyboardInterrupt())
         monkeypatch.setattr(building, "encode", again)
         build(source, tokenizer_file, val_ratio=0.4 if change == "settings" else 0.3)
