@@ -64,7 +64,8 @@ class Progress:
     `schedule_steps` and its warm-up at `warmup_steps`, as settled at the run's start; both are None
     in older checkpoints. `started_from` is the adapter that is trained further: its `directory` and
     the `sha256` of its file. `gate_text` is the `sha256` of the plain text that validation.gate
-    measures, and its loss at the start, `bits_per_byte`.
+    measures, and its loss at the start, `bits_per_byte`. `made_with` says from which step on which
+    code, packages and devices made it; training/made_with.py notes it.
     """
 
     step: int = 0
@@ -79,6 +80,7 @@ class Progress:
     without_improvement: int = 0
     started_from: dict[str, str] | None = None
     gate_text: dict[str, Any] | None = None
+    made_with: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Checkpoints:
