@@ -78,7 +78,7 @@ def _sources(root: Path) -> list[Path]:
 def _commit(root: Path) -> dict[str, Any]:
     found = _git(root, "rev-parse", "--show-toplevel", "HEAD").splitlines()
     # A folder inside another repository has that one's commit.
-    if len(found) != 2 or Path(found[0]) != root:
+    if len(found) != 2 or Path(found[0]).resolve() != root.resolve():
         return {"commit": None, "changed": None}
     changed = _git(root, "status", "--porcelain", "--", *map(str, _sources(root)))
     return {"commit": found[1], "changed": bool(changed)}
