@@ -50,6 +50,7 @@ LIBRARIES = {
     "triton": {"model"},
     "fastapi": {"serving"},
     "uvicorn": {"serving"},
+    "wandb": {"training"},
 }
 # These run where only torch, numpy and rich are installed beside them.
 LEAN = [
