@@ -31,6 +31,8 @@ from console.output import Console, printable_streams
 from console.printable import printable
 
 HELP_FLAGS = {"-h", "--help"}
+# The command that has all others; console/commands.py.
+PROGRAM = "llama-tools"
 # How long a process waits for another to print an error, in seconds; launchers kill after 30.
 ERROR_GRACE_SECONDS = 3.0
 
@@ -53,7 +55,7 @@ def run(command: Callable[..., None], launcher: str = "python") -> None:
     with one_line_errors():
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
         if HELP_FLAGS & set(arguments):
-            print(help_text(command, f"{launcher} {sys.argv[0]}"))
+            print(help_text(command, _invocation(launcher)))
             return
         arguments, spelled = own_spellings(command, arguments)
         check_flags(command, arguments, spelled)
@@ -77,12 +79,20 @@ def _errors_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         _leave("interrupted", 130, _first_of_machine())
     except UsageError as error:
-        message = f"{error}; see: python {sys.argv[0]} --help"
+        message = f"{error}; see: {_invocation('python')} --help"
         _leave(message, 2, _first_of_machine())
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         _leave(one_line(error), 1, isinstance(error, RankError) or _first_of_machine())
+
+
+def _invocation(launcher: str) -> str:
+    """Return how this command is typed, without its flags."""
+    name, _, command = sys.argv[0].partition(" ")
+    if Path(name).name == PROGRAM:
+        return f"{PROGRAM} {command}".rstrip()
+    return f"{launcher} {sys.argv[0]}"
 
 
 def print_next(*commands: str) -> None:
