@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install install-test demo demo-zero demo-real test test-all lock lint bench gpu-test gpu-bench
+.PHONY: install install-test demo demo-zero demo-real test test-all lock docs reference lint bench gpu-test gpu-bench
 .PHONY: gpu-bench-8b gpu-bench-rest gpu-first clean
 
 install: .venv/installed
@@ -24,6 +24,20 @@ install-test: .venv/installed-test
 .venv/installed-real: .venv/installed requirements-real.txt
 	$(VENV)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-real.txt
 	touch $@
+
+# mkdocs has an environment of its own.
+.venv-docs/installed: requirements-docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	touch $@
+
+# The pages of docs/ as a site: open site/index.html.
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
+# The pages that are written from the code: settings, commands, chat formats.
+reference: install
+	$(VENV)/python scripts/write_reference.py
 
 demo: install
 	$(VENV)/python scripts/run_demo.py
@@ -95,4 +109,4 @@ gpu-first:
 	$(MAKE) gpu-bench-rest
 
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv .venv-docs site runs build *.egg-info

@@ -1,4 +1,4 @@
-"""Checks of a dataset before training: its tokenizer, each conversation trains, each turn ends."""
+"""Checks of a dataset before training: its tokenizer, what each conversation trains, its stops."""
 
 from pathlib import Path
 
@@ -49,11 +49,12 @@ def check_pairs(dataset: TokenizedDataset) -> None:
 
 
 def check_soundness(dataset: TokenizedDataset) -> None:
-    """Raise ValueError when a conversation trains nothing or a turn lacks its trained stop token.
+    """Raise ValueError when a conversation trains nothing or all, or a turn lacks a trained stop.
 
     Reads the arrays that batches are made of, a few seconds for a million conversations.
     """
     stops = _stop_ids(dataset)
+    whole_texts = dataset.description.get("provenance", {}).get("train_on") == "all"
     for first, tokens, mask, lengths in dataset.pieces(TOKENS):
         ends = np.cumsum(lengths)
         starts = ends - lengths
@@ -64,6 +65,13 @@ def check_soundness(dataset: TokenizedDataset) -> None:
         if silent.any():
             _refuse(dataset, first + int(silent.argmax()), "trains nothing")
         if stops:
+            full = np.add.reduceat(trained, starts, dtype=np.int64) == lengths - 1
+            if full.any() and not whole_texts:
+                _refuse(
+                    dataset,
+                    first + int(full.argmax()),
+                    "trains every token, the prompt too, and --train-on all was not given",
+                )
             continues = np.append(trained[1:], False)
             continues[ends - 1] = False
             last = np.flatnonzero(trained & ~continues)

@@ -39,9 +39,13 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = Parser(description="Compare speed and memory with Transformers + PEFT.")
+def parser() -> Parser:
+    """Return what reads the command line and writes the help."""
+    parser = Parser(
+        prog="python scripts/benchmark.py",
+        description="Compare speed and memory with Transformers + PEFT.",
+        formatter_class=partial(argparse.HelpFormatter, width=100),
+    )
     flag = parser.add_argument
     flag("--device", choices=("cpu", "cuda"), help="Where to run. Default: CUDA if there is one.")
     sizes, methods, modes = (", ".join(names) for names in (SIZES, METHODS, PEERS))
@@ -62,7 +66,12 @@ def arguments() -> argparse.Namespace:
     flag("--seconds", type=float, default=480, help="When to stop repeating. Default: 480.")
     flag("--threads", type=int, help="CPU threads. Default: all cores.")
     flag("--debug", action="store_true", help="Show the traceback of an error.")
-    return parser.parse_args()
+    return parser
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    return parser().parse_args()
 
 
 def chosen(flag: str, words: str | None, default: list[str], known: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -9,47 +10,26 @@ from pathlib import Path
 
 import pytest
 from command_lines import LAUNCHERS, ROOT, problem_of
+from commands import run_command
 
 from data.building.dataset import Settings, build_dataset
 from data.cleaning.clean_file import clean_file
 from data.soundness import check_soundness
 from data.tokenized import TokenizedDataset
+from scripts import plan
 
 DOCUMENTS = (
     "README.md",
-    "docs/benchmarks.md",
-    "docs/chat-formats.md",
-    "docs/chat.md",
-    "docs/data-formats.md",
-    "docs/deepspeed.md",
-    "docs/demo-base.md",
-    "docs/demo.md",
-    "docs/evaluation.md",
-    "docs/function-calling-design.md",
-    "docs/memory.md",
-    "docs/models.md",
-    "docs/pairs.md",
-    "docs/performance.md",
-    "docs/preference.md",
-    "docs/reading.md",
-    "docs/recipes.md",
-    "docs/recipes/lmflow.md",
-    "docs/recipes/mistral-glaive.md",
-    "docs/recipes/phi3-xlam.md",
-    "docs/recipes/tool-using.md",
-    "docs/rejection-sampling.md",
-    "docs/reliability.md",
-    "docs/run-directory.md",
-    "docs/serving.md",
-    "docs/synthetic-data.md",
-    "docs/teach.md",
-    "docs/training.md",
+    *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")),
     "demo/NOTICE.md",
 )
 # Paths that commands make, and what stands for a name of the reader's own.
 MADE = ("checkpoints/", "logs/", "runs/", "datasets/", "./", "~", "/", "../", "step-", "best/")
-MADE += ("final/", "sources/")
+MADE += ("final/", "sources/", "serve.md")
 OWN = ("NAME", "D")
+# Pages all of whose files between backticks are of this repository, or made by its commands.
+THOROUGH = ("concepts", "deepspeed", "journeys", "memory", "reading", "recipes", "start")
+THOROUGH += ("troubleshooting",)
 JUDGED = ("python", *LAUNCHERS)
 EXTRA = re.compile(r"python -m pip install -e '\.\[(\w+)\]'")
 SHELL = {"source .venv/bin/activate", "python3 -m venv .venv"}
@@ -151,7 +131,7 @@ def test_multi_node_scripts_are_valid_shell_with_valid_commands():
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "docs/deepspeed.md", "docs/memory.md", "docs/reading.md", "docs/recipes.md"],
+    ["README.md", *(f"docs/{name}.md" for name in THOROUGH)],
 )
 def test_files_named_in_a_document_exist(document: str):
     text = re.sub(r"```.*?```", "", text_of(document), flags=re.S)
@@ -167,14 +147,60 @@ def test_files_named_in_a_document_exist(document: str):
     assert missing == []
 
 
+def headings_of(page: Path) -> list[str]:
+    """The names that GitHub and the site give a page's headings."""
+    text = re.sub(r"^(`{3,}).*?^\1", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_to_a_file_and_a_heading(document: str):
-    for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", text_of(document)):
-        assert (ROOT / document).parent.joinpath(target).is_file(), target
-    for target, heading in re.findall(r"\]\(([^)]+)#([\w-]+)\)", text_of(document)):
-        page = (ROOT / document).parent / target
-        headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-        assert heading in [h.lower().replace(" ", "-") for h in headings]
+    page = ROOT / document
+    text = re.sub(r"^(`{3,}).*?^\1", "", text_of(document), flags=re.M | re.S)
+    for target, _, heading in (
+        link.partition("#") for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", text)
+    ):
+        file = page.parent / target if target else page
+        assert file.is_file(), target
+        assert not heading or heading in headings_of(file), f"{target}#{heading}"
+
+
+def test_every_page_is_in_the_site_and_in_the_index():
+    pages = {
+        str(file.relative_to(ROOT / "docs"))
+        for file in (ROOT / "docs").rglob("*.md")
+        if file.name != "index.md"
+    }
+    nav = set(re.findall(r": ([\w/-]+\.md)$", text_of("mkdocs.yml"), re.MULTILINE))
+    assert nav - {"index.md"} == pages
+    linked = re.findall(r"\]\(([^)#]+\.md)", text_of("docs/index.md") + text_of("docs/journeys.md"))
+    assert pages <= set(linked)
+
+
+def test_pages_of_the_site_fetch_nothing_from_elsewhere():
+    assert "font: false" in text_of("mkdocs.yml")
+    for document in DOCUMENTS:
+        assert not re.search(
+            r"!\[[^]]*\]\(https?:|<(?:img|script|link|iframe)\b", text_of(document)
+        )
+    for image in (ROOT / "docs" / "images").glob("*.svg"):
+        text = image.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?:|@import|<script", text), image
+
+
+def test_the_readmes_memory_and_hours_are_the_plans(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    table = text_of("README.md").partition("| model and method ")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert len(rows) > 3
+    for _, memory, card, hours, flags in rows:
+        words = [*shlex.split(flags.strip("`")), "--conversations", "50000"]
+        printed = run_command(plan.main, words, monkeypatch, capsys).out
+        assert f"fits {card.partition(',')[0]}," in printed
+        assert memory == f"{float(re.search(r'each device +([0-9.]+)', printed)[1]):.1f} GB"
+        assert hours == f"{float(re.search(r'steps, ([0-9.]+) hours', printed)[1]):.1f}"
 
 
 def test_the_base_projects_commands_are_documented_as_it_printed_them():
@@ -218,7 +244,7 @@ def test_help_explains_every_flag(
 
 def test_the_readme_is_short_and_installs_early():
     text = text_of("README.md")
-    assert text.count("\n") <= 200
+    assert text.count("\n") <= 155
     assert text.partition("\nmake install")[0].count("\n") < 40
 
 

@@ -45,11 +45,13 @@ ALTERNATIVES = {
 class ModelSection(Section):
     """Which weights to start from, and where and how they compute.
 
+    checkpoint_dir: The directory of a native model.
     adapter_dir: An adapter on them to train further, a checkpoint or an imported one; `lora` must
         say what its lora.json says. Null starts a new one.
     quantization: How the blocks' frozen linear layers are stored: in four bits (model/nf4.py) or
         eight (model/fp8.py, which multiplies in eight too); null is in `dtype`.
     dtype: What products are computed in; float16 is for devices without bfloat16, and one alone.
+    device: Where it trains; auto is the GPU where there is one.
     """
 
     checkpoint_dir: str
@@ -62,6 +64,7 @@ class ModelSection(Section):
 class DataSection(Section):
     """The directory that scripts/build_dataset.py wrote.
 
+    dataset_dir: That directory.
     chat_format_anyway: Whether to train in its chat format a base that was trained in another.
     """
 
@@ -101,6 +104,8 @@ class OptimizerSection(Section):
     """The optimizer's constants; the learning rate is the schedule's.
 
     kind: adamw8bit keeps AdamW's moments in 8 bits, as training/adamw.py says.
+    betas, eps: How slowly AdamW's two moments forget, and what is added to a root before dividing.
+    weight_decay: Which share of a weight, times the learning rate, is taken away each step.
     clip_norm: Gradients are made no longer than this, all together; null leaves them as they are.
     in_backward: Each weight is updated as soon as its gradient is there, which is freed at once; of
         full fine-tuning on one device, without clipping and with one micro-batch a step.
@@ -133,7 +138,13 @@ class OptimizerSection(Section):
 
 
 class Config(Section):
-    """All settings of a run; `name` is its folder under the checkpoint and log directories."""
+    """All settings of a run.
+
+    name: Its folder under the checkpoint and log directories.
+    deepspeed_config: DeepSpeed's own settings, for ds_finetune.py; docs/deepspeed.md has those
+        that count.
+    seed: What draws the order of the data, dropout, new adapters and samples.
+    """
 
     name: str = Field("llama3_fc", pattern=r"^\w[\w.-]*$")
     seed: int = Field(3, ge=0)

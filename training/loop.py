@@ -117,8 +117,8 @@ def train_step(
     if not all(map(math.isfinite, [mean, found or 0])):
         raise ValueError(
             f"step {number + 1}: loss {mean}, gradient norm {found}; the "
-            "weights are no longer usable. Resume from the last checkpoint with a lower "
-            "schedule.learning_rate"
+            "weights are no longer usable. Start again under another name with a lower "
+            "schedule.learning_rate; --model.adapter_dir takes the last checkpoint's adapter"
         )
     named = {**data.figures, **dict(zip(objective.names, others, strict=True))}
     return StepMetrics(

@@ -26,9 +26,11 @@ class Section(BaseModel):
 
 
 class TrainingSection(Section):
-    """How long, and how much at once: `batch_size` conversations a step, over all devices.
+    """How long, and how much at once.
 
-    batch_size: Pairs, where it learns from preferences.
+    batch_size: Conversations a step, over all devices; pairs, where it learns from preferences.
+    micro_batch_tokens: How many tokens a device computes at once; no conversation may be longer,
+        and the result does not depend on it.
     epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
         must be given.
     max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
@@ -58,6 +60,8 @@ class TrainingSection(Section):
 class ScheduleSection(Section):
     """The learning rate by step: linear warm-up, then down to the minimum at `total_steps`.
 
+    kind: How the rate goes down after the warm-up.
+    learning_rate, min_learning_rate: The rate after the warm-up, and at the end.
     warmup_steps, warmup_share: How long the rate rises: steps, or a share of the run's length; by
         default a share of 0.04. One of them is null.
     total_steps: Null is the length that the run has at its start, also when it is resumed longer.
@@ -95,6 +99,8 @@ class ScheduleSection(Section):
 class GeneratedSection(Section):
     """Replies to a fixed sample of held-out prompts, scored as scripts/evaluate.py scores them.
 
+    prompts: How many.
+    max_new_tokens: The longest reply.
     every: Null at each validation; otherwise a multiple of validation.every. Always at the end.
     seconds: How long it may take; prompts that are not reached are left out of all that follow.
     conversations_file: Where to take the prompts from; null takes the validation split. What the
@@ -157,8 +163,10 @@ GeneratedMetric = Literal[
 
 
 class ValidationSection(Section):
-    """How often, and on how many conversations or pairs of the validation split (null: all).
+    """What is measured on the validation split, and which weights are the best.
 
+    every: How often, in steps; "epoch" is the end of each epoch, null the end of the run alone.
+    max_conversations: How many conversations or pairs are taken; null takes all.
     best_metric: The figure that best/ follows; a generated one needs `generated`. By default
         balanced where replies are generated, and loss where none are.
     generated: Null generates nothing.
@@ -211,9 +219,12 @@ class ValidationSection(Section):
 
 
 class CheckpointSection(Section):
-    """Where and how often to save; `keep_last` older ones stay beside `best` and `final`.
+    """Where and how often to save.
 
-    every: SIGTERM always saves, too.
+    output_dir: The checkpoints lie in a folder of it, the run's name.
+    every: In steps; "epoch" is the end of each epoch, null the end of the run alone. SIGTERM always
+        saves, too.
+    keep_last: How many of the last ones stay, beside `best` and `final`.
     """
 
     output_dir: str = "./checkpoints"
@@ -224,7 +235,9 @@ class CheckpointSection(Section):
 class LoggingSection(Section):
     """Where TensorBoard events and metrics.jsonl go, and how often a line is printed.
 
-    trackers: Who else gets the same numbers, by name; training/trackers.py says what is sent.
+    output_dir: The events and metrics lie in a folder of it, the run's name.
+    every: A line is printed each so many steps.
+    trackers: Who else gets the same numbers: wandb, which docs/training.md is about.
     """
 
     output_dir: str = "./logs"

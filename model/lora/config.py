@@ -20,9 +20,13 @@ OPTIONAL = ("rslora", "ranks", "alphas", "dora", "biases", "token_rows")
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """What an adapter is: `targets` are patterns on a layer's full or last name (`wq`, `*.w1`).
+    """What an adapter is.
 
-    They mean layers of the blocks, and `output` and `tok_embeddings` where they say just that.
+    targets: Which layers are adapted: patterns on their full or last names (`wq`, `*.w1`), which
+        mean layers of the blocks, and `output` and `tok_embeddings` where they say just that.
+    rank: The width of the adapter's two matrices.
+    alpha: What their product is multiplied by, divided by the rank.
+    dropout: Which share of the adapter's inputs is left out in training.
     rslora: Whether the scale is alpha / sqrt(rank), as in rank-stabilised LoRA, not alpha / rank.
     ranks, alphas: Such patterns with what layers of that name have instead of `rank` and `alpha`;
         the first that matches is taken. In files they are objects.

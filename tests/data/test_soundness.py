@@ -1,5 +1,6 @@
 """Soundness: each conversation trains something, each trained turn ends in a trained stop token."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def written(directory: Path, *samples: Sample) -> TokenizedDataset:
 
 
 def test_turns_that_end_in_a_trained_stop_token_pass(tmp_path: Path) -> None:
-    check_soundness(written(tmp_path, GOOD, GOOD, Sample([1, STOP], [0, 1])))
+    check_soundness(written(tmp_path, GOOD, GOOD, Sample([1, 2, STOP], [0, 0, 1])))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,16 @@ def test_a_trained_first_token_alone_trains_nothing(tmp_path: Path) -> None:
     (tmp_path / "d" / "train.trained.bin").write_bytes(bytes([1, 0, 0, 0, 0, 0, 0]) * 2)
     with pytest.raises(ValueError, match=r"train conversation 0 .* trains nothing"):
         check_soundness(TokenizedDataset.open(tmp_path / "d", "train"))
+
+
+def test_a_mask_of_ones_is_refused_unless_whole_texts_are_trained(tmp_path: Path) -> None:
+    everything = Sample([1, 2, STOP], [0, 1, 1])
+    with pytest.raises(ValueError, match=r"conversation 1 .* trains every token, the prompt too"):
+        check_soundness(written(tmp_path, GOOD, everything))
+    file = tmp_path / "d" / "dataset.json"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps({**description, "provenance": {"train_on": "all"}}))
+    check_soundness(TokenizedDataset.open(tmp_path / "d", "train"))
 
 
 def test_bare_numbers_without_special_tokens_need_no_stop(tmp_path: Path) -> None:
