@@ -1,4 +1,4 @@
-"""`llama-tools COMMAND`: the project's commands by name, as `pip install -e .` puts them on the PATH.
+"""`llama-tools COMMAND`: the project's commands by name; `pip install -e .` puts it on the PATH.
 
 A command is a file of scripts/ or one of the entry points; its sentence is the first line of the
 file. Nothing of it is imported before it is asked for.
@@ -13,6 +13,7 @@ from pathlib import Path
 from console.command import HELP_FLAGS, PROGRAM, one_line_errors, shell_quote
 from console.flags import UsageError, nearest
 
+_WIDTH = 80
 ROOT = Path(__file__).parents[1]
 # What a launcher starts once for every device sets this.
 _STARTED = "LOCAL_RANK"
@@ -52,7 +53,7 @@ def help_text() -> str:
     lines = [
         textwrap.fill(
             sentence(file),
-            100,
+            _WIDTH,
             initial_indent=f"  {name:<{width}}  ",
             subsequent_indent=" " * (width + 4),
         )

@@ -13,10 +13,10 @@ from rich.table import Table
 from console.command import print_next, run, shell_quote
 from console.flags import listed
 from console.output import Console
-from receipt.checking import Finding, check
-from receipt.gathering import gather
-from receipt.places import Places, find_places
-from receipt.record import RECEIPT_FILE, Receipt, Score, read_receipt, write_receipt
+from receipts.checking import Finding, check
+from receipts.gathering import gather
+from receipts.places import Places, find_places
+from receipts.record import RECEIPT_FILE, Receipt, Score, read_receipt, write_receipt
 from storage.manifest import sha256_of_file
 
 

@@ -31,7 +31,8 @@ COMMANDS_HEAD = """\
 # Commands
 
 Every command with what `--help` says. A flag may be written with `-` or `_`, its value after `=` or
-a space.
+a space. Each is also one of `llama-tools`: `llama-tools build-dataset` is `python
+scripts/build_dataset.py`.
 
 This page is written by `python scripts/write_reference.py`; do not edit it.
 """

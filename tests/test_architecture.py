@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"chat", "console", "data", "demo", "evaluation", "export", "inference"}
-ROOMS |= {"machine", "model", "receipt", "rewards", "scripts", "serving", "storage", "synthesis"}
+ROOMS |= {"machine", "model", "receipts", "rewards", "scripts", "serving", "storage", "synthesis"}
 ROOMS |= {"teaching", "training", "weights"}
 ENTRY_POINTS = {"finetune", "ds_finetune", "chat_completion"}
 
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     # Training takes what rewards/ has as objects that the entry scripts pass.
     "rewards": ROOMS - {"training", "scripts"},
     "machine": {"model", "training", "storage", "console"},
-    "receipt": {"training", "data", "weights", "model", "storage", "console"},
+    "receipts": {"training", "data", "weights", "model", "storage", "console"},
     "demo": ROOMS - {"scripts"},
     "benchmarks": ROOMS - {"scripts"},
     "scripts": ROOMS - {"scripts"} | {"benchmarks"},
@@ -193,6 +193,11 @@ def test_every_package_is_installed() -> None:
     assert packages == set(declared["packages"])
     modules = {path.stem for path in sources() if len(path.parts) == 1}
     assert modules == set(declared["py-modules"])
+
+
+def test_no_script_has_the_name_of_a_room() -> None:
+    # Python puts a script's folder first, so that the room could not be imported.
+    assert not {path.stem for path in sources() if room(path) == "scripts"} & ROOMS
 
 
 def test_no_room_holds_a_fifth_of_the_code() -> None:

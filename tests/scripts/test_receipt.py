@@ -18,7 +18,7 @@ pytest.importorskip("fire")
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from data.conversations import write_conversations
-from receipt.places import find_places
+from receipts.places import find_places
 from scripts.receipt import main
 from storage.manifest import read_manifest, sha256_of_file, write_manifest
 
@@ -183,7 +183,7 @@ def test_other_code_is_a_note_and_no_error(
     written: Path, receipt: Receipt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = {"sha256": "0" * 64, "commit": None, "changed": None}
-    monkeypatch.setattr("receipt.checking.code_record", lambda: other)
+    monkeypatch.setattr("receipts.checking.code_record", lambda: other)
     done = receipt("--verify")
     assert done.code == 0
     assert "note     code         sources 000000000000 here" in done.out
@@ -195,7 +195,7 @@ def test_another_package_is_a_note_with_its_install_command(
     changed = contents(written)["made_with"][0]["environment"]
     wanted = changed["packages"]["numpy"]
     changed["packages"]["numpy"] = "1.0"
-    monkeypatch.setattr("receipt.checking.environment_record", lambda: changed)
+    monkeypatch.setattr("receipts.checking.environment_record", lambda: changed)
     done = receipt("--verify")
     assert done.code == 0
     assert f"numpy 1.0 here, {wanted} then: python -m pip install numpy=={wanted}" in done.out

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from receipt.gathering import gather
-from receipt.places import Places
-from receipt.record import Part, Receipt
+from receipts.gathering import gather
+from receipts.places import Places
+from receipts.record import Part, Receipt
 from storage.manifest import sha256_of_file
 from training.made_with import code_record, environment_record
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from console.command import shell_quote, typed_flags
-from receipt.places import Places
+from receipts.places import Places
 from storage.json_file import read_json_object
 from training.resuming import CONFIG_FILE
 from weights.directory import layout_of, open_weights

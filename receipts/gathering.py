@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from receipts import commands
+
 from data.split_files import FILES
 from data.tokenized import read_description
-from receipt import commands
-from receipt.places import Places
-from receipt.record import Data, Part, Receipt, Score
+from receipts.places import Places
+from receipts.record import Data, Part, Receipt, Score
 from storage.json_file import read_json_object
 from storage.manifest import MANIFEST, damaged_files, read_manifest, sha256_of_file
 from weights.adapter import base_sha256
