@@ -18,6 +18,8 @@ from rich.filesize import decimal
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from training.zero.installed import check_deepspeed
+
 SHARDS_FILE = "deepspeed.json"
 # What DeepSpeed 0.19 stores at stages 1 to 3 beside the classes that torch itself allows.
 KNOWN_CLASSES = (
@@ -104,6 +106,7 @@ def joined_masters(step: Path) -> Mapping[str, Callable[[], Tensor]]:
 
     Nothing is joined before it is asked for at stage 3; below, DeepSpeed joins all at once.
     """
+    check_deepspeed()
     check_own_pickles(step)
     # Nothing is computed; without this DeepSpeed looks for a GPU and prints warnings.
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
