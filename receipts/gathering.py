@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from receipts import commands
-
 from data.split_files import FILES
 from data.tokenized import read_description
+from receipts import commands
 from receipts.places import Places
 from receipts.record import Data, Part, Receipt, Score
 from storage.json_file import read_json_object
