@@ -52,12 +52,14 @@ def main(
         open_splits,
         train,
     )
+    from training.trackers import check_trackers
     from training.zero.engine import DeepSpeedBackend
     from training.zero.placing import place_on_arrival
     from training.zero.ranks import joined_ranks
     from training.zero.settings import engine_config
 
     config = read_config(config_file, overrides)
+    check_trackers(config.logging.trackers)
     with joined_ranks(config.model.device) as ranks:
         engine = engine_config(config, ranks.world_size)
         dtype = find_dtype(config.model.dtype, ranks.device)

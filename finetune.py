@@ -51,8 +51,10 @@ def main(
         open_splits,
         train,
     )
+    from training.trackers import check_trackers
 
     config = read_config(config_file, overrides)
+    check_trackers(config.logging.trackers)
     check_no_deepspeed_settings(config, config_file)
     device = find_device(config.model.device)
     dtype = find_dtype(config.model.dtype, device)

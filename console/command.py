@@ -30,6 +30,8 @@ from storage.manifest import TRUST_FILES
 
 HELP_FLAGS = {"-h", "--help"}
 TRUST_FLAG = "--trust-files"
+# The command that has all others; console/commands.py.
+PROGRAM = "llama-tools"
 # How long a process waits for another to print an error, in seconds; launchers kill after 30.
 ERROR_GRACE_SECONDS = 3.0
 # The disk, a user's share of it, or what one file may be.
@@ -67,7 +69,7 @@ def run(
     with one_line_errors(outlives_output):
         arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]
         if HELP_FLAGS & set(arguments):
-            print(help_text(command, f"{launcher} {sys.argv[0]}", settings(), reads_written))
+            print(help_text(command, _invocation(launcher), settings(), reads_written))
             return
         if reads_written and TRUST_FLAG in arguments:
             arguments.remove(TRUST_FLAG)
@@ -96,12 +98,20 @@ def _errors_in_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         _leave("interrupted", 130, _first_of_machine())
     except UsageError as error:
-        message = f"{error}; see: python {sys.argv[0]} --help"
+        message = f"{error}; see: {_invocation('python')} --help"
         _leave(message, 2, _first_of_machine())
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         _leave(one_line(error), 1, isinstance(error, RankError) or _first_of_machine())
+
+
+def _invocation(launcher: str) -> str:
+    """Return how this command is typed, without its flags."""
+    name, _, command = sys.argv[0].partition(" ")
+    if Path(name).name == PROGRAM:
+        return f"{PROGRAM} {command}".rstrip()
+    return f"{launcher} {sys.argv[0]}"
 
 
 def print_next(*commands: str) -> None:

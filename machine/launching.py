@@ -8,15 +8,23 @@ from pathlib import Path
 
 import torch
 
+from machine.features import is_found
 from machine.trial import NotHereError, NoticeError, Trial
 
 
 def _import() -> str:
+    _check_here()
     return str(import_module("deepspeed").__version__)
+
+
+def _check_here() -> None:
+    if sys.platform != "linux" and not is_found("deepspeed"):
+        raise NotHereError("requirements.txt has DeepSpeed for Linux alone")
 
 
 def _launcher() -> str:
     """Return where the command `deepspeed` is that starts ranks with this Python."""
+    _check_here()
     beside = Path(sys.executable).with_name("deepspeed")
     found = shutil.which("deepspeed")
     if found is None and beside.exists():
@@ -32,6 +40,7 @@ def _launcher() -> str:
 
 def _group(device: str) -> str:
     """Join and leave a group of one process as ds_finetune.py does; no other machine is asked."""
+    _check_here()
     from training.zero.ranks import joined_ranks
 
     if device == "cuda" and not torch.cuda.is_available():

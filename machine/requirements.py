@@ -1,12 +1,13 @@
 """What the project's own files say is to be installed: requirements*.txt and pyproject.toml."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-_PINNED = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;]+)")
+_PINNED = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;]+)(?:; sys_platform == \"(\w+)\")?")
 
 
 class Requirement(NamedTuple):
@@ -25,9 +26,13 @@ def normalised(name: str) -> str:
 
 
 def pinned(lines: list[str]) -> list[Requirement]:
-    """Return the packages of lines like `name==version; marker`; other lines are left out."""
+    """Return the packages of lines like `name==version`; other lines are left out.
+
+    So are those for another system: `name==version; sys_platform == "linux"`.
+    """
     found = filter(None, map(_PINNED.match, lines))
-    return [Requirement(normalised(match[1]), match[2]) for match in found]
+    here = (match for match in found if match[3] in (None, sys.platform))
+    return [Requirement(normalised(match[1]), match[2]) for match in here]
 
 
 def read_requirements(name: str = "requirements.txt") -> list[Requirement]:

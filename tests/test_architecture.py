@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"chat", "console", "data", "demo", "evaluation", "export", "inference"}
-ROOMS |= {"machine", "model", "rewards", "scripts", "serving", "storage", "synthesis", "teaching"}
-ROOMS |= {"training", "weights"}
+ROOMS |= {"machine", "model", "receipts", "rewards", "scripts", "serving", "storage", "synthesis"}
+ROOMS |= {"teaching", "training", "weights"}
 ENTRY_POINTS = {"finetune", "ds_finetune", "chat_completion"}
 
 # What of ours each room may import; a room always may import itself.
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     # Training takes what rewards/ has as objects that the entry scripts pass.
     "rewards": ROOMS - {"training", "scripts"},
     "machine": {"model", "training", "storage", "console"},
+    "receipts": {"training", "data", "weights", "model", "storage", "console"},
     "demo": ROOMS - {"scripts"},
     "benchmarks": ROOMS - {"scripts"},
     "scripts": ROOMS - {"scripts"} | {"benchmarks"},
@@ -50,6 +51,7 @@ LIBRARIES = {
     "triton": {"model"},
     "fastapi": {"serving"},
     "uvicorn": {"serving"},
+    "wandb": {"training"},
 }
 # These run where only torch, numpy and rich are installed beside them.
 LEAN = [
@@ -192,6 +194,11 @@ def test_every_package_is_installed() -> None:
     assert packages == set(declared["packages"])
     modules = {path.stem for path in sources() if len(path.parts) == 1}
     assert modules == set(declared["py-modules"])
+
+
+def test_no_script_has_the_name_of_a_room() -> None:
+    # Python puts a script's folder first, so that the room could not be imported.
+    assert not {path.stem for path in sources() if room(path) == "scripts"} & ROOMS
 
 
 def test_no_room_holds_a_fifth_of_the_code() -> None:

@@ -20,6 +20,8 @@ from scripts import plan
 
 DOCUMENTS = (
     "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")),
     "demo/NOTICE.md",
 )

@@ -67,7 +67,8 @@ class Progress:
     in older checkpoints. `started_from` is the adapter that is trained further: its `directory` and
     the `sha256` of its file. `gate_text` is the `sha256` of the plain text that validation.gate
     measures, and its loss at the start, `bits_per_byte`. `to_validate`: SIGTERM came before
-    the validation of this step was complete.
+    the validation of this step was complete. `made_with` says from which step on which code,
+    packages and devices made it; training/made_with.py notes it.
     """
 
     step: int = 0
@@ -83,6 +84,7 @@ class Progress:
     started_from: dict[str, str] | None = None
     gate_text: dict[str, Any] | None = None
     to_validate: bool = False
+    made_with: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Checkpoints:

@@ -1,6 +1,6 @@
-"""The report of a run: a progress bar, printed lines, TensorBoard and metrics.jsonl.
+"""The report of a run: a progress bar, printed lines, TensorBoard, metrics.jsonl and trackers.
 
-All four carry the same numbers. `metrics.jsonl` has one object a line: `{"kind": "train"|
+All of them carry the same numbers. `metrics.jsonl` has one object a line: `{"kind": "train"|
 "validation", "step", ...}`; resuming cuts off the lines after the step it resumes from.
 """
 
@@ -24,6 +24,7 @@ from storage.full_disk import write_errors_named
 from training.backends import Backend
 from training.best import Outcome
 from training.flops import matmul_rate, step_flops
+from training.trackers import open_trackers
 
 if TYPE_CHECKING:
     from training.config import Config, ValidationSection
@@ -121,6 +122,9 @@ class Report:
         self._cut_metrics(start_step)
         self.metrics = (log_dir / METRICS_FILE).open("a", encoding="utf-8")
         self.writer = SummaryWriter(str(log_dir), purge_step=start_step + 1)
+        self.trackers = open_trackers(config, start_step)
+        for tracker in self.trackers:
+            self.console.print(f"wandb: {tracker.place}", soft_wrap=True)
         self.progress = Progress(
             TextColumn("[bold]training"),
             BarColumn(),
@@ -145,6 +149,8 @@ class Report:
             self.metrics.close()
             self.writer.close()
         threading.excepthook = threading.__excepthook__
+        for tracker in self.trackers:
+            tracker.close(failed=exception[0] is not None)
 
     def step(self, number: int, step: StepMetrics) -> None:
         """Report step `number`, counted from 1."""
@@ -235,6 +241,8 @@ class Report:
             self.metrics.flush()
             for name, value in figures.items():
                 self.writer.add_scalar(f"{kind}/{name}", value, number)
+        for tracker in self.trackers:
+            tracker.write(kind, number, figures)
 
     def _write_text(self, name: str, markdown: str, number: int) -> None:
         with write_errors_named(self.log_dir):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 WARMUP_SHARE = 0.04
 
@@ -237,7 +237,21 @@ class LoggingSection(Section):
 
     output_dir: The events and metrics lie in a folder of it, the run's name.
     every: A line is printed each so many steps.
+    trackers: Who else gets the same numbers: wandb, which docs/training.md is about.
     """
 
     output_dir: str = "./logs"
     every: int = Field(10, ge=1)
+    trackers: tuple[Literal["wandb"], ...] = ()
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _one_tracker(cls, value: Any) -> Any:
+        """A flag with a single name, --logging.trackers=wandb, arrives as text."""
+        names = [value] if isinstance(value, str) else value
+        return tuple(names) if isinstance(names, list) else names
+
+    @field_validator("trackers")
+    @classmethod
+    def _named_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(value))

@@ -36,6 +36,7 @@ from training.feed import Feed, Steps
 from training.gate import open_gate
 from training.length import run_length
 from training.loop import Run, fit
+from training.made_with import note_made_with
 from training.objective import Objective, Supervised
 from training.preference import Preference
 from training.preparing import make_trainable
@@ -260,6 +261,7 @@ def train(
         else:
             started_from = backend.on_first_rank(lambda: start_record(config))
             progress = Progress(data=splits.fingerprints, started_from=started_from)
+        note_made_with(progress, backend)
         rate = settle_schedule(progress, config, epochs, resumed, say)
         values = reference_values(config, splits._asdict(), backend, resume)
         if values["train"]:

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 
 from console.command import ERROR_GRACE_SECONDS, RankError, one_line
+from training.zero.installed import check_deepspeed
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 START = "deepspeed --num_gpus=8 ds_finetune.py"
@@ -49,6 +50,7 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
     `device_name` is the setting `model.device`. When ranks fail, one of them reports the error,
     with its number unless all failed alike.
     """
+    check_deepspeed()
     ranks = _join(_find_device(device_name))
     _end_with_the_launcher()
     processes, store = _processes(), dist.distributed_c10d._get_default_store()

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from training.config import Config, OptimizerSection
+from training.zero.installed import check_deepspeed
 
 SECTION = "deepspeed_config"
 DEFAULT_STAGE = 2
@@ -254,6 +255,7 @@ def _check_possible(zero: Mapping[str, Any], config: Config) -> None:
 
 def _check_readable(zero: Mapping[str, Any]) -> None:
     """Raise ValueError, with the key and the nearest known one, for what DeepSpeed cannot read."""
+    check_deepspeed()
     from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
 
     try:

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from training.zero.installed import check_deepspeed
 from weights.archive import open_archive
 
 SHARDS_FILE = "deepspeed.json"
@@ -92,6 +93,7 @@ def joined_masters(step: Path) -> Mapping[str, Callable[[], Tensor]]:
 
     Nothing is joined before it is asked for at stage 3; below, DeepSpeed joins all at once.
     """
+    check_deepspeed()
     check_own_pickles(step)
     # Nothing is computed; without this DeepSpeed looks for a GPU and prints warnings.
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
