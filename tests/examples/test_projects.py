@@ -19,7 +19,6 @@ from scripts import build_dataset, convert_from_meta_weights, replay_dataset
 from teaching.tools import complete_file, read_teachable
 from training.config import read_config
 
-
 # Nothing is generated while a short run trains.
 BY_LOSS = ("--validation.best_metric=loss", "--validation.generated=null")
 
