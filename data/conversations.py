@@ -30,6 +30,11 @@ def read_conversation(row: RawRow, path: Path) -> Conversation:
             f"layouts into this form with: python scripts/clean_dataset.py --source-file {path} "
             "--save-file F"
         ) from error
+    return named(found, row, path)
+
+
+def named(found: Conversation, row: RawRow, path: Path) -> Conversation:
+    """Return a conversation with its row's number, file and sha256 where it has none of its own."""
     if found.id and found.source and found.sha256:
         return found
     return replace(

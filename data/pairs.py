@@ -15,7 +15,7 @@ from typing import Any
 from chat.conversation import Conversation, Message, to_json, to_sorted_json
 from chat.schemas.validation import schema_problem, validate_arguments
 from console.command import shell_quote
-from data.conversations import content_sha256
+from data.conversations import content_sha256, named
 from data.reading.rows import RawRow, read_rows
 from storage.atomic import new_file
 
@@ -198,23 +198,12 @@ def read_pair(row: RawRow, path: Path) -> ReplyPair:
             "this form, and leave out what cannot be used, with: python scripts/make_pairs.py "
             f"--from user --source-file {shell_quote(path)} --save-file F"
         ) from error
-    return named(found, f"{path.stem}-{row.index}", path.name, row.sha256)
+    return replace(found, prompt=named(found.prompt, row, path))
 
 
 def read_prompt(row: RawRow, path: Path) -> Conversation:
     """Read the prompt of the pair of one row of `path`."""
     return read_pair(row, path).prompt
-
-
-def named(pair: ReplyPair, id: str, source: str, sha256: str) -> ReplyPair:
-    """Return a pair with these where it has none of its own."""
-    prompt = replace(
-        pair.prompt,
-        id=pair.id or id,
-        source=pair.prompt.source or source,
-        sha256=pair.prompt.sha256 or sha256,
-    )
-    return replace(pair, prompt=prompt)
 
 
 def write_pairs(path: Path | str, pairs: Iterable[ReplyPair]) -> int:

@@ -8,7 +8,7 @@ from console import outcomes
 from console.command import shell_quote, typed_flags
 from console.flags import flag_of, listed
 from console.journey import Stage
-from console.stages import from_root, merge, resume_flag
+from console.stages import finetune, from_root, merge, plan
 from inference.chat_choice import format_flags
 from inference.loading import Source
 from rewards.held_out import check_places, validation_of
@@ -116,7 +116,13 @@ class Improvement:
             yield self._sampled(round)
             yield self._built(round)
             if round == 1:
-                yield self._planned()
+                yield plan(
+                    self.typed(self.flags.config_file),
+                    self.typed(self.flags.ckpt_dir),
+                    self.path("dataset-1"),
+                    self.typed(self.directory),
+                    self.flags.settings,
+                )
             yield self._finetuned(round)
         adapter = self.path(adapter_dir(self.flags.rounds))
         yield merge(self.typed(self.flags.ckpt_dir), adapter, self.path("merged"))
@@ -179,32 +185,13 @@ class Improvement:
             lambda root: outcomes.built(root / dataset),
         )
 
-    def _planned(self) -> Stage:
-        settings = self.flags.settings
-        given = " ".join(f"--{key}={shell_quote(value)}" for key, value in settings.items())
-        return Stage(
-            "choose a configuration for this machine",
-            f"scripts/plan.py --config-file {self.typed(self.flags.config_file)} "
-            f"--save-file {self.path('config.json')} "
-            f"--model.checkpoint_dir={self.typed(self.flags.ckpt_dir)} "
-            f"--data.dataset_dir={self.path('dataset-1')} "
-            f"--checkpoint.output_dir={self.path('checkpoints')} "
-            f"--logging.output_dir={self.path('logs')} {given}".rstrip(),
-            lambda root: outcomes.configured(root / "config.json"),
-        )
-
     def _finetuned(self, round: int) -> Stage:
         """Return the stage that trains the adapter of the round before further."""
-        name = f"{NAME}-{round}"
-        before = self._adapter(round)
-        return Stage(
-            f"round {round}: fine-tune",
-            f"finetune.py --config-file {self.path('config.json')} --name={name} "
-            f"--data.dataset_dir={self.path(f'dataset-{round}')}"
-            + (f" --model.adapter_dir={before}" if before else ""),
-            lambda root: outcomes.trained(root, name),
-            more=lambda output: resume_flag(output / "checkpoints" / name),
-        )
+        given = {"data.dataset_dir": self.path(f"dataset-{round}")}
+        if before := self._adapter(round):
+            given["model.adapter_dir"] = before
+        directory = self.typed(self.directory)
+        return finetune(f"round {round}: fine-tune", f"{NAME}-{round}", directory, given)
 
     def _speaker(self, round: int) -> str:
         """Return the flags, after --ckpt-dir, of the model that a round begins with."""

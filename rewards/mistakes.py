@@ -29,6 +29,7 @@ from rewards.values import (
 )
 from synthesis.dice import Dice
 from synthesis.grammar import plain
+from synthesis.names import in_words, words_of
 from synthesis.phrasing import DECLINES, OFFERS, reply
 
 # How many of the most similar tools are tried for a wrong one.
@@ -125,9 +126,9 @@ def talk(turn: Turn, seen: SeenValues, dice: Dice) -> Message | None:
     if not turn.reply.tool_calls:
         return None
     call = dice.choice(turn.reply.tool_calls)
-    tool, names = call.name.replace("_", " "), list(call.arguments)
+    tool, names = in_words(call.name), list(call.arguments)
     if names and dice.chance(0.5):
-        name = dice.choice(names).replace("_", " ")
+        name = in_words(dice.choice(names))
         return Message("assistant", plain(reply(dice, _ASKING, name=name)))
     if dice.chance(0.6):
         return Message("assistant", plain(reply(dice, _TALKING, tool=tool)))
@@ -175,10 +176,10 @@ def _asked(turn: Turn) -> str:
 def _nearest(turn: Turn, call: ToolCall, dice: Dice) -> list[Tool]:
     """Return the offered tools that resemble the called one most, by words and parameters."""
     called = {call.name for call in turn.reply.tool_calls}
-    words, parameters = set(call.name.split("_")), call.arguments.keys()
+    words, parameters = set(words_of(call.name)), call.arguments.keys()
 
     def likeness(tool: Tool) -> int:
-        return len(words & set(tool.name.split("_"))) + len(parameters & properties_of(tool).keys())
+        return len(words & set(words_of(tool.name))) + len(parameters & properties_of(tool).keys())
 
     others = [tool for tool in turn.tools if tool.name not in called]
     return sorted(dice.shuffled(others), key=likeness, reverse=True)[:_NEAREST]
@@ -189,7 +190,7 @@ def _talked_of(turn: Turn, dice: Dice) -> list[Tool]:
     said = set(_asked(turn).lower().split())
     return sorted(
         dice.shuffled(turn.tools),
-        key=lambda tool: len(said & set(tool.name.lower().split("_"))),
+        key=lambda tool: len(said & set(words_of(tool.name))),
         reverse=True,
     )[:_NEAREST]
 

@@ -12,14 +12,13 @@ from chat.conversation import Conversation, Message
 from console.command import shell_quote
 from data.cleaning.clean_row import Settings, clean_row
 from data.cleaning.pair_file import pairs_beside
-from data.conversations import content_sha256, read_conversations
+from data.conversations import content_sha256, named, read_conversations
 from data.pairs import (
     SIDES,
     USER,
     ReplyPair,
     UnusablePair,
     check_pair,
-    named,
     read_reply,
     said,
 )
@@ -48,7 +47,7 @@ def user_pairs(file: Path, tally: PairTally) -> Iterator[ReplyPair]:
         except UnusablePair as why:
             tally.leave_out(why.rule, where, str(why))
             continue
-        pair = named(pair, f"{file.stem}-{row.index}", file.name, row.sha256)
+        pair = replace(pair, prompt=named(pair.prompt, row, file))
         yield replace(_typed(pair), made_by=pair.made_by or made_by)
 
 
@@ -125,7 +124,7 @@ def _joined(pairs_file: Path, tally: PairTally) -> Iterator[ReplyPair]:
                 f"{pairs_file}: {row.place} is no pair of scripts/clean_dataset.py ({error!r}); "
                 "pairs of another layout are read with --from user"
             ) from None
-        pair = named(pair, f"{pairs_file.stem}-{row.index}", pairs_file.name, row.sha256)
+        pair = replace(pair, prompt=named(pair.prompt, row, pairs_file))
         yield replace(_typed(pair), made_by=made_by)
 
 

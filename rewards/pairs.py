@@ -1,6 +1,5 @@
 """Pairs with typed mistakes, made from right conversations; quotas say how many of each kind."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -31,7 +30,8 @@ SHARES: Mapping[str, float] = {
     NO_TOOL_WANTED: 0.25,
     COULD_CALL: 0.15,
 }
-# So many conversations are read before their pairs are made, so that values come from all of them.
+# So many conversations, or as many as pairs, are read before pairs are made of them, so that values
+# come from all of these.
 BLOCK = 1000
 # What no right reply equals.
 _SILENCE = Message("assistant", "")
@@ -75,11 +75,13 @@ def mistaken_pairs(
 ) -> Iterator[ReplyPair]:
     """Yield a pair for each turn that can show a kind of mistake which is still wanted.
 
-    The kind that lacks most of its quota comes first. Ends when all quotas are full.
+    What counts for a quota is what `tally.made` counts: pairs that were new and not held out. The
+    kind that lacks most of its quota comes first. Ends when all quotas are full.
     """
-    made: Counter[str] = Counter()
+    made = tally.made
     seen, rest = SeenValues(), iter(conversations)
-    while block := list(islice(rest, BLOCK)):
+    block_size = min(BLOCK, sum(wanted.values()))
+    while block := list(islice(rest, block_size)):
         seen.note(block)
         for turn in (turn for conversation in block for turn in turns_of(conversation)):
             lacking = [kind for kind in wanted if made[kind] < wanted[kind]]
@@ -88,7 +90,6 @@ def mistaken_pairs(
             lacking.sort(key=lambda kind: made[kind] / wanted[kind])
             pair = _first_pair(turn, lacking, seen, seed, made_by, tally)
             if pair is not None:
-                made[pair.kind] += 1
                 yield pair
 
 

@@ -29,6 +29,8 @@ from rewards.pairs import SHARES, flag_of_kind, mistaken_pairs, read_quotas
 from synthesis.generation import Settings, generate
 
 SOURCES = ("user", "negatives", "generator", "replies")
+# Up to so many conversations are generated for each pair, until all quotas are full.
+MOST_GENERATED = 10
 
 
 def main(
@@ -86,10 +88,7 @@ def main(
     for line in tally.lines():
         console.print(line, soft_wrap=True)
     if from_ == "generator" and written < count:
-        lacking = {kind: number - tally.made[kind] for kind, number in wanted.items()}
-        named = ", ".join(f"{number:,} {kind}" for kind, number in lacking.items() if number)
-        line = f"warning: {written:,} of {count:,} pairs; give more conversations for {named}"
-        console.print(line, soft_wrap=True)
+        console.print(_lacking(wanted, tally, file is not None), soft_wrap=True)
     console.print(f"{written:,} pairs: {save_file}", soft_wrap=True)
     print_next(
         f"python scripts/build_dataset.py --pairs-file {shell_quote(save_file)} "
@@ -134,7 +133,8 @@ def _pairs(
     if source == "generator" or file is None:
         made_by: dict[str, Any] = {"from": "generator", "seed": seed}
         made_by |= {"file": file.name} if file else {"mixture": mixture}
-        settings = Settings(sum(wanted.values()), seed, tools_file, mixture=mixture)
+        most = MOST_GENERATED * sum(wanted.values())
+        settings = Settings(most, seed, tools_file, mixture=mixture)
         conversations = read_conversations(file) if file else _generated(settings)
         return mistaken_pairs(conversations, wanted, seed, made_by, tally)
     if source == "replies":
@@ -143,8 +143,22 @@ def _pairs(
 
 
 def _generated(settings: Settings) -> Iterator[Conversation]:
-    """Yield generated conversations; a conversation gives several turns, so these are enough."""
     return (made.conversation for made in generate(settings))
+
+
+def _lacking(wanted: dict[str, int], tally: PairTally, is_file: bool) -> str:
+    """Return the warning that names the kinds whose quotas are not full, and what to do."""
+    lacking = {kind: number - tally.made[kind] for kind, number in wanted.items()}
+    lacking = {kind: number for kind, number in lacking.items() if number}
+    named = ", ".join(f"{number:,} {kind}" for kind, number in lacking.items())
+    flags = " ".join(f"--quota.{flag_of_kind(kind)}=0" for kind in lacking)
+    instead = f"let the other kinds have their share with {flags}"
+    if is_file:
+        instead = f"give more conversations for {named}, or {instead}"
+    else:
+        instead = f"the tools and the mixture show no more for {named}; {instead}"
+    total = sum(wanted.values())
+    return f"warning: {total - sum(lacking.values()):,} of {total:,} pairs; {instead}"
 
 
 def _is_held(held_out: HeldOut, pair: ReplyPair) -> bool:

@@ -5,19 +5,20 @@ from typing import Any
 
 from chat.conversation import Tool
 from synthesis.dice import Dice
+from synthesis.names import joined_as
 
 _TEXT = {"type": "string"}
 _JOB = {"job_id": {"type": "string", "description": "Number of the earlier job."}}
 # Where the name goes, what it does, and its own parameters; None stands for the tool's own.
-VARIANTS: tuple[tuple[str, str, Mapping[str, Any] | None], ...] = (
-    ("{}_history", "List when {} was used before, and by whom.", {"since": _TEXT}),
-    ("{}_status", "Tell how far an earlier job of {} is that runs in the background.", _JOB),
-    ("undo_{}", "Take back an earlier {} by the number of its job.", _JOB),
-    ("approve_{}", "For supervisors only: approve a {} that waits for approval.", _JOB),
-    ("simulate_{}", "Dry run of {} for developers: checks the arguments, does nothing.", None),
-    ("{}_template", "Save a label under which arguments of {} are kept.", {"label": _TEXT}),
-    ("{}_permissions", "Tell which groups of the company may use {}.", {}),
-    ("{}_help", "Show the manual page of {} in a language.", {"language": _TEXT}),
+VARIANTS: tuple[tuple[tuple[str, str], str, Mapping[str, Any] | None], ...] = (
+    (("{}", "history"), "List when {} was used before, and by whom.", {"since": _TEXT}),
+    (("{}", "status"), "Tell how far an earlier job of {} is that runs in the background.", _JOB),
+    (("undo", "{}"), "Take back an earlier {} by the number of its job.", _JOB),
+    (("approve", "{}"), "For supervisors only: approve a {} that waits for approval.", _JOB),
+    (("simulate", "{}"), "Dry run of {} for developers: checks the arguments, does nothing.", None),
+    (("{}", "template"), "Save a label under which arguments of {} are kept.", {"label": _TEXT}),
+    (("{}", "permissions"), "Tell which groups of the company may use {}.", {}),
+    (("{}", "help"), "Show the manual page of {} in a language.", {"language": _TEXT}),
 )
 
 
@@ -26,8 +27,10 @@ def alike(tool: Tool, dice: Dice, count: int) -> list[Tool]:
     return [_variant(tool, *variant) for variant in dice.sample(VARIANTS, count)]
 
 
-def _variant(tool: Tool, name: str, about: str, properties: Mapping[str, Any] | None) -> Tool:
-    named = name.format(tool.name)
+def _variant(
+    tool: Tool, name: tuple[str, str], about: str, properties: Mapping[str, Any] | None
+) -> Tool:
+    named = joined_as(tool.name, *(part.format(tool.name) for part in name))
     if properties is None:
         return Tool(named, about.format(tool.name), tool.parameters)
     schema = {"type": "object", "properties": dict(properties), "required": list(properties)}

@@ -13,6 +13,7 @@ from synthesis.grammar import expand, joined, marked, slot_of
 from synthesis.harm import harmful_request
 from synthesis.linked import linked
 from synthesis.longer import step_by_step
+from synthesis.names import in_words
 from synthesis.plain_answers import plain_answer, suitable_topics
 from synthesis.policies import confirm_first, forbidden_tool, limit, preset
 from synthesis.roles import is_thing, role
@@ -169,7 +170,7 @@ def no_suitable_tool(scene: Scene) -> None:
         scene.assistant(answer)
         return
     scene.ask_for(use.tool, use.said(scene.dice))
-    names = [tool.name.replace("_", " ") for tool in scene.offer()[:MOST_NAMED]]
+    names = [in_words(tool.name) for tool in scene.offer()[:MOST_NAMED]]
     offer = expand(scene.dice.choice(phrasing.OFFERS), {"tools": joined(names)}, scene.dice)
     scene.assistant(phrasing.reply(scene.dice, phrasing.DECLINES, offer=offer))
 

@@ -16,6 +16,7 @@ from synthesis import kinds, pools
 from synthesis.declaration import Parameter, SyntheticTool, enum_kind
 from synthesis.dice import Dice
 from synthesis.kinds import Kind
+from synthesis.names import in_words
 from synthesis.world import code, exists, fact, pick
 
 STATES = pools.listed("open closed ready full late done free busy low high")
@@ -48,7 +49,7 @@ class Blank:
 
 def blank(name: str, draw: Callable[[Dice], Any], cue: str, type: str = "string") -> Blank:
     """Return a blank for values that are said as they are."""
-    return Blank(name, Kind(name.replace("_", " "), draw), {"type": type}, _with_place(cue))
+    return Blank(name, Kind(in_words(name), draw), {"type": type}, _with_place(cue))
 
 
 def called(name: str, cue: str) -> Blank:
@@ -85,13 +86,13 @@ def choice(name: str, options: str, cue: str) -> Blank:
     """Return a blank for one of the `options`, with spaces between."""
     values = tuple(options.split())
     instead = tuple(word for word in _NEVER if word not in values)
-    kind = enum_kind(name.replace("_", " "), values, instead)
+    kind = enum_kind(in_words(name), values, instead)
     return Blank(name, kind, {"type": "string", "enum": list(values)}, _with_place(cue))
 
 
 def known(name: str, prefix: str, cue: str) -> Blank:
     """Return a blank for a code such as P-48213; of ten, eight exist."""
-    kind = Kind(name.replace("_", " "), lambda dice: f"{prefix}-{dice.between(10000, 99999)}")
+    kind = Kind(in_words(name), lambda dice: f"{prefix}-{dice.between(10000, 99999)}")
     return Blank(name, kind, {"type": "string"}, _with_place(cue), known=True)
 
 
@@ -126,7 +127,7 @@ def _runner(tool: str, codes: Sequence[str], gives: str) -> Callable[..., dict[s
             # Codes that end in 0 were given out by another tool, and exist.
             value = arguments.get(name, "")
             if not value.endswith("0") and not exists(name, value):
-                raise ValueError(f"unknown {name.replace('_', ' ')} {value}")
+                raise ValueError(f"unknown {in_words(name)} {value}")
         about = (tool, *sorted(map(str, arguments.items())))
         if not what:
             return {key: pick(STATES, *about)}

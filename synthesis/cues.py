@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from synthesis.declaration import Parameter
 from synthesis.dice import Dice
 from synthesis.grammar import slot_of
+from synthesis.names import words_of
 from synthesis.pools import listed
-from synthesis.roles import PEOPLE, TIMES, is_plural, role, with_article, words_of
+from synthesis.roles import PEOPLE, TIMES, is_plural, role, with_article
 from synthesis.wording import CHANGING, harmless
 
 _TOWARDS = frozenset(listed("to target recipient receiver assignee destination"))

@@ -24,8 +24,9 @@ from synthesis.declaration import (
 )
 from synthesis.dice import Dice
 from synthesis.kinds import Kind, decimal, number, one_of, several
+from synthesis.names import in_words
 from synthesis.requests import questions, requests, subject
-from synthesis.roles import noun_of, role, spoken_of
+from synthesis.roles import role, spoken_of
 from synthesis.world import pick
 
 DOMAIN = "custom"
@@ -115,7 +116,7 @@ def _kind_of_examples(
         raise ValueError(f"the examples of {name} are {values!r}, wanted a list of values")
     strays = (wrong or {}).get(name)
     stray = (lambda dice: dice.choice(strays)) if strays else None
-    return one_of(noun_of(name), list(values), stray=stray)
+    return one_of(in_words(name), list(values), stray=stray)
 
 
 def _listing(parameter: Parameter) -> Parameter:
@@ -180,7 +181,7 @@ def _recorded(tool: Tool, results: list[Any], known: Mapping[str, list[Any]]) ->
     def run(**arguments: Any) -> Any:
         for name, values in known.items():
             if arguments.get(name) not in values:
-                raise ValueError(f"unknown {name.replace('_', ' ')} {arguments.get(name)!r}")
+                raise ValueError(f"unknown {in_words(name)} {arguments.get(name)!r}")
         for problem in validate_arguments(tool, arguments):
             raise ValueError(problem.message)
         return pick(results, tool.name, json.dumps(arguments, sort_keys=True))
@@ -197,7 +198,7 @@ def _parameter(
     tool: str, name: str, schema: Mapping[str, Any], required: bool, examples: Any
 ) -> Parameter:
     values = examples if examples is not None else schema.get("examples")
-    noun = noun_of(name)
+    noun = in_words(name)
     if "enum" in schema:
         kind = enum_kind(noun, tuple(schema["enum"]))
     elif values:

@@ -22,6 +22,7 @@ from typing import (
 from chat.conversation import Tool
 from synthesis.grammar import joined, shown
 from synthesis.kinds import Kind, several
+from synthesis.names import in_words
 
 _TYPES: dict[Any, str] = {
     str: "string",
@@ -184,7 +185,7 @@ def distinguishable(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
 
 
 def _renamed(parameter: Parameter, place: int, shared: bool) -> Kind:
-    kind, words = parameter.kind, parameter.name.replace("_", " ")
+    kind, words = parameter.kind, in_words(parameter.name)
     noun = words if shared else kind.noun
     if len(noun) <= 2:
         order = _ORDER[place] if place < len(_ORDER) else f"{place + 1}th"
@@ -217,7 +218,7 @@ def _parameter(
     name, default = parameter.name, parameter.default
     if name not in hints:
         raise ValueError(f"the parameter {name} of {function} has no annotation; add its type")
-    schema, kind = _read(hints[name], name.replace("_", " "))
+    schema, kind = _read(hints[name], in_words(name))
     kind = kinds.get(name, kind)
     if kind is None:
         raise ValueError(

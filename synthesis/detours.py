@@ -6,6 +6,7 @@ from typing import Any
 from synthesis import phrasing
 from synthesis.declaration import Parameter, SyntheticTool, fitting, is_error
 from synthesis.grammar import expand, marked, spoken
+from synthesis.names import in_words
 from synthesis.scene import TRIES, Scene
 from synthesis.use import Use
 
@@ -86,8 +87,7 @@ def _correct_with_user(scene: Scene, tool: SyntheticTool, slot: Parameter) -> No
 def _in_words(tool: SyntheticTool, error: str) -> str:
     """Write the arguments that an error names as they are spoken: end date for end_date."""
     for parameter in tool.parameters:
-        if "_" in parameter.name:
-            words = parameter.name.replace("_", " ")
+        if (words := in_words(parameter.name)) != parameter.name:
             error = re.sub(rf"\b{re.escape(parameter.name)}\b", words, error)
     return error
 

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from synthesis.dice import Dice
+from synthesis.names import in_words
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARKED = re.compile(f"{_OPEN}[^{_OPEN}{_CLOSE}]*{_CLOSE}")
@@ -243,7 +244,7 @@ def spoken(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {spoken(item)}" for key, item in value.items())
+        return ", ".join(f"{in_words(key)} {spoken(item)}" for key, item in value.items())
     return "none" if value is None else str(value)
 
 

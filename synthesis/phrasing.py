@@ -1,6 +1,5 @@
 """How people ask and an assistant answers, whatever the tool: frames around its phrases."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from synthesis import pools
 from synthesis.dice import Dice
 from synthesis.grammar import expand, joined, marked, slot_of, spoken
+from synthesis.names import in_words
 
 REQUEST_FRAMES = (
     "{do}.",
@@ -219,10 +219,10 @@ def describe(result: Any, dice: Dice) -> str:
     if not result and isinstance(result, list | dict):
         return expand("(The result is empty|Nothing was found|There is nothing).", {}, dice)
     texts = [
-        f"the {name.replace('_', ' ')} {'are' if isinstance(item, list) else 'is'} {spoken(item)}"
+        f"the {in_words(name)} {'are' if isinstance(item, list) else 'is'} {spoken(item)}"
         for name, item in told(result)
     ]
-    texts += [f"there are no {name.replace('_', ' ')}" for name in empty_lists(result)]
+    texts += [f"there are no {in_words(name)}" for name in empty_lists(result)]
     if not texts:
         return f"The result is {spoken(result)}."
     lead = expand("(Here is what I found|This is the result|I found this|Done)", {}, dice)
@@ -262,7 +262,7 @@ def later_questions(result: Any) -> list[tuple[str, str]]:
     """Return questions about entries of any result, and their answers, as templates."""
     found = []
     for name in scalars(result):
-        words = " ".join(re.split(r"[\W_]+", name))
+        words = in_words(name)
         statement = f"the {words} is {slot_of(name)}"
         found.append((f"(what is|what was|what's) the {words}", statement))
     return found

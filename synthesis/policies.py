@@ -8,6 +8,7 @@ from chat.schemas.validation import validate_arguments
 from synthesis.declaration import Parameter, SyntheticTool, fitting, is_error
 from synthesis.dice import Dice
 from synthesis.grammar import bare, expand, joined, marked, spoken
+from synthesis.names import in_words
 from synthesis.rules import (
     AGREEMENTS,
     CHANGES,
@@ -83,7 +84,7 @@ def _confirm(scene: Scene, tool: SyntheticTool, said: Mapping[str, Any]) -> None
 
 def _detail(parameter: Parameter, value: Any) -> str:
     if isinstance(value, bool):
-        return f"{'' if value else 'no '}{parameter.name.replace('_', ' ')}"
+        return f"{'' if value else 'no '}{in_words(parameter.name)}"
     is_text = parameter.schema.get("type") == "string" and " " in bare(value)
     quote = "'" if is_text and "enum" not in parameter.schema else ""
     return f"the {parameter.kind.noun} {quote}{value}{quote}"

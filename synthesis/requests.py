@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from synthesis.cues import cue, is_quoted
 from synthesis.declaration import Parameter, SyntheticTool
 from synthesis.grammar import slot_name, slot_of
+from synthesis.names import words_of
 from synthesis.pools import listed
-from synthesis.roles import is_plural, role, singular, with_article, words_of
+from synthesis.roles import is_plural, role, singular, with_article
 from synthesis.wording import CHANGING, harmless, imperative
 
 # First words of the names of tools that look something up.
@@ -43,7 +44,7 @@ _MOST_LETTERS = 70
 # Nouns of a description that a value of a role may take the place of.
 _STAND_INS: Mapping[str, tuple[str, ...]] = {
     "person": listed("colleague somebody someone person user customer contact member employee"),
-    "email": listed("somebody someone person user colleague contact recipient"),
+    "email": listed("somebody someone person user customer colleague contact recipient"),
     "place": listed("city town place location"),
     "date": listed("date day"),
     "file": listed("file document"),
@@ -128,6 +129,8 @@ def _of_name(words: list[str], known: bool) -> str:
 def subject(tool: SyntheticTool) -> str:
     """Return what a tool's result is about: 'the issue' of create_issue."""
     words = words_of(tool.name)
+    if words[0] in ("turn", "switch") and words[1:2] in (["on"], ["off"]) and len(words) > 2:
+        words = [words[0], *words[2:]]
     if words[0] in CHANGING | LOOKING and len(words) > 1:
         return f"the {' '.join(words[1:])}"
     match = re.match(r"\w+ (?:an?|the|my) ((?:new )?\w+)", task(tool))

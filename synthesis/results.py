@@ -6,9 +6,10 @@ from typing import Any
 
 from synthesis.dice import Dice
 from synthesis.grammar import expand, joined
+from synthesis.names import words_of
 from synthesis.phrasing import describe, empty_lists, scalars, told
 from synthesis.pools import listed
-from synthesis.roles import CODES, TIMES, UNITS, is_plural, singular, words_of
+from synthesis.roles import CODES, TIMES, UNITS, is_plural, singular
 
 _STATES = frozenset(listed("status state result outcome"))
 _DONE = frozenset(listed("done ok success successful completed complete finished"))

@@ -9,6 +9,7 @@ from synthesis.declaration import Parameter
 from synthesis.dice import Dice
 from synthesis.grammar import spoken
 from synthesis.kinds import Kind, say_date
+from synthesis.names import words_of
 from synthesis.pools import listed
 
 # Units that a name may end in, as they are said after a number.
@@ -28,6 +29,7 @@ _IRREGULAR = {"people": "person", "children": "child", "status": "status", "seri
 # By the last word of a name that stands here.
 _WORDS: Mapping[str, str] = {
     **dict.fromkeys(listed("city town location place region country destination origin"), "place"),
+    "room": "place",
     **dict.fromkeys(listed("address street"), "address"),
     **dict.fromkeys(listed("date day deadline since until"), "date"),
     "time": "time",
@@ -52,15 +54,8 @@ _CHOICES = frozenset(listed("status state mode reason cause type kind level cate
 _FORMATS = {"date": "date", "email": "email", "uri": "url", "time": "time", "date-time": "moment"}
 
 
-def words_of(name: str) -> list[str]:
-    """Return the words of a name, also of createOrder."""
-    parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return [word for word in re.split(r"[\W_]+", parted.lower()) if word] or ["value"]
-
-
-def noun_of(name: str) -> str:
-    """Return a name in words as it is spelt: first name, of first-name."""
-    return " ".join(re.findall(r"[^\W_]+", name)) or "value"
+# Places in small letters that have no article, unlike the kitchen.
+_BARE_PLACES = frozenset(listed("downtown downstairs here home inside outdoors outside upstairs"))
 
 
 def role(parameter: Parameter) -> str:
@@ -126,13 +121,15 @@ def plural(noun: str) -> str:
 
 
 def spoken_of(parameter: Parameter) -> Parameter:
-    """Let a value be said as people do: 5 May 2026, 90 minutes, 14 cm; one that is so stays."""
+    """Let a value be said as people do: 5 May 2026, 90 minutes, the kitchen; others stay."""
     kind = parameter.kind
     if kind.say is not Kind.__dataclass_fields__["say"].default:
         return parameter
     words, what = words_of(parameter.name), role(parameter)
     if what == "date" and parameter.schema.get("format") == "date" and _are_dates(kind):
         return replace(parameter, kind=replace(kind, say=say_date))
+    if what == "place":
+        return replace(parameter, kind=replace(kind, say=_say_place))
     if what in ("length", "count"):
         noun = words[-1] if len(words) == 1 else " ".join(words)
         named = f"number of {noun}"
@@ -146,6 +143,13 @@ def spoken_of(parameter: Parameter) -> Parameter:
         say = _counted(UNITS[words[-1]], UNITS[words[-1]])
         return replace(parameter, kind=replace(kind, noun=" ".join(words[:-1]), say=say))
     return parameter
+
+
+def _say_place(place: Any, dice: Dice) -> str:
+    """Give a place that is no name its article: the kitchen, but Berlin."""
+    text = spoken(place)
+    bare = not text.islower() or text in _BARE_PLACES or text.startswith("the ")
+    return text if bare else f"the {text}"
 
 
 def _are_dates(kind: Kind) -> bool:

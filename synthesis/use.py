@@ -8,9 +8,10 @@ from typing import Any
 from synthesis.declaration import SyntheticTool
 from synthesis.dice import Dice
 from synthesis.grammar import expand, marked, spoken, telling
+from synthesis.names import words_of
 from synthesis.phrasing import describe
 from synthesis.results import say_result
-from synthesis.roles import role, words_of
+from synthesis.roles import role
 from synthesis.wording import is_changing
 
 

@@ -5,6 +5,7 @@ import re
 from chat.conversation import Tool
 from synthesis.declaration import SyntheticTool
 from synthesis.grammar import parted
+from synthesis.names import in_words
 from synthesis.pools import listed
 
 # First words of the names of tools that change something.
@@ -45,7 +46,7 @@ def purpose(tool: SyntheticTool) -> str:
     about = harmless(re.split(r"[;:]|\. ", tool.tool.description)[0])
     for user, you in _SPOKEN_TO:
         about = about.replace(user, you)
-    words = harmless(re.sub(r"[_.-]", " ", tool.name))
+    words = harmless(in_words(tool.name))
     return imperative(about) if 0 < len(about) <= MOST_LETTERS else f"use {words}"
 
 

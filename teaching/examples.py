@@ -11,7 +11,8 @@ from chat.conversation import Tool
 from chat.schemas.validation import validate_arguments
 from synthesis import kinds, pools
 from synthesis.dice import Dice
-from synthesis.roles import CODES, words_of
+from synthesis.names import words_of
+from synthesis.roles import CODES
 
 # How many values a parameter gets; about a quarter of them is never trained.
 VALUES = 48

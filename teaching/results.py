@@ -9,9 +9,10 @@ from typing import Any
 
 from chat.conversation import Tool
 from synthesis.dice import Dice
+from synthesis.names import words_of
 from synthesis.pools import listed
 from synthesis.requests import LOOKING
-from synthesis.roles import CODES, is_plural, singular, words_of
+from synthesis.roles import CODES, is_plural, singular
 from synthesis.wording import CHANGING, harmless, imperative
 from teaching.examples import NAMES, Schema, draw_value, example_values
 

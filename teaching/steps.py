@@ -7,7 +7,7 @@ from pathlib import Path
 from console import outcomes
 from console.command import shell_quote
 from console.journey import Stage
-from console.stages import merge, resume_flag
+from console.stages import finetune, merge, plan
 from data.cleaning.any_layout import read_any_layout
 from data.tokenized import TokenizedDataset
 from evaluation.behaviours import behaviours_line, figures_by_behaviour
@@ -58,7 +58,13 @@ def steps(request: Request) -> Iterator[Stage]:
     yield _built(request, base, 1)
     request = as_scored(request)
     yield from (_scored(request, "base", part, base) for part in request.parts)
-    yield _planned(request, base)
+    yield plan(
+        CONFIG,
+        base,
+        request.path("dataset-1"),
+        request.typed(request.directory),
+        request.flags.settings,
+    )
     yield _finetuned(request, 1)
     if request.flags.rounds > 1:
         yield _scored(request, "round-1", "practice", base)
@@ -221,34 +227,14 @@ def _score_line(file: Path, part: str) -> str:
     return f"{line}; {failures_line(count_failures(file))}" if part == "practice" else line
 
 
-def _planned(request: Request, base: str) -> Stage:
-    settings = request.flags.settings
-    given = " ".join(f"--{key}={shell_quote(value)}" for key, value in settings.items())
-    return Stage(
-        "choose a configuration for this machine",
-        f"scripts/plan.py --config-file {CONFIG} --save-file {request.path('config.json')} "
-        f"--model.checkpoint_dir={base} --data.dataset_dir={request.path('dataset-1')} "
-        f"--checkpoint.output_dir={request.path('checkpoints')} "
-        f"--logging.output_dir={request.path('logs')} {given}".rstrip(),
-        lambda root: outcomes.configured(root / "config.json"),
-    )
-
-
 def _finetuned(request: Request, round: int) -> Stage:
     """Return the stage that trains an adapter, from the second round on the one before further."""
-    name = f"{NAME}-{round}"
-    command = f"finetune.py --config-file {request.path('config.json')} --name={name}"
+    title = f"fine-tune{f', round {round}' if request.flags.rounds > 1 else ''}"
+    given: dict[str, str] = {}
     if round > 1:
-        command += (
-            f" --data.dataset_dir={request.path(f'dataset-{round}')} "
-            f"--model.adapter_dir={request.path(adapter_dir(round - 1))}"
-        )
-    return Stage(
-        f"fine-tune{f', round {round}' if request.flags.rounds > 1 else ''}",
-        command,
-        lambda root: outcomes.trained(root, name),
-        more=lambda output: resume_flag(output / "checkpoints" / name),
-    )
+        given["data.dataset_dir"] = request.path(f"dataset-{round}")
+        given["model.adapter_dir"] = request.path(adapter_dir(round - 1))
+    return finetune(title, f"{NAME}-{round}", request.typed(request.directory), given)
 
 
 def _exported(request: Request) -> Stage:

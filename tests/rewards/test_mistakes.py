@@ -1,7 +1,7 @@
 """Typed mistakes: every rejected reply is wrong as its kind says, every chosen one is right."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from data.cleaning.any_layout import read_any_layout
 from data.pairs import ReplyPair, check_pair
 from evaluation.failures import MISSING, NEEDLESS, NO_TOOL_WANTED, WRONG_TOOL, WRONG_VALUE
 from rewards.mistakes import MISTAKES
-from rewards.pair_tally import PairTally
+from rewards.pair_tally import PairTally, counted_pairs
 from rewards.pairs import SHARES, mistaken_pairs, read_quotas
 from rewards.turns import failure_of, turns_of
 from rewards.values import SeenValues, varied
@@ -29,7 +29,15 @@ def generated(seed: int, count: int) -> Iterator[Conversation]:
 def made(seed: int, count: int) -> tuple[list[ReplyPair], PairTally]:
     tally = PairTally()
     wanted = read_quotas({}, count)
-    return list(mistaken_pairs(generated(seed, count), wanted, seed, {}, tally)), tally
+    return kept(generated(seed, count), wanted, seed, tally), tally
+
+
+def kept(
+    conversations: Iterable[Conversation], wanted: dict[str, int], seed: int, tally: PairTally
+) -> list[ReplyPair]:
+    """Return the pairs that are new, as scripts/make_pairs.py writes them."""
+    found = mistaken_pairs(conversations, wanted, seed, {}, tally)
+    return list(counted_pairs(found, tally, lambda _: False))
 
 
 def check_sides(pair: ReplyPair) -> None:
@@ -69,7 +77,7 @@ def test_each_side_scores_as_it_should_for_many_seeds(seed: int) -> None:
 def test_real_conversations_give_pairs_too(shared: Path, name: str) -> None:
     real = islice(read_any_layout(shared / name, tell=lambda _: None), 60)
     tally = PairTally()
-    pairs = list(mistaken_pairs(real, read_quotas({}, 40), 1, {}, tally))
+    pairs = kept(real, read_quotas({}, 40), 1, tally)
     for pair in pairs:
         check_pair(pair)
         assert failure_of(pair.chosen, pair.rejected, pair.prompt.tools) == pair.kind
@@ -78,10 +86,21 @@ def test_real_conversations_give_pairs_too(shared: Path, name: str) -> None:
 
 def test_quotas_are_met_exactly() -> None:
     wanted = read_quotas({"wrong_value": 0.5, "missing_argument": 0}, 40)
-    pairs = list(mistaken_pairs(generated(2, 60), wanted, 2, {}, PairTally()))
+    pairs = kept(generated(2, 60), wanted, 2, PairTally())
     kinds = Counter(pair.kind for pair in pairs)
     assert kinds == {kind: number for kind, number in wanted.items() if number}
     assert kinds[WRONG_VALUE] == 20 and sum(wanted.values()) == 40
+
+
+def test_pairs_left_out_take_nothing_from_a_quota() -> None:
+    right = list(generated(2, 40))
+    # The first ones come twice, and some prompts are held out.
+    twice, held_out = [*right[:6], *right], {conversation.id for conversation in right[8:12]}
+    tally, wanted = PairTally(), read_quotas({"wrong_value": 1}, 20)
+    found = mistaken_pairs(twice, wanted, 2, {}, tally)
+    pairs = list(counted_pairs(found, tally, lambda pair: pair.id.partition("/")[0] in held_out))
+    assert len(pairs) == 20 and tally.made == {WRONG_VALUE: 20}
+    assert tally.left_out["held-out"] and tally.left_out["copy"]
 
 
 def test_the_same_seed_makes_the_same_pairs() -> None:

@@ -66,6 +66,28 @@ def test_generated_pairs_are_built_and_shown_side_by_side(typed, tmp_path: Path)
     assert code == 1 and "has no pair 99: its train split counts" in err
 
 
+def test_a_rare_kind_alone_fills_its_quota(typed, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    flags = ("--count=30", "--mixture=plain", "--quota.needless_argument=1")
+    code, out, err = typed(make_pairs, "--from=generator", "--save-file", pairs, *flags)
+    assert code == 0 and "30 pairs: " in out and "warning" not in out, err
+    assert {pair.kind for pair in read_pairs(pairs)} == {"needless argument"}
+
+
+def test_a_kind_that_no_tool_shows_is_named(typed, tmp_path: Path) -> None:
+    tools, pairs = tmp_path / "tools.py", tmp_path / "pairs.jsonl"
+    tools.write_text(
+        'EXAMPLES = {"port": ["Hull", "Goole", "Whitby"]}\n\n\n'
+        'def find_tide(port: str) -> dict:\n    """Find the tide of a port."""\n    return {}\n'
+    )
+    only = ("--tools-file", tools, "--quota.needless_argument=0.5", "--quota.wrong_value=0.5")
+    flags = ("--from=generator", "--count=8", "--mixture=plain", "--save-file", pairs)
+    code, out, err = typed(make_pairs, *flags, *only)
+    assert code == 0, err
+    assert "warning: 4 of 8 pairs; the tools and the mixture show no more for 4 needless" in out
+    assert "with --quota.needless_argument=0" in out
+
+
 def test_right_conversations_of_a_file_are_taken_too(typed, tmp_path: Path) -> None:
     right, pairs = tmp_path / "right.jsonl", tmp_path / "pairs.jsonl"
     made = generate(Settings(4, mixture="short"), workers=1)
@@ -74,6 +96,7 @@ def test_right_conversations_of_a_file_are_taken_too(typed, tmp_path: Path) -> N
     code, out, err = typed(make_pairs, *flags)
     assert code == 0, err
     assert "of 1,000 pairs; give more conversations for" in out
+    assert "share with --quota." in out
     assert {pair.made_by["file"] for pair in read_pairs(pairs)} == {"right.jsonl"}
 
 

@@ -165,6 +165,29 @@ def test_arguments_stand_in_the_words_of_a_description(own: dict[str, Any]) -> N
             assert f"for {call.arguments['minutes']} minute" in request
 
 
+def test_a_place_that_is_no_name_has_its_article(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"room": {"type": "string"}}, "required": ["room"]}
+    light = {
+        "name": "turn_on_light",
+        "description": "Turn on the light in a room.",
+        "parameters": schema,
+        "examples": {"room": ["kitchen", "hall", "upstairs", "Blue Salon"]},
+        "results": [{"status": "on"}],
+    }
+    file = tmp_path / "tools.json"
+    file.write_text(json.dumps([light]), encoding="utf-8")
+    said = set()
+    for row in rows("single_call", 60, tools_file=str(file), domains=("custom",)):
+        told = re.search(
+            r"turn on the light in ([\w ]+?)(?=[.,?]|$)", row.messages[0].content, re.I
+        )
+        assert told, row.messages[0].content
+        said.add(told[1])
+        assert "on light" not in row.messages[-1].content
+    assert {"the kitchen", "the hall"} <= said
+    assert not {"kitchen", "the upstairs", "the Blue Salon"} & said
+
+
 def test_a_state_is_told_in_plain_words(own: dict[str, Any]) -> None:
     for row in rows("single_call", 60, **own):
         assert "the status is" not in row.messages[-1].content
