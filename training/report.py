@@ -1,15 +1,18 @@
 """The report of a run: a progress bar, printed lines, TensorBoard and metrics.jsonl.
 
 All four carry the same numbers. `metrics.jsonl` has one object a line: `{"kind": "train"|
-"validation", "step", ...}`; resuming cuts off the lines after the step it resumes from.
+"validation", "step", ...}`, and `rows` where a step was left out or had a spike; a figure that is
+not finite is null. Resuming cuts off the lines after the step it resumes from.
 """
 
 import json
+import math
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +24,7 @@ from data.batches import Batch
 from storage.atomic import new_file
 from training.backends import Backend
 from training.best import Outcome
+from training.divergence import Losses, format_rows
 from training.flops import matmul_rate, step_flops
 
 if TYPE_CHECKING:
@@ -35,10 +39,10 @@ peak_rate = cache(matmul_rate)
 class StepMetrics:
     """The figures of one optimizer step over all ranks; `seconds` and `batches` are this rank's.
 
-    `gradient_norm` is None where the step was left out: gradients were infinite in float16, or no
-    token was trained. `figures` are the objective's own, and those of what made the step; `texts`
-    what it was made of, as Markdown by name. Of its seconds, `shares_of` says which went to what
-    but training.
+    `gradient_norm` is None where the step was left out, and `left_out` says why. `figures` are the
+    objective's own, and those of what made the step; `texts` what it was made of, as Markdown by
+    name. Of its seconds, `shares_of` says which went to what but training. `rows` reads the ids of
+    what it was trained on.
     """
 
     loss: float
@@ -51,23 +55,14 @@ class StepMetrics:
     figures: Mapping[str, float] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     shares_of: Mapping[str, float] = field(default_factory=dict)
+    left_out: str = ""
+    rows: Callable[[], Sequence[str]] = list
 
     @property
     def shares(self) -> Mapping[str, float]:
         """The share of the step's time by what for; empty where all of it was training."""
         others = {f"{name}_share": s / self.seconds for name, s in self.shares_of.items()}
         return {**others, "training_share": 1 - sum(others.values())} if others else {}
-
-    @property
-    def left_out(self) -> str:
-        """Why no weight was moved; empty where the step was taken."""
-        if self.gradient_norm is not None:
-            return ""
-        if not self.trained_tokens:
-            return (
-                "all replies to each of its prompts earned the same, so there is nothing to learn"
-            )
-        return "its gradients were infinite in float16, and the loss scale was halved"
 
 
 class NullReport:
@@ -117,6 +112,9 @@ class Report:
         self.peak = peak_rate(self.device, getattr(torch, config.model.dtype))
         log_dir.mkdir(parents=True, exist_ok=True)
         self._cut_metrics(start_step)
+        self.losses = Losses(_losses(log_dir / METRICS_FILE))
+        # What rewards call their loss is no measure of how well a model does.
+        self.judges_losses = config.reward is None
         self.metrics = (log_dir / METRICS_FILE).open("a", encoding="utf-8")
         self.writer = SummaryWriter(str(log_dir), purge_step=start_step + 1)
         self.progress = Progress(
@@ -140,6 +138,8 @@ class Report:
         self.progress.stop()
         self.metrics.close()
         self.writer.close()
+        if self.judges_losses and exception[0] is None and (found := self.losses.format_outcome()):
+            warn(f"{found}. best/ holds the best weights; try another schedule.learning_rate")
 
     def step(self, number: int, step: StepMetrics) -> None:
         """Report step `number`, counted from 1."""
@@ -156,7 +156,10 @@ class Report:
             "share_of_matmul_peak": flops / step.seconds / self.peak,
             "memory_gib": _memory_gib(self.device),
         }
-        self._write("train", number, figures)
+        spike = self.losses.add(step.loss) if math.isfinite(step.loss) else ""
+        trouble = (spike and self.judges_losses) or (step.left_out and step.trained_tokens)
+        rows = step.rows() if trouble else []
+        self._write("train", number, figures, rows)
         line = (
             f"loss {step.loss:.4f}  {figures['tokens_per_second']:,.0f} tokens/s  "
             f"{figures['share_of_matmul_peak']:.0%} of peak  {figures['memory_gib']:.2f} GiB"
@@ -166,11 +169,13 @@ class Report:
             line = "  ".join([f"reward {figures['reward']:.4f}", line, *shares])
         self.progress.update(self.task, completed=number, figures=line)
         if step.left_out:
-            self.console.print(
-                f"step {number}/{self.total_steps} was left out: {step.left_out}", soft_wrap=True
-            )
+            named = f"; its rows are {format_rows(rows)}" if rows else ""
+            self._print_step(number, f"was left out: {step.left_out}{named}")
+        elif rows:
+            text = f"has a spike, loss {step.loss:.4f}: {spike}; its rows are {format_rows(rows)}"
+            self._print_step(number, text)
         if number % self.print_every == 0 or number == self.total_steps:
-            self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
+            self._print_step(number, f" {line}")
             for name, markdown in step.texts.items():
                 self.writer.add_text(f"rollouts/{name}", markdown, number)
 
@@ -220,14 +225,23 @@ class Report:
             soft_wrap=True,
         )
 
+    def _print_step(self, number: int, text: str) -> None:
+        self.console.print(f"step {number}/{self.total_steps} {text}", soft_wrap=True)
+
     def _print_titled(self, title: str, rest: str) -> None:
         self.console.print(Text.assemble((title, "bold"), rest), soft_wrap=True)
 
-    def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
-        record: dict[str, Any] = {"kind": kind, "step": number, **figures}
-        self.metrics.write(json.dumps(record) + "\n")
+    def _write(
+        self, kind: str, number: int, figures: Mapping[str, float], rows: Sequence[str] = ()
+    ) -> None:
+        """Write figures to both logs; JSON has no word for one that is not finite but null."""
+        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+        record: dict[str, Any] = {"kind": kind, "step": number, **dict.fromkeys(figures), **finite}
+        if rows:
+            record["rows"] = list(rows)
+        self.metrics.write(json.dumps(record, allow_nan=False) + "\n")
         self.metrics.flush()
-        for name, value in figures.items():
+        for name, value in finite.items():
             self.writer.add_scalar(f"{kind}/{name}", value, number)
 
     def _cut_metrics(self, start_step: int) -> None:
@@ -247,6 +261,14 @@ def warn(message: str) -> None:
 
 def no_warning(message: str) -> None:
     """Do nothing: the first rank prints it."""
+
+
+def _losses(metrics_file: Path) -> Iterator[float]:
+    """Yield the training losses that were logged so far."""
+    lines = metrics_file.read_text(encoding="utf-8").splitlines() if metrics_file.is_file() else []
+    for record in map(json.loads, lines):
+        if record["kind"] == "train" and record.get("loss") is not None:
+            yield record["loss"]
 
 
 def _step_of(line: str) -> float:

@@ -30,7 +30,7 @@ from training.beginning import (
     start_warnings,
 )
 from training.best import Generated
-from training.checkpoint import Checkpoints, Progress
+from training.checkpoint import Checkpoints
 from training.config import Config, read_config
 from training.feed import Feed, Steps
 from training.gate import open_gate
@@ -39,6 +39,7 @@ from training.loop import Run, fit
 from training.objective import Objective, Supervised
 from training.preference import Preference
 from training.preparing import make_trainable
+from training.progress import Progress
 from training.reference import reference_values
 from training.report import NullReport, Report, no_warning, warn
 from training.reward import Reward
@@ -161,10 +162,13 @@ def build_model(
     return make_trainable(model, config.lora, kernels, chosen, state)
 
 
-def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoints:
+def open_checkpoints(
+    config: Config, chat_format: str, resume: bool, new_schedule: bool = False
+) -> Checkpoints:
     """Return the run's checkpoint directory; a new run refuses one that already holds a run.
 
-    `chat_format` is the dataset's, which every checkpoint remembers.
+    `chat_format` is the dataset's, which every checkpoint remembers. `new_schedule` resumes with
+    another schedule than the run had.
     """
     checkpoints = Checkpoints(
         config.run_dir,
@@ -174,6 +178,7 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
         config.checkpoint.keep_last,
         chat_format,
         lambda file: read_config(file).model_dump(mode="json"),
+        new_schedule,
     )
     check_writable_directory(config.run_dir)
     if not resume:
@@ -252,14 +257,14 @@ def train(
         else:
             started_from = backend.on_first_rank(lambda: start_record(config))
             progress = Progress(data=splits.fingerprints, started_from=started_from)
-        rate = settle_schedule(progress, config, epochs, resumed, say)
+        rate = settle_schedule(progress, config, epochs, resumed, say, checkpoints.new_schedule)
         values = reference_values(config, splits._asdict(), backend, resume)
         if values["train"]:
             batches = make_batches(
                 config, splits, backend.rank, backend.world_size, values["train"]
             )
         make_held_out = partial(make_batch, splits.validation, values=values["validation"])
-        feed: Steps = Feed(batches, backend.device)
+        feed: Steps = Feed(batches, backend.device, splits.train.id_of)
         if rollouts:
             rollouts.begin(backend, resume)
             feed = RolloutFeed(rollouts, backend, config.training.micro_batch_tokens)
@@ -282,6 +287,7 @@ def train(
             generated=generated,
             generated_every=reply_interval(config),
             gate=gate,
+            skips=config.training.on_nonfinite == "skip",
         )
         with report:
             fit(run, backend, progress)

@@ -24,6 +24,7 @@ from console.command import one_line
 from model.transformer import Transformer
 from storage.json_file import write_json
 from training.backends import Result, full_shape, trained_parameters
+from training.divergence import NOT_FINITE, any_out_of_range
 from training.optim import make_optimizer
 from training.zero.ranks import Ranks, wait_for_all
 from training.zero.settings import zero_stage
@@ -108,15 +109,28 @@ class DeepSpeedBackend:
         if not last:
             self.engine.step()  # only counts the micro-batch
 
-    def step(self, learning_rate: float) -> Tensor:
-        """Clip, update, clear the gradients; return their norm before clipping, on the device."""
+    def step(self, learning_rate: float, skip: bool = False) -> Tensor | str:
+        """Clip, update, clear the gradients; return their norm before clipping, or why not.
+
+        From stage 1 on DeepSpeed itself asks all ranks, and takes no step where the norm is not
+        finite; it gives it as infinite then.
+        """
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         norm: Any = None
         if self.stage == 0:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters.values()])  # type: ignore[misc]
+            if skip and not norm.isfinite():
+                for parameter in self.parameters.values():
+                    parameter.grad = None  # so that the optimizer passes it over
         self.engine.step()
-        return torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
+        found = torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
+        return NOT_FINITE if skip and not found.isfinite() else found
+
+    def any_out_of_range(self) -> Tensor:
+        """Return 1.0 where a trained weight that this rank holds is out of range, else 0.0."""
+        parts = (p.ds_tensor if self.stage == 3 else p.detach() for p in self.parameters.values())
+        return any_out_of_range(parts).to(self.device)
 
     def computing(self) -> AbstractContextManager[None]:
         """Return a context that changes nothing: weights are stored in what they compute in."""
