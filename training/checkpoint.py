@@ -31,6 +31,7 @@ from storage.atomic import new_directory, new_file
 from storage.json_file import write_json
 from storage.manifest import damaged_files
 from training.backends import Backend
+from training.disk import full_disk_named
 from training.divergence import finite_on_cpu
 from training.hashing import damage_found, flushed_sha256s
 from training.progress import Progress
@@ -167,7 +168,7 @@ class Checkpoints:
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
         sha256s: dict[str, str] = {}
-        with ExitStack() as building:
+        with full_disk_named(self.run_dir), ExitStack() as building:
             directory = backend.on_first_rank(
                 lambda: building.enter_context(new_directory(path, KIND, sha256s))
             )

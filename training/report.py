@@ -24,6 +24,7 @@ from data.batches import Batch
 from storage.atomic import new_file
 from training.backends import Backend
 from training.best import Outcome
+from training.disk import full_disk_named
 from training.divergence import Losses, format_rows
 from training.flops import matmul_rate, step_flops
 
@@ -136,8 +137,9 @@ class Report:
 
     def __exit__(self, *exception: object) -> None:
         self.progress.stop()
-        self.metrics.close()
-        self.writer.close()
+        with full_disk_named(self.log_dir):
+            self.metrics.close()
+            self.writer.close()
         if self.judges_losses and exception[0] is None and (found := self.losses.format_outcome()):
             warn(f"{found}. best/ holds the best weights; try another schedule.learning_rate")
 
@@ -239,10 +241,11 @@ class Report:
         record: dict[str, Any] = {"kind": kind, "step": number, **dict.fromkeys(figures), **finite}
         if rows:
             record["rows"] = list(rows)
-        self.metrics.write(json.dumps(record, allow_nan=False) + "\n")
-        self.metrics.flush()
-        for name, value in finite.items():
-            self.writer.add_scalar(f"{kind}/{name}", value, number)
+        with full_disk_named(self.log_dir):
+            self.metrics.write(json.dumps(record, allow_nan=False) + "\n")
+            self.metrics.flush()
+            for name, value in finite.items():
+                self.writer.add_scalar(f"{kind}/{name}", value, number)
 
     def _cut_metrics(self, start_step: int) -> None:
         """Keep only the lines up to the step a run resumes from."""

@@ -31,7 +31,6 @@ from training.zero.settings import zero_stage
 from training.zero.shards import (
     SHARDS_FILE,
     check_own_pickles,
-    full_disk_named,
     known_classes_only,
 )
 
@@ -150,13 +149,12 @@ class DeepSpeedBackend:
         if self.rank == 0:
             sharding = {"ranks": self.world_size, "zero_stage": self.stage}
             write_json(directory / SHARDS_FILE, sharding)
-        with full_disk_named(directory.parent):
-            self.engine.save_checkpoint(
-                str(directory.parent),
-                directory.name,
-                save_latest=False,
-                exclude_frozen_parameters=True,
-            )
+        self.engine.save_checkpoint(
+            str(directory.parent),
+            directory.name,
+            save_latest=False,
+            exclude_frozen_parameters=True,
+        )
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote: exactly from as many ranks, resharded from others."""

@@ -5,7 +5,6 @@ else is refused unopened, and the others are loaded by torch's restricted unpick
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from enum import Enum
@@ -14,7 +13,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rich.filesize import decimal
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
@@ -82,21 +80,6 @@ def _enum_member(kind: Any, name: str) -> Enum:
     if kind not in _known_classes() or not issubclass(kind, Enum):
         raise ValueError(f"getattr is called on {kind!r}, wanted an enum of DeepSpeed's")
     return kind[name]
-
-
-@contextmanager
-def full_disk_named(run_dir: Path) -> Iterator[None]:
-    """Turn torch.save's write error, which names only a position, into one that names the disk."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "inline_container.cc" not in str(error):
-            raise
-        free = decimal(shutil.disk_usage(run_dir).free)
-        raise OSError(
-            f"{run_dir} could not take a checkpoint's shards; the disk has {free} left. Make room, "
-            "or set checkpoint.output_dir or a smaller checkpoint.keep_last, and add --resume"
-        ) from error
 
 
 def joined_masters(step: Path) -> Mapping[str, Callable[[], Tensor]]:
