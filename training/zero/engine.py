@@ -30,6 +30,7 @@ from training.zero.ranks import Ranks, wait_for_all
 from training.zero.settings import zero_stage
 from training.zero.shards import (
     SHARDS_FILE,
+    check_listed,
     check_own_pickles,
     known_classes_only,
 )
@@ -167,6 +168,7 @@ class DeepSpeedBackend:
                 f"{directory} was written at ZeRO stage {saved['zero_stage']}, this run has stage "
                 f"{self.stage}; resume at the stage it was started with"
             )
+        self.on_first_rank(lambda: check_listed(directory, saved["ranks"], self.stage))
         self.on_first_rank(lambda: check_own_pickles(directory))
         if saved["ranks"] == self.world_size or self.stage == 0:
             self._load_shards(directory)
