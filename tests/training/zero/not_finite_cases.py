@@ -13,37 +13,17 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from poisoned import Poisoned
 from safetensors.torch import save_file
 from torch import Tensor
 from zero_cases import backend_of, masters_of
 
 from console.command import one_line, run
 from training.config import Config, read_config
-from training.feed import Feed, StepData
+from training.feed import Feed
 from training.objective import Supervised
 from training.setup import open_checkpoints, open_splits, train
 from training.zero.ranks import Ranks, joined_ranks
-
-STEPS = (2, 5)  # one before the step that is resumed from, one after it
-
-
-class Poisoned:
-    """Makes the first micro-batch of each of STEPS not finite on the last rank."""
-
-    def __init__(self, ranks: Ranks) -> None:
-        self.last = ranks.rank == ranks.world_size - 1
-        self.step, self.batch = 0, 0
-        self.take, self.loss = Feed.step, Supervised.loss
-
-    def taken(self, feed: Feed, number: int) -> StepData:
-        self.step, self.batch = number + 1, 0
-        return self.take(feed, number)
-
-    def poisoned(self, objective: Supervised, *given: Any) -> tuple[Tensor, Tensor]:
-        loss, figures = self.loss(objective, *given)
-        self.batch += 1
-        bad = self.last and self.step in STEPS and self.batch == 1
-        return loss * float("nan") if bad else loss, figures
 
 
 def main(cases: str, output_dir: str, local_rank: int | None = None) -> None:

@@ -16,7 +16,7 @@ from training.feed import Feed
 from training.objective import Supervised
 from training.zero.ranks import Ranks
 
-from .not_finite_cases import Poisoned
+from .poisoned import Poisoned
 
 # Launches of two ranks: half a minute each.
 pytestmark = pytest.mark.long
