@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.transformer import Transformer
-from training.divergence import NOT_FINITE, SCALE_HALVED, any_out_of_range
+from training.divergence import NOT_FINITE, SCALE_HALVED, norm_not_finite
 from training.in_backward import StepInBackward
 from training.optim import make_optimizer
 from training.precision import LossScale
@@ -71,8 +71,8 @@ class Backend(Protocol):
         not finite. Every rank leaves out the same steps.
         """
 
-    def any_out_of_range(self) -> Tensor:
-        """Return 1.0 where a trained weight that this rank holds is out of range, else 0.0.
+    def weights_not_finite(self) -> Tensor:
+        """Return 1.0 where the norm of this rank's trained weights is not finite, else 0.0.
 
         A scalar on the device, which nothing waits for.
         """
@@ -195,9 +195,9 @@ class NativeBackend:
             return "" if self.loss_scale.allows(found) else SCALE_HALVED
         return "" if math.isfinite(found) else NOT_FINITE
 
-    def any_out_of_range(self) -> Tensor:
-        """Return 1.0 where a trained weight is out of range, else 0.0, on the device."""
-        return any_out_of_range(p.detach() for p in self.parameters.values())
+    def weights_not_finite(self) -> Tensor:
+        """Return 1.0 where the trained weights' norm is not finite, else 0.0, on the device."""
+        return norm_not_finite(p.detach() for p in self.parameters.values())
 
     def computing(self) -> AbstractContextManager[None]:
         """Return what to run the model itself in, so that it computes as `forward` does."""

@@ -1,7 +1,7 @@
 """What a run does when its numbers are not finite, or its loss jumps: the tests and their words.
 
 A step is looked at twice, and the host waits once: its loss and the norm of its gradients say
-whether it may be taken, the largest weight after the update says whether it may be kept.
+whether it may be taken, the norm of the weights after the update says whether it may be kept.
 """
 
 import math
@@ -23,8 +23,6 @@ NOTHING_TO_LEARN = (
 )
 SCALE_HALVED = "its gradients were infinite in float16, and the loss scale was halved"
 NOT_FINITE = "its loss or its gradients are not finite"
-# The square of a larger weight is infinite in float32, and so is what a norm makes of it.
-LARGEST = 2.0**63
 # So many steps in a row that are not finite are no matter of their rows.
 MOST_LEFT_OUT = 10
 NAMED_ROWS = 8
@@ -38,13 +36,14 @@ DEVIATIONS, LEAST_DEVIATION = 5.0, 0.02
 RISE, SAME = 0.1, 1e-5
 
 
-def any_out_of_range(tensors: Iterable[Tensor]) -> Tensor:
-    """Return 1.0 where a value of any tensor is NaN or beyond LARGEST, else 0.0, on their device.
+def norm_not_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Return 1.0 where the norm of all values is infinite or NaN, else 0.0, on their device.
 
-    Every value is read once, and nothing waits: the maximum of absolute values is NaN where one is.
+    Every value is read once, and nothing waits. The square of 1.8e19 is infinite in float32.
     """
-    largest = nn.utils.get_total_norm([t for t in tensors if t.numel()], float("inf"))
-    return (largest.float() <= LARGEST).logical_not().float()
+    # The norm of finite values in float16 may be infinite in float16.
+    wide = (t.float() if t.dtype == torch.float16 else t for t in tensors)
+    return nn.utils.get_total_norm(wide).isfinite().logical_not().float()
 
 
 def spread_not_finite(loss: Tensor) -> Tensor:
@@ -59,14 +58,14 @@ def spread_not_finite(loss: Tensor) -> Tensor:
 def finite_on_cpu(
     tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield named tensors on the CPU in `dtype`; ValueError for one that is not finite in it."""
+    """Yield named tensors on the CPU in `dtype`; ValueError where a norm is not finite."""
     for name, tensor in tensors:
         cast = tensor.to(dtype)
-        if any_out_of_range([cast]):
+        if norm_not_finite([cast]):
             raise ValueError(
-                f"{name} is not finite in {str(dtype).removeprefix('torch.')}, or larger than "
-                f"{LARGEST:.1e}, so it was not written; go on from an earlier checkpoint with "
-                "--resume --new-schedule and a lower --schedule.learning_rate"
+                f"the norm of {name} is not finite in {str(dtype).removeprefix('torch.')}, so it "
+                "was not written; go on from an earlier checkpoint with --resume --new-schedule "
+                "and a lower --schedule.learning_rate"
             )
         yield name, cast.cpu()
 
@@ -90,7 +89,7 @@ def check_step(run: "Run", number: int, step: "StepMetrics", broken: bool) -> No
     if sound:
         settings = run.config.schedule, run.config.optimizer
         problem = (
-            f"{found}, and after its update weights are not finite, or larger than {LARGEST:.1e}: "
+            f"{found}, and after its update the norm of the weights is not finite: "
             f"schedule.learning_rate {settings[0].learning_rate:g} or optimizer.weight_decay "
             f"{settings[1].weight_decay:g} is too large"
         )

@@ -120,7 +120,7 @@ def train_step(
         totals += torch.cat([loss.detach().view(1), sums / count])
     # Without a token that teaches anything, an optimizer's momentum would move the weights alone.
     norm = backend.step(rate, run.skips) if data.trained else NOTHING_TO_LEARN
-    broken = backend.any_out_of_range().to(totals).view(1)
+    broken = backend.weights_not_finite().to(totals).view(1)
     stopped = torch.full_like(broken, stop is not None and stop())
     figures = backend.sum(torch.cat([stopped, broken, totals]))
     run.feed.prepare(number + 1)

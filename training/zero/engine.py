@@ -24,7 +24,7 @@ from console.command import one_line
 from model.transformer import Transformer
 from storage.json_file import write_json
 from training.backends import Result, full_shape, trained_parameters
-from training.divergence import NOT_FINITE, any_out_of_range
+from training.divergence import NOT_FINITE, norm_not_finite
 from training.optim import make_optimizer
 from training.zero.ranks import Ranks, wait_for_all
 from training.zero.settings import zero_stage
@@ -127,10 +127,10 @@ class DeepSpeedBackend:
         found = torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
         return NOT_FINITE if skip and not found.isfinite() else found
 
-    def any_out_of_range(self) -> Tensor:
-        """Return 1.0 where a trained weight that this rank holds is out of range, else 0.0."""
+    def weights_not_finite(self) -> Tensor:
+        """Return 1.0 where the norm of this rank's trained weights is not finite, else 0.0."""
         parts = (p.ds_tensor if self.stage == 3 else p.detach() for p in self.parameters.values())
-        return any_out_of_range(parts).to(self.device)
+        return norm_not_finite(parts).to(self.device)
 
     def computing(self) -> AbstractContextManager[None]:
         """Return a context that changes nothing: weights are stored in what they compute in."""

@@ -75,7 +75,7 @@ def read(file: Path) -> Step:
     return Step(calls, counted["micro_batches"], size * trained, weights)
 
 
-# A step's loss, whether to stop and whether a weight is out of range; the norm's square; whether a
+# A step's loss, whether to stop and whether its weights are finite; the norm's square; whether a
 # gradient is infinite.
 FIGURES = ("allreduce", 12)
 NORM = ("allreduce", 4)
