@@ -15,6 +15,7 @@ from training.setting_table import help_groups
 def main(
     config_file: str = "configs/ds_finetune.json",
     resume: bool = False,
+    new_schedule: bool = False,
     fit_anyway: bool = False,
     local_rank: int | None = None,
     **overrides: object,
@@ -26,6 +27,7 @@ def main(
     Args:
         config_file: JSON file of settings, like those in configs/.
         resume: Continue the run of this name from its newest whole checkpoint.
+        new_schedule: Go on with other settings of the schedule than the run that is resumed had.
         fit_anyway: Start although the formula says that a GPU's memory is too small.
         local_rank: Given by the launcher, not by you.
         **overrides: Any setting below, for example --training.epochs=1.
@@ -70,7 +72,7 @@ def main(
             check_length(config, splits, rollouts)
         # Its errors belong before the model is loaded.
         open_gate(config, splits.chat_format, sample)
-        checkpoints = open_checkpoints(config, splits.chat_format, resume)
+        checkpoints = open_checkpoints(config, splits.chat_format, resume, new_schedule)
         policy = fitting_policy(config, splits.train, ranks.device, fit_anyway, ranks.world_size)
         torch.manual_seed(config.seed)
         place = place_on_arrival(engine, ranks.device, dtype, config.model.quantization)

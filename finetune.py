@@ -15,6 +15,7 @@ from training.setting_table import help_groups
 def main(
     config_file: str = "configs/finetune.json",
     resume: bool = False,
+    new_schedule: bool = False,
     fit_anyway: bool = False,
     **overrides: object,
 ) -> None:
@@ -23,6 +24,7 @@ def main(
     Args:
         config_file: JSON file of settings, like those in configs/.
         resume: Continue the run of this name from its newest whole checkpoint.
+        new_schedule: Go on with other settings of the schedule than the run that is resumed had.
         fit_anyway: Start although the formula says that the GPU's memory is too small.
         **overrides: Any setting below, for example --training.epochs=1.
     """
@@ -65,7 +67,7 @@ def main(
         check_length(config, splits, rollouts)
     # Its errors belong before the model is loaded.
     open_gate(config, splits.chat_format, sample)
-    checkpoints = open_checkpoints(config, splits.chat_format, resume)
+    checkpoints = open_checkpoints(config, splits.chat_format, resume, new_schedule)
     check_one_micro_batch(config, make_batches(config, splits))
     policy = fitting_policy(config, splits.train, device, fit_anyway)
     torch.manual_seed(config.seed)

@@ -158,7 +158,7 @@ class Ours:
 def run_of(feed: Feed) -> Run:
     """Return as much of a run as a step reads."""
     own = {"feed": feed, "objective": Supervised(), "rate": lambda step: LEARNING_RATE}
-    return cast(Run, SimpleNamespace(**own))
+    return cast(Run, SimpleNamespace(**own, skips=False))
 
 
 def _take_step(feed: Feed, backend: NativeBackend, number: int) -> Step:
@@ -172,7 +172,7 @@ class _GradientsOnly(NativeBackend):
 
     gradients: dict[str, Tensor]
 
-    def step(self, learning_rate: float) -> Tensor:
+    def step(self, learning_rate: float, skip: bool = False) -> Tensor:
         self.gradients = {}
         for name, parameter in self.parameters.items():
             assert parameter.grad is not None

@@ -114,6 +114,11 @@ def _invocation(launcher: str) -> str:
     return f"{launcher} {sys.argv[0]}"
 
 
+def print_error(message: str) -> None:
+    """Print the one line of an error, where a process ends without raising it."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+
+
 def print_next(*commands: str) -> None:
     """Print the command a user would type next."""
     console = Console()
@@ -175,7 +180,7 @@ def _first_of_machine() -> bool:
 
 def _leave(message: str, code: int, prints: bool) -> None:
     if prints:
-        print(f"error: {message}", file=sys.stderr)
+        print_error(message)
     elif code < 128:
         # A launcher terminates all processes when one ends: give the first time to print.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -148,6 +148,10 @@ class TokenizedDataset:
             stream.seek(start)
             return self._as_origin(stream.read(end - start))
 
+    def id_of(self, index: int) -> str:
+        """Return the id of one conversation, or its number where it has none."""
+        return self.origin(index).id or f"number {index}"
+
     def origins(self) -> Iterator[Origin]:
         """Yield where each conversation came from, in order, reading the file once."""
         end = 0

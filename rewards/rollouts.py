@@ -61,13 +61,14 @@ class TrainedReply(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawn:
-    """The replies of a draw to train on, and what to report of all that were drawn."""
+    """The replies of a draw to train on, and what to report of all; `rows` are prompts' ids."""
 
     replies: Sequence[TrainedReply]
     groups: int
     figures: Mapping[str, float]
     texts: Mapping[str, str]
     seconds: Mapping[str, float]
+    rows: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ class Rollouts:
         figures = {**figures_of(tasks, records, size), "groups_without_spread": level / len(tasks)}
         if "generation" in seconds:
             figures["replies_per_second"] = len(records) / seconds["generation"]
-        return Drawn(replies, len(tasks), figures, shown(tasks, records, size), seconds)
+        texts, rows = shown(tasks, records, size), [task.id for task in tasks]
+        return Drawn(replies, len(tasks), figures, texts, seconds, rows)
 
 
 def advantages(rewards: Sequence[float], scale: bool) -> list[float] | None:

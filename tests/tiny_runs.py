@@ -107,7 +107,9 @@ def settings_over(base: Path, dataset: Path, workspace: Path) -> Callable[..., "
     return make
 
 
-def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
+def train_natively(
+    config: "Config", resume: bool = False, new_schedule: bool = False
+) -> NativeBackend:
     """Do what finetune.py does and hand back the backend."""
     from evaluation.sample import open_sample
     from rewards.opening import open_rollouts
@@ -116,7 +118,7 @@ def train_natively(config: "Config", resume: bool = False) -> NativeBackend:
 
     device, dtype = torch.device("cpu"), getattr(torch, config.model.dtype)
     splits = open_splits(config)
-    checkpoints = open_checkpoints(config, splits.chat_format, resume)
+    checkpoints = open_checkpoints(config, splits.chat_format, resume, new_schedule)
     sample = open_sample(config.validation, config.seed, config.model.checkpoint_dir, *splits)
     rollouts = open_rollouts(config, *splits, sample)
     torch.manual_seed(config.seed)

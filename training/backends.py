@@ -5,6 +5,7 @@ clears; its `save` and `load` hold what only training needs (master weights, mom
 Every method is called on every rank, in the same order.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.transformer import Transformer
+from training.divergence import NOT_FINITE, SCALE_HALVED, norm_not_finite
 from training.in_backward import StepInBackward
 from training.optim import make_optimizer
 from training.precision import LossScale
@@ -62,10 +64,17 @@ class Backend(Protocol):
     def backward(self, loss: Tensor, last: bool) -> None:
         """Add the gradient of one micro-batch; `last` says that a step follows."""
 
-    def step(self, learning_rate: float) -> Tensor | None:
+    def step(self, learning_rate: float, skip: bool = False) -> Tensor | str:
         """Clip, update, clear the gradients; return their norm before clipping, on the device.
 
-        None where they were infinite in float16 and the step was left out.
+        Where the step was left out, say why: gradients were infinite in float16, or, with `skip`,
+        not finite. Every rank leaves out the same steps.
+        """
+
+    def weights_not_finite(self) -> Tensor:
+        """Return 1.0 where the norm of this rank's trained weights is not finite, else 0.0.
+
+        A scalar on the device, which nothing waits for.
         """
 
     def computing(self) -> AbstractContextManager[None]:
@@ -154,10 +163,10 @@ class NativeBackend:
         """Add the gradient of one micro-batch."""
         (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
 
-    def step(self, learning_rate: float) -> Tensor | None:
-        """Clip, update, clear the gradients; return their norm before clipping, on the device.
+    def step(self, learning_rate: float, skip: bool = False) -> Tensor | str:
+        """Clip, update, clear the gradients; return their norm before clipping, or why not.
 
-        None where they were infinite in float16 and the step was left out.
+        The host waits for the norm in float16 and with `skip`.
         """
         if self.in_backward:
             return self.in_backward.norm()
@@ -165,14 +174,30 @@ class NativeBackend:
             self.loss_scale.unscale(p.grad for p in self.parameters.values() if p.grad is not None)
         limit = float("inf") if self.clip_norm is None else self.clip_norm
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), limit)
-        if self.loss_scale and not self.loss_scale.allows(norm.item()):
+        if reason := self._left_out(norm, skip):
             self.optimizer.zero_grad(set_to_none=True)
-            return None
+            return reason
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def _left_out(self, norm: Tensor, skip: bool) -> str:
+        """Return why gradients of this norm may not be used; empty where they may."""
+        if self.loss_scale is None and not skip:
+            return ""
+        found = norm.item()
+        # Without a scale there is nothing more to halve.
+        if self.loss_scale and not (
+            skip and self.loss_scale.scale <= 1 and not math.isfinite(found)
+        ):
+            return "" if self.loss_scale.allows(found) else SCALE_HALVED
+        return "" if math.isfinite(found) else NOT_FINITE
+
+    def weights_not_finite(self) -> Tensor:
+        """Return 1.0 where the trained weights' norm is not finite, else 0.0, on the device."""
+        return norm_not_finite(p.detach() for p in self.parameters.values())
 
     def computing(self) -> AbstractContextManager[None]:
         """Return what to run the model itself in, so that it computes as `forward` does."""

@@ -10,7 +10,7 @@ import torch
 from model.blockwise import slow_kernels_line
 from model.quantized import NF4_KINDS
 from training.best import Generated
-from training.checkpoint import Progress
+from training.progress import Progress
 from training.start import other_storage_line
 
 if TYPE_CHECKING:

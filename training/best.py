@@ -10,7 +10,7 @@ from statistics import harmonic_mean
 from typing import Protocol
 
 from training.backends import Backend
-from training.checkpoint import Progress
+from training.progress import Progress
 
 LOWER_IS_BETTER = ("loss", "perplexity")
 # The loss on the plain text of validation.gate.
@@ -73,7 +73,7 @@ def improves(
     scheduled: bool = True,
     allowed: bool = True,
 ) -> bool:
-    """Remember a new best figure; never NaN, and never one that this validation has not.
+    """Remember a new best figure; always finite, and never one that this validation has not.
 
     Of equal ones the first stays; weights that are not `allowed` are never best. Counts the
     validations since that measured the figure, but for one that is not `scheduled`, at the end of a
@@ -87,7 +87,7 @@ def improves(
     if scheduled and (metric in WITHOUT_REPLIES or outcome):
         # A validation that did not measure the figure says nothing of it.
         progress.without_improvement += 1
-    if not allowed or found is None or math.isnan(found):
+    if not allowed or found is None or not math.isfinite(found):
         return False
     sign = -1 if metric in LOWER_IS_BETTER else 1
     if before is not None and not sign * found > sign * before:

@@ -18,7 +18,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,15 @@ import torch
 from model.config import PARAMS_FILE, read_params
 from model.lora.config import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory, new_file
+from storage.full_disk import write_errors_named
 from storage.json_file import read_json_object, write_json
 from storage.manifest import Entry, damaged_files
 from storage.replacement import restore_all
 from storage.verified import copy_verified
 from training.backends import Backend
+from training.divergence import finite_on_cpu
 from training.hashing import damage_found, flushed_hashes
+from training.progress import Progress
 from training.resuming import (
     CONFIG_FILE,
     check_same_base,
@@ -54,41 +57,11 @@ WEIGHTS_ONLY = ("best", "final")
 _STEP = re.compile(r"step-\d+")
 
 
-@dataclass
-class Progress:
-    """How far a run is: steps taken, the best validation figure so far, and on which data.
-
-    `data` are the fingerprints of both splits: a directory may be rebuilt under the same name.
-    `sample` is that of the prompts that are replied to, and `prompts` how many of them the time
-    allows; `best_counts` is what each added to the best figure, if it is one of replies: hits, and
-    of how many, for each side of it. `without_improvement` counts the validations since. `threads`
-    compute on the processor, where the run chose their number itself. The schedule ends at step
-    `schedule_steps` and its warm-up at `warmup_steps`, as settled at the run's start; both are None
-    in older checkpoints. `started_from` is the adapter that is trained further: its `directory` and
-    the `sha256` of its file. `gate_text` is the `sha256` of the plain text that validation.gate
-    measures, and its loss at the start, `bits_per_byte`. `to_validate`: SIGTERM came before
-    the validation of this step was complete. `made_with` says from which step on which code,
-    packages and devices made it; training/made_with.py notes it.
-    """
-
-    step: int = 0
-    best: float | None = None
-    data: list[str] = field(default_factory=list)
-    sample: str | None = None
-    prompts: int | None = None
-    best_counts: list[list[int]] = field(default_factory=list)
-    threads: int | None = None
-    schedule_steps: int | None = None
-    warmup_steps: int | None = None
-    without_improvement: int = 0
-    started_from: dict[str, str] | None = None
-    gate_text: dict[str, Any] | None = None
-    to_validate: bool = False
-    made_with: list[dict[str, Any]] = field(default_factory=list)
-
-
 class Checkpoints:
-    """The directory of one run's checkpoints; `read_settings` reads the `config.json` of one."""
+    """The directory of one run's checkpoints; `read_settings` reads the `config.json` of one.
+
+    With `new_schedule` a run may be resumed with another schedule than it had.
+    """
 
     def __init__(
         self,
@@ -99,6 +72,7 @@ class Checkpoints:
         keep_last: int,
         chat_format: str,
         read_settings: Callable[[Path], Mapping[str, Any]],
+        new_schedule: bool = False,
     ) -> None:
         self.run_dir = run_dir
         self.base_dir = base_dir
@@ -107,9 +81,18 @@ class Checkpoints:
         self.keep_last = keep_last
         self.chat_format = chat_format
         self.read_settings = read_settings
+        self.new_schedule = new_schedule
 
     def check_new_run(self) -> None:
-        """Raise FileExistsError when a run of this name is already there."""
+        """Raise FileExistsError when a run of this name is already there.
+
+        ValueError for a new schedule, which a run has anyway that is not resumed.
+        """
+        if self.new_schedule:
+            raise ValueError(
+                "--new-schedule changes the schedule of a run that is resumed; add --resume, or "
+                "leave it out"
+            )
         if steps := self.steps():
             raise FileExistsError(
                 f"{self.run_dir} already holds a run (newest {steps[-1].name}); add --resume to "
@@ -171,7 +154,7 @@ class Checkpoints:
             raise nothing_to_resume(self.run_dir, self.steps(), WEIGHTS_ONLY)
 
         def read() -> Progress:
-            check_same_settings(path, self.config, self.read_settings)
+            check_same_settings(path, self.config, self.read_settings, self.new_schedule)
             check_same_base(path, self.base_dir)
             check_same_format(path, self.chat_format)
             progress = Progress(**read_json_object(path / PROGRESS_FILE))
@@ -185,7 +168,7 @@ class Checkpoints:
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
         hashed: dict[str, Entry] = {}
-        with ExitStack() as building:
+        with write_errors_named(path), ExitStack() as building:
             directory = backend.on_first_rank(
                 lambda: building.enter_context(new_directory(path, KIND, hashed))
             )
@@ -198,16 +181,25 @@ class Checkpoints:
             backend.on_first_rank(building.close)
 
     def _write_weights(self, partial: Path, backend: Backend) -> None:
-        """Write the trained weights, gathered one by one; only rank 0 has a file to put them in."""
+        """Write the trained weights, gathered one by one; only rank 0 has a file to put them in.
+
+        Raises ValueError, and there is no such checkpoint, where a weight is not finite.
+        """
         # The masters are float32; a whole model is written in the dtype it was asked for.
         dtype = DTYPES["float32" if self.lora else self.config["model"]["dtype"]]
         file = partial / (ADAPTER_FILE if self.lora else WEIGHTS_FILE)
+        layout = {name: (tuple(shape), dtype) for name, shape in backend.trained.items()}
         gathered = backend.trained_state()
-        if backend.rank == 0:
-            layout = {name: (tuple(shape), dtype) for name, shape in backend.trained.items()}
-            write_safetensors(file, layout, ((n, t.to("cpu", dtype)) for n, t in gathered))
-        else:
-            deque(gathered, maxlen=0)
+
+        def write() -> None:
+            try:
+                if backend.rank == 0:
+                    write_safetensors(file, layout, finite_on_cpu(gathered, dtype))
+            finally:
+                # Also after an error of rank 0: the others are gathering, and wait for it.
+                deque(gathered, maxlen=0)
+
+        backend.on_every_rank(write)
 
     def _write_records(self, partial: Path, progress: Progress) -> None:
         if self.lora:

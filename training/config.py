@@ -73,7 +73,7 @@ class DataSection(Section):
     chat_format_anyway: bool = False
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class LoraSection(LoraConfig):
     """The adapter, as model/lora/config.py defines it; null trains all weights instead."""
 
@@ -176,6 +176,13 @@ class Config(Section):
             raise ValueError(
                 "in_backward is true and model.dtype 'float16', whose gradients must all be finite "
                 "before a step; add --model.dtype=float32, or --optimizer.in_backward=false"
+            )
+        training = info.data.get("training")
+        if value.in_backward and training and training.on_nonfinite == "skip":
+            raise ValueError(
+                "in_backward is true and training.on_nonfinite 'skip': weights are updated before "
+                "all gradients are known, so no step can be left out; add "
+                "--training.on_nonfinite=stop, or --optimizer.in_backward=false"
             )
         if value.stochastic_rounding and model and model.dtype != "bfloat16":
             raise ValueError(

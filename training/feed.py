@@ -1,6 +1,7 @@
 """What each step trains on, on its device: made and sent while the step before it is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ class StepData(NamedTuple):
     groups: The conversations, or where several belong together, the groups.
     figures, texts: What was measured and seen while the step was made, reported with it.
     seconds: What making it took, by what for.
+    rows: Reads the ids of its conversations.
     """
 
     batches: list[Batch]
@@ -25,6 +27,7 @@ class StepData(NamedTuple):
     figures: Mapping[str, float] = MappingProxyType({})
     texts: Mapping[str, str] = MappingProxyType({})
     seconds: Mapping[str, float] = MappingProxyType({})
+    rows: Callable[[], Sequence[str]] = list
 
 
 class Steps(Protocol):
@@ -45,11 +48,13 @@ class Feed:
     """The steps of a run over a dataset in their order, as one rank trains them on `device`.
 
     `prepare` is called when the work of a step has been given to the device and before its results
-    are read: there the host would do nothing but wait.
+    are read: there the host would do nothing but wait. `id_of` returns a conversation's id.
     """
 
-    def __init__(self, batches: Batches, device: torch.device) -> None:
-        self.batches, self.device = batches, device
+    def __init__(
+        self, batches: Batches, device: torch.device, id_of: Callable[[int], str] = str
+    ) -> None:
+        self.batches, self.device, self.id_of = batches, device, id_of
         self._ahead: dict[int, StepData] = {}
 
     @property
@@ -68,5 +73,8 @@ class Feed:
             batches = [batch.to(self.device) for batch in self.batches.step(number)]
             # One step is ahead, no more; another that was prepared is not going to be taken.
             trained, tokens = self.batches.counts(number)
-            groups = len(self.batches.groups(number))
-            self._ahead = {number: StepData(batches, trained, tokens, groups)}
+            groups, rows = len(self.batches.groups(number)), partial(self._rows, number)
+            self._ahead = {number: StepData(batches, trained, tokens, groups, rows=rows)}
+
+    def _rows(self, number: int) -> list[str]:
+        return [self.id_of(index) for index in self.batches.conversations(number)]

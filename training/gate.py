@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from data.batches import Batch, make_batch, whole_split
 from data.plain_text import SMALLEST_WINDOW, WINDOW, TextWindows
 from training.best import TEXT_LOSS, Generated
-from training.checkpoint import Progress
+from training.progress import Progress
 from weights.directory import resolve_directory
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ class Gate:
         if self.text is None:
             return
         if progress.gate_text is None and progress.step == 0:
-            progress.gate_text = {"sha256": self.text.sha256, TEXT_LOSS: measure()}
+            found = measure()
+            if not math.isfinite(found):
+                raise ValueError(
+                    f"the model's loss on validation.gate.text_file={self.limits.text_file} is "
+                    f"{found:g} before the first step, so its weights are damaged; take other ones"
+                )
+            progress.gate_text = {"sha256": self.text.sha256, TEXT_LOSS: found}
         if progress.gate_text is None or progress.gate_text["sha256"] != self.text.sha256:
             raise ValueError(
                 f"this run did not begin with validation.gate.text_file={self.limits.text_file} as "

@@ -5,7 +5,6 @@ loss is divided by what the objective counts in the whole step over all ranks (t
 it is supervised), so the result does not depend on how the step was split.
 """
 
-import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,13 +13,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from data.batches import Batch
 from training.backends import Backend
 from training.best import TEXT_LOSS, Generated, improves
-from training.checkpoint import Checkpoints, Progress
+from training.checkpoint import Checkpoints
+from training.divergence import (
+    NOT_FINITE,
+    NOTHING_TO_LEARN,
+    check_left_out,
+    check_step,
+    spread_not_finite,
+)
 from training.feed import Steps
 from training.objective import Objective, Supervised, measured
+from training.progress import Progress
 from training.report import NullReport, Report, StepMetrics
 
 if TYPE_CHECKING:
@@ -45,6 +53,8 @@ class Run:
     generated_every: int | str | None = None
     # What weights must keep to become best/.
     gate: "Gate | None" = None
+    # Whether steps that are not finite are left out; otherwise they end the run.
+    skips: bool = False
 
 
 def fit(run: Run, backend: Backend, progress: Progress) -> None:
@@ -62,7 +72,9 @@ def fit(run: Run, backend: Backend, progress: Progress) -> None:
             if not made_up:
                 metrics, stopping = train_step(run, backend, progress.step, terminated)
                 progress.step += 1
+                progress.left_out = progress.left_out + 1 if metrics.left_out == NOT_FINITE else 0
                 run.report.step(progress.step, metrics)
+                check_left_out(run, progress.step, progress.left_out)
                 last = progress.step == run.total_steps
                 progress.to_validate = last or _due(run, progress.step, config.validation.every)
             if progress.to_validate and not stopping:
@@ -108,36 +120,34 @@ def train_step(
     for batch in data.batches:
         loss, sums = objective.loss(backend, batch)
         loss = loss / count
-        backend.backward(loss, last=batch is data.batches[-1])
+        summed = spread_not_finite(loss) if run.skips else loss
+        backend.backward(summed, last=batch is data.batches[-1])
         totals += torch.cat([loss.detach().view(1), sums / count])
     # Without a token that teaches anything, an optimizer's momentum would move the weights alone.
-    norm = backend.step(rate) if data.trained else None
-    stopped = torch.full_like(totals[:1], stop is not None and stop())
-    figures = backend.sum(torch.cat([stopped, totals]))
+    norm = backend.step(rate, run.skips) if data.trained else NOTHING_TO_LEARN
+    broken = backend.weights_not_finite().to(totals).view(1)
+    stopped = torch.full_like(broken, stop is not None and stop())
+    figures = backend.sum(torch.cat([stopped, broken, totals]))
     run.feed.prepare(number + 1)
-    if norm is not None:
+    if isinstance(norm, Tensor):
         figures = torch.cat([figures, norm.to(figures).view(1)])
-    stops, mean, *others = figures.cpu().tolist()
-    found = None if norm is None else others.pop()
-    if not all(map(math.isfinite, [mean, found or 0])):
-        raise ValueError(
-            f"step {number + 1}: loss {mean}, gradient norm {found}; the "
-            "weights are no longer usable. Start again under another name with a lower "
-            "schedule.learning_rate; --model.adapter_dir takes the last checkpoint's adapter"
-        )
-    named = {**data.figures, **dict(zip(objective.names, others, strict=True))}
-    return StepMetrics(
+    stops, breaks, mean, *others = figures.cpu().tolist()
+    metrics = StepMetrics(
         loss=mean,
-        gradient_norm=found,
+        gradient_norm=others.pop() if isinstance(norm, Tensor) else None,
         learning_rate=rate,
         trained_tokens=data.trained,
         tokens=data.tokens,
         seconds=time.perf_counter() - start,
         batches=data.batches,
-        figures=named,
+        figures={**data.figures, **dict(zip(objective.names, others, strict=True))},
         texts=data.texts,
         shares_of=data.seconds,
-    ), stops > 0
+        left_out="" if isinstance(norm, Tensor) else norm,
+        rows=data.rows,
+    )
+    check_step(run, number + 1, metrics, breaks > 0)
+    return metrics, stops > 0
 
 
 class _Stopped(Exception):

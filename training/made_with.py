@@ -12,7 +12,7 @@ import torch
 
 from storage.manifest import sha256_of_file
 from training.backends import Backend
-from training.checkpoint import Progress
+from training.progress import Progress
 
 ROOT = Path(__file__).parents[1]
 # What a training step computes with, and what reads and writes its files.

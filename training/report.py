@@ -1,14 +1,16 @@
 """The report of a run: a progress bar, printed lines, TensorBoard, metrics.jsonl and trackers.
 
 All of them carry the same numbers. `metrics.jsonl` has one object a line: `{"kind": "train"|
-"validation", "step", ...}`; resuming cuts off the lines after the step it resumes from.
+"validation", "step", ...}`, and `rows` where a step was left out or had a spike; a figure that is
+not finite is null. Resuming cuts off the lines after the step it resumes from.
 """
 
 import json
+import math
 import resource
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,17 +21,17 @@ from rich.text import Text
 
 from console.output import Console
 from data.batches import Batch
-from storage.atomic import new_file
 from storage.full_disk import write_errors_named
 from training.backends import Backend
 from training.best import Outcome
+from training.divergence import Losses, format_rows
 from training.flops import matmul_rate, step_flops
+from training.metrics_file import METRICS_FILE, cut_metrics, logged_losses
 from training.trackers import open_trackers
 
 if TYPE_CHECKING:
     from training.config import Config, ValidationSection
 
-METRICS_FILE = "metrics.jsonl"
 # Measured once in a process, whatever runs follow one another in it.
 peak_rate = cache(matmul_rate)
 
@@ -38,10 +40,10 @@ peak_rate = cache(matmul_rate)
 class StepMetrics:
     """The figures of one optimizer step over all ranks; `seconds` and `batches` are this rank's.
 
-    `gradient_norm` is None where the step was left out: gradients were infinite in float16, or no
-    token was trained. `figures` are the objective's own, and those of what made the step; `texts`
-    what it was made of, as Markdown by name. Of its seconds, `shares_of` says which went to what
-    but training.
+    `gradient_norm` is None where the step was left out, and `left_out` says why. `figures` are the
+    objective's own, and those of what made the step; `texts` what it was made of, as Markdown by
+    name. Of its seconds, `shares_of` says which went to what but training. `rows` reads the ids of
+    what it was trained on.
     """
 
     loss: float
@@ -54,23 +56,14 @@ class StepMetrics:
     figures: Mapping[str, float] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     shares_of: Mapping[str, float] = field(default_factory=dict)
+    left_out: str = ""
+    rows: Callable[[], Sequence[str]] = list
 
     @property
     def shares(self) -> Mapping[str, float]:
         """The share of the step's time by what for; empty where all of it was training."""
         others = {f"{name}_share": s / self.seconds for name, s in self.shares_of.items()}
         return {**others, "training_share": 1 - sum(others.values())} if others else {}
-
-    @property
-    def left_out(self) -> str:
-        """Why no weight was moved; empty where the step was taken."""
-        if self.gradient_norm is not None:
-            return ""
-        if not self.trained_tokens:
-            return (
-                "all replies to each of its prompts earned the same, so there is nothing to learn"
-            )
-        return "its gradients were infinite in float16, and the loss scale was halved"
 
 
 class NullReport:
@@ -119,7 +112,10 @@ class Report:
         self.model, self.device = backend.model, backend.device
         self.peak = peak_rate(self.device, getattr(torch, config.model.dtype))
         log_dir.mkdir(parents=True, exist_ok=True)
-        self._cut_metrics(start_step)
+        cut_metrics(log_dir / METRICS_FILE, start_step)
+        self.losses = Losses(logged_losses(log_dir / METRICS_FILE))
+        # What rewards call their loss is no measure of how well a model does.
+        self.judges_losses = config.reward is None
         self.metrics = (log_dir / METRICS_FILE).open("a", encoding="utf-8")
         self.writer = SummaryWriter(str(log_dir), purge_step=start_step + 1)
         self.trackers = open_trackers(config, start_step)
@@ -151,6 +147,8 @@ class Report:
         threading.excepthook = threading.__excepthook__
         for tracker in self.trackers:
             tracker.close(failed=exception[0] is not None)
+        if self.judges_losses and exception[0] is None and (found := self.losses.format_outcome()):
+            warn(f"{found}. best/ holds the best weights; try another schedule.learning_rate")
 
     def step(self, number: int, step: StepMetrics) -> None:
         """Report step `number`, counted from 1."""
@@ -167,7 +165,10 @@ class Report:
             "share_of_matmul_peak": flops / step.seconds / self.peak,
             "memory_gib": _memory_gib(self.device),
         }
-        self._write("train", number, figures)
+        spike = self.losses.add(step.loss) if math.isfinite(step.loss) else ""
+        trouble = (spike and self.judges_losses) or (step.left_out and step.trained_tokens)
+        rows = step.rows() if trouble else []
+        self._write("train", number, figures, rows)
         line = (
             f"loss {step.loss:.4f}  {figures['tokens_per_second']:,.0f} tokens/s  "
             f"{figures['share_of_matmul_peak']:.0%} of peak  {figures['memory_gib']:.2f} GiB"
@@ -177,11 +178,13 @@ class Report:
             line = "  ".join([f"reward {figures['reward']:.4f}", line, *shares])
         self.progress.update(self.task, completed=number, figures=line)
         if step.left_out:
-            self.console.print(
-                f"step {number}/{self.total_steps} was left out: {step.left_out}", soft_wrap=True
-            )
+            named = f"; its rows are {format_rows(rows)}" if rows else ""
+            self._print_step(number, f"was left out: {step.left_out}{named}")
+        elif rows:
+            text = f"has a spike, loss {step.loss:.4f}: {spike}; its rows are {format_rows(rows)}"
+            self._print_step(number, text)
         if number % self.print_every == 0 or number == self.total_steps:
-            self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
+            self._print_step(number, f" {line}")
             for name, markdown in step.texts.items():
                 self._write_text(f"rollouts/{name}", markdown, number)
 
@@ -231,31 +234,31 @@ class Report:
             soft_wrap=True,
         )
 
+    def _print_step(self, number: int, text: str) -> None:
+        self.console.print(f"step {number}/{self.total_steps} {text}", soft_wrap=True)
+
     def _print_titled(self, title: str, rest: str) -> None:
         self.console.print(Text.assemble((title, "bold"), rest), soft_wrap=True)
 
-    def _write(self, kind: str, number: int, figures: Mapping[str, float]) -> None:
-        record: dict[str, Any] = {"kind": kind, "step": number, **figures}
+    def _write(
+        self, kind: str, number: int, figures: Mapping[str, float], rows: Sequence[str] = ()
+    ) -> None:
+        """Write figures to all logs; JSON has no word for one that is not finite but null."""
+        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+        record: dict[str, Any] = {"kind": kind, "step": number, **dict.fromkeys(figures), **finite}
+        if rows:
+            record["rows"] = list(rows)
         with write_errors_named(self.log_dir):
-            self.metrics.write(json.dumps(record) + "\n")
+            self.metrics.write(json.dumps(record, allow_nan=False) + "\n")
             self.metrics.flush()
-            for name, value in figures.items():
+            for name, value in finite.items():
                 self.writer.add_scalar(f"{kind}/{name}", value, number)
         for tracker in self.trackers:
-            tracker.write(kind, number, figures)
+            tracker.write(kind, number, finite)
 
     def _write_text(self, name: str, markdown: str, number: int) -> None:
         with write_errors_named(self.log_dir):
             self.writer.add_text(name, markdown, number)
-
-    def _cut_metrics(self, start_step: int) -> None:
-        """Keep only the lines up to the step a run resumes from."""
-        path = self.log_dir / METRICS_FILE
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            with new_file(path) as partial:
-                kept = (line for line in lines if _step_of(line) <= start_step)
-                partial.write_text("".join(kept), encoding="utf-8")
 
 
 def warn(message: str) -> None:
@@ -274,14 +277,6 @@ def _print_unless_of_system(arguments: threading.ExceptHookArgs) -> None:
     """
     if arguments.exc_type is None or not issubclass(arguments.exc_type, OSError):
         threading.__excepthook__(arguments)
-
-
-def _step_of(line: str) -> float:
-    """Return the step of a metrics line; infinity for a torn last line, so that it is cut."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
 
 
 def _memory_gib(device: torch.device) -> float:

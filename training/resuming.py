@@ -55,22 +55,29 @@ def nothing_to_resume(
 
 
 def check_same_settings(
-    path: Path, config: Mapping[str, Any], read: Callable[[Path], Mapping[str, Any]]
+    path: Path,
+    config: Mapping[str, Any],
+    read: Callable[[Path], Mapping[str, Any]],
+    new_schedule: bool = False,
 ) -> None:
     """Raise ValueError where a checkpoint was trained with other mathematics than `config` says.
 
-    `read` fills in what the settings of an older run do not have yet.
+    `read` fills in what the settings of an older run do not have yet. With `new_schedule` those of
+    the schedule may differ.
     """
     saved = read(path / CONFIG_FILE)
     for keys in FIXED_SETTINGS:
         if keys == TOTAL_STEPS and _setting(config, ("schedule", "extend")):
             continue
+        if keys[0] == "schedule" and new_schedule:
+            continue
         # As text, since of a LoRA's patterns the first that matches decides: order counts.
         before, now = (json.dumps(_setting(settings, keys)) for settings in (saved, config))
         if before != now:
+            other = "add --new-schedule" if keys[0] == "schedule" else "use another name"
             raise ValueError(
                 f"{path} was trained with {'.'.join(keys)} = {before}, this run "
-                f"has {now}; resume with the same settings or use another name"
+                f"has {now}; resume with the same settings or {other}"
             )
 
 

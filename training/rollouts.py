@@ -36,6 +36,7 @@ class Drawn(Protocol):
     figures, texts: Reported with the step, the texts as Markdown by a name that is the same each
         time.
     seconds: What it took, by what for.
+    rows: The ids of the prompts.
     """
 
     @property
@@ -48,6 +49,8 @@ class Drawn(Protocol):
     def texts(self) -> Mapping[str, str]: ...
     @property
     def seconds(self) -> Mapping[str, float]: ...
+    @property
+    def rows(self) -> Sequence[str]: ...
 
 
 class Rollouts(Protocol):
@@ -106,6 +109,7 @@ class RolloutFeed:
             figures=drawn.figures,
             texts=drawn.texts,
             seconds=drawn.seconds,
+            rows=lambda: drawn.rows,
         )
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from training.checkpoint import Progress
 from training.config import Config, read_config
 from training.length import Epochs, run_length
+from training.progress import Progress
 from training.resuming import CONFIG_FILE
 from training.sections import ScheduleSection
 
@@ -57,21 +57,28 @@ def settle_schedule(
     batches: Epochs,
     resumed: Path | None,
     say: Callable[[str], None],
+    new: bool = False,
 ) -> Callable[[int], float]:
     """Keep in `progress` where the schedule and its warm-up end, and return the rate by step.
 
     `resumed` is the checkpoint that a run goes on from. One of an older version does not say where
-    they end: it is where its own settings put them.
+    they end: it is where its own settings put them. A `new` schedule is that of a run which had it
+    from the start, and said.
     """
     schedule, steps = config.schedule, run_length(config.training, batches)
     warmup, end = progress.warmup_steps, progress.schedule_steps
-    if resumed is None:
+    if resumed is None or new:
         warmup, end = find_warmup_steps(schedule, steps), schedule.total_steps or steps
     elif warmup is None or end is None:
         before = read_config(resumed / CONFIG_FILE)
         warmup = before.schedule.warmup_steps or 0
         end = before.schedule.total_steps or run_length(before.training, batches)
     now = partial(learning_rate, total_steps=end, warmup_steps=warmup, schedule=schedule)
+    if new:
+        say(
+            f"the schedule is a new one: the learning rate of step {progress.step + 1} is "
+            f"{now(progress.step):.3g}"
+        )
     wanted = schedule.total_steps or steps
     if wanted != end and schedule.kind != "constant":
         longer = partial(now, total_steps=wanted)

@@ -22,7 +22,9 @@ Interval = Annotated[int | Literal["epoch"] | None, BeforeValidator(_check_inter
 class Section(BaseModel):
     """Settings that refuse unknown keys and never change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 class TrainingSection(Section):
@@ -36,6 +38,8 @@ class TrainingSection(Section):
     max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
     activation_checkpointing: What the backward pass computes again, training/recomputation.py;
         auto takes the first of none, selective and full that fits the device.
+    on_nonfinite: What happens where the loss or the gradients of a step are not finite: stop ends
+        the run before anything of it is saved, skip leaves the step out and names its rows.
     kernels: Whether rotary positions, norms of residual sums and SwiGLU are PyTorch's operators or
         Triton's kernels, which are for CUDA and off until a GPU has shown their gain.
     """
@@ -46,6 +50,7 @@ class TrainingSection(Section):
     batch_size: int = Field(32, ge=1)
     micro_batch_tokens: int = Field(8192, ge=2)
     activation_checkpointing: Literal["auto", "none", "selective", "full"] = "auto"
+    on_nonfinite: Literal["stop", "skip"] = "stop"
     kernels: Literal["plain", "triton"] = "plain"
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from console.flags import unknown_flag
 
 # What finetune.py and ds_finetune.py take beside settings.
-COMMAND_FLAGS = ("config_file", "resume", "fit_anyway")
+COMMAND_FLAGS = ("config_file", "resume", "new_schedule", "fit_anyway")
 
 
 def setting_names(section: type[BaseModel]) -> dict[str, bool]:

@@ -21,7 +21,6 @@ from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
 from model.kernels.choice import find_kernels
 from model.transformer import Transformer
-from storage.atomic import directory_lock
 from training.backends import Backend
 from training.beginning import (
     check_same_prompts,
@@ -30,7 +29,7 @@ from training.beginning import (
     start_warnings,
 )
 from training.best import Generated
-from training.checkpoint import Checkpoints, Progress
+from training.checkpoint import Checkpoints
 from training.config import Config, read_config
 from training.feed import Feed, Steps
 from training.gate import open_gate
@@ -40,12 +39,14 @@ from training.made_with import note_made_with
 from training.objective import Objective, Supervised
 from training.preference import Preference
 from training.preparing import make_trainable
+from training.progress import Progress
 from training.reference import reference_values
 from training.report import NullReport, Report, no_warning, warn
 from training.reward import Reward
 from training.rollouts import RolloutFeed, Rollouts
 from training.schedule import find_warmup_steps, settle_schedule
 from training.start import (
+    lock_directories,
     open_start_adapter,
     start_directories,
     start_record,
@@ -162,10 +163,13 @@ def build_model(
     return make_trainable(model, config.lora, kernels, chosen, state)
 
 
-def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoints:
+def open_checkpoints(
+    config: Config, chat_format: str, resume: bool, new_schedule: bool = False
+) -> Checkpoints:
     """Return the run's checkpoint directory; a new run refuses one that already holds a run.
 
-    `chat_format` is the dataset's, which every checkpoint remembers.
+    `chat_format` is the dataset's, which every checkpoint remembers. `new_schedule` resumes with
+    another schedule than the run had.
     """
     checkpoints = Checkpoints(
         config.run_dir,
@@ -175,6 +179,7 @@ def open_checkpoints(config: Config, chat_format: str, resume: bool) -> Checkpoi
         config.checkpoint.keep_last,
         chat_format,
         lambda file: read_config(file).model_dump(mode="json"),
+        new_schedule,
     )
     check_writable_directory(config.run_dir)
     if not resume:
@@ -216,14 +221,6 @@ def objective_of(config: Config) -> Objective:
     return Reward.of(config.reward) if config.reward else Supervised()
 
 
-def _lock_directories(config: Config, alone: ExitStack) -> None:
-    """Lock what a run writes to; FileExistsError where another run writes to one of them."""
-    config.log_dir.mkdir(parents=True, exist_ok=True)
-    # Where both are the same directory, it is locked once.
-    for directory in {path.resolve(): path for path in (config.run_dir, config.log_dir)}.values():
-        alone.enter_context(directory_lock(directory))
-
-
 def train(
     config: Config,
     splits: Splits,
@@ -252,7 +249,7 @@ def train(
     gate = open_gate(config, splits.chat_format, generated, backend.rank, backend.world_size)
     checkpoints.check_shared_directory(backend)
     with ExitStack() as alone:
-        backend.on_first_rank(lambda: _lock_directories(config, alone))
+        backend.on_first_rank(lambda: lock_directories(config, alone))
         first, resumed = backend.rank == 0, None
         say = warn if first else no_warning
         if resume:
@@ -262,14 +259,14 @@ def train(
             started_from = backend.on_first_rank(lambda: start_record(config))
             progress = Progress(data=splits.fingerprints, started_from=started_from)
         note_made_with(progress, backend)
-        rate = settle_schedule(progress, config, epochs, resumed, say)
+        rate = settle_schedule(progress, config, epochs, resumed, say, checkpoints.new_schedule)
         values = reference_values(config, splits._asdict(), backend, resume)
         if values["train"]:
             batches = make_batches(
                 config, splits, backend.rank, backend.world_size, values["train"]
             )
         make_held_out = partial(make_batch, splits.validation, values=values["validation"])
-        feed: Steps = Feed(batches, backend.device)
+        feed: Steps = Feed(batches, backend.device, splits.train.id_of)
         if rollouts:
             rollouts.begin(backend, resume)
             feed = RolloutFeed(rollouts, backend, config.training.micro_batch_tokens)
@@ -292,6 +289,7 @@ def train(
             generated=generated,
             generated_every=reply_interval(config),
             gate=gate,
+            skips=config.training.on_nonfinite == "skip",
         )
         with report:
             fit(run, backend, progress)

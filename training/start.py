@@ -1,12 +1,14 @@
 """The adapter that a run trains further, where its settings name one."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.config import ModelConfig
 from model.lora.config import LORA_FILE, LoraConfig
+from storage.atomic import directory_lock
 from storage.manifest import sha256_of_file
 from weights.adapter import BASE_FILE, Adapter, adapter_file, base_quantization, read_adapter
 from weights.directory import resolve_directory
@@ -80,3 +82,11 @@ def check_same_adapter(directory: Path, found: LoraConfig, wanted: LoraConfig) -
                 f"{directory / LORA_FILE} has {name} = {json.dumps(before)}, and lora.{name} is "
                 f"{json.dumps(now)}; to train this adapter further make them equal"
             )
+
+
+def lock_directories(config: Config, alone: ExitStack) -> None:
+    """Lock what a run writes to; FileExistsError where another run writes to one of them."""
+    config.log_dir.mkdir(parents=True, exist_ok=True)
+    # Where both are the same directory, it is locked once.
+    for directory in {path.resolve(): path for path in (config.run_dir, config.log_dir)}.values():
+        alone.enter_context(directory_lock(directory))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from training.backends import Backend
-from training.checkpoint import Progress
+from training.progress import Progress
 
 _STAT = Path("/proc/stat")
 _SAMPLE_SECONDS = 0.5

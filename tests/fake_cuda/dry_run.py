@@ -161,6 +161,7 @@ def prepare(case: dict[str, Any], watch: Watch) -> tuple[Any, NativeBackend, lis
     run = SimpleNamespace(
         feed=Feed(cast(Batches, Steady(batches)), CUDA),
         rate=lambda number: 1e-4,
+        skips=False,
         validation=lambda: batches,
         objective=Preference(SETTINGS) if case.get("preference") else Supervised(),
     )

@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.figures import MEANINGS
 from training.best import LOWER_IS_BETTER, WITHOUT_REPLIES, improves
-from training.checkpoint import Progress
+from training.progress import Progress
 from training.sections import GeneratedMetric, MeasuredMetric, PreferenceMetric
 
 

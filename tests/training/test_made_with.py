@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from training import made_with
-from training.checkpoint import Progress
+from training.progress import Progress
 
 
 def backend(ranks: int = 1) -> Any:

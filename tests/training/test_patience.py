@@ -8,8 +8,8 @@ import torch
 
 from training.backends import NativeBackend
 from training.best import improves
-from training.checkpoint import Progress
 from training.config import Config
+from training.progress import Progress
 
 Settings = Callable[..., Config]
 Train = Callable[..., NativeBackend]

@@ -165,6 +165,55 @@ def test_explicit_total_steps_change_only_with_extend(settings: Settings, train_
     train_run(settings(schedule__total_steps=6), resume=True)
 
 
+def test_a_new_schedule_is_that_of_its_settings_from_the_next_step(
+    settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = settings()
+    train_run(config)
+    before = logged_rates(config)
+    go_back_to(config, 4)
+    lower = settings(schedule={"learning_rate": 1e-4, "kind": "linear", "warmup_steps": 2})
+    train_run(lower, resume=True, new_schedule=True)
+    wanted = [learning_rate(step, 6, 2, lower.schedule) for step in (4, 5)]
+    assert logged_rates(lower) == pytest.approx([*before[:4], *wanted])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"the schedule is a new one: the learning rate of step 5 is {wanted[0]:.3g}" in said
+    assert progress(lower, 6)["warmup_steps"] == 2
+
+
+def test_a_run_with_a_new_schedule_resumes_bit_for_bit_without_the_flag(
+    settings: Settings, train_run: Train
+) -> None:
+    train_run(settings(training__max_steps=2))
+    lower = settings(schedule__learning_rate=1e-4)
+    wanted = dict(train_run(lower, resume=True, new_schedule=True).trained_state())
+    rates = logged_rates(lower)
+    go_back_to(lower, 4)
+    found = dict(train_run(lower, resume=True).trained_state())
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert logged_rates(lower) == rates
+
+
+def test_another_learning_rate_is_refused_with_the_flag_that_allows_it(
+    settings: Settings, train_run: Train
+) -> None:
+    train_run(settings(training__max_steps=2))
+    message = r"schedule.learning_rate = 0.01, this run has 0.001; resume .* add --new-schedule$"
+    with pytest.raises(ValueError, match=message):
+        train_run(settings(schedule__learning_rate=1e-3), resume=True)
+
+
+def test_a_new_schedule_leaves_other_settings_fixed(settings: Settings, train_run: Train) -> None:
+    train_run(settings(training__max_steps=2))
+    with pytest.raises(ValueError, match=r"trained with optimizer = "):
+        train_run(settings(optimizer__weight_decay=0.1), resume=True, new_schedule=True)
+
+
+def test_a_new_schedule_of_a_new_run_is_refused(settings: Settings, train_run: Train) -> None:
+    with pytest.raises(ValueError, match=r"^--new-schedule .* is resumed; add --resume, or leave"):
+        train_run(settings(), new_schedule=True)
+
+
 def test_an_older_checkpoint_keeps_the_schedule_of_its_own_settings(
     settings: Settings, train_run: Train
 ) -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from training.backends import NativeBackend
-from training.checkpoint import Progress
 from training.config import Config
+from training.progress import Progress
 from training.setup import build_model
 from training.threads import (
     core_times,

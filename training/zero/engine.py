@@ -22,14 +22,15 @@ from torch import Tensor, nn
 
 from console.command import one_line
 from model.transformer import Transformer
-from storage.full_disk import write_errors_named
 from storage.json_file import read_json_object, write_json
 from training.backends import Result, full_shape, trained_parameters
+from training.divergence import NOT_FINITE, norm_not_finite
 from training.optim import make_optimizer
 from training.zero.ranks import Ranks, wait_for_all
 from training.zero.settings import zero_stage
 from training.zero.shards import (
     SHARDS_FILE,
+    check_listed,
     check_own_pickles,
     known_classes_only,
 )
@@ -113,15 +114,28 @@ class DeepSpeedBackend:
         if not last:
             self.engine.step()  # only counts the micro-batch
 
-    def step(self, learning_rate: float) -> Tensor:
-        """Clip, update, clear the gradients; return their norm before clipping, on the device."""
+    def step(self, learning_rate: float, skip: bool = False) -> Tensor | str:
+        """Clip, update, clear the gradients; return their norm before clipping, or why not.
+
+        From stage 1 on DeepSpeed itself asks all ranks, and takes no step where the norm is not
+        finite; it gives it as infinite then.
+        """
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         norm: Any = None
         if self.stage == 0:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters.values()])  # type: ignore[misc]
+            if skip and not norm.isfinite():
+                for parameter in self.parameters.values():
+                    parameter.grad = None  # so that the optimizer passes it over
         self.engine.step()
-        return torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
+        found = torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
+        return NOT_FINITE if skip and not found.isfinite() else found
+
+    def weights_not_finite(self) -> Tensor:
+        """Return 1.0 where the norm of this rank's trained weights is not finite, else 0.0."""
+        parts = (p.ds_tensor if self.stage == 3 else p.detach() for p in self.parameters.values())
+        return norm_not_finite(parts).to(self.device)
 
     def computing(self) -> AbstractContextManager[None]:
         """Return a context that changes nothing: weights are stored in what they compute in."""
@@ -137,17 +151,16 @@ class DeepSpeedBackend:
 
     def save(self, directory: Path) -> None:
         """Write DeepSpeed's shards and each rank's random state, and what they are shards of."""
-        with write_errors_named(directory.parent):
-            save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
-            if self.rank == 0:
-                sharding = {"ranks": self.world_size, "zero_stage": self.stage}
-                write_json(directory / SHARDS_FILE, sharding)
-            self.engine.save_checkpoint(
-                str(directory.parent),
-                directory.name,
-                save_latest=False,
-                exclude_frozen_parameters=True,
-            )
+        save_file(self._random_state(), directory / f"rng-{self.rank:05d}.safetensors")
+        if self.rank == 0:
+            sharding = {"ranks": self.world_size, "zero_stage": self.stage}
+            write_json(directory / SHARDS_FILE, sharding)
+        self.engine.save_checkpoint(
+            str(directory.parent),
+            directory.name,
+            save_latest=False,
+            exclude_frozen_parameters=True,
+        )
 
     def load(self, directory: Path) -> None:
         """Restore what `save` wrote: exactly from as many ranks, resharded from others."""
@@ -160,6 +173,7 @@ class DeepSpeedBackend:
                 f"{directory} was written at ZeRO stage {saved['zero_stage']}, this run has stage "
                 f"{self.stage}; resume at the stage it was started with"
             )
+        self.on_first_rank(lambda: check_listed(directory, saved["ranks"], self.stage))
         self.on_first_rank(lambda: check_own_pickles(directory))
         if saved["ranks"] == self.world_size or self.stage == 0:
             self._load_shards(directory)

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 
 from console.command import ERROR_GRACE_SECONDS, RankError, one_line
+from training.zero.heartbeat import Heartbeat
 from training.zero.installed import check_deepspeed
 
 FROM_THE_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -53,15 +54,21 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
     check_deepspeed()
     ranks = _join(_find_device(device_name))
     _end_with_the_launcher()
-    processes, store = _processes(), dist.distributed_c10d._get_default_store()
+    store = dist.distributed_c10d._get_default_store()
+    heartbeat = Heartbeat(store, ranks.rank, ranks.world_size)
+    processes = _processes()
+    heartbeat.watch(processes)
     failed = True
     try:
         yield ranks
         wait_for_all(ranks.device)
         failed = False
     except Exception as error:
+        if heartbeat.ending:
+            raise SystemExit(1) from error
         report_failure(error, ranks, processes, store)
     finally:
+        heartbeat.stop()
         _leave(store, ranks, failed)
 
 

@@ -157,6 +157,7 @@ def _overlaps(given: Mapping[str, Any], config: Config) -> Iterator[tuple[str, A
         "train_batch_size": ("training.batch_size", config.training.batch_size),
         "gradient_clipping": ("optimizer.clip_norm", optimizer.clip_norm or 0.0),
         "bf16.enabled": ("model.dtype == 'bfloat16'", bfloat16),
+        "bf16.check_grad_overflow": ("what each step is asked", True),
         "bfloat16.enabled": ("model.dtype == 'bfloat16'", bfloat16),
         "fp16.enabled": ("model.dtype == 'float16'", False),
         "optimizer.type": ("optimizer.kind", optimizer.kind),

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from storage.manifest import MANIFEST, read_manifest
 from training.zero.installed import check_deepspeed
 from weights.archive import open_archive
 
@@ -57,6 +58,28 @@ def check_own_pickles(step: Path) -> None:
                 f"{file} names {foreign[0]}, which no checkpoint of DeepSpeed's does, and was not "
                 "opened (a pickle can run code); take another checkpoint"
             )
+
+
+def check_listed(step: Path, ranks: int, stage: int) -> None:
+    """Raise ValueError unless the manifest, whose hashes were checked, lists all that is loaded.
+
+    Those are every `.pt` file in the checkpoint, and of each rank its random state and, where
+    ZeRO shares anything, its part.
+    """
+    listed = read_manifest(step)["files"]
+    present = (file.relative_to(step).as_posix() for file in sorted(step.rglob("*.pt")))
+    if unlisted := [name for name in present if name not in listed]:
+        raise ValueError(
+            f"{step / unlisted[0]} is not listed in {MANIFEST}, so nothing tells whether it is "
+            "whole; take another checkpoint"
+        )
+    parts = sum(name.endswith("_optim_states.pt") for name in listed) if stage else ranks
+    states = sum(f"rng-{rank:05d}.safetensors" in listed for rank in range(ranks))
+    if (found := min(parts, states)) < ranks:
+        raise ValueError(
+            f"{step} was written by {ranks} ranks, and {MANIFEST} lists what {found} of them "
+            "wrote; take another checkpoint"
+        )
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def count(config: Config, ranks: Ranks) -> dict[str, Any]:
     batches = make_batches(config, open_splits(config), ranks.rank, ranks.world_size)
     feed = Feed(batches, ranks.device)
     # A step reads no more of a run than these.
-    needed = SimpleNamespace(feed=feed, objective=Supervised(), rate=lambda _: 1e-3)
+    needed = SimpleNamespace(feed=feed, objective=Supervised(), rate=lambda _: 1e-3, skips=False)
     for number in range(STEP + 1):
         with Collectives() as collectives:
             train_step(cast(Run, needed), backend, number)

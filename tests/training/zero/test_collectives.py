@@ -75,8 +75,9 @@ def read(file: Path) -> Step:
     return Step(calls, counted["micro_batches"], size * trained, weights)
 
 
-# A step's loss and whether to stop, the norm's square, and whether a gradient is infinite.
-FIGURES = ("allreduce", 8)
+# A step's loss, whether to stop and whether its weights are finite; the norm's square; whether a
+# gradient is infinite.
+FIGURES = ("allreduce", 12)
 NORM = ("allreduce", 4)
 INFINITE = ("allreduce", 1)
 NORM_IN_DOUBLE = ("allreduce", 8)

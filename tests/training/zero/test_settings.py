@@ -89,6 +89,11 @@ def test_a_pasted_section_that_says_the_same_twice_is_accepted(settings: Setting
             {"enabled": False},
             ["bf16.enabled is False", "model.dtype == 'bfloat16' is True"],
         ),
+        (
+            "bf16",
+            {"check_grad_overflow": False},
+            ["bf16.check_grad_overflow is False", "is True"],
+        ),
         ("fp16", {"enabled": True}, ["fp16.enabled is True", "model.dtype"]),
         (
             "optimizer",

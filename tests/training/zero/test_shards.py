@@ -18,6 +18,7 @@ from zero_runs import Kind, ShardedRuns
 from storage.manifest import write_manifest
 from training.zero.shards import (
     RESTRICT,
+    check_listed,
     check_own_pickles,
     joined_masters,
     known_classes_only,
@@ -159,6 +160,40 @@ def test_resuming_refuses_a_foreign_pickle_before_deepspeed_reads_it(
     assert f"{SHARD} names posix.system" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "was-here").exists()
+
+
+def listed(step: Path, *names: str) -> Path:
+    """Write a checkpoint's files and a manifest of them."""
+    for name in names:
+        (step / name).write_bytes(b"whole")
+    write_manifest(step, "checkpoint")
+    return step
+
+
+STATES = ("rng-00000.safetensors", "rng-00001.safetensors")
+OTHER_SHARD = SHARD.replace("rank_0", "rank_1", 1)
+
+
+def test_a_checkpoint_that_lists_all_ranks_parts_passes(tmp_path: Path) -> None:
+    check_listed(listed(tmp_path, SHARD, OTHER_SHARD, *STATES), 2, stage=3)
+
+
+def test_a_shard_that_no_hash_stands_for_is_refused(tmp_path: Path) -> None:
+    listed(tmp_path, SHARD, *STATES)
+    (tmp_path / OTHER_SHARD).write_bytes(b"foreign")
+    with pytest.raises(ValueError, match=rf"{OTHER_SHARD} is not listed in manifest.json, so"):
+        check_listed(tmp_path, 2, stage=3)
+
+
+@pytest.mark.parametrize("lacking", [OTHER_SHARD, STATES[1]])
+def test_a_checkpoint_without_a_ranks_part_is_refused(tmp_path: Path, lacking: str) -> None:
+    listed(tmp_path, *{SHARD, OTHER_SHARD, *STATES} - {lacking})
+    with pytest.raises(ValueError, match=r"was written by 2 ranks, and manifest.json lists .* 1"):
+        check_listed(tmp_path, 2, stage=1)
+
+
+def test_stage_0_needs_no_parts_but_random_states(tmp_path: Path) -> None:
+    check_listed(listed(tmp_path, "mp_rank_00_model_states.pt", *STATES), 2, stage=0)
 
 
 def test_getattr_in_a_pickle_gives_members_of_known_enums_alone(tmp_path: Path) -> None:
