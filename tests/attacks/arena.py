@@ -1,4 +1,4 @@
-"""Where attacks take place: a prepared folder, a folder to spoil, and what undisturbed runs give."""
+"""Where attacks take place: prepared files, a folder to spoil, what undisturbed runs give."""
 
 import hashlib
 import json
@@ -39,8 +39,9 @@ class Reference:
 class Arena:
     """A folder in which one attack after the other is tried, each upon fresh copies.
 
-    `prepared` holds the inputs of every step, and what they gave; `ends`, how they ended. What differs between two undisturbed runs of a step
-    (times, and hashes of files that hold them) is not compared.
+    `prepared` holds the inputs of every step, and what they gave; `ends`, how they ended. What
+    differs between two undisturbed runs of a step (times, and hashes of files that hold them) is
+    not compared.
     """
 
     def __init__(self, prepared: Path, ends: Mapping[str, Ended], folder: Path, seed: int) -> None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ LIBRARIES = ("fire", "numpy", "torch", "pydantic", "safetensors.torch", "tokeniz
 LIBRARIES += ("jsonschema", "rich.console", "torch._dynamo")
 MODULES = ("training.setup", "training.config", "evaluation.base", "data.cleaning.clean_file")
 MODULES += ("data.building.dataset", "weights.merge", "inference.chat_model")
+# Files for what a command prints, in the order of its file descriptors 1 and 2.
+PRINTED = ("out", "error")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ def run_command(
     clock = Clock(folder / begun, seconds, kill_after)
     notes = folder.parent / f"{folder.name}.printed"
     notes.mkdir(exist_ok=True)
+    for name in PRINTED:
+        (notes / name).write_text("")
     child = os.fork()
     if child == 0:
         _become(module, flags, folder, notes, largest_file)
@@ -98,7 +103,7 @@ def run_command(
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         code = -signal.SIGKILL if clock.kills() else None
-    texts = [(notes / name).read_text(errors="replace") for name in ("out", "error")]
+    texts = [(notes / name).read_text(errors="replace") for name in PRINTED]
     return Ended(code, *texts, clock.counted())
 
 
@@ -108,20 +113,20 @@ def _become(
     """Be the command, and never return."""
     code = 70
     try:
-        os.setpgid(0, 0)
         os.chdir(folder)
-        for number, name in ((1, "out"), (2, "error")):
-            file = os.open(notes / name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-            os.dup2(file, number)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+        for number, name in enumerate(PRINTED, 1):
+            os.dup2(os.open(notes / name, os.O_WRONLY), number)
         if largest_file is not None:
             # Python ignores SIGXFSZ: the write fails with EFBIG.
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        code = _run(module, flags)
+        with (
+            open(1, "w", encoding="utf-8", closefd=False) as out,
+            open(2, "w", encoding="utf-8", closefd=False) as error,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(error),
+        ):
+            code = _run(module, flags)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
 
 
@@ -134,8 +139,6 @@ def _run(module: str, flags: Sequence[str]) -> int:
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else int(bool(left.code))
     except BaseException:
-        import traceback
-
         traceback.print_exc()
         return 70
     return 0
