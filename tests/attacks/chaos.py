@@ -71,6 +71,7 @@ def read_flags() -> argparse.Namespace:
     )
     for kind, word in zip(KINDS, names_of_flags(), strict=True):
         parser.add_argument(f"--{word}", type=int, default=0, help=f"How many {kind}.")
+    parser.add_argument("--begin", type=int, default=0, help="The first number of each kind.")
     parser.add_argument("--seed", type=int, default=1, help="The same seed, the same attacks.")
     parser.add_argument("--only", help='One attack, as the table names it: "corruptions 17".')
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Attacks at a time.")
@@ -96,7 +97,7 @@ def attacks_of(flags: argparse.Namespace) -> list[Attack]:
     return [
         Attack(kind, number)
         for kind, count in zip(KINDS, counts, strict=True)
-        for number in range(count)
+        for number in range(flags.begin, flags.begin + count)
     ]
 
 
