@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .PHONY: install install-test demo demo-zero demo-real test test-all lock docs reference lint bench gpu-test gpu-bench
-.PHONY: gpu-bench-8b gpu-bench-rest gpu-first clean
+.PHONY: gpu-bench-8b gpu-bench-rest gpu-first clean chaos chaos-short fuzz
 
 install: .venv/installed
 install-test: .venv/installed-test
@@ -39,6 +39,10 @@ docs: .venv-docs/installed
 reference: install
 	$(VENV)/python scripts/write_reference.py
 
+.venv/installed-fuzz: .venv/installed-test requirements-fuzz.txt
+	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements-fuzz.txt
+	touch $@
+
 demo: install
 	$(VENV)/python scripts/run_demo.py
 
@@ -64,9 +68,30 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(VENV)/python -m pytest $(PARALLEL)
 test: install-test
 	$(PYTEST)
 
-# Also what takes long, marked so.
+# Also what takes long, marked so; then the raise statements that no test has reached are listed.
+REACHED = build/raise_sites/reached
 test-all: install-test
-	$(PYTEST) -m ""
+	rm -rf $(dir $(REACHED)) && mkdir -p $(dir $(REACHED)) && touch $(REACHED)
+	RAISE_SITES=$(CURDIR)/$(REACHED) PYTHONPATH=$(CURDIR)/tests/raise_sites $(PYTEST) -m ""
+	$(VENV)/python tests/unreached.py $(REACHED)
+
+# Attacks upon every command; docs/reliability.md says which. Some 30 minutes of two idle cores.
+# CHAOS_SEED=2 draws others.
+CHAOS_SEED := 1
+ATTACK = OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(VENV)/python -m attacks
+chaos: install-test
+	$(ATTACK).chaos --sharded-kills 30 --kills 70 --corruptions 500 --hostile-files 250 \
+	  --full-disks 60 --seed $(CHAOS_SEED)
+
+# A part of them in under two minutes.
+chaos-short: install-test
+	$(ATTACK).chaos --kills 4 --corruptions 60 --hostile-files 30 --full-disks 10 \
+	  --seed $(CHAOS_SEED)
+
+# Readers, parsers and templates; the time is shared among them.
+SECONDS := 3600
+fuzz: .venv/installed-fuzz
+	$(ATTACK).fuzz --seconds $(SECONDS)
 
 # What requirements.txt needs, with hashes; docs/reliability.md says how it is used.
 lock: install

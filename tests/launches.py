@@ -18,9 +18,10 @@ def free_port() -> int:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return what the launched processes see: this Python first, one thread each."""
+    """Return what the launched processes see: this Python and project first, one thread each."""
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+    return {**os.environ, "PATH": path, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **more}
 
 
 def launch_command(ranks: int, script: str, *arguments: object) -> list[str]:

@@ -96,14 +96,14 @@ def _task(
         raise ValueError(f"{where}: {answers} has no answer to {value['id']}")
     functions: list[Function] = []
     for service in services:
-        if service not in _DECLARED_IN:
+        if not isinstance(service, str) or service not in _DECLARED_IN:
             raise ValueError(f"{where} involves {service!r}; known are {', '.join(_DECLARED_IN)}")
         if service not in declared:
             declared[service] = _read_functions(folder / _DECLARED_IN[service])
         functions += declared[service]
     added = {}
     kept_back = value.get("missed_function", {})
-    if not isinstance(kept_back, dict) or not all(map(str.isdecimal, kept_back)):
+    if not isinstance(kept_back, dict) or not all(map(_keeps_back, kept_back.items())):
         raise ValueError(f"{where}: missed_function is not functions by the number of a turn")
     for turn, names in kept_back.items():
         added[int(turn)] = tuple(_take(functions, name, where) for name in names)
@@ -119,6 +119,12 @@ def _task(
     if len(task.turns) != len(task.answers):
         raise ValueError(f"{where} has {len(task.turns)} turns, and its answer {len(task.answers)}")
     return task
+
+
+def _keeps_back(entry: tuple[str, Any]) -> bool:
+    """Return whether this is the number of a turn with a list of functions."""
+    turn, names = entry
+    return turn.isdecimal() and isinstance(names, list)
 
 
 def _take(functions: list[Function], name: str, where: str) -> Function:

@@ -132,12 +132,12 @@ def _functions(body: str, tools: Mapping[str, Tool]) -> tuple[ReadCall, ...]:
 def _pairs(
     text: str, opening: str, closing: str, value: Callable[[str, str], str]
 ) -> dict[str, str]:
-    """Read keys between two marks, each with the value that follows it."""
-    before, *parts = text.split(opening)
-    if before.strip():
-        raise ValueError(f"{before.strip()[:40]!r} stands where {opening} is wanted")
+    """Read keys between two marks, each with the value that follows it.
+
+    The text is empty or begins with the first mark.
+    """
     pairs: dict[str, str] = {}
-    for part in parts:
+    for part in text.split(opening)[1:]:
         key, closed, rest = part.partition(closing)
         if not closed:
             raise ValueError(f"{opening} is not closed")

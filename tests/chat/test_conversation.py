@@ -93,3 +93,9 @@ WRONG: list[tuple[Any, str]] = [
 def test_malformed_record_raises_an_error_with_the_place(record: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         Conversation.from_record(record)
+
+
+def test_a_mark_of_training_is_true_or_false() -> None:
+    record = {"messages": [{"role": "assistant", "content": "Hi", "trained": "no"}]}
+    with pytest.raises(ValueError, match=r"trained must be true or false, found \"no\""):
+        Conversation.from_record(record)

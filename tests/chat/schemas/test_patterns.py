@@ -76,3 +76,9 @@ def test_pattern_that_no_bounded_engine_supports_raises_too_costly(pattern: str)
 
 def test_lone_surrogate_matches_as_one_character() -> None:
     assert matches("^.$", "\ud800")
+
+
+@pytest.mark.parametrize("pattern", [r"(a)(b)(c)\10", r"[a-\d]"])
+def test_a_pattern_without_a_counterpart_raises_too_costly(pattern: str) -> None:
+    with pytest.raises(TooCostly, match="cannot be run within a bound"):
+        matches(pattern, "abc")

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from chat.conversation import Tool
+from chat.schemas.patterns import TooCostly
+from chat.schemas.undeclared import undeclared_names
 from chat.schemas.validation import validate_arguments
+from chat.schemas.work import VALUES_GRANTED
 
 TOWN: dict[str, Any] = {"type": "object", "properties": {"town": {"type": "string"}}}
 STRAY, KNOWN = {"town": "Lille", "planet": "Mars"}, {"town": "Lille"}
@@ -64,3 +67,11 @@ def test_chain_of_unions_is_searched_once_a_value() -> None:
     assert undeclared({"$ref": "#/$defs/d0"}, STRAY, **{"$defs": {**places, "d40": TOWN}}) == [
         "/to/planet"
     ]
+
+
+def test_a_search_with_too_many_looks_is_too_costly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat.schemas.undeclared.CHECKS_A_VALUE", 2)
+    options = [{"properties": {"town": {}}} for _ in range(2 * (VALUES_GRANTED + 5))]
+    schema = {"type": "object", "properties": {"to": {"anyOf": options}}}
+    with pytest.raises(TooCostly, match="finding undeclared names takes more than 2 looks"):
+        undeclared_names(schema, {"to": STRAY})

@@ -93,3 +93,43 @@ def test_folder_names_each_category_once(tmp_path: Path) -> None:
     write(tmp_path / "BFCL_v4_multiple.part.json")
     with pytest.raises(ValueError, match="are of one category; keep one of them"):
         find_categories(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"question": "Add"}, "is no question of BFCL"),
+        ({"initial_config": None}, "has no initial_config or no involved_classes"),
+        ({"involved_classes": [["MathAPI"]]}, r"involves \['MathAPI'\]; known are"),
+        ({"missed_function": {"1": 5}}, "missed_function is not functions by the number"),
+        ({"question": [[{"role": "pilot", "content": "Add"}], []]}, "role is 'pilot', wanted"),
+    ],
+)
+def test_row_of_another_shape_is_refused(
+    changes: dict[str, object], problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read(tmp_path, row(**changes), [], [])
+
+
+def test_questions_need_their_answers(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"q\.json needs its answers: --answers-file"):
+        read_turn_tasks(write(tmp_path / "q.json", row()), None)
+
+
+def test_an_id_stands_once(tmp_path: Path) -> None:
+    read(tmp_path, row(), [], [])
+    with pytest.raises(ValueError, match="has an id twice"):
+        read_turn_tasks(write(tmp_path / "q.json", row(), row()), tmp_path / "a.json")
+
+
+def test_a_declaration_without_a_name_is_refused(tmp_path: Path) -> None:
+    read(tmp_path, row(), [], [])
+    write(tmp_path / "multi_turn_func_doc" / "math_api.json", {"description": "no name"})
+    with pytest.raises(ValueError, match="holds what is no declaration of a function"):
+        read_turn_tasks(tmp_path / "q.json", tmp_path / "a.json")
+
+
+def test_a_file_is_no_folder_of_categories(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"q\.json is no folder; wanted that of BFCL's files"):
+        find_categories(write(tmp_path / "q.json"))

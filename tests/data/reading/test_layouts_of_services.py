@@ -227,3 +227,19 @@ def test_a_system_part_of_gemini_that_is_no_text_is_refused() -> None:
     contents = [{"role": "user", "parts": [{"text": "a"}]}]
     with pytest.raises(Rejected, match="a part's text must be text"):
         read("gemini", contents=contents, systemInstruction={"parts": [{"text": [[]]}]})
+
+
+def test_an_item_that_is_no_object_is_rejected() -> None:
+    row = {"input": [{"role": "user", "content": "Hi"}, 7], "output": []}
+    with pytest.raises(Rejected, match="an item must be an object"):
+        SOURCES["responses"].read(row)
+
+
+def test_an_action_without_its_input_is_rejected() -> None:
+    turns = [
+        {"from": "system", "value": "You have access of the following tools:"},
+        {"from": "user", "value": "Hi"},
+        {"from": "assistant", "value": "Thought: a tide.\nAction: find_tide"},
+    ]
+    with pytest.raises(Rejected, match="an Action without its Action Input"):
+        SOURCES["toolllama"].read({"conversations": turns})

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chat.conversation import Tool
+from data.reading.marked_calls import read_call_body
 from data.reading.notations import find_calls, read_calls_of_turn
 
 PORT = {"type": "object", "properties": {"port": {"type": "string"}, "days": {"type": "integer"}}}
@@ -251,3 +252,19 @@ def test_hostile_texts_are_read_a_few_times_only() -> None:
             find_calls(text, TOOLS)
     for text in ("```\n" * 40_000, "[" * 40_000, "\nAction:" * 40_000, "find_tide(" * 20_000):
         assert find_calls(text, TOOLS) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('<function=now>{}</function> then {"a": 1}', "does not begin with <function="),
+        ("<function=now><parameter=port>Hull", "<parameter=port> is not closed"),
+        ("<function=now><parameter=port", "<parameter= is not closed"),
+        (f"<function=now>{2 * '<parameter=port>1</parameter>'}", "the key 'port' stands twice"),
+        ("now<arg_key>port</arg_key>1", "'port' has no <arg_value> of its own"),
+        ("name: find_tide\narguments: {", "."),
+    ],
+)
+def test_a_marked_call_that_cannot_be_read_is_refused(body: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read_call_body(body, TOOLS)

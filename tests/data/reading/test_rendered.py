@@ -117,3 +117,15 @@ def test_a_prompt_and_a_completion_that_were_rendered_are_one_text() -> None:
 def test_a_text_without_marks_has_no_layout(text: str) -> None:
     with pytest.raises(ValueError, match="no known layout"):
         detect_format({"text": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("When is high tide?", "the marks of no known chat format"),
+        ("<|im_start|>", "no header of a turn names its role"),
+    ],
+)
+def test_a_text_without_marks_of_turns_is_rejected(text: str, reason: str) -> None:
+    with pytest.raises(Rejected, match=reason):
+        SOURCES["text"].read({"text": text})

@@ -3,6 +3,7 @@
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ API = {
 ASKED = f'Choose.\n\nInput:\napi_list = {[API]}\ntask_instruction = "Do "this" now."\nOutput:\n'
 
 
-def row(answer: str) -> dict[str, object]:
+def row(answer: str) -> dict[str, Any]:
     turns = [{"from": "human", "value": ASKED}, {"from": "gpt", "value": answer}]
     return {"id": "1", "conversations": turns}
 
@@ -64,3 +65,11 @@ def test_tools_and_query_agree_with_a_regular_expression() -> None:
         text = "".join(draw.choices(pieces, k=draw.randrange(8)))
         found = plain.search(text)
         assert seal_tools._parts(text) == (found.groups() if found else None), text
+
+
+def test_a_text_without_a_task_is_rejected() -> None:
+    value = row("[]")
+    value["conversations"][0]["value"] = "api_list = []"
+    assert detect_format(value) == "seal_tools"
+    with pytest.raises(Rejected, match="the text holds no api_list and task_instruction"):
+        SOURCES["seal_tools"].read(value)
