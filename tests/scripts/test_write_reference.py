@@ -38,4 +38,4 @@ def test_the_example_of_a_format_trains_its_last_turn_to_its_stop(format) -> Non
 
 def test_the_command_writes_every_page(tmp_path: Path) -> None:
     main(str(tmp_path))
-    assert {file.name for file in tmp_path.iterdir()} == set(PAGES)
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*")} == set(PAGES)
