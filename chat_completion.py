@@ -51,9 +51,19 @@ def main(
 ) -> None:
     """Answer every dialog of a file, on the GPU where there is one, or talk with --interactive.
 
-    Args:
+    The model:
         ckpt_dir: A native model directory (merged, or converted from Meta's weights).
         tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
+        lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
+        chat_format: How dialogs are written for this model; by default the one that it was trained
+            in, or llama3 for a model as Meta ships it.
+        chat_format_anyway: Use --chat-format also where the model was trained in another.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
+        cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
+            wait for the host; replies are the same but for near ties.
+
+    What is said:
         dialogs: A JSON list of {tools, messages}, each ending with a user's or a tool's message.
         interactive: Talk at the terminal instead; calls of built-in tools are executed.
         tools: Built-in tools or domains to offer there, with commas between, or none; a few are
@@ -61,22 +71,16 @@ def main(
             they all are.
         tools_file: Your own tools to offer there: a JSON list of schemas, whose results you type,
             or a Python file of functions, which is executed.
+
+    Replies:
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
+        seed: Another number draws other replies.
+        constrain: Make every call valid by the schemas of the tools offered; other text is free.
         max_seq_len: The most tokens of a prompt and its reply together; by default 1024, and at the
             terminal 3072 beside what its tools take, rounded up to a multiple of 1024.
-        max_batch_size: How many dialogs are answered at once.
         max_gen_len: The most tokens of a reply; by default whatever max_seq_len leaves.
-        seed: Another number draws other replies.
-        chat_format: How dialogs are written for this model; by default the one that it was trained
-            in, or llama3 for a model as Meta ships it.
-        chat_format_anyway: Use --chat-format also where the model was trained in another.
-        lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
-        constrain: Make every call valid by the schemas of the tools offered; other text is free.
-        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
-            adapter was trained, or as ckpt_dir holds them.
-        cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
-            wait for the host; replies are the same but for near ties.
+        max_batch_size: How many dialogs are answered at once.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):

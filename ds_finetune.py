@@ -1,8 +1,15 @@
-"""Fine-tune on many devices: read the settings, load the model, train, say what to run next."""
+"""Fine-tune on many devices: read the settings, load the model, train, say what to run next.
+
+deepspeed --num_gpus=8 ds_finetune.py --model.checkpoint_dir=D --data.dataset_dir=D --name=N
+deepspeed --num_gpus=8 ds_finetune.py --name=N --resume
+"""
 
 import os
+from functools import partial
 
 from console.command import run
+from training.config import Config
+from training.setting_table import help_groups
 
 
 def main(
@@ -17,11 +24,11 @@ def main(
     Start it with a launcher: deepspeed --num_gpus=8 ds_finetune.py [flags].
 
     Args:
-        config_file: JSON file of settings; see configs/ and training/config.py.
+        config_file: JSON file of settings, like those in configs/.
         resume: Continue the run of this name from its newest whole checkpoint.
         fit_anyway: Start although the formula says that a GPU's memory is too small.
         local_rank: Given by the launcher, not by you.
-        **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
+        **overrides: Any setting below, for example --training.epochs=1.
     """
     # torch would print the C++ stack for every connection that is lost when another rank ends.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -73,4 +80,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, launcher="deepspeed --num_gpus=8")
+    run(main, launcher="deepspeed --num_gpus=8", settings=partial(help_groups, Config))

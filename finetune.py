@@ -1,6 +1,15 @@
-"""Fine-tune on one device: read the settings, load the model, train, say what to run next."""
+"""Fine-tune on one device: read the settings, load the model, train, say what to run next.
+
+    python finetune.py --config-file configs/finetune.json --model.checkpoint_dir=D \\
+        --data.dataset_dir=D --name=N
+    python finetune.py --config-file configs/finetune.json --name=N --resume
+"""
+
+from functools import partial
 
 from console.command import run
+from training.config import Config
+from training.setting_table import help_groups
 
 
 def main(
@@ -12,10 +21,10 @@ def main(
     """Fine-tune a Llama for tool calls on one GPU, or on the CPU.
 
     Args:
-        config_file: JSON file of settings; see configs/ and training/config.py.
+        config_file: JSON file of settings, like those in configs/.
         resume: Continue the run of this name from its newest whole checkpoint.
         fit_anyway: Start although the formula says that the GPU's memory is too small.
-        **overrides: Any setting, as --section.key=value (for example --training.epochs=1).
+        **overrides: Any setting below, for example --training.epochs=1.
     """
     from training.allocator import let_segments_grow
 
@@ -66,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, settings=partial(help_groups, Config))

@@ -4,16 +4,13 @@ Exit codes: 0 the work is whole, 1 it is not, 2 the command line is wrong, 130 i
 143 terminated.
 """
 
-import inspect
 import os
-import re
 import shlex
 import signal
 import sys
-import textwrap
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +19,11 @@ from console.flags import (
     UsageError,
     check_flags,
     flag_of,
-    other_spellings,
     own_spellings,
-    typed_name,
     value_readers,
 )
-from console.output import Console, printable_streams
+from console.help import Group, help_text
+from console.output import Console, be_quiet, printable_streams
 from console.printable import printable
 
 HELP_FLAGS = {"-h", "--help"}
@@ -39,11 +35,16 @@ class RankError(ValueError):
     """An error that is printed by the process that raises it, first of its machine or not."""
 
 
-def run(command: Callable[..., None], launcher: str = "python") -> None:
+def run(
+    command: Callable[..., None],
+    launcher: str = "python",
+    settings: Callable[[], Iterable[Group]] = tuple,
+) -> None:
     """Run `command` with the flags in sys.argv and leave with its exit code.
 
-    `launcher` starts it, for its help. Where that starts several processes, the first of each
-    machine prints errors; a RankError is printed by the process that raised it.
+    `launcher` starts it, for its help; `settings` gives what its help says after its own flags.
+    Where a launcher starts several processes, the first of each machine prints errors; a RankError
+    is printed by the process that raised it.
     """
     # SystemExit lets context managers remove what is half-written.
     signal.signal(
@@ -51,12 +52,14 @@ def run(command: Callable[..., None], launcher: str = "python") -> None:
         lambda *_: _leave("terminated", 128 + signal.SIGTERM, _first_of_machine()),
     )
     with one_line_errors():
-        arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+        arguments = [word for word in sys.argv[1:] if word not in ("--debug", "--quiet")]
         if HELP_FLAGS & set(arguments):
-            print(help_text(command, f"{launcher} {sys.argv[0]}"))
+            print(help_text(command, f"{launcher} {sys.argv[0]}", settings()))
             return
         arguments, spelled = own_spellings(command, arguments)
         check_flags(command, arguments, spelled)
+        if "--quiet" in sys.argv[1:]:
+            be_quiet()
         _call(command, arguments, spelled)
 
 
@@ -103,42 +106,6 @@ def typed_flags(values: Mapping[str, Any]) -> str:
     """Return flags with their values as they are typed; those that are None are left out."""
     given = {name: value for name, value in values.items() if value is not None}
     return " ".join(f"{flag_of(name)} {shell_quote(str(value))}" for name, value in given.items())
-
-
-def help_text(command: Callable[..., None], invocation: str) -> str:
-    """Return the help of a command: what it does, and each flag with its sentence and default."""
-    about, _, rest = inspect.cleandoc(command.__doc__ or "").partition("\n\nArgs:\n")
-    sentences = {}
-    for entry in re.split(r"\n(?=    \S)", "\n" + rest)[1:]:
-        name, _, sentence = entry.partition(":")
-        sentences[name.strip().lstrip("*")] = " ".join(sentence.split())
-    flags = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            flags.append(("--section.key=value", sentences.get(name, "")))
-            continue
-        value = "" if parameter.default is False else f" {typed_name(name).split('_')[-1].upper()}"
-        others = ", ".join(map(flag_of, other_spellings(command, name)))
-        ending = _default_note(parameter.default) + (f" Also {others}." if others else "")
-        flags.append((flag_of(name) + value, sentences.get(name, "") + ending))
-    flags.append(("--debug", "Show the traceback of an error."))
-    width = max(len(flag) for flag, _ in flags)
-    lines = [
-        textwrap.fill(
-            sentence,
-            100,
-            initial_indent=f"  {flag:<{width}}  ",
-            subsequent_indent=" " * (width + 4),
-        )
-        for flag, sentence in flags
-    ]
-    return "\n".join([f"usage: {invocation} [flags]", "", about, "", *lines])
-
-
-def _default_note(default: Any) -> str:
-    if default is inspect.Parameter.empty:
-        return " Required."
-    return "" if default is None or default is False else f" Default: {default}."
 
 
 def _call(command: Callable[..., None], arguments: list[str], spelled: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ and tracebacks write to. Colours and movements are rich's own: a Console makes t
 that it is given and writes past the stream, to the file beneath it.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -99,6 +100,22 @@ def _printable_text(text: Text) -> Text:
 def ask(prompt: str) -> str:
     """Return a line that the user types; `input` hands its prompt to a terminal past stdout."""
     return input(printable(prompt))
+
+
+def be_quiet() -> None:
+    """Send what this process and those it starts print to nowhere; errors and warnings stay."""
+    sys.stdout.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def is_quiet() -> bool:
+    """Return whether standard output goes nowhere, as with --quiet: then no progress is shown."""
+    try:
+        return os.path.samestat(os.fstat(1), os.stat(os.devnull))
+    except OSError:
+        return False
 
 
 @contextmanager

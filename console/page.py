@@ -50,6 +50,11 @@ svg { display: block; width: 100%; fill: currentColor; font: 12px system-ui, san
 .reference rect { fill: var(--soft); opacity: .1 } .reference text { fill: var(--soft) }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext;
   font: 13px/1.5 ui-monospace, monospace; margin: 0 }
+a:focus-visible, summary:focus-visible, .scroll:focus-visible {
+  outline: 2px solid var(--accent); outline-offset: 2px }
+@media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444 }
+  body { max-width: none; padding: 0 } .scroll { overflow: visible }
+  figure, tr, pre, .bar { break-inside: avoid } h2, h3 { break-after: avoid } }
 @media (max-width: 40rem) {
   .bar { grid-template-columns: 1fr auto; margin-bottom: .4rem }
   .bar .label { text-align: left } .bar .note { text-align: right }
@@ -79,4 +84,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{shown(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f'<div class="scroll"><table><tr>{top}</tr>{body}</table></div>'
+    return f'<div class="scroll" tabindex="0"><table><tr>{top}</tr>{body}</table></div>'

@@ -15,7 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from console.output import Console
+from console.output import Console, is_quiet
 
 Thing = TypeVar("Thing")
 # Between two lines where there is no terminal, in seconds.
@@ -32,8 +32,12 @@ def with_progress(
     """Yield things and show how many of `total` have come and the time left, on stderr.
 
     `clock` gives seconds. `work` is called with each thing that has come and returns which share
-    of the work is done then; without it, all things are the same work.
+    of the work is done then; without it, all things are the same work. With --quiet nothing is
+    shown.
     """
+    if is_quiet():
+        yield from things
+        return
     console = Console(stderr=True)
     if console.is_terminal and total:
         with Progress(console=console) as progress:
@@ -71,7 +75,9 @@ def byte_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, disable=is_quiet() or not console.is_terminal
+    ) as progress:
         task = progress.add_task(title, total=total)
         yield lambda more: progress.advance(task, more)
 

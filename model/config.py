@@ -188,7 +188,7 @@ def _config(params: Mapping[str, Any]) -> ModelConfig:
 
 
 def _rope_scaling(params: Mapping[str, Any], tied: bool) -> RopeScaling | LongRope | None:
-    """Meta's files say only `use_scaled_rope`; the factor of 3.2 (tied) differs, see DECISIONS."""
+    """Meta's files say only `use_scaled_rope`; the factor differs for tied (docs/decisions)."""
     if any(params.get(key) is not None for key in LONG_ROPE_KEYS):
         return LongRope(
             short_factor=_numbers(params, "rope_short_factor"),

@@ -1,7 +1,8 @@
 """Tokenise cleaned conversations into a dataset with a train and a validation split.
 
     python scripts/build_dataset.py --source-file F --tokenizer-file F --save-dir D
-    python scripts/build_dataset.py --source-file A,B --weights 1,0.5 --tokenizer-file F ...
+    python scripts/build_dataset.py --source-file A,B --weights 1,0.5 --tokenizer-file F \\
+        --save-dir D
     python scripts/build_dataset.py --pairs-file F --tokenizer-file F --save-dir D
 
 Every assistant turn is trained, but those marked `"trained": false`, unless --train-on says
@@ -44,31 +45,35 @@ def main(
 ) -> None:
     """Turn conversations into tokens and training masks, split by a hash of their content.
 
-    Args:
-        tokenizer_file: The model's tokenizer file, or the directory that holds it.
-        save_dir: The dataset directory to write; an earlier dataset there is replaced.
+    Conversations:
         source_file: The conversations that scripts/clean_dataset.py wrote; several files with
             commas between become one dataset.
         pairs_file: Instead, the pairs that scripts/make_pairs.py wrote (docs/pairs.md), for
             preference training: of each, a conversation with the chosen reply and one with the
             rejected reply. All pairs of a prompt validate, or none.
+        weights: One number for each source file, with commas between: 0.5 takes half of its
+            conversations, 2 trains each of them twice.
+
+    What comes out:
+        save_dir: The dataset directory to write; an earlier dataset there is replaced.
         val_ratio: The share of conversations that validate, more than 0 and less than 1.
+        split_by: conversation; or prompt: then conversations that are the same up to the first
+            reply are in one split, as several replies to one prompt should be; or tools: then no
+            tool is in both splits, neither by its name nor by its definition.
+        seed: Which conversations a weight takes.
+
+    Tokens:
+        tokenizer_file: The model's tokenizer file, or the directory that holds it.
         chat_format: How conversations are written for the model; by default the one that the model
             beside tokenizer_file was trained in, or else that of its family (docs/chat-formats.md).
         chat_format_anyway: Use --chat-format also where the model was trained in another.
+        train_on: assistant trains all turns of the assistant, last only the last one, all the whole
+            text from the second token to the end of the last reply. What a row marks as not to be
+            learnt is trained in no case.
         max_seq_len: The most tokens a conversation may have; a longer one first loses tools that
             it never calls.
         skip_overlong: Leave out longer conversations, and those without anything to train,
             and list them in dataset.json, instead of stopping.
-        weights: One number for each source file, with commas between: 0.5 takes half of its
-            conversations, 2 trains each of them twice.
-        seed: Which conversations a weight takes.
-        split_by: conversation; or prompt: then conversations that are the same up to the first
-            reply are in one split, as several replies to one prompt should be; or tools: then no
-            tool is in both splits, neither by its name nor by its definition.
-        train_on: assistant trains all turns of the assistant, last only the last one, all the whole
-            text from the second token to the end of the last reply. What a row marks as not to be
-            learnt is trained in no case.
         skip_unwritable: Leave out conversations that the chat format has no way to write, count
             them, and list them in dataset.json; with false they stop the build.
     """

@@ -37,22 +37,23 @@ def main(
 ) -> None:
     """Clean a dataset: every row is kept, repaired or rejected by a named rule, and counted.
 
-    Args:
+    Rows:
         source_file: The raw dataset: a JSON list, JSON Lines or Parquet, or a directory of such
             files in one layout.
-        save_file: The cleaned conversations to write, JSON Lines whatever the name.
-        remove_no_fc: Reject conversations in which no function is declared.
         format: The layout of the rows (anthropic, gemini, glaive, gorilla, hammer, langchain,
             lmflow, mcp, openai, preference, prompt_completion, responses, reward, seal_tools,
             sharegpt, text, toolace, toolbench, toolllama, xlam); auto looks at the first row.
-        report_file: The audit to write, JSON; by default NAME.report.json beside --save-file.
-        balance: Cut conversations as the original project did, so that more of them end in a
-            question or a call and none in thanks or an apology. Every assistant turn is trained
-            wherever it stands, so this only takes turns away.
-        seed: Decides which conversations --balance cuts, and where.
+        tools_file: Tools for rows that declare none, all of them for each: a JSON list of schemas
+            (OpenAI's shape, or bare), MCP's tools/list result, or a Python file of functions,
+            which is executed.
         skip_malformed: Reject lines of JSON Lines that are not JSON instead of stopping there.
-        exclude_benchmark: Files of BFCL questions, with commas between; conversations that ask one
-            of them are rejected, also where the tool has another name or other parameters.
+
+    What comes out:
+        save_file: The cleaned conversations to write, JSON Lines whatever the name.
+        report_file: The audit to write, JSON; by default NAME.report.json beside --save-file.
+
+    What is kept:
+        remove_no_fc: Reject conversations in which no function is declared.
         duplicates: near rejects copies of earlier conversations and near copies, exact copies
             alone, keep none.
         contradictions: Of rows that call otherwise after the same tools and turns, first keeps the
@@ -60,14 +61,19 @@ def main(
         negatives: Rows that say that they show what not to do (label or win false, reward 0)
             are dropped, or with pair written into NAME.pairs.jsonl beside --save-file, each with
             the answer of a kept row of equal prompt.
-        chat_format: Reject what this format cannot write, which building would leave out.
         thinking: What becomes of the thoughts beside answers, wherever they stand in a row: drop
             leaves them out, keep writes them as <think> blocks before the answers.
+        balance: Cut conversations as the original project did, so that more of them end in a
+            question or a call and none in thanks or an apology. Every assistant turn is trained
+            wherever it stands, so this only takes turns away.
+        seed: Decides which conversations --balance cuts, and where.
+        exclude_benchmark: Files of BFCL questions, with commas between; conversations that ask one
+            of them are rejected, also where the tool has another name or other parameters.
+
+    Checks:
+        chat_format: Reject what this format cannot write, which building would leave out.
         check_formats: Reject calls whose texts are no date, time, email, ipv4, ipv6 or uuid where
             the format of the schema names one (as invalid-arguments).
-        tools_file: Tools for rows that declare none, all of them for each: a JSON list of schemas
-            (OpenAI's shape, or bare), MCP's tools/list result, or a Python file of functions,
-            which is executed.
     """
     benchmarks = tuple(Path(name.strip()) for name in (exclude_benchmark or "").split(",") if name)
     settings = Settings(

@@ -31,22 +31,26 @@ def main(
 ) -> None:
     """Print each text of a file and what the model writes after it.
 
-    Args:
+    The model:
         ckpt_dir: A native model directory (merged, or converted).
-        prompts_file: A JSON list of texts.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         chat_format: Whose begin and stop tokens are used; by default the one that the model was
             trained in, or else that of its family (docs/chat-formats.md).
         chat_format_anyway: Use --chat-format also where the model was trained in another.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
+
+    Texts:
+        prompts_file: A JSON list of texts.
+
+    What is written:
         max_new_tokens: The most tokens that follow a text.
         max_seq_len: The most tokens of a text and what follows together.
         batch_size: How many texts are gone on with at once.
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
         seed: Another number draws other texts.
-        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
-            adapter was trained, or as ckpt_dir holds them.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     prompts = read_prompts(prompts_file)

@@ -80,13 +80,15 @@ def main(
 ) -> None:
     """Score the tool calls of a model, an endpoint or a file, and how it predicts plain text.
 
-    Args:
+    What is scored:
         ckpt_dir: A native model directory to be scored: a base, or a merged model.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         endpoint: Instead of a model, the URL of an OpenAI-compatible server, such as
             http://localhost:8000/v1; a key is taken from OPENAI_API_KEY.
         model: The name of the model at the endpoint.
         predictions: Instead of a model, its recorded outputs, JSON Lines of id and calls or text.
+
+    On which items:
         dataset_file: Conversations of any layout that scripts/clean_dataset.py reads; each
             assistant's turn after a user or a tool is one item. With --benchmark, its questions.
         held_out_of: A dataset made by build_dataset.py; of dataset_file, only the conversations
@@ -97,12 +99,6 @@ def main(
             leaderboard's figures are given. Tasks of several turns need the package bfcl-eval.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
-        text_file: A plain text in UTF-8, beside or instead of items: the model's perplexity on it,
-            and its loss a token and a byte, the latter for models with other tokenizers.
-        text_window: The most bytes of a window of that text, 2048 unless given; a window sees
-            nothing of the others.
-        against: A base to compare with, on the same items and text: its native directory, or the
-            --output-file of an earlier run. Each line is better, worse, or not told apart.
         limit: Score only the first so many items; of benchmark_dir, of each category.
         categories: Score only the items of these categories, with commas between. A dataset has
             call, parallel, no_call, call_after_result, parallel_after_result,
@@ -111,21 +107,35 @@ def main(
             live_multiple, live_parallel, live_parallel_multiple, live_irrelevance,
             live_relevance, multi_turn_base, multi_turn_miss_func, multi_turn_miss_param and
             multi_turn_long_context; NexusRaven has the data sets that its queries name.
+
+    On plain text:
+        text_file: A plain text in UTF-8, beside or instead of items: the model's perplexity on it,
+            and its loss a token and a byte, the latter for models with other tokenizers.
+        text_window: The most bytes of a window of that text, 2048 unless given; a window sees
+            nothing of the others.
+
+    What comes out:
+        against: A base to compare with, on the same items and text: its native directory, or the
+            --output-file of an earlier run. Each line is better, worse, or not told apart.
         output_file: Where to write the summary and the verdict on every id, JSON.
         failures_file: Where to write what failed, side by side with what was wanted, text.
         report_file: Where to write everything as one HTML page with plots that needs nothing else.
-        chat_format: How conversations are written for this model; by default the one that it was
-            trained in, or llama3 for a model as Meta ships it and for predictions.
-        chat_format_anyway: Use --chat-format also where the model was trained in another.
-        tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
-        max_seq_len: The most tokens of a prompt and its reply together.
-        max_new_tokens: The most tokens of a reply.
-        batch_size: How many items are answered at once.
+
+    Replies:
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
         seed: Another number draws other replies.
         constrain: Make every call of the model valid by the schemas of the tools offered; items
             with a schema that cannot be enforced are listed and count in no figure.
+        max_new_tokens: The most tokens of a reply.
+        max_seq_len: The most tokens of a prompt and its reply together.
+        batch_size: How many items are answered at once.
+
+    The model:
+        chat_format: How conversations are written for this model; by default the one that it was
+            trained in, or llama3 for a model as Meta ships it and for predictions.
+        chat_format_anyway: Use --chat-format also where the model was trained in another.
+        tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
         cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not

@@ -60,38 +60,46 @@ def main(
 ) -> None:
     """Compare the checkpoints of a run, and its base, by the calls they make.
 
-    Args:
+    What is scored:
         checkpoint_dir: The run's directory, such as checkpoints/NAME, of finetune.py or
             ds_finetune.py.
-        data_path: Conversations to score, of any layout that scripts/clean_dataset.py reads, or the
-            questions of --benchmark.
         base_model_name: The base's directory, where it is no longer where the checkpoints say.
-        num_examples: Score the first so many items; differences among few are luck.
-        output_file: Where to write figures and differences, JSON; the verdicts on each checkpoint
-            go to a folder of the same name that ends in .verdicts.
-        report_file: Where to write everything as one HTML page with plots that needs nothing else.
-        failures_file: Where to write what each model failed, side by side with what was wanted.
         metric: The figure that says which is best: balanced (of exact_match and irrelevance; where
             all or no items want calls, the one there is), correct, call_or_not, valid_json,
             valid_schema, name, argument_precision, argument_recall, exact_match, parallel_match,
             irrelevance or json_equal.
+
+    On which items:
+        data_path: Conversations to score, of any layout that scripts/clean_dataset.py reads, or the
+            questions of --benchmark.
         held_out_of: A dataset made by build_dataset.py; of data_path, only the conversations it
             keeps for validation are scored.
+        num_examples: Score the first so many items; differences among few are luck.
         benchmark: bfcl or nexusraven, where data_path holds the questions of one.
         answers_file: BFCL's answers to them, from its folder possible_answer.
         tools_file: NexusRaven's standardized_api_list.
-        chat_format: How conversations are written for these models, the base included; by default
-            the one that the checkpoints were trained in.
-        chat_format_anyway: Use --chat-format also where they were trained in another.
-        tokenizer_path: The models' tokenizer file; by default the base's.
-        max_seq_len: The most tokens of a prompt and its reply together.
-        max_new_tokens: The most tokens of a reply.
-        batch_size: How many items are answered at once.
+
+    What comes out:
+        output_file: Where to write figures and differences, JSON; the verdicts on each checkpoint
+            go to a folder of the same name that ends in .verdicts.
+        report_file: Where to write everything as one HTML page with plots that needs nothing else.
+        failures_file: Where to write what each model failed, side by side with what was wanted.
+
+    Replies:
         temperature: 0 takes the likeliest token each time, higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
         seed: Another number draws other replies.
         constrain: Make every call valid by the schemas of the tools offered; items with a schema
             that cannot be enforced are listed and count in no figure.
+        max_new_tokens: The most tokens of a reply.
+        max_seq_len: The most tokens of a prompt and its reply together.
+        batch_size: How many items are answered at once.
+
+    The model:
+        chat_format: How conversations are written for these models, the base included; by default
+            the one that the checkpoints were trained in.
+        chat_format_anyway: Use --chat-format also where they were trained in another.
+        tokenizer_path: The models' tokenizer file; by default the base's.
         quantization: Store the linear layers of all models, the base included, in nf4 or
             nf4_double, or none; by default as when the adapters were trained.
     """

@@ -32,10 +32,14 @@ def main(
 ) -> None:
     """Generate conversations in which tools are called, or rightly are not.
 
-    Args:
+    What comes out:
         save_file: The conversations to write, JSON Lines.
         count: How many conversations.
         seed: Another number gives other conversations; the same number the same bytes.
+        generate_only: End with the data: the next command checks it. Without, the next commands
+            lead on to a fine-tuned model.
+
+    Tools:
         tools_file: Your own tools, a JSON file of schemas with examples or a Python file. A Python
             file is executed: name only one that you trust.
         domains: Take tools of these domains only, with commas between; custom means yours.
@@ -43,13 +47,13 @@ def main(
         exclude_tools: Leave these tools out, with commas between.
         most_tools: The most tools that a conversation offers, as far as it does not call more; by
             default 30, or 8 in the plain and 4 in the short mixture.
-        values: seen or unseen, so that two files with the same tools share no value that a user can
-            choose freely; all draws from both. Choices and yes or no stand in both.
+
+    Conversations:
         mixture: broad, with system texts and rules that change what is right, tools that look
             alike, text beside calls, more calls and turns, chat language; short, without these, for
             small models and a CPU; or plain, as short with more tools and sums for questions.
-        generate_only: End with the data: the next command checks it. Without, the next commands
-            lead on to a fine-tuned model.
+        values: seen or unseen, so that two files with the same tools share no value that a user can
+            choose freely; all draws from both. Choices and yes or no stand in both.
         **quotas: A behaviour's share, as --quota.small_talk=0.1; the others share what is left.
     """
     settings = Settings(

@@ -51,32 +51,40 @@ def main(
 ) -> None:
     """Train a model on its own right replies, several times over.
 
-    Args:
+    What is trained:
         ckpt_dir: A native model directory: a base, or a merged model.
+        lora_ckpt_path: A LoRA checkpoint on ckpt_dir to begin with; it is trained further.
+        output_dir: The directory to write to; an unfinished run of the same flags there goes on.
+        chat_format: How conversations are written; by default as the weights were trained, or
+            llama3.
+        config_file: JSON file of settings for the training; see configs/.
+        **overrides: Any setting of the training, as --section.key=value.
+
+    Prompts:
         dataset_file: Training conversations, several files with commas between; each assistant's
             turn after a user or a tool is a prompt.
         held_out_file: Conversations that are scored at the start and at the end, never used as
             prompts and never replayed.
-        output_dir: The directory to write to; an unfinished run of the same flags there goes on.
-        lora_ckpt_path: A LoRA checkpoint on ckpt_dir to begin with; it is trained further.
         never_from: What else is held out, as in scripts/sample_replies.py.
-        rounds: How often to draw replies and train on them.
         limit: Use only so many prompts in a round, other ones in each.
+
+    Rounds:
+        rounds: How often to draw replies and train on them.
+        val_ratio: The share of these rows, by their prompts, that validate the training of a round.
+        seed: Another number draws other replies.
+
+    Replies:
         replies: How many replies are drawn to each prompt.
         temperature: Higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
         constrain: Make every call that is drawn valid by the schemas of the tools offered.
+        max_new_tokens: The most tokens of a reply.
+        batch_size: How many replies are under way at once.
+
+    What is kept:
         most_kept: How many right replies of a prompt are kept at most, of those that differ.
         keep_easy: Keep replies also to prompts whose replies are all right.
         replay: How many training conversations are trained as they stand for each kept reply.
-        val_ratio: The share of these rows, by their prompts, that validate the training of a round.
-        config_file: JSON file of settings for the training; see configs/.
-        chat_format: How conversations are written; by default as the weights were trained, or
-            llama3.
-        max_new_tokens: The most tokens of a reply.
-        batch_size: How many replies are under way at once.
-        seed: Another number draws other replies.
-        **overrides: Any setting of the training, as --section.key=value.
     """
     asked = dict(locals())
     from rewards.improving import Flags, Improvement, check_flags

@@ -45,22 +45,24 @@ def main(
 ) -> None:
     """Write pairs as scripts/build_dataset.py --pairs-file reads them, and say what was left out.
 
-    Args:
+    Where pairs come from:
         from_: Where the pairs come from. user: a file of pairs, in our layout or as TRL, OpenAI and
             others write them. negatives: what scripts/clean_dataset.py found wrong, beside what is
             right. generator: right conversations, with a typed mistake in place of each reply.
             replies: the verdicts of scripts/sample_replies.py --verdicts-file.
-        save_file: The pairs to write, JSON Lines.
         source_file: The file to read: of pairs (user), the cleaned conversations (negatives), or
             verdicts (replies). For generator right conversations; without it they are generated.
-        count: How many pairs are made from right conversations (only generator).
-        seed: Another number makes other mistakes and other pairs; the same number the same bytes.
-        per_prompt: The most pairs of right and wrong replies to one prompt (only replies).
         tools_file: Your own tools for generated conversations, as scripts/generate_dataset.py
             takes them (only generator); a Python file is executed.
         mixture: The mixture of generated conversations: broad, short or plain (only generator).
         never_from: Datasets, of which the validation split is meant, and files of conversations,
             with commas between, none of whose prompts may come into a pair.
+
+    What comes out:
+        save_file: The pairs to write, JSON Lines.
+        count: How many pairs are made from right conversations (only generator).
+        per_prompt: The most pairs of right and wrong replies to one prompt (only replies).
+        seed: Another number makes other mistakes and other pairs; the same number the same bytes.
         **quotas: The share of a kind of mistake, as --quota.wrong_value=0.4; the others share what
             is left (only generator).
     """

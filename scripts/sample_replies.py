@@ -54,13 +54,8 @@ def main(
 ) -> None:
     """Draw replies to the prompts of training conversations, and keep those that are right.
 
-    Args:
+    The model:
         ckpt_dir: A native model directory: a base, or a merged model.
-        dataset_file: Training conversations of any layout that scripts/clean_dataset.py reads,
-            several files with commas between; each assistant's turn after a user or a tool is one
-            prompt.
-        save_file: Where right replies go with their prompts, canonical conversations as JSON Lines;
-            the counts go to a .report.json beside it.
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         chat_format: How conversations are written for this model; by default the one that it was
@@ -68,6 +63,12 @@ def main(
         chat_format_anyway: Use --chat-format also where the model was trained in another.
         quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
             adapter was trained, or as ckpt_dir holds them.
+        cuda_graphs: Record passes over single tokens as CUDA graphs.
+
+    Prompts:
+        dataset_file: Training conversations of any layout that scripts/clean_dataset.py reads,
+            several files with commas between; each assistant's turn after a user or a tool is one
+            prompt.
         never_from: What is held out, with commas between: files of conversations, and datasets that
             build_dataset.py made, of which the validation split is meant. A prompt that stands
             there is not used; that of the dataset that the weights were trained on never is.
@@ -76,6 +77,8 @@ def main(
         categories: Use only prompts of these categories, with commas between: call, parallel,
             no_call, call_after_result, parallel_after_result, no_call_after_result, no_tools.
         limit: Use only so many prompts, drawn by the seed.
+
+    Replies:
         replies: How many replies are drawn to each prompt.
         temperature: Higher values draw more freely.
         top_p: Draw from the likeliest tokens that together have this probability.
@@ -85,7 +88,10 @@ def main(
         max_seq_len: The most tokens of a prompt and its reply together.
         batch_size: How many replies are under way at once; a prompt is read once where all its
             replies fit.
-        cuda_graphs: Record passes over single tokens as CUDA graphs.
+
+    What is kept:
+        save_file: Where right replies go with their prompts, canonical conversations as JSON Lines;
+            the counts go to a .report.json beside it.
         most_kept: How many right replies of a prompt are kept at most, of those that differ.
         skip_easy: Keep none of a prompt whose replies are all right.
         replay: For each kept reply, write so many conversations of dataset_file as they stand, too,

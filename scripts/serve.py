@@ -52,13 +52,20 @@ def main(
     It is small and made for trying a model from any OpenAI client. To serve users, write the model
     out with scripts/convert_to_meta_weights.py and use vLLM or TensorRT-LLM (with Triton).
 
-    Args:
+    The model:
         ckpt_dir: A native model directory (merged, or converted from Meta's weights).
         lora_ckpt_path: A LoRA checkpoint to use on top of ckpt_dir without merging it.
         tokenizer_path: The model's tokenizer file; by default the one in ckpt_dir.
         chat_format: How conversations are written for this model; by default the one that it was
             trained in, or llama3 for a model as Meta ships it.
         chat_format_anyway: Use --chat-format also where the model was trained in another.
+        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
+            adapter was trained, or as ckpt_dir holds them.
+        cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
+            wait for the host; replies are the same but for near ties.
+        fit_anyway: Start although by the formula the memory is too small.
+
+    Who may ask:
         model_name: What clients call the model; by default the name of ckpt_dir.
         host: The address to listen at. Any but the default lets other machines in: set a key.
         port: The port to listen at; 0 takes a free one.
@@ -67,10 +74,14 @@ def main(
             https://page.example, with commas between; * for all. Other pages are refused.
         allow_host: Names by which clients may call the server beside localhost and its addresses,
             with commas between. Where --host lets other machines in, any will do by default.
+
+    Calls:
         constrain: Make every call valid by the schemas of the tools, not only where a request
             asks for it with tool_choice or strict.
         none_keeps_tools: Leave the tools in the prompt where a request says tool_choice none; by
             default such a prompt has no tools, as if none were offered.
+
+    Limits:
         max_seq_len: The most tokens of a prompt and its reply together.
         max_batch_size: How many replies are written at once; each has a cache of max_seq_len.
         max_waiting: How many more may wait; beyond, clients are told to try again (429).
@@ -79,11 +90,6 @@ def main(
             without a whole request are closed.
         grace: How many seconds replies may go on when the server is told to end (Ctrl-C, SIGTERM);
             told again, it ends them at once.
-        quantization: Store the linear layers in nf4 or nf4_double, or none; by default as when the
-            adapter was trained, or as ckpt_dir holds them.
-        cuda_graphs: Record passes over single tokens as CUDA graphs, so that small batches need not
-            wait for the host; replies are the same but for near ties.
-        fit_anyway: Start although by the formula the memory is too small.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     check_installed()

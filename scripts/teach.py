@@ -42,31 +42,39 @@ def main(
 ) -> None:
     """Teach a model your tools, and say on one page what it can do that it could not before.
 
-    Args:
-        model_dir: The model to start from: a native directory, Meta's shards, Hugging Face's, or a
-            .gguf file.
-        output_dir: The directory to write to; an unfinished run of the same flags there goes on.
+    What is taught:
         tools_file: Your tools: an MCP server's answer to tools/list, OpenAI's list, or a Python
             file of functions, which is executed: name only one that you trust.
         mcp: Instead, the command of an MCP server, which is asked once for its tools over stdio;
             it is executed. Needs the package mcp.
         data: Your own conversations, trained beside the generated ones; a tenth is scored.
         format: Their layout; by default it is told by their content.
-        rounds: How often to train; from the second time on more of what failed is generated.
+
+    The model:
+        model_dir: The model to start from: a native directory, Meta's shards, Hugging Face's, or a
+            .gguf file.
+        output_dir: The directory to write to; an unfinished run of the same flags there goes on.
+        chat_format: How conversations are written; by default as the model was trained, or llama3.
+
+    Conversations:
         count: How many conversations to generate for each round.
         scored: How many conversations of each kind to score.
         general: How many conversations with the generator's own tools are trained for each with
             yours, so that the model learns to read tools; 0 for none.
-        text_file: A plain text in UTF-8: the page says how much worse the model predicts it
-            afterwards, that is what it forgot.
         mixture: What is generated: broad; short, for small models and a CPU: few tools, no system
             texts; or plain, as short, with fewer kinds of questions.
         most_tools: The most tools that a conversation offers; by default as the mixture has it.
-        chat_format: How conversations are written; by default as the model was trained, or llama3.
+        seed: Another number generates other conversations.
+
+    Training:
+        rounds: How often to train; from the second time on more of what failed is generated.
+        **overrides: Any setting of the training, as --section.key=value.
+
+    Scoring:
+        text_file: A plain text in UTF-8: the page says how much worse the model predicts it
+            afterwards, that is what it forgot.
         max_new_tokens: The most tokens of a scored reply.
         batch_size: How many prompts are answered at once.
-        seed: Another number generates other conversations.
-        **overrides: Any setting of the training, as --section.key=value.
     """
     asked = dict(locals())
     if bool(tools_file) == bool(mcp):

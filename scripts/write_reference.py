@@ -9,7 +9,8 @@ from pathlib import Path
 
 from chat.formats.examples import written_example
 from chat.formats.known import FORMATS
-from console.command import help_text, run
+from console.command import run
+from console.help import help_text
 from console.picture import terminal_picture
 from storage.atomic import new_file
 from training.config import Config

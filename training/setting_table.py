@@ -110,3 +110,16 @@ def _default(field: FieldInfo) -> str:
         return "required"
     value = field.get_default(call_default_factory=True)
     return "" if hasattr(value, "__pydantic_fields__") else f"`{json.dumps(value)}`"
+
+
+def help_groups(section: type) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield each section's title, and its settings as flags with a sentence, as --help has them."""
+    for group in setting_groups(section):
+        title = ": ".join(filter(None, (group.name, group.about.rstrip("."))))
+        yield title, [(f"--{setting.name}", _told(setting)) for setting in group.settings]
+
+
+def _told(setting: Setting) -> str:
+    default = setting.default.strip("`").strip('"')
+    ending = default if default == "required" else f"default: {default}"
+    return f"{setting.sentence} [{setting.values}; {ending}]"

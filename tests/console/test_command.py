@@ -146,9 +146,22 @@ def test_help_has_a_sentence_and_the_default_of_every_flag(tmp_path: Path) -> No
     lines = [line.strip() for line in result.stdout.splitlines()]
     assert lines[2] == "Copy rows from a file."
     assert lines[4:] == [
-        "--source-file FILE  The file to read. Required.",
-        "--limit LIMIT       How many rows. Default: 3. Also --num-examples.",
-        "--remove-no-fc      Leave out rows without a call.",
-        "--note NOTE         Any text.",
-        "--debug             Show the traceback of an error.",
+        "Flags:",
+        "--source-file FILE      The file to read. Required.",
+        "--limit LIMIT           How many rows. Default: 3. Also --num-examples.",
+        "--remove-no-fc          Leave out rows without a call.",
+        "--note NOTE             Any text.",
+        "",
+        "Every command:",
+        "--quiet                 Print errors and warnings alone: no tables, no",
+        "progress.",
+        "--debug                 Show the traceback of an error.",
     ]
+
+
+def test_quiet_leaves_errors_alone_on_the_terminal(tmp_path: Path) -> None:
+    done = command(tmp_path, "--source-file=a.json", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    failed = command(tmp_path, "--source-file=none.json", "--quiet")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == "error: none.json is missing; make it\n"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from console.command import help_text
 from console.flags import (
     UsageError,
     check_flags,
@@ -13,6 +12,7 @@ from console.flags import (
     own_spellings,
     value_readers,
 )
+from console.help import help_text
 
 
 def copy(

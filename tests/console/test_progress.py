@@ -1,5 +1,7 @@
 """Where there is no terminal, progress is a line now and then with the time left."""
 
+import subprocess
+import sys
 from itertools import count
 
 import pytest
@@ -32,3 +34,14 @@ def test_time_left_follows_the_work_that_is_done(capsys: pytest.CaptureFixture[s
         "Answering: 1 of 3, less than a minute left",
         "Answering: 2 of 3, less than a minute left",
     ]
+
+
+def test_nothing_is_told_where_output_goes_nowhere() -> None:
+    code = (
+        "from itertools import count; from console.progress import with_progress; "
+        "ticks = count(0, 18); list(with_progress(range(6), 6, 'Answering', lambda: next(ticks)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60
+    )
+    assert done.stderr == b""

@@ -1,0 +1,61 @@
+"""The help of every command: examples, groups, a sentence a flag, in 80 columns."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_lines import problem_of
+
+from console.help import help_text
+from training.config import Config
+from training.setting_table import help_groups, setting_groups
+
+ROOT = Path(__file__).parents[2]
+# benchmark.py parses its flags by argparse, so that it runs without fire.
+SCRIPTS = sorted(
+    path.relative_to(ROOT)
+    for path in [*ROOT.glob("scripts/*.py"), *ROOT.glob("*.py")]
+    if path.name not in ("__init__.py", "benchmark.py")
+)
+
+
+def main_of(script: Path) -> Callable[..., None]:
+    return importlib.import_module(".".join(script.with_suffix("").parts)).main
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=str)
+def test_help_shows_an_example_that_the_command_takes(script: Path) -> None:
+    shown = help_text(main_of(script), f"python {script}").partition("Examples:\n")[2]
+    lines = shown.partition("\n\n")[0].replace("\\\n", " ").splitlines()
+    typed = [line.strip() for line in lines if not line.strip().startswith("make ")]
+    assert lines
+    assert [problem for problem in map(problem_of, typed) if problem] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=str)
+def test_help_has_a_sentence_for_every_flag(script: Path) -> None:
+    main = main_of(script)
+    documented = inspect.cleandoc(main.__doc__ or "")
+    missing = [
+        name for name in inspect.signature(main).parameters if f"    {name}: " not in documented
+    ]
+    assert [name for name in missing if f"    **{name}: " not in documented] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=str)
+def test_help_fits_eighty_columns_but_for_examples(script: Path) -> None:
+    before, _, rest = help_text(main_of(script), f"python {script}").partition("Examples:\n")
+    lines = [*before.splitlines(), *rest.partition("\n\n")[2].splitlines()]
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def test_every_setting_has_a_sentence() -> None:
+    settings = [setting for group in setting_groups(Config) for setting in group.settings]
+    assert [setting.name for setting in settings if not setting.sentence] == []
+
+
+def test_help_lists_the_values_and_default_of_a_setting() -> None:
+    settings = {flag: told for _, group in help_groups(Config) for flag, told in group}
+    assert settings["--schedule.kind"].endswith("[cosine, linear, constant; default: cosine]")
