@@ -11,10 +11,12 @@ from chat.formats.examples import written_example
 from chat.formats.known import FORMATS
 from console.command import run
 from console.help import help_text
+from console.picture import terminal_picture
 from storage.atomic import new_file
 from training.config import Config
 from training.setting_table import SettingGroup, setting_groups
 
+ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = ("finetune.py", "ds_finetune.py", "chat_completion.py")
 LAUNCHED = {"ds_finetune.py": "deepspeed --num_gpus=8"}
 SETTINGS_HEAD = """\
@@ -52,13 +54,14 @@ This page is written by `python scripts/write_reference.py` from `chat/formats/`
 
 
 def main(output_dir: str = "docs") -> None:
-    """Write settings.md, commands.md and chat-format-examples.md anew.
+    """Write the pages of settings, commands and chat formats, and the demo's picture, anew.
 
     Args:
         output_dir: The directory to write them to.
     """
     for name, page in PAGES.items():
         file, text = Path(output_dir) / name, page()
+        file.parent.mkdir(parents=True, exist_ok=True)
         with new_file(file) as partial:
             partial.write_text(text, encoding="utf-8")
         print(f"{file}: {text.count(chr(10))} lines")
@@ -86,10 +89,18 @@ def formats_page() -> str:
     return FORMATS_HEAD + "".join(parts)
 
 
+def demo_picture() -> str:
+    """Return the end of `make demo` as a picture, of the run that docs/demo.md holds."""
+    page = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
+    shown = page.partition("```text\n")[2].partition("```")[0].rstrip()
+    return terminal_picture(f"$ make demo\n...\n{shown}", max(map(len, shown.splitlines())) + 2)
+
+
 PAGES = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "chat-format-examples.md": formats_page,
+    "images/demo.svg": demo_picture,
 }
 
 

@@ -168,6 +168,16 @@ def test_links_lead_to_a_file_and_a_heading(document: str):
         assert not heading or heading in headings_of(file), f"{target}#{heading}"
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_and_shell_of_a_document_are_valid(document: str):
+    text = text_of(document)
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S):
+        compile(block, document, "exec")
+    shell = "\n".join(re.findall(r"^```(?:sh|bash)\n(.*?)^```", text, re.M | re.S))
+    read = subprocess.run(["bash", "-n"], input=shell, capture_output=True, text=True)
+    assert (read.returncode, read.stderr) == (0, "")
+
+
 def test_every_page_is_in_the_site_and_in_the_index():
     pages = {
         str(file.relative_to(ROOT / "docs"))

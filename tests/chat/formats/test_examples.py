@@ -1,0 +1,15 @@
+"""The example of each chat format, as the page of reference shows it."""
+
+import pytest
+
+from chat.formats.examples import TRAINED, written_example
+from chat.formats.format import ChatFormat
+from chat.formats.known import FORMATS
+
+
+@pytest.mark.parametrize("format", FORMATS.values(), ids=lambda format: format.name)
+def test_the_example_of_a_format_trains_its_last_turn_to_its_stop(format: ChatFormat) -> None:
+    for text in written_example(format):
+        assert text.count(TRAINED[0]) == text.count(TRAINED[1]) >= 1
+        last = text[text.rindex(TRAINED[0]) + 1 : text.rindex(TRAINED[1])]
+        assert any(last.strip().endswith(stop) for stop in format.stop_tokens)
