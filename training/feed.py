@@ -16,6 +16,7 @@ class StepData(NamedTuple):
     groups: The conversations, or where several belong together, the groups.
     figures, texts: What was measured and seen while the step was made, reported with it.
     seconds: What making it took, by what for.
+    fresh: Whether the weights are those that drew what it trains on; no step was taken since.
     """
 
     batches: list[Batch]
@@ -25,6 +26,7 @@ class StepData(NamedTuple):
     figures: Mapping[str, float] = MappingProxyType({})
     texts: Mapping[str, str] = MappingProxyType({})
     seconds: Mapping[str, float] = MappingProxyType({})
+    fresh: bool = False
 
 
 class Steps(Protocol):

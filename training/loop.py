@@ -132,6 +132,7 @@ def train_step(
         figures=named,
         texts=data.texts,
         shares_of=data.seconds,
+        doubt=objective.doubt(data, named),
     ), stops > 0
 
 

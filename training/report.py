@@ -38,7 +38,7 @@ class StepMetrics:
     `gradient_norm` is None where the step was left out: gradients were infinite in float16, or no
     token was trained. `figures` are the objective's own, and those of what made the step; `texts`
     what it was made of, as Markdown by name. Of its seconds, `shares_of` says which went to what
-    but training.
+    but training. `doubt` is why the figures say that something is wrong, empty where they do not.
     """
 
     loss: float
@@ -51,6 +51,7 @@ class StepMetrics:
     figures: Mapping[str, float] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     shares_of: Mapping[str, float] = field(default_factory=dict)
+    doubt: str = ""
 
     @property
     def shares(self) -> Mapping[str, float]:
@@ -114,6 +115,7 @@ class Report:
         self.total_steps = total_steps
         self.print_every = config.logging.every
         self.model, self.device = backend.model, backend.device
+        self.doubted = False
         self.peak = peak_rate(self.device, getattr(torch, config.model.dtype))
         log_dir.mkdir(parents=True, exist_ok=True)
         self._cut_metrics(start_step)
@@ -169,6 +171,9 @@ class Report:
             self.console.print(
                 f"step {number}/{self.total_steps} was left out: {step.left_out}", soft_wrap=True
             )
+        if step.doubt and not self.doubted:
+            self.doubted = True  # said once: what is wrong in one step is in the others, too
+            warn(f"step {number}: {step.doubt}")
         if number % self.print_every == 0 or number == self.total_steps:
             self.console.print(f"step {number}/{self.total_steps}  {line}", soft_wrap=True)
             for name, markdown in step.texts.items():
