@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install install-test demo demo-zero demo-real test test-all lock lint bench gpu-test gpu-bench
-.PHONY: gpu-bench-8b gpu-bench-rest gpu-first clean
+.PHONY: install install-test demo demo-zero demo-reward demo-real test test-all lock lint bench
+.PHONY: gpu-test gpu-bench gpu-bench-8b gpu-bench-rest gpu-first clean
 
 install: .venv/installed
 install-test: .venv/installed-test
@@ -31,6 +31,10 @@ demo: install
 # The same with DeepSpeed: two processes share the model.
 demo-zero: install
 	$(VENV)/python scripts/run_demo.py --zero
+
+# The same, and then learning on from rewards for the model's own replies.
+demo-reward: install
+	$(VENV)/python scripts/run_demo.py --reward
 
 # A model that people know, SmolLM2-135M-Instruct (Apache-2.0, 93 MB, from the package index), learns
 # twelve tools of a workspace: 50 minutes on one core. SEED=4 draws other data.

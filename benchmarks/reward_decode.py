@@ -65,11 +65,12 @@ def main(
         json_file: Also write the figures there.
     """
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    at_once = [int(batch) for batch in batches.split(",")]
     found = [
         result
         for size in sizes.split(",")
         for dtype in dtypes.split(",")
-        for result in compare(size, dtype, [int(batch) for batch in batches.split(",")], repetitions)
+        for result in compare(size, dtype, at_once, repetitions)
     ]
     _print(found)
     if json_file is not None:
