@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: install install-test demo demo-zero demo-real test test-all lock docs reference lint bench gpu-test gpu-bench
-.PHONY: gpu-bench-8b gpu-bench-rest gpu-first clean chaos chaos-short fuzz
+.PHONY: install install-test demo demo-zero demo-reward demo-real test test-all lock docs reference lint
+.PHONY: bench gpu-test gpu-bench gpu-bench-8b gpu-bench-rest gpu-first clean chaos chaos-short fuzz
 
 install: .venv/installed
 install-test: .venv/installed-test
@@ -49,6 +49,10 @@ demo: install
 # The same with DeepSpeed: two processes share the model.
 demo-zero: install
 	$(VENV)/python scripts/run_demo.py --zero
+
+# The same, and then learning on from rewards for the model's own replies.
+demo-reward: install
+	$(VENV)/python scripts/run_demo.py --reward
 
 # A model that people know, SmolLM2-135M-Instruct (Apache-2.0, 93 MB, from the package index), learns
 # twelve tools of a workspace: 50 minutes on one core. SEED=4 draws other data.

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 
@@ -77,9 +78,18 @@ def trained_on_ranks(root: Path) -> str:
     return f"{parts['ranks']} ranks at stage {parts['zero_stage']}, {trained(root)}"
 
 
-def merged(root: Path) -> str:
-    """Return in words what is proven of the merged weights."""
-    proof = _read(root / "merged/merge.json")["proof"]
+def rewarded(root: Path, name: str) -> str:
+    """Return in words the rewards of the run called `name` in its first steps and in its last."""
+    lines = (root / "logs" / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rewards = [r["reward"] for r in map(json.loads, lines) if r["kind"] == "train"]
+    few = min(5, len(rewards))
+    first, last = (fmean(part) for part in (rewards[:few], rewards[-few:]))
+    return f"reward {first:.2f} to {last:.2f} in {len(rewards)} steps (means of {few})"
+
+
+def merged(root: Path, name: str = "merged") -> str:
+    """Return in words what is proven of the merged weights in the folder of this name."""
+    proof = _read(root / name / "merge.json")["proof"]
     return (
         f"{proof['merged_weights']} weights are base + adapter, rounded once; "
         f"{proof['unchanged_weights']} are the base's bit for bit"

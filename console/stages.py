@@ -15,7 +15,7 @@ def merge(base: str, adapter: str, output: str) -> Stage:
         "merge the adapter, with proof",
         f"scripts/convert_lora_weights.py --base-ckpt-path {base} --lora-ckpt-path {adapter} "
         f"--output-dir {output}",
-        outcomes.merged,
+        lambda root: outcomes.merged(root, Path(output).name),
     )
 
 

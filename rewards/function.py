@@ -2,7 +2,6 @@
 
 import importlib.util
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -13,6 +12,8 @@ from console.flags import nearest
 from storage.manifest import sha256_of_file
 
 SETTING = "reward.function"
+# Larger numbers would not survive sums over replies and tokens in float32.
+LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class RewardFunction:
     def __call__(self, attempt: Mapping[str, Any]) -> float:
         """Return what it says of an attempt, which docs/rewards.md describes.
 
-        ValueError names the prompt where it raises, or returns what is no finite number.
+        ValueError names the prompt where it raises, or returns what is no number up to LARGEST.
         """
         about = f"{SETTING} {self.place}, on a reply to {attempt.get('id')!r},"
         try:
@@ -34,15 +35,29 @@ class RewardFunction:
         # A user's own function may raise anything.
         except (Exception, SystemExit) as error:
             raise ValueError(
-                f"{about} raised {type(error).__name__}: {error}; mend the function, or leave it "
-                f"out with --{SETTING}=null"
+                f"{about} raised {type(error).__name__}: {_one_line(str(error))}; mend the "
+                f"function, or leave it out with --{SETTING}=null"
             ) from error
-        if not isinstance(value, Real) or not math.isfinite(value):
+        # Compared before it becomes a float, which an integer may be too large for.
+        if not isinstance(value, Real) or not -LARGEST <= value <= LARGEST:
             raise ValueError(
-                f"{about} returned {value!r:.60}, wanted a finite number; mend the function, or "
-                f"leave it out with --{SETTING}=null"
+                f"{about} returned {_shown(value)}, wanted a number from -{LARGEST:,.0f} to "
+                f"{LARGEST:,.0f}; mend the function, or leave it out with --{SETTING}=null"
             )
         return float(value)
+
+
+def _shown(value: object) -> str:
+    """Return the beginning of how Python shows a value, in one line."""
+    try:
+        return _one_line(repr(value))[:60]
+    # Python refuses to write out integers of thousands of digits.
+    except ValueError:
+        return f"a value of type {type(value).__name__} too long to show"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def read_function(place: str) -> RewardFunction:

@@ -2,11 +2,12 @@
 
     make demo
     make demo-zero   the same, fine-tuning on two ranks with DeepSpeed
+    make demo-reward the same, and then learning on from rewards for the model's own replies
 
 A tiny Llama, as Meta ships one, learns to call tools: weights converted, data generated, cleaned
 and built, the base scored, fine-tuned, merged and scored again on prompts and tools it never saw, a
 chat in which calls run, and back to Meta's format. On the CPU and offline; everything it writes
-lies under runs/demo, or runs/demo-zero.
+lies under runs/demo, runs/demo-zero or runs/demo-reward.
 """
 
 import os
@@ -21,17 +22,18 @@ from console.command import print_next, run
 from console.journey import Done, Stage, closing_table, run_journey
 from console.output import Console
 from console.stages import merge
+from demo.exporting import back_to_meta
+from demo.rewarding import rewarding
 from evaluation.behaviours import behaviours_line, behaviours_table, figures_by_behaviour
 from evaluation.figures import Figures, records
 from storage.atomic import check_own_directory, new_file
 from storage.json_file import write_json
-from storage.manifest import sha256_of_file, write_manifest
+from storage.manifest import write_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 KIND = "demo"
 BASE_DIR = "demo/base"
 OUTPUT_DIR = "runs/demo"
-ZERO_OUTPUT_DIR = "runs/demo-zero"
 LAUNCH = "--quiet --num_gpus=2 ds_finetune.py"
 # DeepSpeed would leave tensors as small as the demo's whole.
 ZERO_3 = (
@@ -55,7 +57,12 @@ SCORED = (
 # Each set of prompts with its tools and the seed that draws it.
 PROMPTS = {"seen": ("everyday", 4), "unseen": ("unseen", 5)}
 CATEGORIES = "call,parallel,call_after_result,no_call"
-COLUMNS = {"base": "base", "tuned": "fine-tuned", "constrained": "constrained"}
+COLUMNS = {
+    "base": "base",
+    "tuned": "fine-tuned",
+    "constrained": "constrained",
+    "rewarded": "after rewards",
+}
 SUMMARY_FILE = "summary.json"
 HONESTY = """\
 Right means right as a whole: the tool, every argument and every value, and every call where several
@@ -73,22 +80,29 @@ WITH_YOUR_OWN_WEIGHTS = (
 )
 
 
-def main(output_dir: str | None = None, base_dir: str = BASE_DIR, zero: bool = False) -> None:
+def main(
+    output_dir: str | None = None,
+    base_dir: str = BASE_DIR,
+    zero: bool = False,
+    reward: bool = False,
+) -> None:
     """Run every command of the journey and stop at the first that fails, with its exit code.
 
     Args:
         output_dir: The directory to write to; an earlier demo there is removed first.
-            By default runs/demo, or runs/demo-zero.
+            By default runs/demo, runs/demo-zero or runs/demo-reward.
         base_dir: The model to start from, as Meta ships one.
         zero: Fine-tune with DeepSpeed's launcher on two processes that share the model (ZeRO-3).
+        reward: At the end train the model on by rewards (docs/rewards.md), and score it again.
     """
+    directory = output_dir or f"{OUTPUT_DIR}{'-zero' * zero}{'-reward' * reward}"
     # Commands run in the project's root and print paths as they are typed there.
-    shown = Path(os.path.relpath(output_dir or (ZERO_OUTPUT_DIR if zero else OUTPUT_DIR), ROOT))
+    shown = Path(os.path.relpath(directory, ROOT))
     output = ROOT / shown
     start_anew(output)
     # The demo computes on the processor; DeepSpeed need not look for a GPU and warn that none is.
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    done = [*run_journey(journey(shown, base_dir, zero), output, ROOT)]
+    done = [*run_journey(journey(shown, base_dir, zero, reward), output, ROOT)]
     write_summary(output, done)
     console = Console()
     console.rule("what came out")
@@ -103,8 +117,10 @@ def main(output_dir: str | None = None, base_dir: str = BASE_DIR, zero: bool = F
     print_next(*WITH_YOUR_OWN_WEIGHTS)
 
 
-def journey(output: Path, base_dir: str = BASE_DIR, zero: bool = False) -> list[Stage]:
-    """Return the stages in order, writing to `output`; `zero` fine-tunes on two ranks."""
+def journey(
+    output: Path, base_dir: str = BASE_DIR, zero: bool = False, reward: bool = False
+) -> list[Stage]:
+    """Return the stages in order, writing to `output`; the flags are those of `main`."""
     return [
         Stage(
             "Meta's shards to a native directory",
@@ -119,7 +135,9 @@ def journey(output: Path, base_dir: str = BASE_DIR, zero: bool = False) -> list[
         *(_scored(output, prompts, "tuned") for prompts in PROMPTS),
         *(_scored(output, prompts, "constrained") for prompts in PROMPTS),
         _chat(output),
-        *_to_meta(output),
+        *back_to_meta(output),
+        *(rewarding(output) if reward else ()),
+        *(_scored(output, prompts, "rewarded") for prompts in PROMPTS if reward),
     ]
 
 
@@ -164,7 +182,7 @@ def _generated(output: Path, name: str, tools: str, values: str, seed: int, more
 
 
 def _scored(output: Path, prompts: str, model: str) -> Stage:
-    directory = output / ("base" if model == "base" else "merged")
+    directory = output / (model if model in ("base", "rewarded") else "merged")
     file = f"{output}/{prompts}_prompts.jsonl"
     more = {"base": f" {FORMAT}", "constrained": " --constrain"}.get(model, "")
     return Stage(
@@ -208,24 +226,6 @@ def _chat(output: Path) -> Stage:
     )
 
 
-def _to_meta(output: Path) -> list[Stage]:
-    merged, exported = output / "merged", output / "exported"
-    return [
-        Stage(
-            "back to Meta's format",
-            f"scripts/convert_to_meta_weights.py --config-file {merged}/params.json "
-            f"--ckpt-file {merged}/consolidated.safetensors --num-shards 2 --output-dir {exported}",
-            lambda root: f"2 shards, {outcomes.size(root / 'exported')}",
-        ),
-        Stage(
-            "read the export as if it were Meta's",
-            f"scripts/convert_from_meta_weights.py --llama3-dir {exported} "
-            f"--output-dir {output}/returned",
-            _returned,
-        ),
-    ]
-
-
 def start_anew(output: Path) -> None:
     """Remove an earlier demo; refuse a directory that is not one."""
     check_own_directory(output, KIND)
@@ -239,7 +239,9 @@ def accuracy(output: Path) -> dict[str, dict[str, Figures]]:
     """Return the figures of each set of prompts and each model, as they were scored."""
     return {
         prompts: {
-            model: figures_by_behaviour(output / _scores(prompts, model)) for model in COLUMNS
+            model: figures_by_behaviour(output / _scores(prompts, model))
+            for model in COLUMNS
+            if (output / _scores(prompts, model)).is_file()
         }
         for prompts in PROMPTS
     }
@@ -269,17 +271,6 @@ def write_summary(output: Path, done: Sequence[Done]) -> None:
     with new_file(output / SUMMARY_FILE) as partial:
         write_json(partial, summary)
     write_manifest(output, KIND)
-
-
-def _returned(root: Path) -> str:
-    merged, returned = (
-        sha256_of_file(root / name / "consolidated.safetensors") for name in ("merged", "returned")
-    )
-    if merged != returned:
-        raise ValueError(
-            f"{root / 'returned'} does not hold the bits of {root / 'merged'}; the export lost some"
-        )
-    return "the same bits as the merged model"
 
 
 if __name__ == "__main__":

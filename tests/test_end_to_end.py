@@ -21,7 +21,7 @@ from chat.tokenizers.tokenizer import load_tokenizer
 from console.journey import Done
 from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
 from evaluation.behaviours import ALL_CALLS, KINDS
-from scripts.run_demo import COLUMNS, PROMPTS, journey, write_summary
+from scripts.run_demo import COLUMNS, PROMPTS, accuracy, journey, write_summary
 from weights.table import bitwise_equal
 
 META = ROOT / "demo/base"
@@ -68,6 +68,8 @@ def shorter(command: str) -> str:
             " --validation.generated.prompts=8 --validation.generated.max_new_tokens=16"
             " --schedule.warmup_steps=2"
         )
+    if "--reward." in command:
+        command += " --training.batch_size=1 --reward.group_size=2 --reward.max_new_tokens=16"
     return command
 
 
@@ -177,13 +179,27 @@ def test_the_mask_of_a_sample_is_shown(ran: list[Ran]):
     assert "<|eot_id|>" in shown
 
 
+@pytest.mark.long
+def test_the_demo_learns_on_from_rewards_and_scores_it(
+    output: Path, folder: Path, ran: list[Ran]
+) -> None:
+    stages = journey(output, reward=True)[len(ran) :]
+    more = [run(shorter(stage.command)) for stage in stages]
+    assert [(ended.code, ended.error) for ended in more] == [(0, "")] * len(stages)
+    outcomes = [stage.outcome(folder) for stage in stages]
+    assert re.match(rf"reward \d\.\d\d to \d\.\d\d in {STEPS} steps", outcomes[0])
+    assert set(accuracy(folder)["unseen"]) == set(COLUMNS)
+    for prompts in PROMPTS:
+        (folder / f"scores/rewarded-{prompts}.json").unlink()
+
+
 def test_the_summary_holds_accuracy_seconds_and_sizes(folder: Path, ran: list[Ran]):
     done = [Done(ended.command, ended.command, 1.5, "fine") for ended in ran]
     write_summary(folder, done)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert set(summary["accuracy"]) == set(PROMPTS)
     for prompts, models in summary["accuracy"].items():
-        assert set(models) == set(COLUMNS)
+        assert set(models) == set(COLUMNS) - {"rewarded"}
         for model, figures in models.items():
             scored = json.loads((folder / f"scores/{model}-{prompts}.json").read_text())
             counted = sum(figure["count"] for kind, figure in figures.items() if kind in KINDS)

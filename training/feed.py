@@ -18,6 +18,7 @@ class StepData(NamedTuple):
     figures, texts: What was measured and seen while the step was made, reported with it.
     seconds: What making it took, by what for.
     rows: Reads the ids of its conversations.
+    fresh: Whether the weights are those that drew what it trains on; no step was taken since.
     """
 
     batches: list[Batch]
@@ -28,6 +29,7 @@ class StepData(NamedTuple):
     texts: Mapping[str, str] = MappingProxyType({})
     seconds: Mapping[str, float] = MappingProxyType({})
     rows: Callable[[], Sequence[str]] = list
+    fresh: bool = False
 
 
 class Steps(Protocol):

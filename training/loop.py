@@ -132,19 +132,22 @@ def train_step(
     if isinstance(norm, Tensor):
         figures = torch.cat([figures, norm.to(figures).view(1)])
     stops, breaks, mean, *others = figures.cpu().tolist()
+    length = others.pop() if isinstance(norm, Tensor) else None
+    named = {**data.figures, **dict(zip(objective.names, others, strict=True))}
     metrics = StepMetrics(
         loss=mean,
-        gradient_norm=others.pop() if isinstance(norm, Tensor) else None,
+        gradient_norm=length,
         learning_rate=rate,
         trained_tokens=data.trained,
         tokens=data.tokens,
         seconds=time.perf_counter() - start,
         batches=data.batches,
-        figures={**data.figures, **dict(zip(objective.names, others, strict=True))},
+        figures=named,
         texts=data.texts,
         shares_of=data.seconds,
         left_out="" if isinstance(norm, Tensor) else norm,
         rows=data.rows,
+        doubt=objective.doubt(data, named),
     )
     check_step(run, number + 1, metrics, breaks > 0)
     return metrics, stops > 0

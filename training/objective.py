@@ -5,7 +5,7 @@ step was split; training/loss.py gives it one value for each trained position.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -33,6 +33,9 @@ class Objective(Protocol):
         A batch without a target has a loss too, 0, whose backward pass other ranks may wait for.
         """
 
+    def doubt(self, data: StepData, figures: Mapping[str, float]) -> str:
+        """Return why the figures of a step say that something is wrong; empty where they do not."""
+
     def validate(self, backend: Backend, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the figures of held-out batches, of all ranks together; one of them is loss."""
 
@@ -50,6 +53,10 @@ class Supervised:
         """Return the summed cross entropy, and no figures."""
         loss = batch_loss(backend, batch, summed_cross_entropy)
         return loss, loss.new_empty(0)
+
+    def doubt(self, data: StepData, figures: Mapping[str, float]) -> str:
+        """Return nothing: no figure is promised."""
+        return ""
 
     def validate(self, backend: Backend, batches: Iterable[Batch]) -> dict[str, float]:
         """Return loss, perplexity and token accuracy."""

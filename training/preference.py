@@ -9,7 +9,7 @@ Shapes: C conversations of a batch, P = C / 2 pairs: conversation 2p is the chos
 and 2p + 1 the rejected one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,6 +62,10 @@ class Preference:
         losses, figures = pair_losses(own, reference, batch.row_counts(), self.settings)
         return losses.sum().float(), figures.sum(0).float()
 
+    def doubt(self, data: StepData, figures: Mapping[str, float]) -> str:
+        """Return nothing: no figure is promised."""
+        return ""
+
     @torch.no_grad()
     def validate(self, backend: Backend, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the loss and the figures over held-out pairs."""
@@ -71,7 +75,8 @@ class Preference:
         for batch in batches:
             loss, figures = self.loss(backend, batch)
             sums[:-1] += torch.cat([loss.view(1), figures])
-            sums[-1] += len(batch.offsets) // GROUP_SIZE
+            # A rank with less to validate gets batches of one token, which are no pair.
+            sums[-1] += (len(batch.offsets) - 1) // GROUP_SIZE
         backend.model.train()
         *totals, pairs = backend.sum(sums).cpu().tolist()
         return {name: total / pairs for name, total in zip(names, totals, strict=True)}

@@ -43,7 +43,8 @@ class StepMetrics:
     `gradient_norm` is None where the step was left out, and `left_out` says why. `figures` are the
     objective's own, and those of what made the step; `texts` what it was made of, as Markdown by
     name. Of its seconds, `shares_of` says which went to what but training. `rows` reads the ids of
-    what it was trained on.
+    what it was trained on. `doubt` is why the figures say that something is wrong, empty where they
+    do not.
     """
 
     loss: float
@@ -58,6 +59,7 @@ class StepMetrics:
     shares_of: Mapping[str, float] = field(default_factory=dict)
     left_out: str = ""
     rows: Callable[[], Sequence[str]] = list
+    doubt: str = ""
 
     @property
     def shares(self) -> Mapping[str, float]:
@@ -110,6 +112,7 @@ class Report:
         self.total_steps = total_steps
         self.print_every = config.logging.every
         self.model, self.device = backend.model, backend.device
+        self.doubted = False
         self.peak = peak_rate(self.device, getattr(torch, config.model.dtype))
         log_dir.mkdir(parents=True, exist_ok=True)
         cut_metrics(log_dir / METRICS_FILE, start_step)
@@ -183,6 +186,9 @@ class Report:
         elif rows:
             text = f"has a spike, loss {step.loss:.4f}: {spike}; its rows are {format_rows(rows)}"
             self._print_step(number, text)
+        if step.doubt and not self.doubted:
+            self.doubted = True  # said once: what is wrong in one step is in the others, too
+            warn(f"step {number}: {step.doubt}")
         if number % self.print_every == 0 or number == self.total_steps:
             self._print_step(number, f" {line}")
             for name, markdown in step.texts.items():

@@ -8,7 +8,7 @@ reply weighs more than a short one, and no group or rank weighs more than its to
 Shapes: N drawn tokens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +26,10 @@ from training.objective import batch_loss, measured
 
 if TYPE_CHECKING:
     from training.reward_section import RewardSection
+
+
+# How far trainer and generator may be apart, a mean over tokens; docs/rewards.md states it.
+MISMATCH_BOUNDS = {"float32": 1e-5, "bfloat16": 3e-2, "float16": 3e-2}
 
 
 @dataclass(frozen=True)
@@ -69,15 +73,17 @@ class Reward:
     `clipped` the share of tokens that the clip holds.
     """
 
-    def __init__(self, clip: Clip, kl: float = 0.0, temperature: float = 1.0) -> None:
-        self.clip, self.kl, self.temperature = clip, kl, temperature
+    def __init__(
+        self, clip: Clip, kl: float = 0.0, temperature: float = 1.0, dtype: str = "float32"
+    ) -> None:
+        self.clip, self.kl, self.temperature, self.dtype = clip, kl, temperature, dtype
         self.names: tuple[str, ...] = ("mismatch", "clipped", *(("kl",) if kl else ()))
 
     @staticmethod
-    def of(settings: "RewardSection") -> "Reward":
-        """Return the objective of a run's settings."""
+    def of(settings: "RewardSection", dtype: str) -> "Reward":
+        """Return the objective of a run's settings, computed in the dtype of this name."""
         above = settings.clip if settings.clip_above is None else settings.clip_above
-        return Reward(Clip(settings.clip, above), settings.kl, settings.temperature)
+        return Reward(Clip(settings.clip, above), settings.kl, settings.temperature, dtype)
 
     def count(self, data: StepData) -> float:
         """Return the drawn tokens of the step, 1 where there are none."""
@@ -97,6 +103,17 @@ class Reward:
             losses = losses + self.kl * apart
             sums.append(apart.detach().sum())
         return losses.sum(), torch.stack([value.float() for value in sums])
+
+    def doubt(self, data: StepData, figures: Mapping[str, float]) -> str:
+        """Return that `mismatch` is above its bound where rounding alone can have made it."""
+        bound, found = MISMATCH_BOUNDS[self.dtype], figures["mismatch"]
+        if not data.fresh or found <= bound:
+            return ""
+        return (
+            f"mismatch is {found:.2g} on replies just drawn, wanted at most {bound:g} in "
+            f"{self.dtype}: generator and trainer do not compute the same model; "
+            "docs/rewards.md tells what it means"
+        )
 
     def validate(self, backend: Backend, batches: Iterable[Batch]) -> dict[str, float]:
         """Return loss, perplexity and token accuracy of the recorded conversations."""

@@ -86,12 +86,12 @@ class RolloutFeed:
 
     def step(self, number: int) -> StepData:
         """Return step `number`, counted from 0; replies are drawn where it is the first on them."""
-        draw = number // self.rollouts.updates
+        draw, later = divmod(number, self.rollouts.updates)
         if self._made is not None and self._made[0] == draw:
-            return self._made[1]._replace(seconds={})
+            return self._made[1]._replace(seconds={}, fresh=False)
         data = self._data(self.rollouts(self.backend, draw))
         self._made = draw, data
-        return data
+        return data._replace(fresh=not later)
 
     def prepare(self, number: int) -> None:
         """Do nothing: the weights that draw the next replies are not there yet."""

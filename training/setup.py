@@ -218,7 +218,7 @@ def objective_of(config: Config) -> Objective:
     """Return what a run trains."""
     if config.preference:
         return Preference(config.preference)
-    return Reward.of(config.reward) if config.reward else Supervised()
+    return Reward.of(config.reward, config.model.dtype) if config.reward else Supervised()
 
 
 def train(

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from console.outcomes import built, lines, losses, size, trained
+from console.outcomes import built, lines, losses, rewarded, size, trained
 
 
 def test_losses_are_read_from_the_runs_metrics(tmp_path: Path):
@@ -23,6 +23,15 @@ def test_losses_are_read_from_the_runs_metrics(tmp_path: Path):
     assert trained(tmp_path) == (
         "training loss 9.00 to 2.00, validation loss 8.00 after step 1 to 4.00"
     )
+
+
+def test_rewards_are_means_of_the_first_and_last_steps(tmp_path: Path):
+    rewards = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    rows = [{"kind": "train", "reward": reward} for reward in rewards]
+    file = tmp_path / "logs/learnt/metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"kind": "validation"}]))
+    assert rewarded(tmp_path, "learnt") == "reward 0.30 to 0.50 in 7 steps (means of 5)"
 
 
 def test_lines_and_sizes_of_files_are_reported(tmp_path: Path):

@@ -235,8 +235,14 @@ def test_a_nucleus_wider_than_the_candidates_is_drawn_from_everything() -> None:
 
 
 def plain_choice(logits: Tensor, temperature: float, top_p: float, draw: float) -> int:
-    """The definition for one row: its tokens sorted, a draw from the nucleus's mass."""
+    """The definition for one row: its tokens sorted, a draw from the nucleus's mass.
+
+    Where that is everything, tokens stay in the order of their ids.
+    """
     probabilities = (logits.float() / temperature).softmax(-1)
+    if top_p == 1:
+        cumulative = probabilities.double().cumsum(-1)
+        return int((cumulative <= draw * cumulative[-1]).sum())
     likeliest = probabilities.topk(min(CANDIDATES, len(logits)))
     if likeliest.values.sum() < top_p:
         likeliest = probabilities.sort(descending=True, stable=True)
@@ -279,6 +285,12 @@ def test_the_extreme_draws_stay_inside_the_nucleus(top_p: float, draw: int, want
     logits = torch.tensor([[0.0, 5.0, 4.9, -20.0]])
     draws = torch.tensor([draw], dtype=torch.float64).nextafter(torch.zeros(1).double())
     assert choose_anyhow(logits, 1.0, top_p, draws).item() == wanted
+
+
+def test_a_draw_from_everything_takes_no_forbidden_token() -> None:
+    logits = torch.tensor([[-math.inf, 1.0, 2.0, -math.inf, -math.inf]]).expand(2, -1)
+    draws = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    assert choose(logits, 1.0, 1.0, draws).tolist() == [1, 2]
 
 
 def test_rows_joining_between_passes_keep_their_own_settings() -> None:

@@ -14,6 +14,7 @@ from tiny_runs import train_natively
 from wavering_model import rewarded_in, write_wavering_base
 
 from training.config import Config
+from training.reward import MISMATCH_BOUNDS
 from training.reward_section import RewardParts
 
 Rewarded = Callable[..., Config]
@@ -100,6 +101,16 @@ def test_shares_of_time_are_those_of_the_whole_step(whole: Config) -> None:
     names = [f"{name}_share" for name in ("generation", "judging", "training")]
     assert sum(first[name] for name in names) == pytest.approx(1)
     assert not set(names) & second.keys(), "nothing is drawn for the second step on a draw"
+
+
+def test_mismatch_above_its_bound_is_warned_of_once(
+    rewarded: Rewarded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(MISMATCH_BOUNDS, "float32", 1e-12)
+    train_natively(rewarded(training__max_steps=2))
+    shown = capsys.readouterr().out
+    assert shown.count("warning: step 1: mismatch is ") == 1
+    assert "warning: step 2" not in shown
 
 
 def test_draws_hold_tokens_verdicts_and_rewards(whole: Config) -> None:

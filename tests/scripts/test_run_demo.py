@@ -7,13 +7,21 @@ import pytest
 from command_lines import problem_of
 from launches import environment
 
-from scripts.run_demo import LAUNCH, ROOT, WITH_YOUR_OWN_WEIGHTS, ZERO_3, journey, start_anew
+from scripts.run_demo import (
+    LAUNCH,
+    PROMPTS,
+    ROOT,
+    WITH_YOUR_OWN_WEIGHTS,
+    ZERO_3,
+    journey,
+    start_anew,
+)
 from storage.manifest import read_manifest
 
 
 def test_every_command_of_the_journey_can_be_typed():
     for output in (Path("runs/demo"), Path("../elsewhere")):
-        for stage in (*journey(output), *journey(output, zero=True)):
+        for stage in (*journey(output), *journey(output, zero=True, reward=True)):
             assert problem_of(f"{stage.program} {stage.command}") == ""
             assert stage.typed is None or (ROOT / stage.typed).is_file()
     for command in WITH_YOUR_OWN_WEIGHTS:
@@ -46,6 +54,17 @@ def test_the_zero_demo_partitions_every_tensor_and_changes_nothing_else():
     overrides = {key: int(value) for key, value in given.items()}
     zero = engine_config(read_config(ROOT / "configs/demo.json", overrides), world_size=2)
     assert zero["zero_optimization"] == {"stage": 3, "stage3_param_persistence_threshold": 0}
+
+
+def test_the_demo_with_rewards_goes_on_where_the_demo_ends():
+    output = Path("runs/demo-reward")
+    alone, more = journey(output), journey(output, reward=True)
+    assert [stage.line for stage in more[: len(alone)]] == [stage.line for stage in alone]
+    learnt, merged, *scored = (stage.command for stage in more[len(alone) :])
+    assert f"--model.checkpoint_dir={output}/merged" in learnt
+    assert merged.endswith(f"--output-dir {output}/rewarded")
+    assert len(scored) == len(PROMPTS)
+    assert all(f"--ckpt-dir {output}/rewarded" in command for command in scored)
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks.ours import Optimizer
 from data.batches import Batch, make_batch
+from data.tokenized import TokenizedDataset
 from model.attention import Documents
 from model.config import ModelConfig
 from model.lora.adapter import adapter_state, add_lora
@@ -183,6 +184,16 @@ def test_a_batch_without_a_pair_has_no_loss_and_a_backward_pass() -> None:
     loss, figures = Preference(ALL).loss(backend, make_batch(Pairs(1), []))
     assert loss.item() == 0 and figures.tolist() == [0, 0, 0, 0]
     assert not any(gradient.any() for gradient in gradients(backend, loss).values())
+
+
+def test_batches_that_pad_a_rank_count_as_no_pair(settings: Settings) -> None:
+    config = settings()
+    backend, objective = train_natively(config), Preference(config.preference)
+    validation = TokenizedDataset.open(Path(config.data.dataset_dir), "validation")
+    batches = [make_batch(validation, [0, 1, 2, 3]), make_batch(validation, [4, 5])]
+    padding = make_batch(validation, [])
+    wanted = objective.validate(backend, batches)
+    assert objective.validate(backend, [*batches, padding, padding]) == wanted
 
 
 def metrics(config: Config, kind: str = "train") -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from model.lora.config import LoraConfig
 from model.transformer import Transformer
 from training.backends import NativeBackend, trained_parameters
 from training.feed import StepData
-from training.reward import Clip, Reward, distances, token_losses
+from training.reward import MISMATCH_BOUNDS, Clip, Reward, distances, token_losses
 from training.rollouts import RolloutFeed
 
 TRL = json.loads((Path(__file__).parents[1] / "oracles" / "trl_reward.json").read_text())
@@ -178,29 +178,63 @@ def replies_of(backend: NativeBackend, temperature: float) -> list[Any]:
     ]
 
 
+@dataclass
+class Drawing:
+    """Stands for draws that all give the same replies, with two steps on each."""
+
+    replies: list[Any]
+    updates: int = 2
+    steps_per_epoch: int = 2
+
+    def begin(self, backend: Any, resumed: bool) -> None: ...
+
+    def __call__(self, backend: Any, number: int) -> Any:
+        from rewards.rollouts import Drawn
+
+        return Drawn(self.replies, 6, {}, {}, {})
+
+
+def test_only_the_first_step_on_a_draw_is_fresh() -> None:
+    backend = backend_of()
+    feed = RolloutFeed(Drawing(replies_of(backend, 1.0)), backend, 120)
+    assert [feed.step(number).fresh for number in range(4)] == [True, False, True, False]
+    resumed = RolloutFeed(feed.rollouts, backend, 120)
+    assert not resumed.step(3).fresh, "a step was taken on its draw before the run was stopped"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fresh", "mismatch", "doubted"),
+    [
+        ("float32", True, 2e-5, True),
+        ("float32", True, 9e-6, False),
+        ("float32", False, 2e-5, False),  # the weights have moved
+        ("bfloat16", True, 2e-2, False),
+        ("bfloat16", True, 4e-2, True),
+    ],
+)
+def test_mismatch_above_its_bound_is_doubted_on_fresh_replies(
+    dtype: str, fresh: bool, mismatch: float, doubted: bool
+) -> None:
+    found = Reward(CLIP, dtype=dtype).doubt(
+        StepData([], 7, 20, 3, fresh=fresh), {"mismatch": mismatch}
+    )
+    assert bool(found) == doubted
+    if doubted:
+        assert f"mismatch is {mismatch:.2g}" in found and f"in {dtype}" in found
+
+
 # The bounds that docs/rewards.md states, of the mean over tokens.
 @pytest.mark.parametrize(
-    ("dtype", "temperature", "bound"),
-    [(torch.float32, 1.0, 1e-5), (torch.float32, 0.7, 1e-5), (torch.bfloat16, 1.0, 3e-2)],
+    ("dtype", "temperature"), [("float32", 1.0), ("float32", 0.7), ("bfloat16", 1.0)]
 )
 def test_trainer_agrees_with_the_generator_within_the_stated_bound(
-    dtype: torch.dtype, temperature: float, bound: float
+    dtype: str, temperature: float
 ) -> None:
-    backend = backend_of(dtype=dtype)
+    backend = backend_of(dtype=getattr(torch, dtype))
     replies = replies_of(backend, temperature)
 
-    class Once:
-        updates, steps_per_epoch = 1, 1
-
-        def begin(self, backend: Any, resumed: bool) -> None: ...
-
-        def __call__(self, backend: Any, number: int) -> Any:
-            from rewards.rollouts import Drawn
-
-            return Drawn(replies, 6, {}, {}, {})
-
-    data = RolloutFeed(Once(), backend, 120).step(0)
+    data = RolloutFeed(Drawing(replies), backend, 120).step(0)
     assert len(data.batches) > 1 and data.trained == sum(len(r.tokens) for r in replies)
     objective = Reward(CLIP, temperature=temperature)
     sums = torch.stack([objective.loss(backend, batch)[1].detach() for batch in data.batches])
-    assert sums[:, 0].sum() / data.trained < bound
+    assert sums[:, 0].sum() / data.trained < MISMATCH_BOUNDS[dtype]
