@@ -1,4 +1,4 @@
-"""The adapter that a run trains further, where its settings name one."""
+"""How a run starts: what it locks, and the adapter it trains further, where one is named."""
 
 import json
 from contextlib import ExitStack
@@ -84,7 +84,7 @@ def check_same_adapter(directory: Path, found: LoraConfig, wanted: LoraConfig) -
             )
 
 
-def lock_directories(config: Config, alone: ExitStack) -> None:
+def lock_directories(config: "Config", alone: ExitStack) -> None:
     """Lock what a run writes to; FileExistsError where another run writes to one of them."""
     config.log_dir.mkdir(parents=True, exist_ok=True)
     # Where both are the same directory, it is locked once.
