@@ -25,6 +25,8 @@ DOCUMENTS = (
     *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").rglob("*.md")),
     "demo/NOTICE.md",
 )
+# What was tried and when: their commands are those of then.
+RECORDS = ("docs/LOG.md", "docs/decisions/")
 # Paths that commands make, and what stands for a name of the reader's own.
 MADE = ("checkpoints/", "logs/", "runs/", "datasets/", "./", "~", "/", "../", "step-", "best/")
 MADE += ("final/", "sources/", "serve.md")
@@ -51,6 +53,8 @@ def documented_commands() -> list[str]:
     """Every command line in a block of shell, or between backticks, without its comment."""
     found = []
     for document in DOCUMENTS:
+        if document.startswith(RECORDS):
+            continue
         text = text_of(document)
         for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
             found += block.splitlines()
