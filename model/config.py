@@ -7,7 +7,7 @@ keeps those keys and adds the explicit ones, so that nothing after this file der
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from model.params_keys import LONG_ROPE_KEYS, check_known
 from storage.json_file import read_json_object
@@ -260,15 +260,16 @@ def _check_whole_number(name: str, value: object) -> None:
         )
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether a value is a whole number that a model's size can be."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_WHOLE
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a number that a model's constant can be."""
-    whole_or_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return whole_or_real and 0 < value <= MOST_NUMBER
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 < value <= MOST_NUMBER
 
 
 def _number(params: Mapping[str, Any], key: str, default: float | None) -> Any:

@@ -140,8 +140,7 @@ class _Build:
 
     def __init__(self, parts: tuple[Part, ...], encoding: Encoding, settings: Settings) -> None:
         self.parts = parts
-        self.settings = settings
-        self.encoding = encoding
+        self.settings, self.encoding = settings, encoding
         self.source = ", ".join(str(part.file) for part in parts)
         self.sha256s = [sha256_of_file(part.file) for part in parts]
         self.tally = Tally.empty(len(parts))
@@ -212,8 +211,8 @@ class _Build:
             writer.flush()
         splits = {split: asdict(writer.counts) for split, writer in writers.items()}
         sha256s = {split: writer.sha256s() for split, writer in writers.items()}
-        counted = {"blocks": blocks, "tally": self.tally.record()}
-        work.save(counted | {"splits": splits, "sha256s": sha256s})
+        progress = {"tally": self.tally.record(), "splits": splits, "sha256s": sha256s}
+        work.save(progress | {"blocks": blocks})
 
     def notes(self) -> dict[str, Any]:
         """Return the provenance, the rejected and the repaired conversations."""

@@ -110,7 +110,7 @@ def _find_checkpoint(path: Path, tag: str | None, warn: Callable[[str], None]) -
     return step
 
 
-def _gathered(step: Path, name: str) -> dict[str, Tensor] | None:
+def _gathered(step: Path, name: str) -> Mapping[str, Tensor] | None:
     """Return the weights the run gathered; None where they are damaged and shards stand for them.
 
     Raises ValueError when anything else in the checkpoint is damaged.

@@ -41,14 +41,15 @@ def check_own_pickles(step: Path) -> None:
     The files are taken apart, not loaded, so that nothing in them runs.
     """
     for file in sorted(step.rglob("*.pt")):
-        open_archive(file, MOST_PICKLED)
         try:
+            open_archive(file, MOST_PICKLED)
             found = set(get_unsafe_globals_in_checkpoint(file))
         except OSError:
             raise
         except Exception as error:
             # A damaged file makes the parser raise almost any exception.
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            message = str(error).removeprefix(f"{file} ")
+            reason = (message or type(error).__name__).splitlines()[0]
             raise ValueError(
                 f"{file} is damaged or not a file of DeepSpeed's ({reason}) and was not opened; "
                 "take another checkpoint"

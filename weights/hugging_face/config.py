@@ -75,7 +75,7 @@ class _Values:
                 f"{name} is {str(value)[:40]!r}, wanted a positive whole number up to "
                 f"{MOST_WHOLE:,}"
             )
-        return int(value)
+        return value
 
     def number(self, name: str) -> float:
         """Return a positive number."""

@@ -146,6 +146,7 @@ def widen_the_scales(state: dict[str, torch.Tensor]) -> None:
         (widen_the_scales, r"layers.0.attention.wo.absmax is float32, wanted uint8"),
     ],
 )
+@pytest.mark.usefixtures("trusted_files")
 def test_wrong_parts_are_named_in_one_line(
     spoil: Callable[[dict[str, Any]], None], problem: str, tmp_path: Path
 ) -> None:
