@@ -113,13 +113,18 @@ class Connections:
         listener.setblocking(False)
         while True:
             try:
-                connected, _ = await loop.sock_accept(listener)
+                # Not loop.sock_accept: cancelled when it has accepted, it would keep what it has,
+                # and the client would wait for an answer.
+                await _readable(listener)
+                connected, _ = listener.accept()
                 try:
                     await self._make_room()
                     await loop.connect_accepted_socket(make, connected)
                 except BaseException:
                     connected.close()
                     raise
+            except BlockingIOError:
+                continue  # the client has gone again
             except OSError as error:
                 self.log.count(f"not accepted ({error.strerror})")
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -153,6 +158,17 @@ class Connections:
             self.remove(oldest)
             self.log.count("closed to make room for others")
             oldest.transport.abort()
+
+
+async def _readable(listener: socket.socket) -> None:
+    """Return once a socket has something to read; it is watched only until then."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(listener, ready.set_result, None)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(listener)
 
 
 class LimitedProtocol(H11Protocol):

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from ipaddress import ip_address
 from types import FrameType
@@ -81,6 +82,8 @@ def serve(
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             self.accepting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.accepting
             connections.log.flush()
             await super().shutdown([listener])
 

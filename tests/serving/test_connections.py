@@ -4,7 +4,7 @@ import asyncio
 import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,6 +211,39 @@ def test_client_beyond_the_limit_waits_for_replies_to_end() -> None:
         assert await reader.readuntil(b"hello")
 
     run(Limits(most=2, **PATIENT), test)
+
+
+@pytest.mark.parametrize("rounds", range(6))
+def test_client_that_comes_as_accepting_ends_is_not_left_waiting(rounds: int) -> None:
+    """However far its connection is by then, in rounds of the event loop."""
+
+    async def ending() -> None:
+        connections = Connections(Limits(**PATIENT), ThrottledLog(lambda line: None))
+        config = uvicorn.Config(lambda *_: None, log_level="critical")
+        config.load()
+        state = ServerState()
+
+        def make() -> LimitedProtocol:
+            return LimitedProtocol(connections, config=config, server_state=state, app_state={})
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        accepting = asyncio.create_task(connections.accept(listener, make))
+        await asyncio.sleep(0.01)
+        with socket.create_connection(listener.getsockname()) as client:
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            accepting.cancel()
+            with suppress(asyncio.CancelledError):
+                await accepting
+            listener.close()
+            for connection in list(state.connections):
+                connection.shutdown()  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
+            client.settimeout(5)
+            with suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+
+    asyncio.run(ending())
 
 
 def test_log_tells_thousands_of_events_in_one_line() -> None:
