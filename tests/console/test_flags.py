@@ -169,5 +169,5 @@ def test_a_flag_without_the_one_it_goes_with_is_refused() -> None:
 
 def test_an_unknown_value_is_refused_with_the_nearest_known_one() -> None:
     check_known("--metric", "exact", ("exact", "balanced"))
-    with pytest.raises(UsageError, match="--metric: there is no 'balance'.*balanced"):
+    with pytest.raises(UsageError, match=r"--metric: there is no 'balance'.*balanced"):
         check_known("--metric", "balance", ("exact", "balanced"))
