@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from unreached import ROOT, sites_in, unreached
 
 
@@ -20,16 +21,30 @@ def test_what_was_not_noted_is_listed_in_order(tmp_path: Path) -> None:
     assert [site for site, _ in unreached(record, sites)] == ["a.py:5", "a.py:20", "b.py:1"]
 
 
-def test_another_process_notes_what_it_reaches(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "name", "line"),
+    [
+        (
+            ["-c", "from chat.strict_json import read_json; read_json('[NaN]')"],
+            "chat/strict_json.py",
+            "raise ValueError",
+        ),
+        (["scripts/evaluate.py"], "scripts/evaluate.py", "raise UsageError"),
+    ],
+    ids=["module", "script"],
+)
+def test_another_process_notes_what_it_reaches(
+    command: list[str], name: str, line: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("fire")
     record = tmp_path / "reached"
-    read = "from chat.strict_json import read_json\ntry: read_json('[NaN]')\nexcept ValueError: 0"
     paths = os.pathsep.join([str(ROOT / "tests/raise_sites"), str(ROOT)])
     subprocess.run(
-        [sys.executable, "-c", read],
+        [sys.executable, *command],
         env={**os.environ, "RAISE_SITES": str(record), "PYTHONPATH": paths},
-        check=True,
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
     )
     (noted,) = record.read_text().split()
-    name = "chat/strict_json.py"
     known = dict(sites_in(name, (ROOT / name).read_text(encoding="utf-8")))
-    assert known[noted].startswith("raise ValueError")
+    assert known[noted].startswith(line)

@@ -136,7 +136,11 @@ def _open_arena(work: Path, ends: dict[str, Ended], seed: int) -> None:
 
 
 def _try(attack: Attack) -> Outcome:
-    return KINDS[attack.kind](_ARENA[0], attack.number)
+    try:
+        return KINDS[attack.kind](_ARENA[0], attack.number)
+    except RuntimeError as error:
+        # A command that fails without an attack; the others are tried all the same.
+        return Outcome(*attack, "undisturbed", "", "traceback", str(error))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def run_command(
     flags: Sequence[str],
     folder: Path,
     kill_after: float | None = None,
-    seconds: float = 60,
+    seconds: float = 180,
     largest_file: int | None = None,
     begun: str = "",
 ) -> Ended:

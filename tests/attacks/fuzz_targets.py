@@ -288,6 +288,16 @@ def read_bfcl(data: bytes) -> None:
     read_tasks(file, _file("answers.json", answers) if answers else None)
 
 
+def read_bfcl_turns(data: bytes) -> None:
+    """Read questions, answers and functions of BFCL's tasks of several turns, in three parts."""
+    from data.benchmarks.bfcl_turns import FUNCTIONS_FOLDER, read_turn_tasks
+
+    questions, answers, functions = (*data.split(b"\n\n", 2), b"", b"")[:3]
+    (Path(_folder().name) / FUNCTIONS_FOLDER).mkdir(exist_ok=True)
+    _file(f"{FUNCTIONS_FOLDER}/math_api.json", functions)
+    read_turn_tasks(_file("questions.json", questions), _file("answers.json", answers))
+
+
 def read_nexusraven(data: bytes) -> None:
     """Read queries and functions of NexusRaven, the functions after an empty line."""
     from data.benchmarks.nexusraven import read_queries
@@ -330,6 +340,7 @@ TARGETS: dict[str, Target] = {
     "format_names": Target(read_format_name),
     "flags": Target(read_flags, _flag_refusals()),
     "bfcl": Target(read_bfcl),
+    "bfcl_turns": Target(read_bfcl_turns),
     "nexusraven": Target(read_nexusraven),
     "literals": Target(read_literal),
 }

@@ -42,7 +42,7 @@ class ShardedStep(Step):
         self,
         folder: Path,
         kill_after: float | None = None,
-        seconds: float = 180,
+        seconds: float = 600,
         largest_file: int | None = None,
         victim: str = "all",
     ) -> Ended:

@@ -7,6 +7,8 @@ import pytest
 from console.flags import (
     UsageError,
     check_flags,
+    check_idle_flags,
+    check_known,
     kind_of,
     nearest,
     own_spellings,
@@ -157,3 +159,15 @@ def test_a_flag_may_be_a_word_of_python() -> None:
     with pytest.raises(UsageError, match=r"missing --from$"):
         check_flags(take, [])
     assert "--from FROM " in help_text(take, "python take.py")
+
+
+def test_a_flag_without_the_one_it_goes_with_is_refused() -> None:
+    check_idle_flags({"format": "xlam", "data": "rows.json"}, {"format": "data"})
+    with pytest.raises(UsageError, match="--format goes with --data, which is not given"):
+        check_idle_flags({"format": "xlam", "data": None}, {"format": "data"})
+
+
+def test_an_unknown_value_is_refused_with_the_nearest_known_one() -> None:
+    check_known("--metric", "exact", ("exact", "balanced"))
+    with pytest.raises(UsageError, match=r"--metric: there is no 'balance'.*balanced"):
+        check_known("--metric", "balance", ("exact", "balanced"))

@@ -9,7 +9,8 @@ import ast
 import builtins
 import os
 import sys
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -40,8 +41,28 @@ def start(record: Path) -> None:
         return compile_plain(self, data, path, *options, **more)
 
     SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign]
+    sys.path_hooks.insert(0, ScriptFinder)
     # Compiled modules lie apart from those without marks.
     sys.pycache_prefix = str(record.parent / "compiled")
+
+
+class ScriptFinder:
+    """Finds a script of the project that Python was told to run, as if its file were a folder.
+
+    Python then loads it as a module, with marks; by itself it would compile the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        if not path.endswith(".py") or name_of(path) is None:
+            raise ImportError(path)
+        self.path = path
+
+    def find_spec(self, name: str, target: object = None) -> ModuleSpec | None:
+        if name != "__main__":
+            return None
+        # As for a script that is run by its path.
+        sys.path[0] = str(Path(self.path).resolve().parent)
+        return spec_from_file_location(name, self.path)
 
 
 def name_of(path: str) -> str | None:

@@ -135,6 +135,6 @@ def test_any_text_is_read_as_a_valid_schema(text: str) -> None:
     check_schema(dict(read_type(text).schema))
 
 
-@pytest.mark.parametrize("text", ["map of strings", "dict[str; int]", "list[int", "[int", "a b"])
+@pytest.mark.parametrize("text", ["map of strings", "dict[str; int]", "list[int", "(int]", "a b"])
 def test_a_name_of_no_known_grammar_is_not_exact(text: str) -> None:
     assert not read_type(text).exact
