@@ -14,7 +14,7 @@ import torch
 from native_directories import write_params
 from safetensors.torch import save_file
 from speaking_model import TOKENIZER
-from talking_runs import WEATHER, write_talking_dataset
+from talking_runs import FORMAT, WEATHER, write_talking_dataset
 from tiny_models import TINY, random_model
 from tiny_runs import settings_over
 
@@ -63,7 +63,7 @@ def write_wavering_base(path: Path, steps: int = 45) -> Path:
     model = random_model(ModelConfig(**{**TINY.__dict__, "vocab_size": tokenizer.vocab_size}))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     documents = [
-        tokenize(render(conversation, FORMATS["llama3"]), tokenizer)
+        tokenize(render(conversation, FORMATS[FORMAT]), tokenizer)
         for conversation in (*RIGHT, *WRONG)
     ]
     ids = torch.tensor([id for document in documents for id in document.ids])

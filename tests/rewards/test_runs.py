@@ -1,6 +1,7 @@
 """Runs that learn from their own replies: what they learn and report, how they go on."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -55,12 +56,13 @@ def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
     return config
 
 
-@pytest.mark.long
-def test_model_learns_what_is_rewarded(rewarded: Rewarded) -> None:
-    config = rewarded(training__epochs=10, reward__kl=0.01, checkpoint__every=None)
+@pytest.mark.parametrize("seed", [3, 4])
+def test_model_learns_what_is_rewarded(rewarded: Rewarded, seed: int) -> None:
+    config = rewarded(seed=seed, training__epochs=8, reward__group_size=8, checkpoint__every=None)
     train_natively(config)
     rewards = [row["reward"] for row in figures(config)]
-    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.05
+    # From 0.35 and 0.48 to 0.66 and 0.77.
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:2]) / 2 + 0.2
 
 
 def test_killed_run_goes_on_bit_for_bit(whole: Config, tmp_path: Path) -> None:
@@ -111,6 +113,16 @@ def test_mismatch_above_its_bound_is_warned_of_once(
     shown = capsys.readouterr().out
     assert shown.count("warning: step 1: mismatch is ") == 1
     assert "warning: step 2" not in shown
+
+
+def test_terminal_shows_where_the_time_of_a_step_went(
+    rewarded: Rewarded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_natively(rewarded(training__max_steps=1))
+    shown = capsys.readouterr().out
+    shares = re.findall(r"(generation|judging|training) (\d+)%", shown)
+    assert [name for name, _ in shares] == ["generation", "judging", "training"]
+    assert sum(int(share) for _, share in shares) == pytest.approx(100, abs=2)
 
 
 def test_draws_hold_tokens_verdicts_and_rewards(whole: Config) -> None:
@@ -166,3 +178,31 @@ def test_one_and_two_ranks_train_the_same(rewarded: Rewarded, tmp_path: Path) ->
         found = load_file(output / f"zero{stage}.safetensors")
         for name, master in backend.trained_state():
             assert (found[name] - master).abs().max() < 1e-5, (stage, name)
+
+
+@pytest.mark.long
+def test_two_ranks_resume_bit_for_bit_replies_included(rewarded: Rewarded, tmp_path: Path) -> None:
+    def train(name: str, steps: int, *flags: str) -> None:
+        config = rewarded(
+            name=name,
+            training__epochs=None,
+            training__max_steps=steps,
+            reward__updates=2,
+            schedule__learning_rate=2e-2,
+            deepspeed_config={"zero_optimization": {"stage": 2}},
+        )
+        file = tmp_path / "config.json"
+        file.write_text(config.model_dump_json())
+        done = launch(2, "ds_finetune.py", "--config-file", file, *flags)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    train("whole", 5)
+    # Stopped between the two steps on the second draw, which the run that goes on reads again.
+    train("cut", 3)
+    train("cut", 5, "--resume")
+    whole, cut = (tmp_path / "checkpoints" / name for name in ("whole", "cut"))
+    for file in sorted((whole / "rollouts").iterdir()):
+        assert file.read_bytes() == (cut / "rollouts" / file.name).read_bytes(), file.name
+    before, after = (load_file(run / "final/adapter.safetensors") for run in (whole, cut))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert any(part.any() for name, part in before.items() if name.endswith("lora_b"))
