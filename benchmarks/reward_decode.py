@@ -108,8 +108,9 @@ def compare(size: str, dtype: str, batches: list[int], repetitions: int) -> list
                 tokens = sides[side]()
                 seconds[side].append(time.process_time() - start)
                 assert tokens == batch * NEW_TOKENS, "nothing stops a reply"
-        rates = [batch / min(runs) for runs in seconds]
-        results.append(Result(size, dtype, batch, *rates, rates[0] / rates[1], *seconds))
+        training, alone = (batch / min(runs) for runs in seconds)
+        ratio = training / alone
+        results.append(Result(size, dtype, batch, training, alone, ratio, seconds[0], seconds[1]))
     return results
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.distributed as dist
@@ -134,7 +134,10 @@ class DeepSpeedBackend:
 
     def weights_not_finite(self) -> Tensor:
         """Return 1.0 where the norm of this rank's trained weights is not finite, else 0.0."""
-        parts = (p.ds_tensor if self.stage == 3 else p.detach() for p in self.parameters.values())
+        parts = (
+            cast(Any, p).ds_tensor if self.stage == 3 else p.detach()
+            for p in self.parameters.values()
+        )
         return norm_not_finite(parts).to(self.device)
 
     def computing(self) -> AbstractContextManager[None]:

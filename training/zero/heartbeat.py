@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch.distributed as dist
 
@@ -33,7 +34,9 @@ class Heartbeat:
 
     def __init__(self, store: dist.Store, rank: int, world_size: int) -> None:
         """Give the first sign of life; the others may be watched once each rank has done so."""
-        self.store, self.rank, self.world_size = store.clone(), rank, world_size
+        self.rank, self.world_size = rank, world_size
+        # Its types leave it out: a connection of its own.
+        self.store: dist.Store = cast(Any, store).clone()
         self.minutes = float(os.environ.get(LIMIT_VARIABLE, LIMIT_MINUTES))
         self.interval = min(LONGEST_INTERVAL_SECONDS, 60 * self.minutes / BEATS)
         self.ending = False
