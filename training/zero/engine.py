@@ -127,7 +127,8 @@ class DeepSpeedBackend:
             norm = nn.utils.get_total_norm([p.grad for p in self.parameters.values()])  # type: ignore[misc]
             if skip and not norm.isfinite():
                 for parameter in self.parameters.values():
-                    parameter.grad = None  # so that the optimizer passes it over
+                    parameter.grad = None
+                return NOT_FINITE
         self.engine.step()
         found = torch.as_tensor(self.engine.get_global_grad_norm() if norm is None else norm)
         return NOT_FINITE if skip and not found.isfinite() else found
