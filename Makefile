@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .PHONY: install install-test demo demo-zero demo-reward demo-real test test-all lock docs reference lint
-.PHONY: bench gpu-test gpu-bench gpu-bench-8b gpu-bench-rest gpu-first clean chaos chaos-short fuzz
+.PHONY: bench gpu-test gpu-bench gpu-bench-8b gpu-bench-rest gpu-first clean
+.PHONY: chaos chaos-short chaos-one fuzz fuzz-corpus
 
 install: .venv/installed
 install-test: .venv/installed-test
@@ -92,10 +93,18 @@ chaos-short: install-test
 	$(ATTACK).chaos --kills 4 --corruptions 60 --hostile-files 30 --full-disks 10 \
 	  --seed $(CHAOS_SEED)
 
+# One of them again, as the others name it: ONLY=corruptions:14.
+chaos-one: install-test
+	$(ATTACK).chaos --only $(ONLY) --seed $(CHAOS_SEED)
+
 # Readers, parsers and templates; the time is shared among them.
 SECONDS := 3600
 fuzz: .venv/installed-fuzz
 	$(ATTACK).fuzz --seconds $(SECONDS)
+
+# The shortest of what it found becomes what it begins with.
+fuzz-corpus: install-test
+	$(ATTACK).fuzz --shrink
 
 # What requirements.txt needs, with hashes; docs/reliability.md says how it is used.
 lock: install

@@ -1,7 +1,7 @@
 """Attack every command, and say what became of each attack.
 
     PYTHONPATH=.:tests python -m attacks.chaos --kills 70 --sharded-kills 30
-    PYTHONPATH=.:tests python -m attacks.chaos --only "corruptions 17"
+    PYTHONPATH=.:tests python -m attacks.chaos --only corruptions:17
 
 Ends with 1 where a damaged file was used in silence, or a command ended with a traceback.
 """
@@ -31,6 +31,9 @@ KINDS: dict[str, Callable[[Arena, int], Outcome]] = {
     hostile_files.KIND: hostile_files.attack,
     full_disks.KIND: full_disks.attack,
 }
+# The same kinds as flags name them.
+FLAGS = ("sharded-kills", "kills", "corruptions", "hostile-files", "full-disks")
+WORDS = dict(zip(FLAGS, KINDS, strict=True))
 
 
 class Attack(NamedTuple):
@@ -69,11 +72,11 @@ def read_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m attacks.chaos", description=(__doc__ or "").partition("\n")[0]
     )
-    for kind, word in zip(KINDS, names_of_flags(), strict=True):
+    for word, kind in WORDS.items():
         parser.add_argument(f"--{word}", type=int, default=0, help=f"How many {kind}.")
     parser.add_argument("--begin", type=int, default=0, help="The first number of each kind.")
     parser.add_argument("--seed", type=int, default=1, help="The same seed, the same attacks.")
-    parser.add_argument("--only", help='One attack, as the table names it: "corruptions 17".')
+    parser.add_argument("--only", help="One attack, such as corruptions:17.")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="Attacks at a time.")
     parser.add_argument("--work-dir", type=Path, help="Where copies are made and spoilt.")
     parser.add_argument("--show-all", action="store_true", help="Print the harmless ends, too.")
@@ -81,23 +84,19 @@ def read_flags() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def names_of_flags() -> list[str]:
-    """Return the flag that says how many attacks of each kind there are."""
-    return ["sharded-kills", "kills", "corruptions", "hostile-files", "full-disks"]
-
-
 def attacks_of(flags: argparse.Namespace) -> list[Attack]:
     """Return the attacks that the flags ask for, the longest first."""
     if flags.only:
-        kind, _, number = flags.only.rpartition(" ")
-        if kind not in KINDS or not number.isdecimal():
-            sys.exit(f"--only is {flags.only!r}, wanted one of {', '.join(KINDS)} and a number")
-        return [Attack(kind, int(number))]
-    counts = (getattr(flags, word.replace("-", "_")) for word in names_of_flags())
+        word, _, number = flags.only.partition(":")
+        if word not in WORDS or not number.isdecimal():
+            sys.exit(
+                f"--only is {flags.only!r}, wanted one of {', '.join(WORDS)}, ':' and a number"
+            )
+        return [Attack(WORDS[word], int(number))]
     return [
         Attack(kind, number)
-        for kind, count in zip(KINDS, counts, strict=True)
-        for number in range(flags.begin, flags.begin + count)
+        for word, kind in WORDS.items()
+        for number in range(flags.begin, flags.begin + getattr(flags, word.replace("-", "_")))
     ]
 
 
@@ -118,9 +117,9 @@ def try_all(
 def show(outcome: Outcome, always: bool) -> None:
     """Print an attack that did harm, with what is needed to repeat it."""
     if always or outcome.failed:
-        print(
-            f"{outcome.outcome}: {outcome.kind} {outcome.number}: {outcome.target}; {outcome.what}"
-        )
+        (word,) = (word for word, kind in WORDS.items() if kind == outcome.kind)
+        about = f"{outcome.target}; {outcome.what}"
+        print(f"{outcome.outcome}: {word}:{outcome.number}: {about}")
         if outcome.detail:
             print(f"    {outcome.detail}")
         sys.stdout.flush()

@@ -31,7 +31,7 @@ SHARDED_RUNS = {
 }
 RANKS = 2
 # How long the processes of a sharded run may take to end after one of them was killed, in seconds.
-GRACE = 60
+GRACE = 180
 
 
 @dataclass(frozen=True)

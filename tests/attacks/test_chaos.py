@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from attacks.arena import Arena
-from attacks.chaos import KINDS, names_of_flags
+from attacks.chaos import attacks_of, read_flags
 from attacks.children import Clock, Ended, run_command
 from attacks.journey import STEPS, Step, read_files
 from attacks.outcomes import format_table, write_results
@@ -83,8 +83,17 @@ def test_an_attack_draws_the_same_when_it_is_repeated(tmp_path: Path) -> None:
     assert first == again != other
 
 
-def test_every_kind_of_attack_has_a_flag() -> None:
-    assert len(names_of_flags()) == len(KINDS)
+def test_one_attack_is_named_by_its_kind_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["chaos", "--only", "full-disks:3"])
+    assert attacks_of(read_flags()) == [("full disks", 3)]
+    monkeypatch.setattr("sys.argv", ["chaos", "--only", "disks:3"])
+    with pytest.raises(SystemExit, match=r"--only is 'disks:3', wanted one of sharded-kills, "):
+        attacks_of(read_flags())
+
+
+def test_attacks_begin_at_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["chaos", "--corruptions", "2", "--begin", "7"])
+    assert attacks_of(read_flags()) == [("corruptions", 7), ("corruptions", 8)]
 
 
 def test_a_step_names_every_file_in_what_it_reads(tmp_path: Path) -> None:

@@ -93,17 +93,21 @@ class Watched:
     def warning(self) -> str:
         return self.sample.warning if self.sample else ""
 
-    def __call__(self, backend: Backend, most: int | None) -> Outcome:
+    def __call__(
+        self, backend: Backend, most: int | None, look: Callable[[], None] | None = None
+    ) -> Outcome:
         before = masters_of(backend)
-        outcome = self.replied(backend, most)
+        outcome = self.replied(backend, most, look)
         after = masters_of(backend)
         same = all(torch.equal(before[name], after[name]) for name in before)
         self.seen["unchanged_by_validation"].append(same)
         return outcome
 
-    def replied(self, backend: Backend, most: int | None) -> Outcome:
+    def replied(
+        self, backend: Backend, most: int | None, look: Callable[[], None] | None
+    ) -> Outcome:
         if self.sample:
-            replies = self.sample(backend, most)
+            replies = self.sample(backend, most, look)
             self.seen["texts"] = [judged.answer.text for judged in replies.judged]
             return replies
         tokens = sum(map(len, replies_of(backend, self.seen).values()))
