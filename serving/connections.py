@@ -163,10 +163,10 @@ class Connections:
 async def _readable(listener: socket.socket) -> None:
     """Return once a socket has something to read; it is watched only until then."""
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(listener, ready.set_result, None)
+    ready = asyncio.Event()
+    loop.add_reader(listener, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_reader(listener)
 

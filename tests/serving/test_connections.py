@@ -217,6 +217,8 @@ def test_client_beyond_the_limit_waits_for_replies_to_end() -> None:
 def test_client_that_comes_as_accepting_ends_is_not_left_waiting(rounds: int) -> None:
     """However far its connection is by then, in rounds of the event loop."""
 
+    errors: list[dict[str, Any]] = []
+
     async def ending() -> None:
         connections = Connections(Limits(**PATIENT), ThrottledLog(lambda line: None))
         config = uvicorn.Config(lambda *_: None, log_level="critical")
@@ -227,6 +229,7 @@ def test_client_that_comes_as_accepting_ends_is_not_left_waiting(rounds: int) ->
             return LimitedProtocol(connections, config=config, server_state=state, app_state={})
 
         listener = socket.create_server(("127.0.0.1", 0))
+        asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
         accepting = asyncio.create_task(connections.accept(listener, make))
         await asyncio.sleep(0.01)
         with socket.create_connection(listener.getsockname()) as client:
@@ -244,6 +247,7 @@ def test_client_that_comes_as_accepting_ends_is_not_left_waiting(rounds: int) ->
                 assert client.recv(1) == b""
 
     asyncio.run(ending())
+    assert errors == []
 
 
 def test_log_tells_thousands_of_events_in_one_line() -> None:
