@@ -10,6 +10,7 @@ reply to prompts of different length, without end.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
