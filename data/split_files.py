@@ -252,6 +252,11 @@ class SplitWriter:
         return {**counts, "fingerprint": fingerprint.hexdigest()}
 
 
+def sha256s_of(writers: Mapping[str, SplitWriter]) -> dict[str, dict[str, str]]:
+    """Return the sha256 of what each file of each split holds so far."""
+    return {split: writer.sha256s() for split, writer in writers.items()}
+
+
 def describe(
     encoding: Encoding, splits: Mapping[str, Any], notes: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from data.split_files import (
     SplitWriter,
     describe,
     file_sizes,
+    sha256s_of,
     write_description,
 )
 from storage.atomic import check_own_directory, new_directory
@@ -196,10 +197,10 @@ class _Build:
     def _writers(self, work: Unfinished, files: ExitStack) -> tuple[dict[str, SplitWriter], int]:
         """Open the files of all splits, as far as an earlier run came; return its blocks too."""
         saved = work.progress
-        counts = {split: Counts(**saved["splits"][split]) for split in SPLITS} if saved else {}
+        counts = {s: Counts(**saved["splits"][s]) for s in SPLITS} if saved else {}
         if saved and work.holds(file_sizes(counts)):
             writers = {s: SplitWriter(work.path, s, files, counts[s]) for s in SPLITS}
-            if {s: writer.sha256s() for s, writer in writers.items()} == saved["sha256s"]:
+            if sha256s_of(writers) == saved["sha256s"]:
                 self.tally = Tally(**saved["tally"])
                 return writers, saved["blocks"]
             files.close()
@@ -209,10 +210,8 @@ class _Build:
     def _save(self, work: Unfinished, writers: Mapping[str, SplitWriter], blocks: int) -> None:
         for writer in writers.values():
             writer.flush()
-        splits = {split: asdict(writer.counts) for split, writer in writers.items()}
-        sha256s = {split: writer.sha256s() for split, writer in writers.items()}
-        progress = {"tally": self.tally.record(), "splits": splits, "sha256s": sha256s}
-        work.save(progress | {"blocks": blocks})
+        progress = {"blocks": blocks, "tally": self.tally.record(), "sha256s": sha256s_of(writers)}
+        work.save(progress | {"splits": {s: asdict(w.counts) for s, w in writers.items()}})
 
     def notes(self) -> dict[str, Any]:
         """Return the provenance, the rejected and the repaired conversations."""

@@ -164,6 +164,7 @@ def test_balanced_warns_where_every_prompt_wants_a_call(
 
 
 @pytest.mark.parametrize("chat_format", ["", "llama4"])
+@pytest.mark.usefixtures("trusted_files")
 def test_dataset_of_unknown_chat_format_is_rejected(
     base: Path, dataset: Path, chat_format: str
 ) -> None:
@@ -185,6 +186,7 @@ def test_model_with_an_unreadable_tokenizer_is_rejected(
         sample(other, dataset)
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_dataset_without_held_out_conversations_is_rejected_with_remedies(
     base: Path, dataset: Path
 ) -> None:

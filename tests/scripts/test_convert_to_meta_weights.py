@@ -240,6 +240,7 @@ def test_missing_weights_are_named(native: Path, export: Export) -> None:
     assert_refused(export(), native, "has no consolidated.safetensors; found manifest.json")
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_truncated_weights_are_named(native: Path, export: Export) -> None:
     whole = (native / "consolidated.safetensors").read_bytes()
     (native / "consolidated.safetensors").write_bytes(whole[:-10])
@@ -260,12 +261,14 @@ def test_a_missing_tokenizer_is_named(native: Path, export: Export) -> None:
     )
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_params_of_another_model_are_refused(native: Path, export: Export) -> None:
     params = json.loads((native / "params.json").read_text())
     (native / "params.json").write_text(json.dumps({**params, "hidden_dim": 256}))
     assert_refused(export(), native, "6 of the wrong shape (layers.0.feed_forward.w1.weight is")
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_foreign_tokenizer_is_refused(native: Path, export: Export) -> None:
     with (native / "tokenizer.model").open("a") as stream:
         stream.write("AAAA 128\n")
@@ -290,6 +293,7 @@ def test_an_unknown_dtype_is_refused(native: Path, export: Export) -> None:
     assert_refused(export(dtype="int4"), native, "--dtype is 'int4', wanted one of bfloat16,")
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_numbers_too_large_for_the_dtype_are_refused(native: Path, export: Export) -> None:
     state = load_file(native / "consolidated.safetensors")
     state["layers.1.feed_forward.w2.weight"][3, 5] = 1e6
@@ -300,6 +304,7 @@ def test_numbers_too_large_for_the_dtype_are_refused(native: Path, export: Expor
     )
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_model_that_metas_format_cannot_hold_is_refused(native: Path, export: Export) -> None:
     params = json.loads((native / "params.json").read_text())
     changed = {**params, "use_scaled_rope": True, "rope_scaling_factor": 16}

@@ -99,6 +99,7 @@ def test_a_folder_that_is_no_dataset_is_one_line(command: Command, tmp_path: Pat
     assert done.code == 1 and "is not a dataset" in done.error
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_dataset_that_training_refuses_is_refused_here_too(
     command: Command, tmp_path: Path
 ) -> None:

@@ -67,9 +67,9 @@ def test_ids_between_added_tokens_are_unused(directory: Path) -> None:
         (decoder((5, "<|end|>", True)), r"adds the token '<\|end\|>' as id 5, which is '<0x02>'"),
         (decoder((10**9, "<|end|>", True)), "which is out of range"),
         ('{"added_tokens_decoder": {"x": {}}}', "does not name added tokens as it should"),
-        ("[1]", "does not name added tokens as it should"),
-        ("{", "does not name added tokens as it should"),
-        ("[" * 100_000, "does not name added tokens as it should"),
+        ("[1]", "must hold an object, found list"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON: it is nested too deep"),
     ],
 )
 def test_wrong_added_tokens_are_refused(content: str, reason: str, directory: Path) -> None:
