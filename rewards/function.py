@@ -39,7 +39,8 @@ class RewardFunction:
                 f"function, or leave it out with --{SETTING}=null"
             ) from error
         # Compared before it becomes a float, which an integer may be too large for.
-        if not isinstance(value, Real) or not -LARGEST <= value <= LARGEST:
+        number: Any = value
+        if not isinstance(value, Real) or not -LARGEST <= number <= LARGEST:
             raise ValueError(
                 f"{about} returned {_shown(value)}, wanted a number from -{LARGEST:,.0f} to "
                 f"{LARGEST:,.0f}; mend the function, or leave it out with --{SETTING}=null"
