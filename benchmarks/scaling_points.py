@@ -102,11 +102,12 @@ class EvenConversations:
     def __init__(self, count: int, length: int, vocab_size: int) -> None:
         self.lengths = np.full(count, length)
         draw = np.random.Generator(np.random.Philox(SEED))
-        self._file = tempfile.NamedTemporaryFile(prefix="scaling-")  # noqa: SIM115
-        for rows in np.array_split(np.arange(count), -(-count * length // 2**20)):
-            draw.integers(0, vocab_size, (len(rows), length), dtype=np.uint32).tofile(self._file)
-        self._file.flush()
-        self._tokens = np.memmap(self._file.name, np.uint32, "r", shape=(count, length))
+        with tempfile.NamedTemporaryFile(prefix="scaling-") as file:
+            for rows in np.array_split(np.arange(count), -(-count * length // 2**20)):
+                draw.integers(0, vocab_size, (len(rows), length), dtype=np.uint32).tofile(file)
+            file.flush()
+            # The mapping outlives the file's name.
+            self._tokens = np.memmap(file.name, np.uint32, "r", shape=(count, length))
         self._trained = np.arange(length) >= length - round(TRAINED_SHARE * length)
 
     def __len__(self) -> int:

@@ -61,7 +61,7 @@ def merge_command(places: Places) -> str:
         "output_dir": places.merged,
     }
     if (places.merged / MERGE_FILE).is_file():
-        flags["target"] = read_json_object(places.merged / MERGE_FILE).get("target")
+        flags["target"] = read_json_object(places.merged / MERGE_FILE, as_it_is=True).get("target")
         kept, stored = _dtype(places.base), _dtype(places.merged)
         flags["dtype"] = stored if stored != kept else None
     return f"python scripts/convert_lora_weights.py {typed_flags(flags)}"

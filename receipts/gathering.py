@@ -130,7 +130,7 @@ class _Gathering:
             raise AbsentError("whole weights were trained, so there is nothing to merge")
         if not (merged / MERGE_FILE).is_file():
             raise AbsentError(f"{merged} holds no merge; name it with --merged-dir, or: {command}")
-        record = read_json_object(merged / MERGE_FILE)
+        record = read_json_object(merged / MERGE_FILE, as_it_is=True)
         (trained,) = saved_models(self.places.checkpoint)
         if record.get("adapter_sha256") != trained.sha256():
             raise AbsentError(
@@ -204,7 +204,7 @@ def _fingerprint(split: str, sha256s: Mapping[str, str]) -> str | None:
 def _read_results(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing; wanted an --output-file of evaluate.py")
-    results = read_json_object(file)
+    results = read_json_object(file, as_it_is=True)
     summary = results.get("summary")
     if not isinstance(summary, dict) or not {"about", "figures", "items"} <= set(summary):
         raise ValueError(f"{file} has no summary; wanted an --output-file of scripts/evaluate.py")

@@ -32,12 +32,12 @@ class Places:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that the checkpoint was trained with."""
-        return read_json_object(self.checkpoint / CONFIG_FILE)
+        return read_json_object(self.checkpoint / CONFIG_FILE, as_it_is=True)
 
     @property
     def progress(self) -> dict[str, Any]:
         """What the checkpoint says of its run."""
-        return read_json_object(self.checkpoint / PROGRESS_FILE)
+        return read_json_object(self.checkpoint / PROGRESS_FILE, as_it_is=True)
 
 
 def find_places(
@@ -53,7 +53,8 @@ def find_places(
     where there is no checkpoint.
     """
     checkpoint = find_checkpoint(Path(run_dir).expanduser())
-    settings = read_json_object(checkpoint / CONFIG_FILE)
+    # Receipts compare every file themselves, and name all that differ.
+    settings = read_json_object(checkpoint / CONFIG_FILE, as_it_is=True)
     try:
         base = base_dir or settings["model"]["checkpoint_dir"]
         dataset = dataset_dir or settings["data"]["dataset_dir"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from console.flags import nearest
 from storage.manifest import sha256_of_file
@@ -39,7 +39,8 @@ class RewardFunction:
                 f"function, or leave it out with --{SETTING}=null"
             ) from error
         # Compared before it becomes a float, which an integer may be too large for.
-        if not isinstance(value, Real) or not -LARGEST <= cast(float, value) <= LARGEST:
+        number: Any = value
+        if not isinstance(value, Real) or not -LARGEST <= number <= LARGEST:
             raise ValueError(
                 f"{about} returned {_shown(value)}, wanted a number from -{LARGEST:,.0f} to "
                 f"{LARGEST:,.0f}; mend the function, or leave it out with --{SETTING}=null"

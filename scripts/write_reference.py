@@ -33,8 +33,8 @@ COMMANDS_HEAD = """\
 # Commands
 
 Every command with what `--help` says. A flag may be written with `-` or `_`, its value after `=` or
-a space. Each is also one of `llama-tools`: `llama-tools build-dataset` is `python
-scripts/build_dataset.py`. Every command takes `--quiet` (errors and warnings alone) and `--debug`
+a space. Each is also one of `llama-tools`: `llama-tools build-dataset` runs
+`scripts/build_dataset.py`. Every command takes `--quiet` (errors and warnings alone) and `--debug`
 (the traceback of an error), and what reads files that another command wrote takes `--trust-files`
 ([reliability](reliability.md)).
 

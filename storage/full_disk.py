@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.filesize import decimal
-
 # What Rust's libraries, such as safetensors, end an error of the system with.
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 # torch.save's error of writing says only the position.
@@ -35,6 +33,8 @@ def _number_and_reason(error: Exception, path: Path) -> tuple[int, str] | None:
     if isinstance(error, OSError):
         number = error.errno if error.filename is None else None
     elif _TORCH_WRITER in str(error):
+        from rich.filesize import decimal  # the doctor runs without it
+
         nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
         free = decimal(shutil.disk_usage(nearest).free)
         return errno.ENOSPC, f"could not be written, and the disk has {free} left"

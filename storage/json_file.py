@@ -10,23 +10,25 @@ from storage.verified import read_verified
 MOST_BYTES = 16 * 2**20
 
 
-def read_json_object(file: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """Return the object that a JSON file holds, as it was recorded where it was.
+def read_json_object(
+    file: Path, most_bytes: int = MOST_BYTES, as_it_is: bool = False
+) -> dict[str, Any]:
+    """Return the object that a JSON file holds, as it was recorded where it was, or `as_it_is`.
 
     ValueError names a file that holds none, or more than `most_bytes`.
     """
-    value = read_json(file, most_bytes)
+    value = read_json(file, most_bytes, as_it_is)
     if not isinstance(value, dict):
         raise ValueError(f"{file} must hold an object, found {type(value).__name__}")
     return value
 
 
-def read_json(file: Path, most_bytes: int = MOST_BYTES) -> Any:
+def read_json(file: Path, most_bytes: int = MOST_BYTES, as_it_is: bool = False) -> Any:
     """Return the value that a JSON file holds, as `read_json_object` does the object."""
     size = file.stat().st_size
     if size > most_bytes:
         raise ValueError(f"{file} has {size:,} bytes, and at most {most_bytes:,} are read as JSON")
-    content = read_verified(file)
+    content = file.read_bytes() if as_it_is else read_verified(file)
     try:
         return json.loads(content.decode("utf-8"))
     except RecursionError:

@@ -185,6 +185,7 @@ class TestWhereItIsStored:
         for directory in (folder / "base", tmp_path / "meta", tmp_path / "back"):
             assert read_chat_record(directory) is None
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_an_unknown_format_stays_unknown_after_merge_and_export(
         self, folder: Path, tmp_path: Path
     ) -> None:
@@ -271,6 +272,7 @@ class TestTheNextCommands:
         follow(chat, "--max_gen_len", 4, "--max_seq_len", 4096)
 
     @pytest.mark.parametrize("known", [True, False])
+    @pytest.mark.usefixtures("trusted_files")
     def test_next_command_of_a_score_uses_its_chat_format(
         self,
         command: Command,
@@ -295,6 +297,7 @@ class TestTheNextCommands:
         assert line.endswith("--chat-format llama3 --chat-format-anyway True")
         follow(line, "--max_gen_len", 4, "--max_seq_len", 4096)
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_next_command_of_a_merge_without_record_has_a_placeholder(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
@@ -387,6 +390,7 @@ class TestWhoKnowsNone:
     """Weights that training, merging and consolidating wrote before the record existed."""
 
     @pytest.mark.parametrize("kind", ["adapter", "merged"])
+    @pytest.mark.usefixtures("trusted_files")
     def test_a_model_without_record_needs_the_flag(
         self, command: Command, score: Callable[..., Any], folder: Path, tmp_path: Path, kind: str
     ) -> None:
@@ -414,6 +418,7 @@ class TestWhoKnowsNone:
         (tmp_path / left).write_text("{}")
         assert read_chat_record(tmp_path) == ChatRecord(tmp_path / RECORD, None)
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_a_model_without_record_proposes_no_dataset_format(
         self, command: Command, folder: Path, tmp_path: Path
     ) -> None:
@@ -482,6 +487,7 @@ class TestTraining:
         train_natively(make(**changes, data__chat_format_anyway=True))
         assert told(tmp_path / "checkpoints/run/final") == {"name": "llama3"}
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_a_base_of_unknown_format_is_accepted(self, folder: Path, tmp_path: Path) -> None:
         old = without_record(folder / "merged", tmp_path / "old")
         make = settings_over(old, folder / "data", tmp_path)
@@ -504,6 +510,7 @@ class TestResuming:
         self.resumed(folder, folder / "data", tmp_path)
         assert told(run / "step-000017") == SHORT
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_resuming_refuses_the_same_tokens_under_another_format(
         self, folder: Path, tmp_path: Path, run: Path
     ) -> None:
@@ -595,6 +602,7 @@ class TestComparing:
         looked = follow(look, "--output-file", "looked.json")
         assert right(json.loads((tmp_path / "looked.json").read_text())) == len(CITIES), looked
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_a_run_without_record_needs_the_flag(
         self, compare: Command, hits: Callable[[], dict[str, int]], folder: Path, tmp_path: Path
     ) -> None:
@@ -603,6 +611,7 @@ class TestComparing:
         assert compare(run, chat_format="llama3_short").code == 0
         assert max(hits().values()) >= 4
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_checkpoints_of_different_formats_are_refused(
         self, compare: Command, folder: Path, tmp_path: Path
     ) -> None:
@@ -612,6 +621,7 @@ class TestComparing:
         refused(compare(run), "says llama3_short, and ", "says llama3;")
         assert compare(run, "--chat-format-anyway", chat_format="llama3_short").code == 0
 
+    @pytest.mark.usefixtures("trusted_files")
     def test_a_damaged_record_is_reported_and_the_others_are_scored(
         self, compare: Command, folder: Path, tmp_path: Path
     ) -> None:
@@ -628,9 +638,10 @@ class TestTheRecord:
         "text",
         ["", "{", "[]", '"llama3"', "{}", '{"name": 3}', '{"name": ""}', '{"name": "a", "b": 1}'],
     )
+    @pytest.mark.usefixtures("trusted_files")
     def test_an_invalid_record_is_a_one_line_error(self, tmp_path: Path, text: str) -> None:
         (tmp_path / RECORD).write_text(text)
-        with pytest.raises(ValueError, match="wanted such as") as problem:
+        with pytest.raises(ValueError, match="is not JSON|wanted such as") as problem:
             read_chat_record(tmp_path)
         assert str(tmp_path / RECORD) in str(problem.value)
         assert "\n" not in str(problem.value)

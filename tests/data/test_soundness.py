@@ -75,6 +75,7 @@ def test_a_trained_first_token_alone_trains_nothing(tmp_path: Path) -> None:
         check_soundness(TokenizedDataset.open(tmp_path / "d", "train"))
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_mask_of_ones_is_refused_unless_whole_texts_are_trained(tmp_path: Path) -> None:
     everything = Sample([1, 2, STOP], [0, 1, 1])
     with pytest.raises(ValueError, match=r"conversation 1 .* trains every token, the prompt too"):

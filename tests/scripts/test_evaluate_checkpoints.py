@@ -273,6 +273,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_others_are_scored(
     assert next_commands(outcome.out)
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_foreign_adapter_is_reported_and_the_others_are_scored(
     command: Command, run: Path, tmp_path: Path
 ) -> None:
@@ -301,6 +302,7 @@ def test_a_checkpoint_replaced_meanwhile_is_reported_and_not_scored(
     assert not (tmp_path / "kept" / "best.json").exists()
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_base_that_was_moved_can_be_named(
     command: Command, run: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -391,6 +393,7 @@ def test_bad_input_is_one_line(command: Command, folder: Path, tmp_path: Path) -
         assert problem in outcome.error, (flags, outcome.error)
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_base_is_stored_as_the_adapters_were_trained(
     command: Command, run: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -408,6 +411,7 @@ def test_base_is_stored_as_the_adapters_were_trained(
     assert "already" not in again.out and "linear layers" not in again.out
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_adapters_of_bases_stored_differently_are_refused(
     command: Command, run: Path, folder: Path
 ) -> None:

@@ -74,18 +74,29 @@ def test_a_rare_kind_alone_fills_its_quota(typed, tmp_path: Path) -> None:
     assert {pair.kind for pair in read_pairs(pairs)} == {"needless argument"}
 
 
-def test_a_kind_that_no_tool_shows_is_named(typed, tmp_path: Path) -> None:
-    tools, pairs = tmp_path / "tools.py", tmp_path / "pairs.jsonl"
-    tools.write_text(
-        'EXAMPLES = {"port": ["Hull", "Goole", "Whitby"]}\n\n\n'
-        'def find_tide(port: str) -> dict:\n    """Find the tide of a port."""\n    return {}\n'
-    )
-    only = ("--tools-file", tools, "--quota.needless_argument=0.5", "--quota.wrong_value=0.5")
-    flags = ("--from=generator", "--count=8", "--mixture=plain", "--save-file", pairs)
-    code, out, err = typed(make_pairs, *flags, *only)
+def test_a_kind_that_no_conversation_shows_is_named(typed, tmp_path: Path) -> None:
+    source, pairs = tmp_path / "rows.jsonl", tmp_path / "pairs.jsonl"
+    port = {"type": "object", "required": ["port"], "properties": {"port": {"type": "string"}}}
+    tool = {"name": "find_tide", "description": "Find the tide.", "parameters": port}
+    ports = ("Hull", "Goole", "Whitby", "Blyth")
+    rows = [
+        {
+            "id": str(number),
+            "tools": [{"type": "function", "function": tool}],
+            "messages": [
+                {"role": "user", "content": f"The tide in {place}, please?"},
+                {"role": "assistant", "tool_calls": [{"type": "function", "function": call}]},
+            ],
+        }
+        for number, place in enumerate(ports)
+        for call in ({"name": "find_tide", "arguments": {"port": place}},)
+    ]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    only = ("--source-file", source, "--quota.wrong_value=0.5", "--quota.wrong_tool=0.5")
+    code, out, err = typed(make_pairs, "--from=generator", "--count=4", "--save-file", pairs, *only)
     assert code == 0, err
-    assert "warning: 4 of 8 pairs; the tools and the mixture show no more for 4 needless" in out
-    assert "with --quota.needless_argument=0" in out
+    assert "give more conversations for" in out and "2 wrong tool" in out
+    assert "--quota.wrong_tool=0" in out
 
 
 def test_right_conversations_of_a_file_are_taken_too(typed, tmp_path: Path) -> None:

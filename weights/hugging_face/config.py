@@ -72,8 +72,7 @@ class _Values:
             return default
         if not is_whole(value):
             raise ValueError(
-                f"{name} is {str(value)[:40]!r}, wanted a positive whole number up to "
-                f"{MOST_WHOLE:,}"
+                f"{name} is {value!r:.40}, wanted a positive whole number up to {MOST_WHOLE:,}"
             )
         return value
 
@@ -82,7 +81,7 @@ class _Values:
         value = self.given.get(name)
         if not is_number(value):
             raise ValueError(
-                f"{name} is {str(value)[:40]!r}, wanted a positive number up to {MOST_NUMBER:g}"
+                f"{name} is {value!r:.40}, wanted a positive number up to {MOST_NUMBER:g}"
             )
         return float(value)
 

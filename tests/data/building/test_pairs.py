@@ -175,6 +175,7 @@ def test_pairs_split_by_tools_share_no_tool(tmp_path: Path) -> None:
     assert sum(map(len, splits.values())) == 16
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_a_group_size_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     build(tmp_path, SOME)
     file = tmp_path / "d" / "dataset.json"

@@ -348,7 +348,7 @@ GOOD = {"rank": 8, "alpha": 16.0, "dropout": 0.0, "targets": ["wq"]}
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{", "is not a LoRA configuration"),
+        ("{", "is not JSON: "),
         ("[]", "found a list, wanted an object"),
         (json.dumps({**GOOD, "lora_r": 8}), "unknown key 'lora_r', known are rank, alpha"),
         (json.dumps({**GOOD, "rank": 0}), "rank is 0, wanted a positive whole number"),

@@ -68,14 +68,14 @@ def assert_refused(outcome: Outcome, target: Path, *parts: str) -> None:
         ({"logits_scaling": 8.0}, ("logits_scaling is 8.0",)),
         ({"hidden_act": "gelu"}, ("hidden_act is 'gelu', wanted 'silu'",)),
         ({"hidden_size": "64"}, ("hidden_size is '64', wanted a positive whole number",)),
-        ({"hidden_size": 64.0}, ("hidden_size is '64.0', wanted a positive whole number",)),
-        ({"num_key_value_heads": [2]}, ("num_key_value_heads is '[2]', wanted",)),
-        ({"rms_norm_eps": None}, ("rms_norm_eps is 'None', wanted a positive number",)),
+        ({"hidden_size": 64.0}, ("hidden_size is 64.0, wanted a positive whole number",)),
+        ({"num_key_value_heads": [2]}, ("num_key_value_heads is [2], wanted",)),
+        ({"rms_norm_eps": None}, ("rms_norm_eps is None, wanted a positive number",)),
         ({"tie_word_embeddings": "no"}, ("tie_word_embeddings is 'no', wanted true or false",)),
         ({"sliding_window": "8"}, ("sliding_window is '8', wanted a positive whole number",)),
         ({"partial_rotary_factor": 0.5}, ("rotary_dim is 8 of 16", "rotate whole heads")),
         ({"rope_parameters": [1]}, ("rope_scaling is [1], wanted an object",)),
-        ({"rope_parameters": {"rope_theta": None}}, ("rope_theta is 'None', wanted",)),
+        ({"rope_parameters": {"rope_theta": None}}, ("rope_theta is None, wanted",)),
         (
             {"layer_types": ["full_attention", "sliding_attention"]},
             ("layer_types has full_attention, sliding_attention",),
@@ -119,7 +119,7 @@ def test_long_rope_that_is_not_whole_is_refused(tmp_path: Path, convert) -> None
     given = json.loads(file.read_text())["rope_parameters"]
     for changes, part in (
         ({"long_factor": [1.0]}, "rope_long_factor has 1 numbers, wanted 8"),
-        ({"long_factor": [None] * 8}, "long_factor is 'None', wanted a positive number"),
+        ({"long_factor": [None] * 8}, "long_factor is None, wanted a positive number"),
         ({"short_factor": "1"}, "short_factor is '1', wanted a list of numbers"),
         ({"attention_factor": 0}, "attention_factor is 0, wanted a positive number"),
     ):

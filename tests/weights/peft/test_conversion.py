@@ -105,6 +105,7 @@ def test_a_fused_layer_has_blocks_of_adapted_parts_only(base_of: Bases, tmp_path
     assert LoraConfig.read(back).targets == ("wq", "wv", "w3", "layers.1.feed_forward.w2")
 
 
+@pytest.mark.usefixtures("trusted_files")
 def test_fused_peft_layer_gives_its_parts_the_same_a(base_of: Bases, tmp_path: Path) -> None:
     write_adapter(tmp_path / "lora", SHAPES["phi3"], LoraConfig(rank=4, targets=("wq",)), size=1)
     export_adapter(tmp_path / "lora", tmp_path / "peft")
