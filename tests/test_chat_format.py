@@ -641,7 +641,7 @@ class TestTheRecord:
     @pytest.mark.usefixtures("trusted_files")
     def test_an_invalid_record_is_a_one_line_error(self, tmp_path: Path, text: str) -> None:
         (tmp_path / RECORD).write_text(text)
-        with pytest.raises(ValueError, match="is not JSON|wanted such as") as problem:
+        with pytest.raises(ValueError, match=r"is not JSON|wanted such as") as problem:
             read_chat_record(tmp_path)
         assert str(tmp_path / RECORD) in str(problem.value)
         assert "\n" not in str(problem.value)
