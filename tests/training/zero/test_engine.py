@@ -345,6 +345,8 @@ def test_replies_and_their_figures_are_those_of_one_device(runs: Runs, talk: Tal
         json.loads((runs.workspace / "checkpoints" / name / "best/progress.json").read_text())
         for name in (talk.name, "talk")
     ]
+    for best in bests:
+        del best["made_with"]  # says how many ranks there were
     assert bests[0] == bests[1]
     assert runs.seen(talk)["unchanged_by_validation"] == [True] * 2
     assert runs.seen(talk)["texts"] == runs.seen(REFERENCE)["texts"]
