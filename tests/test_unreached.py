@@ -29,7 +29,12 @@ def test_what_was_not_noted_is_listed_in_order(tmp_path: Path) -> None:
             "chat/strict_json.py",
             "raise ValueError",
         ),
-        (["scripts/evaluate.py"], "scripts/evaluate.py", "raise UsageError"),
+        pytest.param(
+            ["scripts/evaluate.py"],
+            "scripts/evaluate.py",
+            "raise UsageError",
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["module", "script"],
 )

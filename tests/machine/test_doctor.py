@@ -26,6 +26,7 @@ def run_doctor(*arguments: str, before: str = "") -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.long
 def test_the_doctor_tries_everything_and_writes_what_it_printed(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     ended = run_doctor("--json-file", str(file))

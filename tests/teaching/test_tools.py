@@ -35,7 +35,10 @@ def generated(folder: Path, file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "made.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("number", "held_out"), [(3, 0), (4, 1), (11, 2), (200, 40)])
+@pytest.mark.parametrize(
+    ("number", "held_out"),
+    [(3, 0), (4, 1), (11, 2), pytest.param(200, 40, marks=pytest.mark.long)],
+)
 def test_a_fifth_of_the_tools_is_held_out_and_never_generated(
     number: int, held_out: int, tmp_path: Path
 ):

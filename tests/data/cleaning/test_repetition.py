@@ -98,6 +98,7 @@ def test_copy_is_found_after_ten_thousand_rows() -> None:
     assert found(*rows, rows[17])[-1] == ("duplicate", 17)
 
 
+@pytest.mark.long
 def test_conversation_may_have_more_calls_than_sqlite_takes_values() -> None:
     turn = (Message("assistant", "", (ToolCall("f", {}),)), Message("tool", "1"))
     one = Conversation((Message("user", "Count."), *turn * 140_000), (Tool("f"),))

@@ -61,6 +61,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, float], li
         process.heartbeat.stop()
 
 
+@pytest.mark.long
 def test_ranks_that_beat_are_left_alone(start: Callable[[int, float], list[Process]]) -> None:
     """A rank that waits, writes or evaluates is one whose thread beats."""
     ranks = start(3, 0.025)
