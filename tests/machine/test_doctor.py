@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from machine.findings import WIDTH
 from machine.requirements import ROOT, read_requirements
 
