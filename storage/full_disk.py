@@ -10,8 +10,8 @@ from pathlib import Path
 
 # What Rust's libraries, such as safetensors, end an error of the system with.
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
-# torch.save's error of writing says only the position.
-_TORCH_WRITER = "inline_container.cc"
+# torch.save's errors of writing say only the position, or that a stream failed.
+_TORCH_WRITERS = ("inline_container.cc", "iostream error")
 
 
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -32,7 +32,7 @@ def _number_and_reason(error: Exception, path: Path) -> tuple[int, str] | None:
     """Return what the system said of an error of writing without a name; None for other errors."""
     if isinstance(error, OSError):
         number = error.errno if error.filename is None else None
-    elif _TORCH_WRITER in str(error):
+    elif any(words in str(error) for words in _TORCH_WRITERS):
         from rich.filesize import decimal  # the doctor runs without it
 
         nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
