@@ -1,10 +1,10 @@
 # Written but not built yet: no Docker was at hand. Two targets, for processors and for CUDA:
 #
-#   docker build --target cpu  --build-arg TORCH_OPTIONS="--index-url URL_OF_TORCH_FOR_CPU" -t llama-tools .
-#   docker build --target cuda --build-arg TORCH_OPTIONS="--index-url URL_OF_TORCH_FOR_YOUR_CUDA" -t llama-tools .
+#   docker build --target cpu  --build-arg TORCH_OPTIONS="OPTIONS FOR CPUS" -t llama-tools .
+#   docker build --target cuda --build-arg TORCH_OPTIONS="OPTIONS FOR YOUR CUDA" -t llama-tools .
 #   docker run --rm --gpus all -v ~/models:/models -v ~/runs:/runs llama-tools doctor
 #
-# TORCH_OPTIONS are pip's for torch alone, which name the build; without them pip takes its default.
+# TORCH_OPTIONS are pip's for torch alone and say where its build is; without them pip takes its default.
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim AS cpu
 ARG TORCH_OPTIONS=""
