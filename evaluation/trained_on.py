@@ -1,13 +1,12 @@
 """Was a model trained on the very conversations that it is scored on?"""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from console.command import shell_quote
 from data.tokenized import TokenizedDataset
 from evaluation.items import Item
+from storage.json_file import read_json_object
 from weights.merge import MERGE_FILE
 from weights.run_directory import PROGRESS_FILE
 
@@ -41,13 +40,10 @@ def trained_dataset(directory: Path) -> TokenizedDataset:
     where the dataset is not known, is gone, or was built anew since.
     """
     if (directory / MERGE_FILE).is_file():
-        directory = Path(_read(directory / MERGE_FILE)["adapter"]).parent
-    settings, progress = _read(directory / "config.json"), _read(directory / PROGRESS_FILE)
+        directory = Path(read_json_object(directory / MERGE_FILE)["adapter"]).parent
+    settings = read_json_object(directory / "config.json")
+    progress = read_json_object(directory / PROGRESS_FILE)
     dataset = TokenizedDataset.open(settings["data"]["dataset_dir"], "train")
     if dataset.fingerprint not in progress["data"]:
         raise ValueError(f"{dataset.directory} was built anew since")
     return dataset
-
-
-def _read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
