@@ -12,7 +12,6 @@ checkpoints/NAME/step-000200/   adapter.safetensors  lora.json      (or consolid
 Rank 0 makes, finishes and removes directories; what a backend gathers or shards, all ranks do.
 """
 
-import re
 import shutil
 import tempfile
 from collections import deque
@@ -29,8 +28,7 @@ from model.lora.config import ADAPTER_FILE, LoraConfig
 from storage.atomic import new_directory, new_file
 from storage.full_disk import write_errors_named
 from storage.json_file import read_json_object, write_json
-from storage.manifest import Entry, damaged_files
-from storage.replacement import restore_all
+from storage.manifest import Entry
 from storage.verified import copy_verified
 from training.backends import Backend
 from training.divergence import finite_on_cpu
@@ -44,6 +42,15 @@ from training.resuming import (
     check_same_settings,
     nothing_to_resume,
 )
+from training.saved_steps import (
+    LATEST_FILE,
+    first_whole,
+    number_of,
+    problems_of,
+    saved_steps,
+    set_aside,
+    steps_to_try,
+)
 from weights.adapter import write_base_record
 from weights.chat_record import params_with_format, write_chat_record
 from weights.directory import WEIGHTS_FILE, write_safetensors
@@ -52,9 +59,8 @@ from weights.table import DTYPES
 from weights.tokenizer_file import copy_tokenizer
 
 KIND = "checkpoint"
-LATEST_FILE = "latest"
-WEIGHTS_ONLY = ("best", "final")
-_STEP = re.compile(r"step-\d+")
+BEST = "best"
+WEIGHTS_ONLY = (BEST, "final")
 
 
 class Checkpoints:
@@ -148,8 +154,8 @@ class Checkpoints:
         on every rank.
         """
 
-        steps = backend.on_first_rank(lambda: _steps_to_try(self.run_dir, warn))
-        path, damaged = _first_whole(steps, lambda step: damage_found(step, backend), warn)
+        steps = backend.on_first_rank(lambda: steps_to_try(self.run_dir, warn))
+        path, damaged = first_whole(steps, lambda step: damage_found(step, backend), warn)
         if path is None:
             raise nothing_to_resume(self.run_dir, self.steps(), WEIGHTS_ONLY)
 
@@ -163,8 +169,24 @@ class Checkpoints:
 
         progress = backend.on_first_rank(read)
         backend.load(path)
-        backend.on_first_rank(lambda: rename_damaged(damaged))
+        backend.on_first_rank(lambda: set_aside(damaged))
+        self._check_best(progress, backend, warn)
         return progress
+
+    def _check_best(
+        self, progress: Progress, backend: Backend, warn: Callable[[str], None]
+    ) -> None:
+        """Set a damaged `best` aside: what is the best from here on takes its place."""
+        best = self.run_dir / BEST
+        if not backend.on_first_rank(best.is_dir):
+            return
+        if problems := problems_of(best, lambda path: damage_found(path, backend)):
+            warn(
+                f"{best} is damaged ({problems[0]}); it is renamed, and the best weights from here "
+                "on take its place"
+            )
+            backend.on_first_rank(lambda: set_aside([best]))
+            progress.best, progress.best_counts = None, []
 
     def _write(self, path: Path, progress: Progress, backend: Backend, with_state: bool) -> None:
         hashed: dict[str, Entry] = {}
@@ -220,72 +242,9 @@ class Checkpoints:
         write_chat_record(self.run_dir, self.chat_format)
         if self.lora:
             self.lora.write(self.run_dir)
-        older = [path for path in self.steps() if _number(path) <= _number(newest)]
+        older = [path for path in self.steps() if number_of(path) <= number_of(newest)]
         for path in older[: -self.keep_last]:
             path.rename(path.with_name(f".{path.name}.removed"))
         # Includes those whose removal a killed process began.
         for path in self.run_dir.glob(".step-*.removed"):
             shutil.rmtree(path)
-
-
-def saved_steps(run_dir: Path) -> list[Path]:
-    """Return the step checkpoints of a run, oldest first; renamed ones are left out."""
-    restore_all(run_dir)
-    found = [path for path in run_dir.glob("step-*") if _STEP.fullmatch(path.name)]
-    return sorted(found, key=_number)
-
-
-def newest_whole(run_dir: Path, warn: Callable[[str], None]) -> tuple[Path | None, list[Path]]:
-    """Return the checkpoint `latest` names, or the first whole one before it; and the damaged."""
-    return _first_whole(_steps_to_try(run_dir, warn), damaged_files, warn)
-
-
-def _steps_to_try(run_dir: Path, warn: Callable[[str], None]) -> list[Path]:
-    """Return the checkpoint `latest` names and those before it, newest first.
-
-    Steps after `latest` are those of a run that somebody went back from.
-    """
-    latest, steps = run_dir / LATEST_FILE, saved_steps(run_dir)
-    if latest.is_file():
-        named = latest.read_text(encoding="utf-8").strip()
-        if not _STEP.fullmatch(named):
-            raise ValueError(
-                f"{latest} names {named!r}, wanted a checkpoint such as "
-                f"{steps[-1].name if steps else 'step-000200'}; or remove the file to take the "
-                "newest"
-            )
-        if not (run_dir / named).is_dir():
-            warn(f"{latest} names {named}, which is missing; trying the checkpoint before it")
-        steps = [path for path in steps if _number(path) <= _number(run_dir / named)]
-    return steps[::-1]
-
-
-def _first_whole(
-    steps: list[Path], damage: Callable[[Path], list[str]], warn: Callable[[str], None]
-) -> tuple[Path | None, list[Path]]:
-    """Return the first checkpoint in which `damage` finds nothing, and the ones before it."""
-    for tried, path in enumerate(steps):
-        problems = _problems(path, damage)
-        if not problems:
-            return path, steps[:tried]
-        warn(f"{path} is damaged ({problems[0]}); trying the checkpoint before it")
-    return None, steps
-
-
-def _number(step: Path) -> int:
-    return int(step.name.removeprefix("step-"))
-
-
-def rename_damaged(damaged: list[Path]) -> None:
-    """Rename damaged checkpoints, so that none counts as one of the last to keep."""
-    for path in damaged:
-        target = path.with_name(f"{path.name}.damaged")
-        shutil.rmtree(target, ignore_errors=True)
-        path.rename(target)
-
-
-def _problems(path: Path, damage: Callable[[Path], list[str]]) -> list[str]:
-    try:
-        return damage(path)
-    except (ValueError, OSError) as error:
-        return [str(error)]

@@ -18,7 +18,7 @@ from torch import Tensor
 from data.batches import Batch
 from training.backends import Backend
 from training.best import TEXT_LOSS, Generated, improves
-from training.checkpoint import Checkpoints
+from training.checkpoint import BEST, Checkpoints
 from training.divergence import (
     NOT_FINITE,
     NOTHING_TO_LEARN,
@@ -177,7 +177,7 @@ def _validate_and_keep(
         return False
     progress.to_validate = False
     if best:
-        run.checkpoints.save_weights("best", progress, backend)
+        run.checkpoints.save_weights(BEST, progress, backend)
     return True
 
 

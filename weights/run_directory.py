@@ -8,6 +8,7 @@ from model.lora.config import ADAPTER_FILE
 from storage.json_file import read_json_object
 from storage.manifest import MANIFEST, read_manifest, sha256_of_file, trusts_files
 from storage.replacement import restore, restore_all
+from storage.verified import read_verified
 from weights.directory import WEIGHTS_FILE, hash_weights
 
 # What training writes beside the weights: {"step": ...}.
@@ -27,6 +28,11 @@ class SavedModel:
     def is_adapter(self) -> bool:
         """Whether it is an adapter that needs its base."""
         return self.file.name != WEIGHTS_FILE
+
+    def check_step(self) -> None:
+        """Raise ValueError where the file that holds the step is not as it was recorded."""
+        if (self.directory / PROGRESS_FILE).is_file():
+            read_verified(self.directory / PROGRESS_FILE)
 
     def sha256(self) -> str:
         """Return the sha256 of the weights; of a whole model, the one its manifest states.

@@ -112,6 +112,7 @@ class Run:
         for saved_model in saved:
             name = saved_model.directory.name
             try:
+                saved_model.check_step()
                 records.append(read_chat_record(saved_model.directory))
                 weights = _weights(saved_model)
                 if saved_model.is_adapter:

@@ -111,8 +111,29 @@ class Arena:
             return Outcome(kind, number, target, what, "detected", last_line(ended))
         if not (differing := self.differences(step, ended)):
             return Outcome(kind, number, target, what, "same result")
+        told = damage_told(ended, file)
+        if told and not any(is_weight(key) and not is_beside(key, file) for key in differing):
+            return Outcome(kind, number, target, what, "set aside", told)
         outcome = "another input" if file in step.owned else "used in silence"
         return Outcome(kind, number, target, what, outcome, ", ".join(differing)[:200])
+
+
+def damage_told(ended: Ended, file: str) -> str:
+    """Return the line in which a command says that the folder of a file is damaged, or nothing."""
+    folder = str(Path(file).parent)
+    lines = (ended.out + ended.error).splitlines()
+    return next((line for line in lines if f"{folder} is damaged" in line), "")
+
+
+def is_weight(key: str) -> bool:
+    """Return whether a result is that of a file of weights, and not a value of a record of it."""
+    return "#" not in key and key.endswith(".safetensors")
+
+
+def is_beside(key: str, file: str) -> bool:
+    """Return whether a result lies in the folder of a file, or in that folder set aside."""
+    folder = Path(file).parent
+    return Path(key).parent in (folder, folder.with_name(f"{folder.name}.damaged"))
 
 
 def result_of(step: Step, folder: Path, ended: Ended) -> Result:
@@ -151,7 +172,7 @@ def _contents(file: Path, name: str) -> Iterator[tuple[str, Any]]:
             for number, line in enumerate(content.splitlines()):
                 yield from _leaves(json.loads(line), f"{name}#{number}")
             return
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     yield name, hashlib.sha256(content).hexdigest()
 

@@ -11,11 +11,15 @@ from attacks.children import Ended
 # An attack ends in one of these; a run of attacks has failed where one of FAILURES occurs.
 #   detected         an error of one line, and exit code 1 or 2
 #   recovered        the work was interrupted, done again, and gave what it gives undisturbed
+#   set aside        exit code 0, the damage is told, and weights are those of an undisturbed run
 #   same result      exit code 0, and the outputs of an undisturbed run
 #   another input    exit code 0 and other outputs: a file that only its owner can know was changed
 #   used in silence  exit code 0 and other outputs, or other weights after a run was resumed
 #   traceback        an error nobody foresaw, a crash, or a command that did not end
-OUTCOMES = ("detected", "recovered", "same result", "another input", "used in silence", "traceback")
+OUTCOMES = (
+    *("detected", "recovered", "set aside", "same result"),
+    *("another input", "used in silence", "traceback"),
+)
 FAILURES = ("used in silence", "traceback")
 UNFORESEEN = ("Traceback (most recent call last)", "run again with --debug for the traceback")
 

@@ -1,5 +1,6 @@
 """The judge of attacks: what is detected, recovered, used in silence, or ends in a traceback."""
 
+import dataclasses
 import os
 import time
 from dataclasses import dataclass
@@ -52,6 +53,31 @@ def test_an_unchanged_input_gives_the_same_result(tmp_path: Path) -> None:
 
 def test_another_result_without_an_error_is_used_in_silence(tmp_path: Path) -> None:
     assert outcome_of(tmp_path, "abd") == "used in silence"
+
+
+@pytest.mark.parametrize(
+    "told, weights, outcome",
+    [
+        ("run/best is damaged (it differs)", "run/best/w.safetensors", "set aside"),
+        ("run/best is damaged (it differs)", "run/best.damaged/w.safetensors", "set aside"),
+        ("run/best is damaged (it differs)", "run/final/w.safetensors", "used in silence"),
+        ("", "run/best/w.safetensors", "used in silence"),
+    ],
+)
+def test_damage_that_is_told_may_change_no_other_weights(
+    tmp_path: Path, told: str, weights: str, outcome: str
+) -> None:
+    arena, step = arena_of(tmp_path)
+    step = dataclasses.replace(step, writes=("out.json", "run"))
+    arena.reference(step)
+    arena.copy_inputs(step)
+    ended = step.run(arena.folder)
+    file = arena.folder / weights
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"other")
+    ended = dataclasses.replace(ended, out=f"{ended.out}{told}\n")
+    file_hit = "run/best/progress.json"
+    assert arena.judge(step, ended, "kind", 0, file_hit, "changed").outcome == outcome
 
 
 def test_a_changed_file_of_the_user_is_another_input(tmp_path: Path) -> None:

@@ -118,6 +118,21 @@ def test_a_damaged_checkpoint_is_set_aside_and_not_counted(
     assert damaged_files(config.run_dir / "step-000008") == []
 
 
+def test_a_damaged_best_is_named_set_aside_and_written_anew(
+    settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = settings(validation__every=2)
+    wanted = dict(train_run(config).trained_state())
+    shutil.rmtree(config.run_dir / "step-000006")
+    best = config.run_dir / "best"
+    (best / "progress.json").write_text("{}")
+    found = dict(train_run(config, resume=True).trained_state())
+    assert f"{best} is damaged (progress.json has" in capsys.readouterr().out
+    assert names(config)[:2] == ["best", "best.damaged"]
+    assert damaged_files(best) == []
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
 def test_a_half_removed_checkpoint_is_removed_by_the_next_save(
     settings: Settings, train_run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

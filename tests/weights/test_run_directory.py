@@ -65,6 +65,16 @@ def test_a_damaged_step_is_none(tmp_path: Path, content: str) -> None:
     assert names(tmp_path) == [("best", None)]
 
 
+def test_a_step_that_changed_since_it_was_written_is_told(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, "best", 7)
+    write_manifest(path, "checkpoint")
+    (saved,) = saved_models(tmp_path)
+    saved.check_step()
+    (path / PROGRESS_FILE).write_text('{"step": 5}')
+    with pytest.raises(ValueError, match=r"progress.json differs from its sha256"):
+        saved.check_step()
+
+
 def test_an_adapter_that_changed_since_it_was_written_is_told(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, "step-1")
     write_manifest(path, "checkpoint")

@@ -20,8 +20,9 @@ from storage.atomic import check_own_directory, new_directory
 from storage.json_file import read_json_object
 from storage.manifest import MANIFEST, damaged_files
 from storage.verified import copy_verified
-from training.checkpoint import WEIGHTS_ONLY, newest_whole, saved_steps
+from training.checkpoint import WEIGHTS_ONLY
 from training.resuming import CONFIG_FILE
+from training.saved_steps import newest_whole, saved_steps
 from training.zero.shards import SHARDS_FILE, joined_masters
 from weights.adapter import BASE_FILE
 from weights.chat_record import copy_chat_record
