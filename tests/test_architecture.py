@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ NOT_DOORS = {"sys.__stdout__", "sys.__stderr__", "sys.stdout.buffer", "sys.stder
 NOT_LEAN = {"pydantic", "jsonschema", "fire"}
 
 
+@cache
 def sources() -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
@@ -103,16 +105,35 @@ def sources() -> list[Path]:
     return [Path(line) for line in listed.stdout.splitlines() if not line.startswith("tests/")]
 
 
-def imports(path: Path, top_level_only: bool = False) -> set[str]:
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    nodes = list(tree.body) if top_level_only else list(ast.walk(tree))
-    found = set()
+@cache
+def text_of(path: Path) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(text_of(path))
+
+
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree_of(path)))
+
+
+# What a node says; a call's function is asked for as a call's and as an attribute.
+text_of_node = cache(ast.unparse)
+
+
+@cache
+def imports(path: Path, top_level_only: bool = False) -> frozenset[str]:
+    nodes = tree_of(path).body if top_level_only else nodes_of(path)
+    found: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.partition(".")[0])
-    return found
+    return frozenset(found)
 
 
 def room(path: Path) -> str:
@@ -147,21 +168,21 @@ def test_code_for_bare_gpu_images_imports_no_extra_library(place: str) -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=str)
 def test_nothing_is_unpickled_and_no_path_is_patched(path: Path) -> None:
-    text = (ROOT / path).read_text(encoding="utf-8")
     # This file loads only bytes that it made itself, as keys of a cache.
     own_bytes = {"marshal"} if path == Path("chat/recurring.py") else set()
     assert not imports(path) & ({"dill", "shelve", "marshal"} - own_bytes)
-    assert "sys.path" not in text
-    for node in ast.walk(ast.parse(text)):
+    assert "sys.path" not in text_of(path)
+    assert "Unpickler(" not in text_of(path)
+    for node in nodes_of(path):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             keywords = {keyword.arg: keyword.value for keyword in node.keywords}
-            if name == "load" and ast.unparse(node.func) == "torch.load":
+            called = text_of_node(node.func)
+            if name == "load" and called == "torch.load":
                 assert ast.unparse(keywords["weights_only"]) == "True", path
             if name == "load_state_dict":
                 assert "strict" not in keywords, path
-            assert ast.unparse(node.func) not in {"eval", "exec", "pickle.load", "pickle.loads"}
-            assert "Unpickler(" not in ast.unparse(node)
+            assert called not in {"eval", "exec", "pickle.load", "pickle.loads"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=str)
@@ -169,13 +190,13 @@ def test_output_passes_the_doors_that_make_it_printable(path: Path) -> None:
     if path == Path("console/output.py") or room(path) == "examples":
         return
     from_rich: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("rich."):
             from_rich |= {alias.name for alias in node.names}
         elif isinstance(node, ast.Attribute):
-            assert ast.unparse(node) not in NOT_DOORS, path
+            assert text_of_node(node) not in NOT_DOORS, path
         elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
+            called = text_of_node(node.func)
             assert called not in {"input", "os.write"}, f"{path}: see console/output.py"
             if called in from_rich & {"Progress", "Live", "track"}:
                 assert "console" in {keyword.arg for keyword in node.keywords}, path
@@ -207,10 +228,10 @@ def test_no_script_has_the_name_of_a_room() -> None:
 def test_no_room_holds_a_fifth_of_the_code() -> None:
     lines: dict[str, int] = {}
     for path in sources():
-        lines[room(path)] = lines.get(room(path), 0) + (ROOT / path).read_text().count("\n")
+        lines[room(path)] = lines.get(room(path), 0) + text_of(path).count("\n")
     assert max(lines.values()) < sum(lines.values()) / 5, lines
 
 
 def test_no_python_file_exceeds_300_lines() -> None:
-    long = {str(p): n for p in sources() if (n := (ROOT / p).read_text().count("\n")) > 300}
+    long = {str(p): n for p in sources() if (n := text_of(p).count("\n")) > 300}
     assert not long
