@@ -78,6 +78,8 @@ def main(
         f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
         f"--tokenizer_path {shell_quote(tokenizer_in(done.directory) or 'F')}"
         f"{missing_flag(done.directory)}",
+        f"python scripts/convert_to_hf_weights.py --ckpt-dir {shell_quote(done.directory)} "
+        "--output-dir D",
         "python scripts/convert_to_meta_weights.py "
         f"--config-file {shell_quote(done.directory / PARAMS_FILE)} "
         f"--ckpt-file {shell_quote(done.directory / WEIGHTS_FILE)} --num-shards 1 --output-dir D",

@@ -118,6 +118,9 @@ def test_training_names_the_tokenizer_that_is_there(
     config = make(name="whole", lora=None, training__max_steps=1, checkpoint__every=1)
     train_natively(config)
     say_what_is_next(config)
+    assert "whole/best/tokenizer.json" in capsys.readouterr().out
+    shutil.rmtree(config.run_dir / "best")
+    say_what_is_next(config)
     assert "whole/final/tokenizer.json" in capsys.readouterr().out
 
 

@@ -211,7 +211,7 @@ class ValidationSection(Section):
                 raise ValueError(
                     f"best_metric is {self.best_metric!r}, which is measured on generated "
                     "replies, and generated is null; add --validation.generated.prompts=100, or "
-                    f"follow one of {', '.join(get_args(MeasuredMetric))}"
+                    f"--validation.best_metric with one of {', '.join(get_args(MeasuredMetric))}"
                 )
         elif self.generated.every is not None and (
             not isinstance(self.every, int) or self.generated.every % self.every

@@ -123,6 +123,11 @@ def _shard_files(path: Path) -> list[Path]:
     if not found:
         if WEIGHTS_FILE in names:
             raise ValueError(f"{path} is a native directory already; nothing is to be converted")
+        if (inner := path / "original").joinpath(shard_file(0)).is_file():
+            raise FileNotFoundError(
+                f"{path} has no {shard_file(0)}, and its directory `original` has; take "
+                f"--llama3-dir {inner}"
+            )
         raise FileNotFoundError(
             f"{path} has no {shard_file(0)}; found {', '.join(names[:5]) or 'nothing'}; wanted "
             "Meta's download (a Hugging Face download has it in its directory `original`)"

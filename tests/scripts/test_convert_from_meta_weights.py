@@ -277,6 +277,12 @@ def lora_shards(meta: Path) -> None:
         change_shard(meta, index, layers__0__attention__wq__lora_a=torch.zeros(4, 64))
 
 
+def within_original(meta: Path) -> None:
+    (inner := meta / "original").mkdir()
+    for file in [*meta.glob("*.pth"), meta / "params.json", meta / "tokenizer.model"]:
+        file.rename(inner / file.name)
+
+
 def nine_shards(meta: Path) -> None:
     for index in range(2, 9):
         shutil.copy(meta / "consolidated.00.pth", meta / f"consolidated.{index:02d}.pth")
@@ -290,6 +296,7 @@ def wrapped_state(meta: Path) -> None:
 BAD_INPUT: list[tuple[Callable[[Path], None], list[str]]] = [
     (without_directory, ["/meta is not a directory; wanted Meta's download of a model"]),
     (without_shards, ["/meta has no consolidated.00.pth; found params.json, tokenizer.model"]),
+    (within_original, ["its directory `original` has; take --llama3-dir ", "/meta/original"]),
     (native_already, ["/meta is a native directory already"]),
     (without_first_shard, ["/meta has consolidated.01.pth and not consolidated.00.pth; fetch"]),
     (without_last_shard, ["/meta holds 1 of 2 shards; fetch consolidated.01.pth"]),

@@ -65,7 +65,9 @@ def test_the_proof_is_printed_and_stored(merge: Merge, workspace: Path) -> None:
     error = record["proof"]["weight_error"]
     assert f"proven: 4 weights are base + adapter within {error:.2f} of what" in outcome.out
     assert "Logits" not in outcome.out and "logits" not in record
-    assert "chat_completion.py --ckpt_dir" in outcome.out.split("Next:")[1]
+    following = outcome.out.split("Next:")[1]
+    assert "chat_completion.py --ckpt_dir" in following
+    assert "convert_to_hf_weights.py --ckpt-dir" in following
 
 
 def test_the_logits_are_compared_on_request(merge: Merge, workspace: Path) -> None:

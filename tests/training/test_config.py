@@ -130,7 +130,8 @@ def test_a_saved_configuration_reads_back_equal(file: Path, tmp_path: Path) -> N
         (
             {"validation.best_metric": "exact_match"},
             "validation: best_metric is 'exact_match', which is measured on generated replies, "
-            "and generated is null; add --validation.generated.prompts=100, or follow one of lo",
+            "and generated is null; add --validation.generated.prompts=100, or "
+            "--validation.best_metric with one of lo",
         ),
         (
             {"validation.generated.prompt": 5},

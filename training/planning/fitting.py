@@ -7,7 +7,7 @@ from data.tokenized import TokenizedDataset
 from model.config import ModelConfig
 from training.config import Config
 from training.planning.cards import GB
-from training.planning.memory import POLICIES
+from training.planning.memory import POLICIES, base_parameters
 from training.planning.nearest import Choice, flags_between, nearest_fitting
 from training.planning.plan import (
     fits,
@@ -18,6 +18,8 @@ from training.planning.plan import (
     with_policy,
 )
 from weights.directory import resolve_directory
+
+LARGE = 1e9  # weights, from which on a step on a processor takes minutes
 
 
 def fitting_policy(
@@ -30,9 +32,16 @@ def fitting_policy(
     """Return what is computed again in the backward pass: none, selective or full.
 
     On CUDA, print it with its reason, and raise ValueError with the nearest settings that fit where
-    these do not, unless `fit_anyway`. Every rank returns the same. On the CPU `auto` is none.
+    these do not, unless `fit_anyway`. Every rank returns the same. On the CPU `auto` is none, and a
+    large model that nobody sent there is told of.
     """
     if device.type != "cuda":
+        weights = base_parameters(ModelConfig.read(resolve_directory(config.model.checkpoint_dir)))
+        if config.model.device == "auto" and weights > LARGE:
+            print(
+                f"{weights / 1e9:.1f} billion weights on the processor, which is slow: torch sees "
+                "no CUDA device; python scripts/doctor.py says what it lacks"
+            )
         asked = config.training.activation_checkpointing
         return POLICIES[0] if asked == "auto" else asked
     policy, reason = choose_policy(config, train, free_memory(device), devices, fit_anyway)

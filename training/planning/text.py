@@ -37,6 +37,7 @@ class Dataset:
     mean_length: float
     trained_share: float
     longest: int
+    source: str = ""
 
     @staticmethod
     def read(config: Config, conversations: int | None, mean_length: float | None) -> "Dataset":
@@ -52,6 +53,7 @@ class Dataset:
             mean_length or train.total_tokens / len(train),
             train.trained_tokens / train.total_tokens,
             int(train.lengths.max()),
+            "" if conversations and mean_length else f", as {config.data.dataset_dir} has them",
         )
 
 
@@ -85,7 +87,10 @@ def _time(config: Config, method: Method, settings: Settings, card: Card, data: 
         return said + "; the dataset is not built: add --conversations for steps and hours"
     steps = _steps(config, data.conversations, data.mean_length)
     hours = steps * config.training.batch_size * data.mean_length / rate / 3600
-    return f"{said}\n{steps:,} steps, {hours:.2f} hours of training at that rate"
+    return (
+        f"{said}\n{steps:,} steps, {hours:.2f} hours of training at that rate: "
+        f"{data.conversations:,} conversations of {data.mean_length:,.0f} tokens{data.source}"
+    )
 
 
 def _steps(config: Config, conversations: int, mean_length: float) -> int:

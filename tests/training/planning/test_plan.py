@@ -157,6 +157,23 @@ def test_auto_needs_no_flag_where_it_fits(settings: SettingsOf) -> None:
     assert fitting_policy(config, train, torch.device("cpu")) == "none"
 
 
+def test_large_model_on_the_processor_is_told_of(
+    settings: SettingsOf, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = open_splits(settings()).train
+    monkeypatch.setattr("training.planning.fitting.LARGE", 1000)
+    fitting_policy(settings(model__device="auto"), train, torch.device("cpu"))
+    assert "torch sees no CUDA device; python scripts/doctor.py" in capsys.readouterr().out
+    fitting_policy(settings(model__device="cpu"), train, torch.device("cpu"))
+    assert not capsys.readouterr().out
+
+
+def test_plan_says_whose_lengths_it_takes(settings: SettingsOf) -> None:
+    built = Dataset.read(settings(), 1000, None)
+    assert built.source.startswith(", as ") and built.source.endswith(" has them")
+    assert not Dataset.read(settings(), 1000, 300.0).source
+
+
 def test_conversation_longer_than_a_micro_batch_is_not_planned(settings: SettingsOf) -> None:
     with pytest.raises(ValueError, match="longer than micro_batch_tokens = 8; the longest is"):
         Dataset.read(settings(training__micro_batch_tokens=8), None, None)
