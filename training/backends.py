@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from model.transformer import Transformer
-from training.divergence import NOT_FINITE, SCALE_HALVED, norm_not_finite
+from training.finite import NOT_FINITE, SCALE_HALVED, norm_not_finite
 from training.in_backward import StepInBackward
 from training.optim import make_optimizer
 from training.precision import LossScale

@@ -31,7 +31,7 @@ from storage.json_file import read_json_object, write_json
 from storage.manifest import Entry
 from storage.verified import copy_verified
 from training.backends import Backend
-from training.divergence import finite_on_cpu
+from training.finite import finite_on_cpu
 from training.hashing import damage_found, flushed_hashes
 from training.progress import Progress
 from training.resuming import (

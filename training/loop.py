@@ -19,14 +19,9 @@ from data.batches import Batch
 from training.backends import Backend
 from training.best import TEXT_LOSS, Generated, improves
 from training.checkpoint import BEST, Checkpoints
-from training.divergence import (
-    NOT_FINITE,
-    NOTHING_TO_LEARN,
-    check_left_out,
-    check_step,
-    spread_not_finite,
-)
+from training.divergence import NOTHING_TO_LEARN, check_left_out, check_step
 from training.feed import Steps
+from training.finite import NOT_FINITE, spread_not_finite
 from training.objective import Objective, Supervised, measured
 from training.progress import Progress
 from training.report import NullReport, Report, StepMetrics

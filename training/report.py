@@ -24,8 +24,8 @@ from data.batches import Batch
 from storage.full_disk import write_errors_named
 from training.backends import Backend
 from training.best import Outcome
-from training.divergence import Losses, format_rows
 from training.flops import matmul_rate, step_flops
+from training.losses import Losses, format_rows
 from training.metrics_file import METRICS_FILE, cut_metrics, logged_losses
 from training.trackers import open_trackers
 

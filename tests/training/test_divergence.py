@@ -12,15 +12,10 @@ from torch import Tensor
 
 from training.backends import NativeBackend
 from training.config import Config
-from training.divergence import (
-    MOST_LEFT_OUT,
-    Losses,
-    finite_on_cpu,
-    format_rows,
-    norm_not_finite,
-    spread_not_finite,
-)
+from training.divergence import MOST_LEFT_OUT
 from training.feed import Feed
+from training.finite import finite_on_cpu, norm_not_finite, spread_not_finite
+from training.losses import Losses, format_rows
 from training.objective import Supervised
 
 Settings = Callable[..., Config]
@@ -321,7 +316,7 @@ def test_a_spike_is_reported_with_its_rows(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("training.divergence.LEAST", 3)
+    monkeypatch.setattr("training.losses.LEAST", 3)
     poison(monkeypatch, lambda step: step == 5, factor=20.0)
     config = settings(training__micro_batch_tokens=4096)
     train_run(config)

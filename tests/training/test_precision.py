@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from benchmarks.ours import Optimizer
 from inference.generate import generate
 from training.backends import NativeBackend
-from training.divergence import SCALE_HALVED
+from training.finite import SCALE_HALVED
 from training.loss import summed_cross_entropy
 from training.objective import batch_loss
 from training.precision import FIRST_SCALE, GROWTH_STEPS, LossScale, find_dtype

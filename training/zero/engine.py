@@ -24,7 +24,7 @@ from console.command import one_line
 from model.transformer import Transformer
 from storage.json_file import read_json_object, write_json
 from training.backends import Result, full_shape, trained_parameters
-from training.divergence import NOT_FINITE, norm_not_finite
+from training.finite import NOT_FINITE, norm_not_finite
 from training.optim import make_optimizer
 from training.zero.ranks import Ranks, wait_for_all
 from training.zero.settings import zero_stage
