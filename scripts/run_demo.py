@@ -114,7 +114,10 @@ def main(
         )
     text = f"\n{HONESTY}\n\nAll figures, seconds, losses and sizes: {shown / SUMMARY_FILE}"
     console.print(text, soft_wrap=True)
-    print_next(*WITH_YOUR_OWN_WEIGHTS)
+    talk = f"--ckpt_dir {shown}/merged --interactive --temperature 0 --constrain"
+    print_next(
+        f"python chat_completion.py {talk} --tools-file demo/tools/chat.py", *WITH_YOUR_OWN_WEIGHTS
+    )
 
 
 def journey(
