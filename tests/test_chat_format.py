@@ -258,9 +258,10 @@ class TestTheNextCommands:
             "--validation.best_metric=loss",
         )
         _, merge = next_commands(trained.out)
-        chat, export = next_commands(follow(merge).out)
+        chat, to_hugging_face, export = next_commands(follow(merge).out)
         assert " --chat-format" not in chat
         follow(chat, "--max_gen_len", 4, "--max_seq_len", 4096)
+        follow(to_hugging_face, output=tmp_path / "hugging_face")
         follow(export, output=tmp_path / "meta")
         assert told(tmp_path / "meta") == SHORT
         back = command(
@@ -304,7 +305,7 @@ class TestTheNextCommands:
         final = without_record(folder / "checkpoints/run/final", tmp_path / "final")
         flags = {"base_ckpt_path": folder / "base", "lora_ckpt_path": final}
         done = command("scripts/convert_lora_weights.py", **flags, output_dir=tmp_path / "merged")
-        chat, _ = next_commands(done.out)
+        chat, *_ = next_commands(done.out)
         assert chat.endswith(" --chat-format NAME")
 
     def test_next_command_of_predictions_keeps_their_chat_format(
