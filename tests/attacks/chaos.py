@@ -22,7 +22,7 @@ from attacks import corruptions, full_disks, hostile_files, kills
 from attacks.arena import Arena
 from attacks.children import Ended, import_once
 from attacks.journey import prepare
-from attacks.outcomes import Outcome, format_table, write_results
+from attacks.outcomes import Outcome, format_peak, format_table, write_results
 
 KINDS: dict[str, Callable[[Arena, int], Outcome]] = {
     kills.SHARDED: kills.attack_sharded,
@@ -63,7 +63,8 @@ def main() -> None:
     found.sort(key=lambda outcome: (list(KINDS).index(outcome.kind), outcome.number))
     seconds = time.monotonic() - begin
     write_results(flags.json, flags.seed, seconds, found)
-    print(f"\n{format_table(found)}\n{seconds:.0f} s; every attack: {flags.json}")
+    print(f"\n{format_table(found)}\n{format_peak(found)}")
+    print(f"{seconds:.0f} s; every attack: {flags.json}")
     sys.exit(any(outcome.failed for outcome in found))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 # What most commands import; a child finds it read.
 LIBRARIES = ("fire", "numpy", "torch", "pydantic", "safetensors.torch", "tokenizers", "tiktoken")
@@ -20,6 +22,8 @@ MODULES = ("training.setup", "training.config", "evaluation.base", "data.cleanin
 MODULES += ("data.building.dataset", "weights.merge", "inference.chat_model")
 # Files for what a command prints, in the order of its file descriptors 1 and 2.
 PRINTED = ("out", "error")
+# A file for the bytes of memory that a child begins with: what it shares with this process.
+AT_START = "at_start"
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,14 @@ class Ended:
     """How a command ended: its exit code, negative for a signal and None when it hung.
 
     The seconds are counted from its begin, or from when it had made what `run_command` was told.
+    `peak_bytes` is its largest memory above what it had at its start, 0 where nobody measured it.
     """
 
     code: int | None
     out: str
     error: str
     seconds: float
+    peak_bytes: int = 0
 
 
 class Clock:
@@ -89,14 +95,16 @@ def run_command(
     clock = Clock(folder / begun, seconds, kill_after)
     notes = folder.parent / f"{folder.name}.printed"
     notes.mkdir(exist_ok=True)
-    for name in PRINTED:
+    for name in (*PRINTED, AT_START):
         (notes / name).write_text("")
     child = os.fork()
     if child == 0:
         _become(module, flags, folder, notes, largest_file)
     code = None
+    peak_bytes = 0
     while code is None and not clock.is_over():
-        found, status = os.waitpid(child, os.WNOHANG)
+        found, status, used = os.wait4(child, os.WNOHANG)
+        peak_bytes = used.ru_maxrss * 1024
         code = os.waitstatus_to_exitcode(status) if found else None
         time.sleep(0.002)
     if code is None:
@@ -104,7 +112,8 @@ def run_command(
         os.waitpid(child, 0)
         code = -signal.SIGKILL if clock.kills() else None
     texts = [(notes / name).read_text(errors="replace") for name in PRINTED]
-    return Ended(code, *texts, clock.counted())
+    above = max(0, peak_bytes - int((notes / AT_START).read_text() or 0))
+    return Ended(code, *texts, clock.counted(), above)
 
 
 def _become(
@@ -113,6 +122,7 @@ def _become(
     """Be the command, and never return."""
     code = 70
     try:
+        (notes / AT_START).write_text(str(psutil.Process().memory_info().rss))
         os.chdir(folder)
         for number, name in enumerate(PRINTED, 1):
             os.dup2(os.open(notes / name, os.O_WRONLY), number)

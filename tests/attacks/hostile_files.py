@@ -1,5 +1,6 @@
 """Files that are not what their names say, in place of each file of each command in turn."""
 
+import dataclasses
 import io
 import pickle
 import zipfile
@@ -96,4 +97,5 @@ def attack(arena: Arena, number: int) -> Outcome:
     ended = step.run(arena.folder)
     if (arena.folder / EXECUTED).exists():
         return Outcome(KIND, number, f"{step.name}: {file}", what, "used in silence", "it ran code")
-    return arena.judge(step, ended, KIND, number, file, what)
+    outcome = arena.judge(step, ended, KIND, number, file, what)
+    return dataclasses.replace(outcome, peak_bytes=ended.peak_bytes)

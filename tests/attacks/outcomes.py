@@ -26,7 +26,11 @@ UNFORESEEN = ("Traceback (most recent call last)", "run again with --debug for t
 
 @dataclass(frozen=True)
 class Outcome:
-    """One attack: which of its kind, upon what, what it did, and what became of it."""
+    """One attack: which of its kind, upon what, what it did, and what became of it.
+
+    `peak_bytes` is the largest memory that the command took above what it had at its start, where
+    it was measured.
+    """
 
     kind: str
     number: int
@@ -34,6 +38,7 @@ class Outcome:
     what: str
     outcome: str
     detail: str = ""
+    peak_bytes: int = 0
 
     @property
     def failed(self) -> bool:
@@ -64,6 +69,18 @@ def format_table(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
+    )
+
+
+def format_peak(outcomes: Iterable[Outcome]) -> str:
+    """Return which attack's command took the most memory, and how much; nothing where none did."""
+    measured = [outcome for outcome in outcomes if outcome.peak_bytes]
+    if not measured:
+        return ""
+    most = max(measured, key=lambda outcome: outcome.peak_bytes)
+    return (
+        f"largest memory above the start, of {len(measured)} {most.kind}: "
+        f"{most.peak_bytes / 1e6:.0f} MB ({most.number}: {most.target}; {most.what})"
     )
 
 

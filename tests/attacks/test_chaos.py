@@ -11,7 +11,7 @@ from attacks.arena import Arena
 from attacks.chaos import attacks_of, read_flags
 from attacks.children import Clock, Ended, run_command
 from attacks.journey import STEPS, Step, read_files
-from attacks.outcomes import format_table, write_results
+from attacks.outcomes import Outcome, format_peak, format_table, write_results
 
 # Python 3.12 and later warn of a fork where other threads run; the child here uses none.
 FORKS = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -152,6 +152,18 @@ def test_a_child_runs_a_command_in_its_folder(tmp_path: Path) -> None:
     ended = run_command("scripts.inspect_dataset", ["--dataset-dir", "nowhere"], folder)
     assert ended.code == 1 and ended.error.startswith("error: nowhere")
     assert os.getcwd() == before
+
+
+@FORKS
+def test_a_childs_memory_is_measured_above_its_start(tmp_path: Path) -> None:
+    pytest.importorskip("fire")
+    (tmp_path / "arena").mkdir()
+    flags = ["--source-file", "nowhere.json", "--save-file", "clean.json"]
+    ended = run_command("scripts.clean_dataset", flags, tmp_path / "arena")
+    assert 0 < ended.peak_bytes < 300e6
+    outcome = Outcome("kind", 7, "clean: rows", "cut", "detected", peak_bytes=123_400_000)
+    assert format_peak([outcome]).endswith(": 123 MB (7: clean: rows; cut)")
+    assert format_peak([]) == ""
 
 
 @FORKS
