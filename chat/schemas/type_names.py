@@ -220,8 +220,12 @@ class _Parser:
         closing = _CLOSING[self._take()[1]]
         found = []
         while (token := self._take())[1] != closing or token[0] == "text":
-            if token[1] != ",":
+            if token[0] != "mark":
                 found.append(token)
+            elif token[1] not in (",", "|", "/"):
+                raise ValueError(f"wanted a value, found {token[1]}")
+        if not found:
+            raise ValueError("wanted values")
         return found
 
     def _peek(self) -> str:

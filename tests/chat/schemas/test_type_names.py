@@ -72,6 +72,8 @@ PAIR = {
         ("string?", {"type": ["string", "null"]}),
         ("Literal['a', \"b\"]", {"type": "string", "enum": ["a", "b"]}),
         ("Literal[1, 'b', None]", {"enum": [1, "b", None]}),
+        ("enum(a|b)", {"type": "string", "enum": ["a", "b"]}),
+        ("enum<a/b>", {"type": "string", "enum": ["a", "b"]}),
         ("'a' | 'b'", {"anyOf": [{"type": "string", "enum": [v]} for v in "ab"]}),
     ],
 )
@@ -138,3 +140,9 @@ def test_any_text_is_read_as_a_valid_schema(text: str) -> None:
 @pytest.mark.parametrize("text", ["map of strings", "dict[str; int]", "list[int", "(int]", "a b"])
 def test_a_name_of_no_known_grammar_is_not_exact(text: str) -> None:
     assert not read_type(text).exact
+
+
+@pytest.mark.parametrize("name", ["Literal[['a', M]'a', M]", "enum((", "enum[(a)]", "Literal[]"])
+def test_literals_that_are_none_say_nothing_exact(name: str) -> None:
+    found = read_type(name)
+    assert not found.exact and "enum" not in found.schema
