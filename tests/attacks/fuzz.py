@@ -44,10 +44,17 @@ class Finding:
 
 
 def judge(target: str, data: bytes) -> Finding | None:
-    """Read an input, and return what was wrong with that: an exception, or the time it took."""
-    begin = time.process_time()
-    finding = read_once(target, data)
-    seconds = time.process_time() - begin
+    """Read an input, and return what was wrong with that: an exception, or the time it took.
+
+    What is slow is timed again: the first reading of a process also imports.
+    """
+    seconds = 0.0
+    for _ in range(2):
+        begin = time.process_time()
+        finding = read_once(target, data)
+        seconds = time.process_time() - begin
+        if finding or seconds <= MOST_SECONDS:
+            break
     if finding is None and seconds > MOST_SECONDS and len(data) <= LONGEST:
         return Finding(target, f"took {seconds:.1f} s for {len(data)} bytes", "", "")
     return finding
