@@ -19,6 +19,7 @@ from evaluation.checkpoints.run import ComparisonFiles, compare
 from evaluation.figures import BALANCED
 from evaluation.items import read_items
 from evaluation.results import refusal_lines
+from evaluation.trained_on import trained_on_warning
 from inference.chat_choice import FORMAT_FLAGS, format_flags
 from inference.generate import Decoding
 from inference.storage import merge_command
@@ -121,6 +122,9 @@ def main(
     about["chat_format"] = compared.format(chat_format, chat_format_anyway).name
     if compared.quantization is not None:
         about["quantization"] = compared.quantization
+    trained = next((c.saved.directory for c in compared.candidates if c.saved), None)
+    if dataset and trained and (warning := trained_on_warning(trained, items)):
+        print(f"warning: {warning}")
     setting = Setting(decoding, about["chat_format"], tokenizer_path, constrain)
     page, failures = (Path(name) if name else None for name in (report_file, failures_file))
     files = ComparisonFiles(Path(output_file), page, failures, about)

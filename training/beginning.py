@@ -28,9 +28,21 @@ def check_writable_directory(directory: Path) -> None:
 
 
 def start_warnings(
-    config: "Config", device: torch.device, generated: Generated | None, resume: bool
+    config: "Config",
+    device: torch.device,
+    generated: Generated | None,
+    resume: bool,
+    total_steps: int,
 ) -> Iterator[str]:
     """Yield what the user should know before the first step."""
+    training = config.training
+    if training.max_steps is not None and total_steps < training.max_steps:
+        others = ("epochs", "max_tokens")
+        limits = " and ".join(f"training.{n}" for n in others if getattr(training, n) is not None)
+        yield (
+            f"this run takes {total_steps:,} of training.max_steps ({training.max_steps:,}), since "
+            f"{limits} ends it before; set that to null to take them all"
+        )
     if generated and generated.warning:
         yield generated.warning
     if config.reward and generated is None:

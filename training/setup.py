@@ -274,7 +274,7 @@ def train(
             check_same_prompts(progress, generated.fingerprint)
         if backend.device.type == "cpu":
             take_threads(progress, backend)
-        for line in start_warnings(config, backend.device, generated, resume):
+        for line in start_warnings(config, backend.device, generated, resume, total_steps):
             say(line)
         report = Report(config, backend, total_steps, progress.step) if first else NullReport()
         run = Run(

@@ -73,8 +73,21 @@ def test_an_unknown_dataset_brings_no_warning(
     assert trained_on_warning(checkpoint, items("a")) == ""
 
 
-def test_a_dataset_built_anew_brings_no_warning(checkpoint: Path) -> None:
+def test_items_of_a_dataset_built_anew_may_have_been_trained(
+    checkpoint: Path, dataset: TokenizedDataset
+) -> None:
     (checkpoint / "progress.json").write_text(json.dumps({"data": ["another"]}))
+    # Of both splits: what is held out now may have been trained then.
+    told = trained_on_warning(checkpoint, items("acd"))
+    assert told.startswith(f"2 of 3 items are of {dataset.directory}, which was built anew since")
+    assert trained_on_warning(checkpoint, items("d")) == ""
+
+
+def test_a_dataset_built_anew_and_damaged_brings_no_warning(
+    checkpoint: Path, dataset: TokenizedDataset
+) -> None:
+    (checkpoint / "progress.json").write_text(json.dumps({"data": ["another"]}))
+    (dataset.directory / f"validation.{FILES['origins']}").unlink()
     assert trained_on_warning(checkpoint, items("a")) == ""
 
 

@@ -61,6 +61,14 @@ def test_the_first_limit_that_is_reached_ends_the_run(
     assert run_length(config.training, batches) == steps
 
 
+def test_steps_that_another_limit_leaves_out_are_told(
+    settings: Settings, train_run: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_run(settings(training__epochs=1, training__max_steps=50))
+    told = "of training.max_steps (50), since training.epochs ends it before; set that to null"
+    assert told in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("every", "steps"), [("epoch", [6, 12, 14]), (None, [14]), (5, [5, 10, 14])]
 )

@@ -19,7 +19,8 @@ from training.planning.plan import (
 )
 from weights.directory import resolve_directory
 
-LARGE = 1e9  # weights, from which on a step on a processor takes minutes
+# From so many weights on a step on a processor takes minutes.
+LARGE = 1e9
 
 
 def fitting_policy(
@@ -38,16 +39,21 @@ def fitting_policy(
     if device.type != "cuda":
         weights = base_parameters(ModelConfig.read(resolve_directory(config.model.checkpoint_dir)))
         if config.model.device == "auto" and weights > LARGE:
-            print(
+            _say_once(
                 f"{weights / 1e9:.1f} billion weights on the processor, which is slow: torch sees "
                 "no CUDA device; python scripts/doctor.py says what it lacks"
             )
         asked = config.training.activation_checkpointing
         return POLICIES[0] if asked == "auto" else asked
     policy, reason = choose_policy(config, train, free_memory(device), devices, fit_anyway)
-    if not dist.is_initialized() or dist.get_rank() == 0:
-        print(f"activation checkpointing: {policy}; {reason}")
+    _say_once(f"activation checkpointing: {policy}; {reason}")
     return policy
+
+
+def _say_once(line: str) -> None:
+    """Print a line on the first rank alone."""
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        print(line)
 
 
 def choose_policy(
