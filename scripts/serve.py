@@ -50,7 +50,7 @@ def main(
     """Serve a model under OpenAI's API (chat completions with tools, streamed or not), to try it.
 
     It is small and made for trying a model from any OpenAI client. To serve users, write the model
-    out with scripts/convert_to_meta_weights.py and use vLLM or TensorRT-LLM (with Triton).
+    out with scripts/convert_to_hf_weights.py and use vLLM, SGLang or TensorRT-LLM.
 
     The model:
         ckpt_dir: A native model directory (merged, or converted from Meta's weights).
