@@ -102,7 +102,8 @@ class Heartbeat:
                 "last checkpoint"
             )
         # A launcher terminates all when one ends; the others must have found or heard it by then.
-        time.sleep(max(ERROR_GRACE_SECONDS, 2 * self.interval) * (1 if frozen else 2))
+        # That takes one interval until they ask, one until they look, and one for a busy machine.
+        time.sleep(max(ERROR_GRACE_SECONDS, 3 * self.interval) * (1 if frozen else 2))
         for where, process in (self.processes[rank] for rank in frozen):
             if where == host:
                 os.kill(process, signal.SIGKILL)
