@@ -53,8 +53,11 @@ def regression_table(regression: Regression) -> Table:
     """Return the table of the lines; shares are percentages."""
     found = Table(pad_edge=False)
     for name in HEAD:
-        side = "right" if name not in ("", "verdict") else "left"
-        found.add_column(name, justify=side, overflow="fold")
+        found.add_column(
+            name,
+            justify="right" if name not in ("", "verdict") else "left",
+            overflow="fold",
+        )
     for line in regression.lines:
         found.add_row(*cells_of_line(line))
     return found
