@@ -27,6 +27,9 @@ from weights.nf4.directory import original_directory
 
 # The most tokens of a dialog of a file and its reply, where --max_seq_len does not say.
 DIALOG_LENGTH = 1024
+# The most tokens of a reply at the terminal, where --max_gen_len does not say: a model that repeats
+# itself would fill screens.
+TERMINAL_REPLY = 512
 
 
 def main(
@@ -79,7 +82,8 @@ def main(
         constrain: Make every call valid by the schemas of the tools offered; other text is free.
         max_seq_len: The most tokens of a prompt and its reply together; by default 1024, and at the
             terminal 3072 beside what its tools take, rounded up to a multiple of 1024.
-        max_gen_len: The most tokens of a reply; by default whatever max_seq_len leaves.
+        max_gen_len: The most tokens of a reply; by default whatever max_seq_len leaves, and at the
+            terminal 512.
         max_batch_size: How many dialogs are answered at once.
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
@@ -90,9 +94,11 @@ def main(
         ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
     )
     length = DIALOG_LENGTH if max_seq_len is None else max_seq_len
+    if max_gen_len is None:
+        max_gen_len = TERMINAL_REPLY if interactive else length
     decoding = Decoding(
         stop_ids=(),
-        max_new_tokens=length if max_gen_len is None else max_gen_len,
+        max_new_tokens=max_gen_len,
         max_length=length,
         batch_size=max_batch_size,
         temperature=temperature,
@@ -111,9 +117,7 @@ def main(
                 )
             toolbox = Toolbox()
         if max_seq_len is None:
-            length = roomy_length(chat_model, toolbox.tools)
-            most = length if max_gen_len is None else max_gen_len
-            decoding = replace(decoding, max_length=length, max_new_tokens=most)
+            decoding = replace(decoding, max_length=roomy_length(chat_model, toolbox.tools))
         Chat(chat_model, toolbox, decoding, constrain).run()
     else:
         conversations = read_dialogs(dialogs)

@@ -8,6 +8,7 @@ from typing import Any
 
 NO_TOOL_WANTED = "called where none is wanted"
 COULD_CALL = "asked where it could call"
+BROKEN = "cut off or garbled where a call is wanted"
 EMPTY = "empty reply"
 UNREADABLE = "not read as a call"
 WRONG_TOOL = "wrong tool"
@@ -16,7 +17,7 @@ NEEDLESS = "needless argument"
 WRONG_VALUE = "wrong value"
 TYPES = (
     *(WRONG_TOOL, MISSING, NEEDLESS, WRONG_VALUE),
-    *(NO_TOOL_WANTED, COULD_CALL, UNREADABLE, EMPTY),
+    *(NO_TOOL_WANTED, COULD_CALL, BROKEN, UNREADABLE, EMPTY),
 )
 
 
@@ -33,7 +34,7 @@ def failure_type(verdict: Mapping[str, Any]) -> str | None:
     if not verdict["should_call"]:
         return NO_TOOL_WANTED
     if not verdict["called"]:
-        return COULD_CALL
+        return BROKEN if is_broken(verdict) else COULD_CALL
     if not verdict.get("readable", True):
         return UNREADABLE
     if not verdict.get("names_right", False):
@@ -42,6 +43,14 @@ def failure_type(verdict: Mapping[str, Any]) -> str | None:
     if found == wanted:
         return WRONG_VALUE
     return MISSING if found < wanted else NEEDLESS
+
+
+def is_broken(verdict: Mapping[str, Any]) -> bool:
+    """Return whether a verdict's record is of a text that a limit cut off, or that is garbled.
+
+    Garbled is what holds U+FFFD, which stands for bytes that are no text.
+    """
+    return not verdict["called"] and (verdict["cut_off"] or "\ufffd" in verdict["text"])
 
 
 def read_verdicts(results_file: Path | str) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from evaluation.abilities import ABILITIES, Ability, Record
 from evaluation.checkpoints.significance import (
+    LEAST_DIFFERING,
     SIGNIFICANCE_LEVEL,
     Difference,
     count_differences,
@@ -23,6 +24,7 @@ from evaluation.intervals import by_conversation, share
 from evaluation.items import Item
 
 BETTER, WORSE, NOT_TOLD_APART = "better", "worse", "not told apart"
+TOO_FEW = "too few differ"
 PLAIN_TEXT = "plain text, bits a byte"
 # Settings of the command that decide what is answered.
 _SETTINGS = (
@@ -53,7 +55,12 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """Whether the model is better or worse than the base, or the two are not told apart."""
+        """Whether the model is better or worse than the base, or the two are not told apart.
+
+        Too few differ where no difference of these items could tell them apart.
+        """
+        if 0 < self.difference.differing < LEAST_DIFFERING:
+            return TOO_FEW
         if not self.difference.p < SIGNIFICANCE_LEVEL:
             return NOT_TOLD_APART
         return BETTER if (self.difference.value > 0) != self.lower else WORSE
@@ -61,7 +68,7 @@ class Line:
     def to_record(self) -> dict[str, Any]:
         """Return the JSON object of this line."""
         difference = asdict(self.difference)
-        found = {name: difference[name] for name in ("value", "low", "high", "p")}
+        found = {name: difference[name] for name in ("value", "low", "high", "p", "differing")}
         names = ("name", "meaning", "of", "model", "base")
         return {name: getattr(self, name) for name in names} | {
             "difference": found,
@@ -169,6 +176,10 @@ class Regression:
         for verdict in (WORSE, BETTER, NOT_TOLD_APART):
             names = [line.name for line in self.lines if line.verdict == verdict]
             told += [f"{verdict}: {', '.join(names)}"] * bool(names)
+        few = [line for line in self.lines if line.verdict == TOO_FEW]
+        if few:
+            names = [f"{line.name} ({line.difference.differing})" for line in few]
+            told.append(f"{TOO_FEW} to tell ({LEAST_DIFFERING} at least): {', '.join(names)}")
         return f"Against {self.against.name}: {'; '.join(told)}."
 
     def to_record(self) -> dict[str, Any]:

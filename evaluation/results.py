@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from chat.transcript import call_lines, conversation_lines
+from evaluation.failures import is_broken
 from evaluation.figures import Figures, Summary, headline_text, records, summarise
 from evaluation.items import Item, call_record
 from evaluation.leaderboard import Counts, counts_of, leaderboard_record
@@ -16,6 +17,9 @@ from evaluation.scoring.argument_types import by_argument_type
 from evaluation.scoring.bfcl_turns import PlayedReply
 from evaluation.scoring.calls import Verdict
 from inference.chat_model import Answer
+
+# How many texts that count as right but are broken a file of failures shows.
+_MOST_BROKEN = 20
 
 
 @dataclass(frozen=True)
@@ -123,14 +127,37 @@ class Results:
 
     @property
     def headline(self) -> str:
-        """The leading figure, `correct`, and the number of empty replies."""
-        text = headline_text(self.summary.all)
-        return f"{text} Empty replies: {self.empty:,}." if self.empty else text
+        """The leading figure, `correct`, and the number of empty replies and of broken texts."""
+        parts = [headline_text(self.summary.all)]
+        if self.empty:
+            parts.append(f"Empty replies: {self.empty:,}.")
+        if self.broken:
+            parts.append(f"{self.broken_line}.")
+        return " ".join(parts)
 
     @property
     def empty(self) -> int:
         """The number of replies without text and calls."""
         return sum(judged.verdict.empty for judged in self.judged)
+
+    @cached_property
+    def right_texts(self) -> list[Judged]:
+        """What counts as right without a call."""
+        verdicts = ((judged, judged.verdict) for judged in self.judged)
+        return [judged for judged, found in verdicts if found.correct and not found.called]
+
+    @cached_property
+    def broken(self) -> list[Judged]:
+        """The right texts that a limit cut off, or that are garbled: any text counts as right."""
+        return [judged for judged in self.right_texts if is_broken(judged.to_record())]
+
+    @property
+    def broken_line(self) -> str:
+        """How many of the right texts are broken."""
+        return (
+            f"{len(self.broken):,} of {len(self.right_texts):,} replies counted right as texts "
+            "were cut off at the limit (never ended) or are garbled"
+        )
 
     @property
     def failures(self) -> list[Judged]:
@@ -156,6 +183,8 @@ class Results:
             "answered": len(self.judged),
             "cut_off": sum(not judgement.answer.whole for judgement in self.judged),
             "empty": self.empty,
+            "right_texts": len(self.right_texts),
+            "right_texts_broken": len(self.broken),
             "refused": len(self.refused),
         }
         figures = {**self.summary.to_record(), "argument_types": records(self.argument_types)}
@@ -170,14 +199,22 @@ class Results:
 
 
 def failure_lines(results: Results) -> Iterator[str]:
-    """Yield readable lines: the wrong answers, and the items that were not asked."""
+    """Yield readable lines: wrong answers, broken texts that count as right, what was not asked."""
     yield f"{len(results.failures)} of {len(results.judged)} answers are wrong"
-    for failure in results.failures:
-        yield from ("", f"== {failure.item.id} ({failure.item.category})")
-        yield from failure.lines()
+    yield from _item_lines(results.failures)
+    if results.broken:
+        first = f"; the first {_MOST_BROKEN}:" if len(results.broken) > _MOST_BROKEN else ":"
+        yield from ("", f"{results.broken_line}{first}")
+        yield from _item_lines(results.broken[:_MOST_BROKEN])
     if results.refused:
         yield ""
     yield from refusal_lines(results.refused)
+
+
+def _item_lines(judged: Sequence[Judged]) -> Iterator[str]:
+    for judgement in judged:
+        yield from ("", f"== {judgement.item.id} ({judgement.item.category})")
+        yield from judgement.lines()
 
 
 def refusal_lines(refused: Sequence[Refused]) -> Iterator[str]:

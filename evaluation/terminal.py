@@ -6,7 +6,7 @@ from rich.table import Table
 
 from evaluation.figures import categories_table, figures_table
 from evaluation.leaderboard import leaderboard_table
-from evaluation.pages.regression import regression_table
+from evaluation.pages.regression import P_LINE, regression_table
 from evaluation.results import Results, refusal_lines
 
 
@@ -23,4 +23,6 @@ def terminal_parts(results: Results) -> Iterator[str | Table]:
         yield results.text.line
     if results.regression is not None:
         yield regression_table(results.regression)
+        if results.regression.lines:
+            yield P_LINE
         yield from (*results.regression.notes, results.regression.headline)

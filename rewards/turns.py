@@ -63,7 +63,8 @@ def failure_of(wanted: Message, found: Message, tools: Sequence[Tool]) -> str | 
     `wanted` is right by definition: its calls, or where it has none any text.
     """
     verdict = score(wanted.tool_calls, Reply(found.content, found.tool_calls), tools)
-    return failure_type({**vars(verdict), "verdict": verdict.correct, **_counts(verdict)})
+    said = {"verdict": verdict.correct, "text": found.content, "cut_off": False}
+    return failure_type({**vars(verdict), **said, **_counts(verdict)})
 
 
 def _counts(verdict: object) -> dict[str, int]:

@@ -12,7 +12,7 @@ command.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,12 @@ def main(
     for file in description["provenance"]["files"] if weights or "," in source else []:
         taken = f"{file['train']:,} train, {file['validation']:,} validation"
         console.print(f"{file['file']}, weight {file['weight']:g}: {taken}")
+    if chat_format is None:
+        why = f"as {record.file} says" if record else "by default; --chat-format names another"
+        console.print(f"Chat format: {format}, {why}", soft_wrap=True)
+    counts = {name: split["conversations"] for name, split in description["splits"].items()}
+    if not weights and (told := share_missed(counts, val_ratio)):
+        console.print(f"warning: {told}", soft_wrap=True)
     console.print(f"Dataset: {save_dir}", soft_wrap=True)
     if untrained := _untrained_tokens(chosen, tokenizer_file, model):
         names = ", ".join(f"{name} ({number})" for name, number in untrained.items())
@@ -128,6 +134,19 @@ def main(
     if "chat_format_anyway" in format_flags(format, record, proposed):
         command += " --data.chat_format_anyway=true"
     print_next(f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}", command)
+
+
+def share_missed(counts: Mapping[str, int], val_ratio: float) -> str:
+    """Return what to say where the share that validates is off by more than half of `val_ratio`."""
+    train, validation = counts["train"], counts["validation"]
+    share = validation / (train + validation)
+    if abs(share - val_ratio) <= val_ratio / 2:
+        return ""
+    return (
+        f"{train:,} conversations train and {validation:,} validate, {share:.0%} where --val-ratio "
+        f"asks for {val_ratio:.0%}: what validates is chosen by a hash, which misses the share of "
+        "few rows; give more rows, or another --val-ratio"
+    )
 
 
 def _one_of(source_file: str | None, pairs_file: str | None) -> str:

@@ -128,7 +128,9 @@ class Chat:
                 events.append(event)
                 self._show(event)
             if not reader.ended:
-                self._screen.line("(cut off: raise --max_gen_len or --max_seq_len)", "dim")
+                most = self._decoding.max_new_tokens
+                told = f"(cut off: raise --max_gen_len ({most:,}) or --max_seq_len for more)"
+                self._screen.line(told, "dim")
         except KeyboardInterrupt:
             events = [event for event in events if isinstance(event, TextDelta)]
             if not events:

@@ -18,8 +18,15 @@ from evaluation.pages.evaluation import INTERVALS
 from evaluation.pages.side_by_side import STYLE, item_html
 from storage.atomic import new_file
 from synthesis.behaviours import BEHAVIOURS
-from teaching.request import MODELS, PARTS, Request, next_commands, scores_file
-from teaching.scores import own_figures, perplexities, worst_failures
+from teaching.request import MODELS, PARTS, Request, scores_file
+from teaching.scores import (
+    NOTHING_LEARNT,
+    commands_after,
+    nothing_learnt,
+    own_figures,
+    perplexities,
+    worst_failures,
+)
 
 # How many failures of each part the page shows, and how many generated conversations.
 WORST, EXAMPLES = 12, 3
@@ -47,6 +54,8 @@ def _parts(request: Request, done: Sequence[Done]) -> Iterator[str]:
     for part, what in (("taught", taught), ("held_out", "held-out tools")):
         if part in figures:
             yield f"<p><strong>{shown(_verdict(what, figures[part]))}</strong></p>"
+    if nothing_learnt(request):
+        yield f'<p class="bad">{NOTHING_LEARNT}</p>'
     yield f"<p>{shown(ANY_TEXT + INTERVALS)}</p>"
     if not request.teachable.unsplit:
         yield "<p>No prompt that is scored has a value of the training, but for choices.</p>"
@@ -212,7 +221,7 @@ def _generated(request: Request) -> Iterator[str]:
 
 def _next(request: Request) -> Iterator[str]:
     yield "<h2>What to run next</h2>"
-    commands = "\n".join(shown(command) for command in next_commands(request))
+    commands = "\n".join(shown(command) for command in commands_after(request))
     yield f"<pre>{commands}</pre>"
     yield (
         "<p>To get better: real examples and results in the tools file, --data with your own "

@@ -1,11 +1,11 @@
 """What a user asks of scripts/teach.py, and where its files lie."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from chat.formats.known import find_format
-from console.command import shell_quote
+from console.command import shell_quote, typed_flags
 from console.flags import flag_of
 from console.stages import from_root
 from synthesis.mixtures import Mixture, find_mixture
@@ -140,6 +140,24 @@ def scores_file(model: str, part: str) -> str:
 def adapter_dir(round: int) -> str:
     """Return where the adapter of a round is, under the output."""
     return f"checkpoints/{NAME}-{round}/final"
+
+
+def larger_command(request: Request) -> str:
+    """Return the command of a run like this one with twice the conversations, in a new directory.
+
+    The epochs stay, so it takes twice the steps, too.
+    """
+    flags, places = request.flags, ("model_dir", "tools_file", "data", "text_file")
+    named = {name: getattr(flags, name) for name in places}
+    paths = {name: request.from_root(path) for name, path in named.items() if path}
+    changed = {
+        field.name: value
+        for field in fields(flags)
+        if field.name != "settings" and (value := getattr(flags, field.name)) != field.default
+    }
+    output = request.from_root(f"{request.directory}-larger")
+    given = {**changed, **paths, "output_dir": output, "count": 2 * flags.count, **flags.settings}
+    return f"python scripts/teach.py {typed_flags(given)}"
 
 
 def next_commands(request: Request) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from evaluation.failures import count_failures, failures_line
 from teaching.journal import Journal, begin_journal, read_journal
 from teaching.mcp_server import ask_for_tools
 from teaching.page import write_page
-from teaching.request import Flags, Request, check_flags, next_commands, scores_file
+from teaching.request import Flags, Request, check_flags, scores_file
+from teaching.scores import NOTHING_LEARNT, commands_after, nothing_learnt
 from teaching.steps import as_scored, count_steps, steps
 from teaching.tools import COMPLETED_FILE, complete_file, completed_file, read_teachable
 
@@ -41,7 +42,9 @@ class Run:
         write_page(request.directory / PAGE_FILE, as_scored(request), done)
 
     def lines(self) -> Iterator[str]:
-        """Yield what is left to say at the end: the failures of the tuned model, and the page."""
+        """Yield what is left to say at the end: whether it learnt, its failures, and the page."""
+        if nothing_learnt(as_scored(self.request)):
+            yield f"\n{NOTHING_LEARNT}"
         file = self.request.directory / scores_file("tuned", "taught")
         yield f"\nFailures of the fine-tuned model: {failures_line(count_failures(file))}"
         if unsplit := self.request.teachable.unsplit:
@@ -53,7 +56,7 @@ class Run:
 
     def next_commands(self) -> tuple[str, ...]:
         """Return what to run next, as it is typed."""
-        return next_commands(self.request)
+        return commands_after(as_scored(self.request))
 
 
 def open_run(flags: Flags, root: Path) -> Run:

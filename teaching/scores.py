@@ -12,9 +12,13 @@ from evaluation.figures import Figure, Figures
 from evaluation.items import Item, conversation_items
 from evaluation.results import Judged
 from inference.chat_model import Answer
-from teaching.request import scores_file
+from teaching.request import Request, larger_command, next_commands, scores_file
 
 SHOWN = ("balanced", "exact_match", "irrelevance", "correct")
+NOTHING_LEARNT = (
+    "Nothing was learnt: calls right 0% before and after. Teach it with more conversations "
+    "(--count), more steps (--training.epochs) or a larger base (--model-dir)."
+)
 _UNREAD = "not read as a call: "
 
 
@@ -26,6 +30,18 @@ def own_figures(results_file: Path) -> Figures:
         for name in SHOWN
         if name in found
     }
+
+
+def nothing_learnt(request: Request) -> bool:
+    """Return whether no call was right on any part, neither before nor after."""
+    files = (scores_file(model, part) for model in ("base", "tuned") for part in request.parts)
+    verdicts = (verdict for file in files for verdict in read_verdicts(request.directory / file))
+    return not any(verdict["verdict"] and verdict["called"] for verdict in verdicts)
+
+
+def commands_after(request: Request) -> tuple[str, ...]:
+    """Return what to run next: a larger run where nothing was learnt, else what uses the model."""
+    return (larger_command(request),) if nothing_learnt(request) else next_commands(request)
 
 
 def perplexities(directory: Path) -> tuple[float, float]:

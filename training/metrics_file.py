@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from storage.atomic import new_file
 
@@ -20,10 +21,15 @@ def cut_metrics(file: Path, start_step: int) -> None:
 
 def logged_losses(file: Path) -> Iterator[float]:
     """Yield the training losses that were logged so far."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    for record in map(json.loads, lines):
+    for record in logged(file):
         if record["kind"] == "train" and record.get("loss") is not None:
             yield record["loss"]
+
+
+def logged(file: Path) -> list[dict[str, Any]]:
+    """Return the records that were logged so far; none without a file."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [json.loads(line) for line in lines]
 
 
 def _step_of(line: str) -> float:

@@ -106,6 +106,7 @@ class Comparison:
                     low=0 - difference.high,
                     high=0 - difference.low,
                     p=difference.p,
+                    differing=difference.differing,
                 )
         return None
 

@@ -20,13 +20,18 @@ from evaluation.scoring.calls import Verdict
 DRAWS = 10_000
 # A difference with a smaller p is called significant.
 SIGNIFICANCE_LEVEL = 0.05
+# Of n that differ, p is at least 0.5 ** (n - 1): with fewer than these no p is below the level.
+LEAST_DIFFERING = 6
 # Sums of the same numbers in another order may differ by this much.
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much `one` scores above `other`, with the 95% interval and the p-value."""
+    """By how much `one` scores above `other`, with the 95% interval and the p-value.
+
+    differing: In how many conversations the two have other counts.
+    """
 
     one: str
     other: str
@@ -34,6 +39,7 @@ class Difference:
     low: float
     high: float
     p: float
+    differing: int
 
 
 def differences(
@@ -67,7 +73,8 @@ def count_differences(counts: Mapping[str, Array]) -> list[Difference]:
         low, high = np.nanquantile(drawn, (0.025, 0.975))
         value = share(counts[one].sum(0)) - share(counts[other].sum(0))
         p = _p_value(counts[one], counts[other], abs(value))
-        found.append(Difference(one, other, float(value), float(low), float(high), p))
+        differing = int((counts[one] != counts[other]).any(1).sum())
+        found.append(Difference(one, other, float(value), float(low), float(high), p, differing))
     return found
 
 

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from console.page import shown, table
-from evaluation.checkpoints.significance import SIGNIFICANCE_LEVEL, format_p_value
+from evaluation.checkpoints.significance import (
+    LEAST_DIFFERING,
+    SIGNIFICANCE_LEVEL,
+    format_p_value,
+)
 from evaluation.regression import Line, Regression
 
 
@@ -33,17 +37,27 @@ PAIRED = (
     "Shares in percent, plain text in bits a byte, where less is better. Differences are of the "
     "same items: intervals by resampling whole conversations 10,000 times, p by exchanging at "
     "random, conversation by conversation, whose answers are whose. A line is better or worse "
-    f"where p is below {SIGNIFICANCE_LEVEL}; of five lines without a change, one in four "
+    f"where p is below {SIGNIFICANCE_LEVEL}, which fewer than {LEAST_DIFFERING} conversations or "
+    "windows that differ cannot give; of five lines without a change, one in four "
     "comparisons has one that is called so by luck."
 )
-HEAD = ("", "of", "base", "model", "difference", "95% interval", "p", "verdict")
+HEAD = ("", "of", "base", "model", "change", "95% interval", "p", "verdict")
+# For the terminal, below the table.
+P_LINE = (
+    "p: how often chance alone gives a difference at least as large; "
+    f"below {SIGNIFICANCE_LEVEL} the two are told apart."
+)
 
 
 def regression_table(regression: Regression) -> Table:
     """Return the table of the lines; shares are percentages."""
-    found = Table()
+    found = Table(pad_edge=False)
     for name in HEAD:
-        found.add_column(name, justify="right" if name not in ("", "verdict") else "left")
+        found.add_column(
+            name,
+            justify="right" if name not in ("", "verdict") else "left",
+            overflow="fold",
+        )
     for line in regression.lines:
         found.add_row(*cells_of_line(line))
     return found

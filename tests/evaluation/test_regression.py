@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from chat.conversation import Conversation, Message, Tool
 from data.benchmarks.bfcl_turns import TurnTask
 from evaluation.items import Item
+from evaluation.pages.regression import regression_table
 from evaluation.regression import PLAIN_TEXT, Against, Regression
 from evaluation.scoring.calls import Verdict
 
@@ -80,7 +82,10 @@ def test_each_line_counts_its_own_items() -> None:
     [
         ([1] * 40, [0] * 12 + [1] * 28, "better"),
         ([0] * 12 + [1] * 28, [1] * 40, "worse"),
-        ([0] * 2 + [1] * 38, [1] * 40, "not told apart"),
+        ([0] * 5 + [1] * 35, [1] * 5 + [0] * 5 + [1] * 30, "not told apart"),
+        ([0] * 5 + [1] * 35, [1] * 40, "too few differ"),
+        ([0] * 6 + [1] * 34, [1] * 40, "worse"),
+        ([1] * 40, [1] * 40, "not told apart"),
     ],
 )
 def test_a_line_is_called_as_its_difference_shows(
@@ -90,6 +95,28 @@ def test_a_line_is_called_as_its_difference_shows(
     (line,) = compared(items, list(map(bool, model)), list(map(bool, base))).lines
     assert (line.name, line.verdict) == ("irrelevance", told)
     assert line.to_record()["difference"]["value"] == pytest.approx((sum(model) - sum(base)) / 40)
+
+
+def test_how_many_differ_is_told_where_they_are_too_few() -> None:
+    items = [item(f"i{number}", "Fine.") for number in range(10)]
+    found = compared(items, [True] * 10, [False] * 4 + [True] * 6)
+    assert found.headline == ("Against base: too few differ to tell (6 at least): irrelevance (4).")
+
+
+def test_nothing_of_the_table_is_cut_at_80_columns() -> None:
+    items = [
+        item(f"{kind}{n}", text) for kind, text in (("a", "Fine."), ("b", [{}])) for n in range(8)
+    ]
+    before = [60.0 + number for number in range(20)]
+    texts = text([loss + 9 for loss in before]), text(before)
+    found = compared(items, [True] * 16, [False] * 4 + [True] * 4 + [False] * 8, texts)
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(regression_table(found))
+    table = captured.get()
+    assert "…" not in table
+    assert all(word in table for word in ("irrelevance", "change", "verdict", "better", "worse"))
+    assert "+100.0" in table and "too few" in table
 
 
 def test_an_empty_reply_is_no_answer() -> None:

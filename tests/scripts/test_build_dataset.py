@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from data.cleaning.clean_file import clean_file
 from data.tokenized import TokenizedDataset
-from scripts.build_dataset import left_out
+from scripts.build_dataset import left_out, share_missed
+from weights.chat_record import write_chat_record
 
 ROOT = Path(__file__).parents[2]
 EN = "glaive_toolcall_sharegpt/glaive_toolcall_en_demo.part.json"
@@ -42,6 +43,8 @@ def test_real_rows_become_a_dataset_to_train_on(
     assert train.tokens(0)[0] == train.special_tokens["<|begin_of_text|>"] == 128000
     for index in range(len(train)):
         assert train.tokens(index)[-1] == 128009 and train.trained(index)[-1]
+    assert "Chat format: llama3, by default; --chat-format names another\n" in done.stdout
+    assert "warning" not in done.stdout
     for text in (f"{train.total_tokens:,}", f"{len(validation)}", "trained", "finetune.py"):
         assert text in done.stdout
 
@@ -117,10 +120,42 @@ def test_reasons_for_what_cannot_be_written_are_counted_together(
     tokenizer = shared / "tokenizers/mistral_sentencepiece/tokenizer.model.v1"
     done = command(*flags, "--tokenizer-file", tokenizer, "--chat-format", "mistral_v1")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "Chat format:" not in done.stdout
     lines = [line for line in done.stdout.splitlines() if "that mistral_v1 cannot write" in line]
     assert lines and len(lines) == len({line.partition(": ")[2] for line in lines})
     assert not any("messages[" in line for line in lines)
     assert any(": tools are offered, and mistral_v1 has no calls; " in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "ratio", "told"),
+    [
+        (4, 8, 0.4, "4 conversations train and 8 validate, 67% where --val-ratio asks for 40%: "),
+        (29, 1, 0.15, "29 conversations train and 1 validate, 3% where --val-ratio asks for 15%: "),
+        (6, 6, 0.4, ""),
+        (850, 150, 0.15, ""),
+    ],
+)
+def test_a_share_that_few_rows_miss_is_told(
+    train: int, validation: int, ratio: float, told: str
+) -> None:
+    found = share_missed({"train": train, "validation": validation}, ratio)
+    assert found.startswith(told) if told else found == ""
+
+
+def test_few_rows_warn_and_the_models_chat_format_is_named(
+    shared: Path, cleaned: Path, tmp_path: Path
+) -> None:
+    rows = cleaned.read_text(encoding="utf-8").splitlines(keepends=True)[:12]
+    (tmp_path / "few.json").write_text("".join(rows), encoding="utf-8")
+    shutil.copy(shared / "tokenizers/llama3/tokenizer.model", tmp_path)
+    write_chat_record(tmp_path, "llama3")
+    flags = ("--source-file", tmp_path / "few.json", "--save-dir", tmp_path / "dataset")
+    done = command(*flags, "--tokenizer-file", tmp_path, "--val-ratio", "0.15")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = "warning: 6 conversations train and 6 validate, 50% where --val-ratio asks for 15%: "
+    assert told in done.stdout
+    assert f"Chat format: llama3, as {tmp_path / 'chat_format.json'} says\n" in done.stdout
 
 
 def test_what_is_left_out_is_counted_beyond_what_is_named() -> None:

@@ -667,7 +667,7 @@ def test_a_model_is_compared_with_its_base_line_by_line(
     calls = lines["calls"]
     assert (calls["of"], calls["base"], calls["model"]) == (3, 0.0, pytest.approx(1 / 3))
     assert calls["difference"]["value"] == pytest.approx(1 / 3)
-    assert calls["verdict"] == "not told apart"
+    assert calls["verdict"] == "too few differ"
     assert lines["irrelevance"]["difference"]["value"] == 0.0
     assert compared["notes"] == []
     assert "not told apart" in read_page((tmp_path / "page.html").read_text("utf-8")).text

@@ -159,7 +159,7 @@ def test_user_types_the_results_of_own_tools(folder: Path) -> None:
 
 
 def test_ctrl_c_stops_a_reply_but_not_the_chat(folder: Path) -> None:
-    flags = {"tools": "get_air_quality", "max_seq_len": 100_000}
+    flags = {"tools": "get_air_quality", "max_seq_len": 100_000, "max_gen_len": 100_000}
     with at_terminal(command(folder / "endless", **flags)) as terminal:
         terminal.until("> ")
         terminal.press(INTERRUPT)
@@ -262,6 +262,12 @@ def test_unknown_command_is_not_said_to_the_model(talk: Talk) -> None:
 
 def test_truncated_reply_is_reported(talk: Talk) -> None:
     assert "(cut off: raise" in talk("And there?", tools="get_air_quality", max_gen_len=1).out
+
+
+def test_an_endless_reply_is_cut_off_by_default(talk: Talk) -> None:
+    outcome = talk("And there?", tools="get_air_quality", model="endless")
+    assert "(cut off: raise --max_gen_len (512) or --max_seq_len for more)" in outcome.out
+    assert outcome.code == 0
 
 
 def test_piped_input_lines_are_echoed(talk: Talk) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from evaluation.plain_text import TextScore, Window
 from inference.chat_model import Answer
 from synthesis.generation import Settings, generate_file
 from synthesis.mixtures import PLAIN
+from teaching.journal import Journal
 from teaching.page import write_page
 from teaching.request import Flags, Request, scores_file
+from teaching.run import Run
 from teaching.tools import complete_file, possible_shares, read_teachable
 
 EXAMPLE = ROOT / "examples/teach_tools.json"
@@ -92,6 +95,21 @@ def test_the_page_shows_the_rounds_side_by_side_by_type(scored: Request):
     assert f"asked where it could call{calls}0" in rounds
     once = replace(scored, flags=replace(scored.flags, rounds=1))
     assert "The rounds" not in read_page(page_of(once)).text
+
+
+def test_a_run_that_learnt_nothing_says_so_and_names_a_larger_one(scored: Request, tmp_path: Path):
+    shutil.copytree(scored.directory, tmp_path / "none")
+    flags = replace(scored.flags, output_dir=str(tmp_path / "none"), tools_file=str(EXAMPLE))
+    request = replace(scored, flags=flags)
+    for part in request.parts:
+        write_scores(request.directory, part, "tuned", False)
+    learnt, not_learnt = (Run(of, Journal(tmp_path / "teach.json", {})) for of in (scored, request))
+    told = "Nothing was learnt: calls right 0% before and after."
+    assert told in next(not_learnt.lines()) and told in page_of(request)
+    assert told not in next(learnt.lines()) and told not in page_of(scored)
+    (command,) = not_learnt.next_commands()
+    assert "scripts/teach.py" in command and "--count 4000" in command
+    assert ["chat_completion" in line for line in learnt.next_commands()] == [True, False]
 
 
 def test_replies_and_outcomes_are_shown_and_never_read_as_html(scored: Request):

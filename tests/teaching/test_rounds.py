@@ -21,7 +21,10 @@ def results(folder: Path, *verdicts: tuple[str, dict[str, Any]]) -> Path:
 
 RIGHT = {"verdict": True}
 NEEDLESS_CALL = {"verdict": False, "should_call": False, "called": True}
-NO_CALL = {"verdict": False, "should_call": True, "called": False}
+NO_CALL = {
+    **{"verdict": False, "should_call": True, "called": False},
+    **{"text": "Which city?", "cut_off": False},
+}
 
 
 def test_what_fails_is_generated_more_and_nothing_is_dropped(tmp_path: Path):
@@ -32,8 +35,10 @@ def test_what_fails_is_generated_more_and_nothing_is_dropped(tmp_path: Path):
     assert sum(shares.values()) == pytest.approx(1)
 
 
-def test_asking_too_often_is_taught_with_plain_calls(tmp_path: Path):
-    shares = shares_for(results(tmp_path, ("missing_argument", NO_CALL)), SHARES)
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_asking_too_often_is_taught_with_plain_calls(tmp_path: Path, cut_off: bool):
+    verdict = {**NO_CALL, "cut_off": cut_off}
+    shares = shares_for(results(tmp_path, ("missing_argument", verdict)), SHARES)
     assert shares["single_call"] == pytest.approx(0.2 + FROM_FAILURES)
     assert shares["missing_argument"] == pytest.approx(0.2)
 

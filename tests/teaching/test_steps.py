@@ -10,7 +10,7 @@ from command_lines import ROOT, problem_of
 
 from data.cleaning.any_layout import read_any_layout
 from teaching import steps as teaching_steps
-from teaching.request import Flags, Request, adapter_dir, next_commands, scores_file
+from teaching.request import Flags, Request, adapter_dir, larger_command, next_commands, scores_file
 from teaching.steps import count_steps, steps
 from teaching.tools import complete_file, possible_shares, read_teachable
 
@@ -54,6 +54,29 @@ def test_every_command_can_be_typed(request_of_example: Request):
         for stage in steps(request):
             assert problem_of(stage.line) == ""
         assert [problem_of(command) for command in next_commands(request)] == ["", ""]
+
+
+def test_a_larger_run_is_typed_with_the_same_flags(request_of_example: Request):
+    request = asked(
+        request_of_example,
+        tools_file=str(EXAMPLE),
+        data=str(ROOT / "rows.json"),
+        format="xlam",
+    )
+    command = larger_command(request)
+    assert problem_of(command) == ""
+    words = shlex.split(command)
+    assert dict(zip(words[2::2], words[3::2], strict=True)) == {
+        "--model-dir": "demo/base",
+        "--output-dir": f"{request.directory}-larger",
+        "--tools-file": "examples/teach_tools.json",
+        "--data": "rows.json",
+        "--format": "xlam",
+        "--rounds": "3",
+        "--count": "4000",
+        "--training.max_steps": "7",
+        "--lora.targets": '["wq"]',
+    }
 
 
 def test_a_chat_format_with_settings_is_one_word(request_of_example: Request):

@@ -19,6 +19,7 @@ if find_spec("pydantic") is None:
         "test_best.py",
         "test_reward_section.py",
         "test_checkpoint.py",
+        "test_ending.py",
         "test_fp8.py",
         "test_config.py",
         "test_gate.py",
