@@ -11,10 +11,12 @@ install-test: .venv/installed-test
 
 .venv/installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is wanted, found " + sys.version.split()[0] + "; name another: make install PYTHON=python3.12")'
+	@echo "Installing into .venv: about two minutes"
 	$(PYTHON) -m venv .venv
 	@# torch first: a package that wants any torch would bring another build of it
 	$(VENV)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
 	$(VENV)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installed. Next: source .venv/bin/activate; make demo, or python scripts/doctor.py"
 	touch $@
 
 .venv/installed-test: .venv/installed requirements-test.txt
