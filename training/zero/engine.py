@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -136,7 +136,7 @@ class DeepSpeedBackend:
     def weights_not_finite(self) -> Tensor:
         """Return 1.0 where the norm of this rank's trained weights is not finite, else 0.0."""
         parts = (
-            cast(Any, p).ds_tensor if self.stage == 3 else p.detach()
+            own_part(p, self.rank) if self.stage == 3 else p.detach()
             for p in self.parameters.values()
         )
         return norm_not_finite(parts).to(self.device)
@@ -230,6 +230,16 @@ def _outcome(work: Callable[[], Any]) -> list[Any]:
     except BaseException as error:
         return [None, _sendable(error)]
     return [result, None]
+
+
+def own_part(parameter: Any, rank: int) -> Tensor:
+    """Return the values of a stage 3 parameter that a rank holds, as one dimension.
+
+    DeepSpeed's parts are equally long: what fills up the last ones is never set, and may be NaN.
+    """
+    held: Tensor = parameter.ds_tensor
+    left = parameter.ds_numel - rank * held.numel()
+    return held[: max(0, min(left, held.numel()))]
 
 
 def _sendable(error: BaseException) -> BaseException:
