@@ -109,9 +109,20 @@ def value_readers(
 
 
 def kind_of(command: Callable[..., None], name: str) -> Any:
-    """Return the type of a flag's value; `int | None` counts as int."""
+    """Return the type of a flag's value; `int | None` counts as int, a choice of texts as str."""
+    kind = _annotation(command, name)
+    return str if typing.get_origin(kind) is typing.Literal else kind
+
+
+def choices_of(command: Callable[..., None], name: str) -> tuple[str, ...]:
+    """Return the values that a flag takes where its type lists them, else none."""
+    kind = _annotation(command, name)
+    return typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+
+
+def _annotation(command: Callable[..., None], name: str) -> Any:
     kind = typing.get_type_hints(command).get(name)
-    if isinstance(kind, types.UnionType):
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
         kinds = [part for part in kind.__args__ if part is not type(None)]
         return kinds[0] if len(kinds) == 1 else None
     return kind

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from console.flags import flag_of, other_spellings, typed_name
+from console.flags import choices_of, flag_of, other_spellings, typed_name
 
 # A title, and flags with their sentences.
 Group = tuple[str, Sequence[tuple[str, str]]]
@@ -95,7 +95,8 @@ def _flag(
     if parameter.kind is parameter.VAR_KEYWORD:
         return "--section.key=value", sentence
     name = parameter.name
-    value = "" if parameter.default is False else f" {typed_name(name).split('_')[-1].upper()}"
+    word = "|".join(choices_of(command, name)) or typed_name(name).split("_")[-1].upper()
+    value = "" if parameter.default is False else f" {word}"
     others = ", ".join(map(flag_of, other_spellings(command, name)))
     ending = _default_note(parameter.default) + (f" Also {others}." if others else "")
     return flag_of(name) + value, sentence + ending

@@ -23,6 +23,8 @@ from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags
 from console.output import Console
 from data.building.dataset import Settings, build_dataset
+from data.building.splitting import SplitBy
+from data.building.trained_turns import TrainOn
 from inference.chat_choice import FORMAT_FLAGS, choose_format
 from training.dataset_command import training_command
 from weights.chat_record import proposed_format, read_chat_record
@@ -40,8 +42,8 @@ def main(
     skip_overlong: bool = False,
     weights: str | None = None,
     seed: int = 3,
-    split_by: str = "conversation",
-    train_on: str = "assistant",
+    split_by: SplitBy = "conversation",
+    train_on: TrainOn = "assistant",
     skip_unwritable: bool = True,
 ) -> None:
     """Turn conversations into tokens and training masks, split by a hash of their content.

@@ -12,7 +12,8 @@ from console.command import print_next, run, shell_quote
 from console.output import Console
 from data.cleaning.clean_file import clean_file
 from data.cleaning.clean_row import Settings
-from data.cleaning.pair_file import pairs_beside
+from data.cleaning.pair_file import Negatives, pairs_beside
+from data.cleaning.repetition import Contradictions, Duplicates
 from data.cleaning.supplied_tools import SuppliedTools
 from data.cleaning.thinking import Thinking
 
@@ -27,9 +28,9 @@ def main(
     seed: int = 3,
     skip_malformed: bool = False,
     exclude_benchmark: str | None = None,
-    duplicates: str = "near",
-    contradictions: str = "first",
-    negatives: str = "drop",
+    duplicates: Duplicates = "near",
+    contradictions: Contradictions = "first",
+    negatives: Negatives = "drop",
     chat_format: str | None = None,
     thinking: Thinking = "drop",
     check_formats: bool = False,

@@ -6,6 +6,7 @@ python scripts/inspect_dataset.py --dataset-dir D --html ./runs/dataset.html
 """
 
 from pathlib import Path
+from typing import Literal
 
 from console.command import print_next, run, shell_quote
 from console.output import Console
@@ -23,7 +24,7 @@ from training.dataset_command import training_command
 
 def main(
     dataset_dir: str,
-    split: str = "train",
+    split: Literal["train", "validation"] = "train",
     index: int | None = None,
     html: str | None = None,
     tokenizer_file: str | None = None,
