@@ -123,7 +123,7 @@ def choices_of(command: Callable[..., None], name: str) -> tuple[str, ...]:
 def _annotation(command: Callable[..., None], name: str) -> Any:
     kind = typing.get_type_hints(command).get(name)
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        kinds = [part for part in kind.__args__ if part is not type(None)]
+        kinds = [part for part in typing.get_args(kind) if part is not type(None)]
         return kinds[0] if len(kinds) == 1 else None
     return kind
 

@@ -19,6 +19,9 @@ from storage.json_file import write_json
 if TYPE_CHECKING:
     from training.config import Config
 
+# What is planned for where no card is named.
+CARD = "H200"
+
 
 def main(
     config_file: str = "configs/finetune.json",
@@ -47,6 +50,7 @@ def main(
     """
     from model.config import ModelConfig
     from model.shapes import find_shape
+    from training.beginning import check_base_exists
     from training.config import read_config
     from training.planning.cards import find_card
     from training.planning.nearest import Choice, flags_between, nearest_fitting
@@ -62,7 +66,9 @@ def main(
         check_no_deepspeed_settings(config, config_file)
         _choose(config, save_file, overrides)
         return
-    card, num_gpus = find_card(gpu or "H200"), 1 if num_gpus is None else num_gpus
+    card, num_gpus = find_card(gpu or CARD), 1 if num_gpus is None else num_gpus
+    if not shape:
+        check_base_exists(config, config_file, overrides)
     model = find_shape(shape) if shape else ModelConfig.read(config.model.checkpoint_dir)
     method, settings = method_of(config, model), settings_of(config, num_gpus)
     if num_gpus < 1 or (num_gpus > 1 and settings.stage is None):
@@ -72,6 +78,8 @@ def main(
         )
     check_trainable(config, model, card)
     data = Dataset.read(config, conversations, mean_length)
+    if gpu is None:
+        print(f"for one {card.name} a rank; --gpu names another card")
     print(describe(config, method, settings, card, data))
     if settings.stage is not None:
         print(stages_table(method, settings, card, data))
