@@ -207,7 +207,7 @@ def _next_command(flags: dict[str, Any]) -> str:
     if flags["ckpt_dir"]:
         source = model_source(flags)
         spoken = format_flags(flags["chat_format"], source.chat_record(), source.proposed_format())
-        command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
+        command = f"python chat_completion.py --ckpt-dir {shell_quote(flags['ckpt_dir'])}"
         given = typed_flags(spoken | {"quantization": flags["quantization"]})
         return f"{command} {given}".rstrip()
     names = ("endpoint", "model", "predictions", *_SCORED, *_CHOOSING)

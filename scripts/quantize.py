@@ -34,7 +34,7 @@ def main(
     print_next(
         f"python finetune.py --config-file configs/finetune.json --model.checkpoint_dir={place} "
         f"--model.quantization={quantization}",
-        f"python chat_completion.py --ckpt_dir {place} --interactive{missing_flag(done.directory)}",
+        f"python chat_completion.py --ckpt-dir {place} --interactive{missing_flag(done.directory)}",
     )
 
 

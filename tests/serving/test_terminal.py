@@ -245,7 +245,7 @@ def test_tools_lists_parameters_and_who_gives_results(talk: Talk, folder: Path) 
     outcome = talk("/tools", tools="get_air_quality", tools_file=folder / "tools.json")
     assert f"get_air_quality(city), executed: {AIR.tool.description}" in outcome.out
     assert "door(open?), you type its results\n" in outcome.out
-    assert "no tools; --tools and --tools_file offer some" in talk("/tools", tools="none").out
+    assert "no tools; --tools and --tools-file offer some" in talk("/tools", tools="none").out
 
 
 @pytest.mark.parametrize("word", ["exit", "quit", "/exit", "EXIT"])
