@@ -8,7 +8,7 @@ Reads the layouts of docs/data-formats.md, as a JSON list, JSON Lines or Parquet
 from dataclasses import replace
 from pathlib import Path
 
-from console.command import print_next, run, shell_quote
+from console.command import print_next, run, shell_quote, typed_flags
 from console.output import Console
 from data.cleaning.clean_file import clean_file
 from data.cleaning.clean_row import Settings
@@ -108,6 +108,10 @@ def main(
     pairs = pairs_beside(Path(save_file))
     if pairs.is_file() and pairs.stat().st_size:
         console.print(f"Pairs: {pairs}", soft_wrap=True)
+    if audit.loses_all_calls:
+        again = {"source_file": source_file, "tools_file": "F", "save_file": save_file}
+        print_next(f"python scripts/clean_dataset.py {typed_flags(again)}")
+        return
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
         "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME"

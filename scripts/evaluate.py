@@ -77,7 +77,7 @@ def main(
     constrain: bool = False,
     quantization: str | None = None,
     cuda_graphs: bool = False,
-) -> None:
+) -> str:
     """Score the tool calls of a model, an endpoint or a file, and how it predicts plain text.
 
     What is scored:
@@ -158,6 +158,7 @@ def main(
     results = score_subject(items, text, flags, outputs, base)
     _show(results, outputs)
     print_next(_next_command(flags))
+    return results.headline if results.items or results.text is None else results.text.line
 
 
 def _show(results: Results, outputs: Outputs) -> None:

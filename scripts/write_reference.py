@@ -36,8 +36,9 @@ COMMANDS_HEAD = """\
 
 Every command with what `--help` says. A flag may be written with `-` or `_`, its value after `=` or
 a space. Each is also one of `llama-tools`: `llama-tools build-dataset` runs
-`scripts/build_dataset.py`. Every command takes `--quiet` (errors and warnings alone) and `--debug`
-(the traceback of an error), and what reads files that another command wrote takes `--trust-files`
+`scripts/build_dataset.py`. Every command takes `--quiet` (errors and warnings alone, and of
+`evaluate`, `plan` and `doctor` the answer in one line) and `--debug` (the traceback of an error),
+and what reads files that another command wrote takes `--trust-files`
 ([reliability](reliability.md)).
 
 This page is written by `python scripts/write_reference.py`; do not edit it.

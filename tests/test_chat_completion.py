@@ -176,7 +176,7 @@ def test_an_unmerged_checkpoint_is_refused_with_the_merge_command(
     [
         ("ckpt_dir", "nowhere", "nowhere does not exist"),
         ("dialogs", "nowhere.json", "nowhere.json does not exist"),
-        ("tokenizer_path", "nowhere.model", "no tokenizer at nowhere.model"),
+        ("tokenizer_path", "nowhere.model", "nowhere.model does not exist"),
         ("chat_format", "lama3", "did you mean llama3?"),
         ("top_p", 2, "top_p is 2.0, wanted"),
     ],

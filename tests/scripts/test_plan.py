@@ -63,6 +63,12 @@ def test_the_card_and_who_chooses_the_checkpointing_are_told(
     assert "--gpu names" not in printed and "auto" not in printed
 
 
+def test_the_answer_of_a_plan_is_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = main(str(ROOT / "configs/finetune.json"), gpu="RTX 4090", shape="8b")
+    assert answer.startswith("each device ") and " GB: fits RTX 4090, where " in answer
+    assert answer in capsys.readouterr().out
+
+
 def test_a_plan_without_a_base_says_what_named_it() -> None:
     file = str(ROOT / "configs/finetune.json")
     with pytest.raises(FileNotFoundError, match=r"checkpoint_dir is ~/.*finetune.json\), which do"):
