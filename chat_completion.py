@@ -1,7 +1,7 @@
 """Chat with tools: answer a file of dialogs, or talk with a model at the terminal.
 
-python chat_completion.py --ckpt_dir D --tokenizer_path D/tokenizer.model
-python chat_completion.py --ckpt_dir D --interactive
+python chat_completion.py --ckpt-dir D --tokenizer-path D/tokenizer.model
+python chat_completion.py --ckpt-dir D --interactive
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from serving.toolbox import Toolbox, open_toolbox
 from weights.directory import resolve_directory
 from weights.nf4.directory import original_directory
 
-# The most tokens of a dialog of a file and its reply, where --max_seq_len does not say.
+# The most tokens of a dialog of a file and its reply, where --max-seq-len does not say.
 DIALOG_LENGTH = 1024
 # The most tokens of a reply at the terminal, where --max_gen_len does not say: a model that repeats
 # itself would fill screens.
@@ -88,7 +88,7 @@ def main(
     """
     check_idle_flags(locals(), FORMAT_FLAGS)
     if not interactive and (tools or tools_file):
-        raise UsageError("--tools and --tools_file go with --interactive; dialogs have their own")
+        raise UsageError("--tools and --tools-file go with --interactive; dialogs have their own")
     check_cuda_graphs(cuda_graphs)
     source = Source(
         ckpt_dir, lora_ckpt_path, tokenizer_path, chat_format, chat_format_anyway, quantization
@@ -113,7 +113,7 @@ def main(
             if tools or tools_file:
                 raise ValueError(
                     f"the chat format {chat_model.format.name} has no calls; leave out --tools and "
-                    "--tools_file"
+                    "--tools-file"
                 )
             toolbox = Toolbox()
         if max_seq_len is None:
@@ -149,7 +149,7 @@ def _answer_lines(answer: Answer) -> Iterator[str]:
     if answer.reply.problem:
         yield f"  not read as a call: {answer.reply.problem}"
     if not answer.whole:
-        yield "  (cut off: raise --max_gen_len or --max_seq_len for more)"
+        yield "  (cut off: raise --max-gen-len or --max-seq-len for more)"
 
 
 def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
@@ -159,8 +159,10 @@ def _say_what_is_next(ckpt_dir: str, lora_ckpt_path: str | None) -> None:
     # Exports take whole weights alone.
     whole = shell_quote(original_directory(resolve_directory(ckpt_dir)))
     print_next(
+        f"python scripts/serve.py --ckpt-dir {shell_quote(ckpt_dir)}",
+        f"python scripts/convert_to_hf_weights.py --ckpt-dir {whole} --output-dir D",
         f"python scripts/convert_to_meta_weights.py --config-file {whole} --ckpt-file {whole} "
-        "--num-shards 1 --output-dir D"
+        "--num-shards 1 --output-dir D",
     )
 
 

@@ -11,9 +11,11 @@ from console.command import run
 from training.config import Config
 from training.setting_table import help_groups
 
+CONFIG = "configs/ds_finetune.json"
+
 
 def main(
-    config_file: str = "configs/ds_finetune.json",
+    config_file: str = CONFIG,
     resume: bool = False,
     new_schedule: bool = False,
     fit_anyway: bool = False,
@@ -41,6 +43,7 @@ def main(
 
     from evaluation.sample import open_sample
     from rewards.opening import open_rollouts
+    from training.beginning import check_base_exists
     from training.config import read_config
     from training.ending import say_what_is_next
     from training.gate import open_gate
@@ -61,6 +64,7 @@ def main(
     from training.zero.settings import engine_config
 
     config = read_config(config_file, overrides)
+    check_base_exists(config, config_file, overrides)
     check_trackers(config.logging.trackers)
     with joined_ranks(config.model.device) as ranks:
         engine = engine_config(config, ranks.world_size)
@@ -87,6 +91,6 @@ if __name__ == "__main__":
     run(
         main,
         launcher="deepspeed --num_gpus=8",
-        settings=partial(help_groups, Config),
+        settings=partial(help_groups, Config, CONFIG),
         outlives_output=True,
     )

@@ -11,9 +11,11 @@ from console.command import run
 from training.config import Config
 from training.setting_table import help_groups
 
+CONFIG = "configs/finetune.json"
+
 
 def main(
-    config_file: str = "configs/finetune.json",
+    config_file: str = CONFIG,
     resume: bool = False,
     new_schedule: bool = False,
     fit_anyway: bool = False,
@@ -36,6 +38,7 @@ def main(
     from evaluation.sample import open_sample
     from rewards.opening import open_rollouts
     from training.backends import NativeBackend
+    from training.beginning import check_base_exists
     from training.config import read_config
     from training.ending import say_what_is_next
     from training.gate import open_gate
@@ -56,6 +59,7 @@ def main(
     from training.trackers import check_trackers
 
     config = read_config(config_file, overrides)
+    check_base_exists(config, config_file, overrides)
     check_trackers(config.logging.trackers)
     check_no_deepspeed_settings(config, config_file)
     device = find_device(config.model.device)
@@ -79,4 +83,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, settings=partial(help_groups, Config), outlives_output=True)
+    run(main, settings=partial(help_groups, Config, CONFIG), outlives_output=True)

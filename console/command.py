@@ -47,7 +47,7 @@ class RankError(ValueError):
 
 
 def run(
-    command: Callable[..., None],
+    command: Callable[..., str | None],
     launcher: str = "python",
     settings: Callable[[], Iterable[Group]] = tuple,
     outlives_output: bool = False,
@@ -58,8 +58,9 @@ def run(
     `launcher` starts it, for its help; `settings` gives what its help says after its own flags.
     Where a launcher starts several processes, the first of each machine prints errors; a RankError
     is printed by the process that raised it. Where nobody reads its stdout any more, the command
-    ends, or goes on if it outlives its output. A command that `reads_written`, files that another
-    command wrote with their hashes, takes --trust-files.
+    ends, or goes on if it outlives its output. What a command returns is its answer in one line,
+    which --quiet alone prints: without it the command has printed more. A command
+    that `reads_written`, files that another command wrote with their hashes, takes --trust-files.
     """
     # SystemExit lets context managers remove what is half-written.
     signal.signal(
@@ -76,9 +77,13 @@ def run(
             os.environ[TRUST_FILES] = "1"
         arguments, spelled = own_spellings(command, arguments)
         check_flags(command, arguments, spelled)
-        if "--quiet" in sys.argv[1:]:
-            be_quiet()
-        _call(command, arguments, spelled)
+        if "--quiet" not in sys.argv[1:]:
+            _call(command, arguments, spelled)
+            return
+        before = be_quiet()
+        if answer := _call(command, arguments, spelled):
+            with os.fdopen(before, "w", encoding="utf-8") as stdout:
+                stdout.write(printable(answer) + "\n")
 
 
 @contextmanager
@@ -139,7 +144,9 @@ def typed_flags(values: Mapping[str, Any]) -> str:
     return " ".join(f"{flag_of(name)} {shell_quote(str(value))}" for name, value in given.items())
 
 
-def _call(command: Callable[..., None], arguments: list[str], spelled: Mapping[str, str]) -> None:
+def _call(
+    command: Callable[..., str | None], arguments: list[str], spelled: Mapping[str, str]
+) -> str | None:
     import fire
     from fire.core import FireExit
     from fire.decorators import SetParseFns
@@ -147,7 +154,10 @@ def _call(command: Callable[..., None], arguments: list[str], spelled: Mapping[s
     # fire reads values as Python literals; a path or a name must stay the text that was typed.
     read = SetParseFns(**value_readers(command, spelled))(command)
     try:
-        fire.Fire(read, command=arguments, name=Path(sys.argv[0]).name)
+        name = Path(sys.argv[0]).name
+        # Else fire would print what the command returns.
+        returned: str | None = fire.Fire(read, arguments, name, serialize=lambda _: None)
+        return returned
     except FireExit as left:
         sys.exit(left.code)
 

@@ -22,7 +22,7 @@ class UsageError(Exception):
 
 
 def check_flags(
-    command: Callable[..., None], arguments: list[str], spelled: Mapping[str, str] | None = None
+    command: Callable[..., object], arguments: list[str], spelled: Mapping[str, str] | None = None
 ) -> None:
     """Raise UsageError for what the command does not take; fire would notice it after the work.
 
@@ -51,7 +51,7 @@ def check_flags(
         raise UsageError("missing " + ", ".join(map(flag_of, missing[len(words) :])))
 
 
-def other_spellings(command: Callable[..., None], name: str) -> list[str]:
+def other_spellings(command: Callable[..., object], name: str) -> list[str]:
     """Return what else a flag of a command may be called; its other flags keep their names."""
     parameters = inspect.signature(command).parameters
     return [spelling for spelling in SPELLINGS.get(name, ()) if spelling not in parameters]
@@ -63,7 +63,7 @@ def typed_name(name: str) -> str:
 
 
 def own_spellings(
-    command: Callable[..., None], arguments: list[str]
+    command: Callable[..., object], arguments: list[str]
 ) -> tuple[list[str], dict[str, str]]:
     """Return the arguments in the command's own spellings, and how each flag was spelled.
 
@@ -91,7 +91,7 @@ def own_spellings(
 
 
 def value_readers(
-    command: Callable[..., None], spelled: Mapping[str, str] | None = None
+    command: Callable[..., object], spelled: Mapping[str, str] | None = None
 ) -> dict[str, Callable[[str], Any]]:
     """Return for each flag how its text is read; UsageError where it is not of the flag's kind.
 
@@ -108,11 +108,22 @@ def value_readers(
     return read
 
 
-def kind_of(command: Callable[..., None], name: str) -> Any:
-    """Return the type of a flag's value; `int | None` counts as int."""
+def kind_of(command: Callable[..., object], name: str) -> Any:
+    """Return the type of a flag's value; `int | None` counts as int, a choice of texts as str."""
+    kind = _annotation(command, name)
+    return str if typing.get_origin(kind) is typing.Literal else kind
+
+
+def choices_of(command: Callable[..., object], name: str) -> tuple[str, ...]:
+    """Return the values that a flag takes where its type lists them, else none."""
+    kind = _annotation(command, name)
+    return typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+
+
+def _annotation(command: Callable[..., object], name: str) -> Any:
     kind = typing.get_type_hints(command).get(name)
-    if isinstance(kind, types.UnionType):
-        kinds = [part for part in kind.__args__ if part is not type(None)]
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        kinds = [part for part in typing.get_args(kind) if part is not type(None)]
         return kinds[0] if len(kinds) == 1 else None
     return kind
 

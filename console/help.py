@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from console.flags import flag_of, other_spellings, typed_name
+from console.flags import choices_of, flag_of, other_spellings, typed_name
 
 # A title, and flags with their sentences.
 Group = tuple[str, Sequence[tuple[str, str]]]
@@ -19,13 +19,13 @@ _COLUMN = 26
 _STARTS = ("python ", "deepspeed ", "make ")
 _TRUST = ("--trust-files", "Take files that differ from their recorded hash as they are.")
 _EVERY_COMMAND = (
-    ("--quiet", "Print errors and warnings alone: no tables, no progress."),
+    ("--quiet", "Print errors, warnings and the answer's one line: no tables, no progress."),
     ("--debug", "Show the traceback of an error."),
 )
 
 
 def help_text(
-    command: Callable[..., None],
+    command: Callable[..., object],
     invocation: str,
     more: Iterable[Group] = (),
     reads_written: bool = True,
@@ -76,7 +76,7 @@ def _sections(docstring: str) -> tuple[str, list[tuple[str, dict[str, str]]]]:
     return about, groups
 
 
-def _examples(command: Callable[..., None]) -> list[str]:
+def _examples(command: Callable[..., object]) -> list[str]:
     """Return the lines of the module's docstring that are commands, with those they go on in."""
     module = sys.modules[command.__module__].__doc__ or ""
     found: list[str] = []
@@ -89,13 +89,14 @@ def _examples(command: Callable[..., None]) -> list[str]:
 
 
 def _flag(
-    command: Callable[..., None], parameter: inspect.Parameter, sentence: str
+    command: Callable[..., object], parameter: inspect.Parameter, sentence: str
 ) -> tuple[str, str]:
     """Return a flag with a word for its value, and its sentence with default and spellings."""
     if parameter.kind is parameter.VAR_KEYWORD:
         return "--section.key=value", sentence
     name = parameter.name
-    value = "" if parameter.default is False else f" {typed_name(name).split('_')[-1].upper()}"
+    word = "|".join(choices_of(command, name)) or typed_name(name).split("_")[-1].upper()
+    value = "" if parameter.default is False else f" {word}"
     others = ", ".join(map(flag_of, other_spellings(command, name)))
     ending = _default_note(parameter.default) + (f" Also {others}." if others else "")
     return flag_of(name) + value, sentence + ending

@@ -103,12 +103,17 @@ def ask(prompt: str) -> str:
     return input(printable(prompt))
 
 
-def be_quiet() -> None:
-    """Send what this process and those it starts print to nowhere; errors and warnings stay."""
+def be_quiet() -> int:
+    """Send what this process and those it starts print to nowhere; errors and warnings stay.
+
+    Returns the file descriptor of what stdout was.
+    """
     sys.stdout.flush()
+    before = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+    return before
 
 
 def is_quiet() -> bool:

@@ -64,12 +64,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Encoding:
-    """What turned text into token ids; `vocab_size` counts the special tokens too."""
+    """What turned text into token ids; `vocab_size` counts the special tokens too.
+
+    tokenizer_file: As the user named it, the file or its directory; empty where nobody did.
+    """
 
     chat_format: str
     tokenizer_sha256: str
     vocab_size: int
     special_tokens: Mapping[str, int]
+    tokenizer_file: str = ""
 
 
 @dataclass(frozen=True)

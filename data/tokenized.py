@@ -237,6 +237,12 @@ def read_description(directory: Path | str) -> dict[str, Any]:
     """Return what dataset.json says; one line when `directory` is not a dataset."""
     file = Path(directory) / DESCRIPTION
     restore(Path(directory))
+    if Path(directory).is_file():
+        raise FileNotFoundError(
+            f"{directory} is a file, wanted a dataset's directory; make one of it with: python "
+            f"scripts/clean_dataset.py --source-file {shell_quote(directory)} --save-file F, then "
+            "python scripts/build_dataset.py --source-file F --tokenizer-file F --save-dir D"
+        )
     if not file.is_file():
         raise FileNotFoundError(
             f"{directory} is not a dataset (it has no {DESCRIPTION}); {_rebuild(directory)}"

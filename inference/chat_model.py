@@ -112,5 +112,5 @@ def _check_prompt_lengths(prompts: Sequence[list[int]], max_length: int | None) 
         if max_length is not None and len(prompt) >= max_length:
             raise ValueError(
                 f"dialog {number} is a prompt of {len(prompt):,} tokens, and prompt and reply may "
-                f"have {max_length:,} together; raise --max_seq_len or shorten the dialog"
+                f"have {max_length:,} together; raise --max-seq-len or shorten the dialog"
             )

@@ -1,6 +1,7 @@
 """Which part of the project lacks which package, read from what its files import."""
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ from machine.requirements import (
     read_requirements,
 )
 
+# Packages that do nothing where there is no CUDA device.
+FOR_CUDA = {"triton", "bitsandbytes"}
 # Files of a room that are named where it lacks something.
 _SHOWN = 2
 
@@ -24,8 +27,10 @@ _SHOWN = 2
 def check_features() -> Iterator[Finding]:
     """Yield the extras of pyproject.toml, and the rooms with what their files import in vain."""
     used = packages_used()
-    missing = {name for name in used if not is_found(name)}
-    for extra, requirements in read_extras().items():
+    idle = set() if has_cuda() else FOR_CUDA
+    missing = {name for name in used if not is_found(name)} - idle
+    extras = read_extras()
+    for extra, requirements in extras.items():
         yield _of_extra(extra, requirements)
     needs = {room: set[str]() for room in sorted(_rooms())}
     for name in missing:
@@ -33,9 +38,15 @@ def check_features() -> Iterator[Finding]:
             needs[_room(file)].add(name)
     ready = [room for room, names in needs.items() if not names]
     yield Finding("whole", "ok", ", ".join(ready))
+    told = {name for requirements in extras.values() for name, _ in requirements}
     for room, names in needs.items():
-        if names:
-            yield _of_room(room, names, used)
+        if untold := {name for name in names if normalised(name) not in told}:
+            yield _of_room(room, untold, used)
+
+
+def has_cuda() -> bool:
+    """Return whether NVIDIA's driver is there; nothing is imported and no device is touched."""
+    return any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg")))
 
 
 def packages_used() -> dict[str, list[Path]]:

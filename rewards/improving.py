@@ -223,7 +223,7 @@ class Improvement:
 
     def next_command(self) -> str:
         """Return the command that speaks to what came out."""
-        return f"python chat_completion.py --ckpt_dir {self.path('merged')} --interactive"
+        return f"python chat_completion.py --ckpt-dir {self.path('merged')} --interactive"
 
 
 def adapter_dir(round: int) -> str:

@@ -23,7 +23,10 @@ from console.command import print_next, run, shell_quote
 from console.flags import UsageError, check_idle_flags
 from console.output import Console
 from data.building.dataset import Settings, build_dataset
-from inference.chat_choice import FORMAT_FLAGS, choose_format, format_flags
+from data.building.splitting import SplitBy
+from data.building.trained_turns import TrainOn
+from inference.chat_choice import FORMAT_FLAGS, choose_format
+from training.dataset_command import training_command
 from weights.chat_record import proposed_format, read_chat_record
 
 
@@ -39,8 +42,8 @@ def main(
     skip_overlong: bool = False,
     weights: str | None = None,
     seed: int = 3,
-    split_by: str = "conversation",
-    train_on: str = "assistant",
+    split_by: SplitBy = "conversation",
+    train_on: TrainOn = "assistant",
     skip_unwritable: bool = True,
 ) -> None:
     """Turn conversations into tokens and training masks, split by a hash of their content.
@@ -126,14 +129,10 @@ def main(
             f"{names}; to train just those rows, add {flag} to an adapter's run",
             soft_wrap=True,
         )
-    command = f"python finetune.py --data.dataset_dir={shell_quote(save_dir)}"
-    if pairs_file:
-        command += " --preference.beta=0.1"
-    if (model / "params.json").is_file():
-        command += f" --model.checkpoint_dir={shell_quote(model)}"
-    if "chat_format_anyway" in format_flags(format, record, proposed):
-        command += " --data.chat_format_anyway=true"
-    print_next(f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}", command)
+    print_next(
+        f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}",
+        training_command(save_dir, description),
+    )
 
 
 def share_missed(counts: Mapping[str, int], val_ratio: float) -> str:

@@ -8,11 +8,12 @@ Reads the layouts of docs/data-formats.md, as a JSON list, JSON Lines or Parquet
 from dataclasses import replace
 from pathlib import Path
 
-from console.command import print_next, run, shell_quote
+from console.command import print_next, run, shell_quote, typed_flags
 from console.output import Console
 from data.cleaning.clean_file import clean_file
 from data.cleaning.clean_row import Settings
-from data.cleaning.pair_file import pairs_beside
+from data.cleaning.pair_file import Negatives, pairs_beside
+from data.cleaning.repetition import Contradictions, Duplicates
 from data.cleaning.supplied_tools import SuppliedTools
 from data.cleaning.thinking import Thinking
 
@@ -27,9 +28,9 @@ def main(
     seed: int = 3,
     skip_malformed: bool = False,
     exclude_benchmark: str | None = None,
-    duplicates: str = "near",
-    contradictions: str = "first",
-    negatives: str = "drop",
+    duplicates: Duplicates = "near",
+    contradictions: Contradictions = "first",
+    negatives: Negatives = "drop",
     chat_format: str | None = None,
     thinking: Thinking = "drop",
     check_formats: bool = False,
@@ -107,6 +108,10 @@ def main(
     pairs = pairs_beside(Path(save_file))
     if pairs.is_file() and pairs.stat().st_size:
         console.print(f"Pairs: {pairs}", soft_wrap=True)
+    if audit.loses_all_calls:
+        again = {"source_file": source_file, "tools_file": "F", "save_file": save_file}
+        print_next(f"python scripts/clean_dataset.py {typed_flags(again)}")
+        return
     print_next(
         f"python scripts/build_dataset.py --source-file {shell_quote(save_file)} "
         "--tokenizer-file MODEL_DIR --save-dir ./datasets/NAME"

@@ -64,8 +64,8 @@ def main(
         console.rule(f"text {index + 1} of {len(prompts)}")
         for line in texts[index].splitlines():
             console.print(line, soft_wrap=True)
-    adapter = f" --lora_ckpt_path {shell_quote(lora_ckpt_path)}" if lora_ckpt_path else ""
-    print_next(f"python chat_completion.py --ckpt_dir {shell_quote(ckpt_dir)}{adapter}")
+    adapter = f" --lora-ckpt-path {shell_quote(lora_ckpt_path)}" if lora_ckpt_path else ""
+    print_next(f"python chat_completion.py --ckpt-dir {shell_quote(ckpt_dir)}{adapter}")
 
 
 if __name__ == "__main__":

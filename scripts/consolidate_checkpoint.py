@@ -38,8 +38,8 @@ def _say_what_is_next(done: Consolidated) -> None:
     directory = done.file.parent
     if done.file.name == WEIGHTS_FILE:
         print_next(
-            f"python chat_completion.py --ckpt_dir {shell_quote(directory)} "
-            f"--tokenizer_path {shell_quote(find_tokenizer(directory))}{missing_flag(directory)}"
+            f"python chat_completion.py --ckpt-dir {shell_quote(directory)} "
+            f"--tokenizer-path {shell_quote(find_tokenizer(directory))}{missing_flag(directory)}"
         )
     else:
         print_next(

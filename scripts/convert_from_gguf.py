@@ -36,8 +36,8 @@ def main(gguf_file: str, output_dir: str, dtype: str | None = None) -> None:
     for note in found.notes:
         print(note)
     print_next(
-        f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
-        f"--tokenizer_path {shell_quote(find_tokenizer(done.directory))}"
+        f"python chat_completion.py --ckpt-dir {shell_quote(done.directory)} "
+        f"--tokenizer-path {shell_quote(find_tokenizer(done.directory))}"
         f"{missing_flag(done.directory)}",
         "python scripts/clean_dataset.py --source-file F --save-file ./datasets/cleaned.json",
     )

@@ -33,8 +33,8 @@ def main(llama3_dir: str, output_dir: str) -> None:
     if done.left_out:
         print(f"{done.left_out} x rope.freqs left out: the model computes them")
     print_next(
-        f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
-        f"--tokenizer_path {shell_quote(find_tokenizer(done.directory))}"
+        f"python chat_completion.py --ckpt-dir {shell_quote(done.directory)} "
+        f"--tokenizer-path {shell_quote(find_tokenizer(done.directory))}"
         f"{missing_flag(done.directory)}",
         "python scripts/clean_dataset.py --source-file F --save-file ./datasets/cleaned.json",
     )

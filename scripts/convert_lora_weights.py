@@ -75,8 +75,8 @@ def main(
         _print_targets(done.targets, base.targets.chosen)
     _print_proof(done.proof, done.directory)
     print_next(
-        f"python chat_completion.py --ckpt_dir {shell_quote(done.directory)} "
-        f"--tokenizer_path {shell_quote(tokenizer_in(done.directory) or 'F')}"
+        f"python chat_completion.py --ckpt-dir {shell_quote(done.directory)} "
+        f"--tokenizer-path {shell_quote(tokenizer_in(done.directory) or 'F')}"
         f"{missing_flag(done.directory)}",
         f"python scripts/convert_to_hf_weights.py --ckpt-dir {shell_quote(done.directory)} "
         "--output-dir D",

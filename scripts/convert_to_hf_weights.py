@@ -21,6 +21,7 @@ from export.serve_check import ServeCheck, check_serving, format_serve_table
 from export.servers import serving_command
 from export.serving_files import SERVE_FILE, write_serving_files, write_tokenizer_settings
 from model.config import ModelConfig
+from storage.atomic import earlier_output
 from weights.chat_record import read_chat_record
 from weights.directory import resolve_directory
 from weights.hugging_face.conversion import convert_to_hugging_face
@@ -44,6 +45,7 @@ def main(
     begin, stops = (None, ()) if spoken is None else _begin_and_stops(*spoken)
     check = None if spoken is None else check_serving(spoken[0])
     place = Path(output_dir).expanduser().absolute()
+    replaced = earlier_output(place)
     done = convert_to_hugging_face(
         directory,
         output_dir,
@@ -56,6 +58,7 @@ def main(
     print(
         f"{done.shards} file{'s' * (done.shards > 1)} in {done.directory}: {done.tensors} tensors, "
         f"{decimal(done.bytes)}, {', '.join(done.dtypes)}; read back and compared bit for bit"
+        f"{replaced}"
     )
     if check is None:
         print(

@@ -11,6 +11,7 @@ Undoes `convert_from_meta_weights.py`: the shards of a round trip hold the same 
 from rich.filesize import decimal
 
 from console.command import print_next, run, shell_quote
+from storage.atomic import earlier_output
 from weights.conversion import Conversion, convert_to_meta
 from weights.tokenizer_file import TOKENIZER_FILE, versioned_tokenizers
 
@@ -27,11 +28,13 @@ def main(
         num_shards: Into how many shards the tensors are cut: 1, 2, 4 or 8.
         dtype: bfloat16, float16 or float32 to change the stored numbers; kept when not given.
     """
+    replaced = earlier_output(output_dir)
     done = convert_to_meta(config_file, ckpt_file, num_shards, output_dir, dtype)
     print(
         f"{done.shards} shard{'s' * (done.shards > 1)} in {done.directory}: "
         f"{done.tensors} tensors{' each' * (done.shards > 1)}, {decimal(done.bytes)}, "
         f"{', '.join(done.dtypes)}; read back and compared with the model bit for bit"
+        f"{replaced}"
     )
     if done.config.family == "mistral":
         _print_rest_for_mistral(done)

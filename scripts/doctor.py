@@ -18,10 +18,11 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error.name} is not installed: python -m pip install -r requirements.txt")
 
 
-def main(json_file: str | None = None) -> None:
+def main(json_file: str | None = None) -> str:
     """Print versions, devices, memory, what computes and what is missing; no network is used.
 
-    The exit code is 0, or 1 where something is to be done, which the last lines say.
+    The exit code is 0, or 1 where something is to be done, which the last lines say, and with
+    --quiet an error.
 
     Args:
         json_file: Write what was found to this file, too.
@@ -37,8 +38,9 @@ def main(json_file: str | None = None) -> None:
             write_json(partial, {"ready": not todos, "todo": todos, "found": parts})
     if todos:
         print("\n".join(["To do:", *(f"  {todo}" for todo in todos)]))
-        sys.exit(1)
+        sys.exit(f"error: {len(todos)} to do: {'; '.join(todos)}" if "--quiet" in sys.argv else 1)
     print("Ready.")
+    return "Ready."
 
 
 if __name__ == "__main__":

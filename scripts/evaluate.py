@@ -77,7 +77,7 @@ def main(
     constrain: bool = False,
     quantization: str | None = None,
     cuda_graphs: bool = False,
-) -> None:
+) -> str:
     """Score the tool calls of a model, an endpoint or a file, and how it predicts plain text.
 
     What is scored:
@@ -158,6 +158,7 @@ def main(
     results = score_subject(items, text, flags, outputs, base)
     _show(results, outputs)
     print_next(_next_command(flags))
+    return results.headline if results.items or results.text is None else results.text.line
 
 
 def _show(results: Results, outputs: Outputs) -> None:
@@ -207,7 +208,7 @@ def _next_command(flags: dict[str, Any]) -> str:
     if flags["ckpt_dir"]:
         source = model_source(flags)
         spoken = format_flags(flags["chat_format"], source.chat_record(), source.proposed_format())
-        command = f"python chat_completion.py --ckpt_dir {shell_quote(flags['ckpt_dir'])}"
+        command = f"python chat_completion.py --ckpt-dir {shell_quote(flags['ckpt_dir'])}"
         given = typed_flags(spoken | {"quantization": flags["quantization"]})
         return f"{command} {given}".rstrip()
     names = ("endpoint", "model", "predictions", *_SCORED, *_CHOOSING)

@@ -166,7 +166,7 @@ def _next_command(comparison: Comparison, base: Path, about: Mapping[str, Any]) 
     if saved.is_adapter:
         return merge_command(base, saved.directory)
     flags = typed_flags(spoken)
-    return f"python chat_completion.py --ckpt_dir {shell_quote(saved.directory)} {flags}".rstrip()
+    return f"python chat_completion.py --ckpt-dir {shell_quote(saved.directory)} {flags}".rstrip()
 
 
 def _look(model: str, about: Mapping[str, Any], spoken: Mapping[str, Any]) -> str:

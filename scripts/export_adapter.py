@@ -9,6 +9,7 @@ from rich.filesize import decimal
 
 from console.command import print_next, run, shell_quote
 from model.quantized import NF4_KINDS
+from storage.atomic import earlier_output
 from weights.adapter import read_adapter
 from weights.peft.card import bitsandbytes_settings
 from weights.peft.conversion import export_adapter
@@ -24,11 +25,12 @@ def main(lora_ckpt_path: str, output_dir: str) -> None:
         lora_ckpt_path: The LoRA checkpoint's directory, or its file of tensors.
         output_dir: The directory to write; an earlier export there is replaced.
     """
+    replaced = earlier_output(output_dir)
     done = export_adapter(lora_ckpt_path, output_dir)
     print(
         f"PEFT adapter of a {done.config.family} model in {done.directory}: {done.layers} layers, "
         f"rank up to {done.largest_rank}, {decimal(done.bytes)}, {', '.join(done.dtypes)}; read "
-        "back and compared bit for bit"
+        f"back and compared bit for bit{replaced}"
     )
     if done.unusual:
         print(

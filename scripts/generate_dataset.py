@@ -14,6 +14,8 @@ from console.flags import unknown_flag
 from console.output import Console
 from synthesis.behaviours import BEHAVIOURS
 from synthesis.generation import Settings, generate_file, left_out
+from synthesis.mixtures import MixtureName
+from synthesis.scene import Values
 
 
 def main(
@@ -25,8 +27,8 @@ def main(
     only_tools: str | None = None,
     exclude_tools: str | None = None,
     most_tools: int | None = None,
-    values: str = "all",
-    mixture: str = "broad",
+    values: Values = "all",
+    mixture: MixtureName = "broad",
     generate_only: bool = False,
     **quotas: object,
 ) -> None:

@@ -34,7 +34,7 @@ def main(
     base = shell_quote(resolve_directory(base_ckpt_path))
     adapter = shell_quote(done.directory)
     print_next(
-        f"python chat_completion.py --ckpt_dir {base} --lora_ckpt_path {adapter}"
+        f"python chat_completion.py --ckpt-dir {base} --lora-ckpt-path {adapter}"
         f"{missing_flag(done.directory)}",
         f"python scripts/convert_lora_weights.py --base-ckpt-path {base} --lora-ckpt-path "
         f"{adapter} --output-dir D",

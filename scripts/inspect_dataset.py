@@ -6,6 +6,7 @@ python scripts/inspect_dataset.py --dataset-dir D --html ./runs/dataset.html
 """
 
 from pathlib import Path
+from typing import Literal
 
 from console.command import print_next, run, shell_quote
 from console.output import Console
@@ -18,11 +19,12 @@ from data.soundness import check_soundness
 from data.split_files import SPLITS
 from data.tokenized import TokenizedDataset
 from storage.atomic import new_file
+from training.dataset_command import training_command
 
 
 def main(
     dataset_dir: str,
-    split: str = "train",
+    split: Literal["train", "validation"] = "train",
     index: int | None = None,
     html: str | None = None,
     tokenizer_file: str | None = None,
@@ -70,10 +72,7 @@ def main(
     command = (
         f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(dataset_dir)} --index 0"
     )
-    train = f"python finetune.py --data.dataset_dir={shell_quote(dataset_dir)}"
-    if size > 1:
-        train += " --preference.beta=0.1"
-    print_next(train if index is not None else command)
+    print_next(training_command(dataset_dir, chosen.description) if index is not None else command)
 
 
 if __name__ == "__main__":

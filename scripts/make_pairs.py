@@ -27,6 +27,7 @@ from rewards.pair_sources import negative_pairs, reply_pairs, user_pairs
 from rewards.pair_tally import PairTally, counted_pairs
 from rewards.pairs import SHARES, flag_of_kind, mistaken_pairs, read_quotas
 from synthesis.generation import Settings, generate
+from synthesis.mixtures import MixtureName
 
 SOURCES = ("user", "negatives", "generator", "replies")
 # Up to so many conversations are generated for each pair, until all quotas are full.
@@ -41,7 +42,7 @@ def main(
     seed: int = 3,
     per_prompt: int = 2,
     tools_file: str | None = None,
-    mixture: str = "broad",
+    mixture: MixtureName = "broad",
     never_from: str | None = None,
     **quotas: object,
 ) -> None:

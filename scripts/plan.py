@@ -19,6 +19,9 @@ from storage.json_file import write_json
 if TYPE_CHECKING:
     from training.config import Config
 
+# What is planned for where no card is named.
+CARD = "H200"
+
 
 def main(
     config_file: str = "configs/finetune.json",
@@ -29,7 +32,7 @@ def main(
     mean_length: float | None = None,
     save_file: str | None = None,
     **overrides: object,
-) -> None:
+) -> str:
     """Print what a run takes on each device, how long it lasts at best, and which cards fit it.
 
     Args:
@@ -47,12 +50,13 @@ def main(
     """
     from model.config import ModelConfig
     from model.shapes import find_shape
+    from training.beginning import check_base_exists
     from training.config import read_config
     from training.planning.cards import find_card
     from training.planning.nearest import Choice, flags_between, nearest_fitting
     from training.planning.plan import method_of, settings_of
     from training.planning.possible import check_trainable
-    from training.planning.text import Dataset, cards_table, describe, stages_table
+    from training.planning.text import Dataset, cards_table, describe, format_verdict, stages_table
     from training.setup import check_no_deepspeed_settings
 
     config = read_config(config_file, overrides)
@@ -60,9 +64,10 @@ def main(
         planned = {"gpu": gpu, "num_gpus": num_gpus, "shape": shape}
         _check_of_machine({**planned, "conversations": conversations, "mean_length": mean_length})
         check_no_deepspeed_settings(config, config_file)
-        _choose(config, save_file, overrides)
-        return
-    card, num_gpus = find_card(gpu or "H200"), 1 if num_gpus is None else num_gpus
+        return _choose(config, save_file, overrides)
+    card, num_gpus = find_card(gpu or CARD), 1 if num_gpus is None else num_gpus
+    if not shape:
+        check_base_exists(config, config_file, overrides)
     model = find_shape(shape) if shape else ModelConfig.read(config.model.checkpoint_dir)
     method, settings = method_of(config, model), settings_of(config, num_gpus)
     if num_gpus < 1 or (num_gpus > 1 and settings.stage is None):
@@ -72,6 +77,8 @@ def main(
         )
     check_trainable(config, model, card)
     data = Dataset.read(config, conversations, mean_length)
+    if gpu is None:
+        print(f"for one {card.name} a rank; --gpu names another card")
     print(describe(config, method, settings, card, data))
     if settings.stage is not None:
         print(stages_table(method, settings, card, data))
@@ -89,6 +96,7 @@ def main(
         ]
         words = [command, "--config-file", shell_quote(config_file), *given]
         print_next(" ".join([*words, flags_between(asked, nearest)]).rstrip())
+    return format_verdict(method, settings, card, data.trained_share)
 
 
 def _check_of_machine(flags: Mapping[str, object]) -> None:
@@ -101,15 +109,17 @@ def _check_of_machine(flags: Mapping[str, object]) -> None:
             )
 
 
-def _choose(config: "Config", save_file: str, overrides: Collection[str]) -> None:
-    """Write the settings that fit this machine, and say what they are."""
+def _choose(config: "Config", save_file: str, overrides: Collection[str]) -> str:
+    """Write the settings that fit this machine, and print and return what they are."""
     from training.planning.choosing import choose_here
 
     values, reason = choose_here(config, overrides)
     with new_file(save_file) as partial:
         write_json(partial, values)
-    print(f"{save_file}: {reason}")
+    chosen = f"{save_file}: {reason}"
+    print(chosen)
     print_next(f"python finetune.py --config-file {shell_quote(save_file)}")
+    return chosen
 
 
 if __name__ == "__main__":

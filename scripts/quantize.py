@@ -5,6 +5,8 @@
 The linear layers of the blocks take 4 bits a value; embedding, norms and head stay as they are.
 """
 
+from typing import Literal
+
 from rich.filesize import decimal
 
 from console.command import print_next, run, shell_quote
@@ -12,7 +14,9 @@ from inference.chat_choice import missing_flag
 from weights.nf4.conversion import quantize_directory
 
 
-def main(ckpt_dir: str, output_dir: str, quantization: str = "nf4_double") -> None:
+def main(
+    ckpt_dir: str, output_dir: str, quantization: Literal["nf4", "nf4_double"] = "nf4_double"
+) -> None:
     """Write a native model directory with its linear layers in NF4, and read it back.
 
     Args:
@@ -30,7 +34,7 @@ def main(ckpt_dir: str, output_dir: str, quantization: str = "nf4_double") -> No
     print_next(
         f"python finetune.py --config-file configs/finetune.json --model.checkpoint_dir={place} "
         f"--model.quantization={quantization}",
-        f"python chat_completion.py --ckpt_dir {place} --interactive{missing_flag(done.directory)}",
+        f"python chat_completion.py --ckpt-dir {place} --interactive{missing_flag(done.directory)}",
     )
 
 

@@ -114,7 +114,7 @@ def main(
         )
     text = f"\n{HONESTY}\n\nAll figures, seconds, losses and sizes: {shown / SUMMARY_FILE}"
     console.print(text, soft_wrap=True)
-    talk = f"--ckpt_dir {shown}/merged --interactive --temperature 0 --constrain"
+    talk = f"--ckpt-dir {shown}/merged --interactive --temperature 0 --constrain"
     print_next(
         f"python chat_completion.py {talk} --tools-file demo/tools/chat.py", *WITH_YOUR_OWN_WEIGHTS
     )
@@ -222,7 +222,7 @@ def _finetune(output: Path, zero: bool) -> Stage:
 def _chat(output: Path) -> Stage:
     return Stage(
         "chat with tools that run",
-        f"chat_completion.py --ckpt_dir {output}/merged --interactive --temperature 0 "
+        f"chat_completion.py --ckpt-dir {output}/merged --interactive --temperature 0 "
         "--tools-file demo/tools/chat.py",
         lambda root: "read it above",
         typed="demo/chat.txt",

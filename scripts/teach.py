@@ -16,6 +16,7 @@ from console.command import print_next, run
 from console.flags import UsageError, check_idle_flags, unknown_flag
 from console.journey import closing_table
 from console.output import Console
+from synthesis.mixtures import MixtureName
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,7 +33,7 @@ def main(
     scored: int = 400,
     general: float = 0.5,
     text_file: str | None = None,
-    mixture: str = "broad",
+    mixture: MixtureName = "broad",
     most_tools: int | None = None,
     chat_format: str | None = None,
     max_new_tokens: int = 256,

@@ -5,6 +5,7 @@ python scripts/write_reference.py
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 
 from chat.formats.examples import written_example
@@ -14,7 +15,7 @@ from console.help import help_text
 from console.picture import terminal_picture
 from storage.atomic import new_file
 from training.config import Config
-from training.setting_table import SettingGroup, setting_groups
+from training.setting_table import SettingGroup, other_values, setting_groups
 
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = ("finetune.py", "ds_finetune.py", "chat_completion.py")
@@ -22,7 +23,8 @@ LAUNCHED = {"ds_finetune.py": "deepspeed --num_gpus=8"}
 SETTINGS_HEAD = """\
 # Settings
 
-Every setting of a run, with what it may be and what it is by default. It stands in a JSON file
+Every setting of a run, with what it may be, what it is by default, and what `configs/finetune.json`
+says instead, which `finetune.py` reads where it is told no other file. It stands in a JSON file
 (`configs/`) or is a flag of `finetune.py` and `ds_finetune.py`: `--training.batch_size=16`. Unknown
 names are refused with the nearest known one.
 
@@ -34,8 +36,9 @@ COMMANDS_HEAD = """\
 
 Every command with what `--help` says. A flag may be written with `-` or `_`, its value after `=` or
 a space. Each is also one of `llama-tools`: `llama-tools build-dataset` runs
-`scripts/build_dataset.py`. Every command takes `--quiet` (errors and warnings alone) and `--debug`
-(the traceback of an error), and what reads files that another command wrote takes `--trust-files`
+`scripts/build_dataset.py`. Every command takes `--quiet` (errors and warnings alone, and of
+`evaluate`, `plan` and `doctor` the answer in one line) and `--debug` (the traceback of an error),
+and what reads files that another command wrote takes `--trust-files`
 ([reliability](reliability.md)).
 
 This page is written by `python scripts/write_reference.py`; do not edit it.
@@ -69,7 +72,11 @@ def main(output_dir: str = "docs") -> None:
 
 def settings_page() -> str:
     """Return the page of all settings, a table a section."""
-    return SETTINGS_HEAD + "".join(map(_settings_part, setting_groups(Config)))
+    file = importlib.import_module("finetune").CONFIG
+    others = other_values(Config, str(ROOT / file))
+    return SETTINGS_HEAD + "".join(
+        _settings_part(group, others) for group in setting_groups(Config)
+    )
 
 
 def commands_page() -> str:
@@ -104,15 +111,17 @@ PAGES = {
 }
 
 
-def _settings_part(group: SettingGroup) -> str:
+def _settings_part(group: SettingGroup, others: Mapping[str, str]) -> str:
     rows = "".join(
-        f"| `{setting.name}` | {setting.values} | {setting.default} | {setting.sentence} |\n"
+        f"| `{setting.name}` | {setting.values} | {setting.default} | "
+        f"{others.get(setting.name, '')} | {setting.sentence} |\n"
         for setting in group.settings
     )
     absent = "" if group.given else " Null, unless one of its settings is given."
     return (
         f"\n## {group.name or 'The run'}\n\n{group.about}{absent}\n\n"
-        f"| setting | values | default | what it does |\n|---|---|---|---|\n{rows}"
+        f"| setting | values | default | in the file | what it does |\n"
+        f"|---|---|---|---|---|\n{rows}"
     )
 
 

@@ -105,7 +105,7 @@ class Chat:
             for tool in self._toolbox.tools:
                 self._screen.line(self._toolbox.describe(tool))
             if not self._toolbox.tools:
-                self._screen.line("no tools; --tools and --tools_file offer some")
+                self._screen.line("no tools; --tools and --tools-file offer some")
 
     def _turn(self, text: str) -> list[Message]:
         """Return the history after a user's message, the calls and results, and the answer."""
@@ -129,7 +129,7 @@ class Chat:
                 self._show(event)
             if not reader.ended:
                 most = self._decoding.max_new_tokens
-                told = f"(cut off: raise --max_gen_len ({most:,}) or --max_seq_len for more)"
+                told = f"(cut off: raise --max-gen-len ({most:,}) or --max-seq-len for more)"
                 self._screen.line(told, "dim")
         except KeyboardInterrupt:
             events = [event for event in events if isinstance(event, TextDelta)]
@@ -148,7 +148,7 @@ class Chat:
         if limit is not None and len(prompt) >= limit:
             raise ValueError(
                 f"the conversation has {len(prompt):,} tokens, and with its reply it may have "
-                f"{limit:,}; {NEW} starts over, --max_seq_len allows more"
+                f"{limit:,}; {NEW} starts over, --max-seq-len allows more"
             )
         # Another seed each turn, so that the same question may get another answer.
         decoding = replace(self._decoding, seed=self._decoding.seed + len(messages))

@@ -64,7 +64,7 @@ def open_toolbox(names: str | None = None, file: str | None = None) -> Toolbox:
         names = NO_TOOLS if file else DEFAULT_TOOLS
     catalogue = select()
     built_in = [] if names == NO_TOOLS else list(_named(names, catalogue))
-    own, running = read_user_tools(Path(file), "--tools_file") if file else ((), ())
+    own, running = read_user_tools(Path(file), "--tools-file") if file else ((), ())
     tools = (*(tool.tool for tool in built_in), *own)
     for name, times in Counter(tool.name for tool in tools).items():
         if times > 1:

@@ -131,6 +131,15 @@ def check_own_directory(path: Path | str, kind: str) -> None:
         )
 
 
+def earlier_output(path: Path | str) -> str:
+    """Return what to add to the report of an output, asked before it is written.
+
+    Nothing where it replaces nothing.
+    """
+    written = (Path(path).expanduser() / MANIFEST).is_file()
+    return "; what an earlier run of this command wrote there is replaced" if written else ""
+
+
 def _check_nothing_added(path: Path) -> None:
     """Raise FileExistsError where an output holds files that its manifest does not list."""
     if not (path / MANIFEST).is_file():

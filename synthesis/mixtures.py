@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from synthesis.phrasing import FIRST, Frames
 from synthesis.wider import WIDER
@@ -102,7 +103,8 @@ SHORT = Mixture(
     casual=0.1,
     any_question=True,
 )
-MIXTURES = {"plain": PLAIN, "short": SHORT, "broad": BROAD}
+MixtureName = Literal["plain", "short", "broad"]
+MIXTURES: dict[str, Mixture] = {"plain": PLAIN, "short": SHORT, "broad": BROAD}
 
 
 def find_mixture(name: str) -> Mixture:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from chat.conversation import Conversation, Message, Tool, ToolCall
 from synthesis.alike import alike
@@ -40,7 +40,8 @@ FEW_TOOLS = 8
 # How often a system text demands a last sentence of every answer.
 SIGN_OFF = 0.15
 # Which values are drawn: any, those for training, or those that training never contains.
-VALUES = ("all", "seen", "unseen")
+Values = Literal["all", "seen", "unseen"]
+VALUES: tuple[str, ...] = get_args(Values)
 # One value in this many is unseen.
 UNSEEN_ONE_IN = 4
 

@@ -163,7 +163,7 @@ def larger_command(request: Request) -> str:
 def next_commands(request: Request) -> tuple[str, ...]:
     """Return the commands that use the tuned model."""
     return (
-        f"python chat_completion.py --ckpt_dir {request.path('merged')} --interactive --constrain "
+        f"python chat_completion.py --ckpt-dir {request.path('merged')} --interactive --constrain "
         f"--tools-file {request.typed(request.teachable.file)}",
         f"python scripts/serve.py --ckpt-dir {request.path('merged')} --port 8000",
     )

@@ -18,7 +18,7 @@ class Outcome:
 
 
 def run_command(
-    command: Callable[..., None],
+    command: Callable[..., str | None],
     arguments: list[object],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -33,15 +33,14 @@ _VALUES = {
     r"--val-ratio \S+": "--val-ratio 0.4",
     r"--num_examples (?:[12]000)": "--num_examples 40",
     r"--num-examples 500": "--num-examples 2",
-    r"--max_new_tokens \d+": "--max_new_tokens 8",
     r"--max-new-tokens \d+": "--max-new-tokens 8",
-    r"--max_gen_len \d+": "--max_gen_len 8",
+    r"--max-gen-len \d+": "--max-gen-len 8",
 }
 # By the command's beginning; a flag that the line has already stays as it is.
 _ADDED = {
-    "python chat_completion.py": ("--max_gen_len 8", "--max_seq_len 8192"),
-    "python scripts/evaluate.py": ("--limit 2", "--max_new_tokens 8", "--max_seq_len 8192"),
-    "python scripts/evaluate_checkpoints.py": ("--max_new_tokens 8", "--max_seq_len 8192"),
+    "python chat_completion.py": ("--max-gen-len 8", "--max-seq-len 8192"),
+    "python scripts/evaluate.py": ("--limit 2", "--max-new-tokens 8", "--max-seq-len 8192"),
+    "python scripts/evaluate_checkpoints.py": ("--max-new-tokens 8", "--max-seq-len 8192"),
 }
 
 

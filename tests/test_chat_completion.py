@@ -57,11 +57,11 @@ def chat(
 
     def command(**changes: object) -> Outcome:
         flags = {
-            "--ckpt_dir": learned / "model",
-            "--tokenizer_path": learned / "model" / "tokenizer.model",
+            "--ckpt-dir": learned / "model",
+            "--tokenizer-path": learned / "model" / "tokenizer.model",
             "--dialogs": learned / "dialogs.json",
             "--temperature": 0,
-        } | {"--" + name: value for name, value in changes.items()}
+        } | {"--" + name.replace("_", "-"): value for name, value in changes.items()}
         arguments = [x for name, value in flags.items() if value is not None for x in (name, value)]
         return run_command(main, arguments, monkeypatch, capsys)
 
@@ -83,6 +83,8 @@ def test_dialogs_are_printed_with_replies_calls_and_unreadable_calls(chat: Chat)
         '> Assistant: {"tool_uses": [{"recipient_name": 7}]}',
     ]
     assert lines[8].startswith("  not read as a call: call 1.recipient_name")
+    for line, name in zip(lines[-3:], ("serve", "convert_to_hf_weights"), strict=False):
+        assert f"python scripts/{name}.py --ckpt-dir " in line
     assert "convert_to_meta_weights.py" in lines[-1]
 
 
@@ -101,7 +103,7 @@ def test_the_seed_determines_the_replies(chat: Chat) -> None:
 
 
 def test_a_cut_off_reply_is_marked(chat: Chat) -> None:
-    assert chat(max_gen_len=3).out.count("cut off: raise --max_gen_len") == 3
+    assert chat(max_gen_len=3).out.count("cut off: raise --max-gen-len") == 3
 
 
 def test_constrained_calls_are_valid_and_their_cost_is_printed(chat: Chat) -> None:
@@ -146,7 +148,7 @@ def refused(outcome: Outcome) -> str:
 def test_a_prompt_longer_than_the_limit_is_refused(chat: Chat) -> None:
     problem = refused(chat(max_seq_len=20))
     assert "dialog 1 is a prompt of" in problem
-    assert "raise --max_seq_len or shorten the dialog" in problem
+    assert "raise --max-seq-len or shorten the dialog" in problem
 
 
 def test_a_foreign_tokenizer_is_refused(chat: Chat, tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_an_unmerged_checkpoint_is_refused_with_the_merge_command(
     [
         ("ckpt_dir", "nowhere", "nowhere does not exist"),
         ("dialogs", "nowhere.json", "nowhere.json does not exist"),
-        ("tokenizer_path", "nowhere.model", "no tokenizer at nowhere.model"),
+        ("tokenizer_path", "nowhere.model", "nowhere.model does not exist"),
         ("chat_format", "lama3", "did you mean llama3?"),
         ("top_p", 2, "top_p is 2.0, wanted"),
     ],

@@ -260,7 +260,7 @@ class TestTheNextCommands:
         _, merge = next_commands(trained.out)
         chat, to_hugging_face, export = next_commands(follow(merge).out)
         assert " --chat-format" not in chat
-        follow(chat, "--max_gen_len", 4, "--max_seq_len", 4096)
+        follow(chat, "--max-gen-len", 4, "--max-seq-len", 4096)
         follow(to_hugging_face, output=tmp_path / "hugging_face")
         follow(export, output=tmp_path / "meta")
         assert told(tmp_path / "meta") == SHORT
@@ -270,7 +270,7 @@ class TestTheNextCommands:
             output_dir=tmp_path / "back",
         )
         chat, _ = next_commands(back.out)
-        follow(chat, "--max_gen_len", 4, "--max_seq_len", 4096)
+        follow(chat, "--max-gen-len", 4, "--max-seq-len", 4096)
 
     @pytest.mark.parametrize("known", [True, False])
     @pytest.mark.usefixtures("trusted_files")
@@ -287,7 +287,7 @@ class TestTheNextCommands:
         flags |= {"ckpt_dir": merged, "dataset_file": folder / "rows.jsonl", "max_new_tokens": 4}
         (line,) = next_commands(command("scripts/evaluate.py", **flags).out)
         assert ("--chat-format llama3_short" in line) is not known
-        follow(line, "--max_gen_len", 4, "--max_seq_len", 4096)
+        follow(line, "--max-gen-len", 4, "--max-seq-len", 4096)
 
     def test_next_command_of_an_overridden_score_has_chat_format_anyway(
         self, command: Command, follow: Callable[..., Outcome], folder: Path
@@ -296,7 +296,7 @@ class TestTheNextCommands:
         flags |= {"chat_format": "llama3", "chat_format_anyway": True, "max_new_tokens": 4}
         (line,) = next_commands(command("scripts/evaluate.py", **flags).out)
         assert line.endswith("--chat-format llama3 --chat-format-anyway True")
-        follow(line, "--max_gen_len", 4, "--max_seq_len", 4096)
+        follow(line, "--max-gen-len", 4, "--max-seq-len", 4096)
 
     @pytest.mark.usefixtures("trusted_files")
     def test_next_command_of_a_merge_without_record_has_a_placeholder(

@@ -61,7 +61,7 @@ def shorter(command: str) -> str:
     command = re.sub(r"--count \d+", f"--count {count}", command)
     command = command.replace("--max-new-tokens 176", "--max-new-tokens 16")
     if command.startswith("chat_completion.py"):
-        command += " --max_gen_len 24"
+        command += " --max-gen-len 24"
     if command.startswith("finetune.py"):
         command += (
             f" --training.max_steps={STEPS} --validation.every=6 --logging.every=6"
@@ -107,7 +107,7 @@ def test_every_command_prints_valid_next_commands(ran: list[Ran]):
 
 
 def test_paths_in_next_commands_exist_or_are_placeholders(ran: list[Ran]):
-    reads = ("--ckpt_dir", "--tokenizer_path", "--config-dir", "--base-ckpt-path", "--source-file")
+    reads = ("--ckpt-dir", "--tokenizer-path", "--config-dir", "--base-ckpt-path", "--source-file")
     for command in (c for ended in ran for c in next_commands(ended.out)):
         words = command.split()
         for flag, value in pairwise(words):

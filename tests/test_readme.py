@@ -219,7 +219,7 @@ def test_the_readmes_memory_and_hours_are_the_plans(
         printed = run_command(plan.main, words, monkeypatch, capsys).out
         assert f"fits {card.partition(',')[0]}," in printed
         assert memory == f"{float(re.search(r'each device +([0-9.]+)', printed)[1]):.1f} GB"
-        assert hours == f"{float(re.search(r'steps, ([0-9.]+) hours', printed)[1]):.1f}"
+        assert hours == f"{float(re.search(r'steps, at best ([0-9.]+) hours', printed)[1]):.1f}"
 
 
 def test_the_base_projects_commands_are_documented_as_it_printed_them():

@@ -62,7 +62,7 @@ THEIRS = {
     "tool-using": "--model_name --data_path --output_dir --num_examples --num_train_epochs "
     "--per_device_train_batch_size --gradient_accumulation_steps --learning_rate --save_strategy "
     "--save_steps --eval_steps --save_total_limit --seed --generate_only --base_model_inference "
-    "--checkpoint_dir --base_model_name --output_file --max_new_tokens --temperature messages "
+    "--checkpoint_dir --base_model_name --output_file --max-new-tokens --temperature messages "
     "tools tool_calls name parameters Tool ToolParameter EXAMPLE_TOOLS <tool_call>",
 }
 

@@ -216,8 +216,8 @@ def lines_of(folder: Path) -> list[list[object]]:
         ],
         [
             "chat_completion",
-            *("--ckpt_dir", folder / "merged", "--dialogs", folder / "dialogs.json"),
-            *("--max_gen_len", 4),
+            *("--ckpt-dir", folder / "merged", "--dialogs", folder / "dialogs.json"),
+            *("--max-gen-len", 4),
         ],
     ]
 

@@ -1,7 +1,7 @@
 """What is checked and said as a run begins."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,26 @@ import torch
 
 from model.blockwise import slow_kernels_line
 from model.quantized import NF4_KINDS
+from storage.replacement import restore
 from training.best import Generated
 from training.progress import Progress
 from training.start import other_storage_line
 
 if TYPE_CHECKING:
     from training.config import Config
+
+
+def check_base_exists(config: "Config", config_file: str, flags: Collection[str]) -> None:
+    """Raise FileNotFoundError where there is no base, with what named it: a flag, or the file."""
+    base = config.model.checkpoint_dir
+    restore(Path(base).expanduser())
+    if Path(base).expanduser().exists():
+        return
+    source = "the flag" if "model.checkpoint_dir" in flags else config_file
+    raise FileNotFoundError(
+        f"model.checkpoint_dir is {base} (from {source}), which does not exist; name yours with "
+        "--model.checkpoint_dir=D (python scripts/convert_from_meta_weights.py makes one)"
+    )
 
 
 def check_writable_directory(directory: Path) -> None:

@@ -105,7 +105,8 @@ class OptimizerSection(Section):
     """The optimizer's constants; the learning rate is the schedule's.
 
     kind: adamw8bit keeps AdamW's moments in 8 bits, as training/adamw.py says.
-    betas, eps: How slowly AdamW's two moments forget, and what is added to a root before dividing.
+    betas: How slowly AdamW's two moments forget: of gradients, and of their squares.
+    eps: What AdamW adds to the root of the second moment before it divides by it.
     weight_decay: Which share of a weight, times the learning rate, is taken away each step.
     clip_norm: Gradients are made no longer than this, all together; null leaves them as they are.
     in_backward: Each weight is updated as soon as its gradient is there, which is freed at once; of

@@ -29,8 +29,8 @@ def say_what_is_next(config: Config) -> None:
     if config.lora is None:
         print_next(
             watch,
-            f"python chat_completion.py --ckpt_dir {shell_quote(weights)} "
-            f"--tokenizer_path {shell_quote(find_tokenizer(weights))}",
+            f"python chat_completion.py --ckpt-dir {shell_quote(weights)} "
+            f"--tokenizer-path {shell_quote(find_tokenizer(weights))}",
         )
     else:
         print_next(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Measured once in a process, whatever runs follow one another in it.
 peak_rate = cache(matmul_rate)
+# Said with the first spike of a run.
+SPIKES = "a single one is common; read its rows where the loss stays high"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Report:
         self.total_steps = total_steps
         self.print_every = config.logging.every
         self.model, self.device = backend.model, backend.device
-        self.doubted = False
+        self.doubted, self.spiked = False, False
         self.peak = peak_rate(self.device, getattr(torch, config.model.dtype))
         log_dir.mkdir(parents=True, exist_ok=True)
         cut_metrics(log_dir / METRICS_FILE, start_step)
@@ -185,7 +187,8 @@ class Report:
             self._print_step(number, f"was left out: {step.left_out}{named}")
         elif rows:
             text = f"has a spike, loss {step.loss:.4f}: {spike}; its rows are {format_rows(rows)}"
-            self._print_step(number, text)
+            self._print_step(number, text if self.spiked else f"{text} ({SPIKES})")
+            self.spiked = True
         if step.doubt and not self.doubted:
             self.doubted = True  # said once: what is wrong in one step is in the others, too
             warn(f"step {number}: {step.doubt}")

@@ -53,8 +53,9 @@ class RewardSection(Section):
     temperature: What replies are drawn at, and what their probabilities are taken at.
     batch_size: How many replies each device writes at once.
     updates: How many steps are taken on the replies of one draw.
-    clip, clip_above: How far a token's probability may move from that at its draw before it teaches
-        no more: down to 1 - clip times, up to 1 + clip_above times (null: 1 + clip).
+    clip: How far a token's probability may move from that at its draw before it teaches no more:
+        down to 1 - clip times that.
+    clip_above: The same upwards, to 1 + clip_above times; null takes clip.
     kl: The weight of the distance from the base, which is the model with its adapter off.
     scale: Whether advantages are divided by the standard deviation of their group.
     """

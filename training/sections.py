@@ -33,9 +33,11 @@ class TrainingSection(Section):
     batch_size: Conversations a step, over all devices; pairs, where it learns from preferences.
     micro_batch_tokens: How many tokens a device computes at once; no conversation may be longer,
         and the result does not depend on it.
-    epochs, max_steps, max_tokens: The run ends with whichever is reached first, and one of them
-        must be given.
-    max_tokens: All tokens of the conversations trained on, prompts too; no step goes beyond it.
+    epochs: The run ends after so many passes over the data, or at max_steps or max_tokens where
+        that is reached first; one of the three must be given.
+    max_steps: The run ends after so many steps at the latest.
+    max_tokens: The run ends before the step that would go beyond so many tokens; all tokens of the
+        conversations trained on count, prompts too.
     activation_checkpointing: What the backward pass computes again, training/recomputation.py;
         auto takes the first of none, selective and full that fits the device.
     on_nonfinite: What happens where the loss or the gradients of a step are not finite: stop ends
@@ -66,9 +68,11 @@ class ScheduleSection(Section):
     """The learning rate by step: linear warm-up, then down to the minimum at `total_steps`.
 
     kind: How the rate goes down after the warm-up.
-    learning_rate, min_learning_rate: The rate after the warm-up, and at the end.
-    warmup_steps, warmup_share: How long the rate rises: steps, or a share of the run's length; by
-        default a share of 0.04. One of them is null.
+    learning_rate: The highest rate, which the warm-up ends with.
+    min_learning_rate: The rate at the end.
+    warmup_steps: For how many steps the rate rises; null where warmup_share says it.
+    warmup_share: For which share of the run's length the rate rises; 0.04 by default, and null
+        where warmup_steps says it.
     total_steps: Null is the length that the run has at its start, also when it is resumed longer.
     extend: Stretches the schedule of a run that is resumed to its new end.
     """

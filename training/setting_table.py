@@ -5,11 +5,14 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+
+from storage.json_file import read_json_object
 
 _KINDS = {str: "text", int: "whole number", float: "number", bool: "true, false"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
@@ -112,14 +115,42 @@ def _default(field: FieldInfo) -> str:
     return "" if hasattr(value, "__pydantic_fields__") else f"`{json.dumps(value)}`"
 
 
-def help_groups(section: type) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield each section's title, and its settings as flags with a sentence, as --help has them."""
+def help_groups(section: type, file: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield each section's title, and its settings as flags with a sentence, as --help has them.
+
+    `file` is the configuration that the command reads where it is told none.
+    """
+    others = other_values(section, file)
     for group in setting_groups(section):
         title = ": ".join(filter(None, (group.name, group.about.rstrip("."))))
-        yield title, [(f"--{setting.name}", _told(setting)) for setting in group.settings]
+        yield title, [(f"--{s.name}", _told(s, file, others)) for s in group.settings]
 
 
-def _told(setting: Setting) -> str:
-    default = setting.default.strip("`").strip('"')
+def other_values(section: type, file: str) -> dict[str, str]:
+    """Return what a configuration file says otherwise than the defaults, as they are written.
+
+    Nothing where the file is not there.
+    """
+    values = dict(_flattened(read_json_object(Path(file)))) if Path(file).is_file() else {}
+    defaults = {s.name: s.default for group in setting_groups(section) for s in group.settings}
+    written = {name: f"`{json.dumps(value)}`" for name, value in values.items() if name in defaults}
+    return {name: text for name, text in written.items() if text != defaults[name]}
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        yield prefix + key, value
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{prefix}{key}.")
+
+
+def _told(setting: Setting, file: str, others: Mapping[str, str]) -> str:
+    default = _bare(setting.default)
     ending = default if default == "required" else f"default: {default}"
+    if setting.name in others:
+        ending += f"; {file} has {_bare(others[setting.name])}"
     return f"{setting.sentence} [{setting.values}; {ending}]"
+
+
+def _bare(written: str) -> str:
+    return written.strip("`").strip('"')

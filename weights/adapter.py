@@ -190,7 +190,7 @@ def adapter_file(path: Path | str) -> Path:
         return path
     if not path.is_dir():
         raise FileNotFoundError(
-            f"{path} does not exist; wanted a LoRA checkpoint such as checkpoints/NAME/final"
+            f"{path} does not exist; wanted a LoRA checkpoint such as checkpoints/NAME/best"
         )
     if (path / ADAPTER_FILE).is_file():
         return path / ADAPTER_FILE
@@ -208,7 +208,7 @@ def adapter_file(path: Path | str) -> Path:
                 "conversions; remove the older one, or name a file"
             )
         return converted[0]
-    inside = [name for name in ("final", "best") if (path / name / ADAPTER_FILE).is_file()]
+    inside = [name for name in ("best", "final") if (path / name / ADAPTER_FILE).is_file()]
     hint = f"; did you mean {path / inside[0]}?" if inside else ""
     raise FileNotFoundError(f"{path} has no {ADAPTER_FILE}{hint}")
 

@@ -128,6 +128,12 @@ def _shard_files(path: Path) -> list[Path]:
                 f"{path} has no {shard_file(0)}, and its directory `original` has; take "
                 f"--llama3-dir {inner}"
             )
+        if path.name == "original" or inner.is_dir():
+            raise FileNotFoundError(
+                f"{path} has no {shard_file(0)}{' in `original`' if inner.is_dir() else ''}; found "
+                f"{', '.join(names[:5]) or 'nothing'}: the download is not whole; fetch it again, "
+                "its directory `original` with all files"
+            )
         raise FileNotFoundError(
             f"{path} has no {shard_file(0)}; found {', '.join(names[:5]) or 'nothing'}; wanted "
             "Meta's download (a Hugging Face download has it in its directory `original`)"

@@ -83,7 +83,7 @@ def load_tokenizer(
     path = Path(path)
     file = _in_directory(path) if path.is_dir() else path
     if not file.is_file():
-        raise FileNotFoundError(f"no tokenizer at {file}; wanted {_WANTED}")
+        raise FileNotFoundError(f"{file} does not exist; wanted {_WANTED}")
     content = _read_unless_foreign(file)
     sha256 = hashlib.sha256(content).hexdigest()
     if _looks_like_json(content):

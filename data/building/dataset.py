@@ -105,8 +105,8 @@ def build_dataset(
     format = find_format(settings.chat_format)
     tokenizer = load_tokenizer(Path(tokenizer_file), format.name)
     check_special_tokens(format, tokenizer)
-    specials = dict(tokenizer.special_tokens)
-    encoding = Encoding(format.name, tokenizer.sha256, tokenizer.vocab_size, specials)
+    specials, file = dict(tokenizer.special_tokens), str(tokenizer_file)
+    encoding = Encoding(format.name, tokenizer.sha256, tokenizer.vocab_size, specials, file)
     build = _Build(read_parts(source_file, settings.weights), encoding, settings)
     job = Job(
         parts=build.parts,

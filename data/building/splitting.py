@@ -13,13 +13,15 @@ from functools import cache
 from hashlib import blake2b
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
 from chat.conversation import Conversation, Tool
 from data.conversations import content_sha256, fraction
 
-SPLITS_BY = ("conversation", "prompt", "tools")
+SplitBy = Literal["conversation", "prompt", "tools"]
+SPLITS_BY: tuple[str, ...] = get_args(SplitBy)
 
 
 def place_by_content(conversation: Conversation) -> float:

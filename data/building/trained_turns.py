@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal, get_args
 
 from chat.conversation import Conversation
 from chat.formats.format import CannotWrite, ChatFormat
 from chat.formats.rendering import Tokens, training_sequences
 
-TRAIN_ON = ("assistant", "last", "all")
+TrainOn = Literal["assistant", "last", "all"]
+TRAIN_ON: tuple[str, ...] = get_args(TrainOn)
 
 
 def trained_sequences(

@@ -127,12 +127,14 @@ class Audit:
         table = Table()
         table.add_column("rule", no_wrap=True)
         table.add_column("rows", justify="right")
+        table.add_column("first row", no_wrap=True)
         table.add_column("what it means")
         for rule, meaning in self.meanings.items():
             if count := self.counts[rule]:
                 switch = self.kept_with.get(rule)
-                meaning += f"; kept with {switch}" if switch else ""
-                table.add_row(rule, f"{count:,}", meaning)
+                meaning += f"; to keep it: {switch}" if switch else ""
+                first = f"{self.id_prefix}-{self.rows[rule][0]}"
+                table.add_row(rule, f"{count:,}", first, meaning)
         return table
 
     def summary(self) -> str:
@@ -141,6 +143,11 @@ class Audit:
             f"{self.input:,} rows: {self.kept:,} kept, {self.repaired:,} repaired, "
             f"{self.rejected:,} rejected"
         )
+
+    @property
+    def loses_all_calls(self) -> bool:
+        """Whether every conversation that calls a function was lost for want of schemas."""
+        return bool(self.without_schemas) and not self.calling
 
     def warning(self) -> str:
         """Return what share of the calls is lost for want of schemas; empty where none is."""

@@ -8,14 +8,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, Literal, get_args
 
 from chat.conversation import Conversation
 from data.cleaning.audit import Outcome
 from data.cleaning.pairs import pair_line, pair_of
 
 # What becomes of rows that say that they show what not to do; the default first.
-NEGATIVES = ("drop", "pair")
+Negatives = Literal["drop", "pair"]
+NEGATIVES: tuple[str, ...] = get_args(Negatives)
 
 
 def pairs_beside(save_file: Path) -> Path:

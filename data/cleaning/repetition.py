@@ -2,6 +2,7 @@
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from data.cleaning.fingerprints import Fingerprint, Said
 from data.cleaning.similarity import HASHES, SIMILAR, bands, is_other_in_frame, similarity
@@ -14,8 +15,10 @@ KEYS_AT_ONCE = 500
 # one is no near copy; in what users say, whatever long results both share; and in the answers.
 ALIKE = (SIMILAR, 0.7, 0.7, SIMILAR)
 # What becomes of copies, and of rows that call otherwise after the same turns; defaults first.
-DUPLICATES = ("near", "exact", "keep")
-CONTRADICTIONS = ("first", "keep", "drop")
+Duplicates = Literal["near", "exact", "keep"]
+DUPLICATES: tuple[str, ...] = get_args(Duplicates)
+Contradictions = Literal["first", "keep", "drop"]
+CONTRADICTIONS: tuple[str, ...] = get_args(Contradictions)
 
 
 @dataclass(frozen=True)

@@ -83,19 +83,19 @@ MEANINGS: dict[str, str] = {
 # Which switch of scripts/clean_dataset.py would have kept what a rule dropped.
 KEPT_WITH: dict[str, str] = {
     "reasoning": "--thinking keep",
-    "undeclared-function": "--tools-file, where no function is declared",
-    "invalid-arguments": "no --check-formats, where the reason names it",
+    "undeclared-function": "add --tools-file, where no function is declared",
+    "invalid-arguments": "leave out --check-formats, where a format was the reason",
     "negative": "--negatives pair, in a pair with a kept row of equal prompt",
-    "unwritable": "another --chat-format, or none",
-    "no-functions": "no --remove-no-fc",
-    "benchmark-copy": "no --exclude-benchmark",
+    "unwritable": "name another --chat-format, or none",
+    "no-functions": "leave out --remove-no-fc",
+    "benchmark-copy": "leave out --exclude-benchmark",
     "duplicate": "--duplicates keep",
     "duplicate-other-tools": "--duplicates keep",
     "contradictory-labels": "--contradictions keep",
     "near-duplicate": "--duplicates exact",
-    "weak-ending": "no --balance",
-    "ending-at-question": "no --balance",
-    "ending-at-call": "no --balance",
+    "weak-ending": "leave out --balance",
+    "ending-at-question": "leave out --balance",
+    "ending-at-call": "leave out --balance",
 }
 
 Rule = Callable[[Conversation], Draft]

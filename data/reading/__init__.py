@@ -27,6 +27,7 @@ from data.reading import (
 )
 from data.reading.layout import Source
 from data.reading.rows import RawRow, read_rows
+from data.reading.unknown_layout import unknown_layout
 
 __all__ = [
     "SOURCES",
@@ -64,15 +65,10 @@ SOURCES: dict[str, Source] = {
 
 
 def detect_format(row: Any) -> str:
-    """Return the name of the layout that `row` has; ValueError lists the ones there are."""
+    """Return the name of the layout that `row` has; ValueError names the nearest one."""
     if fitting := _fitting(row):
         return fitting[0]
-    if isinstance(row, dict):
-        found = f"an object with the keys {', '.join(map(repr, row)) or '(none)'}"
-    else:
-        found = f"{type(row).__name__} {str(row)[:40]!r}"
-    wanted = "; ".join(f"{name}: {source.looks_like}" for name, source in SOURCES.items())
-    raise ValueError(f"no known layout: found {found}, wanted {wanted}")
+    raise ValueError(unknown_layout(row, SOURCES))
 
 
 def explain_format(row: Any, chosen: str) -> str:

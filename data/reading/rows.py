@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 from chat.strict_json import MARKING_DECODER
 from data.reading.fast_json import json_value
 from data.reading.parquet import read_parquet
-from data.reading.wrappers import HEAD, after_wrapper, first_character, goes_over_lines
+from data.reading.wrappers import HEAD, advice, after_wrapper, first_character, goes_over_lines
 
 CHUNK = 1 << 20
 TELL_EVERY = 1 << 16  # bytes; updating a progress bar takes longer than reading a short row
@@ -66,8 +66,7 @@ class Line:
             problem = f"not JSON, {place}{_reason(error)}"
             if not self.skip_malformed:
                 raise ValueError(
-                    f"{self.path}: row {self.index} is {problem}; correct the line, or leave such "
-                    "lines out with --skip-malformed of scripts/clean_dataset.py"
+                    f"{self.path}: row {self.index} is {problem}; {advice(self.index, self.raw)}"
                 ) from error
             text = self.raw[:1000].decode("utf-8", errors="replace")
             return RawRow(self.index, None, digest, place, self.position, problem, text)

@@ -37,6 +37,18 @@ def first_character(stream: BinaryIO, path: Path) -> bytes:
     raise ValueError(f"{path} is empty; wanted a JSON list or one JSON object a line")
 
 
+def advice(index: int, line: bytes) -> str:
+    """Return what to do about a line that is not JSON; a table or prose begins with no bracket."""
+    if index == 0 and line[:1] not in (b"{", b"["):
+        return (
+            "wanted JSON, JSON Lines or Parquet with one conversation a row: docs/data-formats.md"
+        )
+    return (
+        "correct the line, or leave such lines out with --skip-malformed of "
+        "scripts/clean_dataset.py"
+    )
+
+
 def after_wrapper(text: str, at: int = 0) -> int | None:
     """Return where the rows begin that an object at this place holds in a list, or None."""
     opening = _WRAPPER.match(text, at)

@@ -83,7 +83,7 @@ def main(
     else:
         store = f"file://{Path(mkdtemp()) / 'processes'}"
         spawn(_train_with_others, (plan, store), processes)
-    print_next(f"python chat_completion.py --ckpt_dir {shell_quote(str(work / 'model'))}")
+    print_next(f"python chat_completion.py --ckpt-dir {shell_quote(str(work / 'model'))}")
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,9 @@ class LoraConfig:
     alpha: What their product is multiplied by, divided by the rank.
     dropout: Which share of the adapter's inputs is left out in training.
     rslora: Whether the scale is alpha / sqrt(rank), as in rank-stabilised LoRA, not alpha / rank.
-    ranks, alphas: Such patterns with what layers of that name have instead of `rank` and `alpha`;
-        the first that matches is taken. In files they are objects.
+    ranks: Such patterns with what layers of that name have instead of `rank`; the first that
+        matches is taken. In files it is an object.
+    alphas: Such patterns with what layers of that name have instead of `alpha`, likewise.
     dora: Whether the adapted weight's rows have trained lengths, as model/lora/dora.py does it.
     biases: Whether the biases of adapted layers are trained too; one of them must have one.
     token_rows: The ids of tokens whose rows of embedding and head are trained themselves.

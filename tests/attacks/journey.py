@@ -277,7 +277,7 @@ STEPS = (
         "chat",
         (
             "chat_completion",
-            *("--ckpt_dir", "merged", "--dialogs", "dialogs.json", "--max_gen_len", "12"),
+            *("--ckpt-dir", "merged", "--dialogs", "dialogs.json", "--max-gen-len", "12"),
         ),
         "merged dialogs.json",
         owned="dialogs.json",

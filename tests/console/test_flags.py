@@ -1,6 +1,7 @@
 """What a command line may hold, checked before any work."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -9,6 +10,7 @@ from console.flags import (
     check_flags,
     check_idle_flags,
     check_known,
+    choices_of,
     kind_of,
     nearest,
     own_spellings,
@@ -26,6 +28,21 @@ def copy(
     dry_run: bool = False,
 ) -> None:
     """Stand for a command."""
+
+
+def choosing(kind: Literal["near", "exact"] = "near", other: Literal["a"] | None = None) -> None:
+    """Stand for a command whose flags take some texts alone."""
+
+
+def test_a_choice_of_texts_is_text_whose_values_help_lists() -> None:
+    assert kind_of(choosing, "kind") is str
+    assert (choices_of(choosing, "kind"), choices_of(choosing, "other")) == (
+        ("near", "exact"),
+        ("a",),
+    )
+    assert choices_of(copy, "source_file") == ()
+    shown = help_text(choosing, "python c.py")
+    assert "--kind near|exact" in shown and "--other a" in shown
 
 
 def settings(config_file: str = "c.json", resume: bool = False, **overrides: object) -> None:

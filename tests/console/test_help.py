@@ -2,14 +2,18 @@
 
 import importlib
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from command_lines import problem_of
 
+import ds_finetune
+import finetune
 from console.help import help_text
-from training.config import Config
+from training.config import Config, read_config
 from training.setting_table import help_groups, setting_groups
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +23,10 @@ SCRIPTS = sorted(
     for path in [*ROOT.glob("scripts/*.py"), *ROOT.glob("*.py")]
     if path.name not in ("__init__.py", "benchmark.py")
 )
+
+
+def settings_told(file: str) -> dict[str, str]:
+    return {flag: told for _, group in help_groups(Config, file) for flag, told in group}
 
 
 def main_of(script: Path) -> Callable[..., None]:
@@ -57,5 +65,24 @@ def test_every_setting_has_a_sentence() -> None:
 
 
 def test_help_lists_the_values_and_default_of_a_setting() -> None:
-    settings = {flag: told for _, group in help_groups(Config) for flag, told in group}
-    assert settings["--schedule.kind"].endswith("[cosine, linear, constant; default: cosine]")
+    told = settings_told("configs/finetune.json")
+    assert told["--schedule.kind"].endswith("[cosine, linear, constant; default: cosine]")
+
+
+@pytest.mark.parametrize("script", [finetune, ds_finetune])
+def test_help_shows_what_the_commands_own_file_says_otherwise(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    told, config = settings_told(script.CONFIG), read_config(script.CONFIG)
+    rate = config.schedule.learning_rate
+    assert (f"; {script.CONFIG} has {rate}]" in told["--schedule.learning_rate"]) == (rate != 3e-4)
+    assert f"default: 16; {script.CONFIG} has {config.lora.rank}]" in told["--lora.rank"]
+    assert f"has {json.dumps(config.lora.targets)}]" in told["--lora.targets"]
+    assert f"; required; {script.CONFIG} has ~/models" in told["--model.checkpoint_dir"]
+
+
+def test_no_two_settings_share_a_sentence() -> None:
+    for group in setting_groups(Config):
+        sentences = [setting.sentence for setting in group.settings]
+        assert len(set(sentences)) == len(sentences), group.name

@@ -1,6 +1,7 @@
 """The dataset on disk: what is written comes back, what is damaged is named."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,10 @@ def test_a_missing_file_is_named(written: Path) -> None:
 
 
 def test_missing_dataset_error_names_the_build_command(tmp_path: Path) -> None:
+    (rows := tmp_path / "rows.jsonl").write_text("{}")
+    wanted = f"{re.escape(str(rows))} is a file, .*clean_dataset.py --source-file {rows} .*dir D$"
+    with pytest.raises(FileNotFoundError, match=wanted):
+        TokenizedDataset.open(rows, "train")
     with pytest.raises(FileNotFoundError, match=r"is not a dataset.*scripts/build_dataset\.py"):
         TokenizedDataset.open(tmp_path, "train")
 

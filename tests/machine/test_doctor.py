@@ -51,6 +51,8 @@ def test_a_missing_project_or_reader_of_flags_is_no_traceback() -> None:
     empty = "import machine.doctor as d; d.examine.__defaults__ = ({},)"
     ended = run_doctor(before=f"{bare}; {empty}")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Ready.\n", "")
+    ended = run_doctor("--quiet", before=empty)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Ready.\n", "")
     ended = run_doctor(before="import sys; sys.modules['machine.doctor'] = None")
     assert ended.returncode == 1
     assert ended.stderr.startswith("error: machine.doctor is not installed: python -m pip")

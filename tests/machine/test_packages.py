@@ -81,7 +81,8 @@ def test_packages_used_are_others_and_name_their_files() -> None:
 
 
 def test_features_name_what_they_lack_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    lacking = {"fastapi", "mcp", "openai"}
+    lacking = {"fastapi", "mcp", "openai", "triton", "bitsandbytes"}
+    monkeypatch.setattr(features, "has_cuda", lambda: False)
     monkeypatch.setattr(features, "is_found", lambda name: name not in lacking)
     findings = {finding.name: finding for finding in check_features()}
     assert findings["serve"].detail == "lacks fastapi: python -m pip install -e '.[serve]'"
@@ -90,6 +91,12 @@ def test_features_name_what_they_lack_and_how_to_get_it(monkeypatch: pytest.Monk
     assert "export" in findings["whole"].detail.split(", ")
     assert {"serving", "teaching"}.isdisjoint(findings["whole"].detail.split(", "))
     assert set(read_extras()) <= set(findings)
+    # What an extra has is told there alone, and what computes on CUDA where CUDA is.
+    assert {"serving", "teaching", "model"}.isdisjoint(findings)
+    monkeypatch.setattr(features, "has_cuda", lambda: True)
+    assert "lacks bitsandbytes, triton" in next(
+        f.detail for f in check_features() if f.name == "model"
+    )
 
 
 def test_a_module_that_cannot_be_looked_for_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:

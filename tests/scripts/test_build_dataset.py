@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from data.cleaning.clean_file import clean_file
-from data.tokenized import TokenizedDataset
+from data.tokenized import TokenizedDataset, read_description
 from scripts.build_dataset import left_out, share_missed
+from training.dataset_command import training_command
 from weights.chat_record import write_chat_record
 
 ROOT = Path(__file__).parents[2]
@@ -65,12 +66,20 @@ def test_the_next_command_names_the_tokenizers_model_shell_quoted(
         "--tokenizer-file",
         model / "tokenizer.model",
     )
-    assert shlex.split(done.stdout.splitlines()[-1]) == [
+    wanted = [
         "python",
         "finetune.py",
         f"--data.dataset_dir={dataset}",
         f"--model.checkpoint_dir={model}",
     ]
+    assert shlex.split(done.stdout.splitlines()[-1]) == wanted
+    # Looking at the dataset ends in the same command; one that older versions wrote names no model.
+    script = [sys.executable, "scripts/inspect_dataset.py", f"--dataset-dir={dataset}", "--index=0"]
+    looked = subprocess.run(script, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert shlex.split(looked.stdout.splitlines()[-1]) == wanted
+    description = read_description(dataset)
+    del description["tokenizer_file"]
+    assert shlex.split(training_command(dataset, description)) == wanted[:-1]
 
 
 def test_tokens_that_the_model_does_not_know_are_named_with_their_flag(

@@ -101,7 +101,8 @@ def test_tools_file_saves_the_calls_of_rows_without_schemas(tmp_path: Path) -> N
     source.write_text("".join(json.dumps({"messages": turns}) + "\n" for turns in (answered, talk)))
     done = command("--source-file", source, "--save-file", save)
     assert "Warning: 100% of the calls are lost: 1 of 1 conversations" in done.stdout
-    assert "--tools-file F" in done.stdout
+    again = f"scripts/clean_dataset.py --source-file {source} --tools-file F --save-file {save}"
+    assert done.stdout.rstrip().endswith(again), "and not how to build a dataset of it"
     tools.write_text(TOOLS_FILE)
     done = command("--source-file", source, "--save-file", save, "--tools-file", tools)
     assert (done.returncode, done.stderr) == (0, "") and "Warning" not in done.stdout

@@ -38,7 +38,7 @@ def test_each_text_is_printed_with_what_follows_it(complete, base: Path, tmp_pat
     assert (ended.code, ended.error) == (0, "")
     first, second = ended.out.split("text 2 of 2")
     assert "<user>How late is it?</user>\n\n<tools>" in first and "\nOnce" in second
-    assert f"python chat_completion.py --ckpt_dir {base}" in second
+    assert f"python chat_completion.py --ckpt-dir {base}" in second
 
 
 def test_a_text_begins_with_the_token_that_begins_conversations(base: Path) -> None:

@@ -151,7 +151,7 @@ def test_the_joined_adapter_merges_like_the_gathered_one(
 def test_fully_trained_weights_become_a_loadable_model(
     consolidate: Consolidate, sharded_runs: ShardedRuns, tmp_path: Path
 ) -> None:
-    assert "chat_completion.py --ckpt_dir" in consolidate(sharded_runs.run(FULL)).out
+    assert "chat_completion.py --ckpt-dir" in consolidate(sharded_runs.run(FULL)).out
     state = load_model(tmp_path / "out").state_dict()
     wanted = load_model(sharded_runs.run(FULL) / "final").state_dict()
     assert {tensor.dtype for tensor in state.values()} == {torch.bfloat16}

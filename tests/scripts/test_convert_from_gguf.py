@@ -39,7 +39,7 @@ def test_the_summary_says_what_was_dequantised_and_the_next_command(
     assert "21 tensors, 492.8 kB, float32; read back and compared bit for bit" in outcome.out
     assert "dequantised: 16 x Q4_1; what the quantisation lost stays lost" in outcome.out
     assert "(--dtype bfloat16 halves the size)" in outcome.out
-    assert "python chat_completion.py --ckpt_dir" in outcome.out
+    assert "python chat_completion.py --ckpt-dir" in outcome.out
 
 
 def test_whole_numbers_are_not_said_to_be_dequantised(tmp_path: Path, convert: Convert) -> None:

@@ -122,7 +122,7 @@ def test_the_summary_counts_and_names_the_next_command(meta: Path, convert: Conv
     outcome = convert(meta)
     assert "2 shards to " in outcome.out
     assert "21 tensors, 492.8 kB, float32; read back and compared" in outcome.out
-    assert "python chat_completion.py --ckpt_dir" in outcome.out
+    assert "python chat_completion.py --ckpt-dir" in outcome.out
 
 
 def test_the_directory_carries_a_manifest_of_its_kind(
@@ -283,6 +283,11 @@ def within_original(meta: Path) -> None:
         file.rename(inner / file.name)
 
 
+def empty_original(meta: Path) -> None:
+    without_shards(meta)
+    (meta / "original").mkdir()
+
+
 def nine_shards(meta: Path) -> None:
     for index in range(2, 9):
         shutil.copy(meta / "consolidated.00.pth", meta / f"consolidated.{index:02d}.pth")
@@ -297,6 +302,7 @@ BAD_INPUT: list[tuple[Callable[[Path], None], list[str]]] = [
     (without_directory, ["/meta is not a directory; wanted Meta's download of a model"]),
     (without_shards, ["/meta has no consolidated.00.pth; found params.json, tokenizer.model"]),
     (within_original, ["its directory `original` has; take --llama3-dir ", "/meta/original"]),
+    (empty_original, ["/meta has no consolidated.00.pth in `original`; ", "is not whole; fetch"]),
     (native_already, ["/meta is a native directory already"]),
     (without_first_shard, ["/meta has consolidated.01.pth and not consolidated.00.pth; fetch"]),
     (without_last_shard, ["/meta holds 1 of 2 shards; fetch consolidated.01.pth"]),

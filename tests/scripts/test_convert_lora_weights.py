@@ -66,7 +66,7 @@ def test_the_proof_is_printed_and_stored(merge: Merge, workspace: Path) -> None:
     assert f"proven: 4 weights are base + adapter within {error:.2f} of what" in outcome.out
     assert "Logits" not in outcome.out and "logits" not in record
     following = outcome.out.split("Next:")[1]
-    assert "chat_completion.py --ckpt_dir" in following
+    assert "chat_completion.py --ckpt-dir" in following
     assert "convert_to_hf_weights.py --ckpt-dir" in following
 
 

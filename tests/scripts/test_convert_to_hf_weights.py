@@ -56,6 +56,11 @@ def test_model_with_a_format_gets_files_and_a_table(export: Export, tmp_path: Pa
     assert f"vllm serve {target} " in (target / "serve.md").read_text()
 
 
+def test_an_earlier_export_that_is_replaced_is_told(export: Export) -> None:
+    told = "compared bit for bit; what an earlier run of this command wrote there is replaced\n"
+    assert told not in export("llama3").out and told in export("llama3").out
+
+
 def test_template_is_the_formats_and_no_longer_the_bases(export: Export, tmp_path: Path) -> None:
     settings = {"chat_template": "{{ 1 / 0 }}", "response_template": {}, "auto_map": {"A": "x--y"}}
     base = json.dumps({**settings, "eos_token": "<|eot_id|>"})

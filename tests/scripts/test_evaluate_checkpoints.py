@@ -174,8 +174,8 @@ def test_rows_with_parameters_are_read_and_other_spellings_taken(
     (tmp_path / "rows.json").write_text(
         json.dumps([{**row, "tools": [row["tools"][0]["function"]]}])
     )
-    flags = ["--ckpt_dir", folder / "runs" / "run", "--dataset_file", tmp_path / "rows.json"]
-    flags += ["--limit", 1, "--max_new_tokens", 60, "--output_file", tmp_path / "out.json"]
+    flags = ["--ckpt-dir", folder / "runs" / "run", "--dataset_file", tmp_path / "rows.json"]
+    flags += ["--limit", 1, "--max-new-tokens", 60, "--output_file", tmp_path / "out.json"]
     flags += ["--failures_file", tmp_path / "failures.txt"]
     outcome = run_command(main, flags, monkeypatch, capsys)
     assert (outcome.code, outcome.error) == (0, "")

@@ -96,7 +96,7 @@ def test_the_script_imports_and_names_the_next_commands(workspace: Path) -> None
         done.stdout
     )
     following = done.stdout.split("Next:")[1]
-    assert f"--lora_ckpt_path {workspace}/out --chat-format NAME" in following
+    assert f"--lora-ckpt-path {workspace}/out --chat-format NAME" in following
     assert f"--lora-ckpt-path {workspace}/out --output-dir D" in following
     written, trained = (
         load_file(workspace / name / "adapter.safetensors") for name in ("out", "lora")

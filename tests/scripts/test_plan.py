@@ -48,6 +48,33 @@ def test_command_of_a_plan_has_the_flags_it_was_made_with(
     assert not problem_of(command), command
 
 
+def test_the_card_and_who_chooses_the_checkpointing_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = str(ROOT / "configs/finetune.json")
+    main(file, shape="8b", conversations=1000)
+    printed = capsys.readouterr().out
+    assert printed.startswith("for one H200 a rank; --gpu names another card\n")
+    assert "(auto chooses it); 8,192 tokens" in printed and "steps, at best " in printed
+    assert "what has to change (auto chooses the checkpointing):" in printed
+    flags: dict[str, object] = {"training.activation_checkpointing": "full"}
+    main(file, gpu="H100", shape="8b", **flags)  # type: ignore[arg-type]
+    printed = capsys.readouterr().out
+    assert "--gpu names" not in printed and "auto" not in printed
+
+
+def test_the_answer_of_a_plan_is_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = main(str(ROOT / "configs/finetune.json"), gpu="RTX 4090", shape="8b")
+    assert answer.startswith("each device ") and " GB: fits RTX 4090, where " in answer
+    assert answer in capsys.readouterr().out
+
+
+def test_a_plan_without_a_base_says_what_named_it() -> None:
+    file = str(ROOT / "configs/finetune.json")
+    with pytest.raises(FileNotFoundError, match=r"checkpoint_dir is ~/.*finetune.json\), which do"):
+        main(file)
+
+
 def test_several_gpus_without_deepspeed_are_refused() -> None:
     with pytest.raises(ValueError, match="--num-gpus is 8"):
         main(str(ROOT / "configs/finetune.json"), num_gpus=8, shape="8b")
@@ -135,7 +162,7 @@ def test_rows_in_the_docs_are_what_the_command_prints(
     file, shape, count, size, policy, rate, hours, smallest = row.strip("| ").split(" | ")
     main(str(ROOT / file.strip("`")), num_gpus=int(count), shape=shape, conversations=100_000)
     printed = capsys.readouterr().out
-    assert f"checkpointing: {policy}; " in printed and f"each device {size:>12}: fits" in printed
+    assert f"checkpointing: {policy}" in printed and f"each device {size:>12}: fits" in printed
     assert f"about {rate} tokens" in printed and f" {hours} hours of training" in printed
     cards = re.findall(r"^ *(\d+ GB) .* x (\d+) +(.*)$", printed, re.MULTILINE)
     # The last line of a card up to this number of them; a colon is followed by what has to change.

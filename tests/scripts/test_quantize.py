@@ -35,7 +35,7 @@ def test_sizes_and_next_commands_are_printed(quantize: Quantize, tmp_path: Path)
     assert "14 weights in nf4_double, 7 tensors as they were; read back and compared" in outcome.out
     train, chat = next_commands(outcome.out)
     assert f"--model.checkpoint_dir={tmp_path}/nf4 --model.quantization=nf4_double" in train
-    assert f"chat_completion.py --ckpt_dir {tmp_path}/nf4" in chat
+    assert f"chat_completion.py --ckpt-dir {tmp_path}/nf4" in chat
     assert quantize("--quantization", "nf4").code == 0
 
 

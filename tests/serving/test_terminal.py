@@ -245,7 +245,7 @@ def test_tools_lists_parameters_and_who_gives_results(talk: Talk, folder: Path) 
     outcome = talk("/tools", tools="get_air_quality", tools_file=folder / "tools.json")
     assert f"get_air_quality(city), executed: {AIR.tool.description}" in outcome.out
     assert "door(open?), you type its results\n" in outcome.out
-    assert "no tools; --tools and --tools_file offer some" in talk("/tools", tools="none").out
+    assert "no tools; --tools and --tools-file offer some" in talk("/tools", tools="none").out
 
 
 @pytest.mark.parametrize("word", ["exit", "quit", "/exit", "EXIT"])
@@ -266,7 +266,7 @@ def test_truncated_reply_is_reported(talk: Talk) -> None:
 
 def test_an_endless_reply_is_cut_off_by_default(talk: Talk) -> None:
     outcome = talk("And there?", tools="get_air_quality", model="endless")
-    assert "(cut off: raise --max_gen_len (512) or --max_seq_len for more)" in outcome.out
+    assert "(cut off: raise --max-gen-len (512) or --max-seq-len for more)" in outcome.out
     assert outcome.code == 0
 
 

@@ -124,10 +124,10 @@ def test_file_without_valid_tools_is_rejected(tmp_path: Path, text: str, problem
         open_toolbox(file=str(tmp_path / "own.json"))
 
 
-@pytest.mark.parametrize("flag", ["--tools", "--tools_file"])
+@pytest.mark.parametrize("flag", ["--tools", "--tools-file"])
 def test_tools_without_interactive_are_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str
 ) -> None:
-    outcome = run_command(main, ["--ckpt_dir", "m", flag, "weather"], monkeypatch, capsys)
+    outcome = run_command(main, ["--ckpt-dir", "m", flag, "weather"], monkeypatch, capsys)
     assert outcome.code == 2
-    assert "--tools and --tools_file go with --interactive" in outcome.error
+    assert "--tools and --tools-file go with --interactive" in outcome.error

@@ -45,6 +45,18 @@ def test_a_dataset_of_another_tokenizer_is_a_one_line_error(
     assert not config.run_dir.exists() and not config.log_dir.exists()
 
 
+def test_a_missing_base_is_told_with_what_named_it(
+    settings: Settings, error_line: ErrorLine, tmp_path: Path
+) -> None:
+    config = settings()
+    shutil.rmtree(config.model.checkpoint_dir)
+    start = f"error: model.checkpoint_dir is {config.model.checkpoint_dir} (from "
+    rest = "), which does not exist; name yours with --model.checkpoint_dir=D "
+    assert f"{start}{tmp_path / 'run.json'}{rest}" in error_line(config)
+    error = error_line(config, "--model.checkpoint_dir=./absent")
+    assert f"model.checkpoint_dir is ./absent (from the flag{rest}" in error
+
+
 def test_tokens_added_since_the_dataset_was_built_are_refused(
     settings: Settings, shared: Path
 ) -> None:

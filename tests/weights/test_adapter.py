@@ -178,9 +178,12 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
         read_adapter(tmp_path / "nothing")
 
 
-def test_a_run_directory_points_to_its_final_checkpoint(tmp_path: Path) -> None:
+def test_a_run_directory_points_to_its_best_checkpoint(tmp_path: Path) -> None:
     write_adapter(tmp_path / "run" / "final", TINY, LORA)
     with pytest.raises(FileNotFoundError, match=r"has no adapter\.safetensors; did you mean .*fin"):
+        read_adapter(tmp_path / "run")
+    write_adapter(tmp_path / "run" / "best", TINY, LORA)
+    with pytest.raises(FileNotFoundError, match=r"did you mean .*run/best\?"):
         read_adapter(tmp_path / "run")
 
 

@@ -19,6 +19,7 @@ from training.planning.nearest import (
 from training.planning.plan import (
     TRAINED_SHARE,
     Settings,
+    Use,
     memory_use,
     usable,
     with_policy,
@@ -61,18 +62,33 @@ def describe(config: Config, method: Method, settings: Settings, card: Card, dat
     """Return what is trained, bytes by kind on device and host, and the time at best."""
     chosen = with_policy(method, settings, card.memory, data.trained_share)
     use = memory_use(method, chosen, data.trained_share)
-    room = usable(card.memory)
-    verdict = "fits" if use.device_total <= room else "does not fit"
     lines = [
         f"{trained_parameters(method):,} trained parameters; activation checkpointing: "
-        f"{chosen.policy}; {chosen.micro_batch_tokens:,} tokens at once",
+        f"{chosen.policy}{_by_auto(settings)}; {chosen.micro_batch_tokens:,} tokens at once",
         *(f"{kind:>16} {size / GB:9.2f} GB" for kind, size in use.device.items() if size),
-        f"{'each device':>16} {use.device_total / GB:9.2f} GB: {verdict} {card.name}, where "
-        f"{room / GB:.1f} of {card.memory / GB:.0f} GB are counted on",
+        _verdict(use, card),
         *(f"{kind:>16} {size / GB:9.2f} GB of the host, a rank" for kind, size in use.host.items()),
         _time(config, method, chosen, card, data),
     ]
     return "\n".join(lines)
+
+
+def format_verdict(method: Method, settings: Settings, card: Card, share: float) -> str:
+    """Return in one line what each device takes and whether that fits the card.
+
+    `share` is that of the tokens which are trained.
+    """
+    chosen = with_policy(method, settings, card.memory, share)
+    return _verdict(memory_use(method, chosen, share), card).strip()
+
+
+def _verdict(use: Use, card: Card) -> str:
+    room = usable(card.memory)
+    verdict = "fits" if use.device_total <= room else "does not fit"
+    return (
+        f"{'each device':>16} {use.device_total / GB:9.2f} GB: {verdict} {card.name}, where "
+        f"{room / GB:.1f} of {card.memory / GB:.0f} GB are counted on"
+    )
 
 
 def _time(config: Config, method: Method, settings: Settings, card: Card, data: Dataset) -> str:
@@ -88,7 +104,7 @@ def _time(config: Config, method: Method, settings: Settings, card: Card, data: 
     steps = _steps(config, data.conversations, data.mean_length)
     hours = steps * config.training.batch_size * data.mean_length / rate / 3600
     return (
-        f"{said}\n{steps:,} steps, {hours:.2f} hours of training at that rate: "
+        f"{said}\n{steps:,} steps, at best {hours:.2f} hours of training at that rate: "
         f"{data.conversations:,} conversations of {data.mean_length:,.0f} tokens{data.source}"
     )
 
@@ -138,7 +154,13 @@ def cards_table(method: Method, settings: Settings, data: Dataset) -> str:
             if needed != last:
                 lines.append(f"{name} x {count:<3} {needed}")
             last = needed
-    return "\n".join(["what fits, from how many cards on, and what has to change:", *lines])
+    title = "what fits, from how many cards on, and what has to change"
+    return "\n".join([f"{title}{_by_auto(settings, ' the checkpointing')}:", *lines])
+
+
+def _by_auto(settings: Settings, what: str = " it") -> str:
+    """Return who chooses the checkpointing, where no setting does."""
+    return f" (auto chooses{what})" if settings.policy == "auto" else ""
 
 
 def _needed(method: Method, settings: Settings, card: Card, data: Dataset) -> str:

@@ -33,8 +33,13 @@ def test_every_shape_of_a_file_is_read(value: object, tmp_path: Path) -> None:
         ('{"tools": 3}', 'wanted a list of tools, or an object with "tools"'),
         ("[7]", "a tool must be an object, found 7"),
         ("[" * 100_000, "it is nested too deeply"),
+        ('[{"messages": []}]', "found an object with the keys 'messages', wanted a tool with its"),
+        (
+            '{"name": "a"}\n{"name": "b"}',
+            "Extra data.*; wanted one list of tools, and this is JSON L",
+        ),
     ],
-    ids=["JSON", "empty", "number", "tool", "deep"],
+    ids=["JSON", "empty", "number", "tool", "deep", "rows", "lines"],
 )
 def test_another_file_is_named_with_its_flag(text: str, problem: str, tmp_path: Path) -> None:
     file = tmp_path / "tools.json"

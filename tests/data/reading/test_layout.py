@@ -1,6 +1,7 @@
 """Layouts: told apart by what a row holds, and every real row of each is read."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,29 @@ def test_other_values_have_no_layout(layout: str, row: Any) -> None:
     assert not SOURCES[layout].recognises(row)
     with pytest.raises(ValueError, match="no known layout: found"):
         detect_format(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (
+            {"question": "q", "answer": "a"},
+            "found an object with the keys 'question', 'answer'; nearest is gorilla (lacks "
+            "'function', 'model_answer'); README's layout is {\"messages\": ",
+        ),
+        ({"messages": 3}, "nearest is openai (lacks 'tools'); README's"),
+        ({"messages": 3, "tools": []}, 'nearest is openai (wants {"messages": '),
+        ({"other": 1}, "found an object with the keys 'other'; README's layout is"),
+        (dict.fromkeys(map(str, range(99)), 1), "'11' and 87 more; README's"),
+        ({"name": "f", "description": "d"}, "this is a file of tools; name it with --tools-file"),
+        ({"type": "function", "function": {"name": "f"}}, "this is a file of tools; name"),
+        ({"tools": [{"name": "f", "inputSchema": {}}]}, "this is a file of tools; name"),
+    ],
+)
+def test_an_unknown_layout_is_told_shortly_with_the_nearest(row: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)) as raised:
+        detect_format(row)
+    assert len(str(raised.value)) < 400
 
 
 def test_a_benchmark_file_is_no_training_layout(shared: Path) -> None:

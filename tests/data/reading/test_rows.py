@@ -93,6 +93,8 @@ def test_json_lines_may_be_named_json_with_any_line_end(tmp_path: Path, end: str
         ("  \n\n ", "is empty"),
         (b"\x00\x01\x02", "is a binary file"),
         (gzip.compress(b"{}", mtime=0), "is gzip-compressed"),
+        ("id,question\n1,a\n", r"row 0 is not JSON.*; wanted JSON, JSON Lines or Parquet with one"),
+        ("# Title\n\nText.\n", r"row 0 is not JSON.*one conversation a row: docs/data-formats.md$"),
         (
             '{"a": 1}\n{"a": 2,}\n',
             r"row 1 is not JSON, line 2, column 9: .*found '}'.*--skip-mal",

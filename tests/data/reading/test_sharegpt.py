@@ -105,8 +105,10 @@ def test_layouts_are_told_apart_by_what_a_row_holds() -> None:
         (5, "int"),
     ],
 )
-def test_unknown_layout_error_lists_keys_and_known_layouts(row: Any, found: str) -> None:
-    with pytest.raises(ValueError, match=f"found .*{found}.*wanted glaive: .*sharegpt: "):
+def test_unknown_layout_error_has_the_keys_and_a_known_layout(row: Any, found: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"found .*{found}.*README's layout is .*docs/data-formats.md"
+    ):
         detect_format(row)
 
 

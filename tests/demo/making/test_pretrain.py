@@ -59,7 +59,7 @@ def test_probes_are_printed_as_it_trains(work, capsys):
     printed = capsys.readouterr().out
     assert "step 3: 0.00M tokens" in printed
     assert "copy 0.00, lookup 0.00, choice 0.00, filling 0.00, form 0.00" in printed
-    assert "python chat_completion.py --ckpt_dir" in printed
+    assert "python chat_completion.py --ckpt-dir" in printed
 
 
 @pytest.mark.long

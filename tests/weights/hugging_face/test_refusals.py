@@ -240,5 +240,5 @@ def test_conversion_reports_what_it_wrote_and_what_is_next(source, tmp_path, con
     outcome = convert(source)
     assert (outcome.code, outcome.error) == (0, "")
     assert "mistral model to" in outcome.out and "bit for bit" in outcome.out
-    assert "python chat_completion.py --ckpt_dir" in outcome.out
+    assert "python chat_completion.py --ckpt-dir" in outcome.out
     assert str(tmp_path / "native" / "tokenizer.json") in outcome.out
