@@ -9,6 +9,8 @@ from chat.schemas.validation import read_tool
 from data.reading.layout import Source
 
 _PAGE = "docs/data-formats.md"
+# The layout that README shows.
+_README = "openai"
 # A text, with the colon after it where it is a key; or a bracket.
 _PARTS = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*:)?|([\[{])|[\]}]')
 # How an error shows keys, of which a row may have any number.
@@ -27,16 +29,19 @@ def unknown_layout(row: Any, sources: Mapping[str, Source]) -> str:
         found += f" and {more} more" if more > 0 else ""
         near = _nearest(row, sources)
     return (
-        f"no known layout: found {found}{near}; README's layout is {sources['openai'].looks_like}; "
+        f"no known layout: found {found}{near}; README's layout is {sources[_README].looks_like}; "
         f"all of them: {_PAGE}"
     )
 
 
 def _nearest(row: Mapping[str, Any], sources: Mapping[str, Source]) -> str:
-    """Return the layout that shares most keys with a row, with those that the row lacks."""
+    """Return the layout that shares most keys with a row, with those that the row lacks.
+
+    Of several it is README's, else the one of fewest keys.
+    """
     keys = {name: list(dict.fromkeys(_keys(s.looks_like))) for name, s in sources.items()}
     shared = {name: len(row.keys() & set(of)) for name, of in keys.items()}
-    best = max(shared, key=lambda name: (shared[name], -len(keys[name])))
+    best = max(shared, key=lambda name: (shared[name], name == _README, -len(keys[name])))
     if not shared[best]:
         return ""
     lacks = [key for key in keys[best] if key not in row]

@@ -27,7 +27,7 @@ def test_help_names_other_servers_for_production(
 ) -> None:
     outcome = run_command(main, ["--help"], monkeypatch, capsys)
     assert "to try it" in outcome.out
-    assert "vLLM or TensorRT-LLM" in outcome.out
+    assert "vLLM, SGLang or TensorRT-LLM" in outcome.out
 
 
 def test_startup_errors_are_one_line(

@@ -136,15 +136,16 @@ def test_without_trackers_none_is_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["finetune", "ds_finetune"])
 def test_a_missing_package_is_one_line_before_anything_is_loaded(
-    script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from commands import run_command
 
     main = pytest.importorskip(script).main
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(trackers, "find_spec", lambda name: None)
-    # The base and the dataset of this configuration are not there, which would be told next.
+    # The dataset of this configuration is not there, which would be told next.
     flags = ["--config-file", "configs/finetune.json", "--logging.trackers=wandb"]
+    flags.append(f"--model.checkpoint_dir={tmp_path}")
     monkeypatch.chdir(Path(sys.modules[script].__file__ or "").parent)
     done = run_command(main, flags, monkeypatch, capsys)
     assert done.code == 1
