@@ -95,7 +95,8 @@ def test_every_command_succeeds_without_warnings(ran: list[Ran]):
     assert [(ended.command, ended.code, ended.error) for ended in ran] == [
         (ended.command, 0, "") for ended in ran
     ]
-    warnings = [line for ended in ran for line in ended.out.splitlines() if "warning" in line.lower()]
+    lines = [line for ended in ran for line in ended.out.splitlines()]
+    warnings = [line for line in lines if "warning" in line.lower()]
     assert len(warnings) == 1
     assert "warning: this run took" in warnings[0]
 
