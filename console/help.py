@@ -58,11 +58,6 @@ def help_text(
     return "\n\n".join(parts)
 
 
-def first_sentence(text: str | None) -> str:
-    """Return the first paragraph of a docstring on one line."""
-    return " ".join(inspect.cleandoc(text or "").partition("\n\n")[0].split())
-
-
 def _sections(docstring: str) -> tuple[str, list[tuple[str, dict[str, str]]]]:
     """Return what stands before the first section, and each section's title and sentences."""
     about, *parts = re.split(r"\n\n([A-Z][^\n]*):\n(?=    \S)", docstring)

@@ -7,7 +7,7 @@ where `messages` end with the turn of a user or a tool that both replies answer,
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from chat.conversation import Conversation, Message, to_json, to_sorted_json
 from chat.schemas.validation import schema_problem, validate_arguments
 from console.command import shell_quote
 from data.conversations import content_sha256, named
-from data.reading.rows import RawRow, read_rows
+from data.reading.rows import RawRow
 from storage.atomic import new_file
 
 # The kind of a pair of which nobody said what is wrong with the rejected reply.
@@ -180,12 +180,6 @@ def _check_calls(where: str, message: Message, prompt: Conversation, whole: bool
         if problems:
             reason = f"{where} calls {call.name}{problems[0].pointer}: {problems[0].message}"
             raise UnusablePair("unfit-call", reason)
-
-
-def read_pairs(path: Path | str) -> Iterator[ReplyPair]:
-    """Yield the pairs of a file; ValueError names the file, the line and what is wrong."""
-    for row in read_rows(path):
-        yield read_pair(row, Path(path))
 
 
 def read_pair(row: RawRow, path: Path) -> ReplyPair:

@@ -16,8 +16,7 @@ Fingerprint of a split: sha256 over the sha256s of its tokens, mask and offsets.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,9 @@ from data.split_files import (
     FILES,
     FINGERPRINTED,
     FORMAT_VERSION,
-    KIND,
     SPLITS,
-    Encoding,
     Origin,
-    Sample,
-    SplitWriter,
-    describe,
-    make_block,
-    write_description,
 )
-from storage.atomic import new_directory
 from storage.json_file import read_json_object
 from storage.manifest import sha256_of_file, trusts_files
 from storage.replacement import restore
@@ -47,27 +38,6 @@ from storage.verified import VerifiedFile, open_verified, recorded
 
 # A conversation alone, or a pair: two conversations that differ in their last turn.
 GROUP_SIZES = (1, 2)
-
-
-def write_dataset(
-    directory: Path | str,
-    samples: Iterable[Sample],
-    encoding: Encoding,
-    notes: Callable[[], Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:
-    """Write `samples`, one at a time, as a dataset and return its description.
-
-    `notes` is called once, after the last sample; what it returns goes into dataset.json too.
-    Raises ValueError when a split would be empty or a sample cannot be trained on.
-    """
-    with new_directory(directory, KIND) as partial, ExitStack() as files:
-        writers = {split: SplitWriter(partial, split, files) for split in SPLITS}
-        for sample in samples:
-            writers[sample.split].add(make_block([sample], encoding.vocab_size))
-        splits = {split: writers[split].finish() for split in SPLITS}
-        description = describe(encoding, splits, notes() if notes else {})
-        write_description(partial, description)
-    return description
 
 
 class TokenizedDataset:

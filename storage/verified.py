@@ -73,10 +73,6 @@ class VerifiedFile:
                 self._compare(index, name)
                 self._compared[index] = 1
 
-    def check_whole(self) -> None:
-        """Raise ValueError unless all of the file is as recorded."""
-        self.check(0, self._bytes)
-
     def _compare(self, index: int, name: str) -> None:
         start = index * self._step
         end = min(start + self._step, self._bytes)

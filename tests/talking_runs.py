@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from small_datasets import write_dataset
 from speaking_model import write_speaking_model
 from tiny_runs import settings_over
 
@@ -15,7 +16,7 @@ from chat.conversation import Conversation, Message, Tool, ToolCall
 from chat.formats.known import FORMATS
 from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
-from data.tokenized import Encoding, Origin, Sample, write_dataset
+from data.split_files import Encoding, Origin, Sample
 
 if TYPE_CHECKING:
     from training.config import Config

@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 from command_lines import ROOT, next_commands, problem_of
+from small_datasets import write_dataset
 
 from chat.conversation import Conversation
 from chat.formats.known import find_format
 from chat.formats.rendering import render, tokenize
 from chat.tokenizers.tokenizer import load_tokenizer
 from console.journey import Done
-from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
+from data.split_files import Encoding, Sample
+from data.tokenized import TokenizedDataset
 from evaluation.behaviours import ALL_CALLS, KINDS
 from scripts.run_demo import COLUMNS, PROMPTS, accuracy, journey, write_summary
 from weights.table import bitwise_equal

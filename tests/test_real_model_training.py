@@ -13,10 +13,11 @@ import pytest
 import torch
 import torch.nn.functional as functional
 from command_lines import ROOT
+from small_datasets import write_dataset
 from tiny_runs import settings_over, train_natively
 from tokenizers import Tokenizer
 
-from data.tokenized import Encoding, Origin, Sample, write_dataset
+from data.split_files import Encoding, Origin, Sample
 from model.attention import Documents
 from model.transformer import Transformer
 from storage.manifest import sha256_of_file

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from small_datasets import write_dataset
 from tiny_models import TINY, random_model
 
-from data.tokenized import Encoding, Origin, Sample, write_dataset
+from data.split_files import Encoding, Origin, Sample
 from model.config import ModelConfig
 from storage.manifest import sha256_of_file
 from training.backends import NativeBackend

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pair_files import read_pairs
 
-from data.pairs import RULES, ReplyPair, UnusablePair, read_pairs, said, write_pairs
+from data.pairs import RULES, ReplyPair, UnusablePair, said, write_pairs
 
 TOOL = {
     "type": "function",

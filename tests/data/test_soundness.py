@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from small_datasets import write_dataset
 
 from data import soundness
 from data.soundness import check_soundness
-from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
+from data.split_files import Encoding, Origin, Sample
+from data.tokenized import TokenizedDataset
 
 STOP = 9
 END_OF_TEXT = 8

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damaging import flip_a_bit, places_in
+from small_datasets import write_dataset
 
 from data.batches import Batches
-from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
+from data.split_files import Encoding, Origin, Sample
+from data.tokenized import TokenizedDataset
 
 ENCODING = Encoding("llama3", "ab" * 32, 500, {"<|eot_id|>": 499})
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_datasets import write_dataset
 
 from chat.conversation import Conversation, Message
-from data.tokenized import FILES, Encoding, Origin, Sample, TokenizedDataset, write_dataset
+from data.split_files import FILES, Encoding, Origin, Sample
+from data.tokenized import TokenizedDataset
 from evaluation.items import Item
 from evaluation.scoring.calls import Verdict
 from evaluation.trained_on import trained_on_warning

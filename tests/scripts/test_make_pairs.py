@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from inspected import byte_tokenizer
+from pair_files import read_pairs
 
 from console.command import run
 from data.conversations import write_conversations
-from data.pairs import read_pairs
 from data.tokenized import TokenizedDataset
 from scripts import build_dataset, inspect_dataset, make_pairs
 from synthesis.generation import Settings, generate

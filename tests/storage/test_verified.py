@@ -30,7 +30,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_file_as_it_was_written_is_read(file: Path) -> None:
     assert read_verified(file) == CONTENT
-    open_verified(file).check_whole()
+    open_verified(file).check(0, len(CONTENT))
 
 
 def test_a_file_with_another_bit_is_refused(file: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_damaged_manifest_is_refused(file: Path, text: str) -> None:
 def test_trusted_files_are_read_as_they_are(file: Path) -> None:
     flip_a_bit(file, 0)
     assert read_verified(file) != CONTENT
-    open_verified(file).check_whole()
+    open_verified(file).check(0, len(CONTENT))
 
 
 def test_json_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:

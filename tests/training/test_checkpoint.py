@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_datasets import write_dataset
 
-from data.tokenized import Encoding, Sample, TokenizedDataset, write_dataset
+from data.split_files import Encoding, Sample
+from data.tokenized import TokenizedDataset
 from storage.atomic import directory_lock
 from storage.manifest import damaged_files, write_manifest
 from training.backends import NativeBackend, Result

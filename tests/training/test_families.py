@@ -9,10 +9,11 @@ import torch
 from launches import launch
 from native_directories import write_native
 from safetensors.torch import load_file
+from small_datasets import write_dataset
 from tiny_models import FAMILY_SHAPES, LONG_ROPE
 from tiny_runs import samples, settings_over, train_natively
 
-from data.tokenized import Encoding, write_dataset
+from data.split_files import Encoding
 from model.lora.config import ADAPTER_FILE
 from storage.manifest import sha256_of_file
 from weights.adapter import read_adapter

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from commands import run_command
+from small_datasets import write_dataset
 
 import finetune
-from data.tokenized import Encoding, Origin, Sample, TokenizedDataset, write_dataset
+from data.split_files import Encoding, Origin, Sample
+from data.tokenized import TokenizedDataset
 from storage.manifest import sha256_of_file
 from training.config import Config
 from training.setup import build_model, find_device, open_checkpoints, open_splits

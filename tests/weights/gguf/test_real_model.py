@@ -5,7 +5,7 @@ import pytest
 import torch
 from real_model import ask
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from varied_texts import varied_texts
+from varied_text import varied_strings
 
 from inference.generate import generate
 from model.attention import Documents
@@ -99,7 +99,7 @@ def test_ids_are_those_of_smollms_published_tokenizer(real_gguf: Path, tmp_path:
     theirs = published(file.metadata)
     # Its special tokens are ordinary text here, as they are in a user's message.
     ours.encode_special_tokens = True
-    for text in varied_texts(10_000):
+    for text in varied_strings(10_000):
         assert ours.encode(text).ids == theirs.encode(text).ids, text
         assert ours.decode(ours.encode(text).ids) == text
 

@@ -9,7 +9,7 @@ from gguf_files import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, byt
 from sentencepiece import SentencePieceProcessor
 from tiktoken_ext import openai_public
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from varied_texts import varied_texts
+from varied_text import varied_strings
 
 from chat.tokenizers.ranks import LLAMA3_PATTERN
 from chat.tokenizers.tokenizer import load_tokenizer
@@ -59,7 +59,7 @@ def trained(first: Any, normalizer: Any = None, ignore_merges: bool = False) -> 
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(varied_texts(500), trainer)
+    tokenizer.train_from_iterator(varied_strings(500), trainer)
     return tokenizer
 
 
@@ -107,7 +107,7 @@ def test_byte_level_ids_are_those_of_the_original(
 ) -> None:
     theirs = original(pre, monkeypatch)
     ours = converted(tmp_path, metadata_of(theirs, pre))
-    for text in varied_texts(1000):
+    for text in varied_strings(1000):
         assert ids(ours, text) == ids(theirs, text), text
         assert ours.decode(ids(ours, text)) == theirs.decode(ids(theirs, text))
 
@@ -187,7 +187,7 @@ def test_phi3_mini_from_scores_has_the_ids_of_its_tokenizer(shared: Path, tmp_pa
             "tokenizer.ggml.add_bos_token": False,
         },
     )
-    for text in [*varied_texts(2000), "<|user|>\nHello<|end|>\n<|assistant|>\n", "</s> x<s> y"]:
+    for text in [*varied_strings(2000), "<|user|>\nHello<|end|>\n<|assistant|>\n", "</s> x<s> y"]:
         assert ours.encode(text).ids == theirs.encode(text).ids, text
         assert ours.decode(ours.encode(text).ids) == theirs.decode(theirs.encode(text).ids)
     assert json.loads(ours.to_str())["model"]["merges"] == merges_of(content)
@@ -209,7 +209,7 @@ def test_ids_of_scores_are_those_of_sentencepiece(name: str, shared: Path, tmp_p
     ours = converted(tmp_path, sentencepiece_metadata(theirs))
     # What looks like a special token is ordinary text to SentencePiece.
     ours.encode_special_tokens = True
-    for text in varied_texts(2000):
+    for text in varied_strings(2000):
         assert ids(ours, text) == theirs.encode(text), text
 
 
@@ -252,7 +252,7 @@ def test_llama_3s_ids_are_those_of_its_tiktoken_file(shared: Path, tmp_path: Pat
     theirs = load_tokenizer(file)
     ours = converted(tmp_path, tiktoken_metadata(file))
     ours.encode_special_tokens = True
-    for text in varied_texts(10_000):
+    for text in varied_strings(10_000):
         assert ids(ours, text) == theirs.encode(text), text
 
 
