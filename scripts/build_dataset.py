@@ -26,7 +26,7 @@ from data.building.dataset import Settings, build_dataset
 from data.building.splitting import SplitBy
 from data.building.trained_turns import TrainOn
 from inference.chat_choice import FORMAT_FLAGS, choose_format
-from training.dataset_command import training_command
+from training.dataset_command import training_commands
 from weights.chat_record import proposed_format, read_chat_record
 
 
@@ -131,7 +131,7 @@ def main(
         )
     print_next(
         f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(save_dir)}",
-        training_command(save_dir, description),
+        *training_commands(save_dir, description),
     )
 
 

@@ -19,7 +19,7 @@ from data.soundness import check_soundness
 from data.split_files import SPLITS
 from data.tokenized import TokenizedDataset
 from storage.atomic import new_file
-from training.dataset_command import training_command
+from training.dataset_command import training_commands
 
 
 def main(
@@ -69,10 +69,12 @@ def main(
         console.print(f"Page: {html}", soft_wrap=True)
     for dataset in splits.values():
         check_soundness(dataset)
-    command = (
-        f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(dataset_dir)} --index 0"
-    )
-    print_next(training_command(dataset_dir, chosen.description) if index is not None else command)
+    if index is None:
+        print_next(
+            f"python scripts/inspect_dataset.py --dataset-dir {shell_quote(dataset_dir)} --index 0"
+        )
+    else:
+        print_next(*training_commands(dataset_dir, chosen.description))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ from weights.table import (
 )
 
 WEIGHTS_FILE = "consolidated.safetensors"
+# Of a directory as Meta ships it.
+FIRST_SHARD = "consolidated.00.pth"
 # The name under which the project this one grew from keeps a whole model.
 OLDER_WEIGHTS_FILE = "consolidated.pth"
 
@@ -224,7 +226,7 @@ def byte_chunks(tensor: Tensor) -> Iterator[memoryview]:
 
 def _no_weights(directory: Path) -> Exception:
     names = sorted(file.name for file in directory.iterdir())
-    if "consolidated.00.pth" in names:
+    if FIRST_SHARD in names:
         return ValueError(
             f"{directory} holds Meta's shards, wanted a native directory; convert it first: python "
             f"scripts/convert_from_meta_weights.py --llama3-dir {directory} --output-dir D"

@@ -80,11 +80,11 @@ MEANINGS: dict[str, str] = {
     "ending-at-call": "repaired: cut so that a call ends it (only --balance)",
 }
 
-# Which switch of scripts/clean_dataset.py would have kept what a rule dropped.
+# What keeps a row that a rule dropped: a switch of scripts/clean_dataset.py, or another row.
 KEPT_WITH: dict[str, str] = {
     "reasoning": "--thinking keep",
-    "undeclared-function": "add --tools-file, where no function is declared",
-    "invalid-arguments": "leave out --check-formats, where a format was the reason",
+    "undeclared-function": "declare it in the row; where rows declare none, add --tools-file",
+    "invalid-arguments": "correct them; where a format was the reason, leave out --check-formats",
     "negative": "--negatives pair, in a pair with a kept row of equal prompt",
     "unwritable": "name another --chat-format, or none",
     "no-functions": "leave out --remove-no-fc",

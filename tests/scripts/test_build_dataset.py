@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from data.cleaning.clean_file import clean_file
 from data.tokenized import TokenizedDataset, read_description
 from scripts.build_dataset import left_out, share_missed
-from training.dataset_command import training_command
+from training.dataset_command import training_commands
 from weights.chat_record import write_chat_record
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,25 @@ def test_the_next_command_names_the_tokenizers_model_shell_quoted(
     assert shlex.split(looked.stdout.splitlines()[-1]) == wanted
     description = read_description(dataset)
     del description["tokenizer_file"]
-    assert shlex.split(training_command(dataset, description)) == wanted[:-1]
+    (typed,) = training_commands(dataset, description)
+    assert shlex.split(typed) == wanted[:-1]
+
+
+def test_a_dataset_built_beside_shards_of_meta_is_followed_by_their_conversion(
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "original"
+    model.mkdir()
+    (model / "consolidated.00.pth").touch()
+    description = {"tokenizer_file": str(model / "tokenizer.model"), "chat_format": "llama3"}
+    convert, train = training_commands("mine", description)
+    assert convert.endswith(f"--llama3-dir {model} --output-dir {model}-native")
+    assert (
+        train == f"python finetune.py --data.dataset_dir=mine --model.checkpoint_dir={model}-native"
+    )
+    (tmp_path / "original-native").mkdir()
+    (tmp_path / "original-native/params.json").touch()
+    assert training_commands("mine", description) == [train]
 
 
 def test_tokens_that_the_model_does_not_know_are_named_with_their_flag(

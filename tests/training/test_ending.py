@@ -26,7 +26,7 @@ def replied(**figures: float) -> dict[str, Any]:
         ([LONG, replied(exact_match=0.0)], "this run ended with exact_match 0 in its last val"),
         ([replied(balanced=0.5), replied(balanced=0.0), replied()], "this run ended with balanced"),
         ([{**LONG, "step": 19}], "this run took 19 steps, which teach hardly anything; raise"),
-        ([{**replied(balanced=0.0), "step": 1}], "took 1 step, which teach hardly anything and en"),
+        ([{**replied(balanced=0.0), "step": 1}], "took 1 step, which teach hardly anything, and e"),
     ],
 )
 def test_a_run_that_learnt_little_is_told_why(
