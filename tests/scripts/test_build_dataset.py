@@ -96,7 +96,7 @@ def test_a_dataset_built_beside_shards_of_meta_is_followed_by_their_conversion(
         train == f"python finetune.py --data.dataset_dir=mine --model.checkpoint_dir={model}-native"
     )
     (tmp_path / "original-native").mkdir()
-    (tmp_path / "original-native/params.json").touch()
+    (tmp_path / "original-native/params.json").write_text("{}")
     assert training_commands("mine", description) == [train]
 
 
