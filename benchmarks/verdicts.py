@@ -29,7 +29,7 @@ QUOTAS = "parallel_calls=0.18 missing_argument=0.32 tool_error=0.04 invalid_valu
 # Nothing is scored while a way trains, and its last step is what counts.
 PLAIN = "--validation.every=null --validation.generated=null --validation.best_metric=loss"
 WARM = f"--schedule.learning_rate=1e-3 --schedule.warmup_steps=10 {PLAIN}"
-PROMPTS = ("seen", "unseen")
+PROMPTS = {"seen": "Tools seen in training", "unseen": "Tools never seen"}
 SHOWN = {BALANCED: "balanced", ALL_CALLS: "calls", ASKING: "asking", NO_CALL: "not calling"}
 
 
@@ -68,7 +68,7 @@ Trained = tuple[str, Path, float]
 
 
 def main(demo_dir: str = "runs/demo", seed: int = 4, results_file: str | None = None) -> None:
-    """Run every way, print a table and write the figures and docs/images/verdicts.svg.
+    """Run every way, print the tables and write the figures and docs/images/verdicts.svg.
 
     Args:
         demo_dir: What `scripts/run_demo.py` left behind.
@@ -89,7 +89,8 @@ def main(demo_dir: str = "runs/demo", seed: int = 4, results_file: str | None = 
     file = Path(results_file or RESULTS / f"verdicts_seed{seed}.json")
     write_json(file, {**about_run(), "threads": 1, "seed": seed, "ways": found})
     draw()
-    Console().print(table(found))
+    for prompts, title in PROMPTS.items():
+        Console().print(table(found, prompts, title))
     print(f"Written to {file}")
 
 
@@ -205,16 +206,13 @@ def figures(scores_file: Path) -> dict[str, Any]:
     return records({kind: found[kind] for kind in SHOWN})
 
 
-def table(found: list[dict[str, Any]]) -> Table:
-    """Return the figures as a table: tools seen in training and never seen."""
-    shown = Table("way", "CPU-s", title="The demo's tuned model, trained further")
-    for prompts in PROMPTS:
-        for name in SHOWN.values():
-            shown.add_column(f"{prompts}: {name}", justify="right")
+def table(found: list[dict[str, Any]], prompts: str, title: str) -> Table:
+    """Return the figures on one kind of prompts as a table."""
+    shown = Table("way", "CPU-s", title=title)
+    for name in SHOWN.values():
+        shown.add_column(name, justify="right")
     for one in found:
-        cells = [
-            percent(Figure(**one[prompts][kind]).value) for prompts in PROMPTS for kind in SHOWN
-        ]
+        cells = [percent(Figure(**one[prompts][kind]).value) for kind in SHOWN]
         shown.add_row(one["way"], f"{one['cpu_seconds']:.0f}", *cells)
     return shown
 
