@@ -29,9 +29,9 @@ from model.config import ModelConfig
 from storage.json_file import write_json
 from weights.conversion import require_space
 from weights.directory import Layout, layout_bytes, open_weights
-from weights.meta import shard_file
 from weights.meta_params import meta_params
 from weights.pth import write_pth
+from weights.shard_names import shard_file
 from weights.table import bitwise_equal, expected_shapes, shard, weights
 from weights.tokenizer_file import SPECIAL_TOKENS
 

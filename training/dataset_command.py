@@ -7,7 +7,7 @@ from typing import Any
 from console.command import shell_quote
 from model.config import PARAMS_FILE
 from weights.chat_record import read_chat_record
-from weights.directory import FIRST_SHARD
+from weights.shard_names import shard_file
 
 
 def training_commands(dataset_dir: Path | str, description: Mapping[str, Any]) -> list[str]:
@@ -24,7 +24,7 @@ def training_commands(dataset_dir: Path | str, description: Mapping[str, Any]) -
         return [" ".join(words)]
     tokenizer = Path(description["tokenizer_file"])
     model = tokenizer if tokenizer.is_dir() else tokenizer.parent
-    if (model / FIRST_SHARD).is_file():
+    if (model / shard_file(0)).is_file():
         shards, model = model, model.with_name(f"{model.name}-native")
         if not model.exists():
             before.append(

@@ -21,6 +21,7 @@ from weights.building import Place, Stored, build_model
 from weights.lazy import FileTensors, forms
 from weights.nf4.directory import group_parts, read_quantization
 from weights.opening import open_tensors
+from weights.shard_names import shard_file
 from weights.table import (
     DTYPES,
     Shape,
@@ -32,8 +33,6 @@ from weights.table import (
 )
 
 WEIGHTS_FILE = "consolidated.safetensors"
-# Of a directory as Meta ships it.
-FIRST_SHARD = "consolidated.00.pth"
 # The name under which the project this one grew from keeps a whole model.
 OLDER_WEIGHTS_FILE = "consolidated.pth"
 
@@ -226,7 +225,7 @@ def byte_chunks(tensor: Tensor) -> Iterator[memoryview]:
 
 def _no_weights(directory: Path) -> Exception:
     names = sorted(file.name for file in directory.iterdir())
-    if FIRST_SHARD in names:
+    if shard_file(0) in names:
         return ValueError(
             f"{directory} holds Meta's shards, wanted a native directory; convert it first: python "
             f"scripts/convert_from_meta_weights.py --llama3-dir {directory} --output-dir D"

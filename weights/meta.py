@@ -18,6 +18,7 @@ from weights.directory import WEIGHTS_FILE, Layout, dtype_name, open_weights
 from weights.lazy import forms
 from weights.meta_params import native_params
 from weights.mistral import is_mistral, read_mistral
+from weights.shard_names import shard_file
 from weights.table import (
     EMBEDDING,
     OUTPUT,
@@ -67,11 +68,6 @@ class MetaModel:
             name: (shape, forms(self.shards[0])[name].dtype)
             for name, shape in expected_shapes(self.config).items()
         }
-
-
-def shard_file(index: int) -> str:
-    """Return the name of Meta's shard file number `index`."""
-    return f"consolidated.{index:02d}.pth"
 
 
 def read_meta(path: Path | str) -> MetaModel:

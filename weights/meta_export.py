@@ -10,8 +10,9 @@ from torch import Tensor
 from model.config import ModelConfig, read_params
 from weights.directory import WEIGHTS_FILE, Layout, open_weights, weights_file
 from weights.lazy import forms
-from weights.meta import MOST_SHARDS, shard_file
+from weights.meta import MOST_SHARDS
 from weights.meta_params import meta_params
+from weights.shard_names import shard_file
 from weights.table import (
     EMBEDDING,
     OUTPUT,

@@ -13,9 +13,9 @@ from storage.json_file import write_json
 from storage.verified import copy_verified
 from weights.conversion import META_KIND, require_space
 from weights.directory import Layout, layout_bytes
-from weights.meta import shard_file
 from weights.meta_export import check_shard_count
 from weights.pth import write_pth
+from weights.shard_names import shard_file
 from weights.table import DTYPES, EMBEDDING, OUTPUT, expected_shapes, shard, weights
 from weights.tokenizer_file import TOKENIZER_FILE, token_count
 

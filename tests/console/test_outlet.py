@@ -44,7 +44,7 @@ def shell(line: str, tmp_path: Path, by: str = "console", outlives: bool = False
     code = f"; echo $? > {tmp_path}/code"
     # Where it is set to anything, Python keeps no output back.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment |= {"OUTLIVES": "1"} if outlives else {}
     done = subprocess.run(
         ["bash", "-c", line.format(command=command, code=code)],

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import comparison
+from benchmarks.report import Settings
 from inference.packed import native_dtype
+from scripts.benchmark import compare_all
 
 ROOT = Path(__file__).parents[2]
 # Blocks what the GPU image lacks, then runs the script.
@@ -27,7 +30,7 @@ def run(*arguments: object, bare: bool = False) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [sys.executable, *start, "scripts/benchmark.py", *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "."},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         timeout=300,
@@ -95,3 +98,15 @@ def test_errors_are_one_line_with_the_right_exit_code(
     assert ended.returncode == code
     assert ended.stderr.startswith(message)
     assert ended.stderr.count("\n") == 1
+
+
+def test_where_no_row_could_be_compared_each_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise MemoryError("it takes 16 GB")
+
+    monkeypatch.setattr(comparison, "compare", no_room)
+    settings = Settings("cpu", 1, ("padded",), 1, "plain", "float32")
+    with pytest.raises(ValueError, match=r"no row could be compared: 8b:lora: it takes 16 GB$"):
+        compare_all([("8b", "lora")], settings, 1.0, tmp_path / "figures.json")

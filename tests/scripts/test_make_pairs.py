@@ -145,6 +145,10 @@ def test_a_users_rows_are_counted_where_they_give_no_pair(typed, tmp_path: Path)
         (["--from", "generator", "--quota.x=1"], "no kind of mistake 'x'"),
         (["--from", "generator", "--never-from", "gone"], "--never-from gone does not exist"),
         ([], "missing --from"),
+        (
+            ["--from", "generator", "--source-file", "a", "--tools-file", "b"],
+            "--tools-file is for generated conversations, and --source-file has some",
+        ),
     ],
 )
 def test_an_unusable_flag_is_a_one_line_error(

@@ -42,3 +42,16 @@ def test_a_missing_browser_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_missing_page_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone.html is missing; name a page"):
         main(str(tmp_path / "gone.html"))
+
+
+def test_a_browser_that_draws_nothing_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, browser = tmp_path / "report.html", tmp_path / "chromium"
+    page.write_text("")
+    browser.write_text("#!/bin/sh\necho no screen >&2\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(ValueError, match=r"drew no picture of .*report.html: no screen"):
+        main(str(page), str(tmp_path))
+    assert {file.name for file in tmp_path.iterdir()} == {"report.html", "chromium"}

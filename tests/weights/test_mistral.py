@@ -129,3 +129,11 @@ def test_families_with_other_layers_are_refused_in_metas_format(family: str) -> 
     config = replace(TINY, family=family, qkv_bias=family == "qwen2", qk_norm=family == "qwen3")
     with pytest.raises(ValueError, match=r"Meta's format cannot hold .*convert_to_hf_weights"):
         meta_params({}, config)
+
+
+def test_a_directory_without_a_tokenizer_is_told(tmp_path: Path) -> None:
+    source = write_mistral(tmp_path / "mistral")
+    for file in source.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(FileNotFoundError, match=r"mistral has no tokenizer .* copy it there"):
+        convert_from_meta(source, tmp_path / "native")

@@ -89,3 +89,30 @@ def test_a_name_or_id_that_is_no_text_is_refused(key: str) -> None:
     record = {"messages": [{"role": "tool", "content": "x", key: 5}]}
     with pytest.raises(ValueError, match=rf"messages\[0\]\.{key} must be a string, found int"):
         Conversation.from_record(record)
+
+
+CALLED = Message("assistant", "", (ToolCall("rain", {"city": "Graz"}),))
+
+
+@pytest.mark.parametrize(
+    ("name", "messages", "reason"),
+    [
+        ("mistral_v3", (Message("user", "Rain?"), Message("tool", "no")), "it answers no call"),
+        (
+            "mistral_v3",
+            (Message("user", "Rain?"), CALLED, Message("user", "Now?")),
+            "1 calls before it have no result",
+        ),
+        (
+            "qwen3",
+            (Message("user", "Rain?"), Message("assistant", "</think> No.")),
+            "holds </think>",
+        ),
+        ("llama3_1", (CALLED,), "tools are announced in the first user message"),
+    ],
+)
+def test_what_a_template_would_write_otherwise_is_refused(
+    name: str, messages: tuple[Message, ...], reason: str
+) -> None:
+    with pytest.raises(CannotWrite, match=reason):
+        render(Conversation(messages, WHOLE.tools), FORMATS[name])

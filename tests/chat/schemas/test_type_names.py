@@ -137,12 +137,16 @@ def test_any_text_is_read_as_a_valid_schema(text: str) -> None:
     check_schema(dict(read_type(text).schema))
 
 
-@pytest.mark.parametrize("text", ["map of strings", "dict[str; int]", "list[int", "(int]", "a b"])
+@pytest.mark.parametrize(
+    "text", ["map of strings", "dict[str; int]", "list[int", "(int]", "a b", "list[int)"]
+)
 def test_a_name_of_no_known_grammar_is_not_exact(text: str) -> None:
     assert not read_type(text).exact
 
 
-@pytest.mark.parametrize("name", ["Literal[['a', M]'a', M]", "enum((", "enum[(a)]", "Literal[]"])
+@pytest.mark.parametrize(
+    "name", ["Literal[['a', M]'a', M]", "enum((", "enum[(a)]", "Literal[]", "enum()"]
+)
 def test_literals_that_are_none_say_nothing_exact(name: str) -> None:
     found = read_type(name)
     assert not found.exact and "enum" not in found.schema

@@ -244,6 +244,9 @@ def test_scores_that_are_all_alike_are_refused(tmp_path: Path) -> None:
     }
     with pytest.raises(ValueError, match=r"scores are all the same, so the order of merges"):
         converted(tmp_path, metadata)
+    metadata["tokenizer.ggml.scores"] = [-1.0] * 3
+    with pytest.raises(ValueError, match=r"scores is missing, or not one for each token"):
+        converted(tmp_path, metadata)
 
 
 @pytest.mark.long

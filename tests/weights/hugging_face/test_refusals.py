@@ -80,6 +80,17 @@ def assert_refused(outcome: Outcome, target: Path, *parts: str) -> None:
             {"layer_types": ["full_attention", "sliding_attention"]},
             ("layer_types has full_attention, sliding_attention",),
         ),
+        (
+            {"layer_types": ["full_attention"]},
+            ("layer_types is ['full_attention'], wanted one kind",),
+        ),
+        (
+            {
+                "rope_parameters": {"rope_type": "default"},
+                "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+            },
+            ("rope_parameters and rope_scaling differ",),
+        ),
         ({"layer_types": ["full_attention"] * 2}, ("the layers have no window, and the other",)),
         ({"layer_types": ["chunked_attention"] * 2}, ("layer_types has chunked_attention",)),
         ({"hidden_size": 128}, ("of the wrong shape", "model.embed_tokens.weight")),
@@ -242,3 +253,9 @@ def test_conversion_reports_what_it_wrote_and_what_is_next(source, tmp_path, con
     assert "mistral model to" in outcome.out and "bit for bit" in outcome.out
     assert "python chat_completion.py --ckpt-dir" in outcome.out
     assert str(tmp_path / "native" / "tokenizer.json") in outcome.out
+
+
+def test_a_directory_without_weights_is_told(source: Path, tmp_path: Path, convert) -> None:
+    for file in source.glob("*.safetensors*"):
+        file.unlink()
+    assert_refused(convert(source), tmp_path / "native", "has no model.safetensors, nor an index")
