@@ -110,6 +110,7 @@ BAD_INPUT: list[tuple[str, Callable[[GgufSource], object], str]] = [
     ("llama", set_key(llama__expert_count=8), "llama.expert_count is 8, which may change the math"),
     ("llama", set_key(llama__logit_scale=0.5), "llama.logit_scale is 0.5, which may change"),
     ("llama", set_key(llama__attention__causal=False), "llama.attention.causal is False"),
+    ("llama", set_key(llama__attention__head_count=3), "is not a multiple of head_count 3"),
     ("llama", set_key(llama__block_count=None), "block_count is None, wanted a number"),
     ("llama", set_key(llama__block_count=3), "its metadata describes: 9 missing (blk.2.attn_norm"),
     (
@@ -205,6 +206,12 @@ def test_a_truncated_file_is_named_with_its_size(
     file = gguf_source(TINY).write(tmp_path / "tiny.gguf")
     os.truncate(file, size if size >= 0 else file.stat().st_size + size)
     refused(convert(file), f"tiny.gguf ({file.stat().st_size:,} bytes) is truncated or no GGUF")
+
+
+def test_a_file_for_processors_of_the_other_order_is_told(tmp_path: Path, convert: Convert) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF" + struct.pack(">IQQ", 3, 0, 0))
+    refused(convert(file), "tiny.gguf is big-endian, wanted little-endian")
 
 
 def test_a_missing_file_and_a_wrong_dtype_are_named(tmp_path: Path, convert: Convert) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import Outcome, run_command
 from native_directories import write_native
+from small_tokenizers import write_tokenizer_json
 from speaking_model import TOKENIZER
 from tiny_models import TINY
 
@@ -54,6 +55,16 @@ def test_model_with_a_format_gets_files_and_a_table(export: Export, tmp_path: Pa
     assert 'PARAMETER stop "<|eot_id|>"' in (target / "Modelfile").read_text()
     # The page names the place where the export is, not where it was put together.
     assert f"vllm serve {target} " in (target / "serve.md").read_text()
+
+
+def test_a_tokenizer_json_under_another_name_is_told(export: Export, tmp_path: Path) -> None:
+    export(None)
+    (tmp_path / "native/tokenizer.model").unlink()
+    size = load_tokenizer(TOKENIZER).vocab_size
+    write_tokenizer_json(tmp_path / "native/tekken.json", "smollm2", size)
+    outcome = export(None)
+    assert outcome.code == 1
+    assert "tekken.json holds a tokenizer.json; name it tokenizer.json" in outcome.error
 
 
 def test_an_earlier_export_that_is_replaced_is_told(export: Export) -> None:

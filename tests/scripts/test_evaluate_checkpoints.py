@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -271,6 +272,17 @@ def test_a_damaged_checkpoint_is_reported_and_the_others_are_scored(
     page = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert f"Not scored: {CHECKPOINTS[0]}" in page.text
     assert next_commands(outcome.out)
+
+
+def test_tasks_of_several_turns_are_refused(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reading them wants the benchmark's package.
+    several = [SimpleNamespace(task="of several turns")]
+    monkeypatch.setattr("scripts.evaluate_checkpoints.read_items", lambda *_: several)
+    outcome = command(benchmark="bfcl")
+    assert (outcome.code, outcome.error.count("\n")) == (2, 1)
+    assert "tasks of several turns are scored by scripts/evaluate.py" in outcome.error
 
 
 @pytest.mark.usefixtures("trusted_files")
