@@ -12,6 +12,7 @@ from random_examples import tries
 from small_tokenizers import KINDS, text_kept, write_tokenizer_json
 from varied_text import varied_strings
 
+from chat.tokenizers import hugging_face
 from chat.tokenizers.tokenizer import Tokenizer, load_tokenizer
 
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
@@ -205,3 +206,13 @@ def test_another_kind_is_refused_in_one_line(kind: str, tmp_path: Path) -> None:
         load_tokenizer(changed(source, tmp_path / "changed.json", **changes))
     assert str(tmp_path / "changed.json") in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_token_that_the_library_numbers_otherwise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No file is known that gets so far.
+    monkeypatch.setattr(hugging_face, "_misnumbered", lambda *_: ["<pad>"])
+    source = write_tokenizer_json(tmp_path / "tokenizer.json", "smollm2")
+    with pytest.raises(ValueError, match=r"tokenizer\.json has two ids for its token '<pad>'"):
+        load_tokenizer(source)
