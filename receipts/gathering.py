@@ -15,7 +15,7 @@ from receipts import commands
 from receipts.places import Places
 from receipts.record import Data, Part, Receipt, Score
 from storage.json_file import read_json_object
-from storage.manifest import MANIFEST, damaged_files, read_manifest, sha256_of_file
+from storage.manifest import damaged_files, has_manifest, read_manifest, sha256_of_file
 from weights.adapter import base_sha256
 from weights.directory import weights_file, weights_sha256
 from weights.merge import MERGE_FILE
@@ -178,7 +178,7 @@ def _hashed(directory: Path, made_by: str) -> Part:
 
     Of a directory without a manifest, they are of its weights, sizes and tokenizer.
     """
-    if (directory / MANIFEST).is_file():
+    if has_manifest(directory):
         if problems := damaged_files(directory):
             raise ValueError(f"{directory / problems[0]}; make it again: {made_by}")
         found = {name: file["sha256"] for name, file in read_manifest(directory)["files"].items()}

@@ -76,6 +76,14 @@ def write_manifest(directory: Path, kind: str, hashed: Mapping[str, Entry] | Non
     (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
+def has_manifest(directory: Path) -> bool:
+    """Return whether a directory has a manifest; ValueError where what is so named is no file."""
+    file = directory / MANIFEST
+    if not file.is_file() and os.path.lexists(file):
+        raise ValueError(f"{file} is a folder or a link to nowhere; it was damaged or foreign")
+    return file.is_file()
+
+
 def read_manifest(directory: Path) -> dict[str, Any]:
     """Read a directory's manifest; ValueError when it is not one of ours."""
     path = directory / MANIFEST

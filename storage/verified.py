@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from storage.manifest import MANIFEST, Entry, read_manifest, trusts_files
+from storage.manifest import MANIFEST, Entry, has_manifest, read_manifest, trusts_files
 
 _CHUNK = 2**20
 _ADVICE = (
@@ -26,7 +26,7 @@ def recorded(file: Path) -> Entry | None:
     Raises ValueError where that manifest is damaged.
     """
     manifest = file.parent / MANIFEST
-    if file.name == MANIFEST or not manifest.is_file():
+    if file.name == MANIFEST or not has_manifest(file.parent):
         return None
     return _entries(manifest, *_state(manifest)).get(file.name)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model.lora.config import ADAPTER_FILE
 from storage.json_file import read_json_object
-from storage.manifest import MANIFEST, read_manifest, sha256_of_file, trusts_files
+from storage.manifest import MANIFEST, has_manifest, read_manifest, sha256_of_file, trusts_files
 from storage.replacement import restore, restore_all
 from storage.verified import read_verified
 from weights.directory import WEIGHTS_FILE, hash_weights
@@ -44,7 +44,7 @@ class SavedModel:
         if not self.file.is_file():
             raise FileNotFoundError(f"{self.directory} has no {ADAPTER_FILE}, nor {WEIGHTS_FILE}")
         found = sha256_of_file(self.file)
-        if (self.directory / MANIFEST).is_file() and not trusts_files():
+        if has_manifest(self.directory) and not trusts_files():
             wanted = read_manifest(self.directory)["files"].get(self.file.name, {}).get("sha256")
             if wanted != found:
                 raise ValueError(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,18 @@ def test_the_manifest_of_others_is_passed_over(file: Path, text: str) -> None:
 def test_a_damaged_manifest_is_refused(file: Path, text: str) -> None:
     (file.parent / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=r"manifest\.json is not a manifest"):
+        read_verified(file)
+
+
+@pytest.mark.parametrize("replace", [Path.mkdir, lambda place: place.symlink_to("nowhere")])
+def test_a_manifest_that_is_no_file_is_refused(
+    file: Path, replace: Callable[[Path], object]
+) -> None:
+    manifest = file.parent / "manifest.json"
+    manifest.unlink()
+    assert recorded(file) is None
+    replace(manifest)
+    with pytest.raises(ValueError, match=r"manifest\.json is a folder or a link to nowhere"):
         read_verified(file)
 
 

@@ -18,7 +18,7 @@ from model.lora.config import ADAPTER_FILE, LORA_FILE, LoraConfig
 from model.transformer import Transformer
 from storage.atomic import check_own_directory, new_directory
 from storage.json_file import read_json_object
-from storage.manifest import MANIFEST, damaged_files
+from storage.manifest import damaged_files, has_manifest
 from storage.verified import copy_verified
 from training.checkpoint import WEIGHTS_ONLY
 from training.resuming import CONFIG_FILE
@@ -90,7 +90,7 @@ def consolidate_checkpoint(
 
 def _find_checkpoint(path: Path, tag: str | None, warn: Callable[[str], None]) -> Path:
     """Return the checkpoint meant: the directory itself, the one named, or a run's latest."""
-    if (path / MANIFEST).is_file():
+    if has_manifest(path):
         if tag is not None:
             raise ValueError(f"{path} is one checkpoint already; leave out --tag {tag}")
         return path
