@@ -107,6 +107,9 @@ _TRY = """\
 Ask for something that a tool answers. The answer must have `tool_calls`: text that looks like a
 call in `content`, or nothing at all, means the wrong parser.
 
+`NAME` is what `http://localhost:8000/v1/models` lists. Port 8000 is that of vLLM and trtllm-serve;
+SGLang listens at 30000, llama-server at 8080, Ollama at 11434, where nothing else is said.
+
 ```sh
 curl http://localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{
   "model": "NAME",
