@@ -11,7 +11,7 @@ from weights.shard_names import shard_file
 
 
 def training_commands(dataset_dir: Path | str, description: Mapping[str, Any]) -> list[str]:
-    """Return the commands that train on a dataset the model whose tokenizer it was built by.
+    """Return the commands that train, on a dataset, the model whose tokenizer built it.
 
     `description` is what its dataset.json says. Where that names no tokenizer, or no model lies
     beside it, they name no model. Meta's shards are converted first.

@@ -50,7 +50,7 @@ def little_learnt(config: Config, records: Sequence[Mapping[str, Any]]) -> str:
     found, training = [], config.training
     steps = max((record["step"] for record in records), default=0)
     if steps < FEW_STEPS:
-        found.append(f"took {steps} step{'s' * (steps != 1)}, which teach hardly anything,")
+        found.append(f"took {steps} step{'s' * (steps != 1)}, which teach hardly anything")
     replied = [record for record in records if any(name in record for name in _LEARNT)]
     if replied:
         name = next(name for name in _LEARNT if name in replied[-1])
@@ -58,11 +58,10 @@ def little_learnt(config: Config, records: Sequence[Mapping[str, Any]]) -> str:
             found.append(f"ended with {name} 0 in its last validation")
     if not found:
         return ""
-    told = " and ".join(found).rstrip(",")
     limits = ("epochs", "max_steps", "max_tokens")
     named = [f"--training.{name}" for name in limits if getattr(training, name) is not None]
     return (
-        f"this run {told}; raise {' and '.join(named)}, lower --training.batch_size "
-        f"({training.batch_size}), or try another --schedule.learning_rate "
+        f"this run {', and '.join(found)}; raise {' and '.join(named)}, lower "
+        f"--training.batch_size ({training.batch_size}), or try another --schedule.learning_rate "
         f"({config.schedule.learning_rate:g})"
     )
